@@ -1,0 +1,95 @@
+from chatkit.contract.v1 import field_policy_pb2 as _field_policy_pb2
+from chatkit.contract.v1 import method_policy_pb2 as _method_policy_pb2
+from chatkit.rooms.v1 import membership_pb2 as _membership_pb2
+from chatkit.rooms.v1 import room_pb2 as _room_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class CreateRoomRequest(_message.Message):
+    __slots__ = ("id", "name", "visibility", "custom_data", "creator_id", "user_ids", "request_id")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VISIBILITY_FIELD_NUMBER: _ClassVar[int]
+    CUSTOM_DATA_FIELD_NUMBER: _ClassVar[int]
+    CREATOR_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_IDS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    visibility: _room_pb2.Visibility
+    custom_data: _struct_pb2.Struct
+    creator_id: str
+    user_ids: _containers.RepeatedScalarFieldContainer[str]
+    request_id: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., visibility: _Optional[_Union[_room_pb2.Visibility, str]] = ..., custom_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., creator_id: _Optional[str] = ..., user_ids: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class CreateRoomResponse(_message.Message):
+    __slots__ = ("room", "membership")
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
+    room: _room_pb2.Room
+    membership: _membership_pb2.Membership
+    def __init__(self, room: _Optional[_Union[_room_pb2.Room, _Mapping]] = ..., membership: _Optional[_Union[_membership_pb2.Membership, _Mapping]] = ...) -> None: ...
+
+class GetRoomRequest(_message.Message):
+    __slots__ = ("room_id",)
+    ROOM_ID_FIELD_NUMBER: _ClassVar[int]
+    room_id: str
+    def __init__(self, room_id: _Optional[str] = ...) -> None: ...
+
+class GetRoomResponse(_message.Message):
+    __slots__ = ("room", "membership")
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
+    room: _room_pb2.Room
+    membership: _membership_pb2.Membership
+    def __init__(self, room: _Optional[_Union[_room_pb2.Room, _Mapping]] = ..., membership: _Optional[_Union[_membership_pb2.Membership, _Mapping]] = ...) -> None: ...
+
+class ListUserRoomsRequest(_message.Message):
+    __slots__ = ("user_id", "page_size", "page_token")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, user_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListUserRoomsResponse(_message.Message):
+    __slots__ = ("rooms", "memberships", "next_page_token")
+    ROOMS_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIPS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    rooms: _containers.RepeatedCompositeFieldContainer[_room_pb2.Room]
+    memberships: _containers.RepeatedCompositeFieldContainer[_membership_pb2.Membership]
+    next_page_token: str
+    def __init__(self, rooms: _Optional[_Iterable[_Union[_room_pb2.Room, _Mapping]]] = ..., memberships: _Optional[_Iterable[_Union[_membership_pb2.Membership, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class UpdateRoomRequest(_message.Message):
+    __slots__ = ("room_id", "name", "visibility", "custom_data", "update_mask", "etag")
+    ROOM_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VISIBILITY_FIELD_NUMBER: _ClassVar[int]
+    CUSTOM_DATA_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    room_id: str
+    name: str
+    visibility: _room_pb2.Visibility
+    custom_data: _struct_pb2.Struct
+    update_mask: _field_mask_pb2.FieldMask
+    etag: str
+    def __init__(self, room_id: _Optional[str] = ..., name: _Optional[str] = ..., visibility: _Optional[_Union[_room_pb2.Visibility, str]] = ..., custom_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class UpdateRoomResponse(_message.Message):
+    __slots__ = ("room",)
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    room: _room_pb2.Room
+    def __init__(self, room: _Optional[_Union[_room_pb2.Room, _Mapping]] = ...) -> None: ...

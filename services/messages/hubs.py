@@ -1,0 +1,204 @@
+"""All hubs of a process: they come with a room's first subscriber, go with the last, and are healed from the database.
+
+`run` looks at the heads of the rooms that are followed every few seconds, so that nothing depends on being told.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from services.messages import wire
+from services.messages.hub import RoomHub
+from services.messages.log import Appended
+from services.messages.model import Draft
+from services.messages.store import LogStore
+from services.messages.subscription import Subscription
+from services.runtime.clock import Clock
+from services.runtime.errors import Aborted, ChatkitError, PermissionDenied, Unavailable
+
+_log = structlog.get_logger()
+_TICK_SECONDS = 1.0
+_TICK = timedelta(seconds=_TICK_SECONDS)
+# Reads of followed heads are spread over time when there are very many rooms.
+_HEADS_PER_SECOND = 5_000
+# Events that a hub keeps as bytes; never fewer than a subscriber may resume over.
+_KEPT = 256
+
+
+class Hubs:
+    """The fan-out of a process."""
+
+    def __init__(
+        self,
+        store: LogStore,
+        clock: Clock,
+        *,
+        heads_interval: float,
+        heartbeat_interval: float,
+        most_replayed: int,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._heads_interval = heads_interval
+        self._heartbeat_interval = heartbeat_interval
+        self._kept = max(_KEPT, most_replayed)
+        self._hubs: dict[UUID, RoomHub] = {}
+        self._doubtful: set[UUID] = set()
+        self._look_now = asyncio.Event()
+
+    def join(self, room_id: str, subscription: Subscription) -> RoomHub:
+        """Register a subscriber; from now on it is ended with its room, and given what the hub accepts."""
+        hub = self._hubs.get(subscription.room_uid)
+        if hub is None:
+            hub = self._hubs[subscription.room_uid] = RoomHub(subscription.room_uid, room_id, self._store, self._kept)
+        hub.subscriptions.add(subscription)
+        return hub
+
+    def leave(self, subscription: Subscription) -> None:
+        """Forget a subscriber, and its room's hub with the last one."""
+        hub = self._hubs.get(subscription.room_uid)
+        if hub is not None:
+            hub.subscriptions.discard(subscription)
+            if not hub.subscriptions:
+                del self._hubs[subscription.room_uid]
+
+    # What the committer tells.
+
+    def appended(self, draft: Draft, result: Appended) -> None:
+        """Hand a committed entry to the room's subscribers."""
+        hub = self._hubs.get(draft.room_uid)
+        if hub is not None and not hub.offer(result.entry):
+            self.unknown(draft.room_uid)
+
+    def unknown(self, room_uid: UUID) -> None:
+        """Look at the room's head at once."""
+        if room_uid in self._hubs:
+            self._doubtful.add(room_uid)
+            self._look_now.set()
+
+    # Endings.
+
+    def end_member(self, room_uid: UUID, user_uid: UUID) -> None:
+        """End a removed user's streams of a room."""
+        hub = self._hubs.get(room_uid)
+        if hub is not None:
+            hub.end(removed(hub.room_id), lambda subscription: subscription.user_uid == user_uid)
+
+    def end_all(self, error: Callable[[], ChatkitError]) -> None:
+        """End every stream."""
+        for subscription in self.subscriptions():
+            subscription.end(error())
+
+    def reset(self) -> None:
+        """End every stream, because the log's epoch is another."""
+        self.end_all(lambda: Aborted("LOG_RESET", "the log's epoch has changed: subscribe again"))
+        for hub in self._hubs.values():
+            hub.forget()
+
+    def subscriptions(self) -> list[Subscription]:
+        """List every subscriber."""
+        return [subscription for hub in self._hubs.values() for subscription in hub.subscriptions]
+
+    # What happens by itself.
+
+    async def run(self) -> None:
+        """Heal hubs, send heartbeats, and end streams whose tokens expire, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_heads())
+            group.create_task(self._heal_doubtful())
+            group.create_task(self._tick())
+
+    async def _tick(self) -> None:
+        while True:
+            await self._clock.sleep(_TICK_SECONDS)
+            now = self._clock.monotonic()
+            for hub in list(self._hubs.values()):
+                event: bytes | None = None
+                for subscription in list(hub.subscriptions):
+                    subscription.check_token()
+                    subscription.check_progress()
+                    if not self._heartbeat_due(hub, subscription, now):
+                        continue
+                    event = event or wire.heartbeat_event(hub.room_id, self._clock.now(), hub.last)
+                    subscription.push(0, event)
+                    subscription.heartbeat_at = now
+
+    def _heartbeat_due(self, hub: RoomHub, subscription: Subscription, now: float) -> bool:
+        is_due = now - subscription.heartbeat_at >= self._heartbeat_interval
+        # A heartbeat says that the head was read lately: without the database there is none.
+        return is_due and subscription.is_open and now - hub.head_known_at <= self._heartbeat_interval
+
+    async def _watch_heads(self) -> None:
+        while True:
+            await self._clock.sleep(max(self._heads_interval, len(self._hubs) / _HEADS_PER_SECOND))
+            await self._look(list(self._hubs))
+
+    async def _heal_doubtful(self) -> None:
+        while True:
+            await self._look_now.wait()
+            self._look_now.clear()
+            doubtful, self._doubtful = self._doubtful, set()
+            if not await self._look(doubtful):
+                self._doubtful |= doubtful & self._hubs.keys()
+                await self._clock.sleep(self._heads_interval / 10)
+                self._look_now.set()
+
+    async def look(self, room_uid: UUID) -> None:
+        """Bring a room's hub up to the head in the database; UNAVAILABLE when it can't be read."""
+        if not await self._look([room_uid]):
+            raise Unavailable(
+                "DATABASE_UNAVAILABLE",
+                "the database can't be reached",
+                retry_after=_TICK,
+            )
+
+    async def _look(self, room_uids: Iterable[UUID]) -> bool:
+        """Compare hubs with the heads in the database and heal them; False when it can't be reached."""
+        before = {uid: self._hubs[uid].last for uid in room_uids if uid in self._hubs}
+        if not before:
+            return True
+        asked_at = self._clock.monotonic()
+        try:
+            heads = await self._store.head_seqs(list(before))
+            for room_uid, head_seq in heads.items():
+                await self._compare(room_uid, before[room_uid], head_seq, asked_at)
+        except Unavailable as error:
+            _log.warning("heads_unread", reason=error.reason)
+            return False
+        return True
+
+    async def _compare(self, room_uid: UUID, last_before: int, head_seq: int, asked_at: float) -> None:
+        hub = self._hubs.get(room_uid)
+        if hub is None or not hub.is_seeded:
+            return
+        try:
+            if head_seq < last_before:
+                raise Aborted(
+                    "LOG_RESET",
+                    "the room's log is shorter than it was: subscribe again",
+                )
+            await hub.heal(head_seq)
+            hub.head_known_at = asked_at
+        except Aborted as error:
+            _log.error("log_reset", room_uid=str(room_uid), last=last_before, head_seq=head_seq)
+            hub.end(error)
+            hub.forget()
+
+
+def removed(room_id: str) -> PermissionDenied:
+    """Return the error with which the streams of a removed member end."""
+    return PermissionDenied(
+        "REMOVED_FROM_ROOM", "the user is no longer a member of the room", metadata={"room_id": room_id}
+    )
+
+
+def shutting_down(delay: timedelta) -> Unavailable:
+    """Return the error with which streams end when the process does."""
+    return Unavailable(
+        "SHUTTING_DOWN",
+        "the process is shutting down: resume elsewhere",
+        retry_after=delay,
+    )

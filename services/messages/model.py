@@ -1,0 +1,103 @@
+"""The log as the domain sees it, and the rules of resuming."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a room's log: after the event `seq` of the log `epoch`."""
+
+    epoch: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One event of a room's log; `message` is serialized."""
+
+    seq: int
+    time: datetime
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The ends of a room's log."""
+
+    seq: int
+    oldest_seq: int
+
+
+# A room in which nothing was ever said has no head in the database.
+EMPTY = Head(seq=0, oldest_seq=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message to append."""
+
+    room_uid: UUID
+    room_id: str
+    sender_uid: UUID
+    request_id: str
+    content_hash: bytes
+    # The serialized message without its place in the log.
+    unplaced: bytes
+
+    @property
+    def key(self) -> tuple[UUID, UUID, str]:
+        """What makes a repetition of the send recognisable."""
+        return (self.room_uid, self.sender_uid, self.request_id)
+
+
+class Snapshot(Enum):
+    """Why a stream starts with a snapshot."""
+
+    NEW = auto()
+    TOO_FAR = auto()
+    EPOCH = auto()
+    RETENTION = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a subscriber asks to start: after a position, or with the last messages."""
+
+    after: Position | None
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a stream starts: `snapshot` is None when it resumes."""
+
+    position: Position
+    oldest_seq: int
+    snapshot: Snapshot | None
+    entries: Sequence[LogEntry]
+
+    @property
+    def first_seq(self) -> int:
+        """The seq of the first message of a snapshot; 0 without one."""
+        return self.entries[0].seq if self.snapshot is not None and self.entries else 0
+
+
+def room_epoch(deployment: UUID, room_uid: UUID) -> str:
+    """Return the epoch of a room's log: it changes with the database's identity and with the room's."""
+    digest = hashlib.sha256(deployment.bytes + room_uid.bytes).digest()
+    return base64.urlsafe_b64encode(digest[:12]).decode()
+
+
+def refusal_to_resume(after: Position, epoch: str, head: Head, most: int) -> Snapshot | None:
+    """Return why a position can't be resumed from; None when it can."""
+    if after.epoch != epoch or after.seq > head.seq:
+        return Snapshot.EPOCH
+    if after.seq < head.oldest_seq - 1:
+        return Snapshot.RETENTION
+    return Snapshot.TOO_FAR if head.seq - after.seq > most else None

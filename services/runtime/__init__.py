@@ -1,0 +1,6 @@
+"""What every service process needs: gRPC, PostgreSQL, identity and policy. It knows nothing of chat."""
+
+import os
+
+# Before grpc is imported: no service forks, and the support for it costs CPU on every call.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")

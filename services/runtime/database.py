@@ -1,0 +1,146 @@
+"""PostgreSQL for one service: pools, transactions, and driver errors turned into the suite's own.
+
+An error before the commit means that nothing happened; one at the commit is an unknown outcome.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import psycopg
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from services.runtime.errors import Aborted, Unavailable
+
+POOL_CONNECTIONS = 4
+_WAIT_SECONDS = 2
+_CONNECT_SECONDS = 3
+_RETRY_AFTER = timedelta(milliseconds=500)
+
+
+def sqlalchemy_url(dsn: str) -> URL:
+    """Turn a libpq URL into SQLAlchemy's, for psycopg."""
+    return make_url(dsn).set(drivername="postgresql+psycopg")
+
+
+def create_engine(dsn: str, connections: int = POOL_CONNECTIONS) -> AsyncEngine:
+    """Make a pool that never overflows and refuses to wait for long."""
+    return create_async_engine(
+        sqlalchemy_url(dsn),
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=_WAIT_SECONDS,
+        connect_args={
+            "connect_timeout": _CONNECT_SECONDS,
+            "application_name": "chatkit",
+        },
+    )
+
+
+class Database:
+    """A service's connections."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection for single statements, each with a snapshot of its own."""
+        try:
+            async with self._reader.connect() as connection:
+                yield connection
+        except (DBAPIError, PoolTimeoutError, psycopg.Error, OSError) as error:
+            raise translate(error) from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Run one transaction at READ COMMITTED; leaving normally commits."""
+        try:
+            async with self._engine.connect() as connection:
+                yield connection
+                await _commit(connection)
+        except (DBAPIError, PoolTimeoutError, psycopg.Error, OSError) as error:
+            raise translate(error) from error
+
+    async def check(self) -> None:
+        """Raise Unavailable unless the database answers."""
+        async with self.reading() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def check_capacity(self, connections: int) -> None:
+        """Raise ValueError when the server can't hold that many connections beside its reserve."""
+        async with self.reading() as connection:
+            query = (
+                "SELECT current_setting('max_connections')::int"
+                " - current_setting('superuser_reserved_connections')::int"
+                " - current_setting('reserved_connections', true)::int"
+            )
+            room = (await connection.execute(text(query))).scalar_one()
+        if room is not None and room < connections:
+            raise ValueError(
+                f"the database admits {room} connections and the processes need {connections}: raise max_connections"
+            )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+async def _commit(connection: AsyncConnection) -> None:
+    try:
+        await connection.commit()
+    except (DBAPIError, psycopg.Error, OSError) as error:
+        if isinstance(error, DBAPIError) and _sqlstate(error).startswith(("23", "40")):
+            raise
+        raise unknown_outcome() from error
+
+
+def unknown_outcome() -> Unavailable:
+    """Return the error for a commit of which nobody knows whether it happened."""
+    return Unavailable(
+        "OUTCOME_UNKNOWN",
+        "the outcome of the call is unknown: repeat it",
+        retry_after=_RETRY_AFTER,
+    )
+
+
+def _sqlstate(error: BaseException) -> str:
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    return (getattr(origin, "sqlstate", None) or "") if origin is not None else ""
+
+
+def sqlstate(error: BaseException) -> str:
+    """Return an error's SQLSTATE, or an empty string when it has none."""
+    return _sqlstate(error)
+
+
+def translate(error: Exception) -> Exception:
+    """Turn a driver's error into the suite's; one that no caller can do anything about comes back as it is."""
+    state = _sqlstate(error)
+    if state in {"40001", "40P01", "55P03"}:
+        return Aborted("CONTENTION", "the call lost a race: try again", retry_after=_RETRY_AFTER)
+    # 08 connection, 53 resources, 57 operator intervention (shutdown, start-up, statement time-out), 25P03 idle.
+    lost = state[:2] in {"08", "53", "57"} or state == "25P03"
+    if lost or (
+        not state
+        and isinstance(
+            error,
+            (OperationalError, PoolTimeoutError, psycopg.OperationalError, OSError),
+        )
+    ):
+        return Unavailable(
+            "DATABASE_UNAVAILABLE",
+            "the database can't be reached",
+            retry_after=_RETRY_AFTER,
+        )
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return Unavailable(
+            "DATABASE_UNAVAILABLE",
+            "the database can't be reached",
+            retry_after=_RETRY_AFTER,
+        )
+    return error

@@ -1,0 +1,320 @@
+"""Every method's handler, composed once at registration: authenticate, limits, access, call, map errors, record.
+
+It is not a chain of gRPC interceptors, because each of those costs on every call. Handlers take and give bytes: what a
+method returns as bytes is sent as it is.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Never, Protocol, cast
+from uuid import uuid4
+
+import grpc
+import structlog
+from chatkit.contract.v1 import limit_pb2, method_policy_pb2
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+
+from services.runtime.access import AccessQuery, RoomAccess, RoomGrant
+from services.runtime.contract import (
+    Limits,
+    MethodContract,
+    field_getter,
+    limit_name,
+    methods_of,
+)
+from services.runtime.errors import (
+    DETAILS_KEY,
+    ChatkitError,
+    DeadlineExceeded,
+    Internal,
+    InvalidArgument,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+    Unimplemented,
+    to_status,
+)
+from services.runtime.identity import Caller, TokenVerifier
+from services.runtime.validation import Validator
+
+_log = structlog.get_logger()
+_BEARER = "bearer "
+
+
+class Context(Protocol):
+    """The part of grpc.aio's context that handlers use."""
+
+    def invocation_metadata(self) -> Sequence[tuple[str, str | bytes]] | None:
+        """Return the request's metadata."""
+
+    def time_remaining(self) -> float | None:
+        """Return the seconds that the caller still waits."""
+
+    async def abort(
+        self,
+        code: grpc.StatusCode,
+        details: str = "",
+        trailing_metadata: tuple[tuple[str, bytes], ...] = (),
+    ) -> Never:
+        """End the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a servicer knows of a call beside its request."""
+
+    caller: Caller
+    # On whose behalf the call is made; None only for superusers without a subject, and services.
+    user_id: str | None
+    # Set when the method's policy names a room and asks for membership: what was asked, and the answer.
+    query: AccessQuery | None
+    grant: RoomGrant | None
+    # The seconds that were left for the call when it was admitted; None for a stream without a deadline.
+    remaining: float | None
+
+    @property
+    def acting_user(self) -> str:
+        """The user on whose behalf the call is made, for methods whose policy has a self_field."""
+        if self.user_id is None:
+            raise InvalidArgument("SUBJECT_REQUIRED", "neither the request nor the token says who acts")
+        return self.user_id
+
+    @property
+    def seconds(self) -> float:
+        """The seconds that were left for the call, for methods whose policy has a deadline."""
+        if self.remaining is None:
+            raise RuntimeError("the method's policy has no deadline")
+        return self.remaining
+
+    @property
+    def room(self) -> RoomGrant:
+        """The grant, for methods whose policy asks for membership."""
+        if self.grant is None:
+            raise RuntimeError("the method's policy asks for no membership")
+        return self.grant
+
+
+Unary = Callable[[Any, Call], Awaitable[Message | bytes]]
+Stream = Callable[[Any, Call], AsyncIterator[Message | bytes]]
+
+
+class Handlers:
+    """Composes the handlers of a service and counts what they answer."""
+
+    def __init__(
+        self,
+        *,
+        verifier: TokenVerifier,
+        limits: Limits,
+        access: RoomAccess | None = None,
+    ) -> None:
+        self._verifier = verifier
+        self._limits = limits
+        self._validator = Validator(limits)
+        self._access = access
+        # How often each method answered with each code, by (path, code's name).
+        self.answers: Counter[tuple[str, str]] = Counter()
+
+    def generic(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
+        """Return the handler of a whole service."""
+        methods = {method.name: self._handler(method, getattr(servicer, method.name)) for method in methods_of(service)}
+        return grpc.method_handlers_generic_handler(service.full_name, methods)
+
+    def unknown(self) -> grpc.GenericRpcHandler:
+        """Return the handler of last resort, which answers METHOD_NOT_FOUND."""
+        return _Unknown()
+
+    def _handler(self, method: MethodContract, behaviour: Any) -> grpc.RpcMethodHandler:
+        self._validator.compile(method.request_class)
+        if method.streams:
+            return grpc.unary_stream_rpc_method_handler(self._stream(method, behaviour))  # type: ignore[arg-type]
+        return grpc.unary_unary_rpc_method_handler(self.unary(method, behaviour))  # type: ignore[arg-type]
+
+    def unary(self, method: MethodContract, behaviour: Unary) -> Callable[[bytes, Context], Awaitable[bytes]]:
+        """Compose the handler of a unary method."""
+        admit = self._admission(method)
+        deadline = method.policy.deadline_ms / 1000
+
+        async def handle(body: bytes, context: Context) -> bytes:
+            try:
+                async with asyncio.timeout(deadline):
+                    request, call = await admit(body, context)
+                    response = await behaviour(request, call)
+            except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
+                await self._abort(method.path, error, context)
+            self.answers[method.path, "OK"] += 1
+            return response if isinstance(response, bytes) else response.SerializeToString()
+
+        return handle
+
+    def _stream(self, method: MethodContract, behaviour: Stream) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
+        admit = self._admission(method)
+
+        async def handle(body: bytes, context: Context) -> AsyncIterator[bytes]:
+            try:
+                request, call = await admit(body, context)
+                async for response in behaviour(request, call):
+                    yield (response if isinstance(response, bytes) else response.SerializeToString())
+            except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
+                await self._abort(method.path, error, context)
+            self.answers[method.path, "OK"] += 1
+
+        return handle
+
+    def _admission(self, method: MethodContract) -> Callable[[bytes, Context], Awaitable[tuple[Message, Call]]]:
+        policy = method.policy
+        decode = method.request_class.FromString
+        most = self._limits[policy.request_bytes]
+        subject_of = _subject_reader(method)
+        query_of = self._query_reader(method)
+        deadline = policy.deadline_ms / 1000 or None
+
+        async def admit(body: bytes, context: Context) -> tuple[Message, Call]:
+            caller = self._verifier.verify(_token(context))
+            _check_audience(method, caller)
+            if len(body) > most:
+                raise _too_large(policy.request_bytes, most)
+            try:
+                request = decode(body)
+            except DecodeError:
+                raise InvalidArgument("REQUEST_MALFORMED", "the request's bytes are not its message") from None
+            self._validator.check(request)
+            user_id = subject_of(request, caller)
+            query = query_of(request, caller, user_id) if query_of else None
+            grant = await self.access.check(query) if query is not None else None
+            return request, Call(
+                caller,
+                user_id,
+                query,
+                grant,
+                _least(context.time_remaining(), deadline),
+            )
+
+        return admit
+
+    @property
+    def access(self) -> RoomAccess:
+        """Whoever answers for rooms."""
+        if self._access is None:
+            raise ValueError("the service has methods that name a room and nobody to ask about it")
+        return self._access
+
+    def _query_reader(self, method: MethodContract) -> Callable[[Message, Caller, str | None], AccessQuery] | None:
+        policy = method.policy
+        membership = policy.room.membership or method_policy_pb2.MEMBERSHIP_REQUIRED
+        if not policy.room.field or membership == method_policy_pb2.MEMBERSHIP_NOT_REQUIRED:
+            return None
+        _ = self.access
+        room_id_of = field_getter(method.request_class, policy.room.field)
+
+        def query(request: Message, caller: Caller, user_id: str | None) -> AccessQuery:
+            return AccessQuery(
+                room_id_of(request),
+                user_id,
+                caller.superuser,
+                membership,
+                policy.permission,
+            )
+
+        return query
+
+    async def _abort(self, path: str, error: Exception, context: Context) -> Never:
+        known = _known(error, path)
+        self.answers[path, known.code.name] += 1
+        if known.code not in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE}:
+            _log.debug("call_refused", method=path, reason=known.reason, message=known.message)
+        await abort(context, known)
+
+
+def _known(error: Exception, path: str) -> ChatkitError:
+    if isinstance(error, TimeoutError):
+        return DeadlineExceeded("DEADLINE_EXCEEDED", "the call took longer than its deadline")
+    if isinstance(error, ChatkitError) and not isinstance(error, Internal):
+        if error.code == grpc.StatusCode.UNAVAILABLE and error.reason != "SHUTTING_DOWN":
+            _log.warning(
+                "call_unavailable",
+                method=path,
+                reason=error.reason,
+                message=error.message,
+            )
+        return error
+    error_id = uuid4().hex
+    _log.error("call_failed", method=path, error_id=error_id, exc_info=error)
+    return Internal("INTERNAL", f"internal error {error_id}", metadata={"error_id": error_id})
+
+
+async def abort(context: Context, error: ChatkitError) -> Never:
+    """End a call with an error and all its details."""
+    details = ((DETAILS_KEY, to_status(error).SerializeToString()),)
+    await context.abort(error.code, error.message, details)
+
+
+def _token(context: Context) -> str:
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization" and isinstance(value, str):
+            if value[: len(_BEARER)].lower() != _BEARER:
+                raise Unauthenticated("TOKEN_INVALID", "authorization must be Bearer and a token")
+            return value[len(_BEARER) :].strip()
+    raise Unauthenticated("TOKEN_MISSING", "the call carries no token")
+
+
+def _check_audience(method: MethodContract, caller: Caller) -> None:
+    metadata = {"method": method.path}
+    if method.policy.audience == method_policy_pb2.AUDIENCE_SERVICE:
+        if caller.service is None:
+            raise PermissionDenied("SERVICE_REQUIRED", "the method is for services only", metadata=metadata)
+        return
+    if caller.service is not None:
+        raise Unauthenticated("TOKEN_INVALID", "a service's token is not for public methods")
+    if method.policy.audience == method_policy_pb2.AUDIENCE_SUPERUSER and not caller.superuser:
+        raise PermissionDenied("SUPERUSER_REQUIRED", "the method needs a token with su", metadata=metadata)
+
+
+def _subject_reader(method: MethodContract) -> Callable[[Message, Caller], str | None]:
+    field = method.policy.self_field
+    named_by = field_getter(method.request_class, field) if field else None
+    users_only = method.policy.audience == method_policy_pb2.AUDIENCE_USER
+
+    def subject(request: Message, caller: Caller) -> str | None:
+        named = named_by(request) if named_by else ""
+        if named and named != caller.subject and not caller.superuser:
+            raise PermissionDenied(
+                "SUBJECT_MISMATCH",
+                f"{field} is another user's and the token has no su",
+                metadata={"field": field},
+            )
+        acting = named or caller.subject
+        if acting is None and users_only and (named_by is not None or not caller.superuser):
+            raise InvalidArgument("SUBJECT_REQUIRED", "neither the request nor the token says who acts")
+        return acting
+
+    return subject
+
+
+def _least(*seconds: float | None) -> float | None:
+    return min((some for some in seconds if some is not None), default=None)
+
+
+def _too_large(limit: int, maximum: int) -> ResourceExhausted:
+    name = limit_name(cast("limit_pb2.Limit", limit))
+    return ResourceExhausted(
+        "REQUEST_TOO_LARGE",
+        f"the request is larger than {maximum} bytes",
+        metadata={"limit": name, "maximum": str(maximum)},
+    )
+
+
+class _Unknown(grpc.GenericRpcHandler):
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        """Answer every method that no other handler knows."""
+
+        async def refuse(_body: bytes, context: Context) -> bytes:
+            await abort(
+                context,
+                Unimplemented("METHOD_NOT_FOUND", "there is no such method here"),
+            )
+
+        return grpc.unary_unary_rpc_method_handler(refuse)  # type: ignore[arg-type]

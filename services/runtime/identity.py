@@ -1,0 +1,247 @@
+"""Who a caller is: what a signed token says, never what a header says.
+
+Customers' tokens are Chatkit's own (HS256, `iss: api_keys/<key id>`, `instance`, `sub`, `su`, `iat`, `exp`). Services
+sign tokens for one another with keys of their own; neither kind of key can mint the other kind of token.
+"""
+
+import hashlib
+import json
+import unicodedata
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+from services.runtime.clock import Clock
+from services.runtime.errors import Unauthenticated
+
+API_ISSUER = "api_keys/"
+SERVICE_ISSUER = "services/"
+SERVICE_TOKEN_LIFETIME = timedelta(seconds=60)
+_ALGORITHM = "HS256"
+_CACHED_TOKENS = 10_000
+_TOKEN_CHARS = 8_192
+# A token's times are compared with a little tolerance, because the clocks of two machines differ.
+_LEEWAY = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key that signs tokens."""
+
+    id: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: a user (`subject`), a superuser with or without a subject, or a service of the suite."""
+
+    subject: str | None
+    superuser: bool
+    service: str | None
+    expire_time: datetime
+
+    @property
+    def label(self) -> str:
+        """Name the caller, to bind page tokens and logs to them."""
+        if self.service is not None:
+            return f"service:{self.service}"
+        return f"{'superuser' if self.superuser else 'user'}:{self.subject or ''}"
+
+
+def read_keys(path: Path) -> tuple[ApiKey, ...]:
+    """Read a file of keys: {"keys": [{"id": …, "secret": …}]}; the first one signs."""
+    keys = tuple(ApiKey(id=key["id"], secret=key["secret"]) for key in json.loads(path.read_text())["keys"])
+    if not keys:
+        raise ValueError(f"{path} has no keys")
+    return keys
+
+
+def mint_token(
+    key: ApiKey,
+    instance: str,
+    subject: str | None,
+    superuser: bool,
+    ttl: timedelta,
+    now: datetime,
+) -> str:
+    """Sign a customer's token."""
+    claims: dict[str, Any] = {
+        "instance": instance,
+        "iss": API_ISSUER + key.id,
+        "iat": int(now.timestamp()),
+        "exp": int((now + ttl).timestamp()),
+    }
+    if subject is not None:
+        claims["sub"] = subject
+    if superuser:
+        claims["su"] = True
+    return jwt.encode(claims, key.secret, algorithm=_ALGORITHM)
+
+
+class TokenVerifier:
+    """Verifies tokens and remembers those that it has verified, by hash and in bounded number."""
+
+    def __init__(
+        self,
+        *,
+        keys: Sequence[ApiKey],
+        service_keys: Sequence[ApiKey],
+        instance: str,
+        service: str,
+        subject_chars: int,
+        clock: Clock,
+    ) -> None:
+        self._keys = {key.id: key for key in keys}
+        self._service_keys = {key.id: key for key in service_keys}
+        self._instance = instance
+        self._service = service
+        self._subject_chars = subject_chars
+        self._clock = clock
+        self._cache: OrderedDict[bytes, Caller] = OrderedDict()
+
+    def verify(self, token: str) -> Caller:
+        """Return who signed in with the token, or raise Unauthenticated."""
+        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        caller = self._cache.get(digest)
+        if caller is None:
+            caller = self._decode(token)
+            self._cache[digest] = caller
+            if len(self._cache) > _CACHED_TOKENS:
+                self._cache.popitem(last=False)
+        if caller.expire_time <= self._clock.now():
+            self._cache.pop(digest, None)
+            raise Unauthenticated("TOKEN_EXPIRED", "the token has expired")
+        return caller
+
+    def _decode(self, token: str) -> Caller:
+        if len(token) > _TOKEN_CHARS:
+            raise _invalid("the token is too long")
+        try:
+            issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
+        except (jwt.PyJWTError, ValueError):
+            raise _invalid("the token can't be read") from None
+        if not isinstance(issuer, str):
+            raise _invalid("the token has no issuer")
+        if issuer.startswith(SERVICE_ISSUER):
+            return self._service_caller(token, issuer)
+        return self._customer(token, issuer)
+
+    def _customer(self, token: str, issuer: str) -> Caller:
+        key = self._keys.get(issuer.removeprefix(API_ISSUER)) if issuer.startswith(API_ISSUER) else None
+        claims = self._claims(token, key)
+        if claims.get("instance") != self._instance:
+            raise _invalid("the token is of another instance")
+        subject = claims.get("sub")
+        if subject is not None and not _is_subject(subject, self._subject_chars):
+            raise _invalid("the token's subject is not an id")
+        superuser = claims.get("su", False)
+        if not isinstance(superuser, bool):
+            raise _invalid("the token's su is not a boolean")
+        return Caller(
+            subject=subject,
+            superuser=superuser,
+            service=None,
+            expire_time=_expire_time(claims),
+        )
+
+    def _service_caller(self, token: str, issuer: str) -> Caller:
+        key_id = jwt.get_unverified_header(token).get("kid")
+        key = self._service_keys.get(key_id) if isinstance(key_id, str) else None
+        claims = self._claims(token, key, audience=self._service)
+        expire_time = _expire_time(claims)
+        if expire_time - self._clock.now() > SERVICE_TOKEN_LIFETIME + _LEEWAY:
+            raise _invalid("the service token lives too long")
+        return Caller(
+            subject=None,
+            superuser=False,
+            service=issuer.removeprefix(SERVICE_ISSUER),
+            expire_time=expire_time,
+        )
+
+    def _claims(self, token: str, key: ApiKey | None, audience: str | None = None) -> dict[str, Any]:
+        if key is None:
+            raise _invalid("the token is signed with an unknown key")
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key.secret,
+                algorithms=[_ALGORITHM],
+                audience=audience,
+                options={
+                    "require": ["exp", "iat"],
+                    # The times are compared below, by the injected clock.
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                    "verify_aud": audience is not None,
+                },
+            )
+        except (jwt.PyJWTError, ValueError):
+            raise _invalid("the token's signature or form is wrong") from None
+        self._check_start(claims)
+        return claims
+
+    def _check_start(self, claims: dict[str, Any]) -> None:
+        latest = (self._clock.now() + _LEEWAY).timestamp()
+        for claim in ("iat", "nbf"):
+            value = claims.get(claim, 0)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or value > latest:
+                raise _invalid(f"the token's {claim} is not a time in the past")
+
+
+def _expire_time(claims: dict[str, Any]) -> datetime:
+    value = claims["exp"]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _invalid("the token's exp is not a time")
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (OverflowError, ValueError, OSError):
+        raise _invalid("the token's exp is not a time") from None
+
+
+def _is_subject(value: object, most: int) -> bool:
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= most
+        and not any(unicodedata.category(char) in {"Cc", "Cs"} for char in value)
+    )
+
+
+def _invalid(message: str) -> Unauthenticated:
+    return Unauthenticated("TOKEN_INVALID", message)
+
+
+class ServiceTokens:
+    """Mints this service's tokens for its peers, one per peer, renewed at half its life."""
+
+    def __init__(self, service: str, key: ApiKey, clock: Clock) -> None:
+        self._service = service
+        self._key = key
+        self._clock = clock
+        self._minted: dict[str, tuple[str, datetime]] = {}
+
+    def for_peer(self, peer: str) -> str:
+        """Return a token that the peer accepts."""
+        now = self._clock.now()
+        token, renew_time = self._minted.get(peer, ("", now))
+        if renew_time <= now:
+            token = mint_service_token(self._key, self._service, peer, now)
+            self._minted[peer] = (token, now + SERVICE_TOKEN_LIFETIME / 2)
+        return token
+
+
+def mint_service_token(key: ApiKey, service: str, peer: str, now: datetime) -> str:
+    """Sign a token with which one service calls another."""
+    claims = {
+        "iss": SERVICE_ISSUER + service,
+        "aud": peer,
+        "iat": int(now.timestamp()),
+        "exp": int((now + SERVICE_TOKEN_LIFETIME).timestamp()),
+    }
+    return jwt.encode(claims, key.secret, algorithm=_ALGORITHM, headers={"kid": key.id})

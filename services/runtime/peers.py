@@ -1,0 +1,97 @@
+"""Calls to other services: a channel per peer, a token of ours, a deadline inherited from the caller and shaved."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Protocol, TypeVar
+
+import grpc
+
+from services.runtime import errors
+from services.runtime.identity import ServiceTokens
+
+_Request_contra = TypeVar("_Request_contra", contravariant=True)
+_Response_co = TypeVar("_Response_co", covariant=True)
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+
+DEADLINE_SECONDS = 5.0
+# What is left of a caller's deadline, less what this process needs to answer.
+_SHAVE_SECONDS = 0.1
+_OPTIONS = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.bdp_probe", 0),
+)
+
+
+class UnaryCall(Protocol[_Request_contra, _Response_co]):
+    """A unary method of a generated stub."""
+
+    def __call__(
+        self,
+        request: _Request_contra,
+        *,
+        timeout: float | None,
+        metadata: tuple[tuple[str, str], ...],
+    ) -> Awaitable[_Response_co]:
+        """Call the method."""
+
+
+class StreamCall(Protocol[_Request_contra, _Response_co]):
+    """A server-streaming method of a generated stub."""
+
+    def __call__(
+        self, request: _Request_contra, *, metadata: tuple[tuple[str, str], ...]
+    ) -> AsyncIterator[_Response_co]:
+        """Open the stream."""
+
+
+class Peer:
+    """One other service."""
+
+    def __init__(self, name: str, address: str, tokens: ServiceTokens) -> None:
+        self.name = name
+        self.channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._tokens = tokens
+
+    async def call(
+        self,
+        method: UnaryCall[_Request, _Response],
+        request: _Request,
+        remaining: float | None = None,
+    ) -> _Response:
+        """Call a unary method; `remaining` is the seconds that our own caller still waits.
+
+        Raises what the peer raised, or SERVICE_UNAVAILABLE.
+        """
+        timeout = DEADLINE_SECONDS if remaining is None else min(DEADLINE_SECONDS, remaining - _SHAVE_SECONDS)
+        try:
+            return await method(request, timeout=max(timeout, 0.001), metadata=self._metadata())
+        except grpc.aio.AioRpcError as error:
+            raise errors.from_rpc_error(error, self.name) from error
+
+    async def stream(self, method: StreamCall[_Request, _Response], request: _Request) -> AsyncIterator[_Response]:
+        """Follow a stream; its end by error raises like `call`."""
+        try:
+            async for response in method(request, metadata=self._metadata()):
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise errors.from_rpc_error(error, self.name) from error
+
+    async def check(self) -> None:
+        """Return once the peer has accepted a connection."""
+        await self.channel.channel_ready()
+
+    async def close(self) -> None:
+        """Close the channel."""
+        with suppress(grpc.aio.UsageError):
+            await self.channel.close(None)
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self._tokens.for_peer(self.name)}"),)
+
+
+Check = Callable[[], Awaitable[None]]

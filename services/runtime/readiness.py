@@ -1,0 +1,73 @@
+"""Health per service: NOT_SERVING until everything it needs was reached once, then SERVING until it drains or breaks.
+
+It does not turn back when the database goes away for a while: else a restart of PostgreSQL would eject every replica.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+from grpc_health.v1 import health, health_pb2
+
+from services.runtime.clock import Clock
+
+_log = structlog.get_logger()
+_ATTEMPT_SECONDS = 3.0
+
+Check = Callable[[], Awaitable[None]]
+
+
+class Readiness:
+    """Decides what the health service says."""
+
+    def __init__(self, clock: Clock, retry_interval: float) -> None:
+        # grpcio-health-checking keeps the protocol's Watch as well, so it is used as it is.
+        self.servicer = health.aio.HealthServicer()
+        self._clock = clock
+        self._retry_interval = retry_interval
+        self._broken = False
+
+    async def start(self) -> None:
+        """Say NOT_SERVING, because the servicer's own default is the opposite."""
+        await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
+
+    async def await_dependencies(self, checks: Mapping[str, Check]) -> None:
+        """Say SERVING once each check has passed; a check may fail for as long as it likes."""
+        async with asyncio.TaskGroup() as group:
+            for name, check in checks.items():
+                group.create_task(self._await(name, check))
+        if not self._broken:
+            await self._say(health_pb2.HealthCheckResponse.SERVING)
+            _log.info("ready")
+
+    async def break_down(self, reason: str) -> None:
+        """Say NOT_SERVING for good, because a part died that the service can't do without."""
+        self._broken = True
+        _log.error("broken", reason=reason)
+        await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
+
+    async def drain(self) -> None:
+        """Say NOT_SERVING for good, because the process is about to end."""
+        self._broken = True
+        await self.servicer.enter_graceful_shutdown()
+
+    async def _await(self, name: str, check: Check) -> None:
+        said = ""
+        while True:
+            try:
+                async with asyncio.timeout(_ATTEMPT_SECONDS):
+                    return await check()
+            except ValueError:
+                # A configuration that can't work does not start to work by waiting.
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is not there yet
+                said = self._report(name, f"{type(error).__name__}: {error}", said)
+            await self._clock.sleep(self._retry_interval)
+
+    def _report(self, name: str, problem: str, said: str) -> str:
+        if problem != said:
+            _log.warning("waiting_for", dependency=name, problem=problem)
+        return problem
+
+    async def _say(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        await self.servicer.set(health.OVERALL_HEALTH, status)

@@ -1,0 +1,158 @@
+"""A service's gRPC server with what surrounds it: health, reflection, background tasks, graceful drain.
+
+`open_server` acquires everything and closes it again in the reverse order.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import grpc
+import structlog
+from chatkit.contract.v1 import limit_pb2
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from services.runtime.access import RoomAccess
+from services.runtime.clock import Clock
+from services.runtime.database import Database, create_engine
+from services.runtime.handlers import Handlers
+from services.runtime.identity import ServiceTokens, TokenVerifier, read_keys
+from services.runtime.paging import PageTokens
+from services.runtime.peers import Peer
+from services.runtime.readiness import Check, Readiness
+from services.runtime.settings import Settings
+
+_log = structlog.get_logger()
+# Room for gRPC's own framing above the largest request; the handlers refuse by the method's own limit.
+_RECEIVE_SLACK_BYTES = 64 * 1024
+
+
+class Server:
+    """What the composition root of a service starts from, and the server it fills."""
+
+    def __init__(self, name: str, settings: Settings, clock: Clock) -> None:
+        keys, service_keys = (
+            read_keys(settings.keys_file),
+            read_keys(settings.service_keys_file),
+        )
+        self.name = name
+        self.settings = settings
+        self.clock = clock
+        self.limits = settings.limits
+        self.database = Database(create_engine(settings.database_url.get_secret_value()))
+        self.page_tokens = PageTokens(service_keys)
+        self.readiness = Readiness(clock, settings.retry_interval_seconds)
+        self.address = ""
+        self._tokens = ServiceTokens(name, service_keys[0], clock)
+        self._verifier = TokenVerifier(
+            keys=keys,
+            service_keys=service_keys,
+            instance=settings.instance,
+            service=name,
+            subject_chars=self.limits[limit_pb2.LIMIT_ID_CHARS],
+            clock=clock,
+        )
+        self._grpc = grpc.aio.server(options=_options(self.limits[limit_pb2.LIMIT_BATCH_REQUEST_BYTES]))
+        self._services: list[str] = []
+        self._peers: list[Peer] = []
+        self._drains: list[Callable[[], None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.handlers = Handlers(verifier=self._verifier, limits=self.limits)
+        # Set when a background task has died: the process should end.
+        self.failed = asyncio.Event()
+
+    def use_access(self, access: RoomAccess) -> None:
+        """Say who answers for the rooms that methods name; call it before `add`."""
+        self.handlers = Handlers(verifier=self._verifier, limits=self.limits, access=access)
+
+    def peer(self, name: str, address: str) -> Peer:
+        """Open a channel to another service; it is closed with the server."""
+        peer = Peer(name, address, self._tokens)
+        self._peers.append(peer)
+        return peer
+
+    def add(self, service: ServiceDescriptor, servicer: object) -> None:
+        """Serve a service of the contract."""
+        self._grpc.add_generic_rpc_handlers((self.handlers.generic(service, servicer),))
+        self._services.append(service.full_name)
+
+    def run(self, name: str, work: Awaitable[None]) -> None:
+        """Run a part in the background for the server's life; its death turns health off."""
+
+        async def supervised() -> None:
+            try:
+                await work
+            except Exception:  # noqa: BLE001 - whatever it was, the part is dead
+                _log.exception("task_failed", task=name)
+                await self.readiness.break_down(name)
+                self.failed.set()
+
+        task = asyncio.create_task(supervised(), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def on_drain(self, end_streams: Callable[[], None]) -> None:
+        """Call this when the process was told to stop, before open calls are waited for."""
+        self._drains.append(end_streams)
+
+    async def start(self, dependencies: Mapping[str, Check]) -> None:
+        """Listen, and become ready once every dependency and the database were reached."""
+        await self.readiness.start()
+        health_pb2_grpc.add_HealthServicer_to_server(self.readiness.servicer, self._grpc)
+        names = (
+            *self._services,
+            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+            reflection.SERVICE_NAME,
+        )
+        reflection.enable_server_reflection(names, self._grpc)
+        self._grpc.add_generic_rpc_handlers((self.handlers.unknown(),))
+        host, _, _ = self.settings.listen.rpartition(":")
+        port = self._grpc.add_insecure_port(self.settings.listen)
+        await self._grpc.start()
+        self.address = f"{host}:{port}"
+        _log.info("listening", address=self.address)
+        self.run(
+            "readiness",
+            self.readiness.await_dependencies({"database": self._check_database, **dependencies}),
+        )
+
+    async def _check_database(self) -> None:
+        await self.database.check_capacity(self.settings.database_processes * self.settings.database_connections)
+
+    async def stop(self) -> None:
+        """Refuse new calls, end the streams, wait for open calls, close."""
+        await self.readiness.drain()
+        for drain in self._drains:
+            drain()
+        await self._grpc.stop(self.settings.shutdown_grace.total_seconds())
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for peer in self._peers:
+            await peer.close()
+        await self.database.close()
+
+
+@asynccontextmanager
+async def open_server(name: str, settings: Settings, clock: Clock) -> AsyncIterator[Server]:
+    """Make a server for a composition root; it is stopped on the way out."""
+    server = Server(name, settings, clock)
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+def _options(largest_request: int) -> tuple[tuple[str, int], ...]:
+    return (
+        ("grpc.max_receive_message_length", largest_request + _RECEIVE_SLACK_BYTES),
+        ("grpc.max_metadata_size", 32 * 1024),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.max_ping_strikes", 0),
+    )

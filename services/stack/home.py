@@ -1,0 +1,169 @@
+"""The folder where the suite's state lives on one machine: data, secrets, logs, and who runs.
+
+One `up` at a time holds its lock. Secrets are made once, in files that only their owner can read.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from services.stack.roles import all_roles
+from services.stack.trouble import Trouble
+
+DEFAULT = ".chatkit"
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process of the suite, as recorded. A pid alone is not enough: it may be another process's by now."""
+
+    name: str
+    pid: int
+    start_time: float
+    address: str
+
+    def process(self) -> psutil.Process | None:
+        """Return the process if it is still the one that was recorded."""
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.start_time) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return None
+        return process if same else None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What runs: the edge's address and the processes."""
+
+    address: str = ""
+    processes: list[Running] = field(default_factory=list)
+    is_seeded: bool = False
+
+
+class Home:
+    """The state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+
+    @property
+    def data(self) -> Path:
+        """PostgreSQL's data folder."""
+        return self.folder / "postgres"
+
+    @property
+    def logs(self) -> Path:
+        """A log file per process."""
+        return self.folder / "logs"
+
+    @property
+    def keys_file(self) -> Path:
+        """The API keys that sign users' tokens."""
+        return self.folder / "secrets" / "keys.json"
+
+    @property
+    def service_keys_file(self) -> Path:
+        """The keys that sign the services' tokens to one another."""
+        return self.folder / "secrets" / "service_keys.json"
+
+    @property
+    def instance(self) -> str:
+        """The id of this instance, which tokens name."""
+        return self._read("instance.json")["instance"]  # type: ignore[no-any-return]
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """The database's passwords by role, the superuser's included."""
+        return dict(self._read("database.json"))
+
+    def prepare(self) -> None:
+        """Make what is missing; nothing that exists is touched."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise Trouble(f"{self.folder} is not a folder")
+        for folder in (self.folder, self.folder / "secrets", self.logs):
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise Trouble(f"{folder} can't be made: {error.strerror}") from None
+        self._make("instance.json", {"instance": str(uuid.uuid4())})
+        self._make("keys.json", {"keys": [{"id": "local", "secret": _secret()}]})
+        self._make("service_keys.json", {"keys": [{"id": "services", "secret": _secret()}]})
+        self._make("database.json", {role: _secret() for role in ["postgres", *all_roles()]})
+
+    @contextmanager
+    def lock(self) -> Iterator[bool]:
+        """Hold the lock of a running `up`; False when another one holds it."""
+        with (self.folder / "up.lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    def is_up(self) -> bool:
+        """Tell whether an `up` holds the lock."""
+        if not (self.folder / "up.lock").exists():
+            return False
+        with self.lock() as is_free:
+            return not is_free
+
+    def state(self) -> State:
+        """Read what was last recorded."""
+        try:
+            raw = json.loads((self.folder / "state.json").read_text())
+        except FileNotFoundError:
+            return State()
+        return State(raw["address"], [Running(**item) for item in raw["processes"]], raw["is_seeded"])
+
+    def record(self, state: State) -> None:
+        """Write what runs, as a whole or not at all."""
+        _write(self.folder / "state.json", asdict(state))
+
+    def running_address(self) -> str:
+        """Return the edge's address, or say that nothing runs."""
+        address = self.state().address
+        if not self.is_up() or not address:
+            raise Trouble(f"nothing runs in {self.folder}: start it with ./chatkit up")
+        return address
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            return json.loads((self.folder / "secrets" / name).read_text())  # type: ignore[no-any-return]
+        except FileNotFoundError:
+            raise Trouble(f"{self.folder} is not a home of the suite yet: start it with ./chatkit up") from None
+
+    def _make(self, name: str, content: dict[str, Any]) -> None:
+        path = self.folder / "secrets" / name
+        if not path.exists():
+            _write(path, content)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(path)
+
+
+def _secret() -> str:
+    return secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def process_of(name: str, pid: int, address: str) -> Running:
+    """Record a process that runs now."""
+    return Running(name, pid, psutil.Process(pid).create_time(), address)

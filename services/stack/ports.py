@@ -1,0 +1,38 @@
+"""Ports that belong to one `up`: held by a bound socket that never listens, so that a restarted child keeps its port.
+
+A child may bind a held port because both sides set SO_REUSEPORT, and connections go only to sockets that listen.
+"""
+
+import errno
+import socket
+
+from services.stack.trouble import Trouble
+
+
+class Port:
+    """A held port on loopback or on another address."""
+
+    def __init__(self, host: str, number: int = 0) -> None:
+        if number:
+            _refuse_if_taken(host, number)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._socket.bind((host, number))
+        self.address = f"{host}:{self._socket.getsockname()[1]}"
+
+    def release(self) -> None:
+        """Give the port back."""
+        self._socket.close()
+
+
+def _refuse_if_taken(host: str, number: int) -> None:
+    # Without SO_REUSEPORT, which would admit us beside another one of ours.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, number))
+            probe.listen(1)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise Trouble(f"port {number} is taken: choose another one with --port, or any free one with 0") from None
+            raise Trouble(f"{host}:{number} can't be used: {error.strerror}") from None

@@ -1,0 +1,152 @@
+"""Runs programs: starts them, asks whether they are healthy, restarts those that crash, stops them in order."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.stack.processes import Program
+from services.stack.trouble import Trouble
+
+_POLL_SECONDS = 0.05
+_ASK_SECONDS = 1.0
+_FIRST_DELAY_SECONDS = 0.2
+_LONGEST_DELAY_SECONDS = 5.0
+# A child that ran for this long starts anew with a short delay when it crashes.
+_STEADY_SECONDS = 30.0
+
+Say = Callable[[str], None]
+
+
+class Child:
+    """One program and the process that runs it now."""
+
+    def __init__(self, program: Program, log: Path, say: Say, on_start: Callable[[], None]) -> None:
+        self.program = program
+        self.process: asyncio.subprocess.Process | None = None
+        self._log = log
+        self._say = say
+        self._on_start = on_start
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Start the process; its output goes to its log."""
+        with self._log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *self.program.command,
+                env=dict(self.program.environment),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # A terminal's Ctrl-C is for `up` alone, which then stops everything in order.
+                start_new_session=True,
+            )
+        self._on_start()
+
+    async def keep_alive(self) -> None:
+        """Restart the process whenever it ends by itself, until it is stopped."""
+        delay = _FIRST_DELAY_SECONDS
+        while not self._stopping:
+            started = time.monotonic()
+            status = await self._running().wait()
+            if self._stopping:
+                return
+            delay = _FIRST_DELAY_SECONDS if time.monotonic() - started > _STEADY_SECONDS else delay
+            self._say(f"{self.program.name} ended ({_status(status)}) and is started again; its log: {self._log}")
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
+            if not self._stopping:
+                await self.start()
+
+    async def stop(self, seconds: float) -> None:
+        """Ask the process to end, and end it when it does not."""
+        self._stopping = True
+        process = self.process
+        if process is None or process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(seconds):
+                await process.wait()
+        except TimeoutError:
+            self._say(f"{self.program.name} did not end within {seconds:.0f} s and is killed")
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def wait_until(self, is_healthy: "Health", deadline: float) -> None:
+        """Return when the process is healthy."""
+        while not await is_healthy(self.program.address):
+            if self._running().returncode is not None:
+                raise Trouble(f"{self.program.name} ended at once; its log is {self._log}:\n{_tail(self._log)}")
+            if time.monotonic() > deadline:
+                raise Trouble(f"{self.program.name} does not become healthy; its log is {self._log}:\n{_tail(self._log)}")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _running(self) -> asyncio.subprocess.Process:
+        if self.process is None:
+            raise Trouble(f"{self.program.name} was not started")
+        return self.process
+
+
+class Health:
+    """Asks a process whether it is healthy, in the way that its kind answers."""
+
+    async def __call__(self, address: str) -> bool:
+        """Ask."""
+        raise NotImplementedError
+
+
+class ServiceHealth(Health):
+    """grpc.health.v1, as every service speaks it."""
+
+    async def __call__(self, address: str) -> bool:
+        """Return whether the service says SERVING."""
+        async with grpc.aio.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
+            try:
+                answer = await health_pb2_grpc.HealthStub(channel).Check(
+                    health_pb2.HealthCheckRequest(), timeout=_ASK_SECONDS
+                )
+            except grpc.aio.AioRpcError:
+                return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+class EdgeHealth(Health):
+    """`GET /`, which the edge answers by itself."""
+
+    async def __call__(self, address: str) -> bool:
+        """Return whether the edge answers 200."""
+        host, _, port = address.rpartition(":")
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                reader, writer = await asyncio.open_connection(host, int(port))
+                writer.write(f"GET / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n".encode())
+                answer = await reader.readline()
+                writer.close()
+        except (OSError, TimeoutError):
+            return False
+        return b" 200 " in answer
+
+
+async def run_once(program: Program, log: Path) -> None:
+    """Run a program to its end; one that fails is Trouble."""
+    child = Child(program, log, say=lambda _: None, on_start=lambda: None)
+    await child.start()
+    process = child.process
+    status = await process.wait() if process is not None else 0
+    if status != 0:
+        raise Trouble(f"the migration of {program.name} failed ({_status(status)}):\n{_tail(log)}")
+
+
+def _status(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-10:])
