@@ -23,7 +23,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python protos/generate.py", description=__doc__)
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--check", action="store_true", help="compare gen/ with the contract, write nothing")
-    action.add_argument("--land", action="store_true", help="record the contract in landed.binpb, unless it breaks the last")
+    action.add_argument(
+        "--land", action="store_true", help="record the contract in landed.binpb, unless it breaks the last"
+    )
     arguments = parser.parse_args()
     if arguments.land:
         return land()
@@ -81,11 +83,17 @@ def land() -> int:
         check = subprocess.run([buf, "breaking", "--against", LANDED], cwd=PROTOS, check=False)
         if check.returncode:
             return check.returncode
-    return subprocess.run([buf, "build", "--exclude-source-info", "--output", LANDED], cwd=PROTOS, check=False).returncode
+    return subprocess.run(
+        [buf, "build", "--exclude-source-info", "--output", LANDED], cwd=PROTOS, check=False
+    ).returncode
 
 
 def _contents(root: Path) -> dict[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.py*") if "__pycache__" not in path.parts}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*.py*")
+        if "__pycache__" not in path.parts
+    }
 
 
 if __name__ == "__main__":

@@ -1,8 +1,55 @@
-"""`./chatkit test`: runs the tests; arguments go to pytest."""
+"""The whole check of the repository, `./chatkit test`: lint, types, contract and tests, one named step after the other.
 
+With arguments it runs pytest alone and hands them on; paths among them are relative to the root of the repository.
+"""
+
+import shutil
 import sys
+import tempfile
+import time
+from pathlib import Path
 
-import pytest
+from tests.checks.ledger import Ledger
+from tests.checks.steps import Result, Step, pytest_step, run, static_steps
+from tests.checks.summary import closing_line, not_run
+
+TOTAL_SECONDS = 24 * 60
+INTERRUPTED = 130
+
+
+def main(arguments: list[str]) -> int:
+    """Run the steps, print what did not run and the count of what did, and return the exit status."""
+    scratch = Path(tempfile.mkdtemp(prefix="chatkit-"))
+    ledger_file = scratch / "ledger.json"
+    static, tests = static_steps(), pytest_step(scratch, ledger_file, arguments)
+    try:
+        results = _run_all([tests] if arguments else [*static, tests])
+    except KeyboardInterrupt:
+        print("interrupted")
+        return INTERRUPTED
+    left_out = [step.left_out("pytest alone was asked for") for step in static] if arguments else []
+    ledger = Ledger.read(ledger_file) or Ledger()
+    ok = not any(result.status for result in results)
+    print("\nNot run:", *(not_run([*left_out, *results], ledger) or ["nothing was left out"]), sep="\n  ")
+    if ok:
+        shutil.rmtree(scratch)
+    else:
+        print(f"\nThe files of the failed tests are in {scratch}")
+    print(f"\n{closing_line(results, ledger)}")
+    return 0 if ok else results[-1].status or 1
+
+
+def _run_all(steps: list[Step]) -> list[Result]:
+    deadline = time.monotonic() + TOTAL_SECONDS
+    results = []
+    for number, step in enumerate(steps, start=1):
+        label = f"[{number}/{len(steps)}] {step.name}"
+        print(label, end=":\n" if step.live else " … ", flush=True)
+        result = run(step, max(1.0, deadline - time.monotonic()))
+        results.append(result)
+        print(f"{label} {result.verdict}" if step.live else result.verdict, flush=True)
+    return results
+
 
 if __name__ == "__main__":
-    sys.exit(pytest.main(["-ra", *sys.argv[1:]]))
+    sys.exit(main(sys.argv[1:]))

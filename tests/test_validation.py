@@ -1,9 +1,9 @@
 """Requests are checked against the contract's field policies."""
 
 import pytest
-
 from chatkit.messages.v1 import messages_service_pb2, part_pb2
 from chatkit.users.v1 import users_service_pb2
+
 from services.runtime.contract import Limits
 from services.runtime.errors import InvalidArgument
 from services.runtime.validation import Validator

@@ -175,11 +175,7 @@ class Hubs:
         if hub is None or not hub.is_seeded:
             return
         try:
-            if head_seq < last_before:
-                raise Aborted(
-                    "LOG_RESET",
-                    "the room's log is shorter than it was: subscribe again",
-                )
+            _refuse_to_shrink(last_before, head_seq)
             await hub.heal(head_seq)
             hub.head_known_at = asked_at
         except Aborted as error:
@@ -202,3 +198,8 @@ def shutting_down(delay: timedelta) -> Unavailable:
         "the process is shutting down: resume elsewhere",
         retry_after=delay,
     )
+
+
+def _refuse_to_shrink(last: int, head_seq: int) -> None:
+    if head_seq < last:
+        raise Aborted("LOG_RESET", "the room's log is shorter than it was: subscribe again")

@@ -30,7 +30,7 @@ class MessagesServicer:
     async def SendMessage(self, request: pb2.SendMessageRequest, call: Call) -> bytes:
         """Append a message."""
         # What this version does not know is not stored.
-        request.DiscardUnknownFields()  # type: ignore[attr-defined]
+        request.DiscardUnknownFields()
         sender_uid = call.room.user_uid or await self._users.uid_of(call.acting_user)
         content = pb2.SendMessageRequest(parts=request.parts).SerializeToString(deterministic=True)
         draft = Draft(

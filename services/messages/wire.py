@@ -29,6 +29,8 @@ _REASONS = {
     Snapshot.RETENTION: room_event_pb2.SNAPSHOT_REASON_RETENTION,
 }
 
+_LOW_BITS, _MORE = 0x7F, 0x80
+
 
 def embedded(field: int, payload: bytes) -> bytes:
     """Return a field whose value is a serialized message."""
@@ -37,8 +39,8 @@ def embedded(field: int, payload: bytes) -> bytes:
 
 def _varint(value: int) -> bytes:
     encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
+    while value > _LOW_BITS:
+        encoded.append(value & _LOW_BITS | _MORE)
         value >>= 7
     encoded.append(value)
     return bytes(encoded)

@@ -127,11 +127,11 @@ class Handlers:
         """Return the handler of last resort, which answers METHOD_NOT_FOUND."""
         return _Unknown()
 
-    def _handler(self, method: MethodContract, behaviour: Any) -> grpc.RpcMethodHandler:
+    def _handler(self, method: MethodContract, behaviour: Any) -> "grpc.RpcMethodHandler[bytes, bytes]":
         self._validator.compile(method.request_class)
         if method.streams:
-            return grpc.unary_stream_rpc_method_handler(self._stream(method, behaviour))  # type: ignore[arg-type]
-        return grpc.unary_unary_rpc_method_handler(self.unary(method, behaviour))  # type: ignore[arg-type]
+            return grpc.unary_stream_rpc_method_handler(self._stream(method, behaviour))
+        return grpc.unary_unary_rpc_method_handler(self.unary(method, behaviour))
 
     def unary(self, method: MethodContract, behaviour: Unary) -> Callable[[bytes, Context], Awaitable[bytes]]:
         """Compose the handler of a unary method."""
@@ -308,7 +308,7 @@ def _too_large(limit: int, maximum: int) -> ResourceExhausted:
 
 
 class _Unknown(grpc.GenericRpcHandler):
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+    def service(self, _details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
         """Answer every method that no other handler knows."""
 
         async def refuse(_body: bytes, context: Context) -> bytes:
@@ -317,4 +317,4 @@ class _Unknown(grpc.GenericRpcHandler):
                 Unimplemented("METHOD_NOT_FOUND", "there is no such method here"),
             )
 
-        return grpc.unary_unary_rpc_method_handler(refuse)  # type: ignore[arg-type]
+        return grpc.unary_unary_rpc_method_handler(refuse)

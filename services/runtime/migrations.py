@@ -35,9 +35,10 @@ def _run(connection: Connection, schema: str, migrations: Path) -> None:
     script = ScriptDirectory.from_config(config)
 
     def steps(revision: object, _context: object) -> object:
-        return script._upgrade_revs("head", revision)  # type: ignore[arg-type]
+        # As alembic's own `upgrade` command does; there is no public way without an ini file and an env.py.
+        return script._upgrade_revs("head", revision)  # type: ignore[arg-type]  # noqa: SLF001
 
-    with EnvironmentContext(config, script, fn=steps, destination_rev="head") as environment:  # type: ignore[arg-type]
+    with EnvironmentContext(config, script, fn=steps, destination_rev="head") as environment:
         environment.configure(
             connection=connection,
             version_table_schema=schema,

@@ -40,7 +40,7 @@ def main(name: str, build: Build, migrations: Path) -> int:
             return 0
         return uvloop.run(_serve(build, settings))
     except (ValueError, ValidationError, OSError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        sys.stderr.write(f"{name}: {error}\n")
         return 2
 
 

@@ -131,7 +131,7 @@ class Validator:
 
         return check
 
-    def _value(self, field: FieldDescriptor, policy: field_policy_pb2.FieldPolicy) -> Check:
+    def _value(self, field: FieldDescriptor, policy: field_policy_pb2.FieldPolicy) -> Check:  # noqa: PLR0911 - a table
         if field.type == FieldDescriptor.TYPE_STRING:
             return self._string(policy)
         if field.enum_type is not None:

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 from urllib.parse import quote
 
 import psutil
@@ -21,7 +22,6 @@ import psycopg
 
 from services.stack import unprivileged
 from services.stack.trouble import Trouble
-
 
 
 def _binaries() -> Path:
@@ -60,7 +60,7 @@ class Postgres:
     _process: subprocess.Popen[bytes] | None = None
     _socket_folder: Path | None = None
 
-    def __enter__(self) -> "Postgres":
+    def __enter__(self) -> Self:
         """Start it."""
         self.start()
         return self

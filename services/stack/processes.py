@@ -54,9 +54,7 @@ def _module(name: str, command: str) -> tuple[str, ...]:
     return (sys.executable, "-m", f"services.{name}", command)
 
 
-def _service_environment(
-    home: Home, postgres: Postgres, addresses: Mapping[str, str], name: str
-) -> dict[str, str]:
+def _service_environment(home: Home, postgres: Postgres, addresses: Mapping[str, str], name: str) -> dict[str, str]:
     runtime, migrate = role_names(name)
     passwords = home.passwords
     return {

@@ -60,8 +60,10 @@ def _make_schema(connection: psycopg.Connection[tuple[object, ...]], service: st
         "GRANT CONNECT ON DATABASE {database} TO {runtime}, {migrate}",
         "CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {migrate}",
         "GRANT USAGE ON SCHEMA {schema} TO {runtime}",
-        "ALTER DEFAULT PRIVILEGES FOR ROLE {migrate} IN SCHEMA {schema}"
-        " GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {runtime}",
+        (
+            "ALTER DEFAULT PRIVILEGES FOR ROLE {migrate} IN SCHEMA {schema}"
+            " GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {runtime}"
+        ),
         "ALTER DEFAULT PRIVILEGES FOR ROLE {migrate} IN SCHEMA {schema} GRANT USAGE, SELECT ON SEQUENCES TO {runtime}",
         "ALTER ROLE {runtime} SET search_path = {schema}",
         "ALTER ROLE {migrate} SET search_path = {schema}",
@@ -69,7 +71,5 @@ def _make_schema(connection: psycopg.Connection[tuple[object, ...]], service: st
         connection.execute(sql.SQL(statement).format(**names))
     for setting, value in _TIMEOUTS.items():
         connection.execute(
-            sql.SQL("ALTER ROLE {} SET {} = {}").format(
-                names["runtime"], sql.Identifier(setting), sql.Literal(value)
-            )
+            sql.SQL("ALTER ROLE {} SET {} = {}").format(names["runtime"], sql.Identifier(setting), sql.Literal(value))
         )

@@ -73,7 +73,11 @@ def refusal(build: Build) -> str | None:
     if build.system == "Linux" and build.glibc < OLDEST_GLIBC:
         found = f"glibc {_dotted(build.glibc)}" if build.glibc else "another C library, such as musl"
         return f"PostgreSQL and Envoy need glibc {_dotted(OLDEST_GLIBC)} or newer, and this system has {found}"
-    if (build.implementation, build.bits, build.free_threaded) != ("cpython", 64, False) or build.python > NEWEST_PYTHON:
+    if (build.implementation, build.bits, build.free_threaded) != (
+        "cpython",
+        64,
+        False,
+    ) or build.python > NEWEST_PYTHON:
         threads = "free-threaded " if build.free_threaded else ""
         return (
             f"64-bit CPython 3.11 to {_dotted(NEWEST_PYTHON)} is needed, and {sys.executable} is "
@@ -172,7 +176,7 @@ def main(arguments: list[str]) -> int:
         _say(f"can't make .venv: {error}")
         return 1
     python = os.fspath(root / ".venv/bin/python")
-    os.execv(python, [python, "-m", *arguments[1:]])
+    return os.execv(python, [python, "-m", *arguments[1:]])
 
 
 @contextmanager

@@ -85,7 +85,9 @@ class Child:
             if self._running().returncode is not None:
                 raise Trouble(f"{self.program.name} ended at once; its log is {self._log}:\n{_tail(self._log)}")
             if time.monotonic() > deadline:
-                raise Trouble(f"{self.program.name} does not become healthy; its log is {self._log}:\n{_tail(self._log)}")
+                raise Trouble(
+                    f"{self.program.name} does not become healthy; its log is {self._log}:\n{_tail(self._log)}"
+                )
             await asyncio.sleep(_POLL_SECONDS)
 
     def _running(self) -> asyncio.subprocess.Process:

@@ -7,6 +7,7 @@ keeps its pid. Files that the command makes belong to root outside, and no mode 
 import ctypes
 import os
 import sys
+from pathlib import Path
 
 _CLONE_NEWUSER = 0x10000000
 _INSIDE = 1000
@@ -20,8 +21,7 @@ def enter_namespace() -> None:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     for name, text in (("uid_map", f"{_INSIDE} {uid} 1"), ("setgroups", "deny"), ("gid_map", f"{_INSIDE} {gid} 1")):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-            file.write(text)
+        Path(f"/proc/self/{name}").write_text(text, encoding="ascii")
 
 
 def main(command: list[str]) -> int:

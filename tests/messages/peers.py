@@ -8,12 +8,12 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import grpc
-from google.protobuf.message import Message
-
 from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
 from chatkit.internal.access.v1 import access_service_pb2_grpc
 from chatkit.internal.directory.v1 import directory_service_pb2 as directory_pb2
 from chatkit.internal.directory.v1 import directory_service_pb2_grpc
+from google.protobuf.message import Message
+
 from services.runtime.errors import DETAILS_KEY, ChatkitError, NotFound, PermissionDenied, to_status
 
 _NAMESPACE = UUID(int=1)

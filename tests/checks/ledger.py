@@ -1,0 +1,100 @@
+"""A pytest plugin that writes down what ran and what did not, for the summary at the end of `./chatkit test`.
+
+It runs in pytest's process (`-p tests.checks.ledger --ledger FILE`); the summary reads the file in its own.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The outcome of a run of pytest; a test's last failure counts, whichever phase it was in."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: dict[str, list[str]] = field(default_factory=dict)  # the tests, by the reason
+    deselected: int = 0
+    not_reached: int = 0
+
+    @classmethod
+    def read(cls, path: Path) -> "Ledger | None":
+        """Read what `write` wrote, or return None if pytest did not get that far."""
+        return cls(**json.loads(path.read_text())) if path.exists() else None
+
+    def write(self, path: Path) -> None:
+        """Write it for `read`."""
+        path.write_text(json.dumps(asdict(self)))
+
+
+class Recorder:
+    """Collects the outcomes of one session and writes them at its end, also when it is interrupted."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._outcomes: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}
+        self._deselected = 0
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note modules that can't be imported or skip themselves."""
+        if report.outcome != "passed":
+            self._note(report)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a phase of a test."""
+        if report.when == "call" or report.outcome != "passed":
+            self._note(report)
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Count what -k, -m and the like left out."""
+        self._deselected += len(items)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the file."""
+        started = sum("::" in test for test in self._outcomes)
+        ledger = Ledger(
+            passed=self._count("passed"),
+            failed=self._count("failed"),
+            deselected=self._deselected,
+            not_reached=max(0, session.testscollected - started),
+        )
+        for test, reason in self._reasons.items():
+            if self._outcomes[test] == "skipped":
+                ledger.skipped.setdefault(reason, []).append(test)
+        ledger.write(self._path)
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if self._outcomes.get(report.nodeid) == "failed":
+            return
+        self._outcomes[report.nodeid] = report.outcome
+        if report.outcome == "skipped":
+            self._reasons[report.nodeid] = _reason(report)
+
+    def _count(self, outcome: str) -> int:
+        return sum(found == outcome for found in self._outcomes.values())
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --ledger."""
+    parser.addoption("--ledger", type=Path, help="write what ran and what did not to this file, as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Record the session if it was asked for."""
+    path = config.getoption("--ledger")
+    if path:
+        config.pluginmanager.register(Recorder(path))
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    expected_failure = getattr(report, "wasxfail", None)
+    if expected_failure is not None:
+        return f"fails, as is known: {expected_failure.removeprefix('reason: ')}"
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    return str(report.longrepr)

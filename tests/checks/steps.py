@@ -1,0 +1,120 @@
+"""The steps of `./chatkit test` and how one is run: quietly unless it fails, within what is left of the time.
+
+The tools are those of the environment that runs this, never others on the PATH.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LANDED = "protos/landed.binpb"
+CLEAN_UP_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A named command; `live` ones print as they go, the others only if they fail."""
+
+    name: str
+    command: tuple[str, ...]
+    live: bool = False
+    absent: str = ""  # why it is not run, if it is not
+
+    def left_out(self, reason: str) -> "Result":
+        """Return the result of not running it."""
+        return Result(replace(self, absent=reason), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a step ended: exit status 0 is success, None that it was not run."""
+
+    step: Step
+    status: int | None
+    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> str:
+        """Say it in a few words."""
+        if self.status is None:
+            return f"not run: {self.step.absent}"
+        return f"{f'FAILED, status {self.status}' if self.status else 'ok'} ({self.seconds:.1f} s)"
+
+
+def static_steps() -> list[Step]:
+    """List what is checked without running the code."""
+    no_landed = "" if (ROOT / LANDED).exists() else f"there is no {LANDED} yet: no contract has landed"
+    return [
+        Step("ruff check", (_tool("ruff"), "check")),
+        Step("ruff format", (_tool("ruff"), "format", "--check")),
+        Step("mypy", (sys.executable, "-m", "mypy")),
+        Step("buf lint", (_tool("buf"), "lint", "protos")),
+        Step("buf build", (_tool("buf"), "build", "protos")),
+        Step("buf breaking", (_tool("buf"), "breaking", "protos", "--against", LANDED), absent=no_landed),
+        Step("stub drift", (sys.executable, "protos/generate.py", "--check")),
+    ]
+
+
+def pytest_step(scratch: Path, ledger: Path, arguments: list[str]) -> Step:
+    """Run pytest with its files in `scratch`: a fixed place under /tmp would be shared with other users and clones."""
+    command = (sys.executable, "-m", "pytest", "-p", "tests.checks.ledger")
+    return Step("pytest", (*command, f"--ledger={ledger}", f"--basetemp={scratch / 't'}", *arguments), live=True)
+
+
+def run(step: Step, seconds: float) -> Result:
+    """Run a step, which may take that many seconds."""
+    if step.absent:
+        return Result(step, None)
+    began = time.monotonic()
+    status = _run_live(step, seconds) if step.live else _run_quietly(step, seconds)
+    return Result(step, status, time.monotonic() - began)
+
+
+def _run_quietly(step: Step, seconds: float) -> int:
+    try:
+        done = subprocess.run(
+            step.command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        print(f"\nstopped after {seconds:.0f} s")
+        return 1
+    if done.returncode:
+        print(f"\n{done.stdout.decode(errors='replace')}", end="")
+    return done.returncode
+
+
+def _run_live(step: Step, seconds: float) -> int:
+    """Let the tests end in their own way when time is up or somebody stops the run: they have processes to end."""
+    with subprocess.Popen(step.command, cwd=ROOT) as process:
+        signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            print(f"\nstopping after {seconds:.0f} s", flush=True)
+            process.send_signal(signal.SIGINT)
+        except KeyboardInterrupt:  # the terminal has told pytest as well
+            pass
+        return _clean_up(process)
+
+
+def _clean_up(process: subprocess.Popen[bytes]) -> int:
+    try:
+        process.wait(CLEAN_UP_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+    return process.wait() or 1
+
+
+def _tool(name: str) -> str:
+    return os.fspath(Path(sys.executable).parent / name)
