@@ -130,7 +130,7 @@ class Handlers:
     def _handler(self, method: MethodContract, behaviour: Any) -> "grpc.RpcMethodHandler[bytes, bytes]":
         self._validator.compile(method.request_class)
         if method.streams:
-            return grpc.unary_stream_rpc_method_handler(self._stream(method, behaviour))
+            return grpc.unary_stream_rpc_method_handler(self.stream(method, behaviour))
         return grpc.unary_unary_rpc_method_handler(self.unary(method, behaviour))
 
     def unary(self, method: MethodContract, behaviour: Unary) -> Callable[[bytes, Context], Awaitable[bytes]]:
@@ -150,7 +150,8 @@ class Handlers:
 
         return handle
 
-    def _stream(self, method: MethodContract, behaviour: Stream) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
+    def stream(self, method: MethodContract, behaviour: Stream) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
+        """Compose the handler of a server-streaming method."""
         admit = self._admission(method)
 
         async def handle(body: bytes, context: Context) -> AsyncIterator[bytes]:

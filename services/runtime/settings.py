@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     heartbeat_interval_seconds: float = Field(default=15.0, gt=0, description="between heartbeats of a room's stream")
     access_heartbeat_interval_seconds: float = Field(default=1.0, gt=0, description="between heartbeats of WatchAccess")
     access_poll_interval_seconds: float = Field(default=0.1, gt=0, description="between looks at the changes of access")
+    access_changes_kept_seconds: float = Field(default=3600.0, gt=0, description="how long changes can be caught up on")
     heads_poll_interval_seconds: float = Field(
         default=2.0, gt=0, description="between looks at the heads of followed rooms"
     )
@@ -48,6 +49,11 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """The limits in force."""
         return Limits(self.limit_overrides)
+
+    @property
+    def access_changes_kept(self) -> timedelta:
+        """How long the changes of access are kept for those who follow them."""
+        return timedelta(seconds=self.access_changes_kept_seconds)
 
     @property
     def shutdown_grace(self) -> timedelta:

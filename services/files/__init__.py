@@ -1,0 +1,1 @@
+"""The files service: what was attached to messages. It owns the schema `files`."""

@@ -1,0 +1,10 @@
+"""`python -m services.files serve` and `… migrate`."""
+
+import sys
+from pathlib import Path
+
+from services.files.app import build
+from services.runtime.process import main
+
+if __name__ == "__main__":
+    sys.exit(main("files", build, Path(__file__).parent / "migrations"))

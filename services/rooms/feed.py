@@ -1,0 +1,140 @@
+"""The feed of changes: one poller per process, and a follower per stream that reads on from its own version.
+
+A heartbeat says that everything up to its version was sent, so it is sent only after the database has confirmed that.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from services.rooms.changes import ChangeStore
+from services.rooms.model import Change
+from services.runtime.clock import Clock
+from services.runtime.errors import Unavailable
+
+_log = structlog.get_logger()
+_PAGE = 500
+_SWEEP_SECONDS = 60.0
+_AFTER_SHUTDOWN = timedelta(milliseconds=200)
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a follower is told: changes; or none, a heartbeat; or that changes were missed before `version`."""
+
+    version: int
+    changes: Sequence[Change] = ()
+    is_reset: bool = False
+
+
+class ChangeFeed:
+    """Lets streams follow the changes of memberships."""
+
+    def __init__(
+        self,
+        store: ChangeStore,
+        clock: Clock,
+        *,
+        poll_interval: float,
+        heartbeat_interval: float,
+        kept: timedelta,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._poll_interval = poll_interval
+        self._heartbeat_interval = heartbeat_interval
+        self._kept = kept
+        # The version that the last look saw, when it began, and what is set when the next look is done.
+        self._seen = 0
+        self._seen_at = float("-inf")
+        self._looked = asyncio.Event()
+        self._nudged = asyncio.Event()
+        self._followers = 0
+        self._ended = False
+
+    def nudge(self) -> None:
+        """Look at once, because this process has just made a change."""
+        self._nudged.set()
+
+    def end(self) -> None:
+        """End every follower with SHUTTING_DOWN."""
+        self._ended = True
+        self._announce()
+
+    async def run(self) -> None:
+        """Look for changes while somebody follows, and sweep old ones, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tick())
+            group.create_task(self._sweep())
+            while True:
+                await self._nudged.wait()
+                self._nudged.clear()
+                if self._followers:
+                    await self._look()
+
+    async def follow(self, after: int) -> AsyncIterator[News]:
+        """Tell the changes after a version, for ever; 0 starts at the present one."""
+        self._followers += 1
+        try:
+            async for news in self._follow(after):
+                yield news
+        finally:
+            self._followers -= 1
+
+    async def _follow(self, after: int) -> AsyncIterator[News]:
+        version = await self._store.version()
+        position = after or version
+        if position > version:
+            # A version that was never given: the database is not the one it was.
+            position = version
+            yield News(version, is_reset=True)
+        elif not after:
+            yield News(version)
+        told_at = self._clock.monotonic()
+        while not self._ended:
+            looked = self._looked
+            page = await self._store.after(position, _PAGE) if position < max(version, self._seen) else []
+            if page:
+                missed = page[0].version != position + 1
+                yield News(page[-1].version, () if missed else page, is_reset=missed)
+                position, told_at = page[-1].version, self._clock.monotonic()
+                continue
+            if position > self._seen and self._seen_at > told_at:
+                # The counter went back: the database is not the one it was.
+                position = self._seen
+                yield News(position, is_reset=True)
+            elif position == self._seen and self._seen_at >= told_at + self._heartbeat_interval:
+                yield News(position)
+                told_at = self._clock.monotonic()
+            await looked.wait()
+        raise Unavailable("SHUTTING_DOWN", "rooms is being stopped", retry_after=_AFTER_SHUTDOWN)
+
+    async def _tick(self) -> None:
+        while True:
+            self._nudged.set()
+            await self._clock.sleep(self._poll_interval)
+
+    async def _look(self) -> None:
+        asked_at = self._clock.monotonic()
+        try:
+            self._seen = await self._store.version()
+        except Unavailable as error:
+            _log.warning("changes_unread", reason=error.reason)
+            return
+        self._seen_at = asked_at
+        self._announce()
+
+    def _announce(self) -> None:
+        looked, self._looked = self._looked, asyncio.Event()
+        looked.set()
+
+    async def _sweep(self) -> None:
+        while True:
+            await self._clock.sleep(_SWEEP_SECONDS)
+            try:
+                await self._store.sweep(self._kept)
+            except Unavailable as error:
+                _log.warning("changes_unswept", reason=error.reason)

@@ -1,0 +1,143 @@
+"""The use cases of rooms and memberships: no gRPC, no SQL."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from services.rooms.access import denied, room_not_found
+from services.rooms.feed import ChangeFeed
+from services.rooms.model import Draft, Room, RoomView, Visibility
+from services.rooms.peers import Users
+from services.rooms.store import RoomStore, too_many_members
+from services.runtime.access import RoomGrant
+from services.runtime.errors import Aborted, ChatkitError, FailedPrecondition, InvalidArgument, NotFound, Violation
+
+
+class Rooms:
+    """What can be done with rooms and memberships."""
+
+    def __init__(
+        self, store: RoomStore, users: Users, feed: ChangeFeed, *, most_members: int, new_uid: Callable[[], UUID]
+    ) -> None:
+        self._store = store
+        self._users = users
+        self._feed = feed
+        self._most_members = most_members
+        self._new_uid = new_uid
+
+    async def create(
+        self,
+        *,
+        room_id: str,
+        name: str,
+        visibility: Visibility,
+        custom_data: Mapping[str, Any] | None,
+        creator_id: str,
+        user_ids: Sequence[str],
+        request_id: str,
+        content_hash: bytes,
+        seconds: float,
+    ) -> RoomView:
+        """Create a room with its first members; repeated with the same request id it answers the room as it is."""
+        if not room_id and not request_id:
+            raise InvalidArgument(
+                "FIELD_REQUIRED",
+                "request_id: required when id is empty",
+                metadata={"field": "request_id"},
+                violations=[Violation("request_id", "required when id is empty")],
+            )
+        members = await self._users.resolve([creator_id, *user_ids], seconds)
+        if len(members) > self._most_members:
+            raise too_many_members(self._most_members, len(members))
+        draft = Draft(
+            uid=self._new_uid(),
+            id=room_id or str(self._new_uid()),
+            name=name,
+            visibility=visibility,
+            custom_data=custom_data,
+            creator_id=creator_id,
+            members=members,
+            request_id=request_id,
+            content_hash=content_hash,
+        )
+        created = await self._store.create(draft)
+        self._feed.nudge()
+        return created
+
+    async def get(self, grant: RoomGrant, *, with_members: bool) -> RoomView:
+        """Return a room, and its members to those who may know them."""
+        if with_members:
+            return await self._store.view(grant.room_uid)
+        return RoomView(await self._store.get(grant.room_uid), ())
+
+    async def page_of_user(self, user_id: str, after: str, size: int) -> list[RoomView]:
+        """Return a user's rooms by their ids."""
+        return await self._store.page_of_user(user_id, after, size)
+
+    async def must_exist(self, user_id: str, seconds: float) -> None:
+        """Raise USER_NOT_FOUND unless the user exists."""
+        await self._users.resolve([user_id], seconds)
+
+    async def update(self, grant: RoomGrant, changes: Mapping[str, Any], etag: str) -> Room:
+        """Change fields of a room, unless it has changed since the etag; without changes nothing moves."""
+        room = await self._store.update(grant.room_uid, changes, etag)
+        if room is None:
+            raise Aborted("ETAG_MISMATCH", "the room has changed since: read it again")
+        return room
+
+    async def add_members(self, grant: RoomGrant, user_ids: Sequence[str], seconds: float) -> None:
+        """Make users members, all or none."""
+        users = await self._users.resolve(user_ids, seconds)
+        await self._store.add_members(grant.room_uid, users)
+        self._feed.nudge()
+
+    async def remove_members(self, grant: RoomGrant, user_ids: Sequence[str]) -> None:
+        """End memberships."""
+        await self._store.remove_members(grant.room_uid, user_ids)
+        self._feed.nudge()
+
+    async def member_page(self, grant: RoomGrant, after: str, size: int) -> list[str]:
+        """Return the members' ids in the order of code points."""
+        return await self._store.member_page(grant.room_uid, after, size)
+
+
+class Visits:
+    """How users come to rooms and leave them by themselves."""
+
+    def __init__(self, store: RoomStore, users: Users, feed: ChangeFeed) -> None:
+        self._store = store
+        self._users = users
+        self._feed = feed
+
+    async def join(self, room_id: str, user_id: str, *, superuser: bool, seconds: float) -> RoomView:
+        """Make the user a member of a public room; a member of any room is told about it."""
+        standing = await self._store.standing(room_id, user_id)
+        if standing.room_uid is None:
+            raise room_not_found(room_id) if superuser else denied(room_id)
+        if standing.user_uid is not None:
+            return await self._store.view(standing.room_uid)
+        if standing.visibility is not Visibility.PUBLIC:
+            raise _not_public(room_id, superuser)
+        users = await self._users.resolve([user_id], seconds)
+        joined = await self._store.add_members(standing.room_uid, users, joining=True)
+        if joined is None:
+            raise _not_public(room_id, superuser)
+        self._feed.nudge()
+        return joined
+
+    async def leave(self, room_id: str, user_id: str) -> None:
+        """End the user's membership, if there is one."""
+        standing = await self._store.standing(room_id, user_id)
+        if standing.room_uid is None or standing.user_uid is None:
+            return
+        try:
+            await self._store.remove_members(standing.room_uid, [user_id])
+        except NotFound:
+            return
+        self._feed.nudge()
+
+
+def _not_public(room_id: str, superuser: bool) -> ChatkitError:
+    if superuser:
+        return FailedPrecondition("ROOM_NOT_PUBLIC", "only public rooms can be joined", metadata={"room_id": room_id})
+    return denied(room_id)

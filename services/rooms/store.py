@@ -1,0 +1,243 @@
+"""Rooms and memberships in PostgreSQL. One public method is one transaction.
+
+Memberships change only under their room's row lock, so `member_count` is their number and the limit holds. The order
+of locks: the request id, the room, its memberships, the counter of changes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, bindparam, delete, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text, Uuid
+
+from services.rooms import changes
+from services.rooms.model import ChangeKind, Draft, Room, RoomView, Standing, Visibility
+from services.rooms.tables import change_counter, creations, memberships, rooms
+from services.runtime.database import Database
+from services.runtime.errors import AlreadyExists, NotFound, ResourceExhausted, Violation
+
+_COLUMNS = (
+    rooms.c.uid,
+    rooms.c.id,
+    rooms.c.name,
+    rooms.c.visibility,
+    rooms.c.custom_data,
+    rooms.c.creator_id,
+    rooms.c.member_count,
+    rooms.c.revision,
+    rooms.c.create_time,
+    rooms.c.update_time,
+)
+_GET = select(*_COLUMNS).where(rooms.c.uid == bindparam("uid", type_=Uuid))
+_LOCK = _GET.with_for_update()
+_MEMBERS_OF = (
+    select(memberships.c.room_uid, memberships.c.user_id)
+    .where(memberships.c.room_uid == func.any(bindparam("uids", type_=ARRAY(Uuid))))
+    .order_by(memberships.c.room_uid, memberships.c.user_id)
+)
+# One statement, so the version and the standing are of one moment.
+_STANDING = (
+    select(change_counter.c.version, rooms.c.uid, rooms.c.visibility, memberships.c.user_uid)
+    .select_from(change_counter)
+    .outerjoin(rooms, rooms.c.id == bindparam("room_id", type_=Text))
+    .outerjoin(
+        memberships,
+        (memberships.c.room_uid == rooms.c.uid) & (memberships.c.user_id == bindparam("user_id", type_=Text)),
+    )
+)
+
+
+class RoomStore:
+    """The tables of rooms and memberships."""
+
+    def __init__(self, database: Database, most_members: int) -> None:
+        self._database = database
+        self._most_members = most_members
+
+    async def create(self, draft: Draft) -> RoomView:
+        """Store a room with its members; a repeated request answers the room that the first one made."""
+        async with self._database.transaction() as connection:
+            if draft.request_id:
+                made_before = await self._made_before(connection, draft)
+                if made_before is not None:
+                    return made_before
+            row = (await connection.execute(_insertion(draft))).one_or_none()
+            if row is None:
+                raise AlreadyExists("ROOM_ALREADY_EXISTS", "a room with this id exists", metadata={"room_id": draft.id})
+            room = _room(row)
+            await self._insert_members(connection, room, draft.members)
+            return RoomView(room, sorted(draft.members))
+
+    async def standing(self, room_id: str, user_id: str) -> Standing:
+        """Return how a user stands to a room."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(_STANDING, {"room_id": room_id, "user_id": user_id})).one()
+        visibility = None if row.visibility is None else Visibility(row.visibility)
+        return Standing(row.version, row.uid, visibility, row.user_uid)
+
+    async def get(self, uid: UUID) -> Room:
+        """Return a room, or raise ROOM_NOT_FOUND."""
+        async with self._database.reading() as connection:
+            return await self._one(connection, _GET, uid)
+
+    async def view(self, uid: UUID) -> RoomView:
+        """Return a room and its members, or raise ROOM_NOT_FOUND."""
+        async with self._database.transaction() as connection:
+            return await self._view(connection, uid)
+
+    async def member_page(self, room_uid: UUID, after: str, size: int) -> list[str]:
+        """Return ids of members in the order of code points."""
+        statement = (
+            select(memberships.c.user_id)
+            .where(memberships.c.room_uid == room_uid, memberships.c.user_id > after)
+            .order_by(memberships.c.user_id)
+            .limit(size)
+        )
+        async with self._database.reading() as connection:
+            return list((await connection.execute(statement)).scalars())
+
+    async def page_of_user(self, user_id: str, after: str, size: int) -> list[RoomView]:
+        """Return a user's rooms by their ids."""
+        page = (
+            select(memberships.c.room_uid)
+            .where(memberships.c.user_id == user_id, memberships.c.room_id > after)
+            .order_by(memberships.c.room_id)
+            .limit(size)
+            .subquery()
+        )
+        statement = select(*_COLUMNS).join(page, page.c.room_uid == rooms.c.uid).order_by(rooms.c.id)
+        async with self._database.transaction() as connection:
+            found = [_room(row) for row in await connection.execute(statement)]
+            members = await self._members(connection, [room.uid for room in found])
+        return [RoomView(room, members[room.uid]) for room in found]
+
+    async def update(self, uid: UUID, values: Mapping[str, Any], etag: str) -> Room | None:
+        """Change columns of a room; None when the etag is given and is another one."""
+        async with self._database.transaction() as connection:
+            room = await self._one(connection, _LOCK, uid)
+            if etag and etag != room.etag:
+                return None
+            if not values:
+                return room
+            moved = update(rooms).where(rooms.c.uid == uid)
+            moved = moved.values(
+                **values,
+                revision=rooms.c.revision + 1,
+                update_time=func.greatest(rooms.c.update_time, func.clock_timestamp()),
+            )
+            return _room((await connection.execute(moved.returning(*_COLUMNS))).one())
+
+    async def add_members(self, uid: UUID, users: Mapping[str, UUID], *, joining: bool = False) -> RoomView | None:
+        """Make users members, all or none; None when they join by themselves and the room is not public by now."""
+        async with self._database.transaction() as connection:
+            room = await self._one(connection, _LOCK, uid)
+            present = set((await self._members(connection, [uid]))[uid])
+            new = {user_id: user_uid for user_id, user_uid in users.items() if user_id not in present}
+            if new and joining and room.visibility is not Visibility.PUBLIC:
+                return None
+            self._check_room_for(len(present) + len(new), room)
+            if new:
+                counted = update(rooms).where(rooms.c.uid == uid).values(member_count=len(present) + len(new))
+                room = _room((await connection.execute(counted.returning(*_COLUMNS))).one())
+                await self._insert_members(connection, room, new)
+            return RoomView(room, sorted(present | set(new)))
+
+    async def remove_members(self, uid: UUID, user_ids: Sequence[str]) -> None:
+        """End memberships; users who are not members are ignored."""
+        async with self._database.transaction() as connection:
+            room = await self._one(connection, _LOCK, uid)
+            removal = delete(memberships).where(
+                memberships.c.room_uid == uid, memberships.c.user_id == func.any(list(user_ids), type_=ARRAY(Text))
+            )
+            removed = list((await connection.execute(removal.returning(memberships.c.user_uid))).scalars())
+            if removed:
+                count = room.member_count - len(removed)
+                await connection.execute(update(rooms).where(rooms.c.uid == uid).values(member_count=count))
+                await changes.record(connection, ChangeKind.MEMBER_REMOVED, uid, removed)
+
+    async def _made_before(self, connection: AsyncConnection, draft: Draft) -> RoomView | None:
+        # The insertion waits for a transaction that holds the same request id, so exactly one of two goes on.
+        key = {"creator_uid": draft.members[draft.creator_id], "request_id": draft.request_id}
+        claim = insert(creations).values(**key, content_hash=draft.content_hash, room_uid=draft.uid)
+        claimed = await connection.execute(claim.on_conflict_do_nothing().returning(creations.c.room_uid))
+        if claimed.one_or_none() is not None:
+            return None
+        made = select(creations.c.room_uid, creations.c.content_hash).filter_by(**key)
+        row = (await connection.execute(made)).one()
+        if row.content_hash != draft.content_hash:
+            raise AlreadyExists(
+                "REQUEST_ID_REUSED",
+                "the request id was used for another room",
+                metadata={"request_id": draft.request_id},
+            )
+        return await self._view(connection, row.room_uid)
+
+    async def _insert_members(self, connection: AsyncConnection, room: Room, users: Mapping[str, UUID]) -> None:
+        rows = [
+            {"room_uid": room.uid, "user_uid": user_uid, "room_id": room.id, "user_id": user_id}
+            for user_id, user_uid in users.items()
+        ]
+        await connection.execute(insert(memberships).values(rows))
+        await changes.record(connection, ChangeKind.MEMBER_ADDED, room.uid, list(users.values()))
+
+    async def _view(self, connection: AsyncConnection, uid: UUID) -> RoomView:
+        room = await self._one(connection, _GET, uid)
+        return RoomView(room, (await self._members(connection, [uid]))[uid])
+
+    async def _one(self, connection: AsyncConnection, statement: Select[Any], uid: UUID) -> Room:
+        row = (await connection.execute(statement, {"uid": uid})).one_or_none()
+        if row is None:
+            raise NotFound("ROOM_NOT_FOUND", "the room does not exist")
+        return _room(row)
+
+    async def _members(self, connection: AsyncConnection, uids: Sequence[UUID]) -> dict[UUID, list[str]]:
+        members: dict[UUID, list[str]] = {uid: [] for uid in uids}
+        for row in await connection.execute(_MEMBERS_OF, {"uids": list(uids)}):
+            members[row.room_uid].append(row.user_id)
+        return members
+
+    def _check_room_for(self, count: int, room: Room) -> None:
+        if count > self._most_members and count > room.member_count:
+            raise too_many_members(self._most_members, count)
+
+
+def too_many_members(most: int, count: int) -> ResourceExhausted:
+    """Return the error for a room that would have more members than it may."""
+    description = f"a room has at most {most} members, and this would make {count}"
+    return ResourceExhausted(
+        "QUOTA_EXCEEDED",
+        description,
+        metadata={"limit": "ROOM_MEMBERS", "maximum": str(most), "actual": str(count)},
+        quota=[Violation("ROOM_MEMBERS", description)],
+    )
+
+
+def _insertion(draft: Draft) -> Any:
+    values = {
+        "uid": draft.uid,
+        "id": draft.id,
+        "name": draft.name,
+        "visibility": draft.visibility,
+        "custom_data": draft.custom_data,
+        "creator_id": draft.creator_id,
+        "member_count": len(draft.members),
+    }
+    return insert(rooms).values(values).on_conflict_do_nothing(index_elements=["id"]).returning(*_COLUMNS)
+
+
+def _room(row: Any) -> Room:
+    return Room(
+        row.uid,
+        row.id,
+        row.name,
+        Visibility(row.visibility),
+        row.custom_data,
+        row.creator_id,
+        row.member_count,
+        row.revision,
+        row.create_time,
+        row.update_time,
+    )

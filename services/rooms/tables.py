@@ -1,0 +1,61 @@
+"""The tables of the schema `rooms`, for the two stores; migrations/ makes them."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(schema="rooms")
+_now = func.clock_timestamp()
+_id = Text(collation="C")
+
+rooms = Table(
+    "rooms",
+    metadata,
+    Column("uid", Uuid, primary_key=True),
+    Column("id", _id),
+    Column("name", Text),
+    Column("visibility", SmallInteger),
+    Column("custom_data", JSONB(none_as_null=True)),
+    Column("creator_id", _id),
+    Column("member_count", Integer),
+    Column("revision", BigInteger, server_default="1"),
+    Column("create_time", DateTime(timezone=True), server_default=_now),
+    Column("update_time", DateTime(timezone=True), server_default=_now),
+)
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("room_uid", Uuid, primary_key=True),
+    Column("user_id", _id, primary_key=True),
+    Column("user_uid", Uuid),
+    Column("room_id", _id),
+)
+creations = Table(
+    "creations",
+    metadata,
+    Column("creator_uid", Uuid, primary_key=True),
+    Column("request_id", _id, primary_key=True),
+    Column("content_hash", LargeBinary),
+    Column("room_uid", Uuid),
+)
+changes = Table(
+    "changes",
+    metadata,
+    Column("version", BigInteger, primary_key=True),
+    Column("kind", SmallInteger),
+    Column("room_uid", Uuid),
+    Column("user_uid", Uuid),
+    Column("create_time", DateTime(timezone=True), server_default=_now),
+)
+change_counter = Table("change_counter", metadata, Column("version", BigInteger))

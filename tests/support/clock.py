@@ -1,0 +1,48 @@
+"""A clock that stands still until a test moves it."""
+
+import asyncio
+import heapq
+from datetime import UTC, datetime, timedelta
+
+
+class ManualClock:
+    """Time as the test says; whoever sleeps on it wakes when it is moved far enough."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self._start = start
+        self._elapsed = 0.0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._count = 0
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        return self._start + timedelta(seconds=self._elapsed)
+
+    def monotonic(self) -> float:
+        """Return the seconds that the test has let pass."""
+        return self._elapsed
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until the clock was moved by that much."""
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._count += 1
+        heapq.heappush(self._sleepers, (self._elapsed + seconds, self._count, woken))
+        await woken
+
+    async def advance(self, seconds: float) -> None:
+        """Move the clock, waking sleepers in the order of their times."""
+        end = self._elapsed + seconds
+        while self._sleepers and self._sleepers[0][0] <= end:
+            time, _, woken = heapq.heappop(self._sleepers)
+            self._elapsed = max(self._elapsed, time)
+            if not woken.done():
+                woken.set_result(None)
+            await _settle()
+        self._elapsed = end
+        await _settle()
+
+
+async def _settle() -> None:
+    """Let those who were woken run as far as they get without waiting for anything outside."""
+    for _ in range(20):
+        await asyncio.sleep(0)

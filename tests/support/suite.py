@@ -1,0 +1,172 @@
+"""The services in the test's own process, on sockets of their own, wired to one another as in production."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+from chatkit.messages.v1 import messages_service_pb2_grpc
+from chatkit.rooms.v1 import (
+    memberships_service_pb2,
+    memberships_service_pb2_grpc,
+    rooms_service_pb2,
+    rooms_service_pb2_grpc,
+)
+from chatkit.users.v1 import users_service_pb2, users_service_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.files import app as files_app
+from services.messages import app as messages_app
+from services.rooms import app as rooms_app
+from services.runtime.clock import Clock, SystemClock
+from services.runtime.server import Server
+from services.runtime.settings import Settings
+from services.users import app as users_app
+from tests.support import tokens
+from tests.support.databases import TestDatabase
+
+Build = Callable[[Settings, Clock], AbstractAsyncContextManager[Server]]
+BUILDS: dict[str, Build] = {
+    "users": users_app.build,
+    "rooms": rooms_app.build,
+    "messages": messages_app.build,
+    "files": files_app.build,
+}
+# Intervals at which nothing in a test has to wait for long.
+QUICK = {
+    "retry_interval_seconds": 0.02,
+    "access_poll_interval_seconds": 0.02,
+    "heads_poll_interval_seconds": 0.1,
+    "shutdown_grace_seconds": 1.0,
+}
+
+
+def settings(database: TestDatabase, folder: Path, service: str, **changes: Any) -> Settings:
+    """Return the settings of a service on a test's database."""
+    keys, service_keys = tokens.write_keys(folder)
+    values = {
+        "database_url": database.dsn(service),
+        "migrate_database_url": database.migrate_dsn(service),
+        "database_processes": 4,
+        "instance": tokens.INSTANCE,
+        "keys_file": keys,
+        "service_keys_file": service_keys,
+        "log_format": "text",
+        **QUICK,
+        **changes,
+    }
+    return Settings(**values)
+
+
+@dataclass
+class Suite:
+    """Running services: their servers by name, and stubs to call them with."""
+
+    database: TestDatabase
+    folder: Path
+    clock: Clock
+    changes: dict[str, Any]
+    servers: dict[str, Server] = field(default_factory=dict)
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _parts: dict[str, AsyncExitStack] = field(default_factory=dict)
+    _channels: dict[str, grpc.aio.Channel] = field(default_factory=dict)
+
+    async def start(self, service: str, **changes: Any) -> Server:
+        """Start a service, wired to those that run already, and return when it is ready."""
+        addresses = {f"{name}_address": server.address for name, server in self.servers.items() if name != service}
+        told = settings(self.database, self.folder, service, **{**addresses, **self.changes, **changes})
+        part = AsyncExitStack()
+        self._parts[service] = part
+        server = await part.enter_async_context(BUILDS[service](told, self.clock))
+        self.servers[service] = server
+        await self._stack.enter_async_context(part)
+        await ready(server.address)
+        return server
+
+    async def stop(self, service: str) -> None:
+        """Stop a service gracefully."""
+        await self._parts.pop(service).aclose()
+
+    async def restart(self, service: str, **changes: Any) -> Server:
+        """Stop a service and start it again at the same address."""
+        await self.stop(service)
+        return await self.start(service, listen=self.servers[service].address, **changes)
+
+    def channel(self, service: str) -> grpc.aio.Channel:
+        """Return a channel to a service; it is closed with the suite."""
+        address = self.servers[service].address
+        if address not in self._channels:
+            options = (("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100))
+            self._channels[address] = grpc.aio.insecure_channel(address, options=options)
+        return self._channels[address]
+
+    @property
+    def users(self) -> users_service_pb2_grpc.UsersServiceStub:
+        """UsersService."""
+        return users_service_pb2_grpc.UsersServiceStub(self.channel("users"))
+
+    @property
+    def rooms(self) -> rooms_service_pb2_grpc.RoomsServiceStub:
+        """RoomsService."""
+        return rooms_service_pb2_grpc.RoomsServiceStub(self.channel("rooms"))
+
+    @property
+    def memberships(self) -> memberships_service_pb2_grpc.MembershipsServiceStub:
+        """MembershipsService."""
+        return memberships_service_pb2_grpc.MembershipsServiceStub(self.channel("rooms"))
+
+    @property
+    def messages(self) -> messages_service_pb2_grpc.MessagesServiceStub:
+        """MessagesService."""
+        return messages_service_pb2_grpc.MessagesServiceStub(self.channel("messages"))
+
+    async def make_users(self, *user_ids: str) -> None:
+        """Create users who are called like their ids."""
+        for user_id in user_ids:
+            request = users_service_pb2.CreateUserRequest(id=user_id, name=user_id)
+            await self.users.CreateUser(request, metadata=tokens.su())
+
+    async def make_room(self, room_id: str, creator: str, *members: str, private: bool = False) -> None:
+        """Create a room with its members."""
+        request = rooms_service_pb2.CreateRoomRequest(
+            id=room_id, name=room_id, visibility="VISIBILITY_PRIVATE" if private else "VISIBILITY_PUBLIC"
+        )
+        await self.rooms.CreateRoom(request, metadata=tokens.user(creator))
+        for start in range(0, len(members), 10):
+            added = memberships_service_pb2.AddMembersRequest(room_id=room_id, user_ids=members[start : start + 10])
+            await self.memberships.AddMembers(added, metadata=tokens.user(creator))
+
+    async def close(self) -> None:
+        """Stop everything, the last one started first."""
+        await self._stack.aclose()
+        for channel in self._channels.values():
+            await channel.close(None)
+
+
+@asynccontextmanager
+async def running(
+    database: TestDatabase,
+    folder: Path,
+    *services: str,
+    clock: Clock | None = None,
+    **changes: Any,
+) -> AsyncIterator[Suite]:
+    """Run services, in the order given; `changes` are settings of all of them."""
+    suite = Suite(database, folder, clock or SystemClock(), changes)
+    try:
+        for service in services:
+            await suite.start(service)
+        yield suite
+    finally:
+        await suite.close()
+
+
+async def ready(address: str) -> None:
+    """Return when a service says that it serves."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        watch: Any = health_pb2_grpc.HealthStub(channel)
+        async for answer in watch.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=20):
+            if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                return

@@ -1,0 +1,58 @@
+"""Keys and tokens of the tests' instance."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+from services.runtime.identity import API_ISSUER, ApiKey, mint_service_token, mint_token
+
+INSTANCE = "11111111-2222-3333-4444-555555555555"
+KEY = ApiKey("test", "the secret of the tests, which is long enough for HS256")
+SERVICE_KEY = ApiKey("internal", "another secret of the tests, also long enough for HS256")
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+def write_keys(folder: Path) -> tuple[Path, Path]:
+    """Write the files of keys that services read, and return their paths: the API's and the services' own."""
+    paths = folder / "keys.json", folder / "service_keys.json"
+    for path, key in zip(paths, (KEY, SERVICE_KEY), strict=True):
+        path.write_text(json.dumps({"keys": [{"id": key.id, "secret": key.secret}]}))
+    return paths
+
+
+def token(
+    user: str | None, *, su: bool = False, ttl: timedelta = timedelta(hours=1), now: datetime | None = None
+) -> str:
+    """Return a token of a user, a superuser, or both."""
+    return mint_token(KEY, INSTANCE, user, su, ttl, now or datetime.now(UTC))
+
+
+def forged(user: str, *, secret: str = KEY.secret, algorithm: str = "HS256", **claims: Any) -> str:
+    """Return a token of a user with something about it changed."""
+    now = int(datetime.now(UTC).timestamp())
+    body = {"instance": INSTANCE, "iss": API_ISSUER + KEY.id, "sub": user, "iat": now, "exp": now + 3600, **claims}
+    return jwt.encode({key: value for key, value in body.items() if value is not None}, secret, algorithm)
+
+
+def bearer(text: str) -> Metadata:
+    """Return a token as gRPC metadata."""
+    return (("authorization", f"Bearer {text}"),)
+
+
+def user(user_id: str) -> Metadata:
+    """Return the metadata of a user's calls."""
+    return bearer(token(user_id))
+
+
+def su(user_id: str | None = None) -> Metadata:
+    """Return the metadata of a superuser's calls."""
+    return bearer(token(user_id, su=True))
+
+
+def service(name: str, peer: str) -> Metadata:
+    """Return the metadata of one service's calls to another."""
+    return bearer(mint_service_token(SERVICE_KEY, name, peer, datetime.now(UTC)))
