@@ -7,12 +7,13 @@ import fcntl
 import json
 import os
 import secrets
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import psutil
 
@@ -21,6 +22,7 @@ from services.stack.trouble import Trouble
 
 DEFAULT = ".chatkit"
 _SECRET_BYTES = 32
+_LOCK_ATTEMPTS, _LOCK_SECONDS = 3, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,7 @@ class Home:
     def lock(self) -> Iterator[bool]:
         """Hold the lock of a running `up`; False when another one holds it."""
         with (self.folder / "up.lock").open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+            yield any(_locked(file) for _ in range(_LOCK_ATTEMPTS))
 
     def is_up(self) -> bool:
         """Tell whether an `up` holds the lock."""
@@ -148,6 +145,16 @@ class Home:
         path = self.folder / "secrets" / name
         if not path.exists():
             _write(path, content)
+
+
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        # Whoever only asks whether somebody holds the lock holds it for a moment.
+        time.sleep(_LOCK_SECONDS)
+        return False
+    return True
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -1,0 +1,104 @@
+"""The command line of the suite on one machine: `./chatkit COMMAND`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from services.stack import chat, inspection, sign_in, up_command
+from services.stack.home import DEFAULT, Home
+from services.stack.trouble import Trouble
+
+ROOT = Path(__file__).parents[2]
+_HIGHEST_PORT = 65535
+_INTERRUPTED = 130
+
+Command = Callable[[Home, argparse.Namespace], int]
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command and return its exit status; trouble is one sentence on stderr and status 1."""
+    parsed = _parser().parse_args(arguments)
+    command: Command = parsed.run
+    try:
+        return command(Home(Path(parsed.home)), parsed)
+    except Trouble as trouble:
+        sys.stderr.write(f"chatkit: {trouble}\n")
+        return 1
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `| head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="chatkit",
+        description="The chat backend on this machine: PostgreSQL, the four services and the edge.",
+        epilog="`./chatkit test` runs the repository's own check.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_up(commands)
+    _add_token(commands)
+    _add_inspection(commands)
+    _add_chat(commands)
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, run: Command, text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.add_argument(
+        "--home",
+        default=os.environ.get("CHATKIT_HOME") or str(ROOT / DEFAULT),
+        metavar="DIR",
+        help="the folder of the state (default: $CHATKIT_HOME, else .chatkit in the repository)",
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _command(commands, "up", up_command.run, "run the whole suite until Ctrl-C")
+    parser.add_argument(
+        "--port", type=_port, default=8080, help="the edge's port, the only fixed one; 0 takes any free one (8080)"
+    )
+
+
+def _add_token(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _command(commands, "token", sign_in.run, "print a token, and nothing else")
+    parser.add_argument("--user", metavar="ID", help="whose token it is; may be left out with --su")
+    parser.add_argument("--su", action="store_true", help="a superuser's, who may do everything")
+    parser.add_argument("--ttl", default="24h", metavar="TIME", help="how long it holds: 90s, 15m, 24h, 7d (24h)")
+
+
+def _add_inspection(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    for name, run, text in (
+        ("services", inspection.services, "show what runs, where, and whether it is healthy"),
+        ("limits", inspection.limits, "show the limits in force"),
+    ):
+        _command(commands, name, run, text).add_argument("--json", action="store_true", help="for machines")
+
+
+def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    send = _command(commands, "send", chat.send, "send a message")
+    send.add_argument("text", metavar="TEXT")
+    watch = _command(commands, "watch", chat.watch, "show a room's messages as they come, until Ctrl-C")
+    history = _command(commands, "list", chat.history, "show a room's last messages")
+    for parser, default in ((send, "alice"), (watch, "bob"), (history, "bob")):
+        parser.add_argument("--room", default="lobby", metavar="ID", help="the room (lobby)")
+        parser.add_argument("--as", dest="user", default=default, metavar="ID", help=f"the user ({default})")
+        parser.add_argument("--json", action="store_true", help="for machines: one JSON object per line")
+    send.add_argument("--request-id", metavar="ID", help="repeating a send with the same id sends nothing twice")
+    watch.add_argument("--last", type=int, default=20, metavar="N", help="how many messages to start with (20)")
+    history.add_argument("--last", type=int, default=20, metavar="N", help="how many messages (20)")
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to {_HIGHEST_PORT}")
+    return int(text)

@@ -1,0 +1,164 @@
+"""`up`: PostgreSQL, the services and the edge, in this order; stopped in the opposite one.
+
+Every part is an own process that is restarted when it crashes. What runs is recorded in the home folder, so that the
+other commands find it and the next `up` can end what this one could not.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from typing import TypeVar
+
+from services.stack.home import Home, Running, process_of
+from services.stack.ports import Port
+from services.stack.postgres import Postgres
+from services.stack.processes import DATABASE, Program, edge_program, max_connections, migrations, service_programs
+from services.stack.roles import SERVICES, bootstrap
+from services.stack.seed import seed
+from services.stack.supervisor import Child, EdgeHealth, Health, Say, ServiceHealth, run_once
+from services.stack.trouble import Trouble
+
+HOST = "127.0.0.1"
+_START_SECONDS = 60.0
+_STOP_SECONDS = 15.0
+_WATCH_SECONDS = 0.1
+_RETRY_SECONDS = 1.0
+_Result = TypeVar("_Result")
+
+
+class Stack:
+    """The suite on one machine."""
+
+    def __init__(self, home: Home, port: int, say: Say) -> None:
+        self._home = home
+        self._say = say
+        self._ports = {"edge": Port(HOST, port), **{name: Port(HOST) for name in SERVICES}}
+        self._addresses = {name: held.address for name, held in self._ports.items()}
+        self._postgres = Postgres(
+            home.data,
+            home.logs / "postgres.log",
+            password=home.passwords["postgres"],
+            max_connections=max_connections(),
+        )
+        self._children: dict[str, Child] = {}
+
+    @property
+    def address(self) -> str:
+        """The edge's address."""
+        return self._addresses["edge"]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run everything while the context is open, from the moment when all of it is healthy."""
+        async with AsyncExitStack() as stack:
+            stack.callback(self._release)
+            run_folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="chatkit-"))
+            await stack.enter_async_context(self._database())
+            self._say("migrating the schemas")
+            async with asyncio.TaskGroup() as group:
+                for migration in migrations(self._home, self._postgres, self._addresses):
+                    group.create_task(run_once(migration, self._home.logs / f"{migration.name}.migrate.log"))
+            self._say("starting the services and the edge")
+            programs = service_programs(self._home, self._postgres, self._addresses)
+            edge = edge_program(self._home, self._addresses, run_folder)
+            await stack.enter_async_context(self._processes(programs))
+            await stack.enter_async_context(self._processes([edge]))
+            await self._await_health([(program, ServiceHealth()) for program in programs] + [(edge, EdgeHealth())])
+            await self._seed_once()
+            yield
+
+    @asynccontextmanager
+    async def _database(self) -> AsyncIterator[None]:
+        self._say("starting PostgreSQL")
+        try:
+            await _to_its_end(self._postgres.start)
+            self._record()
+            passwords = self._home.passwords
+            await _to_its_end(lambda: bootstrap(self._postgres.superuser_dsn, DATABASE, passwords))
+            async with _background(self._keep_postgres()):
+                yield
+        finally:
+            await _to_its_end(self._postgres.close)
+
+    @asynccontextmanager
+    async def _processes(self, programs: list[Program]) -> AsyncIterator[None]:
+        children = [
+            Child(program, self._home.logs / f"{program.name}.log", self._say, self._record) for program in programs
+        ]
+        self._children.update({child.program.name: child for child in children})
+        try:
+            async with AsyncExitStack() as stack:
+                for child in children:
+                    await child.start()
+                    await stack.enter_async_context(_background(child.keep_alive()))
+                yield
+        finally:
+            async with asyncio.TaskGroup() as group:
+                for child in children:
+                    group.create_task(child.stop(_STOP_SECONDS))
+
+    async def _keep_postgres(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            if self._postgres.is_alive():
+                continue
+            self._say(f"postgres ended and is started again; its log: {self._home.logs / 'postgres.log'}")
+            try:
+                await _to_its_end(self._postgres.start)
+                self._record()
+            except Trouble as trouble:
+                self._say(str(trouble))
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _await_health(self, checks: list[tuple[Program, Health]]) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        async with asyncio.TaskGroup() as group:
+            for program, health in checks:
+                group.create_task(self._children[program.name].wait_until(health, deadline))
+
+    async def _seed_once(self) -> None:
+        state = self._home.state()
+        if not state.is_seeded:
+            await seed(self._home, self.address)
+        self._home.record(replace(self._home.state(), address=self.address, is_seeded=True))
+
+    def _record(self) -> None:
+        processes: list[Running] = []
+        if self._postgres.is_alive():
+            processes.append(process_of("postgres", self._postgres.pid, str(self._postgres.socket_folder)))
+        for name, child in self._children.items():
+            if child.process is not None and child.process.returncode is None:
+                # A process that has just ended is not worth recording.
+                with suppress(ProcessLookupError):
+                    processes.append(process_of(name, child.process.pid, self._addresses[name]))
+        self._home.record(replace(self._home.state(), processes=processes))
+
+    def _release(self) -> None:
+        for held in self._ports.values():
+            held.release()
+        self._home.record(replace(self._home.state(), address="", processes=[]))
+
+
+@asynccontextmanager
+async def _background(work: Awaitable[None]) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _to_its_end(work: Callable[[], _Result]) -> _Result:
+    """Run blocking work in a thread; a cancellation waits for it, because nothing can interrupt it halfway."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with suppress(Exception):
+            await task
+        raise

@@ -1,0 +1,13 @@
+"""The one place where tests wait for something outside them that tells nobody when it happens."""
+
+import asyncio
+from collections.abc import Callable
+
+_POLL_SECONDS = 0.01
+
+
+async def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Return once the condition holds; after so many seconds it is a TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(_POLL_SECONDS)
