@@ -1,4 +1,4 @@
-"""`up`: PostgreSQL, the services and the edge, in this order; stopped in the opposite one.
+"""`up`: PostgreSQL, the edge and the services, in this order; stopped in the opposite one.
 
 Every part is an own process that is restarted when it crashes. What runs is recorded in the home folder, so that the
 other commands find it and the next `up` can end what this one could not.
@@ -64,8 +64,9 @@ class Stack:
             self._say("starting the services and the edge")
             programs = service_programs(self._home, self._postgres, self._addresses)
             edge = edge_program(self._home, self._addresses, run_folder)
-            await stack.enter_async_context(self._processes(programs))
+            # The edge is stopped after the services, so that it can still carry the last events of their streams.
             await stack.enter_async_context(self._processes([edge]))
+            await stack.enter_async_context(self._processes(programs))
             await self._await_health([(program, ServiceHealth()) for program in programs] + [(edge, EdgeHealth())])
             await self._seed_once()
             yield

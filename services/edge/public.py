@@ -1,0 +1,60 @@
+"""The public part of the contract: the services that clients may call, and their descriptor set."""
+
+from collections.abc import Iterator
+
+from chatkit.contract.v1 import method_policy_pb2
+from chatkit.messages.v1 import messages_service_pb2
+from chatkit.rooms.v1 import memberships_service_pb2, rooms_service_pb2
+from chatkit.users.v1 import users_service_pb2
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
+from google.rpc import error_details_pb2, status_pb2
+
+from services.runtime.contract import MethodContract, methods_of
+
+# Each service process, and what it serves to the public. Files has no RPC yet.
+_FILES: dict[str, tuple[FileDescriptor, ...]] = {
+    "users": (users_service_pb2.DESCRIPTOR,),
+    "rooms": (rooms_service_pb2.DESCRIPTOR, memberships_service_pb2.DESCRIPTOR),
+    "messages": (messages_service_pb2.DESCRIPTOR,),
+}
+CLUSTERS = tuple(_FILES)
+# Without these the edge could not turn the details of an error into JSON.
+_ERRORS: tuple[FileDescriptor, ...] = (status_pb2.DESCRIPTOR, error_details_pb2.DESCRIPTOR)
+
+
+def services() -> list[tuple[str, ServiceDescriptor]]:
+    """List every public service with the process that serves it."""
+    return [
+        (cluster, service)
+        for cluster, files in _FILES.items()
+        for file in files
+        for service in file.services_by_name.values()
+    ]
+
+
+def methods() -> Iterator[tuple[str, MethodContract]]:
+    """List every method that clients may call, with the process that serves it."""
+    for cluster, service in services():
+        for method in methods_of(service):
+            if method.policy.audience != method_policy_pb2.AUDIENCE_SERVICE:
+                yield cluster, method
+
+
+def descriptor_set() -> bytes:
+    """Return the public contract as a serialized FileDescriptorSet, what is imported before what imports it."""
+    result = descriptor_pb2.FileDescriptorSet()
+    seen: set[str] = set()
+    for files in (*_FILES.values(), _ERRORS):
+        for file in files:
+            _add(file, result, seen)
+    return result.SerializeToString(deterministic=True)
+
+
+def _add(file: FileDescriptor, result: descriptor_pb2.FileDescriptorSet, seen: set[str]) -> None:
+    if file.name in seen:
+        return
+    seen.add(file.name)
+    for dependency in file.dependencies:
+        _add(dependency, result, seen)
+    file.CopyToProto(result.file.add())

@@ -1,0 +1,106 @@
+"""Every ending of a stream that the server decides can be told apart by a client that reads only frames."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+
+import grpc
+import psycopg
+import pytest
+from chatkit.contract.v1 import error_reason_pb2
+from chatkit.messages.v1 import messages_service_pb2 as pb2
+from chatkit.messages.v1 import part_pb2, room_event_pb2
+from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
+
+from tests.support import tokens
+from tests.support.edge import Edge
+from tests.support.faces import FACES, events
+from tests.support.tokens import user
+
+End = Callable[[Edge], Coroutine[None, None, None]]
+
+
+async def _send(edge: Edge, request_id: str) -> int:
+    part = part_pb2.Part(content_type="text/plain", content=request_id)
+    request = pb2.SendMessageRequest(room_id="lobby", parts=[part], request_id=request_id)
+    return int((await edge.suite.messages.SendMessage(request, metadata=user("alice"))).message.seq)
+
+
+async def _remove(edge: Edge) -> None:
+    request = memberships_pb2.RemoveMembersRequest(room_id="lobby", user_ids=["bob"])
+    await edge.suite.memberships.RemoveMembers(request, metadata=user("alice"))
+
+
+async def _leave(edge: Edge) -> None:
+    await edge.suite.memberships.LeaveRoom(memberships_pb2.LeaveRoomRequest(room_id="lobby"), metadata=user("bob"))
+
+
+async def _stop(edge: Edge) -> None:
+    await edge.suite.stop("messages")
+
+
+async def _replace_the_database(edge: Edge) -> None:
+    """Make the log's own note of its database wrong, as after a restore elsewhere, and cut every connection."""
+    with psycopg.connect(edge.suite.database.superuser_dsn, autocommit=True) as connection:
+        connection.execute("UPDATE messages.deployment SET system_identifier = 1")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid()"
+        )
+
+    # The committer looks whose database it is when it connects, which is before its next append.
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await _send(edge, "after the restore")
+            except grpc.aio.AioRpcError as error:
+                assert error.code() is grpc.StatusCode.UNAVAILABLE  # noqa: PT017 - until it has connected
+            else:
+                return
+
+
+async def _wait_for_the_token(_edge: Edge) -> None:
+    return
+
+
+_ENDINGS: list[tuple[str, End, timedelta]] = [
+    ("REMOVED_FROM_ROOM", _remove, timedelta(hours=1)),
+    ("REMOVED_FROM_ROOM", _leave, timedelta(hours=1)),
+    ("SHUTTING_DOWN", _stop, timedelta(hours=1)),
+    ("LOG_RESET", _replace_the_database, timedelta(hours=1)),
+    ("TOKEN_EXPIRED", _wait_for_the_token, timedelta(seconds=2)),
+]
+
+
+@pytest.mark.parametrize("face", FACES)
+async def test_the_last_event_says_why_and_where(edge: Edge, face: str) -> None:
+    for number, (reason, end, lifetime) in enumerate(_ENDINGS):
+        seq = await _send(edge, f"{face} {number}")
+        closed = await _closed(edge, face, end, lifetime)
+        assert error_reason_pb2.ErrorReason.Name(closed.reason) == f"ERROR_REASON_{reason}"
+        assert closed.position.seq == seq
+        assert closed.position.epoch
+        assert closed.code != 0
+        await _restore(edge, reason)
+
+
+async def _closed(edge: Edge, face: str, end: End, lifetime: timedelta) -> room_event_pb2.Closed:
+    token = tokens.token("bob", ttl=lifetime)
+    request = pb2.SubscribeRoomRequest(room_id="lobby", last=1)
+    seen = []
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        async for event in events(face, edge, request, token):
+            seen.append(event)
+            if event.HasField("caught_up"):
+                group.create_task(end(edge))
+    assert seen[-1].HasField("closed"), seen
+    return seen[-1].closed
+
+
+async def _restore(edge: Edge, reason: str) -> None:
+    match reason:
+        case "REMOVED_FROM_ROOM":
+            request = memberships_pb2.AddMembersRequest(room_id="lobby", user_ids=["bob"])
+            await edge.suite.memberships.AddMembers(request, metadata=user("alice"))
+        case "SHUTTING_DOWN":
+            await edge.suite.start("messages", listen=edge.suite.servers["messages"].address)
