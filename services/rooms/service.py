@@ -82,7 +82,7 @@ class Rooms:
         """Change fields of a room, unless it has changed since the etag; without changes nothing moves."""
         room = await self._store.update(grant.room_uid, changes, etag)
         if room is None:
-            raise Aborted("ETAG_MISMATCH", "the room has changed since: read it again")
+            raise Aborted("ETAG_MISMATCH", "the room has changed since: read it again", metadata={"etag": etag})
         return room
 
     async def add_members(self, grant: RoomGrant, user_ids: Sequence[str], seconds: float) -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import psycopg
 from sqlalchemy import URL, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -22,8 +22,11 @@ _RETRY_AFTER = timedelta(milliseconds=500)
 
 
 def sqlalchemy_url(dsn: str) -> URL:
-    """Turn a libpq URL into SQLAlchemy's, for psycopg."""
-    return make_url(dsn).set(drivername="postgresql+psycopg")
+    """Turn a libpq URL into SQLAlchemy's, for psycopg; the ValueError for another one does not tell its password."""
+    try:
+        return make_url(dsn).set(drivername="postgresql+psycopg")
+    except (ArgumentError, ValueError):
+        raise ValueError("a database's URL must be like postgresql://user:password@host/database") from None
 
 
 def create_engine(dsn: str, connections: int = POOL_CONNECTIONS) -> AsyncEngine:

@@ -56,7 +56,10 @@ class Caller:
 
 def read_keys(path: Path) -> tuple[ApiKey, ...]:
     """Read a file of keys: {"keys": [{"id": …, "secret": …}]}; the first one signs."""
-    keys = tuple(ApiKey(id=key["id"], secret=key["secret"]) for key in json.loads(path.read_text())["keys"])
+    try:
+        keys = tuple(ApiKey(id=key["id"], secret=key["secret"]) for key in json.loads(path.read_text())["keys"])
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f'{path} is not of the form {{"keys": [{{"id": "…", "secret": "…"}}]}}') from None
     if not keys:
         raise ValueError(f"{path} has no keys")
     return keys
@@ -191,7 +194,7 @@ class TokenVerifier:
         latest = (self._clock.now() + _LEEWAY).timestamp()
         for claim in ("iat", "nbf"):
             value = claims.get(claim, 0)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value > latest:
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value <= latest:
                 raise _invalid(f"the token's {claim} is not a time in the past")
 
 

@@ -109,7 +109,10 @@ class Server:
         reflection.enable_server_reflection(names, self._grpc)
         self._grpc.add_generic_rpc_handlers((self.handlers.unknown(),))
         host, _, _ = self.settings.listen.rpartition(":")
-        port = self._grpc.add_insecure_port(self.settings.listen)
+        try:
+            port = self._grpc.add_insecure_port(self.settings.listen)
+        except RuntimeError:
+            raise OSError(f"{self.settings.listen} can't be listened on") from None
         await self._grpc.start()
         self.address = f"{host}:{port}"
         _log.info("listening", address=self.address)

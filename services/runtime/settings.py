@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.runtime.contract import Limits
@@ -64,4 +64,8 @@ class Settings(BaseSettings):
 def read_settings() -> Settings:
     """Read the environment; a setting that makes no sense is a ValueError that names it."""
     overrides = {row.name: row.value for row in Limits.from_environ(os.environ).rows if row.value != row.default}
-    return Settings(limit_overrides=overrides)
+    try:
+        return Settings(limit_overrides=overrides)
+    except ValidationError as error:
+        faults = [(str(fault["loc"][0]).upper(), fault["msg"], fault["input"]) for fault in error.errors()]
+        raise ValueError("; ".join(f"CHATKIT_{name}: {wrong}, not {told!r}" for name, wrong, told in faults)) from None

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -27,6 +28,8 @@ _MEDIA_TYPE = re.compile(
 # google.protobuf.Timestamp is defined from year 1 to year 9999.
 _TIMESTAMP_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _NANOS = range(1_000_000_000)
+# Details travel in a header, and gRPC replaces an error whose headers have more than 8 KiB by one without a reason.
+_MOST_FINDINGS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,8 @@ class Validator:
         self._required_oneofs: dict[str, Sequence[str]] = {}
 
     def check(self, request: Message) -> None:
-        """Raise InvalidArgument with every violation, the first one as its reason."""
-        findings = list(self._message(request, ""))
+        """Raise InvalidArgument with its violations, the first ones of very many; the first of all is its reason."""
+        findings = list(islice(self._message(request, ""), _MOST_FINDINGS))
         if findings:
             raise _error(findings)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from services.stack import chat, inspection, sign_in, up_command
 from services.stack.home import DEFAULT, Home
+from services.stack.replay import command as replay
 from services.stack.trouble import Trouble
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_token(commands)
     _add_inspection(commands)
     _add_chat(commands)
+    replay.add_arguments(_command(commands, "replay", replay.run, "play an export as live traffic, and check it"))
     return parser
 
 

@@ -1,0 +1,7 @@
+"""A small client of the suite that resumes its streams by itself."""
+
+from clients.python.client import Client, connect
+from clients.python.errors import ChatkitError
+from clients.python.subscription import Gap, Subscription
+
+__all__ = ["ChatkitError", "Client", "Gap", "Subscription", "connect"]

@@ -1,0 +1,63 @@
+"""One stream of a room, from its opening to its ending; long silence is an ending too."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import grpc
+from chatkit.messages.v1 import messages_service_pb2, room_event_pb2
+
+from clients.python.errors import ChatkitError, from_rpc_error
+from clients.python.retry import Clock
+
+HEARTBEAT_SECONDS = 15.0
+# Two heartbeats, and what a slow network needs.
+DEAD_SECONDS = 2 * HEARTBEAT_SECONDS + 5.0
+
+
+class Stream:
+    """An open SubscribeRoom call."""
+
+    def __init__(self, call: Any, clock: Clock) -> None:
+        self._call = call
+        self._clock = clock
+        # Since when we wait for the server; None while the events it sent are being processed.
+        self._listening_since: float | None = None
+        self._is_dead = False
+
+    async def events(self) -> AsyncGenerator[room_event_pb2.RoomEvent, None]:
+        """Yield events until the stream ends; raises ChatkitError unless it ends with OK."""
+        watch = asyncio.create_task(self._watch())
+        try:
+            while (frame := await self._read()) is not None:
+                for event in frame.events:
+                    yield event
+        finally:
+            watch.cancel()
+            self._call.cancel()
+
+    async def _read(self) -> messages_service_pb2.SubscribeRoomResponse | None:
+        self._listening_since = self._clock.monotonic()
+        try:
+            frame = await self._call.read()
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._is_dead or task is None or task.cancelling():
+                raise
+            raise ChatkitError(
+                grpc.StatusCode.UNAVAILABLE, "", f"nothing was heard for {DEAD_SECONDS:g} seconds"
+            ) from None
+        finally:
+            self._listening_since = None
+        return None if frame is grpc.aio.EOF else frame
+
+    async def _watch(self) -> None:
+        left = DEAD_SECONDS
+        while left > 0:
+            await self._clock.sleep(left)
+            since = self._listening_since
+            left = DEAD_SECONDS if since is None else since + DEAD_SECONDS - self._clock.monotonic()
+        self._is_dead = True
+        self._call.cancel()

@@ -1,0 +1,107 @@
+"""The command line of `chatkit replay`: progress while it goes on, a table at its end."""
+
+import argparse
+import asyncio
+import json
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from clients.python import ChatkitError, connect
+from services.stack import sign_in
+from services.stack.home import Home
+from services.stack.replay.export import Export, read
+from services.stack.replay.player import Player, Result
+from services.stack.trouble import Trouble
+
+SAMPLE = Path(__file__).parents[3] / "tests" / "data" / "one-room"
+_LIFETIME = timedelta(days=1)
+_OPTIONS = (("grpc.enable_http_proxy", 0),)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        default=str(SAMPLE),
+        metavar="DIR",
+        help="an export: users, rooms and messages, each .ndjson or .json, a record per line or one array"
+        " (a sample of one room). Attachments become parts with their URL. Replaying again adds nothing.",
+    )
+    parser.add_argument("--json", action="store_true", help="for machines")
+
+
+def run(home: Home, arguments: argparse.Namespace) -> int:
+    """Play an export; the exit status is 1 when anything was lost, doubled or out of order."""
+    address = home.running_address()
+    export = read(Path(arguments.folder))
+    try:
+        result = asyncio.run(_play(home, address, export))
+    except ExceptionGroup as group:
+        errors, rest = group.split(ChatkitError)
+        if rest is not None or errors is None:
+            raise
+        raise Trouble(f"the replay was refused: {_first(errors)}") from None
+    print(json.dumps(_summary(result)) if arguments.json else _table(result))
+    return 0 if result.is_sound else 1
+
+
+async def _play(home: Home, address: str, export: Export) -> Result:
+    def token(user_id: str | None) -> str:
+        return sign_in.token(home, user_id, su=user_id is None, lifetime=_LIFETIME)
+
+    total = sum(len(room.messages) for room in export.rooms)
+    with _progress() as progress:
+        task = progress.add_task(f"{len(export.rooms)} rooms", total=total)
+        async with connect(address, token(None), options=_OPTIONS) as client:
+            player = Player(client, token, lambda count: progress.advance(task, count))
+            return await player.play(export)
+
+
+def _progress() -> Progress:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    console = Console(file=sys.stderr)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _summary(result: Result) -> dict[str, object]:
+    return {
+        "sent": result.sent,
+        "already_there": result.already_there,
+        "skipped": dict(result.skipped),
+        "delivered": result.delivered,
+        "lost": result.lost,
+        "doubled": result.doubled,
+        "out_of_order": result.out_of_order,
+        "messages_per_second": round(result.rate, 1),
+        "seconds": round(result.seconds, 2),
+    }
+
+
+def _table(result: Result) -> str:
+    table = Table(box=None, show_header=False)
+    for name, value in _summary(result).items():
+        shown = value
+        if isinstance(value, dict):
+            shown = ", ".join(f"{count} {reason}" for reason, count in value.items()) or 0
+        table.add_row(name.replace("_", " "), f"{shown:,}" if isinstance(shown, int) else str(shown))
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip()
+
+
+def _first(group: ExceptionGroup[ChatkitError]) -> ChatkitError:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, ExceptionGroup) else first

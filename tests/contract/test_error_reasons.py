@@ -1,0 +1,84 @@
+"""Every reason has one code, and what the services raise is what the contract says."""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import grpc
+import pytest
+from chatkit.contract.v1 import error_reason_pb2
+
+from services.runtime.contract import error_definition
+from services.runtime.errors import ChatkitError, class_of, number_of
+from tests.contract import descriptors
+
+PREFIX = "ERROR_REASON_"
+VALUES = [value for value in error_reason_pb2.ErrorReason.DESCRIPTOR.values if value.number]
+PROTO = descriptors.PROTOS / "chatkit/contract/v1/error_reason.proto"
+CLASSES = {kind.__name__: kind for kind in ChatkitError.__subclasses__()}
+# Raised below the place that knows the metadata; nothing can be deleted yet, so nobody sees it.
+WITHOUT_METADATA = {("rooms/store.py", "ROOM_NOT_FOUND")}
+
+
+@dataclass(frozen=True)
+class Raised:
+    """A place in the services' source that makes an error."""
+
+    file: str
+    kind: str
+    reason: str
+    has_metadata: bool
+
+
+def _raised() -> Iterator[Raised]:
+    services = descriptors.ROOT / "services"
+    for path in sorted(services.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CLASSES:
+                if not node.args or not isinstance(node.args[0], ast.Constant):
+                    continue
+                metadata = any(keyword.arg == "metadata" for keyword in node.keywords)
+                name = path.relative_to(services).as_posix()
+                yield Raised(name, node.func.id, str(node.args[0].value), metadata)
+
+
+def _comments() -> dict[str, tuple[str, str]]:
+    """Return each reason's comment and the name of its code as people read them."""
+    found = re.findall(r"((?:  //[^\n]*\n)+)  (ERROR_REASON_\w+) = \d+(?: \[[^\]]*\]; // (\w+))?", PROTO.read_text())
+    return {name: (re.sub(r"\s*//\s*", " ", comment), code) for comment, name, code in found}
+
+
+RAISED = list(_raised())
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: value.name)
+def test_a_reason_has_a_code_and_a_class_and_its_comment_names_that_code(value: object) -> None:
+    name = value.name  # type: ignore[attr-defined]
+    reason = name.removeprefix(PREFIX)
+    code = class_of(reason).code
+    assert error_definition(value).code == code.value[0]  # type: ignore[arg-type]
+    assert code not in {grpc.StatusCode.OK, grpc.StatusCode.UNKNOWN}
+    assert _comments()[name][1] == code.name
+    assert number_of(reason) == value.number  # type: ignore[attr-defined]
+
+
+def test_every_canonical_code_that_is_raised_has_exactly_one_class() -> None:
+    codes = [kind.code for kind in CLASSES.values()]
+    assert len(set(codes)) == len(codes)
+    assert {class_of(value.name.removeprefix(PREFIX)) for value in VALUES} == set(CLASSES.values())
+
+
+def test_what_the_services_raise_are_reasons_of_the_contract_with_their_classes() -> None:
+    assert len(RAISED) > 30
+    for raised in RAISED:
+        assert class_of(raised.reason).__name__ == raised.kind, raised
+
+
+def test_errors_carry_metadata_where_the_contract_promises_it() -> None:
+    promised = {name.removeprefix(PREFIX) for name, (comment, _) in _comments().items() if "Metadata:" in comment}
+    assert "ROOM_ACCESS_DENIED" in promised
+    # Every INTERNAL gets its id where it leaves the process.
+    promised.remove("INTERNAL")
+    bare = {(raised.file, raised.reason) for raised in RAISED if raised.reason in promised and not raised.has_metadata}
+    assert bare == WITHOUT_METADATA

@@ -1,0 +1,98 @@
+"""Every field of every request is bounded by the contract."""
+
+from chatkit.contract.v1 import field_policy_pb2, limit_pb2
+from google.protobuf.descriptor import FieldDescriptor
+
+from services.runtime.contract import field_policy
+from tests.contract import descriptors
+
+FIELDS = list(descriptors.request_fields())
+TEXT = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
+NUMBERS = (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64)
+# Fields that need no limit, with the reason; there are none.
+EXEMPT: dict[str, str] = {}
+
+
+def _is(field: FieldDescriptor, well_known: str) -> bool:
+    return field.message_type is not None and field.message_type.full_name == descriptors.WELL_KNOWN + well_known
+
+
+def _unbounded(field: FieldDescriptor, policy: field_policy_pb2.FieldPolicy) -> list[str]:
+    lacks = []
+    if field.is_repeated and not policy.max_items:
+        lacks.append("max_items")
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        lacks.append("a policy for bytes, which the contract does not have yet")
+    if field.type == FieldDescriptor.TYPE_STRING and not (policy.max_chars or policy.counted_in):
+        lacks.append("max_chars")
+    if _is(field, "Struct") and not policy.max_json_bytes:
+        lacks.append("max_json_bytes")
+    if _is(field, "FieldMask") and not policy.max_items:
+        lacks.append("max_items")
+    return lacks
+
+
+def test_every_text_list_struct_and_mask_has_a_limit() -> None:
+    lacking = {field.full_name: _unbounded(field, field_policy(field)) for field in FIELDS}
+    assert {name: lacks for name, lacks in lacking.items() if lacks and name not in EXEMPT} == {}
+
+
+def test_a_field_that_is_counted_in_a_sum_is_named_by_that_sum() -> None:
+    sums = {
+        (field.message_type.full_name, name): field_policy(field).sum.limit
+        for field in FIELDS
+        if field.message_type is not None
+        for name in field_policy(field).sum.fields
+    }
+    counted = [field for field in FIELDS if field_policy(field).counted_in]
+    assert counted
+    for field in counted:
+        assert field.containing_type is not None
+        assert sums[field.containing_type.full_name, field.name] == field_policy(field).counted_in
+
+
+def test_the_fields_of_a_sum_are_strings_of_the_item() -> None:
+    for field in FIELDS:
+        for name in field_policy(field).sum.fields:
+            assert field.message_type is not None
+            assert field.message_type.fields_by_name[name].type == FieldDescriptor.TYPE_STRING
+
+
+def test_ids_of_public_requests_have_the_form_and_length_of_ids() -> None:
+    for field in FIELDS:
+        if field.full_name.startswith("chatkit.internal.") or field.type != FieldDescriptor.TYPE_STRING:
+            continue
+        if field.name == "id" or field.name.endswith(("_id", "_ids")):
+            policy = field_policy(field)
+            most = limit_pb2.LIMIT_REQUEST_ID_CHARS if field.name == "request_id" else limit_pb2.LIMIT_ID_CHARS
+            assert policy.format == field_policy_pb2.FORMAT_IDENTIFIER, field.full_name
+            assert policy.max_chars == most, field.full_name
+
+
+def test_a_page_size_has_its_default_and_maximum_and_no_other_field_has() -> None:
+    for field in FIELDS:
+        policy = field_policy(field)
+        assert policy.HasField("page_size") == (field.name == "page_size"), field.full_name
+        if field.name == "page_size":
+            assert policy.page_size.default_size == limit_pb2.LIMIT_PAGE_SIZE_DEFAULT
+            assert policy.page_size.maximum == limit_pb2.LIMIT_PAGE_SIZE
+
+
+def test_no_number_may_be_negative() -> None:
+    for field in FIELDS:
+        if field.type in NUMBERS:
+            policy = field_policy(field)
+            assert policy.not_negative or policy.max_value or policy.HasField("page_size"), field.full_name
+
+
+def test_policies_stand_where_they_can_be_enforced() -> None:
+    for field in FIELDS:
+        policy = field_policy(field)
+        if policy.max_chars or policy.format or policy.counted_in:
+            assert field.type == FieldDescriptor.TYPE_STRING, field.full_name
+        if policy.max_json_bytes:
+            assert _is(field, "Struct"), field.full_name
+        if policy.max_items:
+            assert field.is_repeated or _is(field, "FieldMask"), field.full_name
+        if policy.max_value or policy.not_negative:
+            assert field.type in NUMBERS, field.full_name

@@ -1,0 +1,92 @@
+"""Who may import whom, read from the source."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.stack.roles import SERVICES
+from tests.contract.descriptors import ROOT
+
+# Beside itself, what a part of services/ may import of services/ and of the contract.
+ALLOWED = {
+    **dict.fromkeys(SERVICES, ("services.runtime", "chatkit")),
+    "runtime": ("chatkit.contract",),
+    "edge": ("services.runtime", "chatkit"),
+    "stack": ("services.runtime", "services.edge", "chatkit"),
+}
+TRANSPORT = ("grpc", "grpc_health", "grpc_status")
+SQL = ("sqlalchemy", "psycopg", "alembic")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the full name of every module that a file imports, in functions too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide who imports whom"
+            assert node.module is not None
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def of(imported: str, *packages: str) -> bool:
+    """Tell whether a module belongs to one of the packages."""
+    return any(imported == package or imported.startswith(f"{package}.") for package in packages)
+
+
+def sources(part: str) -> list[Path]:
+    """List the Python files of a part of services/."""
+    found = sorted((ROOT / "services" / part).rglob("*.py"))
+    assert found
+    return found
+
+
+def test_every_part_of_services_has_its_rule() -> None:
+    parts = {path.name for path in (ROOT / "services").iterdir() if (path / "__init__.py").exists()}
+    assert parts == set(ALLOWED)
+
+
+@pytest.mark.parametrize("part", ALLOWED)
+def test_a_part_imports_itself_and_what_it_may(part: str) -> None:
+    for path in sources(part):
+        for imported in imports(path):
+            if of(imported, "services", "chatkit"):
+                assert of(imported, f"services.{part}", *ALLOWED[part]), f"{path} imports {imported}"
+
+
+@pytest.mark.parametrize("part", ALLOWED)
+def test_nothing_that_is_shipped_imports_tests_or_what_only_tests_need(part: str) -> None:
+    for path in sources(part):
+        for imported in imports(path):
+            assert not of(imported, "tests", "pytest", "hypothesis", "grpc_testing", "grpc_tools"), path
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_domain_knows_neither_grpc_nor_sql(service: str) -> None:
+    for name, forbidden in {
+        "service.py": (*TRANSPORT, *SQL),
+        "servicer.py": SQL,
+        "store.py": TRANSPORT,
+        "peers.py": SQL,
+    }.items():
+        path = ROOT / "services" / service / name
+        if path.exists():
+            for imported in imports(path):
+                assert not of(imported, *forbidden), f"{path} imports {imported}"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_model_needs_only_the_standard_library(service: str) -> None:
+    path = ROOT / "services" / service / "model.py"
+    if path.exists():
+        for imported in imports(path):
+            assert imported.partition(".")[0] in sys.stdlib_module_names, f"{path} imports {imported}"
+
+
+def test_clients_import_no_service() -> None:
+    for path in (ROOT / "clients").rglob("*.py"):
+        for imported in imports(path):
+            assert not of(imported, "services", "tests"), f"{path} imports {imported}"

@@ -1,0 +1,100 @@
+"""Every method of the contract says what it asks of its callers."""
+
+import pytest
+from chatkit.contract.v1 import limit_pb2, method_policy_pb2
+from google.protobuf.descriptor import FieldDescriptor
+
+from services.runtime.contract import MethodContract
+from tests.contract import descriptors
+
+METHODS = descriptors.methods()
+U, S, I = (  # noqa: E741 - the letters of the design's table
+    method_policy_pb2.AUDIENCE_USER,
+    method_policy_pb2.AUDIENCE_SUPERUSER,
+    method_policy_pb2.AUDIENCE_SERVICE,
+)
+MEMBER, MEMBER_UNLESS_PUBLIC, ANYONE = (
+    method_policy_pb2.MEMBERSHIP_REQUIRED,
+    method_policy_pb2.MEMBERSHIP_REQUIRED_UNLESS_PUBLIC,
+    method_policy_pb2.MEMBERSHIP_NOT_REQUIRED,
+)
+NO_ROOM = None
+# Audience, permission, membership of the room, the field that says who acts. A method that is missing here fails.
+ACCESS = {
+    "chatkit.users.v1.UsersService/CreateUser": (S, "", NO_ROOM, ""),
+    "chatkit.users.v1.UsersService/BatchCreateUsers": (S, "", NO_ROOM, ""),
+    "chatkit.users.v1.UsersService/GetUser": (U, "user:get", NO_ROOM, ""),
+    "chatkit.users.v1.UsersService/BatchGetUsers": (U, "user:get", NO_ROOM, ""),
+    "chatkit.users.v1.UsersService/ListUsers": (S, "", NO_ROOM, ""),
+    "chatkit.users.v1.UsersService/UpdateUser": (U, "user:update", NO_ROOM, "user_id"),
+    "chatkit.rooms.v1.RoomsService/CreateRoom": (U, "room:create", NO_ROOM, "creator_id"),
+    "chatkit.rooms.v1.RoomsService/GetRoom": (U, "room:get", MEMBER_UNLESS_PUBLIC, ""),
+    "chatkit.rooms.v1.RoomsService/ListUserRooms": (U, "user:rooms:get", NO_ROOM, "user_id"),
+    "chatkit.rooms.v1.RoomsService/UpdateRoom": (U, "room:update", MEMBER, ""),
+    "chatkit.rooms.v1.MembershipsService/JoinRoom": (U, "room:join", ANYONE, "user_id"),
+    "chatkit.rooms.v1.MembershipsService/LeaveRoom": (U, "room:leave", ANYONE, "user_id"),
+    "chatkit.rooms.v1.MembershipsService/AddMembers": (U, "room:members:add", MEMBER, ""),
+    "chatkit.rooms.v1.MembershipsService/RemoveMembers": (U, "room:members:remove", MEMBER, ""),
+    "chatkit.rooms.v1.MembershipsService/ListMembers": (U, "room:get", MEMBER, ""),
+    "chatkit.messages.v1.MessagesService/SendMessage": (U, "message:create", MEMBER, "sender_id"),
+    "chatkit.messages.v1.MessagesService/GetMessage": (U, "room:messages:get", MEMBER, ""),
+    "chatkit.messages.v1.MessagesService/ListMessages": (U, "room:messages:get", MEMBER, ""),
+    "chatkit.messages.v1.MessagesService/SubscribeRoom": (U, "room:messages:get", MEMBER, ""),
+    "chatkit.internal.access.v1.AccessService/CheckAccess": (I, "", NO_ROOM, ""),
+    "chatkit.internal.access.v1.AccessService/WatchAccess": (I, "", NO_ROOM, ""),
+    "chatkit.internal.directory.v1.DirectoryService/ResolveUsers": (I, "", NO_ROOM, ""),
+}
+
+every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.path)
+
+
+def test_access_is_what_was_decided_and_nobody_widens_it_by_accident() -> None:
+    declared = {}
+    for method in METHODS:
+        policy = method.policy
+        membership = policy.room.membership if policy.HasField("room") else NO_ROOM
+        declared[method.path.removeprefix("/")] = (policy.audience, policy.permission, membership, policy.self_field)
+    assert declared == ACCESS
+
+
+@every_method
+def test_a_method_has_a_largest_request_and_either_a_deadline_or_a_stream(method: MethodContract) -> None:
+    assert method.policy.request_bytes in {limit_pb2.LIMIT_REQUEST_BYTES, limit_pb2.LIMIT_BATCH_REQUEST_BYTES}
+    assert (method.policy.deadline_ms > 0) != method.streams
+
+
+@every_method
+def test_public_methods_have_a_rate_and_internal_ones_none(method: MethodContract) -> None:
+    is_public = method.policy.audience != method_policy_pb2.AUDIENCE_SERVICE
+    assert bool(method.policy.rate_class) == is_public
+    assert method.path.startswith("/chatkit.internal.") != is_public
+
+
+@every_method
+def test_the_fields_that_a_policy_names_are_strings_of_the_request(method: MethodContract) -> None:
+    fields = method.request_class.DESCRIPTOR.fields_by_name
+    for name in filter(None, (method.policy.room.field, method.policy.self_field)):
+        assert fields[name].type == FieldDescriptor.TYPE_STRING
+        assert not fields[name].is_repeated
+
+
+@every_method
+def test_a_public_method_whose_request_has_a_room_says_what_it_asks_of_the_caller(method: MethodContract) -> None:
+    has_room = "room_id" in method.request_class.DESCRIPTOR.fields_by_name
+    if method.policy.audience == method_policy_pb2.AUDIENCE_USER:
+        assert method.policy.HasField("room") == has_room
+
+
+def test_a_streams_response_has_one_field_and_it_is_repeated() -> None:
+    streams = [method for method in METHODS if method.streams]
+    assert streams
+    for method in streams:
+        (field,) = method.response_class.DESCRIPTOR.fields
+        assert field.is_repeated, method.path
+
+
+def test_every_method_has_a_request_and_a_response_of_its_own() -> None:
+    for service in descriptors.services():
+        for method in service.methods:
+            assert method.input_type.name == f"{method.name}Request"
+            assert method.output_type.name == f"{method.name}Response"

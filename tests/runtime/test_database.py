@@ -1,0 +1,204 @@
+"""PostgreSQL's troubles in the suite's own words: what may be repeated, what lost a race, and what nobody knows."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import psycopg
+import pytest
+from psycopg import errors as pg
+from sqlalchemy import TextClause, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from services.runtime import database as runtime_database
+from services.runtime.database import Database, create_engine, sqlalchemy_url, sqlstate, translate
+from services.runtime.errors import Aborted, ChatkitError, Unavailable
+from tests.support.databases import TestDatabase
+
+# By SQLSTATE: the reason that callers see, or None for what comes back as it is.
+TRANSLATIONS = {
+    "40001": "CONTENTION",
+    "40P01": "CONTENTION",
+    "55P03": "CONTENTION",
+    "08006": "DATABASE_UNAVAILABLE",
+    "08001": "DATABASE_UNAVAILABLE",
+    "53100": "DATABASE_UNAVAILABLE",
+    "53300": "DATABASE_UNAVAILABLE",
+    "57014": "DATABASE_UNAVAILABLE",
+    "57P01": "DATABASE_UNAVAILABLE",
+    "57P02": "DATABASE_UNAVAILABLE",
+    "57P03": "DATABASE_UNAVAILABLE",
+    "25P03": "DATABASE_UNAVAILABLE",
+    "23505": None,
+    "23514": None,
+    "22021": None,
+    "42P01": None,
+    "42501": None,
+    "25006": None,
+    "XX000": None,
+}
+
+
+@pytest.fixture
+async def users(database: TestDatabase) -> AsyncIterator[Database]:
+    """Open users' database with a pool of two."""
+    opened = Database(create_engine(database.dsn("users"), connections=2))
+    yield opened
+    await opened.close()
+
+
+def _insert(user_id: str) -> TextClause:
+    query = "INSERT INTO users.users (uid, id, name, avatar_url) VALUES (gen_random_uuid(), :id, '', '')"
+    return text(query).bindparams(id=user_id)
+
+
+async def _transact(users: Database, *steps: TextClause | Callable[[], None]) -> None:
+    """Run one transaction of statements, and of what the test does between them."""
+    async with users.transaction() as connection:
+        for step in steps:
+            if isinstance(step, TextClause):
+                await connection.execute(step)
+            else:
+                step()
+
+
+def _fail() -> None:
+    raise LookupError
+
+
+def _terminate_others(database: TestDatabase) -> None:
+    with psycopg.connect(database.superuser_dsn, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+@pytest.mark.parametrize("state", TRANSLATIONS)
+def test_a_state_has_its_reason_whether_it_comes_from_psycopg_or_sqlalchemy(state: str) -> None:
+    raised = pg.lookup(state)("the driver's text")
+    for error in (raised, DBAPIError("SELECT 1", {}, raised), InternalError("SELECT 1", {}, raised)):
+        translated = translate(error)
+        assert sqlstate(error) == state
+        if TRANSLATIONS[state] is None:
+            assert translated is error
+        else:
+            assert isinstance(translated, ChatkitError)
+            assert translated.reason == TRANSLATIONS[state]
+            assert translated.retry_after is not None
+            assert "driver" not in translated.message
+
+
+def test_what_has_no_state_is_a_database_that_was_not_reached() -> None:
+    lost = psycopg.OperationalError("consuming input failed: server closed the connection unexpectedly")
+    for error in (
+        lost,
+        OperationalError("SELECT 1", {}, lost),
+        DBAPIError("SELECT 1", {}, RuntimeError("odd"), connection_invalidated=True),
+        PoolTimeoutError("QueuePool limit"),
+        ConnectionRefusedError("no"),
+    ):
+        translated = translate(error)
+        assert isinstance(translated, Unavailable), error
+        assert translated.reason == "DATABASE_UNAVAILABLE"
+    mistake = psycopg.ProgrammingError("the query has 0 placeholders")
+    assert translate(mistake) is mistake
+    assert sqlstate(mistake) == ""
+
+
+@pytest.mark.parametrize("dsn", ["", "nonsense", "hush@host", "postgresql://u:hush@h:port/d"])
+def test_a_url_that_is_none_is_refused_without_its_password(dsn: str) -> None:
+    with pytest.raises(ValueError, match="must be like postgresql://") as caught:
+        sqlalchemy_url(dsn)
+    assert "hush" not in str(caught.value)
+
+
+async def test_leaving_a_transaction_commits_and_an_error_rolls_back(users: Database, database: TestDatabase) -> None:
+    await _transact(users, _insert("kept"))
+    with pytest.raises(LookupError):
+        await _transact(users, _insert("dropped"), _fail)
+    with pytest.raises(IntegrityError):
+        await _transact(users, _insert("dropped"), _insert("kept"))
+    assert database.count("users.users") == 1
+
+
+async def test_a_cancelled_transaction_rolls_back_and_gives_its_connection_back(
+    users: Database, database: TestDatabase
+) -> None:
+    inserted = asyncio.Event()
+
+    async def insert() -> None:
+        async with users.transaction() as connection:
+            await connection.execute(_insert("dropped"))
+            inserted.set()
+            await asyncio.Event().wait()
+
+    for _ in range(3):
+        inserted.clear()
+        task = asyncio.create_task(insert())
+        await inserted.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await users.check()
+    assert database.count("users.users") == 0
+
+
+async def test_a_connection_that_is_lost_before_the_commit_is_unavailable_and_at_it_unknown(
+    users: Database, database: TestDatabase
+) -> None:
+    def cut() -> None:
+        _terminate_others(database)
+
+    with pytest.raises(Unavailable) as before:
+        await _transact(users, _insert("a"), cut, _insert("b"))
+    assert before.value.reason == "DATABASE_UNAVAILABLE"
+    with pytest.raises(Unavailable) as during:
+        await _transact(users, _insert("a"), cut)
+    assert during.value.reason == "OUTCOME_UNKNOWN"
+    # The next call gets a connection that works.
+    await users.check()
+
+
+async def test_a_lock_that_is_held_for_long_is_contention(users: Database) -> None:
+    update = text("UPDATE users.users SET name = 'x'")
+    await _transact(users, _insert("a"))
+    async with users.transaction() as holder:
+        await holder.execute(update)
+        with pytest.raises(Aborted) as caught:
+            await _transact(users, text("SET LOCAL lock_timeout = '10ms'"), update)
+    assert caught.value.reason == "CONTENTION"
+
+
+async def test_a_pool_never_overflows_and_refuses_to_wait_for_long(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime_database, "_WAIT_SECONDS", 0.05)
+    small = Database(create_engine(database.dsn("users"), connections=1))
+    async with small.reading():
+        with pytest.raises(Unavailable) as caught:
+            await small.check()
+    assert caught.value.reason == "DATABASE_UNAVAILABLE"
+    await small.check()
+    await small.close()
+
+
+async def test_a_server_with_too_few_connections_is_a_mistake_of_the_deployment(users: Database) -> None:
+    await users.check_capacity(150)
+    with pytest.raises(ValueError, match="raise max_connections"):
+        await users.check_capacity(199)
+
+
+async def test_a_database_that_is_not_there_is_unavailable() -> None:
+    nowhere = Database(create_engine("postgresql://nobody@/nothing?host=/nonexistent"))
+    with pytest.raises(Unavailable):
+        await nowhere.check()
+    await nowhere.close()
+
+
+async def test_the_timeouts_of_the_runtime_role_are_in_force(users: Database) -> None:
+    expected = {"idle_in_transaction_session_timeout": "2s", "lock_timeout": "1s", "statement_timeout": "10s"}
+    async with users.reading() as connection:
+        for name, value in expected.items():
+            shown = (await connection.execute(text("SELECT current_setting(:name)"), {"name": name})).scalar_one()
+            assert shown == value

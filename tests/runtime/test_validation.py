@@ -1,0 +1,336 @@
+"""Requests are checked against the field policies of the contract, and every violation is named."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
+from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
+from chatkit.messages.v1 import part_pb2, position_pb2
+from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
+from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
+from chatkit.users.v1 import users_service_pb2 as users_pb2
+from google.protobuf import field_mask_pb2, json_format, struct_pb2, timestamp_pb2
+from google.protobuf.message import Message
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.runtime import json_values
+from services.runtime.contract import Limits
+from services.runtime.errors import InvalidArgument, to_status
+from services.runtime.validation import Validator
+
+FAMILY = "👨‍👩‍👧‍👦"  # seven code points, one picture
+VALIDATOR = Validator(Limits())
+
+
+def _refused(request: Message, reason: str, validator: Validator = VALIDATOR) -> InvalidArgument:
+    with pytest.raises(InvalidArgument) as caught:
+        validator.check(request)
+    assert caught.value.reason == reason, caught.value.message
+    return caught.value
+
+
+def _over(request: Message, limit: str, maximum: int, actual: int, field: str) -> None:
+    error = _refused(request, "LIMIT_EXCEEDED")
+    assert error.metadata == {"limit": limit, "maximum": str(maximum), "actual": str(actual), "field": field}
+    assert [violation.field for violation in error.violations] == [field]
+    assert [violation.field for violation in error.quota] == [limit]
+
+
+def _fields(request: Message) -> list[str]:
+    with pytest.raises(InvalidArgument) as caught:
+        VALIDATOR.check(request)
+    return [violation.field for violation in caught.value.violations]
+
+
+def _struct(value: dict[str, Any]) -> struct_pb2.Struct:
+    return json_format.ParseDict(value, struct_pb2.Struct())
+
+
+def _user(**fields: Any) -> users_pb2.CreateUserRequest:
+    return users_pb2.CreateUserRequest(**{"id": "a", "name": "n", **fields})
+
+
+def _room(**fields: Any) -> rooms_pb2.CreateRoomRequest:
+    return rooms_pb2.CreateRoomRequest(**{"id": "a", "name": "n", **fields})
+
+
+def _message(*parts: part_pb2.Part, **fields: Any) -> messages_pb2.SendMessageRequest:
+    return messages_pb2.SendMessageRequest(**{"room_id": "r", "request_id": "1", "parts": parts, **fields})
+
+
+def _text(content: str) -> part_pb2.Part:
+    return part_pb2.Part(content_type="text/plain", content=content)
+
+
+def test_a_name_is_measured_in_code_points() -> None:
+    for character in ("x", "é", "語", "🫎"):
+        VALIDATOR.check(_room(name=character * 60))
+        _over(_room(name=character * 61), "ROOM_NAME_CHARS", 60, 61, "name")
+    assert len(FAMILY) == 7
+    VALIDATOR.check(_room(name=FAMILY * 8 + "four"))
+    _over(_room(name=FAMILY * 8 + "fives"), "ROOM_NAME_CHARS", 60, 61, "name")
+
+
+@given(st.text(min_size=50, max_size=70))
+def test_a_name_passes_if_and_only_if_it_fits_and_has_no_nul(name: str) -> None:
+    fits = len(name) <= 60 and "\0" not in name
+    try:
+        VALIDATOR.check(_room(name=name))
+    except InvalidArgument:
+        assert not fits
+    else:
+        assert fits
+
+
+def test_an_override_is_what_counts() -> None:
+    validator = Validator(Limits({"ROOM_NAME_CHARS": 3}))
+    validator.check(_room(name="abc"))
+    assert _refused(_room(name="abcd"), "LIMIT_EXCEEDED", validator).metadata["maximum"] == "3"
+
+
+@pytest.mark.parametrize(
+    "id_", ["a b", "a/b", "../..", "%00", "møøse 🫎", FAMILY, "\u2028\u200b\ufeff", "x" * 160, "🫎" * 160]
+)
+def test_any_unicode_is_an_id(id_: str) -> None:
+    VALIDATOR.check(_user(id=id_))
+    VALIDATOR.check(_room(id=id_, user_ids=[id_]))
+    VALIDATOR.check(_message(_text("x"), room_id=id_, sender_id=id_))
+
+
+@pytest.mark.parametrize("id_", ["a\nb", "\t", "a\rb", "\x1b[0m", "a\x7f", "a\x85b", "a\0b"])
+def test_control_characters_are_in_no_id(id_: str) -> None:
+    assert _fields(_user(id=id_)) == ["id"]
+    assert _fields(users_pb2.BatchGetUsersRequest(user_ids=["a", id_])) == ["user_ids[1]"]
+    assert _fields(_message(_text("x"), request_id=id_)) == ["request_id"]
+    assert _refused(_user(id=id_), "FIELD_INVALID").metadata == {"field": "id"}
+
+
+def test_a_name_may_have_control_characters() -> None:
+    VALIDATOR.check(_room(name="two\nlines"))
+    VALIDATOR.check(_message(_text("two\nlines\ttabs \x1b[0m")))
+
+
+# How to put a text somewhere in a request, and what that place is called.
+PLACES: list[tuple[Callable[[str], Message], str]] = [
+    (lambda text: _user(id=text), "id"),
+    (lambda text: _user(name=text), "name"),
+    (lambda text: _user(avatar_url="https://a/" + text), "avatar_url"),
+    (lambda text: _user(custom_data=_struct({text: 1})), "custom_data"),
+    (lambda text: _user(custom_data=_struct({"a": text})), "custom_data"),
+    (lambda text: _user(custom_data=_struct({"a": [{"b": [text]}]})), "custom_data"),
+    (lambda text: _user(custom_data=_struct({"a": [{text: None}]})), "custom_data"),
+    (lambda text: _room(user_ids=["a", text]), "user_ids[1]"),
+    (lambda text: _room(creator_id=text), "creator_id"),
+    (lambda text: _room(request_id=text), "request_id"),
+    (lambda text: rooms_pb2.UpdateRoomRequest(room_id="a", etag=text), "etag"),
+    (lambda text: users_pb2.ListUsersRequest(page_token=text), "page_token"),
+    (lambda text: _message(_text(text)), "parts[0].content"),
+    (lambda text: _message(part_pb2.Part(content_type=text, content="")), "parts[0].content_type"),
+    (lambda text: _message(part_pb2.Part(content_type="a/b", url="https://a/" + text)), "parts[0].url"),
+    (lambda text: _message(_text("x"), sender_id=text), "sender_id"),
+    (
+        lambda text: messages_pb2.SubscribeRoomRequest(room_id="r", after=position_pb2.Position(epoch=text)),
+        "after.epoch",
+    ),
+    (lambda text: access_pb2.CheckAccessRequest(room_id="r", permission=text), "permission"),
+]
+
+
+def test_nul_is_refused_anywhere() -> None:
+    for make, field in PLACES:
+        for nul in ("\0", "a\0b"):
+            assert _refused(make(nul), "FIELD_INVALID").metadata == {"field": field}
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_struct_has_only_numbers_that_json_has(number: float) -> None:
+    nested = struct_pb2.Struct()
+    nested.get_or_create_struct("a").get_or_create_list("b").append(number)
+    flat = struct_pb2.Struct()
+    flat["a"] = number
+    for value in (flat, nested):
+        assert _refused(_user(custom_data=value), "FIELD_INVALID").metadata == {"field": "custom_data"}
+
+
+def test_custom_data_is_measured_as_compact_json_in_utf8() -> None:
+    VALIDATOR.check(_user(custom_data=_struct({"k": "x" * 5_112})))
+    _over(_user(custom_data=_struct({"k": "x" * 5_113})), "CUSTOM_DATA_BYTES", 5_120, 5_121, "custom_data")
+    VALIDATOR.check(_user(custom_data=_struct({"k": "é" * 2_556})))
+    _over(_user(custom_data=_struct({"k": "é" * 2_557})), "CUSTOM_DATA_BYTES", 5_120, 5_122, "custom_data")
+    VALIDATOR.check(_user(custom_data=_struct({})))
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(st.characters(exclude_characters="\0", codec="utf-8")),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=2), inner, max_size=3),
+        max_leaves=10,
+    )
+)
+def test_a_struct_survives_its_way_through_json_unchanged(value: Any) -> None:
+    struct = _struct({"value": value})
+    VALIDATOR.check(_user(custom_data=struct))
+    assert json_values.struct_of(json_values.plain(struct)) == struct
+
+
+def test_a_message_is_measured_by_all_its_parts_together() -> None:
+    link = part_pb2.Part(content_type="image/png", url="https://example.com/" + "p" * 1_000)
+    room = 5_120 - len(link.content_type) - len(link.url) - len("text/plain")
+    VALIDATOR.check(_message(link, _text("x" * room)))
+    _over(_message(link, _text("x" * (room + 1))), "MESSAGE_BYTES", 5_120, 5_121, "parts")
+    VALIDATOR.check(_message(*[_text("")] * 10))
+    _over(_message(*[_text("")] * 11), "PARTS_PER_MESSAGE", 10, 11, "parts")
+
+
+def test_too_many_of_anything_is_one_violation() -> None:
+    _over(users_pb2.BatchCreateUsersRequest(requests=[_user()] * 11), "USERS_PER_BATCH", 10, 11, "requests")
+    _over(users_pb2.BatchGetUsersRequest(user_ids=["a"] * 251), "USERS_PER_GET", 250, 251, "user_ids")
+    _over(
+        memberships_pb2.AddMembersRequest(room_id="r", user_ids=["a\n"] * 11), "MEMBERS_PER_REQUEST", 10, 11, "user_ids"
+    )
+    mask = field_mask_pb2.FieldMask(paths=["name"] * 17)
+    _over(users_pb2.UpdateUserRequest(update_mask=mask), "UPDATE_MASK_PATHS", 16, 17, "update_mask")
+    _over(_user(id="x" * 161), "ID_CHARS", 160, 161, "id")
+    _over(messages_pb2.SubscribeRoomRequest(room_id="r", last=101), "RESUME_MESSAGES", 100, 101, "last")
+
+
+def test_what_is_required_must_be_there_and_not_empty() -> None:
+    assert _fields(users_pb2.CreateUserRequest()) == ["id", "name"]
+    assert _fields(messages_pb2.SendMessageRequest()) == ["room_id", "parts", "request_id"]
+    assert _fields(users_pb2.BatchGetUsersRequest(user_ids=["a", "", "b", ""])) == ["user_ids[1]", "user_ids[3]"]
+    assert _fields(messages_pb2.GetMessageRequest(room_id="r")) == ["seq"]
+    assert _refused(_user(id=""), "FIELD_REQUIRED").metadata == {"field": "id"}
+
+
+def test_one_field_of_a_required_oneof_must_be_set_and_may_be_empty() -> None:
+    VALIDATOR.check(_message(_text("")))
+    assert _fields(_message(part_pb2.Part(content_type="text/plain"))) == ["parts[0].value"]
+    # An empty URL leads nowhere, so it is not one.
+    assert _fields(_message(part_pb2.Part(content_type="text/plain", url=""))) == ["parts[0].url"]
+    VALIDATOR.check(messages_pb2.SubscribeRoomRequest(room_id="r"))
+    VALIDATOR.check(messages_pb2.SubscribeRoomRequest(room_id="r", last=0))
+
+
+def test_every_violation_is_named_by_its_path_and_the_first_one_is_the_reason() -> None:
+    batch = users_pb2.BatchCreateUsersRequest(
+        requests=[_user(), _user(id="a\n", name="x" * 161), users_pb2.CreateUserRequest(id="b", avatar_url="ftp://x")]
+    )
+    error = _refused(batch, "FIELD_INVALID")
+    assert [violation.field for violation in error.violations] == [
+        "requests[1].id",
+        "requests[1].name",
+        "requests[2].name",
+        "requests[2].avatar_url",
+    ]
+    assert error.metadata == {"field": "requests[1].id"}
+    assert [violation.field for violation in error.quota] == ["USER_NAME_CHARS"]
+    parts = [_text("x"), part_pb2.Part(content_type="plain", content="\0")]
+    assert _fields(_message(*parts)) == ["parts[1].content_type", "parts[1].content"]
+
+
+def test_of_very_many_violations_the_first_twenty_are_told_because_details_travel_in_a_header() -> None:
+    error = _refused(users_pb2.BatchGetUsersRequest(user_ids=["x" * 161] * 250), "LIMIT_EXCEEDED")
+    assert [violation.field for violation in error.violations] == [f"user_ids[{number}]" for number in range(20)]
+    assert to_status(error).ByteSize() < 4_096
+
+
+def test_numbers_of_enums_are_those_of_the_contract() -> None:
+    for number in (0, 1, 2):
+        VALIDATOR.check(_room(visibility=number))
+    for number in (3, -1, 2**31 - 1):
+        assert _fields(_room(visibility=number)) == ["visibility"]
+    assert _fields(messages_pb2.ListMessagesRequest(room_id="r", direction=cast("messages_pb2.Direction", 9))) == [
+        "direction"
+    ]
+
+
+def test_numbers_are_not_negative() -> None:
+    assert _fields(messages_pb2.ListMessagesRequest(room_id="r", from_seq=-1, page_size=-1)) == [
+        "from_seq",
+        "page_size",
+    ]
+    assert _fields(messages_pb2.SubscribeRoomRequest(room_id="r", last=-1)) == ["last"]
+    assert _fields(messages_pb2.GetMessageRequest(room_id="r", seq=-1)) == ["seq"]
+    assert _fields(access_pb2.WatchAccessRequest(after_version=-1)) == ["after_version"]
+    negative = position_pb2.Position(epoch="e", seq=-1)
+    assert _fields(messages_pb2.SubscribeRoomRequest(room_id="r", after=negative)) == ["after.seq"]
+    VALIDATOR.check(messages_pb2.ListMessagesRequest(room_id="r", page_size=2**31 - 1))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos", "is_time"),
+    [
+        (0, 0, True),
+        (-62_135_596_800, 0, True),
+        (253_402_300_799, 999_999_999, True),
+        (-62_135_596_801, 0, False),
+        (253_402_300_800, 0, False),
+        (0, -1, False),
+        (0, 1_000_000_000, False),
+        (2**63 - 1, 0, False),
+    ],
+)
+def test_a_time_is_one_of_years_1_to_9999(seconds: int, nanos: int, is_time: bool) -> None:
+    request = users_pb2.ListUsersRequest(min_create_time=timestamp_pb2.Timestamp(seconds=seconds, nanos=nanos))
+    if is_time:
+        VALIDATOR.check(request)
+    else:
+        assert _fields(request) == ["min_create_time"]
+
+
+@pytest.mark.parametrize(
+    ("url", "is_url"),
+    [
+        ("https://example.com/a?b=c#d", True),
+        ("http://127.0.0.1:8080", True),
+        ("https://[::1]/x", True),
+        ("https://bücher.example/ü", True),
+        ("", True),
+        ("example.com/a", False),
+        ("//example.com/a", False),
+        ("ftp://example.com", False),
+        ("javascript:alert(1)", False),
+        ("data:text/plain,x", False),
+        ("https://", False),
+        ("https:///path", False),
+        ("https://a b", False),
+        ("https://a\nb", False),
+        ("https://a:port", False),
+        ("https://a:99999", False),
+        ("https://[::1", False),
+    ],
+)
+def test_a_url_is_absolute_and_of_the_web(url: str, is_url: bool) -> None:
+    if is_url:
+        VALIDATOR.check(_user(avatar_url=url))
+    else:
+        assert _fields(_user(avatar_url=url)) == ["avatar_url"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "is_media_type"),
+    [
+        ("text/plain", True),
+        ("text/plain; charset=utf-8", True),
+        ('application/vnd.api+json; profile="a b"; v=1', True),
+        ("text", False),
+        ("text/", False),
+        ("/plain", False),
+        ("text/pl ain", False),
+        ("text/plain;", False),
+        ("text/plain\n", False),
+        ("text/plain; charset", False),
+        ("*/*", False),
+    ],
+)
+def test_a_content_type_is_a_media_type(content_type: str, is_media_type: bool) -> None:
+    request = _message(part_pb2.Part(content_type=content_type, content="x"))
+    if is_media_type:
+        VALIDATOR.check(request)
+    else:
+        assert _fields(request) == ["parts[0].content_type"]
