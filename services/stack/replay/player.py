@@ -177,7 +177,8 @@ class Player:
         )
 
     async def _call(self, user_id: str | None, method: Callable[..., Any], request: Any) -> Any:
-        return await self._of(user_id).call(method, request, deadline=_PATIENCE_SECONDS)
+        # Each of these calls is harmless twice here: what exists already is taken for ours.
+        return await self._of(user_id).call(method, request, deadline=_PATIENCE_SECONDS, repeatable=True)
 
     def _of(self, user_id: str | None) -> Client:
         """Return the client of a user, or the superuser's."""
