@@ -1,0 +1,117 @@
+"""Streams: how they open, what they replay, and that nothing is missed or doubled between the two."""
+
+import asyncio
+
+import pytest
+from chatkit.messages.v1 import position_pb2, room_event_pb2
+
+from tests.messages.chat import Chat, Reader, text
+from tests.support.refusals import refused
+
+
+async def _opened(reader: Reader) -> tuple[room_event_pb2.Opened, list[int]]:
+    first = await reader.next()
+    assert first.WhichOneof("event") == "opened"
+    replay = await reader.until("caught_up")
+    return first.opened, [event.seq for event in replay if event.HasField("message_created")]
+
+
+@pytest.mark.parametrize(("last", "expected"), [(None, 20), (0, 0), (5, 5), (100, 100)])
+async def test_a_new_stream_starts_with_the_last_messages(chat: Chat, last: int | None, expected: int) -> None:
+    await chat.send_many(110)
+    async with chat.reading(last=last) as reader:
+        opened, seqs = await _opened(reader)
+    assert (opened.outcome, opened.reason) == (room_event_pb2.OUTCOME_SNAPSHOT, room_event_pb2.SNAPSHOT_REASON_NEW)
+    assert (opened.position.seq, opened.oldest_seq) == (110, 1)
+    assert seqs == list(range(111 - expected, 111))
+    assert opened.first_seq == (seqs[0] if seqs else 0)
+
+
+async def test_more_than_may_be_replayed_is_refused(chat: Chat) -> None:
+    async with chat.reading(last=101) as reader:
+        await refused(reader.next(), "LIMIT_EXCEEDED")
+
+
+async def test_a_hundred_missed_events_are_replayed_and_a_hundred_and_one_are_not(chat: Chat) -> None:
+    await chat.send_many(105)
+    async with chat.reading(after=await chat.position(5)) as reader:
+        opened, seqs = await _opened(reader)
+    assert opened.outcome == room_event_pb2.OUTCOME_RESUMED
+    assert seqs == list(range(6, 106))
+    async with chat.reading(after=await chat.position(4)) as reader:
+        opened, seqs = await _opened(reader)
+    assert opened.outcome == room_event_pb2.OUTCOME_SNAPSHOT
+    assert opened.reason == room_event_pb2.SNAPSHOT_REASON_TOO_FAR
+    assert seqs == list(range(86, 106))
+
+
+async def test_a_position_of_another_log_or_of_the_future_is_never_guessed_at(chat: Chat) -> None:
+    await chat.send_many(3)
+    here = await chat.position(3)
+    for position in (position_pb2.Position(epoch="other", seq=1), position_pb2.Position(epoch=here.epoch, seq=4)):
+        async with chat.reading(after=position) as reader:
+            opened, seqs = await _opened(reader)
+        assert opened.reason == room_event_pb2.SNAPSHOT_REASON_EPOCH
+        assert seqs == [1, 2, 3]
+
+
+async def test_a_resumed_stream_has_exactly_what_was_missed_also_after_a_restart(chat: Chat) -> None:
+    await chat.send_many(3, "before")
+    position = await chat.position(2)
+    await chat.suite.restart("messages")
+    await chat.send_many(3, "after")
+    async with chat.reading(after=position) as reader:
+        opened, seqs = await _opened(reader)
+        assert opened.outcome == room_event_pb2.OUTCOME_RESUMED
+        assert seqs == [3, 4, 5, 6]
+        await chat.send(text("live", "live"))
+        assert await reader.until_seq(7) == [7]
+
+
+async def test_streams_that_open_while_others_send_miss_and_double_nothing(chat: Chat) -> None:
+    position = await chat.position(0)
+    senders = [asyncio.create_task(chat.send_many(20, f"s{n}-")) for n in range(3)]
+
+    async def read() -> list[int]:
+        async with chat.reading(after=position) as reader:
+            return await reader.until_seq(60)
+
+    seen = await asyncio.gather(*(read() for _ in range(25)))
+    await asyncio.gather(*senders)
+    assert all(seqs == list(range(1, 61)) for seqs in seen)
+
+
+async def test_what_another_process_appends_arrives_once_and_in_order(chat: Chat) -> None:
+    first = chat.suite.servers["messages"]
+    async with chat.reading(last=0) as reader:
+        await reader.until("caught_up")
+        # A second process on the same database; nothing but the database connects the two.
+        addresses = {"rooms_address": chat.peers.address, "users_address": chat.peers.address}
+        await chat.suite.start("messages", **addresses)
+        await chat.send_many(30)
+        assert await reader.until_seq(30) == list(range(1, 31))
+    assert chat.suite.servers["messages"].address != first.address
+
+
+async def test_a_removed_member_is_told_and_hears_no_more(chat: Chat) -> None:
+    async with chat.reading() as reader:
+        await reader.until("caught_up")
+        await chat.peers.watched.wait()
+        chat.peers.remove("lobby", "bob")
+        ending = (await reader.until("closed"))[-1].closed
+        assert ending.code == 7
+        await refused(reader.next(), "REMOVED_FROM_ROOM")
+
+
+async def test_where_changes_may_have_been_missed_open_streams_are_asked_about_again(chat: Chat) -> None:
+    from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
+
+    async with chat.reading(who="bob") as gone, chat.reading(who="alice") as stays:
+        await gone.until("caught_up")
+        await stays.until("caught_up")
+        await chat.peers.watched.wait()
+        chat.peers.remove("lobby", "bob", tell=False)
+        chat.peers.tell(access_pb2.AccessEvent(version=9, reset=access_pb2.AccessReset()))
+        await gone.until("closed")
+        await chat.send(text("still here", "1"))
+        assert await stays.until_seq(1) == [1]
