@@ -3,21 +3,20 @@
 import argparse
 import asyncio
 import uuid
+from collections.abc import Awaitable
 from typing import Any
 
-import grpc
 from chatkit.messages.v1 import message_pb2, part_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
-from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from services.runtime.errors import from_rpc_error
+from clients.python import ChatkitError, Gap, connect
 from services.stack.home import Home
-from services.stack.sign_in import bearer
+from services.stack.sign_in import token
 from services.stack.trouble import Trouble
 
-_SECONDS = 15.0
+_OPTIONS = (("grpc.enable_http_proxy", 0),)
 
 
 def send(home: Home, arguments: argparse.Namespace) -> int:
@@ -47,29 +46,28 @@ def watch(home: Home, arguments: argparse.Namespace) -> int:
 
 
 async def _watch(home: Home, arguments: argparse.Namespace) -> None:
+    def sign_in() -> Awaitable[str]:
+        return asyncio.sleep(0, token(home, arguments.user))
+
     address = home.running_address()
-    request = pb2.SubscribeRoomRequest(room_id=arguments.room, last=arguments.last)
-    async with grpc.aio.insecure_channel(address) as channel:
-        try:
-            stream = MessagesServiceStub(channel).SubscribeRoom(request, metadata=bearer(home, arguments.user))
-            async for frame in stream:
-                for event in frame.events:
-                    if event.HasField("message_created"):
-                        _show(event.message_created, arguments)
-        except grpc.aio.AioRpcError as error:
-            known = from_rpc_error(error, "the edge")
-            raise Trouble(f"{known.reason}: {known.message}") from None
+    try:
+        async with connect(address, sign_in, options=_OPTIONS) as client:
+            async for event in client.subscribe(arguments.room, arguments.last):
+                if isinstance(event, Gap):
+                    print(f"messages {event.after.seq + 1} to {event.before.seq - 1} can't be had: {event.reason}")
+                elif event.HasField("message_created"):
+                    _show(event.message_created, arguments)
+    except ChatkitError as error:
+        raise Trouble(str(error)) from None
 
 
 async def _call(home: Home, arguments: argparse.Namespace, method: str, request: Message) -> Any:
     address = home.running_address()
-    async with grpc.aio.insecure_channel(address) as channel:
-        try:
-            call = getattr(MessagesServiceStub(channel), method)
-            return await call(request, metadata=bearer(home, arguments.user), timeout=_SECONDS)
-        except grpc.aio.AioRpcError as error:
-            known = from_rpc_error(error, "the edge")
-            raise Trouble(f"{known.reason}: {known.message}") from None
+    try:
+        async with connect(address, token(home, arguments.user), options=_OPTIONS) as client:
+            return await client.call(getattr(client.messages, method), request)
+    except ChatkitError as error:
+        raise Trouble(str(error)) from None
 
 
 def _show(message: message_pb2.Message, arguments: argparse.Namespace) -> None:

@@ -34,7 +34,5 @@ def _refuse_if_taken(host: str, number: int) -> None:
             probe.listen(1)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise Trouble(
-                    f"port {number} is taken: choose another one with --port, or any free one with 0"
-                ) from None
+                raise Trouble(f"port {number} is taken: choose another with --port, or any free one with 0") from None
             raise Trouble(f"{host}:{number} can't be used: {error.strerror}") from None

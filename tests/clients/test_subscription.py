@@ -1,0 +1,200 @@
+"""The client resumes from its own position, hands out each event once, and never hides a hole."""
+
+import asyncio
+from datetime import timedelta
+
+import grpc
+import pytest
+from chatkit.messages.v1 import messages_service_pb2 as pb2
+
+from clients.python import ChatkitError, Client, Gap, connect
+from clients.python.subscription import Subscription
+from services.runtime.errors import Aborted, NotFound, ResourceExhausted, Unavailable
+from tests.clients.scripted import (
+    HANG,
+    HastyClock,
+    Script,
+    caught_up,
+    closed,
+    heartbeat,
+    message,
+    position,
+    resumed,
+    serve,
+    snapshot,
+)
+
+_START = [snapshot("NEW", 2, 1), message(1), message(2), caught_up(2)]
+
+
+async def _seqs(events: Subscription, last: int) -> list[int | Gap]:
+    """Return what comes up to a message: seqs, and gaps."""
+    seen: list[int | Gap] = []
+    async with asyncio.timeout(20):
+        async for item in events:
+            if isinstance(item, Gap):
+                seen.append(item)
+            elif item.seq:
+                seen.append(item.seq)
+            if seen and seen[-1] == last:
+                return seen
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "SHUTTING_DOWN",
+        "SLOW_CONSUMER",
+        "LOG_RESET",
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+    ],
+)
+async def test_it_resumes_from_its_own_position_after_any_ending_that_is_not_final(
+    ending: str | grpc.StatusCode,
+) -> None:
+    script = Script([(_START, ending), ([resumed(4), message(3), message(4), caught_up(4)], HANG)])
+    async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
+        assert await _seqs(client.subscribe("lobby", 20), 4) == [1, 2, 3, 4]
+    assert script.requests[0].last == 20
+    assert script.requests[1].after == position(2)
+
+
+async def test_a_closed_event_ends_the_stream_and_says_when_to_come_back() -> None:
+    clock = HastyClock()
+    script = Script([([*_START, closed("SHUTTING_DOWN", 9)], HANG), ([resumed(3), message(3), caught_up(3)], HANG)])
+    async with serve(script) as address, connect(address, "t", clock=clock) as client:
+        assert await _seqs(client.subscribe("lobby"), 3) == [1, 2, 3]
+    # The server's position may be ahead of what the client has read.
+    assert script.requests[1].after == position(2)
+    assert min(clock.slept) >= 0.01
+
+
+@pytest.mark.parametrize("reason", ["REMOVED_FROM_ROOM", "ROOM_DELETED", "ROOM_ACCESS_DENIED", "TOKEN_EXPIRED"])
+async def test_a_final_ending_is_raised_with_its_reason(reason: str) -> None:
+    for stream in ((_START, reason), ([*_START, closed(reason, 2)], HANG)):
+        script = Script([stream])
+        async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
+            with pytest.raises(ChatkitError) as ended:
+                await _seqs(client.subscribe("lobby"), 3)
+        assert ended.value.reason == reason
+        assert len(script.requests) == 1
+
+
+async def test_an_expired_token_is_fetched_again() -> None:
+    tokens = iter(["first", "second"])
+
+    async def fetch() -> str:
+        return next(tokens)
+
+    script = Script([([*_START, closed("TOKEN_EXPIRED", 2)], HANG), ([resumed(3), message(3)], HANG)])
+    async with serve(script) as address, connect(address, fetch, clock=HastyClock()) as client:
+        assert await _seqs(client.subscribe("lobby"), 3) == [1, 2, 3]
+    assert script.tokens == ["first", "second"]
+
+
+async def test_what_a_server_sends_twice_is_handed_out_once_and_counted() -> None:
+    script = Script([([*_START, message(2), message(1), message(3)], HANG)])
+    async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
+        events = client.subscribe("lobby")
+        assert await _seqs(events, 3) == [1, 2, 3]
+        assert events.repeated == 2
+
+
+@pytest.mark.parametrize("left_out", [message(4), heartbeat(4)], ids=["by a message", "by a heartbeat"])
+async def test_what_a_server_leaves_out_is_asked_for_again(left_out: object) -> None:
+    script = Script([([*_START, left_out], HANG), ([resumed(4), message(3), message(4)], HANG)])  # type: ignore[list-item]
+    async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
+        events = client.subscribe("lobby")
+        assert await _seqs(events, 4) == [1, 2, 3, 4]
+        assert events.holes == 1
+    assert script.requests[1].after == position(2)
+
+
+async def test_what_lies_too_far_back_is_read_from_the_pages() -> None:
+    far = [snapshot("TOO_FAR", 305, 304), message(304), message(305), caught_up(305), message(306)]
+    script = Script([(_START, grpc.StatusCode.UNAVAILABLE), (far, HANG)], log=list(range(1, 306)))
+    async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
+        assert await _seqs(client.subscribe("lobby"), 306) == list(range(1, 307))
+    assert script.calls == 4
+
+
+async def test_what_the_pages_do_not_show_is_a_gap() -> None:
+    far = [snapshot("TOO_FAR", 9, 9), message(9), caught_up(9)]
+    script = Script([(_START, grpc.StatusCode.UNAVAILABLE), (far, HANG)], log=[1, 2, 3, 6, 7, 9])
+    async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
+        seen = await _seqs(client.subscribe("lobby"), 9)
+    assert seen == [
+        1,
+        2,
+        3,
+        Gap("TOO_FAR", position(3), position(6)),
+        6,
+        7,
+        Gap("TOO_FAR", position(7), position(9)),
+        9,
+    ]
+
+
+async def test_history_that_is_gone_and_another_log_are_gaps() -> None:
+    gone = [snapshot("RETENTION", 9, 8, oldest_seq=8), message(8), message(9), caught_up(9)]
+    other = [snapshot("EPOCH", 1, 1, epoch="other"), message(1), caught_up(1)]
+    unavailable = grpc.StatusCode.UNAVAILABLE
+    script = Script([(_START, unavailable), (gone, unavailable), (other, HANG)], log=[8, 9])
+    async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
+        events = client.subscribe("lobby")
+        assert await _seqs(events, 9) == [1, 2, Gap("RETENTION", position(2), position(8)), 8, 9]
+        assert await _seqs(events, 1) == [Gap("EPOCH", position(9), position(1, "other")), 1]
+        assert script.requests[2].after == position(9)
+
+
+async def test_a_silent_stream_is_dead_after_two_heartbeats_and_five_seconds() -> None:
+    clock = HastyClock()
+    script = Script([(_START, HANG), ([resumed(3), message(3)], HANG)])
+    async with serve(script) as address, connect(address, "t", clock=clock) as client:
+        events = client.subscribe("lobby")
+        assert await _seqs(events, 2) == [1, 2]
+        waiting = asyncio.create_task(_seqs(events, 3))
+        await script.hanging.wait()
+        clock.advance(34)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        while not waiting.done():
+            clock.advance(1)
+            await asyncio.wait([waiting], timeout=0.05)
+        assert waiting.result() == [3]
+
+
+def _listing(client: Client) -> "asyncio.Future[pb2.ListMessagesResponse]":
+    request = pb2.ListMessagesRequest(room_id="lobby")
+    return asyncio.ensure_future(client.call(client.messages.ListMessages, request, deadline=5))
+
+
+async def test_a_call_is_repeated_while_that_may_help() -> None:
+    clock = HastyClock()
+    half = timedelta(seconds=0.5)
+    refusals = [
+        Unavailable("DATABASE_UNAVAILABLE", "x", retry_after=half),
+        ResourceExhausted("QUOTA_EXCEEDED", "x", retry_after=half),
+        Aborted("CONTENTION", "x", retry_after=half),
+    ]
+    script = Script(log=[1], refusals=list(refusals))
+    async with serve(script) as address, connect(address, "t", clock=clock) as client:
+        assert (await _listing(client)).messages[0].seq == 1
+    assert script.calls == 4
+    assert all(seconds >= 0.5 for seconds in clock.slept)
+
+
+async def test_a_call_that_can_not_succeed_or_takes_too_long_is_raised() -> None:
+    script = Script(refusals=[NotFound("ROOM_NOT_FOUND", "gone", metadata={"room_id": "lobby"})])
+    async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
+        with pytest.raises(ChatkitError, match="ROOM_NOT_FOUND: gone") as refused:
+            await _listing(client)
+        assert refused.value.metadata == {"room_id": "lobby"}
+        script.refusals = [Unavailable("OVERLOADED", "x", retry_after=timedelta(seconds=2)) for _ in range(9)]
+        script.calls = 0
+        with pytest.raises(ChatkitError, match="OVERLOADED"):
+            await _listing(client)
+        assert script.calls in {2, 3}

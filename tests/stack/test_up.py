@@ -1,0 +1,148 @@
+"""`up` and its commands, as somebody at a terminal meets them."""
+
+import asyncio
+import json
+import os
+import shlex
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.stack import RunningStack, running_stack
+
+_ROOT = Path(__file__).parents[2]
+_EXPORT = _ROOT / "tests" / "data" / "one-room"
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[RunningStack]:
+    """Run the whole suite."""
+    async with running_stack() as started:
+        yield started
+
+
+async def _chatkit(stack: RunningStack, *arguments: str) -> tuple[int, str, str]:
+    """Run a command against a stack: return its status and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.stack", *arguments, "--home", str(stack.home.folder)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(120):
+        out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+def _line(stack: RunningStack, what: str) -> str:
+    """Return one of the lines that `up` printed to be copied."""
+    lines = stack.output.splitlines()
+    return lines[lines.index(f"  {what}:") + 1].strip()
+
+
+async def _shell(line: str) -> str:
+    process = await asyncio.create_subprocess_shell(line, stdout=asyncio.subprocess.PIPE, cwd=_ROOT)
+    async with asyncio.timeout(60):
+        out, _ = await process.communicate()
+    return out.decode()
+
+
+async def test_the_printed_lines_work_as_printed(stack: RunningStack) -> None:
+    assert "ready after" in stack.output
+    assert f"http://{stack.address}" in stack.output
+    watching = await asyncio.create_subprocess_shell(
+        f"exec {_line(stack, 'watch as bob')}",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        cwd=_ROOT,
+    )
+    assert watching.stdout is not None
+    await _shell(_line(stack, "send as alice"))
+    async with asyncio.timeout(30):
+        while b"Hello, Bob" not in await watching.stdout.readline():
+            pass
+    watching.terminate()
+    await watching.wait()
+    await _shell(_line(stack, "send as alice"))
+    assert (await _shell(_line(stack, "list"))).count("Hello, Bob") == 2
+
+
+async def test_a_conversation_without_curl(stack: RunningStack) -> None:
+    status, sent, _ = await _chatkit(stack, "send", "hello \x1b[31m there", "--request-id", "once")
+    assert (status, sent.strip().rpartition(": ")[2]) == (0, "hello  [31m there")
+    await _chatkit(stack, "send", "hello \x1b[31m there", "--request-id", "once")
+    _, listed, _ = await _chatkit(stack, "list", "--as", "bob", "--json")
+    assert [json.loads(line)["senderId"] for line in listed.splitlines()] == ["alice"]
+    status, _, refused = await _chatkit(stack, "send", "hello", "--as", "carol")
+    assert status == 1
+    assert refused.startswith("chatkit: ROOM_ACCESS_DENIED: ")
+
+
+async def test_what_runs_can_be_seen_and_a_second_up_says_where(stack: RunningStack) -> None:
+    status, shown, _ = await _chatkit(stack, "services", "--json")
+    rows = {row["name"]: row for row in json.loads(shown)}
+    assert (status, list(rows)) == (0, ["postgres", "edge", "users", "rooms", "messages", "files"])
+    assert all(row["healthy"] for row in rows.values())
+    assert rows["edge"]["address"] == stack.address
+    status, again, _ = await _chatkit(stack, "up", "--port", "0")
+    assert (status, again.strip()) == (1, f"it runs already, at http://{stack.address}")
+    _, limits, _ = await _chatkit(stack, "limits", "--json")
+    assert json.loads(limits)[0]["name"] == "ROOM_MEMBERS"
+
+
+async def test_the_state_survives_and_is_seeded_once(stack: RunningStack) -> None:
+    await _chatkit(stack, "send", "before")
+    assert await stack.stop() == 0
+    assert stack.home.state().processes == []
+    await stack.start()
+    _, listed, _ = await _chatkit(stack, "list")
+    assert "alice: before" in listed
+    for path in (stack.home.folder, stack.home.folder / "secrets"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+async def test_a_crashed_child_is_reported_and_started_again(stack: RunningStack) -> None:
+    before = stack.pid("users")
+    stack.signal("users", signal.SIGKILL)
+    await eventually(lambda: "users ended (signal 9) and is started again" in stack.output)
+    await eventually(lambda: before not in {running.pid for running in stack.home.state().processes})
+    await eventually(lambda: "users" in {running.name for running in stack.home.state().processes})
+    async with asyncio.timeout(30):
+        while (await _chatkit(stack, "services"))[0] != 0:
+            pass
+
+
+async def test_what_a_killed_up_left_behind_is_ended_and_other_processes_are_not(stack: RunningStack) -> None:
+    left = {running.name: running.pid for running in stack.home.state().processes}
+    await stack.kill()
+    assert (await _chatkit(stack, "services"))[0] == 1
+    await stack.start()
+    now = {running.name: running.pid for running in stack.home.state().processes}
+    assert not set(left.values()) & set(now.values())
+    for pid in left.values():
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+async def test_a_taken_port_is_one_sentence(stack: RunningStack, tmp_path: Path) -> None:
+    port = stack.address.rpartition(":")[2]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.stack", "up", "--home", str(tmp_path / "other"), "--port", port),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    assert err.decode() == f"chatkit: port {port} is taken: choose another with --port, or any free one with 0\n"
+
+
+async def test_a_replay_is_sound_and_adds_nothing_the_second_time(stack: RunningStack) -> None:
+    status, shown, _ = await _chatkit(stack, "replay", "--json")
+    first = json.loads(shown)
+    assert (status, first["sent"], first["delivered"]) == (0, 273, 273)
+    status, shown, _ = await _chatkit(stack, "replay", shlex.quote(str(_EXPORT)), "--json")
+    again = json.loads(shown)
+    assert (status, again["sent"], again["already_there"], again["lost"]) == (0, 0, 273, 0)
