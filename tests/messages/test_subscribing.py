@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from chatkit.contract.v1 import error_reason_pb2
+from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
 from chatkit.messages.v1 import position_pb2, room_event_pb2
 
 from tests.messages.chat import Chat, Reader, text
@@ -104,8 +106,6 @@ async def test_a_removed_member_is_told_and_hears_no_more(chat: Chat) -> None:
 
 
 async def test_where_changes_may_have_been_missed_open_streams_are_asked_about_again(chat: Chat) -> None:
-    from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
-
     async with chat.reading(who="bob") as gone, chat.reading(who="alice") as stays:
         await gone.until("caught_up")
         await stays.until("caught_up")
@@ -115,3 +115,32 @@ async def test_where_changes_may_have_been_missed_open_streams_are_asked_about_a
         await gone.until("closed")
         await chat.send(text("still here", "1"))
         assert await stays.until_seq(1) == [1]
+
+
+async def test_a_reader_who_stops_is_cut_off_told_so_and_resumes_while_others_go_on(chat: Chat) -> None:
+    content = "x" * 5_000
+    async with chat.reading(last=0) as stopped, chat.reading(last=0, who="alice") as other:
+        position = (await stopped.next()).opened.position
+        await stopped.until("caught_up")
+        await other.until("caught_up")
+        sent = 0
+        ended = chat.suite.servers["messages"].handlers.answers
+        path = "/chatkit.messages.v1.MessagesService/SubscribeRoom"
+        waiting = asyncio.create_task(other.until_seq(600))
+        while sent < 600:
+            await asyncio.gather(*(chat.send(text(content, f"{sent + n}")) for n in range(50)))
+            sent += 50
+        assert await waiting == list(range(1, 601))
+        seen = await stopped.until("closed")
+        assert error_reason_pb2.ErrorReason.Name(seen[-1].closed.reason) == "ERROR_REASON_SLOW_CONSUMER"
+        await refused(stopped.next(), "SLOW_CONSUMER")
+        assert ended[path, "RESOURCE_EXHAUSTED"] == 1
+        # What it was given is whole; the rest is for a resume from its own position.
+        seqs = [event.seq for event in seen if event.HasField("message_created")]
+        assert seqs == list(range(1, len(seqs) + 1))
+        assert len(seqs) < 600
+    own = position_pb2.Position(epoch=position.epoch, seq=max(len(seqs), 550))
+    async with chat.reading(after=own) as resumed:
+        opened, rest = await _opened(resumed)
+        assert opened.outcome == room_event_pb2.OUTCOME_RESUMED
+        assert rest == list(range(own.seq + 1, 601))
