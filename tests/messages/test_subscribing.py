@@ -2,13 +2,17 @@
 
 import asyncio
 
+import grpc
 import pytest
 from chatkit.contract.v1 import error_reason_pb2
 from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
+from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import position_pb2, room_event_pb2
+from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 from tests.messages.chat import Chat, Reader, text
 from tests.support.refusals import refused
+from tests.support.tokens import user
 
 
 async def _opened(reader: Reader) -> tuple[room_event_pb2.Opened, list[int]]:
@@ -119,7 +123,17 @@ async def test_where_changes_may_have_been_missed_open_streams_are_asked_about_a
 
 async def test_a_reader_who_stops_is_cut_off_told_so_and_resumes_while_others_go_on(chat: Chat) -> None:
     content = "x" * 5_000
-    async with chat.reading(last=0) as stopped, chat.reading(last=0, who="alice") as other:
+    # A connection of its own, because a stream that is not read holds up what else is there; and one that does not
+    # grow its window until everything fits.
+    alone = grpc.aio.insecure_channel(
+        chat.suite.servers["messages"].address,
+        options=(("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)),
+    )
+    call = MessagesServiceStub(alone).SubscribeRoom(
+        pb2.SubscribeRoomRequest(room_id="lobby", last=0), metadata=user("bob")
+    )
+    stopped = Reader(call)
+    async with alone, chat.reading(last=0, who="alice") as other:
         position = (await stopped.next()).opened.position
         await stopped.until("caught_up")
         await other.until("caught_up")
