@@ -35,9 +35,9 @@ def _draft(room_uid: UUID, request_id: str, content: bytes = b"") -> Draft:
     return Draft(room_uid, str(room_uid), _SENDER, request_id, content or b"hash", b"")
 
 
-async def _committer(database: TestDatabase, stack: AsyncExitStack) -> Committer:
+async def _committer(database: TestDatabase, stack: AsyncExitStack, options: str = "") -> Committer:
     epoch = Epoch(on_change=lambda: None)
-    committer = Committer(_lane(database.dsn("messages"), epoch), _Nobody(), SystemClock())
+    committer = Committer(_lane(database.dsn("messages") + options, epoch), _Nobody(), SystemClock())
     task = asyncio.create_task(committer.run())
 
     async def end() -> None:
@@ -101,7 +101,8 @@ async def test_one_item_that_the_database_refuses_does_not_fail_its_batch(databa
 async def test_a_head_that_somebody_holds_stalls_only_its_own_room(database: TestDatabase) -> None:
     held, free = uuid4(), uuid4()
     async with AsyncExitStack() as stack:
-        committer = await _committer(database, stack)
+        # A lane that waited for the held head would wait for as long as it is held.
+        committer = await _committer(database, stack, "&options=-c%20lock_timeout%3D0")
         for room in (held, free):
             await committer.send(_draft(room, "first"), 10)
         with psycopg.connect(database.superuser_dsn) as holder:

@@ -1,5 +1,6 @@
 """A subscriber's queue: bounded by bytes and by time, drained in frames, ended by its token."""
 
+import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
@@ -23,8 +24,9 @@ def _subscription(clock: ManualClock) -> Subscription:
 async def _ending(subscription: Subscription) -> tuple[list[bytes], str]:
     frames = []
     try:
-        async for frame in subscription.frames():
-            frames.append(frame)  # noqa: PERF401 - it ends by raising
+        async with asyncio.timeout(10):
+            async for frame in subscription.frames():
+                frames.append(frame)  # noqa: PERF401 - it ends by raising
     except ChatkitError as ending:
         return frames, ending.reason
     raise AssertionError
