@@ -224,6 +224,9 @@ def _insertion(draft: Draft) -> Any:
         "custom_data": draft.custom_data,
         "creator_id": draft.creator_id,
         "member_count": len(draft.members),
+        # One moment for both, which two calls of clock_timestamp() are not.
+        "create_time": func.statement_timestamp(),
+        "update_time": func.statement_timestamp(),
     }
     return insert(rooms).values(values).on_conflict_do_nothing(index_elements=["id"]).returning(*_COLUMNS)
 

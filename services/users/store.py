@@ -71,6 +71,9 @@ class UserStore:
                 "name": draft.name,
                 "avatar_url": draft.avatar_url,
                 "custom_data": draft.custom_data,
+                # One moment for both, which two calls of clock_timestamp() are not.
+                "create_time": func.statement_timestamp(),
+                "update_time": func.statement_timestamp(),
             }
             # In the order of ids, so that two batches that share ids wait for one another instead of deadlocking.
             for uid, draft in sorted(drafts, key=lambda pair: pair[1].id)

@@ -131,7 +131,7 @@ class Suite:
     async def make_room(self, room_id: str, creator: str, *members: str, private: bool = False) -> None:
         """Create a room with its members."""
         request = rooms_service_pb2.CreateRoomRequest(
-            id=room_id, name=room_id, visibility="VISIBILITY_PRIVATE" if private else "VISIBILITY_PUBLIC"
+            id=room_id, name=room_id[:60], visibility="VISIBILITY_PRIVATE" if private else "VISIBILITY_PUBLIC"
         )
         await self.rooms.CreateRoom(request, metadata=tokens.user(creator))
         for start in range(0, len(members), 10):

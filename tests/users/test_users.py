@@ -1,0 +1,116 @@
+"""Users over the wire with a real database."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+from chatkit.users.v1 import users_service_pb2 as pb2
+from google.protobuf import field_mask_pb2, json_format, struct_pb2
+
+from tests.support.databases import TestDatabase
+from tests.support.refusals import refused
+from tests.support.suite import Suite, running
+from tests.support.tokens import su, user
+
+
+@pytest.fixture
+async def users(database: TestDatabase, tmp_path: Path) -> AsyncIterator[Suite]:
+    """Run users alone."""
+    async with running(database, tmp_path, "users") as suite:
+        yield suite
+
+
+def _batch(*user_ids: str) -> pb2.BatchCreateUsersRequest:
+    return pb2.BatchCreateUsersRequest(requests=[pb2.CreateUserRequest(id=name, name=name) for name in user_ids])
+
+
+async def test_a_created_user_is_read_as_stored(users: Suite) -> None:
+    data = json_format.ParseDict({"a": [1, 2.5, None, True], "b": {"ü": "🫎"}}, struct_pb2.Struct())
+    request = pb2.CreateUserRequest(id="zoë 🫎/x", name="Zoë", avatar_url="https://example.com/z.png", custom_data=data)
+    created = (await users.users.CreateUser(request, metadata=su())).user
+    read = (await users.users.GetUser(pb2.GetUserRequest(user_id="zoë 🫎/x"), metadata=user("bob"))).user
+    assert read == created
+    assert read.custom_data == data
+    assert read.update_time == read.create_time
+    await refused(users.users.GetUser(pb2.GetUserRequest(user_id="nope"), metadata=user("bob")), "USER_NOT_FOUND")
+
+
+async def test_a_batch_is_created_whole_or_not_at_all(users: Suite) -> None:
+    await users.users.BatchCreateUsers(_batch("a", "b"), metadata=su())
+    taken = await refused(users.users.BatchCreateUsers(_batch("c", "b", "a"), metadata=su()), "USER_ALREADY_EXISTS")
+    assert sorted(json.loads(taken.metadata["user_ids"])) == ["a", "b"]
+    await refused(users.users.BatchCreateUsers(_batch("d", "d"), metadata=su()), "USER_ALREADY_EXISTS")
+    eleven = _batch(*(f"u{number}" for number in range(11)))
+    assert (await refused(users.users.BatchCreateUsers(eleven, metadata=su()), "LIMIT_EXCEEDED")).metadata["limit"] == (
+        "USERS_PER_BATCH"
+    )
+    assert users.database.count("users.users") == 2
+
+
+async def test_batches_that_share_ids_do_not_deadlock(users: Suite) -> None:
+    names = [f"u{number}" for number in range(10)]
+
+    async def create(ids: list[str]) -> str:
+        try:
+            await users.users.BatchCreateUsers(_batch(*ids), metadata=su())
+        except grpc.aio.AioRpcError as error:
+            return error.code().name
+        return "OK"
+
+    answers = await asyncio.gather(*(create(names if number % 2 else names[::-1]) for number in range(10)))
+    assert answers.count("OK") == 1
+    assert answers.count("ALREADY_EXISTS") == 9
+    assert users.database.count("users.users") == 10
+
+
+async def test_only_superusers_create_and_list(users: Suite) -> None:
+    for call, request in (
+        (users.users.CreateUser, pb2.CreateUserRequest(id="a", name="a")),
+        (users.users.BatchCreateUsers, _batch("a")),
+        (users.users.ListUsers, pb2.ListUsersRequest()),
+    ):
+        await refused(call(request, metadata=user("a")), "SUPERUSER_REQUIRED")
+    assert users.database.count("users.users") == 0
+
+
+async def test_several_are_read_at_once_without_the_unknown(users: Suite) -> None:
+    await users.make_users("a", "b")
+    request = pb2.BatchGetUsersRequest(user_ids=["b", "nope", "a", "b"])
+    assert [u.id for u in (await users.users.BatchGetUsers(request, metadata=user("a"))).users] == ["b", "a"]
+    many = pb2.BatchGetUsersRequest(user_ids=[f"u{number}" for number in range(251)])
+    await refused(users.users.BatchGetUsers(many, metadata=user("a")), "LIMIT_EXCEEDED")
+
+
+async def test_all_are_listed_by_page_from_a_time_on(users: Suite) -> None:
+    await users.make_users(*(f"u{number}" for number in range(5)))
+    request = pb2.ListUsersRequest(page_size=2)
+    seen = []
+    while True:
+        page = await users.users.ListUsers(request, metadata=su())
+        seen.extend(page.users)
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    assert [u.id for u in seen] == [f"u{number}" for number in range(5)]
+    later = pb2.ListUsersRequest(min_create_time=seen[3].create_time)
+    assert [u.id for u in (await users.users.ListUsers(later, metadata=su())).users] == ["u3", "u4"]
+    await refused(users.users.ListUsers(pb2.ListUsersRequest(page_size=-1), metadata=su()), "FIELD_INVALID")
+
+
+async def test_an_update_changes_what_it_names_and_replaces_custom_data_whole(users: Suite) -> None:
+    data = json_format.ParseDict({"old": 1}, struct_pb2.Struct())
+    create = pb2.CreateUserRequest(id="a", name="A", avatar_url="https://example.com/a", custom_data=data)
+    before = (await users.users.CreateUser(create, metadata=su())).user
+    new = json_format.ParseDict({"new": 2}, struct_pb2.Struct())
+    changed = (await users.users.UpdateUser(pb2.UpdateUserRequest(custom_data=new), metadata=user("a"))).user
+    assert (changed.name, changed.avatar_url, changed.custom_data) == ("A", "https://example.com/a", new)
+    assert changed.update_time.ToNanoseconds() > before.update_time.ToNanoseconds()
+    mask = field_mask_pb2.FieldMask(paths=["avatar_url", "custom_data"])
+    cleared = (await users.users.UpdateUser(pb2.UpdateUserRequest(update_mask=mask), metadata=user("a"))).user
+    assert (cleared.avatar_url, cleared.HasField("custom_data")) == ("", False)
+    other = pb2.UpdateUserRequest(user_id="a", name="mine")
+    await refused(users.users.UpdateUser(other, metadata=user("b")), "SUBJECT_MISMATCH")
+    assert (await users.users.UpdateUser(other, metadata=su())).user.name == "mine"
