@@ -84,8 +84,9 @@ class RoomHub:
         """Read what is missing up to `head_seq`."""
         async with self._reading:
             while self._seeded and self.last < head_seq:
-                entries = await self._store.after(self.room_uid, self.last, _READ_AT_ONCE)
+                # Entries may be offered while this reads, and then they, too, are progress.
                 before = self.last
+                entries = await self._store.after(self.room_uid, before, _READ_AT_ONCE)
                 for entry in entries:
                     self.offer(entry)
                 if self.last == before:

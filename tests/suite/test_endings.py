@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import aclosing
 from datetime import timedelta
 
 import grpc
@@ -20,8 +21,8 @@ from tests.support.tokens import user
 End = Callable[[Edge], Coroutine[None, None, None]]
 
 
-async def _send(edge: Edge, request_id: str) -> int:
-    part = part_pb2.Part(content_type="text/plain", content=request_id)
+async def _send(edge: Edge, request_id: str, content: str = "hello") -> int:
+    part = part_pb2.Part(content_type="text/plain", content=content)
     request = pb2.SendMessageRequest(room_id="lobby", parts=[part], request_id=request_id)
     return int((await edge.suite.messages.SendMessage(request, metadata=user("alice"))).message.seq)
 
@@ -104,3 +105,21 @@ async def _restore(edge: Edge, reason: str) -> None:
             await edge.suite.memberships.AddMembers(request, metadata=user("alice"))
         case "SHUTTING_DOWN":
             await edge.suite.start("messages", listen=edge.suite.servers["messages"].address)
+
+
+@pytest.mark.parametrize("face", FACES)
+async def test_a_reader_who_stops_is_told_so_when_it_reads_on(edge: Edge, face: str) -> None:
+    request = pb2.SubscribeRoomRequest(room_id="lobby", last=0)
+    stream = events(face, edge, request, tokens.token("bob"))
+    async with asyncio.timeout(60), aclosing(stream) as opened:
+        async for event in opened:
+            if event.HasField("caught_up"):
+                break
+        # More than the buffers of kernel, edge and service hold together; nobody reads meanwhile.
+        for start in range(0, 3_000, 100):
+            await asyncio.gather(*(_send(edge, f"{number}", "x" * 5_000) for number in range(start, start + 100)))
+        seen = [event async for event in opened]
+    assert error_reason_pb2.ErrorReason.Name(seen[-1].closed.reason) == "ERROR_REASON_SLOW_CONSUMER"
+    seqs = [event.seq for event in seen if event.HasField("message_created")]
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert len(seqs) < 3_000

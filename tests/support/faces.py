@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import grpc
 from chatkit.messages.v1 import messages_service_pb2 as pb2
@@ -19,7 +19,7 @@ _TRAILERS = 0x80
 
 async def events(
     face: str, edge: Edge, request: pb2.SubscribeRoomRequest, token: str
-) -> AsyncIterator[room_event_pb2.RoomEvent]:
+) -> AsyncGenerator[room_event_pb2.RoomEvent, None]:
     """Open a stream and yield its events until it ends, however it ends."""
     frames = {"grpc": _grpc, "grpc-web": _web, "sse": _sse}[face]
     async for frame in frames(edge, request, token):
