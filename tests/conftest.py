@@ -1,5 +1,7 @@
 """Fixtures for all tests: one PostgreSQL for the run, a database per test."""
 
+import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from services.stack.postgres import Postgres
 from tests.support import databases
 from tests.support.databases import TestDatabase
+from tests.support.edge import Edge, running_edge
 from tests.support.suite import Suite, running
 
 
@@ -29,4 +32,20 @@ def database(postgres: Postgres) -> Iterator[TestDatabase]:
 async def suite(database: TestDatabase, tmp_path: Path) -> AsyncIterator[Suite]:
     """Run users, rooms and messages in this process."""
     async with running(database, tmp_path, "users", "rooms", "messages") as started:
+        yield started
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """Lend a folder whose path leaves room for the names of sockets."""
+    with tempfile.TemporaryDirectory(prefix="edge-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+async def edge(suite: Suite, short_path: Path) -> AsyncIterator[Edge]:
+    """Run Envoy in front of the suite, with two users and a room."""
+    await suite.make_users("alice", "bob")
+    await suite.make_room("lobby", "alice", "bob")
+    async with asyncio.timeout(60), running_edge(suite, short_path) as started:
         yield started

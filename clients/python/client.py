@@ -3,6 +3,7 @@
 One Client is one user. `with_token` makes another one on the same connection, for programs that act for many.
 """
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from functools import cache
 from types import TracebackType
@@ -64,6 +65,8 @@ class Client:
         self.rooms = rooms_service_pb2_grpc.RoomsServiceStub(channel)
         self.memberships = memberships_service_pb2_grpc.MembershipsServiceStub(channel)
         self.messages = messages_service_pb2_grpc.MessagesServiceStub(channel)
+        # How often calls were turned away and waited, by reason; `with_token` makes clients that count together.
+        self.turned_away: Counter[str] = Counter()
         self._channel = channel
         self._clock = clock
         self._tokens = Tokens(token)
@@ -96,6 +99,8 @@ class Client:
             except ChatkitError as error:
                 if not (error.is_turned_away or (may_repeat and error.is_passing)):
                     raise
+                if error.is_turned_away:
+                    self.turned_away[error.reason] += 1
                 delay = backoff.next_delay(error.retry_after)
                 if self._clock.monotonic() + delay >= end:
                     raise

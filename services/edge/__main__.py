@@ -1,4 +1,4 @@
-"""`python -m services.edge serve` and `… print`."""
+"""`python -m services.edge serve`, `… print` and `… service-config`."""
 
 import sys
 

@@ -3,6 +3,8 @@
 import asyncio
 import ctypes
 import importlib.util
+import json
+import re
 import signal
 import sys
 from pathlib import Path
@@ -29,6 +31,11 @@ def command(configuration: Path, *, concurrency: int) -> list[str]:
         "--disable-hot-restart",
         "--log-level",
         "warning",
+        # The logger of the HTTP filters would print the path of a refused call, and with it what a client put there.
+        "--component-log-level",
+        "http:critical",
+        "--file-flush-interval-msec",
+        "1000",
         "--log-format",
         '{"event":"envoy","level":"%l","logger":"%n","message":"%j"}',
     ]
@@ -39,6 +46,29 @@ async def start(configuration: Path, *, concurrency: int) -> asyncio.subprocess.
     return await asyncio.create_subprocess_exec(
         *command(configuration, concurrency=concurrency), stdin=asyncio.subprocess.DEVNULL, preexec_fn=_die_with_parent
     )
+
+
+async def refusal(configuration: Path) -> str:
+    """Return what Envoy has against a configuration, in its own words; nothing if it would take it."""
+    process = await asyncio.create_subprocess_exec(
+        *command(configuration, concurrency=1),
+        "--mode",
+        "validate",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, words = await process.communicate()
+    return "\n".join(map(_message, words.decode(errors="replace").splitlines())) if process.returncode else ""
+
+
+def _message(line: str) -> str:
+    """Take what Envoy says out of a line of its log, without the whole configuration that it likes to repeat."""
+    try:
+        said = json.loads(line)["message"]
+    except (ValueError, KeyError, TypeError):
+        return line
+    return re.sub(r"goo\.gle/debug.*\n: ", "", said, flags=re.DOTALL)
 
 
 def _die_with_parent() -> None:
@@ -54,4 +84,15 @@ async def admin(socket: Path, method: str, path: str) -> str:
         answer = await reader.read()
     finally:
         writer.close()
-    return answer.partition(b"\r\n\r\n")[2].decode()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return (_joined(body) if b"transfer-encoding: chunked" in head else body).decode()
+
+
+def _joined(chunks: bytes) -> bytes:
+    """Take the sizes of chunks out of a body that came in chunks."""
+    body = b""
+    while chunks:
+        size, _, rest = chunks.partition(b"\r\n")
+        length = int(size, 16)
+        body, chunks = body + rest[:length], rest[length + 2 :]
+    return body

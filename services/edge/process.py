@@ -1,4 +1,4 @@
-"""The main function of the edge's process: `serve` runs Envoy, `print` shows the rendering that is checked in."""
+"""The main function of the edge's process: `serve` runs Envoy, the others print the renderings that are checked in."""
 
 import argparse
 import asyncio
@@ -10,47 +10,43 @@ from contextlib import suppress
 from pathlib import Path
 
 import structlog
-from pydantic import Field, ValidationError
 
-from services.edge import envoy, public
-from services.edge.render import EXAMPLE, Addresses, configuration, to_yaml
+from services.edge import envoy, keys, public
+from services.edge.deployment import EXAMPLE, Deployment
+from services.edge.render import configuration, to_yaml
+from services.edge.service_config import service_config, to_json
+from services.edge.settings import EdgeSettings, read_edge_settings
+from services.edge.tls import Watch, write_descriptions
 from services.runtime import log
 from services.runtime.contract import Limits
-from services.runtime.settings import Settings
+from services.runtime.keys import Keyring
 
 _log = structlog.get_logger()
 _POLL_SECONDS = 0.1
 _KILL_SECONDS = 5.0
 
 
-class EdgeSettings(Settings):
-    """What the edge is told beside what every process is; an address may be a list of endpoints with commas."""
-
-    listen: str = Field(default="127.0.0.1:8080", description="host:port of the one public listener")
-    run_dir: Path = Field(default=Path("/run/chatkit"), description="folder of the rendering and the admin socket")
-    concurrency: int = Field(default=1, ge=1, description="Envoy's worker threads")
-
-    @property
-    def addresses(self) -> Addresses:
-        """Where everything is."""
-        upstreams = {name: getattr(self, f"{name}_address").split(",") for name in public.CLUSTERS}
-        return Addresses(self.listen, self.run_dir, upstreams)
-
-
 def main(arguments: list[str]) -> int:
-    """Run one of the edge's two commands and return the exit status."""
+    """Run one of the edge's commands and return the exit status."""
     parser = argparse.ArgumentParser(prog="services.edge", description="The edge of Chatkit: Envoy.")
-    parser.add_argument("command", choices=("serve", "print"), help="run the edge, or print its configuration")
+    parser.add_argument(
+        "command",
+        choices=("serve", "print", "service-config"),
+        help="run the edge, or print its configuration, or the service config of gRPC clients",
+    )
     command = parser.parse_args(arguments).command
+    if command == "service-config":
+        sys.stdout.write(to_json(service_config()))
+        return 0
     if command == "print":
         sys.stdout.write(to_yaml(configuration(EXAMPLE, Limits())))
         return 0
     try:
         limits = Limits.from_environ(os.environ)
-        settings = EdgeSettings()
+        settings = read_edge_settings()
         log.configure(settings.log_format, "edge")
         return asyncio.run(_serve(settings, limits))
-    except (ValueError, ValidationError, OSError) as error:
+    except (ValueError, OSError) as error:
         sys.stderr.write(f"edge: {error}\n")
         return 2
 
@@ -60,7 +56,19 @@ async def _serve(settings: EdgeSettings, limits: Limits) -> int:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, stopping.set)
-    process = await envoy.start(write(settings.addresses, limits), concurrency=settings.concurrency)
+    deployment = settings.deployment
+    keyring = Keyring(settings.keys_file, settings.jwks_file, allow_sample_secrets=settings.allow_sample_secrets)
+    rendering = write(deployment, limits)
+    watch = asyncio.create_task(Watch(deployment, settings.keys_poll_interval_seconds).run())
+    async with keys.serving(deployment.keys_socket, keyring):
+        process = await envoy.start(rendering, concurrency=settings.concurrency)
+        try:
+            return await _until_told(process, stopping, settings)
+        finally:
+            watch.cancel()
+
+
+async def _until_told(process: asyncio.subprocess.Process, stopping: asyncio.Event, settings: EdgeSettings) -> int:
     told, ended = asyncio.create_task(stopping.wait()), asyncio.create_task(process.wait())
     await asyncio.wait((told, ended), return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
@@ -68,17 +76,18 @@ async def _serve(settings: EdgeSettings, limits: Limits) -> int:
         _log.error("envoy_ended", status=process.returncode)
         return 1
     _log.info("stopping")
-    await _drain(settings.addresses.admin_socket, settings.shutdown_grace_seconds)
+    await _drain(settings.deployment.admin_socket, settings.shutdown_grace_seconds)
     await _stop(process)
     return 0
 
 
-def write(addresses: Addresses, limits: Limits) -> Path:
-    """Write the rendering and the descriptor set into the run folder, and return the rendering's path."""
-    addresses.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    addresses.descriptor.write_bytes(public.descriptor_set())
-    path = addresses.run_folder / "envoy.yaml"
-    path.write_text(to_yaml(configuration(addresses, limits)), encoding="utf-8")
+def write(deployment: Deployment, limits: Limits) -> Path:
+    """Write into the run folder what Envoy reads when it starts, and return the rendering's path."""
+    deployment.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    deployment.descriptor.write_bytes(public.descriptor_set())
+    write_descriptions(deployment)
+    path = deployment.run_folder / "envoy.yaml"
+    path.write_text(to_yaml(configuration(deployment, limits)), encoding="utf-8")
     return path
 
 

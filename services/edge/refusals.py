@@ -5,56 +5,141 @@ Both faces come from one table. gRPC-Web calls look like gRPC here, and are turn
 
 import base64
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
+from chatkit.contract.v1 import limit_pb2
 from google.protobuf import json_format
 
-from services.runtime.errors import ChatkitError, class_of, to_status
+from services.edge import public
+from services.edge.parts import Json, typed
+from services.edge.rates import LIMIT_OF, METADATA, RATE, SIZE
+from services.runtime.contract import Limits, limit_name
+from services.runtime.errors import ChatkitError, Violation, class_of, to_status
 
-Json = dict[str, Any]
+_KEPT_STATUS = "x-chatkit-status"
+_SOON = timedelta(milliseconds=500)
+_RATE_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One kind of refusal: what in Envoy leads to it (response flags, or an HTTP status), and what is answered."""
+    """One kind of refusal: what in Envoy leads to it, and what is answered.
 
-    flags: tuple[str, ...]
-    status: int
+    All of the conditions that are given must hold: response flags, the HTTP status, an expression in CEL.
+    """
+
     reason: str
     message: str
+    status: int
+    flags: tuple[str, ...] = ()
+    cause: int = 0
+    when: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    quota: tuple[Violation, ...] = ()
     retry_after: timedelta | None = None
 
     def error(self) -> ChatkitError:
         """Return it as the error that a service would have raised."""
-        return class_of(self.reason)(self.reason, self.message, retry_after=self.retry_after)
+        return class_of(self.reason)(
+            self.reason, self.message, metadata=self.metadata, quota=self.quota, retry_after=self.retry_after
+        )
 
 
-_KEPT_STATUS = "x-chatkit-status"
-_SOON = timedelta(milliseconds=500)
-# The first that fits is taken. Flags are those of "response flags" in Envoy's documentation of access logs.
-REFUSALS = (
-    Refusal(("NR",), 404, "METHOD_NOT_FOUND", "there is no such method"),
-    Refusal(("UT", "DT"), 504, "DEADLINE_EXCEEDED", "the service did not answer in time"),
-    Refusal(
-        ("UH", "UF", "UO", "UC", "UR", "URX", "LR", "NC"),
-        503,
-        "SERVICE_UNAVAILABLE",
-        "the service can't be reached",
-        _SOON,
-    ),
-    Refusal((), 413, "REQUEST_TOO_LARGE", "the request is larger than the method takes"),
-    Refusal((), 404, "METHOD_NOT_FOUND", "there is no such method"),
-    Refusal((), 408, "DEADLINE_EXCEEDED", "the request did not arrive in time"),
-    Refusal((), 400, "REQUEST_MALFORMED", "the request is not one that the method takes"),
-    Refusal((), 503, "SERVICE_UNAVAILABLE", "the service can't be reached", _SOON),
+def refusals(limits: Limits) -> list[Refusal]:
+    """List the refusals; the first that fits is taken. Flags are the response flags of Envoy's access logs."""
+    unreachable = "the service can't be reached"
+    return [
+        Refusal("TOKEN_MISSING", "the call carries no token", 401, when=_token_is("Jwt_is_missing")),
+        Refusal("TOKEN_EXPIRED", "the token has expired", 401, when=_token_is("Jwt_is_expired")),
+        Refusal(
+            "SERVICE_UNAVAILABLE",
+            "the keys of tokens can't be read",
+            503,
+            when=_token_is("Jwks_remote_fetch_is_failed"),
+            retry_after=_SOON,
+        ),
+        # The reason is the same for all that is wrong with a token, so that nobody learns by trying.
+        *(
+            Refusal("TOKEN_INVALID", "the token is not one that is accepted", 401, cause=cause, when=_BY_RULES_OF_WHO)
+            for cause in (401, 403)
+        ),
+        *_rates(limits),
+        *_sizes(limits),
+        Refusal("METHOD_NOT_FOUND", "there is no such method", 404, flags=("NR",)),
+        *(
+            Refusal("DEADLINE_EXCEEDED", "the service did not answer in time", 504, **cause)
+            for cause in ({"flags": ("UT", "DT")}, {"when": "response.code_details == 'max_duration_timeout'"})
+        ),
+        Refusal(
+            "SERVICE_UNAVAILABLE",
+            unreachable,
+            503,
+            flags=("UH", "UF", "UO", "UC", "UR", "URX", "LR", "NC"),
+            retry_after=_SOON,
+        ),
+        Refusal("METHOD_NOT_FOUND", "there is no such method", 404, cause=404),
+        Refusal("DEADLINE_EXCEEDED", "the request did not arrive in time", 408, cause=408),
+        Refusal("REQUEST_MALFORMED", "the request is not one that the method takes", 400, cause=400),
+        Refusal("SERVICE_UNAVAILABLE", unreachable, 503, cause=503, retry_after=_SOON),
+    ]
+
+
+def _token_is(status: str) -> str:
+    return f"response.code_details == 'jwt_authn_access_denied{{{status}}}'"
+
+
+_BY_RULES_OF_WHO = (
+    "response.code_details.startsWith('jwt_authn_access_denied')"
+    " || response.code_details.startsWith('rbac_access_denied')"
 )
 
 
-def local_reply_config() -> Json:
+def _rates(limits: Limits) -> Iterator[Refusal]:
+    for limit in LIMIT_OF.values():
+        name, most = limit_name(limit), limits[limit]
+        text = f"the user calls more often than {most} times in a second"
+        yield Refusal(
+            "RATE_EXCEEDED",
+            text,
+            429,
+            cause=429,
+            when=_route_says(RATE, name),
+            metadata={"limit": name, "maximum": str(most)},
+            quota=(Violation(name, text),),
+            retry_after=timedelta(seconds=_RATE_SECONDS),
+        )
+
+
+def _sizes(limits: Limits) -> Iterator[Refusal]:
+    for limit in sorted({method.policy.request_bytes for _, method in public.methods()}):
+        yield _too_large(limit, limits, 413, _route_says(SIZE, limit_name(limit)))
+    yield _too_large(limit_pb2.LIMIT_HEADERS_BYTES, limits, 431, "")
+
+
+def _too_large(limit: int, limits: Limits, status: int, when: str) -> Refusal:
+    name, most = limit_name(limit), limits[limit]
+    what = "the request's headers are" if status == 431 else "the request is"  # noqa: PLR2004 - the HTTP status
+    text = f"{what} larger than {most} bytes"
+    return Refusal(
+        "REQUEST_TOO_LARGE",
+        text,
+        status,
+        cause=status,
+        when=when,
+        metadata={"limit": name, "maximum": str(most)},
+        quota=(Violation(name, text),),
+    )
+
+
+def _route_says(key: str, value: str) -> str:
+    return f"xds.route_metadata.filter_metadata['{METADATA}']['{key}'] == '{value}'"
+
+
+def local_reply_config(limits: Limits) -> Json:
     """Return Envoy's `local_reply_config`."""
-    return {"mappers": [mapper for refusal in REFUSALS for mapper in (_grpc(refusal), _json(refusal))]}
+    return {"mappers": [mapper for refusal in refusals(limits) for mapper in (_grpc(refusal), _json(refusal))]}
 
 
 def kept_status_filter() -> Json:
@@ -63,13 +148,11 @@ def kept_status_filter() -> Json:
         "header": {"key": "grpc-status", "value": f"%RESP({_KEPT_STATUS})%"},
         "append_action": "OVERWRITE_IF_EXISTS",
     }
-    return {
-        "name": "envoy.filters.http.header_mutation",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-            "mutations": {"response_mutations": [{"append": kept}, {"remove": _KEPT_STATUS}]},
-        },
-    }
+    return typed(
+        "envoy.filters.http.header_mutation",
+        "filters.http.header_mutation.v3.HeaderMutation",
+        mutations={"response_mutations": [{"append": kept}, {"remove": _KEPT_STATUS}]},
+    )
 
 
 def _grpc(refusal: Refusal) -> Json:
@@ -79,36 +162,55 @@ def _grpc(refusal: Refusal) -> Json:
     # The transcoder makes gRPC of a JSON call, and leaves this header.
     is_no_json = _header_filter("x-envoy-original-path", present_match=True, invert_match=True)
     return {
-        "filter": {"and_filter": {"filters": [is_grpc, is_no_json, _cause(refusal)]}},
+        "filter": _all_of(is_grpc, is_no_json, *_conditions(refusal)),
         "status_code": 200,
         "body": {"inline_string": refusal.message},
         "headers_to_add": [
             _header("grpc-status", str(status.code)),
             _header(_KEPT_STATUS, str(status.code)),
             _header("grpc-status-details-bin", details),
+            *_retry_header(refusal),
         ],
     }
 
 
 def _json(refusal: Refusal) -> Json:
-    return {
-        "filter": _cause(refusal),
+    mapper = {
+        "filter": _all_of(*_conditions(refusal)),
         "status_code": refusal.status,
         "body_format_override": {
-            "json_format": json.loads(json_format.MessageToJson(to_status(refusal.error()))),
+            "json_format": json.loads(json_format.MessageToJson(to_status(refusal.error()), sort_keys=True)),
             "content_type": "application/json",
         },
     }
+    headers = _retry_header(refusal)
+    return {**mapper, "headers_to_add": headers} if headers else mapper
 
 
-def _cause(refusal: Refusal) -> Json:
+def _retry_header(refusal: Refusal) -> list[Json]:
+    """Say it in HTTP's words too, which know whole seconds only."""
+    seconds = int(refusal.retry_after.total_seconds()) if refusal.retry_after is not None else 0
+    return [_header("retry-after", str(seconds))] if seconds else []
+
+
+def _conditions(refusal: Refusal) -> Iterator[Json]:
     if refusal.flags:
-        return {"response_flag_filter": {"flags": list(refusal.flags)}}
-    value = {"default_value": refusal.status, "runtime_key": f"chatkit.refusal.{refusal.status}"}
-    return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+        yield {"response_flag_filter": {"flags": list(refusal.flags)}}
+    if refusal.cause:
+        value = {"default_value": refusal.cause, "runtime_key": f"chatkit.refusal.{refusal.cause}"}
+        yield {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+    if refusal.when:
+        cel = "envoy.access_loggers.extension_filters.cel"
+        yield {
+            "extension_filter": typed(cel, "access_loggers.filters.cel.v3.ExpressionFilter", expression=refusal.when)
+        }
 
 
-def _header_filter(name: str, **match: Any) -> Json:
+def _all_of(*filters: Json) -> Json:
+    return filters[0] if len(filters) == 1 else {"and_filter": {"filters": list(filters)}}
+
+
+def _header_filter(name: str, **match: object) -> Json:
     return {"header_filter": {"header": {"name": name, **match}}}
 
 

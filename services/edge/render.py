@@ -1,61 +1,27 @@
-"""Envoy's whole configuration, from the contract and a deployment's addresses. Nothing secret stands in it.
+"""Envoy's whole configuration, from the contract and a deployment. Nothing secret stands in it."""
 
-Windows and buffers are small, so that a reader who has stopped costs megabytes and not tens of them, and is cut off.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import math
 
 import yaml
+from chatkit.contract.v1 import limit_pb2
 
 from services.edge import public
+from services.edge.deployment import Deployment
+from services.edge.observability import access_log, admin_cluster, metrics_listener
+from services.edge.parts import Json, address, pipe_cluster, typed
+from services.edge.rates import rate_filter
 from services.edge.refusals import kept_status_filter, local_reply_config
-from services.edge.routes import STREAM_IDLE_SECONDS, route_configuration
+from services.edge.routes import CORS_FILTER, STREAM_IDLE_SECONDS, route_configuration
+from services.edge.sizes import size_filters
+from services.edge.tls import downstream_socket
+from services.edge.tokens import KEYS_CLUSTER, claims_filter, jwt_filter
+from services.edge.upstreams import CIRCUIT, CONNECTION_BUFFER_BYTES, WINDOWS, service_cluster
 from services.runtime.contract import Limits
 
-Json = dict[str, Any]
-
 _KIB, _MIB = 1024, 1024 * 1024
-_STREAM_WINDOW_BYTES = 64 * _KIB
-_CONNECTION_WINDOW_BYTES = _MIB
-_CONNECTION_BUFFER_BYTES = _MIB
-# A client's streams and calls share a connection; more of them wait in the client until one has ended.
-_STREAMS_PER_CONNECTION = 1_000
 # JSON is at worst six times as long as the bytes that it escapes.
 _JSON_REQUEST_BYTES = 6 * _MIB
 _JSON_RESPONSE_BYTES = 32 * _MIB
-# Envoy's own default, 1,024 streams to a service, would be the suite's size. What bounds it are the services.
-_CIRCUIT = 1_000_000
-_EXTENSIONS = "type.googleapis.com/envoy.extensions"
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where the edge listens, where its files are, and the endpoints of each service."""
-
-    listen: str
-    run_folder: Path
-    upstreams: Mapping[str, Sequence[str]]
-
-    @property
-    def descriptor(self) -> Path:
-        """The descriptor set of the public contract."""
-        return self.run_folder / "descriptor.binpb"
-
-    @property
-    def admin_socket(self) -> Path:
-        """Envoy's admin interface, for this process's owner only."""
-        return self.run_folder / "admin.sock"
-
-
-# What stands in the checked-in rendering, where no deployment's addresses are.
-EXAMPLE = Addresses(
-    listen="0.0.0.0:8080",
-    run_folder=Path("/run/chatkit"),
-    upstreams={"users": ["users:50051"], "rooms": ["rooms:50052"], "messages": ["messages:50053"]},
-)
 _HEAD = "# Rendered from protos/ by `python -m services.edge print`; edits are lost, and a test compares.\n"
 
 
@@ -70,68 +36,85 @@ def to_yaml(configuration: Json) -> str:
     return _HEAD + yaml.dump(configuration, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
 
 
-def configuration(addresses: Addresses, limits: Limits) -> Json:
+def configuration(deployment: Deployment, limits: Limits) -> Json:
     """Render Envoy's bootstrap."""
+    listeners = [_listener(deployment, limits)]
+    clusters = [service_cluster(name, deployment.upstreams[name], deployment) for name in public.CLUSTERS]
+    clusters.append(pipe_cluster(KEYS_CLUSTER, str(deployment.keys_socket)))
+    if deployment.metrics_listen:
+        listeners.append(metrics_listener(deployment))
+        clusters.append(admin_cluster(deployment))
     return {
         "node": {"id": "edge", "cluster": "chatkit"},
-        "admin": {"address": {"pipe": {"path": str(addresses.admin_socket), "mode": 0o600}}},
-        "static_resources": {
-            "listeners": [_listener(addresses, limits)],
-            "clusters": [_cluster(name, addresses.upstreams[name]) for name in public.CLUSTERS],
-        },
+        "admin": {"address": {"pipe": {"path": str(deployment.admin_socket), "mode": 0o600}}},
+        "static_resources": {"listeners": listeners, "clusters": clusters},
         "overload_manager": {
             "resource_monitors": [
-                _typed(
+                typed(
                     "envoy.resource_monitors.global_downstream_max_connections",
                     "resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                    max_active_downstream_connections=_CIRCUIT,
+                    max_active_downstream_connections=CIRCUIT,
                 )
             ]
         },
     }
 
 
-def _listener(addresses: Addresses, limits: Limits) -> Json:
+def _listener(deployment: Deployment, limits: Limits) -> Json:
     return {
         "name": "edge",
-        "address": _address(addresses.listen),
-        "per_connection_buffer_limit_bytes": _CONNECTION_BUFFER_BYTES,
-        "filter_chains": [{"filters": [_connection_manager(addresses, limits)]}],
+        "address": address(deployment.listen),
+        "per_connection_buffer_limit_bytes": CONNECTION_BUFFER_BYTES,
+        "filter_chains": [{"filters": [_connection_manager(deployment, limits)], **downstream_socket(deployment)}],
     }
 
 
-def _connection_manager(addresses: Addresses, limits: Limits) -> Json:
-    return _typed(
+def _connection_manager(deployment: Deployment, limits: Limits) -> Json:
+    return typed(
         "envoy.filters.network.http_connection_manager",
         "filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="edge",
         codec_type="AUTO",
         use_remote_address=True,
-        generate_request_id=False,
+        generate_request_id=True,
+        always_set_request_id_in_response=True,
         path_with_escaped_slashes_action="REJECT_REQUEST",
+        max_request_headers_kb=math.ceil(limits[limit_pb2.LIMIT_HEADERS_BYTES] / _KIB),
         common_http_protocol_options={"idle_timeout": f"{STREAM_IDLE_SECONDS}s"},
-        http2_protocol_options={**_windows(), "max_concurrent_streams": _STREAMS_PER_CONNECTION},
+        # More calls and streams of one connection wait in the client until one of them has ended.
+        http2_protocol_options={**WINDOWS, "max_concurrent_streams": limits[limit_pb2.LIMIT_STREAMS_PER_CONNECTION]},
         stream_idle_timeout=f"{STREAM_IDLE_SECONDS}s",
         request_headers_timeout="10s",
         request_timeout="30s",
-        local_reply_config=local_reply_config(),
-        route_config=route_configuration(limits, str(addresses.descriptor)),
-        http_filters=[
-            kept_status_filter(),
-            _typed("envoy.filters.http.grpc_web", "filters.http.grpc_web.v3.GrpcWeb"),
-            _transcoder(addresses),
-            # After the transcoder, so that a route's limit counts the bytes of the message and not of its JSON.
-            _typed("envoy.filters.http.buffer", "filters.http.buffer.v3.Buffer", max_request_bytes=_MIB),
-            _typed("envoy.filters.http.router", "filters.http.router.v3.Router"),
-        ],
+        access_log=[access_log()],
+        local_reply_config=local_reply_config(limits),
+        route_config=route_configuration(limits, str(deployment.descriptor), deployment.cors_origins),
+        http_filters=_filters(deployment, limits),
     )
 
 
-def _transcoder(addresses: Addresses) -> Json:
-    return _typed(
+def _filters(deployment: Deployment, limits: Limits) -> list[Json]:
+    """List the filters in the order in which a call passes them; the cheapest refusals come first."""
+    cors = [typed(CORS_FILTER, "filters.http.cors.v3.Cors")] if deployment.cors_origins else []
+    return [
+        kept_status_filter(),
+        typed("envoy.filters.http.grpc_web", "filters.http.grpc_web.v3.GrpcWeb"),
+        *cors,
+        jwt_filter(),
+        claims_filter(deployment.instance, limits),
+        rate_filter(limits),
+        _transcoder(deployment),
+        # After the transcoder, so that a route's limit counts the bytes of the message and not of its JSON.
+        *size_filters(limits),
+        typed("envoy.filters.http.router", "filters.http.router.v3.Router"),
+    ]
+
+
+def _transcoder(deployment: Deployment) -> Json:
+    return typed(
         "envoy.filters.http.grpc_json_transcoder",
         "filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
-        proto_descriptor=str(addresses.descriptor),
+        proto_descriptor=str(deployment.descriptor),
         services=[service.full_name for _, service in public.services()],
         auto_mapping=True,
         convert_grpc_status=True,
@@ -144,44 +127,3 @@ def _transcoder(addresses: Addresses) -> Json:
         max_request_body_size=_JSON_REQUEST_BYTES,
         max_response_body_size=_JSON_RESPONSE_BYTES,
     )
-
-
-def _cluster(name: str, endpoints: Sequence[str]) -> Json:
-    http2 = {"explicit_http_config": {"http2_protocol_options": {**_windows(), "connection_keepalive": _keepalive()}}}
-    hosts = [{"endpoint": {"address": _address(endpoint)}} for endpoint in endpoints]
-    most = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests"), _CIRCUIT)
-    return {
-        "name": name,
-        "type": "STRICT_DNS",
-        "connect_timeout": "1s",
-        "per_connection_buffer_limit_bytes": _CONNECTION_BUFFER_BYTES,
-        "lb_policy": "LEAST_REQUEST",
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]},
-        "circuit_breakers": {"thresholds": [most]},
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": f"{_EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions",
-                **http2,
-            }
-        },
-    }
-
-
-def _windows() -> Json:
-    return {
-        "initial_stream_window_size": _STREAM_WINDOW_BYTES,
-        "initial_connection_window_size": _CONNECTION_WINDOW_BYTES,
-    }
-
-
-def _keepalive() -> Json:
-    return {"interval": "30s", "timeout": "10s"}
-
-
-def _address(text: str) -> Json:
-    host, _, port = text.rpartition(":")
-    return {"socket_address": {"address": host.strip("[]"), "port_value": int(port)}}
-
-
-def _typed(name: str, kind: str, **fields: Any) -> Json:
-    return {"name": name, "typed_config": {"@type": f"{_EXTENSIONS}.{kind}", **fields}}

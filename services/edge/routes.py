@@ -1,63 +1,98 @@
-"""The routes: one per method that clients may call, with the deadline and the size that its policy declares.
+"""The routes: one per method that clients may call, with what its policy declares.
 
-What has no route does not exist for clients, so methods between services can't be reached through the edge.
+What has no route does not exist for clients, so methods between services can't be reached through the edge. Every rule
+holds unless a route says that it does not, so a route that forgets one is refused and not open.
 """
 
 import json
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
 
 from services.edge import public
-from services.runtime.contract import Limits, MethodContract
+from services.edge.parts import Json, extension, switched_off
+from services.edge.rates import LIMIT_OF, METADATA, RATE, RATE_FILTER, SIZE
+from services.edge.sizes import size_of
+from services.edge.tokens import CLAIMS_FILTER, JWT_FILTER
+from services.runtime.contract import Limits, MethodContract, limit_name
 
-Json = dict[str, Any]
-
-# A gRPC body is a message with five bytes before it.
-_FRAME_BYTES = 5
+CORS_FILTER = "envoy.filters.http.cors"
+STREAM_IDLE_SECONDS = 60
 # The service's own answer to a deadline says more than ours, so it gets this much time to arrive.
 _SLACK_SECONDS = 0.5
-STREAM_IDLE_SECONDS = 60
 _FLUSH_SECONDS = 30
 _DIRECT_RESPONSE_BYTES = 1024 * 1024
+# Only what can't have reached a service; the contract says which methods may be repeated at all.
+_RETRY_ON = "connect-failure,refused-stream,reset-before-request"
+_RETRIES = 2
+_CORS_SECONDS = 3600
+_CORS_REQUEST_HEADERS = "authorization,content-type,grpc-timeout,x-grpc-web,x-user-agent"
+_CORS_RESPONSE_HEADERS = "grpc-status,grpc-message,grpc-status-details-bin,retry-after,x-request-id"
 
 
-def route_configuration(limits: Limits, descriptor_path: str) -> Json:
+def route_configuration(limits: Limits, descriptor_path: str, cors_origins: Sequence[str]) -> Json:
     """Return Envoy's route configuration."""
-    return {
+    host: Json = {
         "name": "chatkit",
-        "max_direct_response_body_size_bytes": _DIRECT_RESPONSE_BYTES,
-        "virtual_hosts": [
-            {
-                "name": "chatkit",
-                "domains": ["*"],
-                "routes": [
-                    *(_method(cluster, method, limits) for cluster, method in public.methods()),
-                    _direct("/", "application/json", {"inline_string": _about(limits)}),
-                    _direct("/descriptor.binpb", "application/octet-stream", {"filename": descriptor_path}),
-                ],
-            }
+        "domains": ["*"],
+        "routes": [
+            *([_preflight()] if cors_origins else []),
+            *(_method(cluster, method, limits) for cluster, method in public.methods()),
+            _direct("/", "application/json", {"inline_string": _about(limits)}),
+            _direct("/descriptor.binpb", "application/octet-stream", {"filename": descriptor_path}),
+            _nothing(),
         ],
     }
+    if cors_origins:
+        host["typed_per_filter_config"] = {CORS_FILTER: _cors(cors_origins)}
+    return {"name": "chatkit", "max_direct_response_body_size_bytes": _DIRECT_RESPONSE_BYTES, "virtual_hosts": [host]}
 
 
 def _method(cluster: str, method: MethodContract, limits: Limits) -> Json:
-    deadline = 0 if method.streams else method.policy.deadline_ms / 1000 + _SLACK_SECONDS
-    most = limits[method.policy.request_bytes] + _FRAME_BYTES
     return {
         "match": {"path": method.path, "headers": [_method_is("POST")]},
         "route": {
             "cluster": cluster,
-            "timeout": f"{deadline:g}s",
+            **_deadline(method),
             "idle_timeout": f"{STREAM_IDLE_SECONDS}s",
             "flush_timeout": f"{_FLUSH_SECONDS}s",
+            **_retries(method),
         },
-        "typed_per_filter_config": {
-            "envoy.filters.http.buffer": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute",
-                "buffer": {"max_request_bytes": most},
-            }
-        },
+        "metadata": {"filter_metadata": {METADATA: _limits_of(method)}},
+        "typed_per_filter_config": size_of(method, limits),
     }
+
+
+def _deadline(method: MethodContract) -> Json:
+    """Bound a call, whatever the client asks for; a stream ends with its token."""
+    if method.streams:
+        return {"timeout": "0s"}
+    seconds = f"{method.policy.deadline_ms / 1000 + _SLACK_SECONDS:g}s"
+    # The second bounds calls that say how long they wait, the first those that do not.
+    bounds = {"max_stream_duration": seconds, "grpc_timeout_header_max": seconds}
+    return {"timeout": seconds, "max_stream_duration": bounds}
+
+
+def _retries(method: MethodContract) -> Json:
+    if not method.policy.repeatable:
+        return {}
+    previous = "envoy.retry_host_predicates.previous_hosts"
+    elsewhere = {
+        "name": previous,
+        "typed_config": extension("retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+    }
+    return {
+        "retry_policy": {
+            "retry_on": _RETRY_ON,
+            "num_retries": _RETRIES,
+            "retry_host_predicate": [elsewhere],
+            "host_selection_retry_max_attempts": _RETRIES,
+        }
+    }
+
+
+def _limits_of(method: MethodContract) -> Json:
+    """Name the limits that a refusal of this method is about."""
+    return {RATE: limit_name(LIMIT_OF[method.policy.rate_class]), SIZE: limit_name(method.policy.request_bytes)}
 
 
 def _direct(path: str, content_type: str, body: Json) -> Json:
@@ -66,11 +101,46 @@ def _direct(path: str, content_type: str, body: Json) -> Json:
         "match": {"path": path, "headers": [_method_is("GET")]},
         "direct_response": {"status": 200, "body": body},
         "response_headers_to_add": [header],
+        "typed_per_filter_config": _for_anyone(),
     }
+
+
+def _nothing() -> Json:
+    """Answer what is no method to everybody, with a token or without one."""
+    return {"match": {"prefix": "/"}, "direct_response": {"status": 404}, "typed_per_filter_config": _for_anyone()}
+
+
+def _for_anyone() -> Json:
+    return {name: switched_off() for name in (JWT_FILTER, CLAIMS_FILTER, RATE_FILTER)}
 
 
 def _method_is(method: str) -> Json:
     return {"name": ":method", "string_match": {"exact": method}}
+
+
+def _preflight() -> Json:
+    """Give preflights a route of the kind that the CORS filter looks for; it answers all of them, none goes on."""
+    asks = [{"name": name, "present_match": True} for name in ("origin", "access-control-request-method")]
+    return {
+        "match": {"prefix": "/", "headers": [_method_is("OPTIONS"), *asks]},
+        "route": {"cluster": public.CLUSTERS[0]},
+    }
+
+
+def _cors(origins: Sequence[str]) -> Json:
+    return extension(
+        "filters.http.cors.v3.CorsPolicy",
+        allow_origin_string_match=[_origin(origin) for origin in origins],
+        allow_methods="GET,POST",
+        allow_headers=_CORS_REQUEST_HEADERS,
+        expose_headers=_CORS_RESPONSE_HEADERS,
+        max_age=str(_CORS_SECONDS),
+        forward_not_matching_preflights=False,
+    )
+
+
+def _origin(origin: str) -> Json:
+    return {"safe_regex": {"regex": ".*"}} if origin == "*" else {"exact": origin}
 
 
 def _about(limits: Limits) -> str:

@@ -1,17 +1,15 @@
-"""Ends the streams of users who lose access: it follows rooms' changes from the version that it has seen.
+"""Keeps streams to those who still have access: ends those of removed members, asks again where a role has changed.
 
-Where changes may have been missed, every open stream is asked about again.
+A stream in doubt is given nothing until rooms has answered, however long that takes.
 """
 
 import asyncio
-from uuid import UUID
 
 import structlog
-from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
 
-from services.messages.hubs import Hubs, removed
-from services.messages.peers import Rooms
+from services.messages.hubs import Hubs, removed, room_replaced
 from services.messages.subscription import Subscription
+from services.runtime.access import AccessChange, AccessChecker, MembershipChanged, RoleAssigned, RoleChanged
 from services.runtime.clock import Clock
 from services.runtime.errors import ChatkitError, NotFound, PermissionDenied
 
@@ -20,48 +18,74 @@ _ASKED_AT_ONCE = 16
 
 
 class AccessWatch:
-    """Follows rooms' changes for the streams of this process."""
+    """What changes of access do to the streams of this process."""
 
-    def __init__(self, rooms: Rooms, hubs: Hubs, clock: Clock, *, retry_interval: float) -> None:
-        self._rooms = rooms
+    def __init__(self, access: AccessChecker, hubs: Hubs, clock: Clock, *, retry_interval: float) -> None:
+        self._access = access
         self._hubs = hubs
         self._clock = clock
         self._retry_interval = retry_interval
-        self._version = 0
+        # Each stream is in the queue once at the most.
+        self._queue: asyncio.Queue[Subscription] = asyncio.Queue()
+        self._queued: set[Subscription] = set()
+
+    def changed(self, change: AccessChange) -> None:
+        """End the streams that a change ends for certain, and doubt those that it may end."""
+        match change:
+            case MembershipChanged(is_member=False):
+                self._hubs.end_member(change.room_uid, change.user_uid)
+            case RoleAssigned():
+                for subscription in self._hubs.subscriptions_of(change.user_id):
+                    if change.room_uid in {None, subscription.room_uid} and not subscription.query.superuser:
+                        self._doubt(subscription)
+            case RoleChanged():
+                for subscription in self._hubs.subscriptions():
+                    if subscription.may_depend_on(change.role):
+                        self._doubt(subscription)
+
+    def missed(self) -> None:
+        """Doubt every stream."""
+        for subscription in self._hubs.subscriptions():
+            self._doubt(subscription)
+
+    def fresh_again(self) -> None:
+        """Let the streams go on."""
+        for subscription in self._hubs.subscriptions():
+            subscription.wake()
 
     async def run(self) -> None:
-        """Follow until cancelled, whatever becomes of rooms meanwhile."""
+        """Ask about the streams in doubt, so many at once, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_ASKED_AT_ONCE):
+                group.create_task(self._ask())
+
+    def _doubt(self, subscription: Subscription) -> None:
+        subscription.doubt()
+        if subscription not in self._queued:
+            self._queued.add(subscription)
+            self._queue.put_nowait(subscription)
+
+    async def _ask(self) -> None:
         while True:
-            try:
-                if self._version == 0:
-                    await self._ask_again()
-                async for response in self._rooms.changes(self._version):
-                    for event in response.events:
-                        await self._take(event)
-            except ChatkitError as error:
-                _log.info("access_watch_interrupted", reason=error.reason)
+            subscription = await self._queue.get()
+            self._queued.discard(subscription)
+            if self._hubs.has(subscription):
+                await self._ask_about(subscription)
+
+    async def _ask_about(self, subscription: Subscription) -> None:
+        doubts, room_id = subscription.doubts, subscription.query.room_id
+        try:
+            grant = await self._access.check(subscription.query)
+        except PermissionDenied as error:
+            subscription.cut(error if error.reason == "PERMISSION_MISSING" else removed(room_id))
+        except NotFound:
+            subscription.cut(NotFound("ROOM_DELETED", "the room was deleted", metadata={"room_id": room_id}))
+        except ChatkitError as error:
+            _log.info("access_not_asked_again", reason=error.reason)
+            self._doubt(subscription)
             await self._clock.sleep(self._retry_interval)
-
-    async def _take(self, event: access_pb2.AccessEvent) -> None:
-        match event.WhichOneof("event"):
-            case "member_removed":
-                self._remove(event.member_removed)
-            case "reset":
-                await self._ask_again()
-        self._version = event.version
-
-    def _remove(self, change: access_pb2.MemberChange) -> None:
-        room_uid, user_uid = UUID(bytes=change.room_uid), UUID(bytes=change.user_uid)
-        self._hubs.end_member(room_uid, user_uid)
-
-    async def _ask_again(self) -> None:
-        at_once = asyncio.Semaphore(_ASKED_AT_ONCE)
-
-        async def ask(subscription: Subscription) -> None:
-            async with at_once:
-                try:
-                    await self._rooms.check(subscription.query)
-                except (PermissionDenied, NotFound):
-                    subscription.end(removed(subscription.query.room_id))
-
-        await asyncio.gather(*(ask(subscription) for subscription in self._hubs.subscriptions()))
+        else:
+            if grant.room_uid != subscription.room_uid:
+                subscription.cut(room_replaced())
+            # An answer from before another change is not trusted; that change has queued the stream again.
+            subscription.trust(grant.roles, doubts)

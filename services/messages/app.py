@@ -14,7 +14,7 @@ from services.messages.committer import Committer, Connect
 from services.messages.epoch import Epoch
 from services.messages.hubs import Hubs, shutting_down
 from services.messages.log import Connection
-from services.messages.peers import Rooms, Users
+from services.messages.peers import Users
 from services.messages.service import Messages
 from services.messages.servicer import MessagesServicer
 from services.messages.store import LogStore
@@ -30,9 +30,9 @@ _CONNECT_SECONDS = 3
 async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
     """Serve messages for as long as the context is open."""
     async with open_server("messages", settings, clock) as server:
-        rooms_peer = server.peer("rooms", settings.rooms_address)
+        access = server.rooms_access()
         users_peer = server.peer("users", settings.users_address)
-        rooms, users = Rooms(rooms_peer), Users(users_peer)
+        users = Users(users_peer)
         most_replayed = server.limits[limit_pb2.LIMIT_RESUME_MESSAGES]
         store = LogStore(server.database)
         hubs = Hubs(
@@ -49,21 +49,23 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             committer=committer,
             hubs=hubs,
             epoch=epoch,
-            access=rooms,
+            access=access,
+            freshness=access.freshness,
+            ending_spread=settings.access_ending_spread_seconds,
             clock=clock,
             most_replayed=most_replayed,
         )
-        server.use_access(rooms)
         server.add(
             messages_service_pb2.DESCRIPTOR.services_by_name["MessagesService"],
             MessagesServicer(messages, users, server.page_tokens, server.limits),
         )
         server.run("committer", committer.run())
         server.run("hubs", hubs.run())
-        watch = AccessWatch(rooms, hubs, clock, retry_interval=settings.retry_interval_seconds)
+        watch = AccessWatch(access, hubs, clock, retry_interval=settings.retry_interval_seconds)
+        access.listen(watch)
         server.run("access_watch", watch.run())
         server.on_drain(lambda: hubs.end_all(_shutting_down))
-        await server.start({"rooms": rooms_peer.check, "users": users_peer.check, "epoch": epoch.check})
+        await server.start({"rooms": access.ready, "users": users_peer.check, "epoch": epoch.check})
         yield server
 
 

@@ -6,7 +6,6 @@ events as bytes, so that a storm of reconnects reads PostgreSQL once per room.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from uuid import UUID
 
 import structlog
@@ -100,15 +99,10 @@ class RoomHub:
         """Return the last kept entries."""
         return list(self._kept)[-most:] if most else []
 
-    def end(
-        self,
-        error: ChatkitError,
-        applies: Callable[[Subscription], bool] = lambda _: True,
-    ) -> None:
-        """End the streams that `applies` picks."""
+    def end(self, error: ChatkitError) -> None:
+        """End the streams."""
         for subscription in self.subscriptions:
-            if applies(subscription):
-                subscription.end(error)
+            subscription.end(error)
 
     def _accept(self, entry: LogEntry) -> None:
         event = wire.created_event(self.room_id, entry)

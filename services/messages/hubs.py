@@ -46,6 +46,7 @@ class Hubs:
         self._heartbeat_interval = heartbeat_interval
         self._kept = max(_KEPT, most_replayed)
         self._hubs: dict[UUID, RoomHub] = {}
+        self._of_user: dict[str | None, set[Subscription]] = {}
         self._doubtful: set[UUID] = set()
         self._look_now = asyncio.Event()
 
@@ -55,6 +56,7 @@ class Hubs:
         if hub is None:
             hub = self._hubs[subscription.room_uid] = RoomHub(subscription.room_uid, room_id, self._store, self._kept)
         hub.subscriptions.add(subscription)
+        self._of_user.setdefault(subscription.query.user_id, set()).add(subscription)
         return hub
 
     def leave(self, subscription: Subscription) -> None:
@@ -64,6 +66,11 @@ class Hubs:
             hub.subscriptions.discard(subscription)
             if not hub.subscriptions:
                 del self._hubs[subscription.room_uid]
+        of_user = self._of_user.get(subscription.query.user_id)
+        if of_user is not None:
+            of_user.discard(subscription)
+            if not of_user:
+                del self._of_user[subscription.query.user_id]
 
     # What the committer tells.
 
@@ -82,10 +89,11 @@ class Hubs:
     # Endings.
 
     def end_member(self, room_uid: UUID, user_uid: UUID) -> None:
-        """End a removed user's streams of a room."""
+        """End a removed user's streams of a room; what waits for them is not sent any more."""
         hub = self._hubs.get(room_uid)
-        if hub is not None:
-            hub.end(removed(hub.room_id), lambda subscription: subscription.user_uid == user_uid)
+        for subscription in hub.subscriptions if hub is not None else ():
+            if subscription.user_uid == user_uid:
+                subscription.cut(removed(subscription.query.room_id))
 
     def end_all(self, error: Callable[[], ChatkitError]) -> None:
         """End every stream."""
@@ -102,10 +110,19 @@ class Hubs:
         """List every subscriber."""
         return [subscription for hub in self._hubs.values() for subscription in hub.subscriptions]
 
+    def subscriptions_of(self, user_id: str) -> list[Subscription]:
+        """List a user's subscribers."""
+        return list(self._of_user.get(user_id, ()))
+
+    def has(self, subscription: Subscription) -> bool:
+        """Tell whether a subscriber is still there."""
+        hub = self._hubs.get(subscription.room_uid)
+        return hub is not None and subscription in hub.subscriptions
+
     # What happens by itself.
 
     async def run(self) -> None:
-        """Heal hubs, send heartbeats, and end streams whose tokens expire, until cancelled."""
+        """Heal hubs, send heartbeats, and end streams whose time is over, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_heads())
             group.create_task(self._heal_doubtful())
@@ -118,7 +135,7 @@ class Hubs:
             for hub in list(self._hubs.values()):
                 event: bytes | None = None
                 for subscription in list(hub.subscriptions):
-                    subscription.check_token()
+                    subscription.check_access()
                     subscription.check_progress()
                     if not self._heartbeat_due(hub, subscription, now):
                         continue
@@ -189,6 +206,11 @@ def removed(room_id: str) -> PermissionDenied:
     return PermissionDenied(
         "REMOVED_FROM_ROOM", "the user is no longer a member of the room", metadata={"room_id": room_id}
     )
+
+
+def room_replaced() -> Aborted:
+    """Return the error with which streams end whose room's id is another room's now."""
+    return Aborted("LOG_RESET", "another room has the id now: subscribe again")
 
 
 def shutting_down(delay: timedelta) -> Unavailable:

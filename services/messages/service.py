@@ -1,7 +1,8 @@
 """The use cases of messages: no gRPC, no SQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from services.messages import wire
 from services.messages.committer import Committer
 from services.messages.epoch import Epoch
 from services.messages.hub import RoomHub
-from services.messages.hubs import Hubs
+from services.messages.hubs import Hubs, room_replaced
 from services.messages.log import Appended
 from services.messages.model import (
     Draft,
@@ -22,12 +23,14 @@ from services.messages.model import (
 )
 from services.messages.store import LogStore
 from services.messages.subscription import Subscription
-from services.runtime.access import AccessQuery, RoomAccess, RoomGrant
+from services.runtime.access import AccessChecker, AccessQuery, RoomGrant
+from services.runtime.access_cache import Freshness
 from services.runtime.clock import Clock
 from services.runtime.errors import ChatkitError, NotFound, Unavailable
 from services.runtime.identity import Caller
 
 _REPLAYS_AT_ONCE = 4
+OnEnd = Callable[[Callable[[ChatkitError], None]], None]
 # What a send leaves of its caller's patience for the answer.
 _SHAVE_SECONDS = 0.2
 
@@ -42,7 +45,9 @@ class Messages:
         committer: Committer,
         hubs: Hubs,
         epoch: Epoch,
-        access: RoomAccess,
+        access: AccessChecker,
+        freshness: Freshness,
+        ending_spread: float,
         clock: Clock,
         most_replayed: int,
     ) -> None:
@@ -51,6 +56,8 @@ class Messages:
         self._hubs = hubs
         self._epoch = epoch
         self._access = access
+        self._freshness = freshness
+        self._ending_spread = ending_spread
         self._clock = clock
         self._most_replayed = most_replayed
         self._replays = asyncio.Semaphore(_REPLAYS_AT_ONCE)
@@ -75,16 +82,20 @@ class Messages:
         return await self._store.page(room_uid, seq, most, newer=newer)
 
     async def subscribe(
-        self, query: AccessQuery, grant: RoomGrant, caller: Caller, start: Start
+        self, query: AccessQuery, grant: RoomGrant, caller: Caller, start: Start, on_end: OnEnd
     ) -> AsyncIterator[bytes]:
-        """Yield the frames of a room's stream, `closed` included, and then raise why it ended."""
-        subscription = Subscription(grant, query, caller, self._clock)
+        """Yield the frames of a room's stream, `closed` included, and then raise why it ended.
+
+        `on_end` is told how the stream ends with its token once it is open, and can say goodbye.
+        """
+        delay = random.uniform(0, self._ending_spread)
+        subscription = Subscription(grant, query, caller, self._clock, self._freshness, ending_delay=delay)
         hub = self._hubs.join(query.room_id, subscription)
         try:
             await self._catch_up(hub, start)
-            # Asked again, because a removal before `join` would not have ended the stream.
-            await self._access.check(query)
+            await self._confirm(subscription)
             self._open(hub, subscription, start)
+            on_end(subscription.cut)
             try:
                 async for frame in subscription.frames():
                     yield frame
@@ -94,6 +105,21 @@ class Messages:
                 raise
         finally:
             self._hubs.leave(subscription)
+
+    async def _confirm(self, subscription: Subscription) -> None:
+        """Ask again, because a change before `join` would not have ended the stream.
+
+        A kept answer is as good as rooms': a change drops it, and the questions under way, in the step in which it ends
+        or doubts the streams that have joined. So what is answered here has seen every change that came before `join`,
+        and whatever comes later finds the stream.
+        """
+        doubts = subscription.doubts
+        grant = await self._access.check(subscription.query)
+        if subscription.error is not None:
+            raise subscription.error
+        if grant.room_uid != subscription.room_uid:
+            raise room_replaced()
+        subscription.trust(grant.roles, doubts)
 
     async def _catch_up(self, hub: RoomHub, start: Start) -> None:
         async with self._replays:

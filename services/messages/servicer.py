@@ -63,7 +63,8 @@ class MessagesServicer:
         """Follow a room."""
         if call.query is None:
             raise RuntimeError("the method's policy asks for no membership")
-        async for frame in self._messages.subscribe(call.query, call.room, call.caller, self._start(request)):
+        frames = self._messages.subscribe(call.query, call.room, call.caller, self._start(request), call.on_end)
+        async for frame in frames:
             yield frame
 
     def _start(self, request: pb2.SubscribeRoomRequest) -> Start:

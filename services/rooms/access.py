@@ -1,36 +1,53 @@
-"""Who may act in which room, and the feed that tells others when that changes.
+"""Who may act in which room, answered from the database each time.
 
 Without access an unknown room and a forbidden one answer alike.
 """
 
-from chatkit.contract.v1 import method_policy_pb2
+from collections.abc import Sequence
+from dataclasses import replace
 
-from services.rooms.model import Standing, Visibility
-from services.rooms.store import RoomStore
-from services.runtime.access import AccessQuery, RoomGrant
-from services.runtime.errors import NotFound, PermissionDenied
+from services.rooms.access_store import AccessStore
+from services.rooms.model import MembershipRule, Refusal, RoomOfUser, Standing, refusal
+from services.runtime.access import AccessGrant, AccessQuery
+from services.runtime.errors import ChatkitError, NotFound, PermissionDenied
 
 
 class Access:
-    """Answers from the database, each time."""
+    """What other services and this one's own handlers ask before a call."""
 
-    def __init__(self, store: RoomStore) -> None:
+    def __init__(self, store: AccessStore) -> None:
         self._store = store
 
-    async def check(self, query: AccessQuery) -> RoomGrant:
-        """Return the grant, or raise ROOM_ACCESS_DENIED; for superusers ROOM_NOT_FOUND."""
-        standing = await self._store.standing(query.room_id, query.user_id or "")
-        if standing.room_uid is None:
-            raise room_not_found(query.room_id) if query.superuser else denied(query.room_id)
-        if not (query.superuser or _may_act(standing, query.membership)):
-            raise denied(query.room_id)
-        return RoomGrant(standing.room_uid, standing.user_uid, standing.version)
+    async def check(self, query: AccessQuery) -> AccessGrant:
+        """Return the grant, or raise ROOM_ACCESS_DENIED or PERMISSION_MISSING; for superusers ROOM_NOT_FOUND."""
+        answer = _answer(query, await self._store.standing(query.room_id, query.user_id or "", query.permission))
+        if isinstance(answer, ChatkitError):
+            raise answer
+        return answer
+
+    async def check_rooms(self, room_ids: Sequence[str], query: AccessQuery) -> list[AccessGrant | ChatkitError]:
+        """Answer the query for each of the rooms instead of its own, all of one moment, in the order given."""
+        standings = await self._store.standings(room_ids, query.user_id or "", query.permission)
+        return [_answer(replace(query, room_id=room_id), standings[room_id]) for room_id in room_ids]
+
+    async def rooms_of(self, user_id: str, permission: str, after: str, size: int) -> tuple[int, Sequence[RoomOfUser]]:
+        """Return the version, and a user's rooms by their ids; with a permission only where a role grants it."""
+        return await self._store.rooms_of(user_id, permission, after, size)
 
 
-def _may_act(standing: Standing, membership: method_policy_pb2.Membership) -> bool:
-    if membership == method_policy_pb2.MEMBERSHIP_REQUIRED_UNLESS_PUBLIC and standing.visibility is Visibility.PUBLIC:
-        return True
-    return standing.user_uid is not None
+def _answer(query: AccessQuery, standing: Standing) -> AccessGrant | ChatkitError:
+    # Unspecified means required, so that forgetting it is safe.
+    rule = MembershipRule(query.membership or MembershipRule.REQUIRED) if query.room_id else MembershipRule.NOT_REQUIRED
+    asks_permission = bool(query.permission)
+    match refusal(standing, rule, superuser=query.superuser, asks_permission=asks_permission):
+        case Refusal.ROOM_NOT_FOUND:
+            return room_not_found(query.room_id)
+        case Refusal.ROOM_ACCESS_DENIED:
+            return denied(query.room_id)
+        case Refusal.PERMISSION_MISSING:
+            return _not_permitted(query.permission)
+    roles = standing.roles if asks_permission and not query.superuser else ()
+    return AccessGrant(standing.version, standing.room_uid, standing.user_uid, roles)
 
 
 def denied(room_id: str) -> PermissionDenied:
@@ -45,3 +62,11 @@ def denied(room_id: str) -> PermissionDenied:
 def room_not_found(room_id: str) -> NotFound:
     """Return the error for a room that is not there, for those who may know."""
     return NotFound("ROOM_NOT_FOUND", "the room does not exist", metadata={"room_id": room_id})
+
+
+def _not_permitted(permission: str) -> PermissionDenied:
+    return PermissionDenied(
+        "PERMISSION_MISSING",
+        f"the user's roles do not grant {permission}",
+        metadata={"permission": permission},
+    )

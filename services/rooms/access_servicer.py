@@ -1,34 +1,52 @@
 """chatkit.internal.access.v1.AccessService: what rooms tells other services."""
 
 from collections.abc import AsyncIterator
+from typing import cast
+from uuid import UUID
 
 from chatkit.internal.access.v1 import access_service_pb2 as pb2
+from chatkit.rooms.v1 import role_pb2
 
 from services.rooms.access import Access
 from services.rooms.feed import ChangeFeed, News
 from services.rooms.model import Change, ChangeKind
-from services.runtime.access import AccessQuery
+from services.runtime.access import AccessGrant, AccessQuery, RoleKey
+from services.runtime.contract import Limits
+from services.runtime.errors import ChatkitError, InvalidArgument, Violation, number_of
 from services.runtime.handlers import Call
+from services.runtime.paging import PageTokens, page_size
 
 
 class AccessServicer:
     """chatkit.internal.access.v1.AccessService."""
 
-    def __init__(self, access: Access, feed: ChangeFeed) -> None:
+    def __init__(self, access: Access, feed: ChangeFeed, page_tokens: PageTokens, limits: Limits) -> None:
         self._access = access
         self._feed = feed
+        self._page_tokens = page_tokens
+        self._limits = limits
 
     async def CheckAccess(self, request: pb2.CheckAccessRequest, _call: Call) -> pb2.CheckAccessResponse:
         """Answer for one user and room."""
-        query = AccessQuery(
-            request.room_id, request.user_id or None, request.superuser, request.membership, request.permission
-        )
-        grant = await self._access.check(query)
-        return pb2.CheckAccessResponse(
-            room_uid=grant.room_uid.bytes,
-            user_uid=grant.user_uid.bytes if grant.user_uid is not None else b"",
-            version=grant.version,
-        )
+        return _granted(await self._access.check(_query(request, request.room_id)))
+
+    async def BatchCheckAccess(self, request: pb2.BatchCheckAccessRequest, _call: Call) -> pb2.BatchCheckAccessResponse:
+        """Answer for one user and many rooms."""
+        answers = await self._access.check_rooms(request.room_ids, _query(request, ""))
+        return pb2.BatchCheckAccessResponse(answers=[_answer(answer) for answer in answers])
+
+    async def ListRoomsOf(self, request: pb2.ListRoomsOfRequest, call: Call) -> pb2.ListRoomsOfResponse:
+        """Read a page of a user's rooms."""
+        key = self._page_tokens.read(call.caller, request)
+        size = page_size(request, self._limits)
+        after = str(key[0]) if key else ""
+        version, rooms = await self._access.rooms_of(request.user_id, request.permission, after, size + 1)
+        response = pb2.ListRoomsOfResponse(version=version)
+        for room in rooms[:size]:
+            response.rooms.add(room_id=room.room_id, room_uid=room.room_uid.bytes, user_uid=room.user_uid.bytes)
+        if len(rooms) > size:
+            response.next_page_token = self._page_tokens.make(call.caller, request, [rooms[size - 1].room_id])
+        return response
 
     async def WatchAccess(self, request: pb2.WatchAccessRequest, _call: Call) -> AsyncIterator[pb2.WatchAccessResponse]:
         """Follow the changes."""
@@ -36,18 +54,69 @@ class AccessServicer:
             yield pb2.WatchAccessResponse(events=_events(news))
 
 
+def _query(request: pb2.CheckAccessRequest | pb2.BatchCheckAccessRequest, room_id: str) -> AccessQuery:
+    if not request.user_id and not request.superuser:
+        # Nobody has the roles of nobody.
+        raise InvalidArgument(
+            "FIELD_REQUIRED",
+            "user_id: required without superuser",
+            metadata={"field": "user_id"},
+            violations=[Violation("user_id", "required without superuser")],
+        )
+    return AccessQuery(room_id, request.user_id or None, request.superuser, request.membership, request.permission)
+
+
+def _granted(grant: AccessGrant) -> pb2.CheckAccessResponse:
+    return pb2.CheckAccessResponse(
+        room_uid=grant.room_uid.bytes if grant.room_uid is not None else b"",
+        user_uid=grant.user_uid.bytes if grant.user_uid is not None else b"",
+        version=grant.version,
+        roles=[_role_name(role) for role in grant.roles],
+    )
+
+
+def _answer(answer: AccessGrant | ChatkitError) -> pb2.AccessAnswer:
+    if isinstance(answer, ChatkitError):
+        return pb2.AccessAnswer(refusal=number_of(answer.reason))
+    return pb2.AccessAnswer(granted=_granted(answer))
+
+
 def _events(news: News) -> list[pb2.AccessEvent]:
     if news.is_reset:
         return [pb2.AccessEvent(version=news.version, reset=pb2.AccessReset())]
     if not news.changes:
-        return [pb2.AccessEvent(version=news.version, heartbeat=pb2.AccessHeartbeat())]
+        return [pb2.AccessEvent(version=news.version, heartbeat=pb2.AccessHeartbeat(elapsed_ms=news.elapsed_ms))]
     return [_event(change) for change in news.changes]
 
 
 def _event(change: Change) -> pb2.AccessEvent:
-    member = pb2.MemberChange(room_uid=change.room_uid.bytes, user_uid=change.user_uid.bytes)
     match change.kind:
         case ChangeKind.MEMBER_ADDED:
-            return pb2.AccessEvent(version=change.version, member_added=member)
+            return pb2.AccessEvent(version=change.version, member_added=_member(change))
         case ChangeKind.MEMBER_REMOVED:
-            return pb2.AccessEvent(version=change.version, member_removed=member)
+            return pb2.AccessEvent(version=change.version, member_removed=_member(change))
+        case ChangeKind.ROLE_ASSIGNED:
+            return pb2.AccessEvent(version=change.version, role_assigned=_assignment(change))
+    if change.kind is ChangeKind.ROLE_CHANGED and change.role is not None:
+        return pb2.AccessEvent(version=change.version, role_changed=_role_name(change.role))
+    # Nobody knows which answers it makes wrong.
+    return pb2.AccessEvent(version=change.version, reset=pb2.AccessReset())
+
+
+def _member(change: Change) -> pb2.MemberChange:
+    return pb2.MemberChange(room_uid=_bytes(change.room_uid), user_uid=_bytes(change.user_uid), user_id=change.user_id)
+
+
+def _assignment(change: Change) -> pb2.RoleAssignment:
+    return pb2.RoleAssignment(
+        user_id=change.user_id, user_uid=_bytes(change.user_uid), room_uid=_bytes(change.room_uid)
+    )
+
+
+def _role_name(role: RoleKey) -> pb2.RoleName:
+    scope, name = role
+    return pb2.RoleName(scope=role_pb2.RoleScope.Name(cast("role_pb2.RoleScope", scope)), name=name)
+
+
+def _bytes(uid: UUID | None) -> bytes:
+    return b"" if uid is None else uid.bytes

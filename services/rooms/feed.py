@@ -1,6 +1,6 @@
 """The feed of changes: one poller per process, and a follower per stream that reads on from its own version.
 
-A heartbeat says that everything up to its version was sent, so it is sent only after the database has confirmed that.
+A heartbeat says that everything up to its version was sent, as of when the database was last asked.
 """
 
 import asyncio
@@ -28,10 +28,12 @@ class News:
     version: int
     changes: Sequence[Change] = ()
     is_reset: bool = False
+    # Of a heartbeat: from when the follower came until the database was asked.
+    elapsed_ms: int = 0
 
 
 class ChangeFeed:
-    """Lets streams follow the changes of memberships."""
+    """Lets streams follow the changes of access."""
 
     def __init__(
         self,
@@ -85,31 +87,37 @@ class ChangeFeed:
             self._followers -= 1
 
     async def _follow(self, after: int) -> AsyncIterator[News]:
+        came_at = self._clock.monotonic()
         version = await self._store.version()
         position = after or version
         if position > version:
             # A version that was never given: the database is not the one it was.
             position = version
             yield News(version, is_reset=True)
-        elif not after:
+        elif position == version:
             yield News(version)
-        told_at = self._clock.monotonic()
+        # When the position was last moved, and when the database was asked for the last heartbeat.
+        moved_at, beaten_at = self._clock.monotonic(), came_at
+        due: tuple[int, float] | None = None
         while not self._ended:
             looked = self._looked
             page = await self._store.after(position, _PAGE) if position < max(version, self._seen) else []
             if page:
                 missed = page[0].version != position + 1
                 yield News(page[-1].version, () if missed else page, is_reset=missed)
-                position, told_at = page[-1].version, self._clock.monotonic()
-                continue
-            if position > self._seen and self._seen_at > told_at:
+                position, moved_at = page[-1].version, self._clock.monotonic()
+            elif position > self._seen and self._seen_at > moved_at:
                 # The counter went back: the database is not the one it was.
-                position = self._seen
+                position, due = self._seen, None
                 yield News(position, is_reset=True)
-            elif position == self._seen and self._seen_at >= told_at + self._heartbeat_interval:
-                yield News(position)
-                told_at = self._clock.monotonic()
-            await looked.wait()
+            if due is None and self._seen_at >= beaten_at + self._heartbeat_interval:
+                due = self._seen, self._seen_at
+            if due is not None and due[0] <= position:
+                # Also while changes go on coming: what was there when the database was asked has been sent.
+                beaten_at, due = due[1], None
+                yield News(position, elapsed_ms=int((beaten_at - came_at) * 1000))
+            if not page:
+                await looked.wait()
         raise Unavailable("SHUTTING_DOWN", "rooms is being stopped", retry_after=_AFTER_SHUTDOWN)
 
     async def _tick(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +15,46 @@ class Visibility(IntEnum):
     PRIVATE = 2
 
 
-class ChangeKind(IntEnum):
-    """What became of a membership; the numbers are those in the database."""
+class RoleScope(IntEnum):
+    """Where a role counts; the numbers are the contract's, and those in the database."""
 
+    GLOBAL = 1
+    ROOM = 2
+
+
+# The global role of everyone who was assigned no other.
+DEFAULT_ROLE = "default"
+
+
+class MembershipRule(IntEnum):
+    """What a method asks of its caller in the room that it names; the numbers are the contract's."""
+
+    REQUIRED = 1
+    REQUIRED_UNLESS_PUBLIC = 2
+    NOT_REQUIRED = 3
+
+
+class Refusal(StrEnum):
+    """Why a user may not act; the values are the contract's reasons."""
+
+    ROOM_NOT_FOUND = "ROOM_NOT_FOUND"
+    ROOM_ACCESS_DENIED = "ROOM_ACCESS_DENIED"
+    PERMISSION_MISSING = "PERMISSION_MISSING"
+
+
+class ChangeKind(IntEnum):
+    """What a change of access was; the numbers are those in the database."""
+
+    # A later release wrote it, and this one can't tell what it is.
+    UNKNOWN = 0
     MEMBER_ADDED = 1
     MEMBER_REMOVED = 2
+    ROLE_ASSIGNED = 3
+    ROLE_CHANGED = 4
+
+    @classmethod
+    def _missing_(cls, _value: object) -> "ChangeKind":
+        return cls.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +102,99 @@ class RoomView:
 
 
 @dataclass(frozen=True, slots=True)
+class Role:
+    """A named set of permissions, which are in the order of code points and each there once."""
+
+    scope: RoleScope
+    name: str
+    permissions: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedRole:
+    """A role that a user has; `room_id` is empty for the global one."""
+
+    role: Role
+    room_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRole:
+    """The name of a role that a user has, and whether it grants the permission that was asked about."""
+
+    name: str
+    grants: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """How a user stands to a room, read at one moment: the room's uid is None if there is no such room."""
 
     version: int
     room_uid: UUID | None
     visibility: Visibility | None
+    # None unless the user is a member.
     user_uid: UUID | None
+    global_role: HeldRole
+    # The role in the room, which counts only for a member.
+    room_role: HeldRole | None = None
+
+    @property
+    def roles(self) -> tuple[tuple[RoleScope, str], ...]:
+        """The roles that count."""
+        held = ((RoleScope.GLOBAL, self.global_role.name),)
+        if self.user_uid is None or self.room_role is None:
+            return held
+        return (*held, (RoleScope.ROOM, self.room_role.name))
+
+    @property
+    def is_granted(self) -> bool:
+        """Whether one of the roles that count grants the permission that was asked about."""
+        in_room = self.user_uid is not None and self.room_role is not None and self.room_role.grants
+        return self.global_role.grants or in_room
+
+
+def refusal(standing: Standing, rule: MembershipRule, *, superuser: bool, asks_permission: bool) -> Refusal | None:
+    """Say why a user may not act, if so; where no room is named, the rule is NOT_REQUIRED.
+
+    Membership comes before the permission: whoever is not in the room learns nothing of it, whatever their roles.
+    """
+    if rule is not MembershipRule.NOT_REQUIRED:
+        if standing.room_uid is None:
+            return Refusal.ROOM_NOT_FOUND if superuser else Refusal.ROOM_ACCESS_DENIED
+        is_open = rule is MembershipRule.REQUIRED_UNLESS_PUBLIC and standing.visibility is Visibility.PUBLIC
+        if standing.user_uid is None and not is_open and not superuser:
+            return Refusal.ROOM_ACCESS_DENIED
+    if asks_permission and not standing.is_granted and not superuser:
+        return Refusal.PERMISSION_MISSING
+    return None
+
+
+def changed_permissions(old: Sequence[str], add: Sequence[str], remove: Sequence[str]) -> list[str]:
+    """Return what a role grants after a change, in the order of code points."""
+    return sorted((set(old) | set(add)) - set(remove))
+
+
+@dataclass(frozen=True, slots=True)
+class RoomOfUser:
+    """A room of which a user is a member, by id and uids."""
+
+    room_id: str
+    room_uid: UUID
+    user_uid: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of a membership. Versions are dense, and their order is the order of commits."""
+    """One change of access; what it is not about is None.
+
+    Versions are dense, and their order is the order of commits. A change that is yet to be recorded has version 0.
+    """
 
     version: int
     kind: ChangeKind
-    room_uid: UUID
-    user_uid: UUID
+    room_uid: UUID | None = None
+    user_uid: UUID | None = None
+    # None also in changes of memberships that an earlier release recorded.
+    user_id: str | None = None
+    role: tuple[RoleScope, str] | None = None

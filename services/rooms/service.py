@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from services.rooms.access import denied, room_not_found
+from services.rooms.access_store import AccessStore
 from services.rooms.feed import ChangeFeed
 from services.rooms.model import Draft, Room, RoomView, Visibility
 from services.rooms.peers import Users
@@ -104,14 +105,15 @@ class Rooms:
 class Visits:
     """How users come to rooms and leave them by themselves."""
 
-    def __init__(self, store: RoomStore, users: Users, feed: ChangeFeed) -> None:
+    def __init__(self, store: RoomStore, access: AccessStore, users: Users, feed: ChangeFeed) -> None:
         self._store = store
+        self._access = access
         self._users = users
         self._feed = feed
 
     async def join(self, room_id: str, user_id: str, *, superuser: bool, seconds: float) -> RoomView:
         """Make the user a member of a public room; a member of any room is told about it."""
-        standing = await self._store.standing(room_id, user_id)
+        standing = await self._access.standing(room_id, user_id)
         if standing.room_uid is None:
             raise room_not_found(room_id) if superuser else denied(room_id)
         if standing.user_uid is not None:
@@ -127,7 +129,7 @@ class Visits:
 
     async def leave(self, room_id: str, user_id: str) -> None:
         """End the user's membership, if there is one."""
-        standing = await self._store.standing(room_id, user_id)
+        standing = await self._access.standing(room_id, user_id)
         if standing.room_uid is None or standing.user_uid is None:
             return
         try:

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text, Uuid
 
 from services.rooms import changes
-from services.rooms.model import ChangeKind, Draft, Room, RoomView, Standing, Visibility
-from services.rooms.tables import change_counter, creations, memberships, rooms
+from services.rooms.model import Change, ChangeKind, Draft, Room, RoomView, Visibility
+from services.rooms.tables import creations, memberships, rooms
 from services.runtime.database import Database
 from services.runtime.errors import AlreadyExists, NotFound, ResourceExhausted, Violation
 
@@ -37,16 +37,6 @@ _MEMBERS_OF = (
     select(memberships.c.room_uid, memberships.c.user_id)
     .where(memberships.c.room_uid == func.any(bindparam("uids", type_=ARRAY(Uuid))))
     .order_by(memberships.c.room_uid, memberships.c.user_id)
-)
-# One statement, so the version and the standing are of one moment.
-_STANDING = (
-    select(change_counter.c.version, rooms.c.uid, rooms.c.visibility, memberships.c.user_uid)
-    .select_from(change_counter)
-    .outerjoin(rooms, rooms.c.id == bindparam("room_id", type_=Text))
-    .outerjoin(
-        memberships,
-        (memberships.c.room_uid == rooms.c.uid) & (memberships.c.user_id == bindparam("user_id", type_=Text)),
-    )
 )
 
 
@@ -70,13 +60,6 @@ class RoomStore:
             room = _room(row)
             await self._insert_members(connection, room, draft.members)
             return RoomView(room, sorted(draft.members))
-
-    async def standing(self, room_id: str, user_id: str) -> Standing:
-        """Return how a user stands to a room."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(_STANDING, {"room_id": room_id, "user_id": user_id})).one()
-        visibility = None if row.visibility is None else Visibility(row.visibility)
-        return Standing(row.version, row.uid, visibility, row.user_uid)
 
     async def get(self, uid: UUID) -> Room:
         """Return a room, or raise ROOM_NOT_FOUND."""
@@ -152,11 +135,12 @@ class RoomStore:
             removal = delete(memberships).where(
                 memberships.c.room_uid == uid, memberships.c.user_id == func.any(list(user_ids), type_=ARRAY(Text))
             )
-            removed = list((await connection.execute(removal.returning(memberships.c.user_uid))).scalars())
+            ended = await connection.execute(removal.returning(memberships.c.user_uid, memberships.c.user_id))
+            removed = [Change(0, ChangeKind.MEMBER_REMOVED, uid, row.user_uid, row.user_id) for row in ended]
             if removed:
                 count = room.member_count - len(removed)
                 await connection.execute(update(rooms).where(rooms.c.uid == uid).values(member_count=count))
-                await changes.record(connection, ChangeKind.MEMBER_REMOVED, uid, removed)
+                await changes.record(connection, removed)
 
     async def _made_before(self, connection: AsyncConnection, draft: Draft) -> RoomView | None:
         # The insertion waits for a transaction that holds the same request id, so exactly one of two goes on.
@@ -181,7 +165,8 @@ class RoomStore:
             for user_id, user_uid in users.items()
         ]
         await connection.execute(insert(memberships).values(rows))
-        await changes.record(connection, ChangeKind.MEMBER_ADDED, room.uid, list(users.values()))
+        added = [Change(0, ChangeKind.MEMBER_ADDED, room.uid, user_uid, user_id) for user_id, user_uid in users.items()]
+        await changes.record(connection, added)
 
     async def _view(self, connection: AsyncConnection, uid: UUID) -> RoomView:
         room = await self._one(connection, _GET, uid)

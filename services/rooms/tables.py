@@ -1,4 +1,4 @@
-"""The tables of the schema `rooms`, for the two stores; migrations/ makes them."""
+"""The tables of the schema `rooms`, for the stores; migrations/ makes them."""
 
 from sqlalchemy import (
     BigInteger,
@@ -13,7 +13,7 @@ from sqlalchemy import (
     Uuid,
     func,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData(schema="rooms")
 _now = func.clock_timestamp()
@@ -49,6 +49,29 @@ creations = Table(
     Column("content_hash", LargeBinary),
     Column("room_uid", Uuid),
 )
+roles = Table(
+    "roles",
+    metadata,
+    Column("scope", SmallInteger, primary_key=True),
+    Column("name", _id, primary_key=True),
+    Column("permissions", ARRAY(Text)),
+)
+global_assignments = Table(
+    "global_assignments",
+    metadata,
+    Column("user_uid", Uuid, primary_key=True),
+    Column("user_id", _id),
+    Column("role_name", _id),
+)
+room_assignments = Table(
+    "room_assignments",
+    metadata,
+    Column("room_uid", Uuid, primary_key=True),
+    Column("user_uid", Uuid, primary_key=True),
+    Column("room_id", _id),
+    Column("user_id", _id),
+    Column("role_name", _id),
+)
 changes = Table(
     "changes",
     metadata,
@@ -56,6 +79,9 @@ changes = Table(
     Column("kind", SmallInteger),
     Column("room_uid", Uuid),
     Column("user_uid", Uuid),
+    Column("user_id", _id),
+    Column("role_scope", SmallInteger),
+    Column("role_name", _id),
     Column("create_time", DateTime(timezone=True), server_default=_now),
 )
 change_counter = Table("change_counter", metadata, Column("version", BigInteger))

@@ -12,6 +12,7 @@ from chatkit.contract.v1 import (
     field_policy_pb2,
     limit_pb2,
     method_policy_pb2,
+    permission_pb2,
 )
 from google.protobuf.descriptor import (
     EnumValueDescriptor,
@@ -102,6 +103,12 @@ def limit_definition(value: EnumValueDescriptor) -> limit_pb2.LimitDefinition:
 def error_definition(value: EnumValueDescriptor) -> error_reason_pb2.ErrorDefinition:
     """Return what the contract says of a reason."""
     return cast("error_reason_pb2.ErrorDefinition", _option(value, error_reason_pb2.error))
+
+
+def permissions() -> list[permission_pb2.PermissionDefinition]:
+    """List the permissions of the contract, in its order."""
+    values = permission_pb2.Permission.DESCRIPTOR.values
+    return [_option(value, permission_pb2.permission) for value in values if value.number]  # type: ignore[misc]
 
 
 def field_policy(field: FieldDescriptor) -> field_policy_pb2.FieldPolicy:

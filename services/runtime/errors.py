@@ -182,7 +182,8 @@ def _attach(
     | error_details_pb2.RetryInfo,
 ) -> None:
     packed = any_pb2.Any()
-    packed.Pack(detail)
+    # Envoy's configuration holds these bytes, and must be the same each time it is rendered.
+    packed.Pack(detail, deterministic=True)
     status.details.append(packed)
 
 

@@ -6,7 +6,8 @@ method returns as bytes is sent as it is.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Never, Protocol, cast
 from uuid import uuid4
@@ -17,7 +18,7 @@ from chatkit.contract.v1 import limit_pb2, method_policy_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from services.runtime.access import AccessQuery, RoomAccess, RoomGrant
+from services.runtime.access import AccessChecker, AccessGrant, AccessQuery, RoomGrant
 from services.runtime.contract import (
     Limits,
     MethodContract,
@@ -35,11 +36,15 @@ from services.runtime.errors import (
     ResourceExhausted,
     Unauthenticated,
     Unimplemented,
+    Violation,
     to_status,
 )
 from services.runtime.identity import Caller, TokenVerifier
+from services.runtime.streams import OpenStream, Streams
 from services.runtime.validation import Validator
 
+MEMBERSHIP_REQUIRED = method_policy_pb2.MEMBERSHIP_REQUIRED
+MEMBERSHIP_NOT_REQUIRED = method_policy_pb2.MEMBERSHIP_NOT_REQUIRED
 _log = structlog.get_logger()
 _BEARER = "bearer "
 
@@ -69,11 +74,13 @@ class Call:
     caller: Caller
     # On whose behalf the call is made; None only for superusers without a subject, and services.
     user_id: str | None
-    # Set when the method's policy names a room and asks for membership: what was asked, and the answer.
+    # Set when somebody was asked whether the caller may act: what was asked, and the answer.
     query: AccessQuery | None
-    grant: RoomGrant | None
+    grant: AccessGrant | None
     # The seconds that were left for the call when it was admitted; None for a stream without a deadline.
     remaining: float | None
+    # Set when the method answers with a stream.
+    stream: OpenStream | None = None
 
     @property
     def acting_user(self) -> str:
@@ -91,14 +98,26 @@ class Call:
 
     @property
     def room(self) -> RoomGrant:
-        """The grant, for methods whose policy asks for membership."""
-        if self.grant is None:
+        """The room, for methods whose policy asks for membership."""
+        if self.grant is None or self.grant.room_uid is None:
             raise RuntimeError("the method's policy asks for no membership")
-        return self.grant
+        return RoomGrant(self.grant.room_uid, self.grant.user_uid)
+
+    def on_end(self, goodbye: Callable[[ChatkitError], None]) -> None:
+        """Say, for a method that streams, how it ends when the process must end it.
+
+        `goodbye` is called with the error; from then on the method sends its last word only, and raises the error.
+        """
+        if self.stream is None:
+            raise RuntimeError("the method answers with no stream")
+        self.stream.on_end(goodbye)
 
 
+QueryReader = Callable[[Message, Caller, str | None], AccessQuery | None]
 Unary = Callable[[Any, Call], Awaitable[Message | bytes]]
 Stream = Callable[[Any, Call], AsyncIterator[Message | bytes]]
+_Responses = AsyncGenerator[Message | bytes, None]
+_Admission = Callable[[bytes, "Context", Caller, OpenStream | None], Awaitable[tuple[Message, Call]]]
 
 
 class Handlers:
@@ -109,10 +128,12 @@ class Handlers:
         *,
         verifier: TokenVerifier,
         limits: Limits,
-        access: RoomAccess | None = None,
+        streams: Streams,
+        access: AccessChecker | None = None,
     ) -> None:
         self._verifier = verifier
         self._limits = limits
+        self._streams = streams
         self._validator = Validator(limits)
         self._access = access
         # How often each method answered with each code, by (path, code's name).
@@ -141,7 +162,7 @@ class Handlers:
         async def handle(body: bytes, context: Context) -> bytes:
             try:
                 async with asyncio.timeout(deadline):
-                    request, call = await admit(body, context)
+                    request, call = await admit(body, context, self._caller(method, context), None)
                     response = await behaviour(request, call)
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
                 await self._abort(method.path, error, context)
@@ -156,16 +177,28 @@ class Handlers:
 
         async def handle(body: bytes, context: Context) -> AsyncIterator[bytes]:
             try:
-                request, call = await admit(body, context)
-                async for response in behaviour(request, call):
-                    yield (response if isinstance(response, bytes) else response.SerializeToString())
+                with self._streams.open(self._caller(method, context)) as stream:
+                    request, call = await admit(body, context, stream.caller, stream)
+                    # Closed with the call, and not whenever somebody collects it.
+                    async with aclosing(cast("_Responses", behaviour(request, call))) as responses:
+                        async for response in responses:
+                            stream.check()
+                            stream.is_writing = True
+                            yield (response if isinstance(response, bytes) else response.SerializeToString())
+                            stream.is_writing = False
+                            stream.check()
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
                 await self._abort(method.path, error, context)
             self.answers[method.path, "OK"] += 1
 
         return handle
 
-    def _admission(self, method: MethodContract) -> Callable[[bytes, Context], Awaitable[tuple[Message, Call]]]:
+    def _caller(self, method: MethodContract, context: Context) -> Caller:
+        caller = self._verifier.verify(_token(context))
+        _check_audience(method, caller)
+        return caller
+
+    def _admission(self, method: MethodContract) -> _Admission:
         policy = method.policy
         decode = method.request_class.FromString
         most = self._limits[policy.request_bytes]
@@ -173,9 +206,9 @@ class Handlers:
         query_of = self._query_reader(method)
         deadline = policy.deadline_ms / 1000 or None
 
-        async def admit(body: bytes, context: Context) -> tuple[Message, Call]:
-            caller = self._verifier.verify(_token(context))
-            _check_audience(method, caller)
+        async def admit(
+            body: bytes, context: Context, caller: Caller, stream: OpenStream | None
+        ) -> tuple[Message, Call]:
             if len(body) > most:
                 raise _too_large(policy.request_bytes, most)
             try:
@@ -192,28 +225,34 @@ class Handlers:
                 query,
                 grant,
                 _least(context.time_remaining(), deadline),
+                stream,
             )
 
         return admit
 
     @property
-    def access(self) -> RoomAccess:
-        """Whoever answers for rooms."""
+    def access(self) -> AccessChecker:
+        """Whoever answers for rooms and roles."""
         if self._access is None:
-            raise ValueError("the service has methods that name a room and nobody to ask about it")
+            raise ValueError("the service has methods that ask for a permission and nobody to ask about it")
         return self._access
 
-    def _query_reader(self, method: MethodContract) -> Callable[[Message, Caller, str | None], AccessQuery] | None:
+    def _query_reader(
+        self, method: MethodContract
+    ) -> Callable[[Message, Caller, str | None], AccessQuery | None] | None:
         policy = method.policy
-        membership = policy.room.membership or method_policy_pb2.MEMBERSHIP_REQUIRED
-        if not policy.room.field or membership == method_policy_pb2.MEMBERSHIP_NOT_REQUIRED:
+        asks_membership = bool(policy.room.field) and policy.room.membership != MEMBERSHIP_NOT_REQUIRED
+        membership = (policy.room.membership or MEMBERSHIP_REQUIRED) if asks_membership else MEMBERSHIP_NOT_REQUIRED
+        if not asks_membership and not policy.permission:
             return None
         _ = self.access
-        room_id_of = field_getter(method.request_class, policy.room.field)
+        room_id_of = field_getter(method.request_class, policy.room.field) if policy.room.field else None
 
-        def query(request: Message, caller: Caller, user_id: str | None) -> AccessQuery:
+        def query(request: Message, caller: Caller, user_id: str | None) -> AccessQuery | None:
+            if caller.superuser and not asks_membership:
+                return None
             return AccessQuery(
-                room_id_of(request),
+                room_id_of(request) if room_id_of else "",
                 user_id,
                 caller.superuser,
                 membership,
@@ -301,10 +340,12 @@ def _least(*seconds: float | None) -> float | None:
 
 def _too_large(limit: int, maximum: int) -> ResourceExhausted:
     name = limit_name(cast("limit_pb2.Limit", limit))
+    message = f"the request is larger than {maximum} bytes"
     return ResourceExhausted(
         "REQUEST_TOO_LARGE",
-        f"the request is larger than {maximum} bytes",
+        message,
         metadata={"limit": name, "maximum": str(maximum)},
+        quota=[Violation(name, message)],
     )
 
 

@@ -1,40 +1,31 @@
 """Who a caller is: what a signed token says, never what a header says.
 
-Customers' tokens are Chatkit's own (HS256, `iss: api_keys/<key id>`, `instance`, `sub`, `su`, `iat`, `exp`). Services
-sign tokens for one another with keys of their own; neither kind of key can mint the other kind of token.
+Customers' tokens are Chatkit's own (`iss: api_keys/<key id>`, `instance`, `sub`, `su`, `iat`, `exp`). Services sign
+tokens for one another with keys of their own; neither kind of key can mint the other kind of token.
 """
 
 import hashlib
-import json
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import jwt
+from chatkit.contract.v1 import limit_pb2
 
 from services.runtime.clock import Clock
+from services.runtime.contract import Limits
 from services.runtime.errors import Unauthenticated
+from services.runtime.keys import ApiKey, Key
 
 API_ISSUER = "api_keys/"
 SERVICE_ISSUER = "services/"
 SERVICE_TOKEN_LIFETIME = timedelta(seconds=60)
-_ALGORITHM = "HS256"
 _CACHED_TOKENS = 10_000
-_TOKEN_CHARS = 8_192
 # A token's times are compared with a little tolerance, because the clocks of two machines differ.
 _LEEWAY = timedelta(seconds=5)
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """A key that signs tokens."""
-
-    id: str
-    secret: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +36,8 @@ class Caller:
     superuser: bool
     service: str | None
     expire_time: datetime
+    # The key that signed for them: they are nobody any more when it is revoked.
+    key: Key | None = field(default=None, compare=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -52,17 +45,6 @@ class Caller:
         if self.service is not None:
             return f"service:{self.service}"
         return f"{'superuser' if self.superuser else 'user'}:{self.subject or ''}"
-
-
-def read_keys(path: Path) -> tuple[ApiKey, ...]:
-    """Read a file of keys: {"keys": [{"id": …, "secret": …}]}; the first one signs."""
-    try:
-        keys = tuple(ApiKey(id=key["id"], secret=key["secret"]) for key in json.loads(path.read_text())["keys"])
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(f'{path} is not of the form {{"keys": [{{"id": "…", "secret": "…"}}]}}') from None
-    if not keys:
-        raise ValueError(f"{path} has no keys")
-    return keys
 
 
 def mint_token(
@@ -84,7 +66,7 @@ def mint_token(
         claims["sub"] = subject
     if superuser:
         claims["su"] = True
-    return jwt.encode(claims, key.secret, algorithm=_ALGORITHM)
+    return jwt.encode(claims, key.secret, algorithm=key.algorithm)
 
 
 class TokenVerifier:
@@ -93,20 +75,31 @@ class TokenVerifier:
     def __init__(
         self,
         *,
-        keys: Sequence[ApiKey],
+        keys: Sequence[Key],
         service_keys: Sequence[ApiKey],
         instance: str,
         service: str,
-        subject_chars: int,
+        limits: Limits,
         clock: Clock,
     ) -> None:
-        self._keys = {key.id: key for key in keys}
-        self._service_keys = {key.id: key for key in service_keys}
         self._instance = instance
         self._service = service
-        self._subject_chars = subject_chars
+        self._subject_chars = limits[limit_pb2.LIMIT_ID_CHARS]
+        self._token_chars = limits[limit_pb2.LIMIT_TOKEN_CHARS]
         self._clock = clock
         self._cache: OrderedDict[bytes, Caller] = OrderedDict()
+        self.use(keys, service_keys)
+
+    def use(self, keys: Sequence[Key], service_keys: Sequence[ApiKey]) -> None:
+        """Verify with these keys from now on, and forget what was verified with others."""
+        self._keys: dict[str, Key] = {key.id: key for key in keys}
+        self._service_keys: dict[str, Key] = {key.id: key for key in service_keys}
+        self._cache.clear()
+
+    def still_knows(self, caller: Caller) -> bool:
+        """Tell whether the key that signed for the caller is in force."""
+        keys = self._keys if caller.service is None else self._service_keys
+        return caller.key is not None and keys.get(caller.key.id) == caller.key
 
     def verify(self, token: str) -> Caller:
         """Return who signed in with the token, or raise Unauthenticated."""
@@ -123,7 +116,7 @@ class TokenVerifier:
         return caller
 
     def _decode(self, token: str) -> Caller:
-        if len(token) > _TOKEN_CHARS:
+        if len(token) > self._token_chars:
             raise _invalid("the token is too long")
         try:
             issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
@@ -136,7 +129,7 @@ class TokenVerifier:
         return self._customer(token, issuer)
 
     def _customer(self, token: str, issuer: str) -> Caller:
-        key = self._keys.get(issuer.removeprefix(API_ISSUER)) if issuer.startswith(API_ISSUER) else None
+        key = _known(self._keys.get(issuer.removeprefix(API_ISSUER)) if issuer.startswith(API_ISSUER) else None)
         claims = self._claims(token, key)
         if claims.get("instance") != self._instance:
             raise _invalid("the token is of another instance")
@@ -151,11 +144,12 @@ class TokenVerifier:
             superuser=superuser,
             service=None,
             expire_time=_expire_time(claims),
+            key=key,
         )
 
     def _service_caller(self, token: str, issuer: str) -> Caller:
         key_id = jwt.get_unverified_header(token).get("kid")
-        key = self._service_keys.get(key_id) if isinstance(key_id, str) else None
+        key = _known(self._service_keys.get(key_id) if isinstance(key_id, str) else None)
         claims = self._claims(token, key, audience=self._service)
         expire_time = _expire_time(claims)
         if expire_time - self._clock.now() > SERVICE_TOKEN_LIFETIME + _LEEWAY:
@@ -165,16 +159,16 @@ class TokenVerifier:
             superuser=False,
             service=issuer.removeprefix(SERVICE_ISSUER),
             expire_time=expire_time,
+            key=key,
         )
 
-    def _claims(self, token: str, key: ApiKey | None, audience: str | None = None) -> dict[str, Any]:
-        if key is None:
-            raise _invalid("the token is signed with an unknown key")
+    def _claims(self, token: str, key: Key, audience: str | None = None) -> dict[str, Any]:
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
-                key.secret,
-                algorithms=[_ALGORITHM],
+                key.material,
+                # The key says how it signs, and never the token.
+                algorithms=[key.algorithm],
                 audience=audience,
                 options={
                     "require": ["exp", "iat"],
@@ -196,6 +190,12 @@ class TokenVerifier:
             value = claims.get(claim, 0)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value <= latest:
                 raise _invalid(f"the token's {claim} is not a time in the past")
+
+
+def _known(key: Key | None) -> Key:
+    if key is None:
+        raise _invalid("the token is signed with an unknown key")
+    return key
 
 
 def _expire_time(claims: dict[str, Any]) -> datetime:
@@ -229,6 +229,11 @@ class ServiceTokens:
         self._clock = clock
         self._minted: dict[str, tuple[str, datetime]] = {}
 
+    def use(self, key: ApiKey) -> None:
+        """Sign with this key from now on."""
+        self._key = key
+        self._minted.clear()
+
     def for_peer(self, peer: str) -> str:
         """Return a token that the peer accepts."""
         now = self._clock.now()
@@ -247,4 +252,4 @@ def mint_service_token(key: ApiKey, service: str, peer: str, now: datetime) -> s
         "iat": int(now.timestamp()),
         "exp": int((now + SERVICE_TOKEN_LIFETIME).timestamp()),
     }
-    return jwt.encode(claims, key.secret, algorithm=_ALGORITHM, headers={"kid": key.id})
+    return jwt.encode(claims, key.secret, algorithm=key.algorithm, headers={"kid": key.id})

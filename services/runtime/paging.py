@@ -13,7 +13,8 @@ from google.protobuf.message import Message
 
 from services.runtime.contract import Limits, field_policy
 from services.runtime.errors import InvalidArgument
-from services.runtime.identity import ApiKey, Caller
+from services.runtime.identity import Caller
+from services.runtime.keys import ApiKey
 
 _MAC_BYTES = 16
 # These fields may differ from page to page; all others are the filter.
@@ -26,6 +27,10 @@ class PageTokens:
     """Makes and reads page tokens with the keys that the replicas of a service share."""
 
     def __init__(self, keys: Sequence[ApiKey]) -> None:
+        self.use(keys)
+
+    def use(self, keys: Sequence[ApiKey]) -> None:
+        """Make tokens with the first of these keys from now on, and read those of all of them."""
         self._secrets = [hashlib.sha256(b"page tokens\0" + key.secret.encode()).digest() for key in keys]
 
     def make(self, caller: Caller, request: Message, after: Sequence[Key]) -> str:

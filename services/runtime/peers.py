@@ -1,13 +1,15 @@
 """Calls to other services: a channel per peer, a token of ours, a deadline inherited from the caller and shaved."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 import grpc
 
 from services.runtime import errors
+from services.runtime.channels import RenewedChannel
 from services.runtime.identity import ServiceTokens
+from services.runtime.tls import Certificates
 
 _Request_contra = TypeVar("_Request_contra", contravariant=True)
 _Response_co = TypeVar("_Response_co", covariant=True)
@@ -40,22 +42,37 @@ class UnaryCall(Protocol[_Request_contra, _Response_co]):
         """Call the method."""
 
 
+class OpenStream(Protocol[_Response_co]):
+    """A stream that a peer sends."""
+
+    def __aiter__(self) -> AsyncIterator[_Response_co]:
+        """Read it."""
+
+    def cancel(self) -> bool:
+        """End it."""
+
+
 class StreamCall(Protocol[_Request_contra, _Response_co]):
     """A server-streaming method of a generated stub."""
 
-    def __call__(
-        self, request: _Request_contra, *, metadata: tuple[tuple[str, str], ...]
-    ) -> AsyncIterator[_Response_co]:
+    def __call__(self, request: _Request_contra, *, metadata: tuple[tuple[str, str], ...]) -> OpenStream[_Response_co]:
         """Open the stream."""
 
 
 class Peer:
     """One other service."""
 
-    def __init__(self, name: str, address: str, tokens: ServiceTokens) -> None:
+    def __init__(
+        self, name: str, address: str, tokens: ServiceTokens, certificates: Certificates | None = None
+    ) -> None:
         self.name = name
-        self.channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         self._tokens = tokens
+        self._renewed = RenewedChannel(address, certificates, _OPTIONS) if certificates is not None else None
+        self.channel = (
+            cast("grpc.aio.Channel", self._renewed)
+            if self._renewed is not None
+            else grpc.aio.insecure_channel(address, options=_OPTIONS)
+        )
 
     async def call(
         self,
@@ -73,17 +90,27 @@ class Peer:
         except grpc.aio.AioRpcError as error:
             raise errors.from_rpc_error(error, self.name) from error
 
-    async def stream(self, method: StreamCall[_Request, _Response], request: _Request) -> AsyncIterator[_Response]:
-        """Follow a stream; its end by error raises like `call`."""
+    async def stream(
+        self, method: StreamCall[_Request, _Response], request: _Request
+    ) -> AsyncGenerator[_Response, None]:
+        """Follow a stream; its end by error raises like `call`. Whoever stops reading closes it."""
+        call = method(request, metadata=self._metadata())
         try:
-            async for response in method(request, metadata=self._metadata()):
+            async for response in call:
                 yield response
         except grpc.aio.AioRpcError as error:
             raise errors.from_rpc_error(error, self.name) from error
+        finally:
+            call.cancel()
 
     async def check(self) -> None:
         """Return once the peer has accepted a connection."""
         await self.channel.channel_ready()
+
+    async def renew(self) -> None:
+        """Call with the certificates that are in force now."""
+        if self._renewed is not None:
+            await self._renewed.renew()
 
     async def close(self) -> None:
         """Close the channel."""

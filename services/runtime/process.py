@@ -10,10 +10,12 @@ from pathlib import Path
 
 import structlog
 import uvloop
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from services.runtime import log
 from services.runtime.clock import Clock, SystemClock
+from services.runtime.database import sqlalchemy_url
+from services.runtime.keys import refuse_sample
 from services.runtime.migrations import upgrade
 from services.runtime.server import Server
 from services.runtime.settings import Settings, read_settings
@@ -35,6 +37,7 @@ def main(name: str, build: Build, migrations: Path) -> int:
     try:
         settings = read_settings()
         log.configure(settings.log_format, name)
+        _refuse_sample_passwords(settings)
         if command == "migrate":
             upgrade(settings.migrate_database_url.get_secret_value(), name, migrations)
             return 0
@@ -42,6 +45,15 @@ def main(name: str, build: Build, migrations: Path) -> int:
     except (ValueError, ValidationError, OSError) as error:
         sys.stderr.write(f"{name}: {error}\n")
         return 2
+
+
+def _refuse_sample_passwords(settings: Settings) -> None:
+    for setting in ("database_url", "migrate_database_url"):
+        url: SecretStr = getattr(settings, setting)
+        password = sqlalchemy_url(url.get_secret_value()).password if url.get_secret_value() else None
+        refuse_sample(
+            str(password or ""), f"the password in CHATKIT_{setting.upper()}", is_allowed=settings.allow_sample_secrets
+        )
 
 
 async def _serve(build: Build, settings: Settings) -> int:

@@ -14,15 +14,21 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.runtime.access import RoomAccess
+from services.runtime.access import AccessChecker
+from services.runtime.access_client import AccessClient
 from services.runtime.clock import Clock
+from services.runtime.contract import Limits
 from services.runtime.database import Database, create_engine
 from services.runtime.handlers import Handlers
-from services.runtime.identity import ServiceTokens, TokenVerifier, read_keys
+from services.runtime.identity import ServiceTokens, TokenVerifier
+from services.runtime.keys import Keyring
 from services.runtime.paging import PageTokens
 from services.runtime.peers import Peer
 from services.runtime.readiness import Check, Readiness
+from services.runtime.rooms_access import RoomsAccess
 from services.runtime.settings import Settings
+from services.runtime.streams import Streams
+from services.runtime.tls import Certificates
 
 _log = structlog.get_logger()
 # Room for gRPC's own framing above the largest request; the handlers refuse by the method's own limit.
@@ -33,43 +39,61 @@ class Server:
     """What the composition root of a service starts from, and the server it fills."""
 
     def __init__(self, name: str, settings: Settings, clock: Clock) -> None:
-        keys, service_keys = (
-            read_keys(settings.keys_file),
-            read_keys(settings.service_keys_file),
+        self._keyring = Keyring(
+            settings.keys_file,
+            settings.jwks_file,
+            settings.service_keys_file,
+            allow_sample_secrets=settings.allow_sample_secrets,
         )
+        keys = self._keyring.keys
         self.name = name
         self.settings = settings
         self.clock = clock
         self.limits = settings.limits
         self.database = Database(create_engine(settings.database_url.get_secret_value()))
-        self.page_tokens = PageTokens(service_keys)
+        self.streams = Streams(self.limits, clock)
+        self._certificates = Certificates(settings.tls) if settings.tls is not None else None
+        self.page_tokens = PageTokens(keys.service)
         self.readiness = Readiness(clock, settings.retry_interval_seconds)
         self.address = ""
-        self._tokens = ServiceTokens(name, service_keys[0], clock)
+        self._tokens = ServiceTokens(name, keys.service[0], clock)
         self._verifier = TokenVerifier(
-            keys=keys,
-            service_keys=service_keys,
+            keys=keys.api,
+            service_keys=keys.service,
             instance=settings.instance,
             service=name,
-            subject_chars=self.limits[limit_pb2.LIMIT_ID_CHARS],
+            limits=self.limits,
             clock=clock,
         )
-        self._grpc = grpc.aio.server(options=_options(self.limits[limit_pb2.LIMIT_BATCH_REQUEST_BYTES]))
+        self._grpc = grpc.aio.server(options=_options(self.limits))
         self._services: list[str] = []
         self._peers: list[Peer] = []
         self._drains: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self.handlers = Handlers(verifier=self._verifier, limits=self.limits)
+        self.handlers = Handlers(verifier=self._verifier, limits=self.limits, streams=self.streams)
         # Set when a background task has died: the process should end.
         self.failed = asyncio.Event()
 
-    def use_access(self, access: RoomAccess) -> None:
-        """Say who answers for the rooms that methods name; call it before `add`."""
-        self.handlers = Handlers(verifier=self._verifier, limits=self.limits, access=access)
+    def use_access(self, access: AccessChecker) -> None:
+        """Say who answers for rooms and roles; call it before `add`."""
+        self.handlers = Handlers(verifier=self._verifier, limits=self.limits, streams=self.streams, access=access)
+
+    def rooms_access(self) -> RoomsAccess:
+        """Let rooms answer for rooms and roles, and keep what it allows; call it before `add`."""
+        access = RoomsAccess(
+            AccessClient(self.peer("rooms", self.settings.rooms_address)),
+            self.clock,
+            patience=self.settings.access_heartbeat_patience_seconds,
+            lifetime=self.settings.access_entry_lifetime_seconds,
+            retry_interval=self.settings.retry_interval_seconds,
+        )
+        self.use_access(access)
+        self.run("access", access.run())
+        return access
 
     def peer(self, name: str, address: str) -> Peer:
         """Open a channel to another service; it is closed with the server."""
-        peer = Peer(name, address, self._tokens)
+        peer = Peer(name, address, self._tokens, self._certificates)
         self._peers.append(peer)
         return peer
 
@@ -89,9 +113,15 @@ class Server:
                 await self.readiness.break_down(name)
                 self.failed.set()
 
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if asyncio.iscoroutine(work):
+                # A process that can't listen ends before its parts have begun; Python would complain of them.
+                work.close()
+
         task = asyncio.create_task(supervised(), name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(ended)
 
     def on_drain(self, end_streams: Callable[[], None]) -> None:
         """Call this when the process was told to stop, before open calls are waited for."""
@@ -108,18 +138,43 @@ class Server:
         )
         reflection.enable_server_reflection(names, self._grpc)
         self._grpc.add_generic_rpc_handlers((self.handlers.unknown(),))
-        host, _, _ = self.settings.listen.rpartition(":")
-        try:
-            port = self._grpc.add_insecure_port(self.settings.listen)
-        except RuntimeError:
-            raise OSError(f"{self.settings.listen} can't be listened on") from None
+        self.address = self._listen()
         await self._grpc.start()
-        self.address = f"{host}:{port}"
         _log.info("listening", address=self.address)
+        self.run("streams", self.streams.run())
+        self.run("watched_files", self._watch_files())
         self.run(
             "readiness",
             self.readiness.await_dependencies({"database": self._check_database, **dependencies}),
         )
+
+    def _listen(self) -> str:
+        host, _, _ = self.settings.listen.rpartition(":")
+        try:
+            if self._certificates is not None:
+                port = self._grpc.add_secure_port(self.settings.listen, self._certificates.server_credentials())
+            else:
+                port = self._grpc.add_insecure_port(self.settings.listen)
+        except RuntimeError:
+            raise OSError(f"{self.settings.listen} can't be listened on") from None
+        return f"{host}:{port}"
+
+    async def _watch_files(self) -> None:
+        while True:
+            await self.clock.sleep(self.settings.keys_poll_interval_seconds)
+            if self._keyring.look():
+                self._use_keys()
+            if self._certificates is not None:
+                self._certificates.look()
+                for peer in self._peers:
+                    await peer.renew()
+
+    def _use_keys(self) -> None:
+        keys = self._keyring.keys
+        self._verifier.use(keys.api, keys.service)
+        self._tokens.use(keys.service[0])
+        self.page_tokens.use(keys.service)
+        self.streams.end_revoked(self._verifier.still_knows)
 
     async def _check_database(self) -> None:
         await self.database.check_capacity(self.settings.database_processes * self.settings.database_connections)
@@ -148,10 +203,13 @@ async def open_server(name: str, settings: Settings, clock: Clock) -> AsyncItera
         await server.stop()
 
 
-def _options(largest_request: int) -> tuple[tuple[str, int], ...]:
+def _options(limits: Limits) -> tuple[tuple[str, int], ...]:
+    headers = limits[limit_pb2.LIMIT_HEADERS_BYTES]
     return (
-        ("grpc.max_receive_message_length", largest_request + _RECEIVE_SLACK_BYTES),
-        ("grpc.max_metadata_size", 32 * 1024),
+        ("grpc.max_receive_message_length", limits[limit_pb2.LIMIT_BATCH_REQUEST_BYTES] + _RECEIVE_SLACK_BYTES),
+        ("grpc.max_metadata_size", headers),
+        # Between the two gRPC refuses at random, so that the one limit is the other.
+        ("grpc.absolute_max_metadata_size", headers),
         ("grpc.http2.bdp_probe", 0),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),

@@ -4,14 +4,26 @@ Every field has a default that lets a new version run beside an old one's config
 """
 
 import os
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.runtime.contract import Limits
+
+_TLS_SETTINGS = ("CHATKIT_TLS_CERTIFICATE_FILE", "CHATKIT_TLS_KEY_FILE", "CHATKIT_TLS_CA_FILE")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """A process's certificate and its key, and who must have signed the other processes' certificates; all PEM."""
+
+    certificate: Path
+    key: Path
+    ca: Path
 
 
 class Settings(BaseSettings):
@@ -25,8 +37,22 @@ class Settings(BaseSettings):
     database_processes: int = Field(default=4, ge=1, description="service processes that share the database server")
     database_connections: int = Field(default=6, ge=1, description="connections of one such process at the most")
     instance: str = Field(default="", description="the instance that tokens must name")
-    keys_file: Path = Field(default=Path("keys.json"), description="API keys")
+    keys_file: Path = Field(default=Path("keys.json"), description="API keys, the secrets of tokens with HS256")
+    jwks_file: Path | None = Field(
+        default=None, description="a JWK set: public keys of tokens with RS256, ES256, EdDSA"
+    )
     service_keys_file: Path = Field(default=Path("service_keys.json"), description="keys of tokens between services")
+    allow_sample_secrets: bool = Field(
+        default=False, description="start although a secret is the one of an example (it begins with sample-)"
+    )
+    keys_poll_interval_seconds: float = Field(
+        default=2.0, gt=0, description="between looks at the files of keys and certificates"
+    )
+    tls_certificate_file: Path | None = Field(
+        default=None, description="this process's certificate for other processes"
+    )
+    tls_key_file: Path | None = Field(default=None, description="the private key of that certificate")
+    tls_ca_file: Path | None = Field(default=None, description="who must have signed the other processes' certificates")
     users_address: str = Field(default="127.0.0.1:50051", description="host:port of users")
     rooms_address: str = Field(default="127.0.0.1:50052", description="host:port of rooms")
     messages_address: str = Field(default="127.0.0.1:50053", description="host:port of messages")
@@ -40,10 +66,34 @@ class Settings(BaseSettings):
     access_heartbeat_interval_seconds: float = Field(default=1.0, gt=0, description="between heartbeats of WatchAccess")
     access_poll_interval_seconds: float = Field(default=0.1, gt=0, description="between looks at the changes of access")
     access_changes_kept_seconds: float = Field(default=3600.0, gt=0, description="how long changes can be caught up on")
+    access_heartbeat_patience_seconds: float = Field(
+        default=30.0, gt=0, description="how old the last proof may be that all changes of access have arrived"
+    )
+    access_entry_lifetime_seconds: float = Field(default=300.0, gt=0, description="how old a kept answer may be")
+    access_ending_spread_seconds: float = Field(
+        default=10.0, ge=0, description="the time over which streams end when rooms stays away"
+    )
     heads_poll_interval_seconds: float = Field(
         default=2.0, gt=0, description="between looks at the heads of followed rooms"
     )
     limit_overrides: dict[str, int] = Field(default_factory=dict, description="filled from CHATKIT_LIMIT_<NAME>")
+
+    @field_validator("jwks_file", "tls_certificate_file", "tls_key_file", "tls_ca_file", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, told: object) -> object:
+        return None if told == "" else told
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """The files of TLS between processes; None when there is none."""
+        files = (self.tls_certificate_file, self.tls_key_file, self.tls_ca_file)
+        if all(file is None for file in files):
+            return None
+        certificate, key, ca = files
+        if certificate is None or key is None or ca is None:
+            names = [name for name, file in zip(_TLS_SETTINGS, files, strict=True) if file is None]
+            raise ValueError(f"{', '.join(_TLS_SETTINGS)} go together: {', '.join(names)} is missing")
+        return TlsFiles(certificate, key, ca)
 
     @property
     def limits(self) -> Limits:

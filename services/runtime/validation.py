@@ -18,7 +18,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from services.runtime import json_values
-from services.runtime.contract import Limits, field_policy, limit_name, oneof_required
+from services.runtime.contract import Limits, field_policy, limit_name, oneof_required, permissions
 from services.runtime.errors import InvalidArgument, Violation
 
 _MEDIA_TYPE = re.compile(
@@ -258,16 +258,25 @@ def _is_media_type(value: str) -> bool:
     return _MEDIA_TYPE.fullmatch(value) is not None
 
 
+_PERMISSIONS = frozenset(permission.name for permission in permissions())
+
+
+def _is_permission(value: str) -> bool:
+    return value in _PERMISSIONS
+
+
 _FORMS: dict[int, Callable[[str], bool] | None] = {
     field_policy_pb2.FORMAT_UNSPECIFIED: None,
     field_policy_pb2.FORMAT_IDENTIFIER: _is_identifier,
     field_policy_pb2.FORMAT_URL: _is_url,
     field_policy_pb2.FORMAT_MEDIA_TYPE: _is_media_type,
+    field_policy_pb2.FORMAT_PERMISSION: _is_permission,
 }
 _FORM_NAMES: dict[int, str] = {
     field_policy_pb2.FORMAT_IDENTIFIER: "must not contain control characters",
     field_policy_pb2.FORMAT_URL: "must be an absolute http or https URL",
     field_policy_pb2.FORMAT_MEDIA_TYPE: "must be a media type such as text/plain",
+    field_policy_pb2.FORMAT_PERMISSION: "is not a permission that the contract declares",
 }
 
 

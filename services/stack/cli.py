@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from services.stack import chat, inspection, sign_in, up_command
+from services.stack import chat, edge_command, inspection, sign_in, up_command
 from services.stack.home import DEFAULT, Home
 from services.stack.replay import command as replay
 from services.stack.trouble import Trouble
@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_up(commands)
     _add_token(commands)
     _add_inspection(commands)
+    _add_edge(commands)
     _add_chat(commands)
     replay.add_arguments(_command(commands, "replay", replay.run, "play an export as live traffic, and check it"))
     return parser
@@ -84,6 +85,17 @@ def _add_inspection(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         ("limits", inspection.limits, "show the limits in force"),
     ):
         _command(commands, name, run, text).add_argument("--json", action="store_true", help="for machines")
+
+
+def _add_edge(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _command(commands, "edge", edge_command.run, "show or check Envoy's configuration")
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument(
+        "--print",
+        action="store_true",
+        help="print it: of the edge that runs; of the deployment that the environment describes; else an example",
+    )
+    action.add_argument("--check", action="store_true", help="let Envoy say whether it takes it; status 1 if not")
 
 
 def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

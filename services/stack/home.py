@@ -46,11 +46,12 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What runs: the edge's address and the processes."""
+    """What runs: the edge's addresses, for clients and for Prometheus, and the processes."""
 
     address: str = ""
     processes: list[Running] = field(default_factory=list)
     is_seeded: bool = False
+    metrics_address: str = ""
 
 
 class Home:
@@ -122,7 +123,8 @@ class Home:
             raw = json.loads((self.folder / "state.json").read_text())
         except FileNotFoundError:
             return State()
-        return State(raw["address"], [Running(**item) for item in raw["processes"]], raw["is_seeded"])
+        processes = [Running(**item) for item in raw["processes"]]
+        return State(raw["address"], processes, raw["is_seeded"], raw.get("metrics_address", ""))
 
     def record(self, state: State) -> None:
         """Write what runs, as a whole or not at all."""

@@ -35,6 +35,7 @@ def services(home: Home, arguments: argparse.Namespace) -> int:
             health = "healthy" if row["healthy"] else "not healthy"
             table.add_row(str(row["name"]), str(row["address"]), str(row["pid"]), health)
         _print(table)
+        print(f"\nThe edge's figures for Prometheus: http://{home.state().metrics_address}/stats/prometheus")
     return 0 if all(healthy) else 1
 
 

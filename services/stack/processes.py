@@ -41,7 +41,12 @@ def migrations(home: Home, postgres: Postgres, addresses: Mapping[str, str]) -> 
 
 def edge_program(home: Home, addresses: Mapping[str, str], run_folder: str) -> Program:
     """Return the edge."""
-    environment = {**_shared(home, addresses), "CHATKIT_LISTEN": addresses["edge"], "CHATKIT_RUN_DIR": run_folder}
+    environment = {
+        **_shared(home, addresses),
+        "CHATKIT_LISTEN": addresses["edge"],
+        "CHATKIT_METRICS_LISTEN": addresses["metrics"],
+        "CHATKIT_RUN_DIR": run_folder,
+    }
     return Program("edge", _module("edge", "serve"), environment, addresses["edge"])
 
 

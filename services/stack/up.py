@@ -35,7 +35,7 @@ class Stack:
     def __init__(self, home: Home, port: int, say: Say) -> None:
         self._home = home
         self._say = say
-        self._ports = {"edge": Port(HOST, port), **{name: Port(HOST) for name in SERVICES}}
+        self._ports = {"edge": Port(HOST, port), "metrics": Port(HOST), **{name: Port(HOST) for name in SERVICES}}
         self._addresses = {name: held.address for name, held in self._ports.items()}
         self._postgres = Postgres(
             home.data,
@@ -124,7 +124,10 @@ class Stack:
         state = self._home.state()
         if not state.is_seeded:
             await seed(self._home, self.address)
-        self._home.record(replace(self._home.state(), address=self.address, is_seeded=True))
+        metrics_address = self._addresses["metrics"]
+        self._home.record(
+            replace(self._home.state(), address=self.address, metrics_address=metrics_address, is_seeded=True)
+        )
 
     def _record(self) -> None:
         processes: list[Running] = []
@@ -140,7 +143,7 @@ class Stack:
     def _release(self) -> None:
         for held in self._ports.values():
             held.release()
-        self._home.record(replace(self._home.state(), address="", processes=[]))
+        self._home.record(replace(self._home.state(), address="", metrics_address="", processes=[]))
 
 
 @asynccontextmanager

@@ -1,1 +1,1 @@
-"""The users service: who exists. It owns the schema `users` and calls no other service."""
+"""The users service: who exists. It owns the schema `users` and asks rooms who may."""

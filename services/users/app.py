@@ -19,6 +19,7 @@ from services.users.store import UserStore
 async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
     """Serve users for as long as the context is open."""
     async with open_server("users", settings, clock) as server:
+        server.rooms_access()
         users = Users(UserStore(server.database), new_uid=uuid4)
         server.add(
             users_service_pb2.DESCRIPTOR.services_by_name["UsersService"],
@@ -28,5 +29,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             directory_service_pb2.DESCRIPTOR.services_by_name["DirectoryService"],
             DirectoryServicer(users),
         )
+        # Rooms waits for users, so users does not wait for rooms: where calls go to ready processes only, neither would
+        # ever be ready.
         await server.start({})
         yield server

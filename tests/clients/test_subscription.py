@@ -177,14 +177,15 @@ async def test_a_call_is_repeated_while_that_may_help() -> None:
     half = timedelta(seconds=0.5)
     refusals = [
         Unavailable("DATABASE_UNAVAILABLE", "x", retry_after=half),
-        ResourceExhausted("QUOTA_EXCEEDED", "x", retry_after=half),
+        ResourceExhausted("RATE_EXCEEDED", "x", retry_after=2 * half),
         Aborted("CONTENTION", "x", retry_after=half),
     ]
     script = Script(log=[1], refusals=list(refusals))
     async with serve(script) as address, connect(address, "t", clock=clock) as client:
         assert (await _listing(client)).messages[0].seq == 1
+        assert client.turned_away == {"RATE_EXCEEDED": 1, "CONTENTION": 1}
     assert script.calls == 4
-    assert all(seconds >= 0.5 for seconds in clock.slept)
+    assert all(slept >= asked for slept, asked in zip(clock.slept, (0.5, 1.0, 0.5), strict=True))
 
 
 async def test_a_call_that_can_not_succeed_or_takes_too_long_is_raised() -> None:

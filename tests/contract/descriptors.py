@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor, FileDescriptor, ServiceDescriptor
 
-from services.runtime.contract import MethodContract, methods_of
+from services.runtime.contract import MethodContract, methods_of, permissions
 
 ROOT = Path(__file__).parents[2]
 PROTOS = ROOT / "protos"
@@ -50,3 +50,8 @@ def request_fields() -> Iterator[FieldDescriptor]:
             yield field
             if field.message_type is not None and not field.message_type.full_name.startswith(WELL_KNOWN):
                 waiting.append(field.message_type)
+
+
+def room_permissions() -> set[str]:
+    """Return the permissions that roles of one room may have."""
+    return {permission.name for permission in permissions() if permission.in_rooms}

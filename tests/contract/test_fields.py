@@ -17,7 +17,8 @@ def _is(field: FieldDescriptor, well_known: str) -> bool:
     return field.message_type is not None and field.message_type.full_name == descriptors.WELL_KNOWN + well_known
 
 
-def _unbounded(field: FieldDescriptor, policy: field_policy_pb2.FieldPolicy) -> list[str]:
+def unbounded(field: FieldDescriptor, policy: field_policy_pb2.FieldPolicy) -> list[str]:
+    """Name the limits that a field of a request lacks."""
     lacks = []
     if field.is_repeated and not policy.max_items:
         lacks.append("max_items")
@@ -33,7 +34,7 @@ def _unbounded(field: FieldDescriptor, policy: field_policy_pb2.FieldPolicy) -> 
 
 
 def test_every_text_list_struct_and_mask_has_a_limit() -> None:
-    lacking = {field.full_name: _unbounded(field, field_policy(field)) for field in FIELDS}
+    lacking = {field.full_name: unbounded(field, field_policy(field)) for field in FIELDS}
     assert {name: lacks for name, lacks in lacking.items() if lacks and name not in EXEMPT} == {}
 
 

@@ -4,7 +4,7 @@ import pytest
 from chatkit.contract.v1 import limit_pb2, method_policy_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
-from services.runtime.contract import MethodContract
+from services.runtime.contract import MethodContract, permissions
 from tests.contract import descriptors
 
 METHODS = descriptors.methods()
@@ -36,11 +36,21 @@ ACCESS = {
     "chatkit.rooms.v1.MembershipsService/AddMembers": (U, "room:members:add", MEMBER, ""),
     "chatkit.rooms.v1.MembershipsService/RemoveMembers": (U, "room:members:remove", MEMBER, ""),
     "chatkit.rooms.v1.MembershipsService/ListMembers": (U, "room:get", MEMBER, ""),
+    "chatkit.rooms.v1.RolesService/CreateRole": (S, "", NO_ROOM, ""),
+    "chatkit.rooms.v1.RolesService/GetRole": (S, "", NO_ROOM, ""),
+    "chatkit.rooms.v1.RolesService/ListRoles": (S, "", NO_ROOM, ""),
+    "chatkit.rooms.v1.RolesService/UpdateRole": (S, "", NO_ROOM, ""),
+    "chatkit.rooms.v1.RolesService/DeleteRole": (S, "", NO_ROOM, ""),
+    "chatkit.rooms.v1.RolesService/AssignRole": (S, "", NO_ROOM, ""),
+    "chatkit.rooms.v1.RolesService/UnassignRole": (S, "", NO_ROOM, ""),
+    "chatkit.rooms.v1.RolesService/ListUserRoles": (S, "", NO_ROOM, ""),
     "chatkit.messages.v1.MessagesService/SendMessage": (U, "message:create", MEMBER, "sender_id"),
     "chatkit.messages.v1.MessagesService/GetMessage": (U, "room:messages:get", MEMBER, ""),
     "chatkit.messages.v1.MessagesService/ListMessages": (U, "room:messages:get", MEMBER, ""),
     "chatkit.messages.v1.MessagesService/SubscribeRoom": (U, "room:messages:get", MEMBER, ""),
     "chatkit.internal.access.v1.AccessService/CheckAccess": (I, "", NO_ROOM, ""),
+    "chatkit.internal.access.v1.AccessService/BatchCheckAccess": (I, "", NO_ROOM, ""),
+    "chatkit.internal.access.v1.AccessService/ListRoomsOf": (I, "", NO_ROOM, ""),
     "chatkit.internal.access.v1.AccessService/WatchAccess": (I, "", NO_ROOM, ""),
     "chatkit.internal.directory.v1.DirectoryService/ResolveUsers": (I, "", NO_ROOM, ""),
 }
@@ -83,6 +93,26 @@ def test_a_public_method_whose_request_has_a_room_says_what_it_asks_of_the_calle
     has_room = "room_id" in method.request_class.DESCRIPTOR.fields_by_name
     if method.policy.audience == method_policy_pb2.AUDIENCE_USER:
         assert method.policy.HasField("room") == has_room
+
+
+@every_method
+def test_a_permission_that_a_method_asks_for_is_declared(method: MethodContract) -> None:
+    assert method.policy.permission in {"", *(permission.name for permission in permissions())}
+
+
+@every_method
+def test_every_user_needs_a_permission_and_whoever_needs_none_is_no_user(method: MethodContract) -> None:
+    # So a method that names a room and asks for membership has one too, and none opens by membership alone.
+    assert bool(method.policy.permission) == (method.policy.audience == U)
+
+
+@every_method
+def test_what_a_role_of_a_room_can_grant_is_asked_for_only_by_methods_with_a_room(
+    method: MethodContract,
+) -> None:
+    in_rooms = {permission.name for permission in permissions() if permission.in_rooms}
+    if method.policy.permission in in_rooms:
+        assert method.policy.HasField("room")
 
 
 def test_a_streams_response_has_one_field_and_it_is_repeated() -> None:

@@ -1,33 +1,32 @@
 """The configuration follows the contract, has no secrets, and is one that Envoy takes."""
 
-import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from chatkit.contract.v1 import method_policy_pb2
 from chatkit.internal.access.v1 import access_service_pb2
 from google.protobuf import descriptor_pb2
 
 from services.edge import envoy, public
+from services.edge.deployment import EXAMPLE
 from services.edge.process import write
-from services.edge.refusals import REFUSALS
-from services.edge.render import EXAMPLE, Addresses, configuration, to_yaml
-from services.runtime.contract import Limits, methods_of
+from services.edge.refusals import refusals
+from services.edge.render import configuration, to_yaml
+from services.runtime.contract import Limits, limit_name, methods_of
+from tests.support.edge_without import RULES, all_routes, manager
 
 _CHECKED_IN = Path(__file__).parents[2] / "services" / "edge" / "envoy.yaml"
 
 
-def _manager(rendered: dict[str, Any]) -> dict[str, Any]:
-    (listener,) = rendered["static_resources"]["listeners"]
-    (chain,) = listener["filter_chains"]
-    (manager,) = chain["filters"]
-    return dict(manager["typed_config"])
-
-
 def _routes(rendered: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    (host,) = _manager(rendered)["route_config"]["virtual_hosts"]
-    return {route["match"]["path"]: route for route in host["routes"]}
+    return {route["match"]["path"]: route for route in all_routes(rendered) if "path" in route["match"]}
+
+
+def _calls(rendered: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [(path, route) for path, route in _routes(rendered).items() if "route" in route]
 
 
 def test_the_rendering_that_is_checked_in_is_what_the_contract_gives() -> None:
@@ -52,26 +51,86 @@ def test_every_method_for_clients_has_a_route_and_no_other_has_one() -> None:
 
 def test_deadlines_and_sizes_are_those_of_the_options_and_of_the_deployment() -> None:
     limits = Limits({"REQUEST_BYTES": 1000})
-    routes = _routes(configuration(EXAMPLE, limits))
+    rendered = configuration(EXAMPLE, limits)
+    filters = {item["name"]: item for item in manager(rendered)["http_filters"]}
     for cluster, method in public.methods():
-        route = routes[method.path]
+        route = _routes(rendered)[method.path]
         assert route["route"]["cluster"] == cluster
-        assert float(route["route"]["timeout"].removesuffix("s")) == (
-            0 if method.streams else method.policy.deadline_ms / 1000 + 0.5
-        )
+        seconds = 0 if method.streams else method.policy.deadline_ms / 1000 + 0.5
+        bounds = {route["route"]["timeout"], *route["route"].get("max_stream_duration", {}).values()}
+        assert bounds == {f"{seconds:g}s"}
+        most = limits[method.policy.request_bytes] + 5
         buffer = route["typed_per_filter_config"]["envoy.filters.http.buffer"]["buffer"]
-        assert buffer["max_request_bytes"] == limits[method.policy.request_bytes] + 5
+        assert buffer["max_request_bytes"] == most
+        counter = f"envoy.filters.http.body_size_limit.{limit_name(method.policy.request_bytes)}"
+        assert counter in route["typed_per_filter_config"]
+        assert filters[counter]["typed_config"]["max_request_bytes"] == most
 
 
-def test_a_list_of_addresses_becomes_endpoints(tmp_path: Path) -> None:
+def test_what_bounds_a_user_and_a_connection_are_the_limits() -> None:
+    limits = Limits(
+        {
+            "REQUESTS_PER_USER_PER_SECOND": 7,
+            "SENDS_PER_USER_PER_SECOND": 3,
+            "STREAMS_PER_CONNECTION": 5,
+            "HEADERS_BYTES": 5_000,
+        }
+    )
+    rendered = configuration(EXAMPLE, limits)
+    rates = next(item for item in manager(rendered)["http_filters"] if item["name"].endswith("local_ratelimit"))
+    buckets = {
+        descriptor["entries"][0]["value"]: descriptor["token_bucket"]
+        for descriptor in rates["typed_config"]["descriptors"]
+    }
+    assert buckets == {
+        "REQUESTS_PER_USER_PER_SECOND": {"max_tokens": 14, "tokens_per_fill": 7, "fill_interval": "1s"},
+        "SENDS_PER_USER_PER_SECOND": {"max_tokens": 6, "tokens_per_fill": 3, "fill_interval": "1s"},
+    }
+    assert manager(rendered)["http2_protocol_options"]["max_concurrent_streams"] == 5
+    assert manager(rendered)["max_request_headers_kb"] == 5
+    classes = {path: route["metadata"]["filter_metadata"]["chatkit"]["rate"] for path, route in _calls(rendered)}
+    assert {path for path, name in classes.items() if name == "SENDS_PER_USER_PER_SECOND"} == {
+        "/chatkit.messages.v1.MessagesService/SendMessage"
+    }
+
+
+def test_only_what_may_be_repeated_is_retried_and_only_before_it_reached_a_service() -> None:
+    routes = _routes(configuration(EXAMPLE, Limits()))
+    for _, method in public.methods():
+        policy = routes[method.path]["route"].get("retry_policy")
+        assert (policy is not None) == method.policy.repeatable, method.path
+        if policy is not None:
+            assert set(policy["retry_on"].split(",")) == {"connect-failure", "refused-stream", "reset-before-request"}
+
+
+def test_no_route_of_a_method_does_without_a_rule() -> None:
+    rendered = configuration(EXAMPLE, Limits())
+    names = {item["name"] for item in manager(rendered)["http_filters"] if not item.get("disabled")}
+    assert {"envoy.filters.http.jwt_authn", "envoy.filters.http.rbac", "envoy.filters.http.local_ratelimit"} <= names
+    for path, route in _calls(rendered):
+        assert not any(config.get("disabled") for config in route["typed_per_filter_config"].values()), path
+
+
+def test_only_failures_to_reach_a_replica_eject_it() -> None:
+    for cluster in configuration(EXAMPLE, Limits())["static_resources"]["clusters"]:
+        if cluster["name"] in public.CLUSTERS:
+            detection = cluster["outlier_detection"]
+            assert detection["split_external_local_origin_errors"] is True
+            enforced = {name for name, value in detection.items() if name.startswith("enforcing") and value}
+            assert enforced == {"enforcing_consecutive_local_origin_failure"}
+            assert min(cluster["circuit_breakers"]["thresholds"][0].values()) >= 100_000
+
+
+def test_a_list_of_addresses_becomes_endpoints() -> None:
     upstreams = {"users": ["a:1", "b:2"], "rooms": ["c:3"], "messages": ["[::1]:4"]}
-    clusters = configuration(Addresses("127.0.0.1:1", tmp_path, upstreams), Limits())["static_resources"]["clusters"]
+    rendered = configuration(replace(EXAMPLE, upstreams=upstreams), Limits())
     found = {
         cluster["name"]: [
             tuple(endpoint["endpoint"]["address"]["socket_address"].values())
             for endpoint in cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
         ]
-        for cluster in clusters
+        for cluster in rendered["static_resources"]["clusters"]
+        if cluster["name"] in upstreams
     }
     assert found == {"users": [("a", 1), ("b", 2)], "rooms": [("c", 3)], "messages": [("::1", 4)]}
 
@@ -87,13 +146,27 @@ def test_the_descriptor_set_is_whole_and_has_nothing_of_between_the_services() -
 
 
 def test_what_envoy_refuses_by_itself_are_errors_of_the_contract() -> None:
-    for refusal in REFUSALS:
+    for refusal in refusals(Limits()):
         assert refusal.error().reason == refusal.reason
 
 
-async def test_envoy_takes_the_rendering(tmp_path: Path) -> None:
-    addresses = Addresses("127.0.0.1:8080", tmp_path / "run", EXAMPLE.upstreams)
-    command = envoy.command(write(addresses, Limits()), concurrency=1)
-    process = await asyncio.create_subprocess_exec(*command, "--mode", "validate", stderr=asyncio.subprocess.PIPE)
-    _, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
+def test_a_rule_that_is_taken_out_changes_the_rendering() -> None:
+    """Else the tests that show what a rule is good for would show nothing."""
+    deployment = replace(EXAMPLE, cors_origins=("https://chat.example",))
+    whole = configuration(deployment, Limits())
+    for rule, take_out in RULES.items():
+        rendered = configuration(deployment, Limits())
+        take_out(rendered)
+        assert rendered != whole, rule
+
+
+@pytest.mark.parametrize("rule", ["", *RULES])
+async def test_envoy_takes_the_rendering(tmp_path: Path, rule: str) -> None:
+    deployment = replace(EXAMPLE, run_folder=tmp_path / "run", cors_origins=("https://chat.example", "*"))
+    path = write(deployment, Limits())
+    if rule:
+        rendered = configuration(deployment, Limits())
+        RULES[rule](rendered)
+        path.write_text(to_yaml(rendered))
+    refused = await envoy.refusal(path)
+    assert refused == ""

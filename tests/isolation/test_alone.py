@@ -15,7 +15,7 @@ from services.stack.roles import SERVICES
 from tests.support.databases import TestDatabase
 from tests.support.refusals import refused
 from tests.support.suite import BUILDS, Suite, ready, settings
-from tests.support.tokens import user
+from tests.support.tokens import su
 
 _NOBODY = "127.0.0.1:1"
 _NO_DATABASE = "postgresql://nobody:nothing@127.0.0.1:1/none"
@@ -45,18 +45,19 @@ async def test_a_call_without_the_database_is_unavailable_with_a_delay(database:
         BUILDS["users"](told, SystemClock()) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
-        call = UsersServiceStub(channel).GetUser(users_service_pb2.GetUserRequest(user_id="a"), metadata=user("a"))
+        call = UsersServiceStub(channel).GetUser(users_service_pb2.GetUserRequest(user_id="a"), metadata=su())
         assert (await refused(call, "DATABASE_UNAVAILABLE")).retry_after is not None
 
 
 async def test_a_service_becomes_ready_when_its_peers_appear(database: TestDatabase, tmp_path: Path) -> None:
     held = Port("127.0.0.1")
     suite = Suite(database, tmp_path, SystemClock(), {})
-    told = settings(database, tmp_path, "rooms", users_address=held.address)
+    listen = Port("127.0.0.1")
+    told = settings(database, tmp_path, "rooms", users_address=held.address, listen=listen.address)
     try:
         async with BUILDS["rooms"](told, SystemClock()) as rooms:
             assert await _status(rooms.address) == health_pb2.HealthCheckResponse.NOT_SERVING
-            await suite.start("users", listen=held.address)
+            await suite.start("users", listen=held.address, rooms_address=rooms.address)
             await ready(rooms.address)
             await suite.stop("users")
             # Whoever was ready once stays so: else a restart of one service would take the others with it.
@@ -64,3 +65,4 @@ async def test_a_service_becomes_ready_when_its_peers_appear(database: TestDatab
     finally:
         await suite.close()
         held.release()
+        listen.release()

@@ -9,7 +9,7 @@ import grpc
 from chatkit.messages.v1 import message_pb2, part_pb2, position_pb2, room_event_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 
-from tests.messages.peers import Peers
+from tests.support.peers import Peers
 from tests.support.suite import Suite
 from tests.support.tokens import Metadata, user
 

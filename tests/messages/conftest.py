@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.messages.chat import Chat
-from tests.messages.peers import Peers, serve
 from tests.support.databases import TestDatabase
+from tests.support.peers import Peers, serve
 from tests.support.suite import running
 
 

@@ -5,7 +5,6 @@ import asyncio
 import grpc
 import pytest
 from chatkit.contract.v1 import error_reason_pb2
-from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import position_pb2, room_event_pb2
 from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
@@ -97,28 +96,6 @@ async def test_what_another_process_appends_arrives_once_and_in_order(chat: Chat
         await chat.send_many(30)
         assert await reader.until_seq(30) == list(range(1, 31))
     assert chat.suite.servers["messages"].address != first.address
-
-
-async def test_a_removed_member_is_told_and_hears_no_more(chat: Chat) -> None:
-    async with chat.reading() as reader:
-        await reader.until("caught_up")
-        await chat.peers.watched.wait()
-        chat.peers.remove("lobby", "bob")
-        ending = (await reader.until("closed"))[-1].closed
-        assert ending.code == 7
-        await refused(reader.next(), "REMOVED_FROM_ROOM")
-
-
-async def test_where_changes_may_have_been_missed_open_streams_are_asked_about_again(chat: Chat) -> None:
-    async with chat.reading(who="bob") as gone, chat.reading(who="alice") as stays:
-        await gone.until("caught_up")
-        await stays.until("caught_up")
-        await chat.peers.watched.wait()
-        chat.peers.remove("lobby", "bob", tell=False)
-        chat.peers.tell(access_pb2.AccessEvent(version=9, reset=access_pb2.AccessReset()))
-        await gone.until("closed")
-        await chat.send(text("still here", "1"))
-        assert await stays.until_seq(1) == [1]
 
 
 async def test_a_reader_who_stops_is_cut_off_told_so_and_resumes_while_others_go_on(chat: Chat) -> None:

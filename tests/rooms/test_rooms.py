@@ -218,6 +218,7 @@ async def test_rooms_of_a_user_are_listed_by_page_with_their_members(rooms: Suit
 
 
 async def test_an_update_changes_what_the_mask_names_and_loses_no_race(rooms: Suite) -> None:
+    await rooms.assign("alice", "admin")
     read = await rooms.rooms.GetRoom(rooms_pb2.GetRoomRequest(room_id="public"), metadata=user("alice"))
     request = rooms_pb2.UpdateRoomRequest(room_id="public", name="New", etag=read.room.etag)
     first = await rooms.rooms.UpdateRoom(request, metadata=user("alice"))

@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from services.runtime import identity
+from services.runtime.contract import Limits
 from services.runtime.errors import Unauthenticated
-from services.runtime.identity import ApiKey, Caller, ServiceTokens, TokenVerifier, mint_service_token, read_keys
-from tests.support import tokens
+from services.runtime.identity import Caller, ServiceTokens, TokenVerifier, mint_service_token
+from services.runtime.keys import ApiKey, Keyring
+from tests.support import keys, tokens
 from tests.support.clock import ManualClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,7 +53,7 @@ def _verifier(clock: ManualClock, *more: ApiKey) -> TokenVerifier:
         service_keys=[tokens.SERVICE_KEY],
         instance=tokens.INSTANCE,
         service="users",
-        subject_chars=160,
+        limits=Limits(),
         clock=clock,
     )
 
@@ -239,6 +241,121 @@ def test_an_expired_token_that_is_forged_as_well_is_called_forged(verifier: Toke
     _refused(verifier, _signed(_claims(exp=SECONDS - 1), secret="another secret of somebody else entirely"))
 
 
+def _public(folder: Path, private: keys.Private, kid: str = "public") -> list[Any]:
+    (folder / "jwks.json").write_text(json.dumps({"keys": [keys.jwk(private, kid)]}))
+    (folder / "none.json").write_text('{"keys": []}')
+    return list(Keyring(folder / "none.json", folder / "jwks.json").keys.api)
+
+
+def _trusting(public: list[Any]) -> TokenVerifier:
+    return TokenVerifier(
+        keys=public,
+        service_keys=[tokens.SERVICE_KEY],
+        instance=tokens.INSTANCE,
+        service="users",
+        limits=Limits(),
+        clock=ManualClock(NOW),
+    )
+
+
+@pytest.mark.parametrize("algorithm", keys.ALGORITHMS)
+def test_a_token_of_a_key_pair_says_the_same_and_is_held_to_the_same(tmp_path: Path, algorithm: str) -> None:
+    private = keys.generate(algorithm)
+    verifier = _trusting(_public(tmp_path, private))
+
+    def signed(**changes: Any) -> str:
+        return jwt.encode(_claims(iss="api_keys/public", **changes), private, algorithm)
+
+    assert verifier.verify(signed(su=True)) == Caller("alice", True, None, NOW + timedelta(hours=1))
+    assert verifier.verify(signed(sub=WITHOUT, su=True)).subject is None
+    for wrong in ({"instance": WITHOUT}, {"exp": WITHOUT}, {"iat": WITHOUT}, {"su": 1}, {"sub": "a\nb"}):
+        _refused(verifier, signed(**wrong))
+    _refused(verifier, signed(exp=SECONDS - 1), "TOKEN_EXPIRED")
+    _refused(verifier, jwt.encode(_claims(iss="api_keys/other"), private, algorithm))
+    _refused(verifier, jwt.encode(_claims(iss="api_keys/public"), keys.generate(algorithm), algorithm))
+    # Nor does it sign for a service.
+    _refused(verifier, jwt.encode(SERVICE_CLAIMS, private, algorithm, headers={"kid": "public"}))
+
+
+@pytest.mark.parametrize("algorithm", keys.ALGORITHMS)
+def test_a_key_verifies_its_own_algorithm_only(tmp_path: Path, algorithm: str) -> None:
+    private = keys.generate(algorithm)
+    verifier = _trusting(_public(tmp_path, private))
+    claims = _claims(iss="api_keys/public")
+    assert verifier.verify(jwt.encode(claims, private, algorithm)).subject == "alice"
+    pem, jwk = keys.pem(private), keys.jwk(private, "public")
+    for secret in (pem, pem.strip(), json.dumps(jwk), str(jwk.get("x", jwk.get("n")))):
+        _refused(verifier, _signed(claims, secret=secret))
+        _refused(verifier, _signed(claims, secret=secret, header={"alg": "HS256", "kid": "public"}))
+    for other in ("none", "HS256", *(name for name in keys.ALGORITHMS if name != algorithm)):
+        head, body, signature = jwt.encode(claims, private, algorithm).split(".")
+        _refused(verifier, f"{_segment(json.dumps({'alg': other}).encode())}.{body}.{signature}")
+        _refused(verifier, f"{_segment(json.dumps({'alg': other}).encode())}.{body}.")
+        assert head
+    if algorithm == "RS256":
+        for other in ("RS384", "RS512", "PS256"):
+            _refused(verifier, jwt.encode(claims, private, other))
+
+
+def test_with_other_keys_what_was_verified_before_is_forgotten(verifier: TokenVerifier) -> None:
+    old, new = _signed(_claims()), ApiKey("new", "the secret of a new key, also long enough for HS256")
+    caller = verifier.verify(old)
+    verifier.use([tokens.KEY, new], [tokens.SERVICE_KEY])
+    assert verifier.still_knows(caller)
+    assert verifier.verify(_signed(_claims(iss="api_keys/new"), secret=new.secret)).subject == "alice"
+    verifier.use([new], [tokens.SERVICE_KEY])
+    assert not verifier.still_knows(caller)
+    _refused(verifier, old)
+    # Another secret under the same id is another key.
+    verifier.use([ApiKey(tokens.KEY.id, "another secret for the same id, long enough too")], [tokens.SERVICE_KEY])
+    assert not verifier.still_knows(caller)
+    _refused(verifier, old)
+
+
+def test_a_services_token_is_forgotten_with_its_key(verifier: TokenVerifier) -> None:
+    token = _service_token()
+    caller = verifier.verify(token)
+    verifier.use([tokens.KEY], [ApiKey("next", "the next secret between services, long enough"), tokens.SERVICE_KEY])
+    assert verifier.still_knows(caller)
+    assert verifier.verify(token).service == "messages"
+    verifier.use([tokens.KEY, tokens.SERVICE_KEY], [ApiKey("next", "the next secret between services, long enough")])
+    assert not verifier.still_knows(caller)
+    _refused(verifier, token)
+
+
+def test_a_service_signs_with_the_first_key_at_once(verifier: TokenVerifier, clock: ManualClock) -> None:
+    minted = ServiceTokens("messages", tokens.SERVICE_KEY, clock)
+    before = minted.for_peer("users")
+    second = ApiKey("next", "the next secret between services, long enough")
+    minted.use(second)
+    after = minted.for_peer("users")
+    assert jwt.get_unverified_header(after)["kid"] == "next"
+    verifier.use([tokens.KEY], [second])
+    assert verifier.verify(after).service == "messages"
+    _refused(verifier, before)
+
+
+def test_a_token_may_be_as_long_as_the_limit_says() -> None:
+    verifier = TokenVerifier(
+        keys=[tokens.KEY],
+        service_keys=[],
+        instance=tokens.INSTANCE,
+        service="users",
+        limits=Limits({"TOKEN_CHARS": 400}),
+        clock=ManualClock(NOW),
+    )
+    short = _signed(_claims())
+    assert len(short) <= 400
+    assert verifier.verify(short).subject == "alice"
+    _refused(verifier, _signed(_claims(padding="x" * 200)))
+
+
+def test_a_callers_key_is_shown_nowhere(verifier: TokenVerifier) -> None:
+    caller = verifier.verify(_signed(_claims()))
+    assert caller.key == tokens.KEY
+    assert tokens.KEY.secret not in repr(caller) + repr(tokens.KEY)
+
+
 def test_a_clock_that_is_a_little_ahead_of_ours_may_sign(verifier: TokenVerifier) -> None:
     assert verifier.verify(_signed(_claims(iat=SECONDS + 5, nbf=SECONDS + 5))).subject == "alice"
 
@@ -289,7 +406,7 @@ def test_neither_kind_of_key_mints_the_other_kind_of_token(clock: ManualClock, v
         service_keys=[ApiKey("same", tokens.SERVICE_KEY.secret)],
         instance=tokens.INSTANCE,
         service="users",
-        subject_chars=160,
+        limits=Limits(),
         clock=clock,
     )
     _refused(both, mint_service_token(ApiKey("same", tokens.KEY.secret), "messages", "users", NOW))
@@ -318,20 +435,3 @@ def test_callers_are_told_apart_by_their_labels() -> None:
         Caller("bob", False, None, NOW),
     ]
     assert len({caller.label for caller in callers}) == len(callers)
-
-
-def test_a_file_of_keys_is_read_in_its_order(tmp_path: Path) -> None:
-    path = tmp_path / "keys.json"
-    path.write_text(json.dumps({"keys": [{"id": "b", "secret": "2"}, {"id": "a", "secret": "1"}]}))
-    assert read_keys(path) == (ApiKey("b", "2"), ApiKey("a", "1"))
-
-
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"keys": []}', '{"keys": [{"id": "hush"}]}', '{"keys": "hush"}']
-)
-def test_a_file_without_keys_is_refused_by_its_name_and_not_shown(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "keys.json"
-    path.write_text(content)
-    with pytest.raises(ValueError, match=r"keys\.json") as caught:
-        read_keys(path)
-    assert "hush" not in str(caught.value)

@@ -12,7 +12,8 @@ from google.protobuf.message import Message
 
 from services.runtime.contract import Limits
 from services.runtime.errors import InvalidArgument
-from services.runtime.identity import ApiKey, Caller
+from services.runtime.identity import Caller
+from services.runtime.keys import ApiKey
 from services.runtime.paging import PageTokens, page_size
 from tests.support import tokens
 from tests.support.clock import ManualClock

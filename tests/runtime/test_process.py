@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.runtime.keys import ApiKey
 from services.stack.roles import SERVICES
 from tests.support import tokens
 from tests.support.databases import ROOT
@@ -45,6 +46,8 @@ def test_a_bad_limit_is_one_line_with_its_name_and_status_2(environ: dict[str, s
         ("CHATKIT_DATABASE_URL", "database:hush", "a database's URL"),
         ("CHATKIT_KEYS_FILE", "/nowhere/keys.json", "/nowhere/keys.json"),
         ("CHATKIT_LISTEN", "127.0.0.1:port", "127.0.0.1:port can't be listened on"),
+        ("CHATKIT_JWKS_FILE", "/nowhere/jwks.json", "/nowhere/jwks.json"),
+        ("CHATKIT_TLS_CA_FILE", "/nowhere/ca.pem", "CHATKIT_TLS_CERTIFICATE_FILE, CHATKIT_TLS_KEY_FILE is missing"),
     ],
 )
 def test_a_setting_with_which_no_service_can_run_is_one_line_and_status_2(
@@ -57,6 +60,29 @@ def test_a_setting_with_which_no_service_can_run_is_one_line_and_status_2(
     assert told in line
     assert "hush" not in line
     assert ended.returncode == 2
+
+
+def test_sample_secrets_are_refused_in_one_line_that_does_not_show_them(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    sample = tmp_path / "sample.json"
+    tokens.write(sample, ApiKey("example", "sample-hush, which everybody can read in an example"))
+    for name, value, command in (
+        ("CHATKIT_KEYS_FILE", str(sample), "serve"),
+        ("CHATKIT_SERVICE_KEYS_FILE", str(sample), "serve"),
+        ("CHATKIT_DATABASE_URL", "postgresql://users:sample-hush@nowhere/chatkit", "serve"),
+        ("CHATKIT_MIGRATE_DATABASE_URL", "postgresql://users:sample-hush@nowhere/chatkit", "migrate"),
+    ):
+        ended = _run({**environ, name: value}, command)
+        (line,) = ended.stderr.splitlines()
+        assert line.startswith("users: ")
+        assert "is a sample secret" in line
+        assert "CHATKIT_ALLOW_SAMPLE_SECRETS=true" in line
+        assert "hush" not in line
+        assert ended.returncode == 2
+    # Allowed, the next thing that is wrong is told.
+    told = {"CHATKIT_KEYS_FILE": str(sample), "CHATKIT_ALLOW_SAMPLE_SECRETS": "true", "CHATKIT_LISTEN": "127.0.0.1:x"}
+    assert "can't be listened on" in _run({**environ, **told, "GRPC_VERBOSITY": "NONE"}, "serve").stderr
 
 
 def test_the_command_must_be_named(environ: dict[str, str]) -> None:

@@ -1,28 +1,31 @@
 """What a servicer needs beside its use cases, without a network: keys, limits, and somebody who knows the rooms."""
 
 import pytest
-from chatkit.contract.v1 import limit_pb2
+from chatkit.contract.v1 import method_policy_pb2
 
-from services.runtime.access import AccessQuery, RoomGrant
+from services.runtime.access import AccessGrant, AccessQuery
 from services.runtime.clock import SystemClock
 from services.runtime.contract import Limits
 from services.runtime.errors import PermissionDenied
 from services.runtime.handlers import Handlers
 from services.runtime.identity import TokenVerifier
 from services.runtime.paging import PageTokens
-from tests.messages.peers import uid_of
+from services.runtime.streams import Streams
 from tests.support import tokens
+from tests.support.peers import uid_of
 
 
 class Doorkeeper:
     """Knows one room, lobby, of which alice is a member."""
 
-    async def check(self, query: AccessQuery) -> RoomGrant:
+    async def check(self, query: AccessQuery) -> AccessGrant:
         """Let alice and superusers in."""
+        if not query.room_id or query.membership == method_policy_pb2.MEMBERSHIP_NOT_REQUIRED:
+            return AccessGrant(7, None, None)
         if query.room_id != "lobby" or not (query.superuser or query.user_id == "alice"):
             raise PermissionDenied("ROOM_ACCESS_DENIED", "no access", metadata={"room_id": query.room_id})
         user_uid = uid_of("alice") if query.user_id == "alice" else None
-        return RoomGrant(uid_of("lobby"), user_uid, 7)
+        return AccessGrant(7, uid_of("lobby"), user_uid)
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def handlers(limits: Limits) -> Handlers:
         service_keys=[tokens.SERVICE_KEY],
         instance=tokens.INSTANCE,
         service="tested",
-        subject_chars=limits[limit_pb2.LIMIT_ID_CHARS],
+        limits=limits,
         clock=SystemClock(),
     )
-    return Handlers(verifier=verifier, limits=limits, access=Doorkeeper())
+    return Handlers(verifier=verifier, limits=limits, streams=Streams(limits, SystemClock()), access=Doorkeeper())

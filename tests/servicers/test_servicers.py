@@ -1,19 +1,21 @@
 """The servicers of all services through grpcio-testing: requests to the domain and back, behind composed handlers."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
 import pytest
-from chatkit.contract.v1 import method_policy_pb2
+from chatkit.contract.v1 import error_reason_pb2, method_policy_pb2
 from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
 from chatkit.internal.directory.v1 import directory_service_pb2 as directory_pb2
 from chatkit.messages.v1 import message_pb2, part_pb2
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
-from chatkit.rooms.v1 import room_pb2
+from chatkit.rooms.v1 import role_pb2, room_pb2
+from chatkit.rooms.v1 import roles_service_pb2 as roles_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 
@@ -23,17 +25,29 @@ from services.messages.model import LogEntry, Start
 from services.messages.servicer import MessagesServicer
 from services.rooms.access_servicer import AccessServicer
 from services.rooms.feed import News
-from services.rooms.model import Change, ChangeKind, Room, RoomView, Visibility
+from services.rooms.model import (
+    AssignedRole,
+    Change,
+    ChangeKind,
+    Role,
+    RoleScope,
+    Room,
+    RoomOfUser,
+    RoomView,
+    Visibility,
+)
+from services.rooms.roles_servicer import RolesServicer
 from services.rooms.servicer import MembershipsServicer, RoomsServicer
+from services.runtime.access import AccessGrant, AccessQuery
 from services.runtime.contract import Limits
-from services.runtime.errors import InvalidArgument, PermissionDenied, Unauthenticated
+from services.runtime.errors import ChatkitError, InvalidArgument, PermissionDenied, Unauthenticated
 from services.runtime.handlers import Handlers
 from services.runtime.paging import PageTokens
 from services.users.model import Draft, PageStart, User
 from services.users.servicer import DirectoryServicer, UsersServicer
-from tests.messages.peers import uid_of
 from tests.servicers.conftest import Doorkeeper
 from tests.support.adapter import TestedServicer
+from tests.support.peers import uid_of
 from tests.support.tokens import service, su, user
 
 _TIME = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
@@ -180,34 +194,185 @@ def test_memberships(handlers: Handlers, page_tokens: PageTokens, limits: Limits
     assert listed.next_page_token
 
 
+class _Roles:
+    """The use cases of roles, which note what they are asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.roles = [Role(scope, name, ["file:get"]) for scope in RoleScope for name in ("a", "b")]
+
+    async def create(self, scope: RoleScope, name: str, permissions: Sequence[str]) -> Role:
+        return Role(scope, name, permissions)
+
+    async def get(self, scope: RoleScope, name: str) -> Role:
+        return next(role for role in self.roles if (role.scope, role.name) == (scope, name))
+
+    async def page(self, scope: RoleScope | None, after: tuple[int, str], size: int) -> list[Role]:
+        return [role for role in self.roles if (role.scope, role.name) > after and scope in {None, role.scope}][:size]
+
+    async def update(self, scope: RoleScope, name: str, add: Sequence[str], remove: Sequence[str]) -> Role:
+        self.asked.append(("update", scope, name, list(add), list(remove)))
+        return Role(scope, name, add)
+
+    async def delete(self, scope: RoleScope, name: str) -> None:
+        self.asked.append(("delete", scope, name))
+
+    async def assign(self, user_id: str, name: str, room_id: str, seconds: float) -> AssignedRole:
+        self.asked.append(("assign", user_id, name, room_id, seconds > 0))
+        return AssignedRole(Role(RoleScope.ROOM, name, ["file:get"]), room_id)
+
+    async def unassign(self, user_id: str, room_id: str) -> None:
+        self.asked.append(("unassign", user_id, room_id))
+
+    async def page_of_user(self, user_id: str, after: str | None, size: int, seconds: float) -> list[AssignedRole]:
+        self.asked.append(("list", user_id, after, seconds > 0))
+        held = [AssignedRole(Role(RoleScope.GLOBAL, "default", []), "")]
+        held += [AssignedRole(Role(RoleScope.ROOM, "b", ["file:get"]), room_id) for room_id in ("attic", "lobby")]
+        return [role for role in held if after is None or role.room_id > after][:size]
+
+
+def test_roles(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
+    roles = _Roles()
+    tested = _tested(roles_pb2, "RolesService", RolesServicer(cast("Any", roles), page_tokens, limits), handlers)
+    everywhere, there = role_pb2.ROLE_SCOPE_GLOBAL, role_pb2.ROLE_SCOPE_ROOM
+    created = roles_pb2.CreateRoleRequest(scope=there, name="n", permissions=["file:get"])
+    assert tested.call("CreateRole", created, su()).role == role_pb2.Role(
+        scope=there, name="n", permissions=["file:get"]
+    )
+    with pytest.raises(PermissionDenied, match="su"):
+        tested.call("CreateRole", created, user("alice"))
+    with pytest.raises(InvalidArgument, match="scope"):
+        tested.call("CreateRole", roles_pb2.CreateRoleRequest(name="n"), su())
+    got = tested.call("GetRole", roles_pb2.GetRoleRequest(scope=everywhere, name="b"), su()).role
+    assert (got.scope, got.name, list(got.permissions)) == (everywhere, "b", ["file:get"])
+    listed = roles_pb2.ListRolesRequest(page_size=3)
+    first = tested.call("ListRoles", listed, su())
+    assert [(role.scope, role.name) for role in first.roles] == [(everywhere, "a"), (everywhere, "b"), (there, "a")]
+    listed.page_token = first.next_page_token
+    assert [role.name for role in tested.call("ListRoles", listed, su()).roles] == ["b"]
+    assert [r.scope for r in tested.call("ListRoles", roles_pb2.ListRolesRequest(scope=there), su()).roles] == [2, 2]
+    update = roles_pb2.UpdateRoleRequest(
+        scope=there, name="n", add_permissions=["file:get"], remove_permissions=["room:join"]
+    )
+    assert list(tested.call("UpdateRole", update, su()).role.permissions) == ["file:get"]
+    tested.call("DeleteRole", roles_pb2.DeleteRoleRequest(scope=there, name="n"), su())
+    assign = roles_pb2.AssignRoleRequest(user_id="bob", role_name="n", room_id="lobby")
+    assigned = tested.call("AssignRole", assign, su()).assigned_role
+    assert (assigned.role.name, assigned.room_id) == ("n", "lobby")
+    tested.call("UnassignRole", roles_pb2.UnassignRoleRequest(user_id="bob"), su())
+    held = roles_pb2.ListUserRolesRequest(user_id="bob", page_size=1)
+    for expected in ("", "attic", "lobby"):
+        page = tested.call("ListUserRoles", held, su())
+        assert [one.room_id for one in page.assigned_roles] == [expected]
+        held.page_token = page.next_page_token
+    assert not held.page_token
+    assert roles.asked == [
+        ("update", RoleScope.ROOM, "n", ["file:get"], ["room:join"]),
+        ("delete", RoleScope.ROOM, "n"),
+        ("assign", "bob", "n", "lobby", True),
+        ("unassign", "bob", ""),
+        ("list", "bob", None, True),
+        ("list", "bob", "", True),
+        ("list", "bob", "attic", True),
+    ]
+
+
 class _Feed:
-    """A feed of three pieces of news."""
+    """A feed of one of each kind."""
 
     async def follow(self, after: int) -> AsyncIterator[News]:
         yield News(after, is_reset=True)
-        yield News(after)
-        yield News(after + 1, [Change(after + 1, ChangeKind.MEMBER_REMOVED, uid_of("lobby"), uid_of("bob"))])
+        yield News(after, elapsed_ms=1500)
+        lobby, bob = uid_of("lobby"), uid_of("bob")
+        changes = [
+            Change(after + 1, ChangeKind.MEMBER_REMOVED, lobby, bob),
+            Change(after + 2, ChangeKind.MEMBER_ADDED, lobby, bob, "bob"),
+            Change(after + 3, ChangeKind.ROLE_ASSIGNED, None, bob, "bob"),
+            Change(after + 4, ChangeKind.ROLE_ASSIGNED, lobby, bob, "bob"),
+            Change(after + 5, ChangeKind.ROLE_CHANGED, role=(RoleScope.ROOM, "guard")),
+            Change(after + 6, ChangeKind.UNKNOWN),
+        ]
+        yield News(after + 6, changes)
 
 
-def test_access(handlers: Handlers) -> None:
-    servicer = AccessServicer(cast("Any", Doorkeeper()), cast("Any", _Feed()))
-    tested = _tested(access_pb2, "AccessService", servicer, handlers)
+class _Access(Doorkeeper):
+    """Answers for many rooms too, and knows bob's rooms."""
+
+    async def check(self, query: AccessQuery) -> AccessGrant:
+        return replace(await super().check(query), roles=((1, "default"), (2, "guard")))
+
+    async def check_rooms(self, room_ids: Sequence[str], query: AccessQuery) -> list[AccessGrant | ChatkitError]:
+        answers: list[AccessGrant | ChatkitError] = []
+        for room_id in room_ids:
+            try:
+                answers.append(await self.check(replace(query, room_id=room_id)))
+            except ChatkitError as error:
+                answers.append(error)
+        return answers
+
+    async def rooms_of(self, user_id: str, permission: str, after: str, size: int) -> tuple[int, list[RoomOfUser]]:
+        assert (user_id, permission) == ("bob", "room:get")
+        rooms = [RoomOfUser(room_id, uid_of(room_id), uid_of("bob")) for room_id in ("a", "b", "c")]
+        return 9, [room for room in rooms if room.room_id > after][:size]
+
+
+def _access(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> TestedServicer:
+    servicer = AccessServicer(cast("Any", _Access()), cast("Any", _Feed()), page_tokens, limits)
+    return _tested(access_pb2, "AccessService", servicer, handlers)
+
+
+def test_access(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
+    tested = _access(handlers, page_tokens, limits)
     metadata = service("messages", "tested")
     request = access_pb2.CheckAccessRequest(
         room_id="lobby", user_id="alice", membership=method_policy_pb2.MEMBERSHIP_REQUIRED
     )
     answer = tested.call("CheckAccess", request, metadata)
     assert (UUID(bytes=answer.room_uid), UUID(bytes=answer.user_uid)) == (uid_of("lobby"), uid_of("alice"))
+    assert [(role.scope, role.name) for role in answer.roles] == [(1, "default"), (2, "guard")]
     request.user_id = "bob"
     with pytest.raises(PermissionDenied):
         tested.call("CheckAccess", request, metadata)
-    watched = tested.stream("WatchAccess", access_pb2.WatchAccessRequest(after_version=4), metadata)
+    request.user_id = ""
+    with pytest.raises(InvalidArgument, match="user_id"):
+        tested.call("CheckAccess", request, metadata)
+    batch = access_pb2.BatchCheckAccessRequest(room_ids=["attic", "lobby"], user_id="alice")
+    refused, granted = tested.call("BatchCheckAccess", batch, metadata).answers
+    assert (refused.HasField("granted"), refused.refusal) == (False, error_reason_pb2.ERROR_REASON_ROOM_ACCESS_DENIED)
+    assert (granted.granted, granted.refusal) == (answer, 0)
+    listed = access_pb2.ListRoomsOfRequest(user_id="bob", permission="room:get", page_size=2)
+    page = tested.call("ListRoomsOf", listed, metadata)
+    assert [(room.room_id, UUID(bytes=room.user_uid)) for room in page.rooms] == [
+        ("a", uid_of("bob")),
+        ("b", uid_of("bob")),
+    ]
+    listed.page_token = page.next_page_token
+    page = tested.call("ListRoomsOf", listed, metadata)
+    assert ([room.room_id for room in page.rooms], page.version, page.next_page_token) == (["c"], 9, "")
+
+
+def test_the_changes_of_access(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
+    tested = _access(handlers, page_tokens, limits)
+    request = access_pb2.WatchAccessRequest(after_version=4)
+    watched = tested.stream("WatchAccess", request, service("messages", "tested"))
     events = [event for frame in watched for event in frame.events]
     assert [(event.version, event.WhichOneof("event")) for event in events] == [
         (4, "reset"),
         (4, "heartbeat"),
         (5, "member_removed"),
+        (6, "member_added"),
+        (7, "role_assigned"),
+        (8, "role_assigned"),
+        (9, "role_changed"),
+        (10, "reset"),
     ]
+    assert events[1].heartbeat.elapsed_ms == 1500
+    lobby, bob = uid_of("lobby").bytes, uid_of("bob").bytes
+    assert events[2].member_removed == access_pb2.MemberChange(room_uid=lobby, user_uid=bob)
+    assert events[3].member_added == access_pb2.MemberChange(room_uid=lobby, user_uid=bob, user_id="bob")
+    assert events[4].role_assigned == access_pb2.RoleAssignment(user_uid=bob, user_id="bob")
+    assert events[5].role_assigned == access_pb2.RoleAssignment(room_uid=lobby, user_uid=bob, user_id="bob")
+    assert events[6].role_changed == access_pb2.RoleName(scope=role_pb2.ROLE_SCOPE_ROOM, name="guard")
 
 
 class _Messages:
@@ -231,7 +396,9 @@ class _Messages:
             :size
         ]
 
-    async def subscribe(self, _query: object, _grant: object, _caller: object, start: Start) -> AsyncIterator[bytes]:
+    async def subscribe(
+        self, _query: object, _grant: object, _caller: object, start: Start, _on_end: object
+    ) -> AsyncIterator[bytes]:
         self.starts.append(start)
         frame = messages_pb2.SubscribeRoomResponse()
         frame.events.add().caught_up.seq = 1

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.eventually import eventually
@@ -91,6 +92,18 @@ async def test_what_runs_can_be_seen_and_a_second_up_says_where(stack: RunningSt
     assert (status, again.strip()) == (1, f"it runs already, at http://{stack.address}")
     _, limits, _ = await _chatkit(stack, "limits", "--json")
     assert json.loads(limits)[0]["name"] == "ROOM_MEMBERS"
+
+
+async def test_the_edges_configuration_and_figures_can_be_seen(stack: RunningStack) -> None:
+    status, shown, _ = await _chatkit(stack, "edge", "--print")
+    assert status == 0
+    assert f"port_value: {stack.address.rpartition(':')[2]}" in shown
+    assert json.loads(stack.home.keys_file.read_text())["keys"][0]["secret"] not in shown
+    assert await _chatkit(stack, "edge", "--check") == (0, "Envoy takes this configuration.\n", "")
+    _, services, _ = await _chatkit(stack, "services")
+    url = services.split()[-1]
+    async with httpx.AsyncClient(trust_env=False) as http:
+        assert "envoy_cluster_upstream_rq_total" in (await http.get(url)).text
 
 
 async def test_the_state_survives_and_is_seeded_once(stack: RunningStack) -> None:

@@ -107,6 +107,18 @@ async def _restore(edge: Edge, reason: str) -> None:
             await edge.suite.start("messages", listen=edge.suite.servers["messages"].address)
 
 
+async def _revoke(edge: Edge) -> None:
+    tokens.write(edge.suite.folder / "keys.json", tokens.SECOND_KEY)
+
+
+@pytest.mark.parametrize("face", FACES)
+async def test_a_stream_ends_when_the_key_of_its_token_is_revoked(edge: Edge, face: str) -> None:
+    seq = await _send(edge, "before")
+    closed = await _closed(edge, face, _revoke, timedelta(hours=1))
+    assert error_reason_pb2.ErrorReason.Name(closed.reason) == "ERROR_REASON_TOKEN_INVALID"
+    assert (closed.code, closed.position.seq) == (grpc.StatusCode.UNAUTHENTICATED.value[0], seq)
+
+
 @pytest.mark.parametrize("face", FACES)
 async def test_a_reader_who_stops_is_told_so_when_it_reads_on(edge: Edge, face: str) -> None:
     request = pb2.SubscribeRoomRequest(room_id="lobby", last=0)

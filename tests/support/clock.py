@@ -1,7 +1,9 @@
-"""A clock that stands still until a test moves it."""
+"""Clocks that a test moves: one that stands still meanwhile, and one that runs."""
 
 import asyncio
 import heapq
+import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 
@@ -41,8 +43,42 @@ class ManualClock:
         self._elapsed = end
         await _settle()
 
+    def jump(self, seconds: float) -> None:
+        """Move the clock and wake nobody yet, as if the process had been stopped meanwhile."""
+        self._elapsed += seconds
+
 
 async def _settle() -> None:
     """Let those who were woken run as far as they get without waiting for anything outside."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+class LeapingClock:
+    """The machine's clock, which a test may also move forward; sleepers notice."""
+
+    def __init__(self) -> None:
+        self._leapt_by = 0.0
+        self._leapt = asyncio.Event()
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        return datetime.now(UTC) + timedelta(seconds=self._leapt_by)
+
+    def monotonic(self) -> float:
+        """Return seconds that pass by themselves and when the clock leaps."""
+        return time.monotonic() + self._leapt_by
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for that many seconds."""
+        end = self.monotonic() + seconds
+        while (left := end - self.monotonic()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._leapt.wait()
+
+    def leap(self, seconds: float) -> None:
+        """Let time pass at once."""
+        self._leapt_by += seconds
+        leapt, self._leapt = self._leapt, asyncio.Event()
+        leapt.set()

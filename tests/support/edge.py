@@ -1,9 +1,10 @@
 """The real Envoy in front of services that run in the test's process."""
 
+import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,11 @@ from pathlib import Path
 import grpc
 import httpx
 
+from services.edge import envoy
 from services.stack.ports import Port
 from services.stack.processes import Program
-from services.stack.supervisor import Child, EdgeHealth
+from services.stack.supervisor import Child, EdgeHealth, Health
+from tests.support import tokens
 from tests.support.suite import Suite
 
 
@@ -26,16 +29,27 @@ class Edge:
     child: Child
     channel: grpc.aio.Channel
     http: httpx.AsyncClient
+    folder: Path
+    metrics_address: str
+
+    @property
+    def log(self) -> str:
+        """Everything that the edge has written."""
+        return (self.folder / "edge.log").read_text()
+
+    async def admin(self, path: str, method: str = "GET") -> str:
+        """Ask Envoy's admin interface."""
+        return await envoy.admin(self.folder / "run" / "admin.sock", method, path)
 
     async def json(self, path: str, body: object, token: str | None = None, **headers: str) -> httpx.Response:
         """Call a method in JSON."""
         return await self.http.post(path, json=body, headers={**_bearer(token), **headers})
 
-    async def web(self, path: str, body: bytes, token: str | None = None) -> httpx.Response:
+    async def web(self, path: str, body: bytes, token: str | None = None, **headers: str) -> httpx.Response:
         """Call a method in gRPC-Web with the bytes of its message."""
         framed = b"\0" + len(body).to_bytes(4, "big") + body
-        headers = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1", **_bearer(token)}
-        return await self.http.post(path, content=framed, headers=headers)
+        fixed = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
+        return await self.http.post(path, content=framed, headers={**fixed, **_bearer(token), **headers})
 
 
 def _bearer(token: str | None) -> dict[str, str]:
@@ -43,29 +57,63 @@ def _bearer(token: str | None) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running_edge(suite: Suite, folder: Path) -> AsyncIterator[Edge]:
-    """Run `services.edge serve` as in production, in front of the suite."""
-    held = Port("127.0.0.1")
-    environment = {
-        **os.environ,
-        "CHATKIT_LISTEN": held.address,
-        "CHATKIT_RUN_DIR": str(folder),
-        "CHATKIT_SHUTDOWN_GRACE_SECONDS": "1",
-        **{f"CHATKIT_{name.upper()}_ADDRESS": server.address for name, server in suite.servers.items()},
-    }
-    program = Program("edge", (sys.executable, "-m", "services.edge", "serve"), environment, held.address)
+async def running_edge(suite: Suite, folder: Path, without: str = "", **settings: str) -> AsyncIterator[Edge]:
+    """Run `services.edge serve` as in production, in front of the suite.
+
+    `without` is a rule of edge_without, taken out of the rendering; `settings` are environment variables.
+    """
+    held, metrics = Port("127.0.0.1"), Port("127.0.0.1")
+    program = Program("edge", _command(without), _environment(suite, folder, held, metrics, settings), held.address)
     child = Child(program, folder / "edge.log", lambda _: None, lambda: None)
     await child.start()
+    health = Listening() if "CHATKIT_EDGE_TLS_KEY_FILE" in settings else EdgeHealth()
     try:
-        await child.wait_until(EdgeHealth(), deadline=float("inf"))
+        await child.wait_until(health, deadline=float("inf"))
         async with (
             grpc.aio.insecure_channel(held.address) as channel,
             httpx.AsyncClient(base_url=f"http://{held.address}", timeout=30, trust_env=False) as http,
         ):
-            yield Edge(held.address, suite, child, channel, http)
+            yield Edge(held.address, suite, child, channel, http, folder, metrics.address)
     finally:
         await child.stop(5.0)
         held.release()
+        metrics.release()
+
+
+class Listening(Health):
+    """Tells whether a process accepts connections, encrypted or not."""
+
+    async def __call__(self, address: str) -> bool:
+        """Connect."""
+        host, _, port = address.rpartition(":")
+        try:
+            _, writer = await asyncio.open_connection(host, int(port))
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+
+def _command(without: str) -> tuple[str, ...]:
+    if without:
+        return (sys.executable, "-m", "tests.support.edge_without", without)
+    return (sys.executable, "-m", "services.edge", "serve")
+
+
+def _environment(suite: Suite, folder: Path, held: Port, metrics: Port, settings: Mapping[str, str]) -> dict[str, str]:
+    keys_file, _ = tokens.write_keys(folder)
+    return {
+        **os.environ,
+        "CHATKIT_LISTEN": held.address,
+        "CHATKIT_METRICS_LISTEN": metrics.address,
+        "CHATKIT_RUN_DIR": str(folder / "run"),
+        "CHATKIT_INSTANCE": tokens.INSTANCE,
+        "CHATKIT_KEYS_FILE": str(keys_file),
+        "CHATKIT_KEYS_POLL_INTERVAL_SECONDS": "0.1",
+        "CHATKIT_SHUTDOWN_GRACE_SECONDS": "1",
+        **{f"CHATKIT_{name.upper()}_ADDRESS": server.address for name, server in suite.servers.items()},
+        **settings,
+    }
 
 
 def kill(child: Child) -> None:

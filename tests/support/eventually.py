@@ -1,7 +1,7 @@
 """The one place where tests wait for something outside them that tells nobody when it happens."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 _POLL_SECONDS = 0.01
 
@@ -11,3 +11,12 @@ async def eventually(condition: Callable[[], object], seconds: float = 20.0) -> 
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(_POLL_SECONDS)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> float:
+    """Return once a condition that has to be asked for holds, and how long it took."""
+    began = asyncio.get_running_loop().time()
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(_POLL_SECONDS)
+    return asyncio.get_running_loop().time() - began

@@ -18,8 +18,14 @@ async def refused(call: Awaitable[Any], reason: str) -> ChatkitError:
 
 def check(error: grpc.aio.AioRpcError, reason: str) -> ChatkitError:
     """Check an error against a reason, and return it with its details."""
-    decoded = from_rpc_error(error, "the service")
+    decoded = decode(error)
     assert decoded.reason == reason, f"{decoded.reason}: {decoded.message}"
     assert isinstance(decoded, class_of(reason))
+    return decoded
+
+
+def decode(error: grpc.aio.AioRpcError) -> ChatkitError:
+    """Return an error with its details, which must be of the same code."""
+    decoded = from_rpc_error(error, "the service")
     assert error.code() == decoded.code
     return decoded

@@ -11,6 +11,8 @@ from chatkit.messages.v1 import messages_service_pb2_grpc
 from chatkit.rooms.v1 import (
     memberships_service_pb2,
     memberships_service_pb2_grpc,
+    roles_service_pb2,
+    roles_service_pb2_grpc,
     rooms_service_pb2,
     rooms_service_pb2_grpc,
 )
@@ -23,6 +25,7 @@ from services.rooms import app as rooms_app
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.server import Server
 from services.runtime.settings import Settings
+from services.stack.ports import Port
 from services.users import app as users_app
 from tests.support import tokens
 from tests.support.databases import TestDatabase
@@ -37,6 +40,7 @@ BUILDS: dict[str, Build] = {
 # Intervals at which nothing in a test has to wait for long.
 QUICK = {
     "retry_interval_seconds": 0.02,
+    "keys_poll_interval_seconds": 0.1,
     "access_poll_interval_seconds": 0.02,
     "heads_poll_interval_seconds": 0.1,
     "shutdown_grace_seconds": 1.0,
@@ -71,18 +75,28 @@ class Suite:
     servers: dict[str, Server] = field(default_factory=dict)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _parts: dict[str, AsyncExitStack] = field(default_factory=dict)
+    # Services wait for one another, so each must know where the others will be.
+    _ports: dict[str, Port] = field(default_factory=lambda: {name: Port("127.0.0.1") for name in BUILDS})
     _channels: dict[str, grpc.aio.Channel] = field(default_factory=dict)
 
     async def start(self, service: str, **changes: Any) -> Server:
-        """Start a service, wired to those that run already, and return when it is ready."""
-        addresses = {f"{name}_address": server.address for name, server in self.servers.items() if name != service}
-        told = settings(self.database, self.folder, service, **{**addresses, **self.changes, **changes})
+        """Start a service and return when it is ready; a second one of a kind gets a port of its own."""
+        server = await self.begin(service, **changes)
+        await ready(server.address)
+        return server
+
+    async def begin(self, service: str, **changes: Any) -> Server:
+        """Start a service, wired to the others' ports, whether they run or not."""
+        addresses = {f"{name}_address": held.address for name, held in self._ports.items()}
+        listen = "127.0.0.1:0" if service in self._parts else self._ports[service].address
+        told = {**addresses, "listen": listen, **self.changes, **changes}
         part = AsyncExitStack()
+        server = await part.enter_async_context(
+            BUILDS[service](settings(self.database, self.folder, service, **told), self.clock)
+        )
         self._parts[service] = part
-        server = await part.enter_async_context(BUILDS[service](told, self.clock))
         self.servers[service] = server
         await self._stack.enter_async_context(part)
-        await ready(server.address)
         return server
 
     async def stop(self, service: str) -> None:
@@ -118,6 +132,11 @@ class Suite:
         return memberships_service_pb2_grpc.MembershipsServiceStub(self.channel("rooms"))
 
     @property
+    def roles(self) -> roles_service_pb2_grpc.RolesServiceStub:
+        """RolesService."""
+        return roles_service_pb2_grpc.RolesServiceStub(self.channel("rooms"))
+
+    @property
     def messages(self) -> messages_service_pb2_grpc.MessagesServiceStub:
         """MessagesService."""
         return messages_service_pb2_grpc.MessagesServiceStub(self.channel("messages"))
@@ -138,11 +157,18 @@ class Suite:
             added = memberships_service_pb2.AddMembersRequest(room_id=room_id, user_ids=members[start : start + 10])
             await self.memberships.AddMembers(added, metadata=tokens.user(creator))
 
+    async def assign(self, user_id: str, role_name: str, room_id: str = "") -> None:
+        """Give a user a role, globally or in a room."""
+        request = roles_service_pb2.AssignRoleRequest(user_id=user_id, role_name=role_name, room_id=room_id)
+        await self.roles.AssignRole(request, metadata=tokens.su())
+
     async def close(self) -> None:
         """Stop everything, the last one started first."""
         await self._stack.aclose()
         for channel in self._channels.values():
             await channel.close(None)
+        for held in self._ports.values():
+            held.release()
 
 
 @asynccontextmanager
@@ -153,11 +179,13 @@ async def running(
     clock: Clock | None = None,
     **changes: Any,
 ) -> AsyncIterator[Suite]:
-    """Run services, in the order given; `changes` are settings of all of them."""
+    """Run services; `changes` are settings of all of them."""
     suite = Suite(database, folder, clock or SystemClock(), changes)
     try:
         for service in services:
-            await suite.start(service)
+            await suite.begin(service)
+        for service in services:
+            await ready(suite.servers[service].address)
         yield suite
     finally:
         await suite.close()

@@ -7,10 +7,13 @@ from typing import Any
 
 import jwt
 
-from services.runtime.identity import API_ISSUER, ApiKey, mint_service_token, mint_token
+from services.runtime.identity import API_ISSUER, mint_service_token, mint_token
+from services.runtime.keys import ApiKey
 
 INSTANCE = "11111111-2222-3333-4444-555555555555"
 KEY = ApiKey("test", "the secret of the tests, which is long enough for HS256")
+# Not in force until a test writes it into a file of keys.
+SECOND_KEY = ApiKey("second", "the secret of a second key, which is also long enough for HS256")
 SERVICE_KEY = ApiKey("internal", "another secret of the tests, also long enough for HS256")
 
 Metadata = tuple[tuple[str, str], ...]
@@ -20,15 +23,25 @@ def write_keys(folder: Path) -> tuple[Path, Path]:
     """Write the files of keys that services read, and return their paths: the API's and the services' own."""
     paths = folder / "keys.json", folder / "service_keys.json"
     for path, key in zip(paths, (KEY, SERVICE_KEY), strict=True):
-        path.write_text(json.dumps({"keys": [{"id": key.id, "secret": key.secret}]}))
+        write(path, key)
     return paths
 
 
+def write(path: Path, *keys: ApiKey) -> None:
+    """Write a file of keys."""
+    path.write_text(json.dumps({"keys": [{"id": key.id, "secret": key.secret} for key in keys]}))
+
+
 def token(
-    user: str | None, *, su: bool = False, ttl: timedelta = timedelta(hours=1), now: datetime | None = None
+    user: str | None,
+    *,
+    su: bool = False,
+    ttl: timedelta = timedelta(hours=1),
+    now: datetime | None = None,
+    key: ApiKey = KEY,
 ) -> str:
     """Return a token of a user, a superuser, or both."""
-    return mint_token(KEY, INSTANCE, user, su, ttl, now or datetime.now(UTC))
+    return mint_token(key, INSTANCE, user, su, ttl, now or datetime.now(UTC))
 
 
 def forged(user: str, *, secret: str = KEY.secret, algorithm: str = "HS256", **claims: Any) -> str:
@@ -53,6 +66,11 @@ def su(user_id: str | None = None) -> Metadata:
     return bearer(token(user_id, su=True))
 
 
+def service_token(name: str, peer: str) -> str:
+    """Return a token with which one service calls another."""
+    return mint_service_token(SERVICE_KEY, name, peer, datetime.now(UTC))
+
+
 def service(name: str, peer: str) -> Metadata:
     """Return the metadata of one service's calls to another."""
-    return bearer(mint_service_token(SERVICE_KEY, name, peer, datetime.now(UTC)))
+    return bearer(service_token(name, peer))

@@ -11,6 +11,7 @@ from chatkit.users.v1 import users_service_pb2 as pb2
 from google.protobuf import field_mask_pb2, json_format, struct_pb2
 
 from tests.support.databases import TestDatabase
+from tests.support.peers import Peers, serve
 from tests.support.refusals import refused
 from tests.support.suite import Suite, running
 from tests.support.tokens import su, user
@@ -18,8 +19,8 @@ from tests.support.tokens import su, user
 
 @pytest.fixture
 async def users(database: TestDatabase, tmp_path: Path) -> AsyncIterator[Suite]:
-    """Run users alone."""
-    async with running(database, tmp_path, "users") as suite:
+    """Run users, with a stand-in for rooms that allows everything."""
+    async with serve(Peers()) as peers, running(database, tmp_path, "users", rooms_address=peers.address) as suite:
         yield suite
 
 

@@ -19,6 +19,9 @@ from services.stack.replay.player import Player, Result
 from services.stack.trouble import Trouble
 
 SAMPLE = Path(__file__).parents[3] / "tests" / "data" / "one-room"
+_HELD_BACK = """
+Senders were held back by their rate, so this is not how fast the suite is. A sender may send as often in a second as
+SENDS_PER_USER_PER_SECOND says; for a replay that is not, start with CHATKIT_LIMIT_SENDS_PER_USER_PER_SECOND=100000."""
 _LIFETIME = timedelta(days=1)
 _OPTIONS = (("grpc.enable_http_proxy", 0),)
 
@@ -48,6 +51,8 @@ def run(home: Home, arguments: argparse.Namespace) -> int:
             raise
         raise Trouble(f"the replay was refused: {_first(errors)}") from None
     print(json.dumps(_summary(result)) if arguments.json else _table(result))
+    if not arguments.json and result.turned_away["RATE_EXCEEDED"]:
+        print(_HELD_BACK)
     return 0 if result.is_sound else 1
 
 
@@ -84,6 +89,7 @@ def _summary(result: Result) -> dict[str, object]:
         "lost": result.lost,
         "doubled": result.doubled,
         "out_of_order": result.out_of_order,
+        "turned_away": dict(result.turned_away),
         "messages_per_second": round(result.rate, 1),
         "seconds": round(result.seconds, 2),
     }

@@ -42,6 +42,8 @@ class Result:
     seconds: float = 0.0
     # Messages that the suite refused, by reason.
     skipped: Counter[str] = field(default_factory=Counter)
+    # How often a call was turned away and waited, by reason.
+    turned_away: Counter[str] = field(default_factory=Counter)
 
     @property
     def is_sound(self) -> bool:
@@ -71,6 +73,7 @@ class Player:
         began = time.monotonic()
         await self._at_once(self._play_room(room) for room in export.rooms)
         self._result.seconds = time.monotonic() - began
+        self._result.turned_away = self._client.turned_away
         return self._result
 
     async def _at_once(self, works: Iterator[Any]) -> None:

@@ -48,6 +48,10 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_ROOM_DELETED: _ClassVar[ErrorReason]
     ERROR_REASON_DEADLINE_EXCEEDED: _ClassVar[ErrorReason]
     ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
+    ERROR_REASON_ROLE_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_ROLE_ALREADY_EXISTS: _ClassVar[ErrorReason]
+    ERROR_REASON_ROLE_PROTECTED: _ClassVar[ErrorReason]
+    ERROR_REASON_RATE_EXCEEDED: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 ERROR_REASON_TOKEN_MISSING: ErrorReason
 ERROR_REASON_TOKEN_INVALID: ErrorReason
@@ -88,6 +92,10 @@ ERROR_REASON_REMOVED_FROM_ROOM: ErrorReason
 ERROR_REASON_ROOM_DELETED: ErrorReason
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason
 ERROR_REASON_INTERNAL: ErrorReason
+ERROR_REASON_ROLE_NOT_FOUND: ErrorReason
+ERROR_REASON_ROLE_ALREADY_EXISTS: ErrorReason
+ERROR_REASON_ROLE_PROTECTED: ErrorReason
+ERROR_REASON_RATE_EXCEEDED: ErrorReason
 ERROR_FIELD_NUMBER: _ClassVar[int]
 error: _descriptor.FieldDescriptor
 

@@ -15,10 +15,12 @@ class Format(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FORMAT_IDENTIFIER: _ClassVar[Format]
     FORMAT_URL: _ClassVar[Format]
     FORMAT_MEDIA_TYPE: _ClassVar[Format]
+    FORMAT_PERMISSION: _ClassVar[Format]
 FORMAT_UNSPECIFIED: Format
 FORMAT_IDENTIFIER: Format
 FORMAT_URL: Format
 FORMAT_MEDIA_TYPE: Format
+FORMAT_PERMISSION: Format
 FIELD_FIELD_NUMBER: _ClassVar[int]
 field: _descriptor.FieldDescriptor
 ONEOF_REQUIRED_FIELD_NUMBER: _ClassVar[int]

@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class AccessServiceStub:
-    """AccessService tells other services who may act in which room. Rooms serves
-    it.
+    """AccessService tells other services who may do what, and where. Rooms serves
+    it. Whoever asks may keep what was allowed for as long as WatchAccess shows
+    that nothing has changed.
     """
 
     def __init__(self, channel):
@@ -41,6 +42,16 @@ class AccessServiceStub:
                 request_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.CheckAccessRequest.SerializeToString,
                 response_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.CheckAccessResponse.FromString,
                 _registered_method=True)
+        self.BatchCheckAccess = channel.unary_unary(
+                '/chatkit.internal.access.v1.AccessService/BatchCheckAccess',
+                request_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckAccessRequest.SerializeToString,
+                response_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckAccessResponse.FromString,
+                _registered_method=True)
+        self.ListRoomsOf = channel.unary_unary(
+                '/chatkit.internal.access.v1.AccessService/ListRoomsOf',
+                request_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.ListRoomsOfRequest.SerializeToString,
+                response_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.ListRoomsOfResponse.FromString,
+                _registered_method=True)
         self.WatchAccess = channel.unary_stream(
                 '/chatkit.internal.access.v1.AccessService/WatchAccess',
                 request_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.WatchAccessRequest.SerializeToString,
@@ -49,14 +60,33 @@ class AccessServiceStub:
 
 
 class AccessServiceServicer:
-    """AccessService tells other services who may act in which room. Rooms serves
-    it.
+    """AccessService tells other services who may do what, and where. Rooms serves
+    it. Whoever asks may keep what was allowed for as long as WatchAccess shows
+    that nothing has changed.
     """
 
     def CheckAccess(self, request, context):
-        """Answers whether a user may act in a room. Without access: PERMISSION_DENIED,
-        ROOM_ACCESS_DENIED. For superusers an unknown room is NOT_FOUND,
-        ROOM_NOT_FOUND.
+        """Answers whether a user may act. What is asked for in a room without being a
+        member is PERMISSION_DENIED, ROOM_ACCESS_DENIED, also for a room that does
+        not exist; a permission that no role grants is PERMISSION_DENIED,
+        PERMISSION_MISSING. For superusers an unknown room is NOT_FOUND,
+        ROOM_NOT_FOUND. Membership is looked at first: who lacks it learns nothing
+        of the permission.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchCheckAccess(self, request, context):
+        """Answers the same question for one user and many rooms, all of one moment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRoomsOf(self, request, context):
+        """Lists the rooms of which a user is a member and in which a role grants
+        them a permission, by the rooms' ids in the order of code points.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -65,7 +95,8 @@ class AccessServiceServicer:
     def WatchAccess(self, request, context):
         """Follows the changes of access after a version. If changes after that
         version are no longer kept, or the version is unknown, the first event is
-        a `reset`: whoever keeps answers must ask again.
+        a `reset`: whoever keeps answers must ask again. Every change has the
+        version after the one before it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,6 +109,16 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.CheckAccess,
                     request_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.CheckAccessRequest.FromString,
                     response_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.CheckAccessResponse.SerializeToString,
+            ),
+            'BatchCheckAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCheckAccess,
+                    request_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckAccessRequest.FromString,
+                    response_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckAccessResponse.SerializeToString,
+            ),
+            'ListRoomsOf': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRoomsOf,
+                    request_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.ListRoomsOfRequest.FromString,
+                    response_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.ListRoomsOfResponse.SerializeToString,
             ),
             'WatchAccess': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchAccess,
@@ -93,8 +134,9 @@ def add_AccessServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccessService:
-    """AccessService tells other services who may act in which room. Rooms serves
-    it.
+    """AccessService tells other services who may do what, and where. Rooms serves
+    it. Whoever asks may keep what was allowed for as long as WatchAccess shows
+    that nothing has changed.
     """
 
     @staticmethod
@@ -114,6 +156,60 @@ class AccessService:
             '/chatkit.internal.access.v1.AccessService/CheckAccess',
             chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.CheckAccessRequest.SerializeToString,
             chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.CheckAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchCheckAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.internal.access.v1.AccessService/BatchCheckAccess',
+            chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckAccessRequest.SerializeToString,
+            chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRoomsOf(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.internal.access.v1.AccessService/ListRoomsOf',
+            chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.ListRoomsOfRequest.SerializeToString,
+            chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.ListRoomsOfResponse.FromString,
             options,
             channel_credentials,
             insecure,

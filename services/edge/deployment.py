@@ -1,0 +1,83 @@
+"""What the rendering needs to know of a deployment: addresses, files and the instance. Nothing secret is among it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate chain and its private key, in PEM files that may be replaced while the edge runs."""
+
+    certificate_file: Path
+    key_file: Path
+
+    @property
+    def files(self) -> list[Path]:
+        """Both files."""
+        return [self.certificate_file, self.key_file]
+
+
+@dataclass(frozen=True, slots=True)
+class ServicesTls:
+    """What services see of the edge, and who must have signed what they show."""
+
+    certificate: Certificate
+    ca_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Where the edge listens, where its files are, whom it serves, and the endpoints of each service."""
+
+    listen: str
+    # Empty for no metrics.
+    metrics_listen: str
+    run_folder: Path
+    # The instance that tokens must name.
+    instance: str
+    upstreams: Mapping[str, Sequence[str]]
+    # Who may call from a browser's page of another origin; "*" is anyone.
+    cors_origins: tuple[str, ...] = ()
+    # What clients see; without one the listener is not encrypted.
+    certificate: Certificate | None = None
+    # Without it the connections to services are not encrypted.
+    services_tls: ServicesTls | None = None
+
+    @property
+    def descriptor(self) -> Path:
+        """The descriptor set of the public contract."""
+        return self.run_folder / "descriptor.binpb"
+
+    @property
+    def admin_socket(self) -> Path:
+        """Envoy's admin interface, for this process's owner only."""
+        return self.run_folder / "admin.sock"
+
+    @property
+    def keys_socket(self) -> Path:
+        """Where Envoy fetches the keys of tokens, for this process's owner only."""
+        return self.run_folder / "keys.sock"
+
+    @property
+    def tls_folder(self) -> Path:
+        """The descriptions of certificates; Envoy reads the certificates again when a file is moved into it."""
+        return self.run_folder / "tls"
+
+    @property
+    def tls_files(self) -> list[Path]:
+        """Every file of certificates and keys that is in use."""
+        own = self.certificate.files if self.certificate is not None else []
+        if self.services_tls is None:
+            return own
+        return [*own, *self.services_tls.certificate.files, self.services_tls.ca_file]
+
+
+# What stands in the checked-in rendering, where no deployment's addresses are.
+EXAMPLE = Deployment(
+    listen="0.0.0.0:8080",
+    metrics_listen="127.0.0.1:9901",
+    run_folder=Path("/run/chatkit"),
+    instance="the instance's id",
+    upstreams={"users": ["users:50051"], "rooms": ["rooms:50052"], "messages": ["messages:50053"]},
+)

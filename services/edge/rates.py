@@ -1,0 +1,60 @@
+"""How often a user may call, by the class of the method: a bucket per user and class, counted in this edge alone.
+
+The user is the `sub` of the verified token, never a header. Tokens without one are superusers' and are not limited.
+"""
+
+from chatkit.contract.v1 import limit_pb2, method_policy_pb2
+
+from services.edge.parts import Json, typed
+from services.edge.tokens import claim
+from services.runtime.contract import Limits, limit_name
+
+# Under this name a route's metadata says which limits its method is counted by: of the rate, and of the size.
+METADATA = "chatkit"
+RATE, SIZE = "rate", "size"
+RATE_FILTER = "envoy.filters.http.local_ratelimit"
+LIMIT_OF = {
+    method_policy_pb2.RATE_CLASS_REQUEST: limit_pb2.LIMIT_REQUESTS_PER_USER_PER_SECOND,
+    method_policy_pb2.RATE_CLASS_SEND: limit_pb2.LIMIT_SENDS_PER_USER_PER_SECOND,
+}
+# So many times the rate may be used up at once, by whoever was quiet before.
+_BURST = 2
+# Users whose rate is remembered; beyond that the one who was quiet for the longest is forgotten.
+_USERS = 20_000
+_NO_BOUND = 4_294_967_295
+_ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+
+
+def rate_filter(limits: Limits) -> Json:
+    """Return the filter that counts."""
+    return typed(
+        RATE_FILTER,
+        "filters.http.local_ratelimit.v3.LocalRateLimit",
+        stat_prefix="rates",
+        filter_enabled=_ALWAYS,
+        filter_enforced=_ALWAYS,
+        rate_limited_as_resource_exhausted=True,
+        max_dynamic_descriptors=_USERS,
+        always_consume_default_token_bucket=False,
+        token_bucket=_bucket(_NO_BOUND, _NO_BOUND),
+        rate_limits=[{"actions": [_of_route(), _of_user()]}],
+        descriptors=[_descriptor(limit, limits[limit]) for limit in LIMIT_OF.values()],
+    )
+
+
+def _of_route() -> Json:
+    where = {"key": METADATA, "path": [{"key": RATE}]}
+    return {"metadata": {"descriptor_key": "limit", "metadata_key": where, "source": "ROUTE_ENTRY"}}
+
+
+def _of_user() -> Json:
+    return {"metadata": {"descriptor_key": "user", "metadata_key": claim("sub"), "skip_if_absent": True}}
+
+
+def _descriptor(limit: "limit_pb2.Limit", per_second: int) -> Json:
+    entries = [{"key": "limit", "value": limit_name(limit)}, {"key": "user"}]
+    return {"entries": entries, "token_bucket": _bucket(_BURST * per_second, per_second)}
+
+
+def _bucket(most: int, per_second: int) -> Json:
+    return {"max_tokens": most, "tokens_per_fill": per_second, "fill_interval": "1s"}

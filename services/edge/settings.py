@@ -1,0 +1,70 @@
+"""What the edge is told by the environment, beside what every process is told."""
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError, field_validator
+
+from services.edge import public
+from services.edge.deployment import Certificate, Deployment, ServicesTls
+from services.runtime.settings import Settings
+
+
+class EdgeSettings(Settings):
+    """The edge's settings; the address of a service may be a list of endpoints with commas between them."""
+
+    listen: str = Field(default="127.0.0.1:8080", description="host:port of the one public listener")
+    metrics_listen: str = Field(
+        default="127.0.0.1:9901", description="host:port where Prometheus finds /stats/prometheus; empty for none"
+    )
+    run_dir: Path = Field(default=Path("/run/chatkit"), description="folder of the rendering and the sockets")
+    concurrency: int = Field(default=1, ge=1, description="Envoy's worker threads")
+    cors_origins: str = Field(
+        default="", description="origins whose pages may call, with commas between them; * for any"
+    )
+    edge_tls_certificate_file: Path | None = Field(default=None, description="the certificate that clients see")
+    edge_tls_key_file: Path | None = Field(default=None, description="the private key of that certificate")
+
+    @field_validator("edge_tls_certificate_file", "edge_tls_key_file", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, told: object) -> object:
+        return None if told == "" else told
+
+    @property
+    def deployment(self) -> Deployment:
+        """What the rendering needs to know of them; settings that do not go together are a ValueError."""
+        if not self.instance:
+            raise ValueError("CHATKIT_INSTANCE must say which instance's tokens are taken")
+        return Deployment(
+            listen=self.listen,
+            metrics_listen=self.metrics_listen,
+            run_folder=self.run_dir,
+            instance=self.instance,
+            upstreams={name: getattr(self, f"{name}_address").split(",") for name in public.CLUSTERS},
+            cors_origins=tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip()),
+            certificate=_pair("CHATKIT_EDGE_TLS", self.edge_tls_certificate_file, self.edge_tls_key_file),
+            services_tls=self._services_tls,
+        )
+
+    @property
+    def _services_tls(self) -> ServicesTls | None:
+        files = self.tls
+        if files is None:
+            return None
+        return ServicesTls(Certificate(files.certificate.absolute(), files.key.absolute()), files.ca.absolute())
+
+
+def read_edge_settings() -> EdgeSettings:
+    """Read the environment; a setting that makes no sense is a ValueError that names it."""
+    try:
+        return EdgeSettings()
+    except ValidationError as error:
+        faults = [f"CHATKIT_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()]
+        raise ValueError("; ".join(faults)) from None
+
+
+def _pair(prefix: str, certificate_file: Path | None, key_file: Path | None) -> Certificate | None:
+    if certificate_file is None and key_file is None:
+        return None
+    if certificate_file is None or key_file is None:
+        raise ValueError(f"{prefix}_CERTIFICATE_FILE and {prefix}_KEY_FILE go together")
+    return Certificate(certificate_file.absolute(), key_file.absolute())

@@ -1,0 +1,78 @@
+"""The services as the edge reaches them: which replicas get calls, how many, and who they must prove to be.
+
+Only what happened between the edge and a replica takes it out of use, and its own word that it does not serve. What an
+application answers never does, else a restart of the database would eject every replica.
+"""
+
+from collections.abc import Sequence
+
+from services.edge.deployment import Deployment
+from services.edge.parts import Json, address, extension
+from services.edge.tls import upstream_socket
+
+_KIB, _MIB = 1024, 1024 * 1024
+# Windows and buffers are small, so that a reader who has stopped costs megabytes and not tens of them, and is cut off.
+WINDOWS = {"initial_stream_window_size": 64 * _KIB, "initial_connection_window_size": _MIB}
+CONNECTION_BUFFER_BYTES = _MIB
+# Envoy's own default, 1,024 streams to a service, would be the suite's size. What bounds it are the services.
+CIRCUIT = 1_000_000
+_ENFORCED, _NEVER = 100, 0
+
+
+def service_cluster(name: str, endpoints: Sequence[str], deployment: Deployment) -> Json:
+    """Return the cluster of a service."""
+    hosts = [{"endpoint": {"address": address(endpoint)}} for endpoint in endpoints]
+    http2 = {**WINDOWS, "connection_keepalive": {"interval": "30s", "timeout": "10s"}}
+    protocol = extension(
+        "upstreams.http.v3.HttpProtocolOptions", explicit_http_config={"http2_protocol_options": http2}
+    )
+    return {
+        "name": name,
+        "type": "STRICT_DNS",
+        "connect_timeout": "1s",
+        "per_connection_buffer_limit_bytes": CONNECTION_BUFFER_BYTES,
+        "lb_policy": "LEAST_REQUEST",
+        # Where none serves, or none is known to serve yet, all are tried: their own answer says more than ours.
+        # What a health check finds holds at once; Envoy would wait for a second to gather more of it.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 1}, "update_merge_window": "0s"},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]},
+        "health_checks": [_health_check()],
+        "outlier_detection": _outlier_detection(),
+        "circuit_breakers": {"thresholds": [_circuit()]},
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol},
+        **upstream_socket(endpoints, deployment),
+    }
+
+
+def _health_check() -> Json:
+    return {
+        "timeout": "3s",
+        "interval": "1s",
+        "no_traffic_interval": "1s",
+        # How soon a replica that was away gets calls again.
+        "unhealthy_interval": "0.25s",
+        # A replica that says NOT_SERVING is out at once; one that is slow to answer, on a busy machine, is not.
+        "unhealthy_threshold": 3,
+        "healthy_threshold": 1,
+        "grpc_health_check": {},
+    }
+
+
+def _outlier_detection() -> Json:
+    by_answers = ("consecutive_5xx", "consecutive_gateway_failure", "success_rate", "failure_percentage")
+    by_shares = ("local_origin_success_rate", "failure_percentage_local_origin")
+    return {
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": 5,
+        "enforcing_consecutive_local_origin_failure": _ENFORCED,
+        **{f"enforcing_{kind}": _NEVER for kind in (*by_answers, *by_shares)},
+        "interval": "1s",
+        "base_ejection_time": "1s",
+        "max_ejection_time": "10s",
+        # The last replica is never ejected: trying it is better than refusing.
+        "max_ejection_percent": 50,
+    }
+
+
+def _circuit() -> Json:
+    return dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), CIRCUIT)

@@ -1,0 +1,141 @@
+"""What the access of users depends on, read from PostgreSQL: memberships, visibility, roles.
+
+Each answer is one statement, so the version in it and the state are of one moment: whoever keeps the answer and follows
+the changes after that version misses none that would make it wrong.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import FromClause, Select, bindparam, column, exists, func, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql import ColumnElement
+from sqlalchemy.types import Text
+
+from services.rooms.model import DEFAULT_ROLE, HeldRole, RoleScope, RoomOfUser, Standing, Visibility
+from services.rooms.tables import change_counter, global_assignments, memberships, roles, room_assignments, rooms
+from services.runtime.database import Database
+
+_user_id = bindparam("user_id", type_=Text)
+_permission = bindparam("permission", type_=Text)
+_global_role = roles.alias("global_role")
+_room_role = roles.alias("room_role")
+
+
+def _standings(asked: FromClause, room_id: ColumnElement[str]) -> Select[Any]:
+    """Select how the user stands to each room that was asked about; `asked` has the counter among its tables."""
+    global_name = func.coalesce(global_assignments.c.role_name, DEFAULT_ROLE)
+    joined = (
+        asked.outerjoin(rooms, rooms.c.id == room_id)
+        .outerjoin(memberships, (memberships.c.room_uid == rooms.c.uid) & (memberships.c.user_id == _user_id))
+        # By the membership's uids: without a membership there is no role in the room.
+        .outerjoin(
+            room_assignments,
+            (room_assignments.c.room_uid == memberships.c.room_uid)
+            & (room_assignments.c.user_uid == memberships.c.user_uid),
+        )
+        .outerjoin(
+            _room_role,
+            (_room_role.c.scope == RoleScope.ROOM) & (_room_role.c.name == room_assignments.c.role_name),
+        )
+        .outerjoin(global_assignments, global_assignments.c.user_id == _user_id)
+        .outerjoin(_global_role, (_global_role.c.scope == RoleScope.GLOBAL) & (_global_role.c.name == global_name))
+    )
+    return select(
+        room_id.label("asked"),
+        change_counter.c.version,
+        rooms.c.uid,
+        rooms.c.visibility,
+        memberships.c.user_uid,
+        global_name.label("global_name"),
+        func.coalesce(_permission == func.any(_global_role.c.permissions), False).label("global_grants"),
+        room_assignments.c.role_name.label("room_name"),
+        func.coalesce(_permission == func.any(_room_role.c.permissions), False).label("room_grants"),
+    ).select_from(joined)
+
+
+_one_room = bindparam("room_id", type_=Text)
+_many_rooms = (
+    func.unnest(bindparam("room_ids", type_=ARRAY(Text)))
+    .table_valued(column("room_id", Text), name="asked")
+    .render_derived()
+)
+_STANDING = _standings(change_counter, _one_room)
+_STANDINGS = _standings(change_counter.join(_many_rooms, true()), _many_rooms.c.room_id)
+
+
+def _rooms_of(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Select a page of the user's rooms, and the version also when there are none."""
+    page = (
+        select(memberships.c.room_id, memberships.c.room_uid, memberships.c.user_uid)
+        .where(memberships.c.user_id == _user_id, memberships.c.room_id > bindparam("after", type_=Text), *conditions)
+        .order_by(memberships.c.room_id)
+        .limit(bindparam("size"))
+        .subquery()
+    )
+    return (
+        select(change_counter.c.version, page.c.room_id, page.c.room_uid, page.c.user_uid)
+        .select_from(change_counter.outerjoin(page, true()))
+        .order_by(page.c.room_id)
+    )
+
+
+def _granted_by(scope: RoleScope, name: Any) -> ColumnElement[bool]:
+    return exists().where(roles.c.scope == scope, roles.c.name == name, _permission == func.any(roles.c.permissions))
+
+
+_assigned = select(global_assignments.c.role_name).where(global_assignments.c.user_id == _user_id).scalar_subquery()
+_in_the_room = exists().where(
+    room_assignments.c.room_uid == memberships.c.room_uid,
+    room_assignments.c.user_uid == memberships.c.user_uid,
+    roles.c.scope == RoleScope.ROOM,
+    roles.c.name == room_assignments.c.role_name,
+    _permission == func.any(roles.c.permissions),
+)
+_ROOMS_OF = _rooms_of()
+_PERMITTED_ROOMS_OF = _rooms_of(_granted_by(RoleScope.GLOBAL, func.coalesce(_assigned, DEFAULT_ROLE)) | _in_the_room)
+
+
+class AccessStore:
+    """Reads who may act where."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def standing(self, room_id: str, user_id: str, permission: str = "") -> Standing:
+        """Return how a user stands to a room, and whether their roles grant a permission; no room has an empty id."""
+        values = {"room_id": room_id, "user_id": user_id, "permission": permission}
+        async with self._database.reading() as connection:
+            return _standing((await connection.execute(_STANDING, values)).one())
+
+    async def standings(self, room_ids: Iterable[str], user_id: str, permission: str) -> dict[str, Standing]:
+        """Return how a user stands to each of the rooms, all of one moment."""
+        values = {"room_ids": list(dict.fromkeys(room_ids)), "user_id": user_id, "permission": permission}
+        async with self._database.reading() as connection:
+            return {row.asked: _standing(row) for row in await connection.execute(_STANDINGS, values)}
+
+    async def rooms_of(self, user_id: str, permission: str, after: str, size: int) -> tuple[int, Sequence[RoomOfUser]]:
+        """Return the version, and the user's rooms in the order of their ids; only those where the permission is."""
+        statement = _PERMITTED_ROOMS_OF if permission else _ROOMS_OF
+        values: dict[str, Any] = {"user_id": user_id, "after": after, "size": size}
+        if permission:
+            values["permission"] = permission
+        async with self._database.reading() as connection:
+            found = (await connection.execute(statement, values)).all()
+        version: int = found[0].version
+        return version, [
+            RoomOfUser(row.room_id, row.room_uid, row.user_uid) for row in found if row.room_id is not None
+        ]
+
+
+def _standing(row: Any) -> Standing:
+    uid: UUID | None = row.uid
+    return Standing(
+        row.version,
+        uid,
+        None if row.visibility is None else Visibility(row.visibility),
+        row.user_uid,
+        HeldRole(row.global_name, row.global_grants),
+        None if row.room_name is None else HeldRole(row.room_name, row.room_grants),
+    )

@@ -1,0 +1,50 @@
+"""The calls to rooms about access: who may act, and what changes. Nothing is kept here."""
+
+from collections.abc import AsyncGenerator
+from uuid import UUID
+
+from chatkit.internal.access.v1 import access_service_pb2 as pb2
+from chatkit.internal.access.v1.access_service_pb2_grpc import AccessServiceStub
+
+from services.runtime.access import AccessGrant, AccessQuery
+from services.runtime.errors import DeadlineExceeded, unavailable_peer
+from services.runtime.peers import Peer
+
+# Less than the deadline of any method that waits for the answer: its caller shall hear who was not there.
+SECONDS = 3.0
+
+
+class AccessClient:
+    """The rooms service, as whoever must know who may act needs it."""
+
+    def __init__(self, rooms: Peer, seconds: float = SECONDS) -> None:
+        self._peer = rooms
+        self._seconds = seconds
+        self._stub = AccessServiceStub(rooms.channel)
+
+    async def check(self, query: AccessQuery) -> AccessGrant:
+        """Return the grant, or raise what rooms raised; SERVICE_UNAVAILABLE when it does not answer."""
+        request = pb2.CheckAccessRequest(
+            room_id=query.room_id,
+            user_id=query.user_id or "",
+            membership=query.membership,
+            permission=query.permission,
+            superuser=query.superuser,
+        )
+        try:
+            return _grant(await self._peer.call(self._stub.CheckAccess, request, self._seconds))
+        except DeadlineExceeded:
+            raise unavailable_peer(self._peer.name) from None
+
+    def changes(self, after_version: int) -> AsyncGenerator[pb2.WatchAccessResponse, None]:
+        """Follow the changes of access after a version."""
+        return self._peer.stream(self._stub.WatchAccess, pb2.WatchAccessRequest(after_version=after_version))
+
+
+def _grant(answer: pb2.CheckAccessResponse) -> AccessGrant:
+    return AccessGrant(
+        version=answer.version,
+        room_uid=UUID(bytes=answer.room_uid) if answer.room_uid else None,
+        user_uid=UUID(bytes=answer.user_uid) if answer.user_uid else None,
+        roles=tuple((role.scope, role.name) for role in answer.roles),
+    )

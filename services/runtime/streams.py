@@ -1,0 +1,157 @@
+"""The open streams of a process: how many there may be, and that none outlives what let it in.
+
+A stream ends at its token's `exp` and when its token's key is revoked. Services' own streams are neither counted nor
+ended at `exp`, because the suite must not lock itself out and a service's token lives for a minute only.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from chatkit.contract.v1 import limit_pb2
+
+from services.runtime.clock import Clock
+from services.runtime.contract import Limits
+from services.runtime.errors import ChatkitError, ResourceExhausted, Unauthenticated, Unavailable, Violation
+from services.runtime.identity import Caller
+
+_TICK_SECONDS = 1.0
+_AFTER_OVERLOAD = timedelta(seconds=1)
+
+
+class OpenStream:
+    """One stream, from its admission to its end."""
+
+    def __init__(self, caller: Caller, clock: Clock, task: "asyncio.Task[object] | None") -> None:
+        self.caller = caller
+        # Why the process ends the stream; whoever carries it out raises this.
+        self.error: ChatkitError | None = None
+        # True while a response is on its way: gRPC's write must not be cancelled, or the client never gets a status.
+        self.is_writing = False
+        self._clock = clock
+        self._task = task
+        self._goodbye: Callable[[ChatkitError], None] | None = None
+        self._is_cancelled = False
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether the token that let the stream in has expired."""
+        return self.caller.service is None and self.caller.expire_time <= self._clock.now()
+
+    def on_end(self, goodbye: Callable[[ChatkitError], None]) -> None:
+        """Leave the ending to the method: it is told why, sends nothing but its last word, and raises the error."""
+        self._goodbye = goodbye
+        if self.error is not None:
+            goodbye(self.error)
+
+    def end(self, error: ChatkitError) -> None:
+        """End the stream; the first ending counts."""
+        if self.error is not None:
+            return
+        self.error = error
+        if self._goodbye is not None:
+            self._goodbye(error)
+        elif self._task is not None and not self.is_writing:
+            self._is_cancelled = self._task.cancel()
+
+    def check(self) -> None:
+        """Raise why the stream must end, if it must and the method does not see to it."""
+        if self._goodbye is not None:
+            return
+        if self.error is None and self.has_expired:
+            self.error = expired()
+        if self.error is not None:
+            raise self.error
+
+    def take_cancellation(self) -> None:
+        """Turn a cancellation that `end` alone has made into its error, as asyncio's time-outs do with theirs."""
+        if self._is_cancelled and self._task is not None and self._task.uncancel() == 0 and self.error is not None:
+            raise self.error
+
+
+class Streams:
+    """The streams that are open now."""
+
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        self._most_of_user = limits[limit_pb2.LIMIT_STREAMS_PER_USER]
+        self._most = limits[limit_pb2.LIMIT_STREAMS_PER_PROCESS]
+        self._clock = clock
+        self._open: set[OpenStream] = set()
+        self._counted = 0
+        self._of_user: Counter[str] = Counter()
+
+    @property
+    def count(self) -> int:
+        """How many streams are open, those of services included."""
+        return len(self._open)
+
+    @contextmanager
+    def open(self, caller: Caller) -> Iterator[OpenStream]:
+        """Count a stream for as long as the context is open; one too many is refused."""
+        subject = caller.subject
+        if caller.service is None:
+            self._check(subject)
+        stream = OpenStream(caller, self._clock, asyncio.current_task())
+        self._add(stream, 1)
+        self._open.add(stream)
+        try:
+            yield stream
+        except asyncio.CancelledError:
+            stream.take_cancellation()
+            raise
+        finally:
+            self._open.discard(stream)
+            self._add(stream, -1)
+
+    async def run(self) -> None:
+        """End the streams whose tokens expire, until cancelled."""
+        while True:
+            await self._clock.sleep(_TICK_SECONDS)
+            self._end([stream for stream in self._open if stream.has_expired], expired)
+
+    def end_revoked(self, still_known: Callable[[Caller], bool]) -> None:
+        """End the streams of callers whose key is not in force any more."""
+        self._end([stream for stream in self._open if not still_known(stream.caller)], _revoked)
+
+    def _end(self, streams: list[OpenStream], error: Callable[[], ChatkitError]) -> None:
+        for stream in streams:
+            stream.end(error())
+
+    def _check(self, subject: str | None) -> None:
+        if subject is not None and self._of_user[subject] >= self._most_of_user:
+            raise _too_many_of_user(self._most_of_user)
+        if self._counted >= self._most:
+            raise Unavailable(
+                "OVERLOADED", f"the process has {self._most} streams already", retry_after=_AFTER_OVERLOAD
+            )
+
+    def _add(self, stream: OpenStream, count: int) -> None:
+        if stream.caller.service is not None:
+            return
+        self._counted += count
+        subject = stream.caller.subject
+        if subject is not None:
+            self._of_user[subject] += count
+            if not self._of_user[subject]:
+                del self._of_user[subject]
+
+
+def expired() -> Unauthenticated:
+    """Return the error with which a stream ends at its token's `exp`."""
+    return Unauthenticated("TOKEN_EXPIRED", "the token has expired")
+
+
+def _revoked() -> Unauthenticated:
+    return Unauthenticated("TOKEN_INVALID", "the key that signed the token was revoked")
+
+
+def _too_many_of_user(most: int) -> ResourceExhausted:
+    description = f"a user has at most {most} streams at one process, and this would make {most + 1}"
+    return ResourceExhausted(
+        "QUOTA_EXCEEDED",
+        description,
+        metadata={"limit": "STREAMS_PER_USER", "maximum": str(most), "actual": str(most + 1)},
+        quota=[Violation("STREAMS_PER_USER", description)],
+    )

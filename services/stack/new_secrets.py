@@ -1,0 +1,55 @@
+"""`python3 -m services.stack.new_secrets`: what compose.yaml reads, from the samples, with secrets of one's own.
+
+Every word that begins with `sample-` becomes a fresh secret. What exists is never written over. It runs with the
+standard library alone, on any machine that has the repository.
+"""
+
+import os
+import re
+import secrets
+import sys
+from pathlib import Path
+
+SAMPLE = "sample-"
+_SAMPLES = {
+    ".env": ".env.example",
+    "compose/secrets/keys.json": "compose/keys.example.json",
+    "compose/secrets/service_keys.json": "compose/service_keys.example.json",
+}
+_BYTES = 32
+# The folder is its owner's alone; a container's user, who is somebody else, is given single files of it.
+_FOLDER_MODE, _FILE_MODES = 0o700, {".env": 0o600}
+_FILE_MODE = 0o444
+
+
+def main(root: Path) -> int:
+    """Write the files and return the exit status."""
+    present = [name for name in _SAMPLES if (root / name).exists()]
+    if present:
+        sys.stderr.write(f"there already, and left as they are: {', '.join(present)}\n")
+        return 1
+    for name, sample in _SAMPLES.items():
+        _write(root, name, with_secrets((root / sample).read_text(encoding="utf-8")))
+        sys.stdout.write(f"wrote {name}\n")
+    return 0
+
+
+def with_secrets(sample: str) -> str:
+    """Return a sample with a fresh secret in the place of each of its own; equal ones stay equal."""
+    fresh: dict[str, str] = {}
+    return re.sub(rf"\b{SAMPLE}[a-z_]+", lambda found: fresh.setdefault(found[0], secrets.token_hex(_BYTES)), sample)
+
+
+def _write(root: Path, name: str, text: str) -> None:
+    path = root / name
+    if path.parent != root:
+        path.parent.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+    mode = _FILE_MODES.get(name, _FILE_MODE)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+        # The user's umask may have taken away what the container's user needs.
+        os.fchmod(file.fileno(), mode)
+        file.write(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(__file__).resolve().parents[2]))

@@ -1,0 +1,48 @@
+"""compose.yaml as compose reads it: merged, with the variables of an .env file in their places."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "compose.yaml"
+ENV_SAMPLE = ROOT / ".env.example"
+_VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
+
+Json = dict[str, Any]
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """Read an .env file."""
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def variables(text: str) -> set[str]:
+    """List the variables that compose.yaml takes from its environment."""
+    return {found[1] for found in _VARIABLE.finditer(text)}
+
+
+def load(environ: Mapping[str, str], text: str = COMPOSE.read_text()) -> Json:
+    """Return the whole file, with the values of an environment."""
+
+    def value(found: re.Match[str]) -> str:
+        name, operator, rest = found.groups()
+        if name in environ:
+            return environ[name]
+        assert operator == ":-", f"{name} is not set"
+        return str(rest)
+
+    read: Json = yaml.safe_load(_VARIABLE.sub(value, text))
+    # Anchors share their objects; whoever changes one must not change the others.
+    own: Json = json.loads(json.dumps(read))
+    return {key: part for key, part in own.items() if not key.startswith("x-")}
+
+
+def sample() -> Json:
+    """Return the file with the values of the sample."""
+    return load(read_env(ENV_SAMPLE))

@@ -1,0 +1,91 @@
+"""compose.yaml fits the processes that it runs; whatever is changed in it so that it does not is found."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from services.stack.roles import SERVICES
+from tests.deploy.compose import COMPOSE, ENV_SAMPLE, ROOT, Json, load, read_env, sample, variables
+from tests.deploy.faults import faults
+
+Change = Callable[[Json], object]
+
+
+def test_it_fits_the_processes() -> None:
+    assert faults(sample()) == []
+
+
+def _change(service: str, **environment: str) -> Change:
+    return lambda services: services[service]["environment"].update(environment)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (_change("users", CHATKIT_LISTENS="0.0.0.0:1"), "users reads no CHATKIT_LISTENS"),
+        (_change("rooms", CHATKIT_RUN_DIR="/run"), "rooms reads no CHATKIT_RUN_DIR"),
+        (_change("messages", CHATKIT_LIMIT_ROOM_MEMBER="5"), "messages reads no CHATKIT_LIMIT_ROOM_MEMBER"),
+        (_change("bootstrap", CHATKIT_EDGE_PASSWORD="x"), "bootstrap reads no CHATKIT_EDGE_PASSWORD"),
+        (_change("rooms", CHATKIT_LISTEN="0.0.0.0:50055"), "users looks for rooms at rooms:50052, where it does not"),
+        (_change("edge", CHATKIT_ROOMS_ADDRESS="users:50051"), "edge looks for rooms at users:50051, where it does"),
+        (lambda services: services["messages"]["environment"].pop("CHATKIT_USERS_ADDRESS"), "where users is"),
+        (_change("files", CHATKIT_USERS_ADDRESS="users:50051"), "files has no use for users's address"),
+        (_change("users", CHATKIT_DATABASE_URL="postgresql://postgres:x@postgres:5432/chatkit"), "use chatkit_users"),
+        (_change("bootstrap", CHATKIT_ROOMS_PASSWORD="other"), "rooms has another password"),
+        (_change("users", CHATKIT_DATABASE_PROCESSES="3"), "4 processes share"),
+        (_change("users", CHATKIT_DATABASE_CONNECTIONS="60"), "does not admit so many"),
+        (lambda services: services["users"].update(command=["run"]), "users is run with run"),
+        (lambda services: services["edge"].update(command=["migrate"]), "edge is run with migrate"),
+        (lambda services: services["rooms"].update(image="chatkit-users"), "rooms runs the image of another"),
+        (lambda services: services["postgres"].update(image="postgres"), "one major version"),
+        (lambda services: services["postgres"].update(ports=["5432:5432"]), "postgres is published"),
+        (lambda services: services["edge"].update(ports=["80:8081"]), "not where the edge listens"),
+        (lambda services: services["users"]["networks"].append("outside"), "users reaches the outside"),
+        (lambda services: services["edge"]["networks"].append("database"), "the edge reaches PostgreSQL"),
+        (
+            lambda services: services["files"]["depends_on"].pop("files-migrate"),
+            "files does not wait for files",
+        ),
+        (lambda services: services.pop("files-migrate"), "files-migrate is missing"),
+        (lambda services: services["edge"].update(depends_on={"users": {}}), "would be stopped before them"),
+        (lambda services: services["users"].update(healthcheck={"disable": True}), "users has no health check"),
+        (lambda services: services["users"].update(stop_grace_period="10s"), "users is killed while"),
+        (lambda services: services["edge"].update(secrets=[]), "edge is given other secrets"),
+        (lambda services: services["edge"].update(read_only=False), "edge may do more"),
+        (lambda services: services["edge"].update(restart="no"), "edge is not restarted"),
+        (lambda services: services["edge"].update(tmpfs=[]), "can't write its run folder"),
+    ],
+)
+def test_what_does_not_fit_is_found(change: Change, fault: str) -> None:
+    compose = sample()
+    change(compose["services"])
+    found = faults(compose)
+    assert any(fault in line for line in found), found
+
+
+def test_the_sample_has_every_variable_and_no_other() -> None:
+    assert variables(COMPOSE.read_text()) == set(read_env(ENV_SAMPLE))
+
+
+def test_whoever_has_no_secrets_yet_is_told_what_to_do() -> None:
+    with pytest.raises(AssertionError, match="is not set"):
+        load({})
+    assert COMPOSE.read_text().count(":?run python3 -m services.stack.new_secrets first}") == 2
+
+
+def test_no_default_is_a_secret() -> None:
+    for name, value in read_env(ENV_SAMPLE).items():
+        assert value.startswith("sample-") or name == "CHATKIT_PORT", name
+    assert len(SERVICES) * 2 == sum(name.endswith("_PASSWORD") for name in read_env(ENV_SAMPLE)) - 1
+
+
+def test_compose_itself_takes_it(tmp_path: Path) -> None:
+    docker = shutil.which("docker")
+    command = [docker or "docker", "compose", f"--env-file={ENV_SAMPLE}", f"--file={COMPOSE}", "config", "--quiet"]
+    if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("docker compose is not installed: tests/deploy reads compose.yaml by itself")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,78 @@
+"""What the edge tells of itself: a line per call, and figures; and what it does not tell."""
+
+import json
+from typing import Any
+
+import httpx
+
+from tests.edge.calling import GET, Call, refused
+from tests.support import tokens
+from tests.support.edge import Edge
+from tests.support.eventually import eventually
+
+_FIELDS = {
+    "event",
+    "time",
+    "method",
+    "status",
+    "grpc_status",
+    "flags",
+    "details",
+    "bytes_received",
+    "bytes_sent",
+    "duration_ms",
+    "request_id",
+    "upstream",
+}
+
+
+def _lines(edge: Edge, method: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in edge.log.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == "call" and line["method"] == method]
+
+
+async def test_every_call_is_a_line_without_token_query_or_body(edge: Edge) -> None:
+    token = tokens.token("alice")
+    assert await Call(token=lambda: token).by("grpc", edge) is None
+    answer = await edge.json(f"{GET}?secret=in-the-query", {"userId": "in-the-body"}, token, cookie="in-the-cookie")
+    assert answer.status_code == 400
+    # Envoy's own log would tell of this one, and of its query.
+    too_long = Call(path=f"{GET}?secret=in-the-query", body=b"x" * 100_000, token=lambda: token)
+    for face in ("grpc", "grpc-web"):
+        told = await too_long.by(face, edge)
+        assert told is not None
+        assert told.error.reason == "REQUEST_TOO_LARGE"
+    await refused(edge, Call(path="/nothing/Here", token=lambda: None), "METHOD_NOT_FOUND")
+    await eventually(lambda: len(_lines(edge, "/nothing/Here")) == 3)
+    lines = _lines(edge, GET)
+    assert all(line.keys() == _FIELDS for line in lines)
+    ok = lines[0]
+    assert (ok["status"], ok["grpc_status"], ok["flags"]) == (200, "OK", "-")
+    assert ok["upstream"] == edge.suite.servers["users"].address
+    assert ok["bytes_received"] > 0
+    assert ok["request_id"]
+    for unsaid in (token, token.rpartition(".")[2], "in-the-query", "in-the-body", "in-the-cookie"):
+        assert unsaid not in edge.log
+
+
+async def test_an_answer_names_the_request_that_the_log_has(edge: Edge) -> None:
+    answer = await edge.json(GET, {"userId": "bob"}, tokens.token("alice"), **{"x-request-id": "chosen-by-the-client"})
+    named = answer.headers["x-request-id"]
+    assert named != "chosen-by-the-client"
+    await eventually(lambda: [line for line in _lines(edge, GET) if line["request_id"] == named])
+
+
+async def test_prometheus_finds_figures_and_nothing_else(edge: Edge) -> None:
+    assert await Call().by("grpc", edge) is None
+    async with httpx.AsyncClient(base_url=f"http://{edge.metrics_address}", trust_env=False) as http:
+        figures = await http.get("/stats/prometheus")
+        assert figures.status_code == 200
+        assert 'envoy_cluster_upstream_rq_total{envoy_cluster_name="users"}' in figures.text
+        for path in ("/", "/stats", "/config_dump", "/quitquitquit", "/stats/prometheus/", "/stats/../config_dump"):
+            assert (await http.get(path)).status_code == 404, path
+        # A question could make the answer costly.
+        assert (await http.get("/stats/prometheus?filter=.*")).status_code == 404
+        for method in ("POST", "PUT", "DELETE"):
+            assert (await http.request(method, "/stats/prometheus")).status_code == 404
+    for path in ("/stats/prometheus", "/stats", "/config_dump"):
+        assert (await edge.http.get(path)).status_code == 404

@@ -1,0 +1,91 @@
+"""Which replicas get calls: not those that drain or can't be reached, and still those whose database is away."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from services.runtime.errors import Unavailable
+from tests.edge.calling import Call
+from tests.support import tokens
+from tests.support.backend import nobody, running_backend
+from tests.support.edge import Edge, running_edge
+from tests.support.eventually import until
+from tests.support.suite import Suite
+
+# A superuser's, who has no rate.
+_CALL = Call(token=lambda: tokens.token(None, su=True))
+
+
+async def _stat(edge: Edge, name: str) -> int:
+    answer = await edge.admin(f"/stats?filter=^{name}$")
+    return int(answer.strip().rpartition(" ")[2])
+
+
+async def test_what_an_application_answers_ejects_no_replica(suite: Suite, short_path: Path) -> None:
+    async with (
+        running_backend() as one,
+        running_backend() as other,
+        running_edge(suite, short_path, CHATKIT_USERS_ADDRESS=f"{one.address},{other.address}") as edge,
+    ):
+        for backend in (one, other):
+            backend.refusal = Unavailable(
+                "DATABASE_UNAVAILABLE", "the database is away", retry_after=timedelta(milliseconds=1)
+            )
+        for _ in range(50):
+            told = await _CALL.by("grpc", edge)
+            assert told is not None
+            assert told.error.reason == "DATABASE_UNAVAILABLE"
+        # Every one of them arrived once: nothing was repeated, nobody was left out.
+        assert len(one.calls) + len(other.calls) == 50
+        assert await _stat(edge, "cluster.users.outlier_detection.ejections_enforced_total") == 0
+        assert await _stat(edge, "cluster.users.membership_healthy") == 2
+        one.refusal = other.refusal = None
+        assert await _CALL.by("grpc", edge) is None
+
+
+async def test_a_replica_that_can_not_be_reached_is_passed_over(suite: Suite, short_path: Path) -> None:
+    held = nobody()
+    async with (
+        running_backend() as backend,
+        running_edge(suite, short_path, CHATKIT_USERS_ADDRESS=f"{backend.address},{held.address}") as edge,
+    ):
+        for _ in range(50):
+            assert await _CALL.by("grpc", edge) is None
+        assert len(backend.calls) == 50
+    held.release()
+
+
+async def test_a_replica_that_drains_gets_no_new_calls(suite: Suite, short_path: Path) -> None:
+    async with (
+        running_backend() as draining,
+        running_backend() as staying,
+        running_edge(suite, short_path, CHATKIT_USERS_ADDRESS=f"{draining.address},{staying.address}") as edge,
+    ):
+        while not (draining.calls and staying.calls):
+            assert await _CALL.by("grpc", edge) is None
+        draining.is_serving = False
+
+        async def is_left_out() -> bool:
+            return await _stat(edge, "cluster.users.membership_healthy") == 1
+
+        await until(is_left_out)
+        before = len(draining.calls)
+        for _ in range(50):
+            assert await _CALL.by("grpc", edge) is None
+        assert len(draining.calls) == before
+        draining.is_serving = True
+
+        async def is_back() -> bool:
+            return await _CALL.by("grpc", edge) is None and len(draining.calls) > before
+
+        await until(is_back)
+
+
+async def test_services_hear_the_token_and_nothing_that_only_envoy_says(suite: Suite, short_path: Path) -> None:
+    async with (
+        running_backend() as backend,
+        running_edge(suite, short_path, CHATKIT_USERS_ADDRESS=backend.address) as edge,
+    ):
+        assert await _CALL.by("grpc", edge, **{"x-envoy-retry-on": "5xx", "x-envoy-max-retries": "9"}) is None
+        assert str(backend.headers["authorization"]).startswith("Bearer ")
+        assert backend.headers["x-request-id"]
+        assert not {"x-envoy-retry-on", "x-envoy-max-retries", "x-envoy-internal"} & backend.headers.keys()

@@ -1,0 +1,90 @@
+"""For every method a request that succeeds when the caller may make it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
+from chatkit.messages.v1 import part_pb2
+from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
+from chatkit.rooms.v1 import role_pb2, roles_service_pb2, rooms_service_pb2
+from chatkit.users.v1 import users_service_pb2 as users_pb2
+from google.protobuf.message import Message
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a request may name, all of it there and used by no other cell of the matrix."""
+
+    # A room with a message, and two of its members beside the caller.
+    room_id: str
+    owner_id: str
+    member_id: str
+    # A user who is no member, and whom requests of superusers act for.
+    stranger_id: str
+    # A word that nothing else is called by.
+    new_id: str
+    # A role of room scope that nobody has.
+    role_name: str
+    seq: int = 1
+
+
+_ROOM_SCOPE = role_pb2.ROLE_SCOPE_ROOM
+
+
+def _part() -> part_pb2.Part:
+    return part_pb2.Part(content_type="text/plain", content="hello")
+
+
+REQUESTS: Mapping[str, Callable[[Place], Message]] = {
+    "UsersService/CreateUser": lambda at: users_pb2.CreateUserRequest(id=at.new_id, name="New"),
+    "UsersService/BatchCreateUsers": lambda at: users_pb2.BatchCreateUsersRequest(
+        requests=[users_pb2.CreateUserRequest(id=at.new_id, name="New")]
+    ),
+    "UsersService/GetUser": lambda at: users_pb2.GetUserRequest(user_id=at.owner_id),
+    "UsersService/BatchGetUsers": lambda at: users_pb2.BatchGetUsersRequest(user_ids=[at.owner_id]),
+    "UsersService/ListUsers": lambda _: users_pb2.ListUsersRequest(page_size=1),
+    "UsersService/UpdateUser": lambda _: users_pb2.UpdateUserRequest(name="Other"),
+    "RoomsService/CreateRoom": lambda at: rooms_service_pb2.CreateRoomRequest(id=at.new_id, name="New"),
+    "RoomsService/GetRoom": lambda at: rooms_service_pb2.GetRoomRequest(room_id=at.room_id),
+    "RoomsService/ListUserRooms": lambda _: rooms_service_pb2.ListUserRoomsRequest(),
+    "RoomsService/UpdateRoom": lambda at: rooms_service_pb2.UpdateRoomRequest(room_id=at.room_id, name="Other"),
+    "MembershipsService/JoinRoom": lambda at: memberships_pb2.JoinRoomRequest(room_id=at.room_id),
+    "MembershipsService/LeaveRoom": lambda at: memberships_pb2.LeaveRoomRequest(room_id=at.room_id),
+    "MembershipsService/AddMembers": lambda at: memberships_pb2.AddMembersRequest(
+        room_id=at.room_id, user_ids=[at.stranger_id]
+    ),
+    "MembershipsService/RemoveMembers": lambda at: memberships_pb2.RemoveMembersRequest(
+        room_id=at.room_id, user_ids=[at.member_id]
+    ),
+    "MembershipsService/ListMembers": lambda at: memberships_pb2.ListMembersRequest(room_id=at.room_id),
+    "RolesService/CreateRole": lambda at: roles_service_pb2.CreateRoleRequest(scope=_ROOM_SCOPE, name=at.new_id),
+    "RolesService/GetRole": lambda at: roles_service_pb2.GetRoleRequest(scope=_ROOM_SCOPE, name=at.role_name),
+    "RolesService/ListRoles": lambda _: roles_service_pb2.ListRolesRequest(),
+    "RolesService/UpdateRole": lambda at: roles_service_pb2.UpdateRoleRequest(
+        scope=_ROOM_SCOPE, name=at.role_name, add_permissions=["file:get"]
+    ),
+    "RolesService/DeleteRole": lambda at: roles_service_pb2.DeleteRoleRequest(scope=_ROOM_SCOPE, name=at.role_name),
+    "RolesService/AssignRole": lambda at: roles_service_pb2.AssignRoleRequest(
+        user_id=at.member_id, room_id=at.room_id, role_name=at.role_name
+    ),
+    "RolesService/UnassignRole": lambda at: roles_service_pb2.UnassignRoleRequest(
+        user_id=at.member_id, room_id=at.room_id
+    ),
+    "RolesService/ListUserRoles": lambda at: roles_service_pb2.ListUserRolesRequest(user_id=at.member_id),
+    "MessagesService/SendMessage": lambda at: messages_pb2.SendMessageRequest(
+        room_id=at.room_id, parts=[_part()], request_id=at.new_id
+    ),
+    "MessagesService/GetMessage": lambda at: messages_pb2.GetMessageRequest(room_id=at.room_id, seq=at.seq),
+    "MessagesService/ListMessages": lambda at: messages_pb2.ListMessagesRequest(room_id=at.room_id),
+    "MessagesService/SubscribeRoom": lambda at: messages_pb2.SubscribeRoomRequest(room_id=at.room_id),
+}
+
+
+def request_of(method: Any, at: Place, *, acts_for_another: bool) -> Message:
+    """Return the request for a method; whoever is nobody in particular names a user to act for."""
+    build = REQUESTS.get(method.path.removeprefix("/").rpartition("v1.")[2])
+    request = build(at) if build is not None else method.request_class()
+    if acts_for_another and method.policy.self_field:
+        setattr(request, method.policy.self_field, at.stranger_id)
+    return request

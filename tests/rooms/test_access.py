@@ -1,0 +1,344 @@
+"""What roles and memberships let users do: through the methods themselves, and through AccessService."""
+
+import asyncio
+import itertools
+from typing import Any
+
+import psycopg
+import pytest
+from chatkit.contract.v1 import error_reason_pb2, method_policy_pb2
+from chatkit.internal.access.v1 import access_service_pb2 as pb2
+from chatkit.internal.access.v1.access_service_pb2_grpc import AccessServiceStub
+from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
+from chatkit.rooms.v1 import role_pb2
+from chatkit.rooms.v1 import roles_service_pb2 as roles_pb2
+from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
+from chatkit.users.v1 import users_service_pb2 as users_pb2
+
+from tests.support.refusals import refused
+from tests.support.suite import Suite
+from tests.support.tokens import Metadata, service, su, user
+
+GLOBAL, ROOM = role_pb2.ROLE_SCOPE_GLOBAL, role_pb2.ROLE_SCOPE_ROOM
+REQUIRED = method_policy_pb2.MEMBERSHIP_REQUIRED
+UNLESS_PUBLIC = method_policy_pb2.MEMBERSHIP_REQUIRED_UNLESS_PUBLIC
+NOT_REQUIRED = method_policy_pb2.MEMBERSHIP_NOT_REQUIRED
+UNSPECIFIED = method_policy_pb2.MEMBERSHIP_UNSPECIFIED
+
+
+def _service() -> Metadata:
+    """Sign a token when it is used: it lives for a minute."""
+    return service("messages", "rooms")
+
+
+@pytest.fixture
+async def rooms(suite: Suite) -> Suite:
+    """Run the suite with a public and a private room of alice and bob, and some roles."""
+    await suite.make_users("alice", "bob", "carol")
+    await suite.make_room("public", "alice", "bob")
+    await suite.make_room("private", "alice", "bob", private=True)
+    for scope, name, granted in (
+        (GLOBAL, "nothing", []),
+        (GLOBAL, "reader", ["room:get", "room:messages:get"]),
+        (ROOM, "editor", ["room:update"]),
+        (ROOM, "leaver", ["room:leave"]),
+    ):
+        request = roles_pb2.CreateRoleRequest(scope=scope, name=name, permissions=granted)
+        await suite.roles.CreateRole(request, metadata=su())
+    return suite
+
+
+def _stub(suite: Suite) -> AccessServiceStub:
+    return AccessServiceStub(suite.channel("rooms"))
+
+
+def _question(room_id: str = "", user_id: str = "bob", **asked: Any) -> pb2.CheckAccessRequest:
+    return pb2.CheckAccessRequest(room_id=room_id, user_id=user_id, **asked)
+
+
+async def _check(suite: Suite, request: pb2.CheckAccessRequest) -> pb2.CheckAccessResponse:
+    answer: pb2.CheckAccessResponse = await _stub(suite).CheckAccess(request, metadata=_service())
+    return answer
+
+
+def _rename(suite: Suite, who: str, room_id: str = "public") -> Any:
+    return suite.rooms.UpdateRoom(rooms_pb2.UpdateRoomRequest(room_id=room_id, name="x"), metadata=user(who))
+
+
+async def _join(suite: Suite, who: str) -> None:
+    await suite.memberships.JoinRoom(memberships_pb2.JoinRoomRequest(room_id="public"), metadata=user(who))
+
+
+async def _leave(suite: Suite, who: str) -> None:
+    await suite.memberships.LeaveRoom(memberships_pb2.LeaveRoomRequest(room_id="public"), metadata=user(who))
+
+
+async def test_a_change_of_the_global_role_acts_on_the_next_call(rooms: Suite) -> None:
+    refusal = await refused(_rename(rooms, "bob"), "PERMISSION_MISSING")
+    assert refusal.metadata == {"permission": "room:update"}
+    await rooms.assign("bob", "admin")
+    await _rename(rooms, "bob")
+    await rooms.roles.UnassignRole(roles_pb2.UnassignRoleRequest(user_id="bob"), metadata=su())
+    await refused(_rename(rooms, "bob"), "PERMISSION_MISSING")
+    await rooms.assign("bob", "nothing")
+    created = rooms_pb2.CreateRoomRequest(id="mine", name="mine")
+    await refused(rooms.rooms.CreateRoom(created, metadata=user("bob")), "PERMISSION_MISSING")
+    await rooms.rooms.CreateRoom(created, metadata=user("alice"))
+
+
+async def test_a_change_of_what_a_role_grants_acts_on_the_next_call(rooms: Suite) -> None:
+    changed = roles_pb2.UpdateRoleRequest(scope=GLOBAL, name="default", add_permissions=["room:update"])
+    await rooms.roles.UpdateRole(changed, metadata=su())
+    await _rename(rooms, "bob")
+    changed = roles_pb2.UpdateRoleRequest(scope=GLOBAL, name="default", remove_permissions=["room:update", "room:get"])
+    await rooms.roles.UpdateRole(changed, metadata=su())
+    await refused(_rename(rooms, "bob"), "PERMISSION_MISSING")
+    read = rooms_pb2.GetRoomRequest(room_id="public")
+    await refused(rooms.rooms.GetRoom(read, metadata=user("bob")), "PERMISSION_MISSING")
+    await rooms.assign("bob", "reader")
+    await rooms.rooms.GetRoom(read, metadata=user("bob"))
+    await rooms.roles.DeleteRole(roles_pb2.DeleteRoleRequest(scope=GLOBAL, name="reader"), metadata=su())
+    await refused(rooms.rooms.GetRoom(read, metadata=user("bob")), "PERMISSION_MISSING")
+
+
+async def test_a_role_in_a_room_counts_there_and_only_while_one_is_a_member(rooms: Suite) -> None:
+    await rooms.assign("bob", "editor", "public")
+    await _rename(rooms, "bob")
+    await refused(_rename(rooms, "bob", "private"), "PERMISSION_MISSING")
+    await _leave(rooms, "bob")
+    await refused(_rename(rooms, "bob"), "ROOM_ACCESS_DENIED")
+    await _join(rooms, "bob")
+    await _rename(rooms, "bob")
+    await rooms.roles.UnassignRole(roles_pb2.UnassignRoleRequest(user_id="bob", room_id="public"), metadata=su())
+    await refused(_rename(rooms, "bob"), "PERMISSION_MISSING")
+
+
+async def test_both_roles_together_are_what_counts(rooms: Suite) -> None:
+    await rooms.assign("bob", "reader")
+    await rooms.assign("bob", "editor", "public")
+    await _rename(rooms, "bob")
+    await rooms.rooms.GetRoom(rooms_pb2.GetRoomRequest(room_id="public"), metadata=user("bob"))
+    added = memberships_pb2.AddMembersRequest(room_id="public", user_ids=["carol"])
+    await refused(rooms.memberships.AddMembers(added, metadata=user("bob")), "PERMISSION_MISSING")
+
+
+async def test_whoever_is_outside_is_told_the_same_of_every_room_whatever_their_roles(rooms: Suite) -> None:
+    told = set()
+    for role in ("default", "nothing", "admin"):
+        await rooms.assign("carol", role)
+        for room_id in ("public", "private", "nope"):
+            refusal = await refused(_rename(rooms, "carol", room_id), "ROOM_ACCESS_DENIED")
+            told.add((refusal.message, tuple(refusal.metadata), refusal.metadata["room_id"] == room_id))
+    assert len(told) == 1
+
+
+async def test_a_public_room_asks_for_the_permission_only(rooms: Suite) -> None:
+    read = rooms.rooms.GetRoom
+    public, private = (rooms_pb2.GetRoomRequest(room_id=room_id) for room_id in ("public", "private"))
+    assert not (await read(public, metadata=user("carol"))).HasField("membership")
+    await refused(read(private, metadata=user("carol")), "ROOM_ACCESS_DENIED")
+    await rooms.assign("carol", "nothing")
+    await refused(read(public, metadata=user("carol")), "PERMISSION_MISSING")
+    await refused(read(private, metadata=user("carol")), "ROOM_ACCESS_DENIED")
+    await rooms.assign("bob", "reader")
+    assert list((await read(private, metadata=user("bob"))).membership.user_ids) == ["alice", "bob"]
+
+
+async def test_where_no_membership_is_asked_for_the_permission_is(rooms: Suite) -> None:
+    for who in ("bob", "carol"):
+        await rooms.assign(who, "nothing")
+    joined = memberships_pb2.JoinRoomRequest(room_id="public")
+    await refused(rooms.memberships.JoinRoom(joined, metadata=user("carol")), "PERMISSION_MISSING")
+    for room_id in ("public", "private", "nope"):
+        left = memberships_pb2.LeaveRoomRequest(room_id=room_id)
+        await refused(rooms.memberships.LeaveRoom(left, metadata=user("bob")), "PERMISSION_MISSING")
+    for who in ("bob", "carol"):
+        await rooms.assign(who, "leaver", "public")
+    # The role counts for bob, who is a member, and not for carol.
+    await _leave(rooms, "bob")
+    left = memberships_pb2.LeaveRoomRequest(room_id="public")
+    await refused(rooms.memberships.LeaveRoom(left, metadata=user("carol")), "PERMISSION_MISSING")
+    await refused(rooms.memberships.LeaveRoom(left, metadata=user("bob")), "PERMISSION_MISSING")
+
+
+async def test_other_services_ask_the_same_question(rooms: Suite) -> None:
+    renamed = users_pb2.UpdateUserRequest(name="Bob")
+    await refused(rooms.users.UpdateUser(renamed, metadata=user("bob")), "PERMISSION_MISSING")
+    await rooms.assign("bob", "admin")
+    await rooms.users.UpdateUser(renamed, metadata=user("bob"))
+    await rooms.assign("bob", "nothing")
+    await refused(
+        rooms.users.GetUser(users_pb2.GetUserRequest(user_id="bob"), metadata=user("bob")), "PERMISSION_MISSING"
+    )
+
+
+async def test_superusers_need_neither_and_are_told_what_is_not_there(rooms: Suite) -> None:
+    await _check(rooms, _question("private", "", superuser=True, membership=REQUIRED, permission="room:delete"))
+    await _check(rooms, _question("nope", "", superuser=True, membership=NOT_REQUIRED, permission="room:join"))
+    await _check(rooms, _question("", "", superuser=True, permission="user:update"))
+    answer = await _check(rooms, _question("private", "bob", superuser=True, permission="room:get"))
+    assert (len(answer.room_uid), len(answer.user_uid), list(answer.roles)) == (16, 16, [])
+    for membership in (REQUIRED, UNLESS_PUBLIC, UNSPECIFIED):
+        asked = _stub(rooms).CheckAccess(_question("nope", superuser=True, membership=membership), metadata=_service())
+        assert (await refused(asked, "ROOM_NOT_FOUND")).metadata == {"room_id": "nope"}
+
+
+async def test_an_answer_says_what_it_depends_on(rooms: Suite) -> None:
+    everywhere, there = pb2.RoleName(scope=GLOBAL, name="default"), pb2.RoleName(scope=ROOM, name="editor")
+    before = rooms.database.count("rooms.changes")
+    for user_id in ("bob", "carol"):
+        await rooms.assign(user_id, "editor", "public")
+    answer = await _check(rooms, _question("public", permission="room:update"))
+    assert list(answer.roles) == [everywhere, there]
+    assert answer.version == before + 2
+    assert (len(answer.room_uid), len(answer.user_uid)) == (16, 16)
+    assert list((await _check(rooms, _question("private", permission="room:get"))).roles) == [everywhere]
+    outside = await _check(rooms, _question("public", "carol", permission="room:get", membership=UNLESS_PUBLIC))
+    assert (list(outside.roles), len(outside.room_uid), outside.user_uid) == ([everywhere], 16, b"")
+    assert list((await _check(rooms, _question(permission="room:create"))).roles) == [everywhere]
+    await rooms.assign("bob", "reader")
+    answer = await _check(rooms, _question("nope", permission="room:get", membership=NOT_REQUIRED))
+    assert list(answer.roles) == [pb2.RoleName(scope=GLOBAL, name="reader")]
+    assert (answer.room_uid, answer.user_uid) == (b"", b"")
+    assert list((await _check(rooms, _question("public"))).roles) == []
+
+
+async def test_nobody_has_the_roles_of_nobody(rooms: Suite) -> None:
+    stub = _stub(rooms)
+    await refused(
+        stub.CheckAccess(_question("", "", permission="room:get"), metadata=_service()),
+        "FIELD_REQUIRED",
+    )
+    many = pb2.BatchCheckAccessRequest(room_ids=["public"], membership=NOT_REQUIRED)
+    refusal = await refused(stub.BatchCheckAccess(many, metadata=_service()), "FIELD_REQUIRED")
+    assert refusal.metadata == {"field": "user_id"}
+
+
+async def test_a_batch_answers_each_room_as_one_question_would_in_the_order_asked(rooms: Suite) -> None:
+    await rooms.assign("bob", "editor", "private")
+    await rooms.assign("carol", "admin")
+    room_ids = ["private", "nope", "public", "private"]
+    memberships = (UNSPECIFIED, REQUIRED, UNLESS_PUBLIC, NOT_REQUIRED)
+    permissions = ("room:update", "room:get", "")
+    for who, membership, permission, is_su in itertools.product(
+        ("bob", "carol"), memberships, permissions, (False, True)
+    ):
+        asked: dict[str, Any] = {"membership": membership, "permission": permission, "superuser": is_su}
+        many = pb2.BatchCheckAccessRequest(room_ids=room_ids, user_id=who, **asked)
+        answers = (await _stub(rooms).BatchCheckAccess(many, metadata=_service())).answers
+        assert len(answers) == len(room_ids)
+        for room_id, answer in zip(room_ids, answers, strict=True):
+            question = _question(room_id, who, **asked)
+            if answer.HasField("granted"):
+                assert await _check(rooms, question) == answer.granted
+            else:
+                reason = error_reason_pb2.ErrorReason.Name(answer.refusal).removeprefix("ERROR_REASON_")
+                await refused(_stub(rooms).CheckAccess(question, metadata=_service()), reason)
+
+
+async def test_a_batch_has_up_to_a_thousand_rooms(rooms: Suite) -> None:
+    with psycopg.connect(rooms.database.superuser_dsn, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO rooms.rooms (uid, id, name, visibility, creator_id, member_count)"
+            " SELECT gen_random_uuid(), 'r' || n, 'r', 2, 'bob', 1 FROM generate_series(1, 998) n"
+        )
+        connection.execute(
+            "INSERT INTO rooms.memberships (room_uid, user_uid, room_id, user_id)"
+            " SELECT uid, gen_random_uuid(), id, 'bob' FROM rooms.rooms WHERE id LIKE 'r%' AND right(id, 1) <> '7'"
+        )
+    room_ids = ["public", "private", *(f"r{number}" for number in range(1, 999))]
+    many = pb2.BatchCheckAccessRequest(room_ids=room_ids, user_id="bob", permission="room:get")
+    answers = (await _stub(rooms).BatchCheckAccess(many, metadata=_service())).answers
+    granted = [room_id for room_id, answer in zip(room_ids, answers, strict=True) if answer.HasField("granted")]
+    assert granted == [room_id for room_id in room_ids if not room_id.endswith("7")]
+    versions = {answer.granted.version for answer in answers if answer.HasField("granted")}
+    assert versions == {rooms.database.count("rooms.changes")}
+    many.room_ids.append("one more")
+    refusal = await refused(_stub(rooms).BatchCheckAccess(many, metadata=_service()), "LIMIT_EXCEEDED")
+    assert refusal.metadata["limit"] == "ROOMS_PER_SUBSCRIPTION"
+    empty = pb2.BatchCheckAccessRequest(user_id="bob")
+    await refused(_stub(rooms).BatchCheckAccess(empty, metadata=_service()), "FIELD_REQUIRED")
+
+
+async def test_an_answers_version_and_state_are_of_one_moment(rooms: Suite) -> None:
+    first = (await _check(rooms, _question("public", "alice"))).version
+    done = asyncio.Event()
+
+    async def come_and_go() -> None:
+        for _ in range(30):
+            await _join(rooms, "carol")
+            await _leave(rooms, "carol")
+        done.set()
+
+    async def look() -> set[int]:
+        many = pb2.BatchCheckAccessRequest(room_ids=["public"], user_id="carol", membership=REQUIRED)
+        one = _question("public", "carol", membership=UNLESS_PUBLIC)
+        wrong = set()
+        while not done.is_set():
+            (answer,) = (await _stub(rooms).BatchCheckAccess(many, metadata=_service())).answers
+            single = await _check(rooms, one)
+            # Each odd change makes carol a member, and each even one ends that.
+            if answer.HasField("granted") and (answer.granted.version - first) % 2 != 1:
+                wrong.add(answer.granted.version)
+            if bool(single.user_uid) != bool((single.version - first) % 2):
+                wrong.add(single.version)
+        return wrong
+
+    _, *wrong = await asyncio.gather(come_and_go(), look(), look())
+    assert wrong == [set(), set()]
+
+
+async def _rooms_of(suite: Suite, user_id: str, permission: str = "", page_size: int = 2) -> list[str]:
+    request = pb2.ListRoomsOfRequest(user_id=user_id, permission=permission, page_size=page_size)
+    seen: list[str] = []
+    while True:
+        page = await _stub(suite).ListRoomsOf(request, metadata=_service())
+        assert len(page.rooms) <= page_size
+        assert page.version > 0
+        assert all(len(room.room_uid) == len(room.user_uid) == 16 for room in page.rooms)
+        seen.extend(room.room_id for room in page.rooms)
+        if not page.next_page_token:
+            return seen
+        request.page_token = page.next_page_token
+
+
+async def test_a_users_rooms_are_listed_where_a_role_grants_it(rooms: Suite) -> None:
+    names = ["Zoo", "private", "public", "x", "é", "🫎"]
+    for name in ("Zoo", "x", "é", "🫎"):
+        await rooms.make_room(name, "bob")
+    assert await _rooms_of(rooms, "bob") == names
+    assert await _rooms_of(rooms, "bob", "room:get") == names
+    assert await _rooms_of(rooms, "bob", "room:update") == []
+    for name in ("public", "é", "Zoo"):
+        await rooms.assign("bob", "editor", name)
+    assert await _rooms_of(rooms, "bob", "room:update") == ["Zoo", "public", "é"]
+    await _leave(rooms, "bob")
+    assert await _rooms_of(rooms, "bob", "room:update") == ["Zoo", "é"]
+    await rooms.assign("bob", "admin")
+    assert await _rooms_of(rooms, "bob", "room:update") == [name for name in names if name != "public"]
+    await rooms.assign("bob", "nothing")
+    assert await _rooms_of(rooms, "bob", "room:get") == []
+    assert await _rooms_of(rooms, "bob", "room:update") == ["Zoo", "é"]
+    assert await _rooms_of(rooms, "nobody", "room:get") == []
+
+
+async def test_a_page_of_rooms_is_bound_to_its_question(rooms: Suite) -> None:
+    request = pb2.ListRoomsOfRequest(user_id="bob", page_size=1)
+    first = await _stub(rooms).ListRoomsOf(request, metadata=_service())
+    request.page_token = first.next_page_token
+    request.permission = "room:get"
+    await refused(_stub(rooms).ListRoomsOf(request, metadata=_service()), "PAGE_TOKEN_INVALID")
+    request.permission = ""
+    request.user_id = "alice"
+    await refused(_stub(rooms).ListRoomsOf(request, metadata=_service()), "PAGE_TOKEN_INVALID")
+    await refused(_stub(rooms).ListRoomsOf(pb2.ListRoomsOfRequest(), metadata=_service()), "FIELD_REQUIRED")
+
+
+async def test_it_is_for_services_only(rooms: Suite) -> None:
+    stub = _stub(rooms)
+    for call, request in (
+        (stub.BatchCheckAccess, pb2.BatchCheckAccessRequest(room_ids=["public"], user_id="bob")),
+        (stub.ListRoomsOf, pb2.ListRoomsOfRequest(user_id="bob")),
+    ):
+        await refused(call(request, metadata=su()), "SERVICE_REQUIRED")
+        await refused(call(request, metadata=service("messages", "users")), "TOKEN_INVALID")

@@ -1,0 +1,111 @@
+"""A client that speaks HTTP/2 frame by frame, for what no well-behaved client does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import h2.config
+import h2.connection
+import h2.events
+
+
+class _Rude(h2.connection.H2Connection):
+    """A connection that opens more streams than the other end allows."""
+
+    @property
+    def open_outbound_streams(self) -> int:
+        """Claim that nothing is open."""
+        return 0
+
+
+@dataclass
+class Answer:
+    """What came back on a stream so far."""
+
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    reset: int | None = None
+    ended: bool = False
+
+
+class Connection:
+    """An open connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str) -> None:
+        config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8", validate_outbound_headers=False)
+        self._h2 = _Rude(config)
+        self._reader = reader
+        self._writer = writer
+        self._address = address
+        self.answers: dict[int, Answer] = {}
+        # Set when the other end has closed the whole connection.
+        self.closed = False
+        self._progress = asyncio.Event()
+
+    async def start(self) -> None:
+        """Greet."""
+        self._h2.initiate_connection()
+        await self._flush()
+
+    async def call(self, path: str, body: bytes, *headers: tuple[str, str]) -> int:
+        """Send a gRPC call and return its stream's number."""
+        number = self._h2.get_next_available_stream_id()
+        fixed = ((":method", "POST"), (":scheme", "http"), (":authority", self._address), (":path", path))
+        grpc = (("content-type", "application/grpc"), ("te", "trailers"))
+        self.answers[number] = Answer()
+        self._h2.send_headers(number, [*fixed, *grpc, *headers])
+        framed = b"\0" + len(body).to_bytes(4, "big") + body
+        self._h2.send_data(number, framed, end_stream=True)
+        await self._flush()
+        return number
+
+    async def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
+        """Return once the condition holds."""
+        async with asyncio.timeout(seconds):
+            while not condition():
+                self._progress.clear()
+                await self._progress.wait()
+
+    async def read(self) -> None:
+        """Take in what the other end sends, until it closes the connection."""
+        while data := await self._reader.read(65536):
+            for event in self._h2.receive_data(data):
+                self._take(event)
+            await self._flush()
+            self._progress.set()
+        self.closed = True
+        self._progress.set()
+
+    def _take(self, event: h2.events.Event) -> None:
+        answer = self.answers.get(getattr(event, "stream_id", None) or 0, Answer())
+        match event:
+            case h2.events.ResponseReceived() | h2.events.TrailersReceived():
+                answer.headers.update({str(name): str(value) for name, value in event.headers or ()})
+            case h2.events.DataReceived():
+                answer.body += event.data or b""
+                self._h2.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id or 0)
+            case h2.events.StreamEnded():
+                answer.ended = True
+            case h2.events.StreamReset():
+                answer.reset = int(event.error_code or 0)
+
+    async def _flush(self) -> None:
+        self._writer.write(self._h2.data_to_send())
+        await self._writer.drain()
+
+
+@asynccontextmanager
+async def connected(address: str) -> AsyncIterator[Connection]:
+    """Open a connection."""
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    connection = Connection(reader, writer, address)
+    await connection.start()
+    reading = asyncio.create_task(connection.read())
+    try:
+        yield connection
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        writer.close()

@@ -1,0 +1,188 @@
+"""Stand-ins for rooms and users on a real socket: they answer from a dict, and a test changes the dict."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, cast
+from uuid import UUID, uuid5
+
+import grpc
+from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
+from chatkit.internal.access.v1 import access_service_pb2_grpc
+from chatkit.internal.directory.v1 import directory_service_pb2 as directory_pb2
+from chatkit.internal.directory.v1 import directory_service_pb2_grpc
+from chatkit.rooms.v1 import role_pb2
+from google.protobuf.message import Message
+
+from services.runtime.access import RoleKey
+from services.runtime.clock import Clock, SystemClock
+from services.runtime.errors import DETAILS_KEY, ChatkitError, NotFound, PermissionDenied, Unavailable, to_status
+
+_NAMESPACE = UUID(int=1)
+
+
+def uid_of(name: str) -> UUID:
+    """Return the uid that the stand-ins give an id."""
+    return uuid5(_NAMESPACE, name)
+
+
+@dataclass
+class Peers(access_service_pb2_grpc.AccessServiceServicer, directory_service_pb2_grpc.DirectoryServiceServicer):
+    """Rooms and users at once: the members of each room, and who exists."""
+
+    members: dict[str, set[str]] = field(default_factory=dict)
+    users: set[str] = field(default_factory=set)
+    # Permissions that users do not have; all others they have.
+    denied: dict[str, set[str]] = field(default_factory=dict)
+    # The roles that grants depend on, by user.
+    roles: dict[str, list[RoleKey]] = field(default_factory=dict)
+    # What heartbeats are dated by.
+    clock: Clock = field(default_factory=SystemClock)
+    heartbeat_seconds: float = 0.02
+    # While it is set, no heartbeats are sent.
+    silent: bool = False
+    # While it is set, questions are answered with DATABASE_UNAVAILABLE.
+    unavailable: bool = False
+    # How often somebody asked for access, about whom, and how many times at once at the most.
+    checks: int = 0
+    asked_about: Counter[str] = field(default_factory=Counter)
+    # How many streams of changes are open.
+    watching: int = 0
+    most_at_once: int = 0
+    version: int = 1
+    address: str = ""
+    watched: asyncio.Event = field(default_factory=asyncio.Event)
+    # Set to hold every answer back, once it is made, until the event is set.
+    hold: asyncio.Event | None = None
+    _asking: int = 0
+    # Every event that was told; who watches reads on from its version.
+    _events: list[access_pb2.AccessEvent] = field(default_factory=list)
+    _told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def CheckAccess(self, request: access_pb2.CheckAccessRequest, context: Any) -> Message:
+        self.checks += 1
+        self.asked_about[request.user_id] += 1
+        self._asking += 1
+        self.most_at_once = max(self.most_at_once, self._asking)
+        try:
+            answer = self._answer(request)
+            if self.hold is not None:
+                await self.hold.wait()
+        finally:
+            self._asking -= 1
+        if isinstance(answer, ChatkitError):
+            await context.abort(answer.code, answer.message, ((DETAILS_KEY, to_status(answer).SerializeToString()),))
+        return cast("Message", answer)
+
+    def _answer(self, request: access_pb2.CheckAccessRequest) -> Message | ChatkitError:
+        if self.unavailable:
+            return Unavailable("DATABASE_UNAVAILABLE", "the database can't be reached")
+        members = self.members.get(request.room_id)
+        is_member = members is not None and request.user_id in members
+        metadata = {"room_id": request.room_id}
+        if request.room_id and request.superuser and members is None:
+            return NotFound("ROOM_NOT_FOUND", "no such room", metadata=metadata)
+        if request.room_id and not is_member and not request.superuser:
+            return PermissionDenied("ROOM_ACCESS_DENIED", "no access", metadata=metadata)
+        if request.permission in self.denied.get(request.user_id, ()) and not request.superuser:
+            metadata = {"permission": request.permission}
+            return PermissionDenied("PERMISSION_MISSING", "no role grants it", metadata=metadata)
+        roles = self.roles.get(request.user_id, [(role_pb2.ROLE_SCOPE_GLOBAL, "default")])
+        return access_pb2.CheckAccessResponse(
+            room_uid=uid_of(request.room_id).bytes if request.room_id else b"",
+            user_uid=uid_of(request.user_id).bytes if is_member else b"",
+            version=self.version,
+            roles=[access_pb2.RoleName(scope=cast("Any", scope), name=name) for scope, name in roles],
+        )
+
+    async def WatchAccess(
+        self, request: access_pb2.WatchAccessRequest, _context: Any
+    ) -> AsyncIterator[access_pb2.WatchAccessResponse]:
+        self.watching += 1
+        try:
+            async for events in self._follow(request.after_version or self.version):
+                yield access_pb2.WatchAccessResponse(events=events)
+        finally:
+            self.watching -= 1
+
+    async def _follow(self, known: int) -> AsyncIterator[list[access_pb2.AccessEvent]]:
+        opened_at = self.clock.monotonic()
+        place = next((n for n, event in enumerate(self._events) if event.version > known), len(self._events))
+        while True:
+            told = self._told
+            if events := self._events[place:]:
+                place += len(events)
+                yield events
+            elif not self.silent:
+                heartbeat = access_pb2.AccessHeartbeat(elapsed_ms=round((self.clock.monotonic() - opened_at) * 1000))
+                yield [access_pb2.AccessEvent(version=self.version, heartbeat=heartbeat)]
+                self.watched.set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.heartbeat_seconds):
+                    await told.wait()
+
+    async def ResolveUsers(self, request: directory_pb2.ResolveUsersRequest, _context: Any) -> Message:
+        known = [user_id for user_id in request.user_ids if user_id in self.users]
+        return directory_pb2.ResolveUsersResponse(
+            users=[directory_pb2.ResolvedUser(id=user_id, uid=uid_of(user_id).bytes) for user_id in known]
+        )
+
+    def remove(self, room_id: str, user_id: str, *, tell: bool = True) -> None:
+        """End a membership; without `tell` nobody who watches hears of it."""
+        self.members[room_id].discard(user_id)
+        self._change(tell, member_removed=_member(room_id, user_id))
+
+    def add(self, room_id: str, user_id: str) -> None:
+        """Begin a membership."""
+        self.members[room_id].add(user_id)
+        self._change(member_added=_member(room_id, user_id))
+
+    def assign(self, user_id: str, role: RoleKey, *, room_id: str = "", denied: Iterable[str] = ()) -> None:
+        """Give a user another role, with which they lack these permissions."""
+        self.roles[user_id], self.denied[user_id] = [role], set(denied)
+        room_uid = uid_of(room_id).bytes if room_id else b""
+        assigned = access_pb2.RoleAssignment(user_id=user_id, user_uid=uid_of(user_id).bytes, room_uid=room_uid)
+        self._change(role_assigned=assigned)
+
+    def change_role(self, role: RoleKey, denied: Iterable[str] = ()) -> None:
+        """Let those who have a role lack these permissions, and no others."""
+        for user_id, roles in self.roles.items():
+            if role in roles:
+                self.denied[user_id] = set(denied)
+        self._change(role_changed=access_pb2.RoleName(scope=cast("Any", role[0]), name=role[1]))
+
+    def reset(self) -> None:
+        """Tell that changes were missed."""
+        self._change(reset=access_pb2.AccessReset())
+
+    def _change(self, tell: bool = True, **event: Any) -> None:
+        self.version += 1
+        if tell:
+            self.tell(access_pb2.AccessEvent(version=self.version, **event))
+
+    def tell(self, event: access_pb2.AccessEvent) -> None:
+        """Send an event to everyone who watches."""
+        self._events.append(event)
+        told, self._told = self._told, asyncio.Event()
+        told.set()
+
+
+def _member(room_id: str, user_id: str) -> access_pb2.MemberChange:
+    return access_pb2.MemberChange(room_uid=uid_of(room_id).bytes, user_uid=uid_of(user_id).bytes, user_id=user_id)
+
+
+@asynccontextmanager
+async def serve(peers: Peers, address: str = "127.0.0.1:0") -> AsyncIterator[Peers]:
+    """Serve the stand-ins on a port of their own."""
+    server = grpc.aio.server()
+    access_service_pb2_grpc.add_AccessServiceServicer_to_server(peers, server)
+    directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server(peers, server)
+    port = server.add_insecure_port(address)
+    await server.start()
+    peers.address = f"127.0.0.1:{port}"
+    try:
+        yield peers
+    finally:
+        await server.stop(None)
