@@ -1,6 +1,6 @@
 """Rooms as the domain sees them, and the rules that need nothing but them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -71,11 +71,29 @@ class Room:
     revision: int
     create_time: datetime
     update_time: datetime
+    # None is no title of its own; an empty one is a title.
+    push_notification_title_override: str | None = None
+    # The two users of a direct room, each in an order of their own; none for every other room.
+    direct_user_ids: Sequence[str] = ()
+    direct_user_uids: Sequence[UUID] = ()
 
     @property
     def etag(self) -> str:
         """What callers compare the description by."""
         return str(self.revision)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the room is the one of two users, who alone may be members."""
+        return bool(self.direct_user_uids)
+
+    def may_have(self, user_uids: Iterable[UUID]) -> bool:
+        """Tell whether these users may be members, as far as the kind of the room decides it."""
+        return not self.is_direct or set(user_uids) <= set(self.direct_user_uids)
+
+    def may_become(self, visibility: Visibility) -> bool:
+        """Tell whether the room may have this visibility: a direct room is private."""
+        return not self.is_direct or visibility == Visibility.PRIVATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +107,11 @@ class Draft:
     custom_data: Mapping[str, Any] | None
     creator_id: str
     members: Mapping[str, UUID]
-    request_id: str
-    content_hash: bytes
+    request_id: str = ""
+    content_hash: bytes = b""
+    push_notification_title_override: str | None = None
+    # The room is the direct one of its members, who are two.
+    is_direct: bool = False
 
 
 @dataclass(frozen=True, slots=True)

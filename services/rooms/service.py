@@ -9,7 +9,7 @@ from services.rooms.access_store import AccessStore
 from services.rooms.feed import ChangeFeed
 from services.rooms.model import Draft, Room, RoomView, Visibility
 from services.rooms.peers import Users
-from services.rooms.store import RoomStore, too_many_members
+from services.rooms.store import RoomStore, direct_room, too_many_members
 from services.runtime.access import RoomGrant
 from services.runtime.errors import Aborted, ChatkitError, FailedPrecondition, InvalidArgument, NotFound, Violation
 
@@ -38,6 +38,7 @@ class Rooms:
         request_id: str,
         content_hash: bytes,
         seconds: float,
+        push_notification_title_override: str | None = None,
     ) -> RoomView:
         """Create a room with its first members; repeated with the same request id it answers the room as it is."""
         if not room_id and not request_id:
@@ -47,9 +48,7 @@ class Rooms:
                 metadata={"field": "request_id"},
                 violations=[Violation("request_id", "required when id is empty")],
             )
-        members = await self._users.resolve([creator_id, *user_ids], seconds)
-        if len(members) > self._most_members:
-            raise too_many_members(self._most_members, len(members))
+        members = await self._members([creator_id, *user_ids], seconds)
         draft = Draft(
             uid=self._new_uid(),
             id=room_id or str(self._new_uid()),
@@ -60,16 +59,52 @@ class Rooms:
             members=members,
             request_id=request_id,
             content_hash=content_hash,
+            push_notification_title_override=push_notification_title_override,
         )
         created = await self._store.create(draft)
         self._feed.nudge()
         return created
+
+    async def direct(self, user_id: str, other_user_id: str, seconds: float) -> RoomView:
+        """Return the one room of two users with both in it, made or mended where need be."""
+        if user_id == other_user_id:
+            raise InvalidArgument(
+                "FIELD_INVALID",
+                "other_user_id: must be another user",
+                metadata={"field": "other_user_id"},
+                violations=[Violation("other_user_id", "must be another user")],
+            )
+        users = await self._members([user_id, other_user_id], seconds)
+        found = await self._store.find_direct(users)
+        if found is not None and len(found.member_ids) == len(users):
+            return found
+        draft = Draft(
+            uid=self._new_uid(),
+            id=str(self._new_uid()),
+            name="",
+            visibility=Visibility.PRIVATE,
+            custom_data=None,
+            creator_id=user_id,
+            members=users,
+            is_direct=True,
+        )
+        made = await self._store.get_or_create_direct(draft)
+        self._feed.nudge()
+        return made
 
     async def get(self, grant: RoomGrant, *, with_members: bool) -> RoomView:
         """Return a room, and its members to those who may know them."""
         if with_members:
             return await self._store.view(grant.room_uid)
         return RoomView(await self._store.get(grant.room_uid), ())
+
+    async def page(self, after: str, size: int, *, with_private: bool) -> list[Room]:
+        """Return rooms by their ids."""
+        return await self._store.page(after, size, with_private=with_private)
+
+    async def joinable_page(self, user_id: str, after: str, size: int) -> list[RoomView]:
+        """Return the public rooms that a user is not in, by their ids."""
+        return await self._store.joinable_page(user_id, after, size)
 
     async def page_of_user(self, user_id: str, after: str, size: int) -> list[RoomView]:
         """Return a user's rooms by their ids."""
@@ -101,6 +136,12 @@ class Rooms:
         """Return the members' ids in the order of code points."""
         return await self._store.member_page(grant.room_uid, after, size)
 
+    async def _members(self, user_ids: Sequence[str], seconds: float) -> dict[str, UUID]:
+        members = await self._users.resolve(user_ids, seconds)
+        if len(members) > self._most_members:
+            raise too_many_members(self._most_members, len(members))
+        return members
+
 
 class Visits:
     """How users come to rooms and leave them by themselves."""
@@ -119,11 +160,11 @@ class Visits:
         if standing.user_uid is not None:
             return await self._store.view(standing.room_uid)
         if standing.visibility is not Visibility.PUBLIC:
-            raise _not_public(room_id, superuser)
+            raise await self._not_public(room_id, standing.room_uid, superuser)
         users = await self._users.resolve([user_id], seconds)
         joined = await self._store.add_members(standing.room_uid, users, joining=True)
         if joined is None:
-            raise _not_public(room_id, superuser)
+            raise await self._not_public(room_id, standing.room_uid, superuser)
         self._feed.nudge()
         return joined
 
@@ -138,8 +179,10 @@ class Visits:
             return
         self._feed.nudge()
 
-
-def _not_public(room_id: str, superuser: bool) -> ChatkitError:
-    if superuser:
+    async def _not_public(self, room_id: str, room_uid: UUID, superuser: bool) -> ChatkitError:
+        if not superuser:
+            return denied(room_id)
+        room = await self._store.get(room_uid)
+        if room.is_direct:
+            return direct_room(room, "a direct room can't be joined")
         return FailedPrecondition("ROOM_NOT_PUBLIC", "only public rooms can be joined", metadata={"room_id": room_id})
-    return denied(room_id)

@@ -1,10 +1,12 @@
 """Protos to the domain and back, and nothing else."""
 
 import hashlib
+from collections.abc import Sequence
 
 from chatkit.rooms.v1 import membership_pb2, room_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
+from google.protobuf.message import Message
 
 from services.rooms.model import Room, RoomView, Visibility
 from services.rooms.service import Rooms, Visits
@@ -14,9 +16,10 @@ from services.runtime.handlers import Call
 from services.runtime.paging import PageTokens, page_size
 from services.runtime.timestamps import timestamp
 
-_UPDATABLE = ("name", "visibility", "custom_data")
+_UPDATABLE = ("name", "visibility", "custom_data", "push_notification_title_override")
 # A page ends early rather than grow past what a client takes in one message by default, 4 MiB.
 _PAGE_BYTES = 1024 * 1024
+_Page = rooms_pb2.ListRoomsResponse | rooms_pb2.ListJoinableRoomsResponse | rooms_pb2.ListUserRoomsResponse
 
 
 class RoomsServicer:
@@ -39,8 +42,16 @@ class RoomsServicer:
             request_id=request.request_id,
             content_hash=_content_hash(request, call.acting_user),
             seconds=call.seconds,
+            push_notification_title_override=_title(request),
         )
         return rooms_pb2.CreateRoomResponse(room=_room(view.room), membership=_membership(view))
+
+    async def GetOrCreateDirectRoom(
+        self, request: rooms_pb2.GetOrCreateDirectRoomRequest, call: Call
+    ) -> rooms_pb2.GetOrCreateDirectRoomResponse:
+        """Return the direct room of two users."""
+        view = await self._rooms.direct(call.acting_user, request.other_user_id, call.seconds)
+        return rooms_pb2.GetOrCreateDirectRoomResponse(room=_room(view.room), membership=_membership(view))
 
     async def GetRoom(self, _request: rooms_pb2.GetRoomRequest, call: Call) -> rooms_pb2.GetRoomResponse:
         """Read a room."""
@@ -48,25 +59,53 @@ class RoomsServicer:
         view = await self._rooms.get(call.room, with_members=is_member)
         return rooms_pb2.GetRoomResponse(room=_room(view.room), membership=_membership(view) if is_member else None)
 
+    async def ListRooms(self, request: rooms_pb2.ListRoomsRequest, call: Call) -> rooms_pb2.ListRoomsResponse:
+        """Read a page of the instance's rooms."""
+        after, size = self._start(request, call, first=request.after_room_id)
+        found = await self._rooms.page(after, size + 1, with_private=request.include_private)
+        response = rooms_pb2.ListRoomsResponse()
+        self._fill(response, [RoomView(room, ()) for room in found], request, call)
+        return response
+
+    async def ListJoinableRooms(
+        self, request: rooms_pb2.ListJoinableRoomsRequest, call: Call
+    ) -> rooms_pb2.ListJoinableRoomsResponse:
+        """Read a page of the rooms that a user may join."""
+        after, size = self._start(request, call)
+        if call.acting_user != call.caller.subject:
+            await self._rooms.must_exist(call.acting_user, call.seconds)
+        views = await self._rooms.joinable_page(call.acting_user, after, size + 1)
+        response = rooms_pb2.ListJoinableRoomsResponse()
+        self._fill(response, views, request, call)
+        return response
+
     async def ListUserRooms(
         self, request: rooms_pb2.ListUserRoomsRequest, call: Call
     ) -> rooms_pb2.ListUserRoomsResponse:
         """Read a page of a user's rooms."""
-        key = self._page_tokens.read(call.caller, request)
-        size = page_size(request, self._limits)
-        views = await self._rooms.page_of_user(call.acting_user, str(key[0]) if key else "", size + 1)
+        after, size = self._start(request, call)
+        views = await self._rooms.page_of_user(call.acting_user, after, size + 1)
         if not views and request.user_id:
             await self._rooms.must_exist(request.user_id, call.seconds)
         response = rooms_pb2.ListUserRoomsResponse()
-        taken = _take(response, views[:size])
-        if taken < len(views):
-            response.next_page_token = self._page_tokens.make(call.caller, request, [views[taken - 1].room.id])
+        self._fill(response, views, request, call)
         return response
 
     async def UpdateRoom(self, request: rooms_pb2.UpdateRoomRequest, call: Call) -> rooms_pb2.UpdateRoomResponse:
         """Change a room."""
         changes = masks.changes(request, _UPDATABLE, required=("name", "visibility"))
         return rooms_pb2.UpdateRoomResponse(room=_room(await self._rooms.update(call.room, changes, request.etag)))
+
+    def _start(self, request: Message, call: Call, first: str = "") -> tuple[str, int]:
+        """Return the id that the page starts after, and the size of the page."""
+        key = self._page_tokens.read(call.caller, request)
+        return str(key[0]) if key else first, page_size(request, self._limits)
+
+    def _fill(self, response: _Page, views: Sequence[RoomView], request: Message, call: Call) -> None:
+        """Put what fits into a page; `views` has one more than the page where there is a next one."""
+        taken = _take(response, views[: page_size(request, self._limits)])
+        if taken < len(views):
+            response.next_page_token = self._page_tokens.make(call.caller, request, [views[taken - 1].room.id])
 
 
 class MembershipsServicer:
@@ -128,8 +167,13 @@ def _content_hash(request: rooms_pb2.CreateRoomRequest, creator_id: str) -> byte
     return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
 
 
-def _take(response: rooms_pb2.ListUserRoomsResponse, views: list[RoomView]) -> int:
-    """Fill a page and return how many fitted."""
+def _title(request: rooms_pb2.CreateRoomRequest) -> str | None:
+    is_set = request.HasField("push_notification_title_override")
+    return request.push_notification_title_override if is_set else None
+
+
+def _take(response: _Page, views: Sequence[RoomView]) -> int:
+    """Fill a page and return how many rooms fitted."""
     size = 0
     for taken, view in enumerate(views):
         room, membership = _room(view.room), _membership(view)
@@ -137,7 +181,8 @@ def _take(response: rooms_pb2.ListUserRoomsResponse, views: list[RoomView]) -> i
         if taken and size > _PAGE_BYTES:
             return taken
         response.rooms.append(room)
-        response.memberships.append(membership)
+        if not isinstance(response, rooms_pb2.ListRoomsResponse):
+            response.memberships.append(membership)
     return len(views)
 
 
@@ -156,4 +201,6 @@ def _room(room: Room) -> room_pb2.Room:
         create_time=timestamp(room.create_time),
         update_time=timestamp(room.update_time),
         etag=room.etag,
+        push_notification_title_override=room.push_notification_title_override,
+        direct_user_ids=room.direct_user_ids,
     )

@@ -1,14 +1,14 @@
 """Rooms and memberships in PostgreSQL. One public method is one transaction.
 
 Memberships change only under their room's row lock, so `member_count` is their number and the limit holds. The order
-of locks: the request id, the room, its memberships, the counter of changes.
+of locks: the request id or the pair of a direct room, the room, its memberships, the counter of changes.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, delete, func, select, update
+from sqlalchemy import Select, bindparam, delete, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text, Uuid
@@ -17,7 +17,7 @@ from services.rooms import changes
 from services.rooms.model import Change, ChangeKind, Draft, Room, RoomView, Visibility
 from services.rooms.tables import creations, memberships, rooms
 from services.runtime.database import Database
-from services.runtime.errors import AlreadyExists, NotFound, ResourceExhausted, Violation
+from services.runtime.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, Violation
 
 _COLUMNS = (
     rooms.c.uid,
@@ -30,9 +30,15 @@ _COLUMNS = (
     rooms.c.revision,
     rooms.c.create_time,
     rooms.c.update_time,
+    rooms.c.push_notification_title_override,
+    rooms.c.direct_user_ids,
+    rooms.c.direct_user_uids,
 )
 _GET = select(*_COLUMNS).where(rooms.c.uid == bindparam("uid", type_=Uuid))
 _LOCK = _GET.with_for_update()
+_DIRECT_UID = select(rooms.c.uid).where(rooms.c.direct_user_uids == bindparam("pair", type_=ARRAY(Uuid)))
+# Written into the statement, because the index of public rooms is of no use to a plan that does not know the value.
+_IS_PUBLIC = rooms.c.visibility == literal(int(Visibility.PUBLIC), literal_execute=True)
 _MEMBERS_OF = (
     select(memberships.c.room_uid, memberships.c.user_id)
     .where(memberships.c.room_uid == func.any(bindparam("uids", type_=ARRAY(Uuid))))
@@ -61,6 +67,25 @@ class RoomStore:
             await self._insert_members(connection, room, draft.members)
             return RoomView(room, sorted(draft.members))
 
+    async def find_direct(self, users: Mapping[str, UUID]) -> RoomView | None:
+        """Return the direct room of two users, whether both are members or not; None if they have none."""
+        async with self._database.transaction() as connection:
+            uid = await self._direct_uid(connection, users)
+            return await self._view(connection, uid) if uid is not None else None
+
+    async def get_or_create_direct(self, draft: Draft) -> RoomView:
+        """Return the direct room of the draft's members with both of them in it; it is stored if they have none."""
+        async with self._database.transaction() as connection:
+            # Waits for a transaction that makes the same room, so exactly one of two goes on.
+            row = (await connection.execute(_insertion(draft))).one_or_none()
+            if row is not None:
+                room = _room(row)
+                await self._insert_members(connection, room, draft.members)
+                return RoomView(room, sorted(draft.members))
+            uid = cast("UUID", await self._direct_uid(connection, draft.members))
+            await self._one(connection, _LOCK, uid)
+            return await self._add(connection, await self._view(connection, uid), draft.members)
+
     async def get(self, uid: UUID) -> Room:
         """Return a room, or raise ROOM_NOT_FOUND."""
         async with self._database.reading() as connection:
@@ -82,6 +107,33 @@ class RoomStore:
         async with self._database.reading() as connection:
             return list((await connection.execute(statement)).scalars())
 
+    async def page(self, after: str, size: int, *, with_private: bool) -> list[Room]:
+        """Return rooms by their ids, public ones only unless private ones are asked for too."""
+        statement = select(*_COLUMNS).where(rooms.c.id > after).order_by(rooms.c.id).limit(size)
+        async with self._database.reading() as connection:
+            found = await connection.execute(statement if with_private else statement.where(_IS_PUBLIC))
+            return [_room(row) for row in found]
+
+    async def joinable_page(self, user_id: str, after: str, size: int) -> list[RoomView]:
+        """Return the public rooms that a user is not in, by their ids."""
+        # Ids alone, so that rooms which the user is in are passed over in two indexes and never read.
+        page = (
+            select(rooms.c.id)
+            .where(_IS_PUBLIC, rooms.c.id > after)
+            .where(
+                ~exists().where(
+                    memberships.c.user_id == user_id,
+                    memberships.c.room_id == rooms.c.id,
+                    # Follows from the rest, but the planner does not see it and would walk from the first one.
+                    memberships.c.room_id > after,
+                )
+            )
+            .order_by(rooms.c.id)
+            .limit(size)
+            .subquery()
+        )
+        return await self._views(select(*_COLUMNS).join(page, page.c.id == rooms.c.id).order_by(rooms.c.id))
+
     async def page_of_user(self, user_id: str, after: str, size: int) -> list[RoomView]:
         """Return a user's rooms by their ids."""
         page = (
@@ -91,11 +143,7 @@ class RoomStore:
             .limit(size)
             .subquery()
         )
-        statement = select(*_COLUMNS).join(page, page.c.room_uid == rooms.c.uid).order_by(rooms.c.id)
-        async with self._database.transaction() as connection:
-            found = [_room(row) for row in await connection.execute(statement)]
-            members = await self._members(connection, [room.uid for room in found])
-        return [RoomView(room, members[room.uid]) for room in found]
+        return await self._views(select(*_COLUMNS).join(page, page.c.room_uid == rooms.c.uid).order_by(rooms.c.id))
 
     async def update(self, uid: UUID, values: Mapping[str, Any], etag: str) -> Room | None:
         """Change columns of a room; None when the etag is given and is another one."""
@@ -103,6 +151,8 @@ class RoomStore:
             room = await self._one(connection, _LOCK, uid)
             if etag and etag != room.etag:
                 return None
+            if not room.may_become(values.get("visibility", room.visibility)):
+                raise direct_room(room, "a direct room is private")
             if not values:
                 return room
             moved = update(rooms).where(rooms.c.uid == uid)
@@ -117,16 +167,10 @@ class RoomStore:
         """Make users members, all or none; None when they join by themselves and the room is not public by now."""
         async with self._database.transaction() as connection:
             room = await self._one(connection, _LOCK, uid)
-            present = set((await self._members(connection, [uid]))[uid])
-            new = {user_id: user_uid for user_id, user_uid in users.items() if user_id not in present}
-            if new and joining and room.visibility is not Visibility.PUBLIC:
+            present = (await self._members(connection, [uid]))[uid]
+            if joining and room.visibility is not Visibility.PUBLIC and not users.keys() <= set(present):
                 return None
-            self._check_room_for(len(present) + len(new), room)
-            if new:
-                counted = update(rooms).where(rooms.c.uid == uid).values(member_count=len(present) + len(new))
-                room = _room((await connection.execute(counted.returning(*_COLUMNS))).one())
-                await self._insert_members(connection, room, new)
-            return RoomView(room, sorted(present | set(new)))
+            return await self._add(connection, RoomView(room, present), users)
 
     async def remove_members(self, uid: UUID, user_ids: Sequence[str]) -> None:
         """End memberships; users who are not members are ignored."""
@@ -159,6 +203,21 @@ class RoomStore:
             )
         return await self._view(connection, row.room_uid)
 
+    async def _direct_uid(self, connection: AsyncConnection, users: Mapping[str, UUID]) -> UUID | None:
+        return (await connection.execute(_DIRECT_UID, {"pair": _pair(users)})).scalar_one_or_none()
+
+    async def _add(self, connection: AsyncConnection, locked: RoomView, users: Mapping[str, UUID]) -> RoomView:
+        room, present = locked.room, set(locked.member_ids)
+        new = {user_id: user_uid for user_id, user_uid in users.items() if user_id not in present}
+        if not room.may_have(new.values()):
+            raise direct_room(room, "a direct room has no members but its two users")
+        self._check_room_for(len(present) + len(new), room)
+        if new:
+            counted = update(rooms).where(rooms.c.uid == room.uid).values(member_count=len(present) + len(new))
+            room = _room((await connection.execute(counted.returning(*_COLUMNS))).one())
+            await self._insert_members(connection, room, new)
+        return RoomView(room, sorted(present | set(new)))
+
     async def _insert_members(self, connection: AsyncConnection, room: Room, users: Mapping[str, UUID]) -> None:
         rows = [
             {"room_uid": room.uid, "user_uid": user_uid, "room_id": room.id, "user_id": user_id}
@@ -167,6 +226,12 @@ class RoomStore:
         await connection.execute(insert(memberships).values(rows))
         added = [Change(0, ChangeKind.MEMBER_ADDED, room.uid, user_uid, user_id) for user_id, user_uid in users.items()]
         await changes.record(connection, added)
+
+    async def _views(self, statement: Select[Any]) -> list[RoomView]:
+        async with self._database.transaction() as connection:
+            found = [_room(row) for row in await connection.execute(statement)]
+            members = await self._members(connection, [room.uid for room in found])
+        return [RoomView(room, members[room.uid]) for room in found]
 
     async def _view(self, connection: AsyncConnection, uid: UUID) -> RoomView:
         room = await self._one(connection, _GET, uid)
@@ -200,6 +265,15 @@ def too_many_members(most: int, count: int) -> ResourceExhausted:
     )
 
 
+def direct_room(room: Room, message: str) -> FailedPrecondition:
+    """Return the error for what can't be done with a direct room."""
+    return FailedPrecondition("DIRECT_ROOM", message, metadata={"room_id": room.id})
+
+
+def _pair(users: Mapping[str, UUID]) -> list[UUID]:
+    return sorted(users.values())
+
+
 def _insertion(draft: Draft) -> Any:
     values = {
         "uid": draft.uid,
@@ -212,8 +286,16 @@ def _insertion(draft: Draft) -> Any:
         # One moment for both, which two calls of clock_timestamp() are not.
         "create_time": func.statement_timestamp(),
         "update_time": func.statement_timestamp(),
+        "push_notification_title_override": draft.push_notification_title_override,
     }
-    return insert(rooms).values(values).on_conflict_do_nothing(index_elements=["id"]).returning(*_COLUMNS)
+    if not draft.is_direct:
+        insertion = insert(rooms).values(values).on_conflict_do_nothing(index_elements=["id"])
+        return insertion.returning(*_COLUMNS)
+    pair = {"direct_user_ids": sorted(draft.members), "direct_user_uids": _pair(draft.members)}
+    is_direct = rooms.c.direct_user_uids.is_not(None)
+    insertion = insert(rooms).values(values | pair)
+    insertion = insertion.on_conflict_do_nothing(index_elements=["direct_user_uids"], index_where=is_direct)
+    return insertion.returning(*_COLUMNS)
 
 
 def _room(row: Any) -> Room:
@@ -228,4 +310,7 @@ def _room(row: Any) -> Room:
         row.revision,
         row.create_time,
         row.update_time,
+        row.push_notification_title_override,
+        tuple(row.direct_user_ids or ()),
+        tuple(row.direct_user_uids or ()),
     )

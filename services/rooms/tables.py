@@ -30,6 +30,10 @@ rooms = Table(
     Column("creator_id", _id),
     Column("member_count", Integer),
     Column("revision", BigInteger, server_default="1"),
+    Column("push_notification_title_override", Text),
+    # The two users of a direct room, ids and uids each in an order of their own; NULL for every other room.
+    Column("direct_user_ids", ARRAY(_id)),
+    Column("direct_user_uids", ARRAY(Uuid)),
     Column("create_time", DateTime(timezone=True), server_default=_now),
     Column("update_time", DateTime(timezone=True), server_default=_now),
 )

@@ -13,7 +13,8 @@ from services.runtime.errors import InvalidArgument, Violation
 def changes(request: Message, updatable: Sequence[str], required: Sequence[str]) -> dict[str, Any]:
     """Return the new values by field: those that the mask names, or without a mask those that are not empty.
 
-    A masked empty field clears, unless it is required: then it is FIELD_REQUIRED.
+    A masked empty field clears, unless it is required: then it is FIELD_REQUIRED. A field that can be set and empty is
+    cleared, to None, only when it is not set.
     """
     paths = list(request.update_mask.paths)  # type: ignore[attr-defined]
     for index, path in enumerate(paths):
@@ -32,10 +33,10 @@ def changes(request: Message, updatable: Sequence[str], required: Sequence[str])
 
 
 def _value(request: Message, name: str, is_set: bool) -> Any:
+    if not is_set and request.DESCRIPTOR.fields_by_name[name].has_presence:
+        return None
     value = getattr(request, name)
-    if isinstance(value, struct_pb2.Struct):
-        return json_values.plain(value) if is_set else None
-    return value
+    return json_values.plain(value) if isinstance(value, struct_pb2.Struct) else value
 
 
 def _refused(reason: str, field: str, description: str) -> InvalidArgument:

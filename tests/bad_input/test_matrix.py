@@ -114,6 +114,43 @@ async def test_names_are_counted_in_code_points(stored: Suite) -> None:
     await stored.rooms.CreateRoom(families, metadata=user("alice"))
 
 
+async def test_titles_of_push_notifications_are_counted_in_code_points_and_hold_all_but_u0000(stored: Suite) -> None:
+    before = _counts(stored)
+    bad = {"🫎" * 161: "LIMIT_EXCEEDED", "a\0": "FIELD_INVALID"}
+    for title, reason in bad.items():
+        created = rooms_pb2.CreateRoomRequest(id="r", name="r", push_notification_title_override=title)
+        refusal = await refused(stored.rooms.CreateRoom(created, metadata=user("alice")), reason)
+        assert refusal.metadata["field"] == "push_notification_title_override"
+        updated = rooms_pb2.UpdateRoomRequest(room_id="lobby", push_notification_title_override=title)
+        await refused(stored.rooms.UpdateRoom(updated, metadata=su()), reason)
+    assert _counts(stored) == before
+    for title in ("🫎" * 160, "\x01\x7f\u0085\r\n\u202e"):
+        updated = rooms_pb2.UpdateRoomRequest(room_id="lobby", push_notification_title_override=title)
+        room = (await stored.rooms.UpdateRoom(updated, metadata=su())).room
+        assert room.push_notification_title_override == title
+
+
+async def test_listings_and_direct_rooms_with_bad_ids_and_sizes(stored: Suite) -> None:
+    before = _counts(stored)
+    for name, reason in {"x" * 161: "LIMIT_EXCEEDED", "a\nb": "FIELD_INVALID", "a\0b": "FIELD_INVALID"}.items():
+        listed = rooms_pb2.ListRoomsRequest(after_room_id=name)
+        joinable = rooms_pb2.ListJoinableRoomsRequest(user_id=name)
+        direct = rooms_pb2.GetOrCreateDirectRoomRequest(user_id="alice", other_user_id=name)
+        for call in (
+            stored.rooms.ListRooms(listed, metadata=su()),
+            stored.rooms.ListJoinableRooms(joinable, metadata=su()),
+            stored.rooms.GetOrCreateDirectRoom(direct, metadata=su()),
+        ):
+            await refused(call, reason)
+    small = rooms_pb2.ListRoomsRequest(page_size=-1)
+    await refused(stored.rooms.ListRooms(small, metadata=su()), "FIELD_INVALID")
+    fewer = rooms_pb2.ListJoinableRoomsRequest(page_size=-1)
+    await refused(stored.rooms.ListJoinableRooms(fewer, metadata=user("alice")), "FIELD_INVALID")
+    forged_token = rooms_pb2.ListRoomsRequest(page_token="AAAA")
+    await refused(stored.rooms.ListRooms(forged_token, metadata=su()), "PAGE_TOKEN_INVALID")
+    assert _counts(stored) == before
+
+
 async def test_custom_data_is_counted_as_compact_json(stored: Suite) -> None:
     before = _counts(stored)
     data = struct_pb2.Struct()

@@ -46,6 +46,11 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
     "UsersService/ListUsers": lambda _: users_pb2.ListUsersRequest(page_size=1),
     "UsersService/UpdateUser": lambda _: users_pb2.UpdateUserRequest(name="Other"),
     "RoomsService/CreateRoom": lambda at: rooms_service_pb2.CreateRoomRequest(id=at.new_id, name="New"),
+    "RoomsService/GetOrCreateDirectRoom": lambda at: rooms_service_pb2.GetOrCreateDirectRoomRequest(
+        other_user_id=at.member_id
+    ),
+    "RoomsService/ListRooms": lambda _: rooms_service_pb2.ListRoomsRequest(page_size=1),
+    "RoomsService/ListJoinableRooms": lambda _: rooms_service_pb2.ListJoinableRoomsRequest(page_size=1),
     "RoomsService/GetRoom": lambda at: rooms_service_pb2.GetRoomRequest(room_id=at.room_id),
     "RoomsService/ListUserRooms": lambda _: rooms_service_pb2.ListUserRoomsRequest(),
     "RoomsService/UpdateRoom": lambda at: rooms_service_pb2.UpdateRoomRequest(room_id=at.room_id, name="Other"),

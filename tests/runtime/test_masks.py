@@ -11,12 +11,17 @@ from hypothesis import strategies as st
 from services.runtime import masks
 from services.runtime.errors import InvalidArgument
 
-UPDATABLE = ("name", "visibility", "custom_data")
+UPDATABLE = ("name", "visibility", "custom_data", "push_notification_title_override")
 REQUIRED = ("name", "visibility")
 STRUCT = struct_pb2.Struct()
 STRUCT["a"] = 1
-VALUES: dict[str, Any] = {"name": "n", "visibility": 2, "custom_data": STRUCT}
-PLAIN: dict[str, Any] = {"name": "n", "visibility": 2, "custom_data": {"a": 1}}
+VALUES: dict[str, Any] = {
+    "name": "n",
+    "visibility": 2,
+    "custom_data": STRUCT,
+    "push_notification_title_override": "",
+}
+PLAIN: dict[str, Any] = {**VALUES, "custom_data": {"a": 1}}
 
 
 def _changes(*paths: str, **fields: Any) -> dict[str, Any]:
@@ -49,6 +54,14 @@ def test_a_masked_field_that_is_empty_is_cleared_unless_it_is_required() -> None
     assert _changes("custom_data") == {"custom_data": None}
     _refused("FIELD_REQUIRED", "name", "custom_data", "name")
     _refused("FIELD_REQUIRED", "visibility", "visibility", name="n")
+
+
+def test_a_string_that_can_be_set_and_empty_is_cleared_only_when_it_is_masked_and_not_set() -> None:
+    title = "push_notification_title_override"
+    assert _changes(push_notification_title_override="") == {title: ""}
+    assert _changes(title, push_notification_title_override="") == {title: ""}
+    assert _changes(title) == {title: None}
+    assert _changes("custom_data", push_notification_title_override="t") == {"custom_data": None}
 
 
 def test_a_path_that_is_no_field_to_change_is_named_with_its_place() -> None:

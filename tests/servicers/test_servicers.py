@@ -130,6 +130,23 @@ class _Rooms:
     async def get(self, _grant: object, *, with_members: bool) -> RoomView:
         return _view("lobby", *(["alice"] if with_members else []))
 
+    async def direct(self, user_id: str, other_user_id: str, seconds: float) -> RoomView:
+        self.asked.append(("direct", user_id, other_user_id, seconds > 0))
+        view = _view("d", user_id, other_user_id)
+        pair = sorted(view.member_ids)
+        return RoomView(replace(view.room, direct_user_ids=pair, push_notification_title_override=""), pair)
+
+    async def page(self, after: str, size: int, *, with_private: bool) -> list[Room]:
+        self.asked.append(("page", after, size, with_private))
+        return [_view(room_id).room for room_id in ("a", "b", "c") if room_id > after][:size]
+
+    async def joinable_page(self, user_id: str, after: str, size: int) -> list[RoomView]:
+        self.asked.append(("joinable", user_id, after, size))
+        return [_view(room_id, "carol") for room_id in ("a", "b", "c") if room_id > after][:size]
+
+    async def must_exist(self, user_id: str, seconds: float) -> None:
+        self.asked.append(("exists", user_id, seconds > 0))
+
     async def page_of_user(self, _user_id: str, after: str, size: int) -> list[RoomView]:
         return [_view(room_id, "alice") for room_id in ("a", "b", "c") if room_id > after][:size]
 
@@ -170,6 +187,62 @@ def test_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> N
     assert rooms.asked[-1] == ({"name": "N"}, "2")
     with pytest.raises(PermissionDenied):
         tested.call("UpdateRoom", rooms_pb2.UpdateRoomRequest(room_id="lobby", name="N"), user("bob"))
+
+
+def test_titles_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
+    rooms = _Rooms()
+    tested = _tested(rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), page_tokens, limits), handlers)
+    field = "push_notification_title_override"
+    for title in (None, "", "T"):
+        request = rooms_pb2.CreateRoomRequest(id="r", name="R", push_notification_title_override=title)
+        answer = tested.call("CreateRoom", request, user("alice"))
+        assert rooms.asked[-1][field] == title
+        assert not answer.room.HasField(field)
+        updated = rooms_pb2.UpdateRoomRequest(room_id="lobby", push_notification_title_override=title)
+        tested.call("UpdateRoom", updated, user("alice"))
+        assert rooms.asked[-1] == ({} if title is None else {field: title}, "")
+        updated.update_mask.paths.append(field)
+        tested.call("UpdateRoom", updated, user("alice"))
+        assert rooms.asked[-1] == ({field: title}, "")
+
+
+def test_direct_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
+    rooms = _Rooms()
+    tested = _tested(rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), page_tokens, limits), handlers)
+    request = rooms_pb2.GetOrCreateDirectRoomRequest(other_user_id="alice")
+    answer = tested.call("GetOrCreateDirectRoom", request, user("bob"))
+    assert list(answer.room.direct_user_ids) == list(answer.membership.user_ids) == ["alice", "bob"]
+    assert answer.room.HasField("push_notification_title_override")
+    request.user_id = "carol"
+    tested.call("GetOrCreateDirectRoom", request, su())
+    assert rooms.asked == [("direct", "bob", "alice", True), ("direct", "carol", "alice", True)]
+    with pytest.raises(PermissionDenied):
+        tested.call("GetOrCreateDirectRoom", request, user("bob"))
+
+
+def test_listings_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
+    rooms = _Rooms()
+    tested = _tested(rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), page_tokens, limits), handlers)
+    listed = rooms_pb2.ListRoomsRequest(after_room_id="a", include_private=True, page_size=1)
+    first = tested.call("ListRooms", listed, su())
+    listed.page_token = first.next_page_token
+    last = tested.call("ListRooms", listed, su())
+    assert ([room.id for room in first.rooms], [room.id for room in last.rooms]) == (["b"], ["c"])
+    assert not last.next_page_token
+    assert rooms.asked == [("page", "a", 2, True), ("page", "b", 2, True)]
+    rooms.asked.clear()
+    joinable = rooms_pb2.ListJoinableRoomsRequest(page_size=2)
+    page = tested.call("ListJoinableRooms", joinable, user("alice"))
+    assert [(one.room_id, list(one.user_ids)) for one in page.memberships] == [("a", ["carol"]), ("b", ["carol"])]
+    joinable.page_token = page.next_page_token
+    assert [room.id for room in tested.call("ListJoinableRooms", joinable, user("alice")).rooms] == ["c"]
+    tested.call("ListJoinableRooms", rooms_pb2.ListJoinableRoomsRequest(user_id="bob"), su())
+    assert rooms.asked == [
+        ("joinable", "alice", "", 3),
+        ("joinable", "alice", "b", 3),
+        ("exists", "bob", True),
+        ("joinable", "bob", "", 21),
+    ]
 
 
 def test_memberships(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:

@@ -47,6 +47,7 @@ class Limit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LIMIT_PERMISSION_CHARS: _ClassVar[Limit]
     LIMIT_TOKEN_CHARS: _ClassVar[Limit]
     LIMIT_HEADERS_BYTES: _ClassVar[Limit]
+    LIMIT_PUSH_TITLE_CHARS: _ClassVar[Limit]
 LIMIT_UNSPECIFIED: Limit
 LIMIT_ROOM_MEMBERS: Limit
 LIMIT_MESSAGE_BYTES: Limit
@@ -86,6 +87,7 @@ LIMIT_PERMISSIONS_PER_REQUEST: Limit
 LIMIT_PERMISSION_CHARS: Limit
 LIMIT_TOKEN_CHARS: Limit
 LIMIT_HEADERS_BYTES: Limit
+LIMIT_PUSH_TITLE_CHARS: Limit
 LIMIT_FIELD_NUMBER: _ClassVar[int]
 limit: _descriptor.FieldDescriptor
 

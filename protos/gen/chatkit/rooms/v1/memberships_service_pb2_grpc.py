@@ -70,8 +70,9 @@ class MembershipsServiceServicer:
         """Makes a user a member of a public room. Joining twice is harmless, and so
         is joining a private room that one belongs to already. A private room that
         one does not belong to answers like an unknown one: PERMISSION_DENIED,
-        ROOM_ACCESS_DENIED; superusers get FAILED_PRECONDITION, ROOM_NOT_PUBLIC. A
-        full room is RESOURCE_EXHAUSTED, QUOTA_EXCEEDED.
+        ROOM_ACCESS_DENIED; superusers get FAILED_PRECONDITION, ROOM_NOT_PUBLIC, or
+        DIRECT_ROOM if that is what it is. A full room is RESOURCE_EXHAUSTED,
+        QUOTA_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,7 +91,9 @@ class MembershipsServiceServicer:
     def AddMembers(self, request, context):
         """Makes users members, all or none. Adding members again is harmless. Users
         that do not exist are NOT_FOUND, USER_NOT_FOUND; more members than
-        LIMIT_ROOM_MEMBERS are RESOURCE_EXHAUSTED, QUOTA_EXCEEDED.
+        LIMIT_ROOM_MEMBERS are RESOURCE_EXHAUSTED, QUOTA_EXCEEDED. To a direct room
+        only its own two users can be added; anybody else is FAILED_PRECONDITION,
+        DIRECT_ROOM.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

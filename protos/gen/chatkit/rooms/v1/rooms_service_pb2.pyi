@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateRoomRequest(_message.Message):
-    __slots__ = ("id", "name", "visibility", "custom_data", "creator_id", "user_ids", "request_id")
+    __slots__ = ("id", "name", "visibility", "custom_data", "creator_id", "user_ids", "request_id", "push_notification_title_override")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     VISIBILITY_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class CreateRoomRequest(_message.Message):
     CREATOR_ID_FIELD_NUMBER: _ClassVar[int]
     USER_IDS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PUSH_NOTIFICATION_TITLE_OVERRIDE_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     visibility: _room_pb2.Visibility
@@ -28,7 +29,8 @@ class CreateRoomRequest(_message.Message):
     creator_id: str
     user_ids: _containers.RepeatedScalarFieldContainer[str]
     request_id: str
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., visibility: _Optional[_Union[_room_pb2.Visibility, str]] = ..., custom_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., creator_id: _Optional[str] = ..., user_ids: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    push_notification_title_override: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., visibility: _Optional[_Union[_room_pb2.Visibility, str]] = ..., custom_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., creator_id: _Optional[str] = ..., user_ids: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., push_notification_title_override: _Optional[str] = ...) -> None: ...
 
 class CreateRoomResponse(_message.Message):
     __slots__ = ("room", "membership")
@@ -52,6 +54,62 @@ class GetRoomResponse(_message.Message):
     membership: _membership_pb2.Membership
     def __init__(self, room: _Optional[_Union[_room_pb2.Room, _Mapping]] = ..., membership: _Optional[_Union[_membership_pb2.Membership, _Mapping]] = ...) -> None: ...
 
+class GetOrCreateDirectRoomRequest(_message.Message):
+    __slots__ = ("user_id", "other_user_id")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    OTHER_USER_ID_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    other_user_id: str
+    def __init__(self, user_id: _Optional[str] = ..., other_user_id: _Optional[str] = ...) -> None: ...
+
+class GetOrCreateDirectRoomResponse(_message.Message):
+    __slots__ = ("room", "membership")
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
+    room: _room_pb2.Room
+    membership: _membership_pb2.Membership
+    def __init__(self, room: _Optional[_Union[_room_pb2.Room, _Mapping]] = ..., membership: _Optional[_Union[_membership_pb2.Membership, _Mapping]] = ...) -> None: ...
+
+class ListRoomsRequest(_message.Message):
+    __slots__ = ("after_room_id", "include_private", "page_size", "page_token")
+    AFTER_ROOM_ID_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_PRIVATE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    after_room_id: str
+    include_private: bool
+    page_size: int
+    page_token: str
+    def __init__(self, after_room_id: _Optional[str] = ..., include_private: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListRoomsResponse(_message.Message):
+    __slots__ = ("rooms", "next_page_token")
+    ROOMS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    rooms: _containers.RepeatedCompositeFieldContainer[_room_pb2.Room]
+    next_page_token: str
+    def __init__(self, rooms: _Optional[_Iterable[_Union[_room_pb2.Room, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListJoinableRoomsRequest(_message.Message):
+    __slots__ = ("user_id", "page_size", "page_token")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, user_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListJoinableRoomsResponse(_message.Message):
+    __slots__ = ("rooms", "memberships", "next_page_token")
+    ROOMS_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIPS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    rooms: _containers.RepeatedCompositeFieldContainer[_room_pb2.Room]
+    memberships: _containers.RepeatedCompositeFieldContainer[_membership_pb2.Membership]
+    next_page_token: str
+    def __init__(self, rooms: _Optional[_Iterable[_Union[_room_pb2.Room, _Mapping]]] = ..., memberships: _Optional[_Iterable[_Union[_membership_pb2.Membership, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
 class ListUserRoomsRequest(_message.Message):
     __slots__ = ("user_id", "page_size", "page_token")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -73,20 +131,22 @@ class ListUserRoomsResponse(_message.Message):
     def __init__(self, rooms: _Optional[_Iterable[_Union[_room_pb2.Room, _Mapping]]] = ..., memberships: _Optional[_Iterable[_Union[_membership_pb2.Membership, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateRoomRequest(_message.Message):
-    __slots__ = ("room_id", "name", "visibility", "custom_data", "update_mask", "etag")
+    __slots__ = ("room_id", "name", "visibility", "custom_data", "update_mask", "etag", "push_notification_title_override")
     ROOM_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     VISIBILITY_FIELD_NUMBER: _ClassVar[int]
     CUSTOM_DATA_FIELD_NUMBER: _ClassVar[int]
     UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    PUSH_NOTIFICATION_TITLE_OVERRIDE_FIELD_NUMBER: _ClassVar[int]
     room_id: str
     name: str
     visibility: _room_pb2.Visibility
     custom_data: _struct_pb2.Struct
     update_mask: _field_mask_pb2.FieldMask
     etag: str
-    def __init__(self, room_id: _Optional[str] = ..., name: _Optional[str] = ..., visibility: _Optional[_Union[_room_pb2.Visibility, str]] = ..., custom_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    push_notification_title_override: str
+    def __init__(self, room_id: _Optional[str] = ..., name: _Optional[str] = ..., visibility: _Optional[_Union[_room_pb2.Visibility, str]] = ..., custom_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ..., push_notification_title_override: _Optional[str] = ...) -> None: ...
 
 class UpdateRoomResponse(_message.Message):
     __slots__ = ("room",)

@@ -45,6 +45,21 @@ class RoomsServiceStub:
                 request_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetRoomRequest.SerializeToString,
                 response_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetRoomResponse.FromString,
                 _registered_method=True)
+        self.GetOrCreateDirectRoom = channel.unary_unary(
+                '/chatkit.rooms.v1.RoomsService/GetOrCreateDirectRoom',
+                request_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetOrCreateDirectRoomRequest.SerializeToString,
+                response_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetOrCreateDirectRoomResponse.FromString,
+                _registered_method=True)
+        self.ListRooms = channel.unary_unary(
+                '/chatkit.rooms.v1.RoomsService/ListRooms',
+                request_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListRoomsRequest.SerializeToString,
+                response_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListRoomsResponse.FromString,
+                _registered_method=True)
+        self.ListJoinableRooms = channel.unary_unary(
+                '/chatkit.rooms.v1.RoomsService/ListJoinableRooms',
+                request_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListJoinableRoomsRequest.SerializeToString,
+                response_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListJoinableRoomsResponse.FromString,
+                _registered_method=True)
         self.ListUserRooms = channel.unary_unary(
                 '/chatkit.rooms.v1.RoomsService/ListUserRooms',
                 request_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListUserRoomsRequest.SerializeToString,
@@ -79,6 +94,37 @@ class RoomsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetOrCreateDirectRoom(self, request, context):
+        """Returns the direct room of two users, which is created when they have
+        none: private, with a generated id, without a name, and with both of them
+        as its members. Two users have one such room, whoever asks, also when both
+        ask at once. Both are members when the call returns: a user who had left,
+        or was removed, is brought back, whichever of the two asks. Nobody else
+        ever becomes a member, and the room stays private: FAILED_PRECONDITION,
+        DIRECT_ROOM, for superusers too. Users that do not exist are NOT_FOUND,
+        USER_NOT_FOUND; a user's direct room with themselves is INVALID_ARGUMENT,
+        FIELD_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRooms(self, request, context):
+        """Lists the rooms of the instance, without their members, by their ids in
+        the order of code points.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJoinableRooms(self, request, context):
+        """Lists the public rooms that a user is not a member of, full ones included,
+        with their members, by the rooms' ids in the order of code points.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListUserRooms(self, request, context):
         """Lists the rooms that a user is a member of, with their members, by the
         rooms' ids in the order of code points.
@@ -88,7 +134,8 @@ class RoomsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateRoom(self, request, context):
-        """Changes the fields that the mask names.
+        """Changes the fields that the mask names. A direct room can't become public:
+        FAILED_PRECONDITION, DIRECT_ROOM.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,6 +153,21 @@ def add_RoomsServiceServicer_to_server(servicer, server):
                     servicer.GetRoom,
                     request_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetRoomRequest.FromString,
                     response_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetRoomResponse.SerializeToString,
+            ),
+            'GetOrCreateDirectRoom': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOrCreateDirectRoom,
+                    request_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetOrCreateDirectRoomRequest.FromString,
+                    response_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetOrCreateDirectRoomResponse.SerializeToString,
+            ),
+            'ListRooms': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRooms,
+                    request_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListRoomsRequest.FromString,
+                    response_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListRoomsResponse.SerializeToString,
+            ),
+            'ListJoinableRooms': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJoinableRooms,
+                    request_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListJoinableRoomsRequest.FromString,
+                    response_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListJoinableRoomsResponse.SerializeToString,
             ),
             'ListUserRooms': grpc.unary_unary_rpc_method_handler(
                     servicer.ListUserRooms,
@@ -173,6 +235,87 @@ class RoomsService:
             '/chatkit.rooms.v1.RoomsService/GetRoom',
             chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetRoomRequest.SerializeToString,
             chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetRoomResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOrCreateDirectRoom(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.rooms.v1.RoomsService/GetOrCreateDirectRoom',
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetOrCreateDirectRoomRequest.SerializeToString,
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetOrCreateDirectRoomResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRooms(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.rooms.v1.RoomsService/ListRooms',
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListRoomsRequest.SerializeToString,
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListRoomsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJoinableRooms(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.rooms.v1.RoomsService/ListJoinableRooms',
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListJoinableRoomsRequest.SerializeToString,
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListJoinableRoomsResponse.FromString,
             options,
             channel_credentials,
             insecure,

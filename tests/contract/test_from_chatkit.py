@@ -1,0 +1,79 @@
+"""docs/from-chatkit.md names what exists, all that is public of users and rooms, and as to come what is not there."""
+
+import re
+
+from chatkit.contract.v1 import error_reason_pb2
+
+from tests.contract import descriptors
+
+TEXT = (descriptors.ROOT / "docs/from-chatkit.md").read_text()
+RPCS = {
+    f"{service.name}.{method.name}": service.file.package
+    for service in descriptors.services()
+    for method in service.methods
+}
+REASONS = {name.removeprefix("ERROR_REASON_") for name in error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name}
+COVERED = {"chatkit.users.v1", "chatkit.rooms.v1"}
+TO_COME = "to come"
+ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.splitlines() if line.startswith("| ")]
+
+
+def _named(text: str) -> set[str]:
+    return set(re.findall(r"`([^`]+)`", text))
+
+
+def _rpcs(names: set[str]) -> set[str]:
+    return {name for name in names if re.fullmatch(r"[A-Z]\w*Service\.\w+", name)}
+
+
+def _reasons(names: set[str]) -> set[str]:
+    return {name for name in names if re.fullmatch(r"[A-Z]+(_[A-Z]+)*", name)}
+
+
+def test_every_rpc_that_it_names_exists() -> None:
+    assert _rpcs(_named(TEXT)) - RPCS.keys() == set()
+
+
+def test_every_public_rpc_of_users_and_rooms_is_named() -> None:
+    assert {name for name, package in RPCS.items() if package in COVERED} - _named(TEXT) == set()
+
+
+def test_every_reason_that_it_names_exists() -> None:
+    named = _reasons(_named(TEXT))
+    assert len(named) > 30
+    assert named - REASONS == set()
+
+
+def test_the_old_names_in_the_comments_of_reasons_lead_to_those_reasons() -> None:
+    proto = (descriptors.PROTOS / "chatkit/contract/v1/error_reason.proto").read_text()
+    comments = re.findall(r"((?:  //[^\n]*\n)+)  ERROR_REASON_(\w+) =", proto)
+    old = [
+        (name, reason)
+        for comment, reason in comments
+        for names in re.findall(r"Chatkit: ([^.]*)\.", re.sub(r"\s*//\s*", " ", comment))
+        for name in names.split(", ")
+        if not name.startswith("message_")
+    ]
+    assert len(old) > 10
+    told = {(name, reason) for row in ROWS for name in _named(row[0]) for reason in _reasons(_named("".join(row[1:])))}
+    assert set(old) - told == set()
+
+
+def test_what_is_to_come_is_not_there_yet() -> None:
+    methods = {name.partition(".")[2] for name in RPCS}
+    messages = [message for file in descriptors.files() for message in file.message_types_by_name.values()]
+    events = {field.name for message in messages if message.name.endswith("Event") for field in message.fields}
+    # Rooms' own streams have these, and what is to come are those of users.
+    events -= {"opened", "caught_up", "heartbeat", "closed"}
+    assert "message_created" in events
+    coming = [row for row in ROWS if row[1].startswith(TO_COME)]
+    assert len(coming) > 10
+    for row in coming:
+        assert _named(row[1]) & (methods | events) == set(), row
+
+
+def test_every_row_says_what_takes_the_place_of_the_old() -> None:
+    for row in ROWS:
+        assert len(row) in {2, 3}, row
+        assert row[0], row
+        assert row[1], row
