@@ -86,7 +86,7 @@ class Call:
     def acting_user(self) -> str:
         """The user on whose behalf the call is made, for methods whose policy has a self_field."""
         if self.user_id is None:
-            raise InvalidArgument("SUBJECT_REQUIRED", "neither the request nor the token says who acts")
+            raise _nobody_acts("")
         return self.user_id
 
     @property
@@ -328,10 +328,15 @@ def _subject_reader(method: MethodContract) -> Callable[[Message, Caller], str |
             )
         acting = named or caller.subject
         if acting is None and users_only and (named_by is not None or not caller.superuser):
-            raise InvalidArgument("SUBJECT_REQUIRED", "neither the request nor the token says who acts")
+            raise _nobody_acts(field)
         return acting
 
     return subject
+
+
+def _nobody_acts(field: str) -> InvalidArgument:
+    description = "neither the request nor the token says who acts"
+    return InvalidArgument("SUBJECT_REQUIRED", description, violations=[Violation(field, description)] if field else ())
 
 
 def _least(*seconds: float | None) -> float | None:

@@ -12,7 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from services.runtime.contract import Limits, field_policy
-from services.runtime.errors import InvalidArgument
+from services.runtime.errors import InvalidArgument, Violation
 from services.runtime.identity import Caller
 from services.runtime.keys import ApiKey
 
@@ -71,7 +71,8 @@ def _mac(secret: bytes, caller: Caller, request: Message, body: bytes) -> bytes:
 
 
 def _invalid() -> InvalidArgument:
-    return InvalidArgument("PAGE_TOKEN_INVALID", "the page token is not of this request")
+    description = "the page token is not of this request"
+    return InvalidArgument("PAGE_TOKEN_INVALID", description, violations=[Violation("page_token", description)])
 
 
 def page_size(request: Message, limits: Limits) -> int:
