@@ -10,6 +10,7 @@ from chatkit.contract.v1 import limit_pb2
 from chatkit.messages.v1 import messages_service_pb2
 
 from services.messages.access_watch import AccessWatch
+from services.messages.announcements import Announcements
 from services.messages.committer import Committer, Connect
 from services.messages.epoch import Epoch
 from services.messages.hubs import Hubs, shutting_down
@@ -43,7 +44,9 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             most_replayed=most_replayed,
         )
         epoch = Epoch(on_change=hubs.reset)
-        committer = Committer(_lane(settings.database_url.get_secret_value(), epoch), hubs, clock)
+        announcements = Announcements(hubs, epoch, server.bus(), server.subject("log"))
+        await announcements.listen()
+        committer = Committer(_lane(settings.database_url.get_secret_value(), epoch), announcements, clock)
         messages = Messages(
             store=store,
             committer=committer,

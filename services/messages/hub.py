@@ -49,6 +49,11 @@ class RoomHub:
         """Whether the end of the log was read."""
         return self._seeded
 
+    @property
+    def has_gap(self) -> bool:
+        """Whether an event came whose predecessor did not."""
+        return self._seeded and bool(self._early)
+
     def forget(self) -> None:
         """Read the end of the log anew before the next subscriber opens."""
         self._seeded = False

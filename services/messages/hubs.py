@@ -13,7 +13,7 @@ import structlog
 from services.messages import wire
 from services.messages.hub import RoomHub
 from services.messages.log import Appended
-from services.messages.model import Draft
+from services.messages.model import Draft, LogEntry
 from services.messages.store import LogStore
 from services.messages.subscription import Subscription
 from services.runtime.clock import Clock
@@ -22,6 +22,7 @@ from services.runtime.errors import Aborted, ChatkitError, PermissionDenied, Una
 _log = structlog.get_logger()
 _TICK_SECONDS = 1.0
 _TICK = timedelta(seconds=_TICK_SECONDS)
+_GAP_SECONDS = 0.005
 # Reads of followed heads are spread over time when there are very many rooms.
 _HEADS_PER_SECOND = 5_000
 # Events that a hub keeps as bytes; never fewer than a subscriber may resume over.
@@ -48,6 +49,8 @@ class Hubs:
         self._hubs: dict[UUID, RoomHub] = {}
         self._of_user: dict[str | None, set[Subscription]] = {}
         self._doubtful: set[UUID] = set()
+        # Rooms of which an event came before its turn.
+        self._gaps: set[UUID] = set()
         self._look_now = asyncio.Event()
 
     def join(self, room_id: str, subscription: Subscription) -> RoomHub:
@@ -76,15 +79,32 @@ class Hubs:
 
     def appended(self, draft: Draft, result: Appended) -> None:
         """Hand a committed entry to the room's subscribers."""
-        hub = self._hubs.get(draft.room_uid)
-        if hub is not None and not hub.offer(result.entry):
-            self.unknown(draft.room_uid)
+        self.offer(draft.room_uid, result.entry)
 
     def unknown(self, room_uid: UUID) -> None:
         """Look at the room's head at once."""
         if room_uid in self._hubs:
             self._doubtful.add(room_uid)
             self._look_now.set()
+
+    # What other replicas tell.
+
+    def wants(self, room_uid: UUID, seq: int) -> bool:
+        """Tell whether somebody here follows the room and was not given its event `seq` yet."""
+        hub = self._hubs.get(room_uid)
+        return hub is not None and not 0 < seq <= hub.last
+
+    def offer(self, room_uid: UUID, entry: LogEntry) -> None:
+        """Hand an entry to the room's subscribers, in its turn."""
+        hub = self._hubs.get(room_uid)
+        if hub is not None and not hub.offer(entry):
+            self._gaps.add(room_uid)
+            self._look_now.set()
+
+    def doubt_all(self) -> None:
+        """Look at every head at once."""
+        self._doubtful.update(self._hubs)
+        self._look_now.set()
 
     # Endings.
 
@@ -157,7 +177,12 @@ class Hubs:
         while True:
             await self._look_now.wait()
             self._look_now.clear()
+            if self._gaps:
+                # Two replicas that write to one room overtake each other: the missing one is mostly on its way.
+                await self._clock.sleep(_GAP_SECONDS)
+            gaps, self._gaps = self._gaps, set()
             doubtful, self._doubtful = self._doubtful, set()
+            doubtful |= {uid for uid in gaps if uid in self._hubs and self._hubs[uid].has_gap}
             if not await self._look(doubtful):
                 self._doubtful |= doubtful & self._hubs.keys()
                 await self._clock.sleep(self._heads_interval / 10)

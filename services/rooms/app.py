@@ -34,13 +34,16 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         users = Users(users_peer)
         most_members = server.limits[limit_pb2.LIMIT_ROOM_MEMBERS]
         store = RoomStore(server.database, most_members)
+        bus, subject = server.bus(), server.subject("changes")
         feed = ChangeFeed(
             ChangeStore(server.database),
             clock,
             poll_interval=settings.access_poll_interval_seconds,
             heartbeat_interval=settings.access_heartbeat_interval_seconds,
             kept=settings.access_changes_kept,
+            tell_others=lambda: bus.publish(subject, b""),
         )
+        await bus.subscribe(subject, feed)
         access_store = AccessStore(server.database)
         access = Access(access_store)
         rooms = Rooms(store, users, feed, most_members=most_members, new_uid=uuid4)

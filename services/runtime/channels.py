@@ -1,8 +1,9 @@
-"""A channel with mutual TLS that outlives its certificates: new calls go through a new channel when those change.
+"""Channels to other services, with what grpc.aio's own lack: replicas to spread over, certificates that change.
 
 Calls that are open go on where they began, because closing a channel cancels them in this process.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import grpc
 
 from services.runtime.tls import Certificates
+
+_READY = grpc.ChannelConnectivity.READY
 
 
 @dataclass(eq=False, slots=True)
@@ -20,10 +23,75 @@ class _Line:
     calls: int = 0
 
 
-class RenewedChannel:
-    """What generated stubs and `Peer` need of a grpc.aio channel."""
+class SpreadChannel:
+    """A channel to several replicas: calls take those in turn that have a connection.
 
-    def __init__(self, address: str, certificates: Certificates, options: Sequence[tuple[str, int]]) -> None:
+    gRPC's own lists of addresses hold no names, and with TLS it compares a certificate with the whole list.
+    """
+
+    def __init__(self, channels: Sequence["grpc.aio.Channel | RenewedChannel"]) -> None:
+        self._channels = list(channels)
+        self._next = 0
+
+    def unary_unary(self, method: str, *how: Any, **more: Any) -> Callable[..., Any]:
+        """Return a callable for a unary method."""
+        return self._callable([channel.unary_unary(method, *how, **more) for channel in self._channels])
+
+    def unary_stream(self, method: str, *how: Any, **more: Any) -> Callable[..., Any]:
+        """Return a callable for a server-streaming method."""
+        return self._callable([channel.unary_stream(method, *how, **more) for channel in self._channels])
+
+    def get_state(self, *, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """Return READY when a replica is connected."""
+        states = [channel.get_state(try_to_connect=try_to_connect) for channel in self._channels]
+        return _READY if _READY in states else states[0]
+
+    async def channel_ready(self) -> None:
+        """Return once one replica has accepted a connection."""
+        waits = [asyncio.ensure_future(channel.channel_ready()) for channel in self._channels]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in done:
+                wait.result()
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    async def renew(self) -> None:
+        """Let those renew that can."""
+        for channel in self._channels:
+            if isinstance(channel, RenewedChannel):
+                await channel.renew()
+
+    async def close(self, grace: float | None) -> None:
+        """Close it."""
+        for channel in self._channels:
+            await channel.close(grace)
+
+    def _callable(self, methods: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+        if len(methods) == 1:
+            return methods[0]
+
+        def call(request: Any, **options: Any) -> Any:
+            return methods[self._pick()](request, **options)
+
+        return call
+
+    def _pick(self) -> int:
+        """Return whose turn it is; whoever has no connection is let connect, and passed over as long as another has."""
+        count = len(self._channels)
+        turns = [(self._next + step) % count for step in range(count)]
+        states = {turn: self._channels[turn].get_state(try_to_connect=True) for turn in turns}
+        chosen = next((turn for turn in turns if states[turn] is _READY), turns[0])
+        self._next = (chosen + 1) % count
+        return chosen
+
+
+class RenewedChannel:
+    """A channel with mutual TLS: new calls go through a new one when the certificates have changed."""
+
+    def __init__(self, address: str, certificates: Certificates, options: Sequence[tuple[str, Any]]) -> None:
         self._address = address
         self._certificates = certificates
         # Channels to one address share their connections otherwise, and so the certificate of the first one.
@@ -38,6 +106,10 @@ class RenewedChannel:
     def unary_stream(self, method: str, *how: Any, **more: Any) -> Callable[..., Any]:
         """Return a callable for a server-streaming method."""
         return self._callable(method, lambda channel: channel.unary_stream(method, *how, **more))
+
+    def get_state(self, *, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """Return the state of the connection that new calls use."""
+        return self._line.channel.get_state(try_to_connect=try_to_connect)
 
     async def channel_ready(self) -> None:
         """Return once the peer has accepted a connection."""

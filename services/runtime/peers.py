@@ -1,13 +1,13 @@
-"""Calls to other services: a channel per peer, a token of ours, a deadline inherited from the caller and shaved."""
+"""Calls to other services: a channel per replica, a token of ours, a deadline inherited from the caller and shaved."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import grpc
 
 from services.runtime import errors
-from services.runtime.channels import RenewedChannel
+from services.runtime.channels import RenewedChannel, SpreadChannel
 from services.runtime.identity import ServiceTokens
 from services.runtime.tls import Certificates
 
@@ -19,7 +19,9 @@ _Response = TypeVar("_Response")
 DEADLINE_SECONDS = 5.0
 # What is left of a caller's deadline, less what this process needs to answer.
 _SHAVE_SECONDS = 0.1
-_OPTIONS = (
+_OPTIONS: tuple[tuple[str, Any], ...] = (
+    # A name may have several addresses, as that of a scaled service has.
+    ("grpc.lb_policy_name", "round_robin"),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
@@ -60,19 +62,16 @@ class StreamCall(Protocol[_Request_contra, _Response_co]):
 
 
 class Peer:
-    """One other service."""
+    """One other service; `addresses` are those of its replicas, with commas between them."""
 
     def __init__(
-        self, name: str, address: str, tokens: ServiceTokens, certificates: Certificates | None = None
+        self, name: str, addresses: str, tokens: ServiceTokens, certificates: Certificates | None = None
     ) -> None:
         self.name = name
         self._tokens = tokens
-        self._renewed = RenewedChannel(address, certificates, _OPTIONS) if certificates is not None else None
-        self.channel = (
-            cast("grpc.aio.Channel", self._renewed)
-            if self._renewed is not None
-            else grpc.aio.insecure_channel(address, options=_OPTIONS)
-        )
+        channels = [_channel(address.strip(), certificates) for address in addresses.split(",")]
+        self._channel = SpreadChannel(channels)
+        self.channel = cast("grpc.aio.Channel", self._channel)
 
     async def call(
         self,
@@ -109,8 +108,7 @@ class Peer:
 
     async def renew(self) -> None:
         """Call with the certificates that are in force now."""
-        if self._renewed is not None:
-            await self._renewed.renew()
+        await self._channel.renew()
 
     async def close(self) -> None:
         """Close the channel."""
@@ -119,6 +117,12 @@ class Peer:
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self._tokens.for_peer(self.name)}"),)
+
+
+def _channel(address: str, certificates: Certificates | None) -> "grpc.aio.Channel | RenewedChannel":
+    if certificates is not None:
+        return RenewedChannel(address, certificates, _OPTIONS)
+    return grpc.aio.insecure_channel(address, options=_OPTIONS)
 
 
 Check = Callable[[], Awaitable[None]]

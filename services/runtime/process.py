@@ -17,6 +17,7 @@ from services.runtime.clock import Clock, SystemClock
 from services.runtime.database import sqlalchemy_url
 from services.runtime.keys import refuse_sample
 from services.runtime.migrations import upgrade
+from services.runtime.nats_bus import nats_secret
 from services.runtime.server import Server
 from services.runtime.settings import Settings, read_settings
 
@@ -54,6 +55,11 @@ def _refuse_sample_passwords(settings: Settings) -> None:
         refuse_sample(
             str(password or ""), f"the password in CHATKIT_{setting.upper()}", is_allowed=settings.allow_sample_secrets
         )
+    refuse_sample(
+        nats_secret(settings.nats_url.get_secret_value()),
+        "the password or token in CHATKIT_NATS_URL",
+        is_allowed=settings.allow_sample_secrets,
+    )
 
 
 async def _serve(build: Build, settings: Settings) -> int:

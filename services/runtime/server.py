@@ -16,12 +16,14 @@ from grpc_reflection.v1alpha import reflection
 
 from services.runtime.access import AccessChecker
 from services.runtime.access_client import AccessClient
+from services.runtime.bus import Bus, InProcessBus, encoded
 from services.runtime.clock import Clock
 from services.runtime.contract import Limits
 from services.runtime.database import Database, create_engine
 from services.runtime.handlers import Handlers
 from services.runtime.identity import ServiceTokens, TokenVerifier
 from services.runtime.keys import Keyring
+from services.runtime.nats_bus import NatsBus, parse_servers
 from services.runtime.paging import PageTokens
 from services.runtime.peers import Peer
 from services.runtime.readiness import Check, Readiness
@@ -90,6 +92,20 @@ class Server:
         self.use_access(access)
         self.run("access", access.run())
         return access
+
+    def bus(self) -> Bus:
+        """Open the bus to the other replicas of this service; nothing waits for it."""
+        settings = self.settings
+        if not settings.nats_url.get_secret_value():
+            return InProcessBus()
+        servers = parse_servers(settings.nats_url.get_secret_value(), settings.nats_ca_file, settings.tls)
+        bus = NatsBus(self.name, servers, self.clock)
+        self.run("bus", bus.run())
+        return bus
+
+    def subject(self, name: str) -> str:
+        """Return a subject of the bus that is this service's and this instance's own."""
+        return f"chatkit.{encoded(self.settings.instance)}.{self.name}.{name}"
 
     def peer(self, name: str, address: str) -> Peer:
         """Open a channel to another service; it is closed with the server."""

@@ -53,10 +53,18 @@ class Settings(BaseSettings):
     )
     tls_key_file: Path | None = Field(default=None, description="the private key of that certificate")
     tls_ca_file: Path | None = Field(default=None, description="who must have signed the other processes' certificates")
-    users_address: str = Field(default="127.0.0.1:50051", description="host:port of users")
-    rooms_address: str = Field(default="127.0.0.1:50052", description="host:port of rooms")
-    messages_address: str = Field(default="127.0.0.1:50053", description="host:port of messages")
-    files_address: str = Field(default="127.0.0.1:50054", description="host:port of files")
+    users_address: str = Field(
+        default="127.0.0.1:50051", description="host:port of users; several replicas with commas between them"
+    )
+    rooms_address: str = Field(default="127.0.0.1:50052", description="host:port of rooms, like that of users")
+    messages_address: str = Field(default="127.0.0.1:50053", description="host:port of messages, like that of users")
+    files_address: str = Field(default="127.0.0.1:50054", description="host:port of files, like that of users")
+    nats_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="nats://token@host:port or nats://user:password@host:port of the bus between replicas, tls:// with"
+        " TLS, several with commas; empty without other replicas",
+    )
+    nats_ca_file: Path | None = Field(default=None, description="who must have signed NATS's certificate, for tls://")
     log_format: Literal["json", "text"] = "json"
     shutdown_grace_seconds: float = Field(default=10.0, ge=0)
     retry_interval_seconds: float = Field(
@@ -78,7 +86,7 @@ class Settings(BaseSettings):
     )
     limit_overrides: dict[str, int] = Field(default_factory=dict, description="filled from CHATKIT_LIMIT_<NAME>")
 
-    @field_validator("jwks_file", "tls_certificate_file", "tls_key_file", "tls_ca_file", mode="before")
+    @field_validator("jwks_file", "tls_certificate_file", "tls_key_file", "tls_ca_file", "nats_ca_file", mode="before")
     @classmethod
     def _empty_is_unset(cls, told: object) -> object:
         return None if told == "" else told

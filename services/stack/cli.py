@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="chatkit",
-        description="The chat backend on this machine: PostgreSQL, the four services and the edge.",
+        description="The chat backend on this machine: PostgreSQL, NATS, the four services and the edge.",
         epilog="`./chatkit test` runs the repository's own check.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -69,6 +69,13 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser = _command(commands, "up", up_command.run, "run the whole suite until Ctrl-C")
     parser.add_argument(
         "--port", type=_port, default=8080, help="the edge's port, the only fixed one; 0 takes any free one (8080)"
+    )
+    parser.add_argument(
+        "--replicas",
+        action="append",
+        default=[],
+        metavar="SERVICE=N",
+        help="run N processes of a service, 1 to 8; repeatable, or several with commas: messages=2,rooms=2 (1)",
     )
 
 

@@ -90,6 +90,11 @@ class Home:
         """The database's passwords by role, the superuser's included."""
         return dict(self._read("database.json"))
 
+    @property
+    def nats_token(self) -> str:
+        """What the services sign in to NATS with."""
+        return str(self._read("nats.json")["token"])
+
     def prepare(self) -> None:
         """Make what is missing; nothing that exists is touched."""
         if self.folder.exists() and not self.folder.is_dir():
@@ -102,6 +107,7 @@ class Home:
         self._make("instance.json", {"instance": str(uuid.uuid4())})
         self._make("keys.json", {"keys": [{"id": "local", "secret": _secret()}]})
         self._make("service_keys.json", {"keys": [{"id": "services", "secret": _secret()}]})
+        self._make("nats.json", {"token": _secret()})
         self._make("database.json", {role: _secret() for role in ["postgres", *all_roles()]})
 
     @contextmanager

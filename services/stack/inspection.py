@@ -12,7 +12,7 @@ from rich.table import Table
 
 from services.runtime.contract import limits_table
 from services.stack.home import Home, Running
-from services.stack.supervisor import EdgeHealth, ServiceHealth
+from services.stack.supervisor import EdgeHealth, NatsHealth, ServiceHealth
 from services.stack.trouble import Trouble
 
 _SECONDS = 5.0
@@ -86,6 +86,8 @@ async def _is_healthy(running: Running) -> bool:
     match running.name:
         case "postgres":
             return True
+        case "nats":
+            return await NatsHealth()(running.address)
         case "edge":
             return await EdgeHealth()(running.address)
         case _:

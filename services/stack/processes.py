@@ -5,8 +5,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from services.stack import nats
 from services.stack.home import Home
 from services.stack.postgres import Postgres
+from services.stack.replicas import names
 from services.stack.roles import SERVICES, role_names
 
 DATABASE = "chatkit"
@@ -23,61 +25,88 @@ class Program:
     address: str
 
 
-def service_programs(home: Home, postgres: Postgres, addresses: Mapping[str, str]) -> list[Program]:
-    """List the four services."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What runs: how many processes of each service, and where each process listens, by its name."""
+
+    home: Home
+    postgres: Postgres
+    replicas: Mapping[str, int]
+    addresses: Mapping[str, str]
+
+    def addresses_of(self, service: str) -> str:
+        """Return where a service is: the addresses of its processes, with commas between them."""
+        return ",".join(self.addresses[name] for name in names(service, self.replicas[service]))
+
+
+def service_programs(plan: Plan) -> list[Program]:
+    """List the services' processes."""
     return [
-        Program(name, _module(name, "serve"), _service_environment(home, postgres, addresses, name), addresses[name])
-        for name in SERVICES
+        Program(
+            name,
+            _module(service, "serve"),
+            {**_service_environment(plan, service), "CHATKIT_LISTEN": plan.addresses[name]},
+            plan.addresses[name],
+        )
+        for service in SERVICES
+        for name in names(service, plan.replicas[service])
     ]
 
 
-def migrations(home: Home, postgres: Postgres, addresses: Mapping[str, str]) -> list[Program]:
+def migrations(plan: Plan) -> list[Program]:
     """List the services' migrations, which run once before the services."""
     return [
-        Program(name, _module(name, "migrate"), _service_environment(home, postgres, addresses, name), "")
-        for name in SERVICES
+        Program(service, _module(service, "migrate"), _service_environment(plan, service), "") for service in SERVICES
     ]
 
 
-def edge_program(home: Home, addresses: Mapping[str, str], run_folder: str) -> Program:
+def edge_program(plan: Plan, run_folder: str) -> Program:
     """Return the edge."""
+    address = plan.addresses["edge"]
     environment = {
-        **_shared(home, addresses),
-        "CHATKIT_LISTEN": addresses["edge"],
-        "CHATKIT_METRICS_LISTEN": addresses["metrics"],
+        **_shared(plan),
+        "CHATKIT_LISTEN": address,
+        "CHATKIT_METRICS_LISTEN": plan.addresses["metrics"],
         "CHATKIT_RUN_DIR": run_folder,
     }
-    return Program("edge", _module("edge", "serve"), environment, addresses["edge"])
+    return Program("edge", _module("edge", "serve"), environment, address)
 
 
-def max_connections(reserve: int = 13) -> int:
-    """Return what PostgreSQL must admit: the services' connections, their migrations', and a reserve for people."""
-    return len(SERVICES) * (CONNECTIONS_PER_PROCESS + 1) + reserve
+def nats_program(plan: Plan) -> Program:
+    """Return the bus between the services' replicas."""
+    address = plan.addresses["nats"]
+    return Program("nats", nats.command(address), {"NATS_TOKEN": nats.quoted(plan.home.nats_token)}, address)
+
+
+def max_connections(processes: int, reserve: int = 13) -> int:
+    """Return what PostgreSQL must admit: the processes' connections, the migrations', and a reserve for people."""
+    return processes * CONNECTIONS_PER_PROCESS + len(SERVICES) + reserve
 
 
 def _module(name: str, command: str) -> tuple[str, ...]:
     return (sys.executable, "-m", f"services.{name}", command)
 
 
-def _service_environment(home: Home, postgres: Postgres, addresses: Mapping[str, str], name: str) -> dict[str, str]:
-    runtime, migrate = role_names(name)
-    passwords = home.passwords
+def _service_environment(plan: Plan, service: str) -> dict[str, str]:
+    runtime, migrate = role_names(service)
+    passwords, postgres = plan.home.passwords, plan.postgres
     return {
-        **_shared(home, addresses),
-        "CHATKIT_LISTEN": addresses[name],
+        **_shared(plan),
+        "CHATKIT_NATS_URL": nats.url(plan.addresses["nats"], plan.home.nats_token),
         "CHATKIT_DATABASE_URL": postgres.dsn(runtime, passwords[runtime], DATABASE),
         "CHATKIT_MIGRATE_DATABASE_URL": postgres.dsn(migrate, passwords[migrate], DATABASE),
-        "CHATKIT_DATABASE_PROCESSES": str(len(SERVICES)),
+        "CHATKIT_DATABASE_PROCESSES": str(sum(plan.replicas.values())),
         "CHATKIT_DATABASE_CONNECTIONS": str(CONNECTIONS_PER_PROCESS),
     }
 
 
-def _shared(home: Home, addresses: Mapping[str, str]) -> dict[str, str]:
+def _shared(plan: Plan) -> dict[str, str]:
+    home = plan.home
     return {
         # The deployment's own overrides (limits, log format, intervals) come through.
         **os.environ,
         "CHATKIT_INSTANCE": home.instance,
         "CHATKIT_KEYS_FILE": str(home.keys_file),
         "CHATKIT_SERVICE_KEYS_FILE": str(home.service_keys_file),
-        **{f"CHATKIT_{name.upper()}_ADDRESS": addresses[name] for name in SERVICES},
+        **{f"CHATKIT_{name.upper()}_ADDRESS": plan.addresses_of(name) for name in SERVICES},
     }

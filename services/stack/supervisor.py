@@ -119,6 +119,22 @@ class ServiceHealth(Health):
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
+class NatsHealth(Health):
+    """What NATS says to everyone who connects."""
+
+    async def __call__(self, address: str) -> bool:
+        """Return whether it says it."""
+        host, _, port = address.rpartition(":")
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                reader, writer = await asyncio.open_connection(host, int(port))
+                greeting = await reader.readline()
+                writer.close()
+        except (OSError, TimeoutError):
+            return False
+        return greeting.startswith(b"INFO ")
+
+
 class EdgeHealth(Health):
     """`GET /`, which the edge answers by itself."""
 

@@ -1,4 +1,4 @@
-"""`up`: PostgreSQL, the edge and the services, in this order; stopped in the opposite one.
+"""`up`: PostgreSQL, NATS, the edge and the services, in this order; stopped in the opposite one.
 
 Every part is an own process that is restarted when it crashes. What runs is recorded in the home folder, so that the
 other commands find it and the next `up` can end what this one could not.
@@ -7,7 +7,7 @@ other commands find it and the next `up` can end what this one could not.
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
@@ -15,10 +15,20 @@ from typing import TypeVar
 from services.stack.home import Home, Running, process_of
 from services.stack.ports import Port
 from services.stack.postgres import Postgres
-from services.stack.processes import DATABASE, Program, edge_program, max_connections, migrations, service_programs
-from services.stack.roles import SERVICES, bootstrap
+from services.stack.processes import (
+    DATABASE,
+    Plan,
+    Program,
+    edge_program,
+    max_connections,
+    migrations,
+    nats_program,
+    service_programs,
+)
+from services.stack.replicas import process_names
+from services.stack.roles import bootstrap
 from services.stack.seed import seed
-from services.stack.supervisor import Child, EdgeHealth, Health, Say, ServiceHealth, run_once
+from services.stack.supervisor import Child, EdgeHealth, Health, NatsHealth, Say, ServiceHealth, run_once
 from services.stack.trouble import Trouble
 
 HOST = "127.0.0.1"
@@ -32,17 +42,20 @@ _Result = TypeVar("_Result")
 class Stack:
     """The suite on one machine."""
 
-    def __init__(self, home: Home, port: int, say: Say) -> None:
+    def __init__(self, home: Home, port: int, replicas: Mapping[str, int], say: Say) -> None:
         self._home = home
         self._say = say
-        self._ports = {"edge": Port(HOST, port), "metrics": Port(HOST), **{name: Port(HOST) for name in SERVICES}}
+        processes = process_names(replicas)
+        self._ports = {"edge": Port(HOST, port), "metrics": Port(HOST), "nats": Port(HOST, child="reuses address")}
+        self._ports |= {name: Port(HOST) for name in processes}
         self._addresses = {name: held.address for name, held in self._ports.items()}
         self._postgres = Postgres(
             home.data,
             home.logs / "postgres.log",
             password=home.passwords["postgres"],
-            max_connections=max_connections(),
+            max_connections=max_connections(len(processes)),
         )
+        self._plan = Plan(home, self._postgres, replicas, self._addresses)
         self._children: dict[str, Child] = {}
 
     @property
@@ -59,15 +72,17 @@ class Stack:
             await stack.enter_async_context(self._database())
             self._say("migrating the schemas")
             async with asyncio.TaskGroup() as group:
-                for migration in migrations(self._home, self._postgres, self._addresses):
+                for migration in migrations(self._plan):
                     group.create_task(run_once(migration, self._home.logs / f"{migration.name}.migrate.log"))
-            self._say("starting the services and the edge")
-            programs = service_programs(self._home, self._postgres, self._addresses)
-            edge = edge_program(self._home, self._addresses, run_folder)
+            self._say("starting NATS, the services and the edge")
+            programs = service_programs(self._plan)
+            edge, nats = edge_program(self._plan, run_folder), nats_program(self._plan)
+            await stack.enter_async_context(self._processes([nats]))
             # The edge is stopped after the services, so that it can still carry the last events of their streams.
             await stack.enter_async_context(self._processes([edge]))
             await stack.enter_async_context(self._processes(programs))
-            await self._await_health([(program, ServiceHealth()) for program in programs] + [(edge, EdgeHealth())])
+            others: list[tuple[Program, Health]] = [(edge, EdgeHealth()), (nats, NatsHealth())]
+            await self._await_health([*((program, ServiceHealth()) for program in programs), *others])
             await self._seed_once()
             yield
 

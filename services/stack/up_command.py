@@ -7,10 +7,12 @@ import shlex
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 
 from services.stack import sign_in
 from services.stack.home import Home
 from services.stack.leftovers import end_leftovers
+from services.stack.replicas import parse_replicas
 from services.stack.seed import ALICE, BOB, ROOM
 from services.stack.trouble import Trouble
 from services.stack.up import Stack
@@ -20,6 +22,7 @@ _MESSAGES = "chatkit.messages.v1.MessagesService"
 
 def run(home: Home, arguments: argparse.Namespace) -> int:
     """Run the suite until SIGINT or SIGTERM."""
+    replicas = parse_replicas(arguments.replicas)
     home.prepare()
     with home.lock() as is_free:
         if not is_free:
@@ -27,11 +30,11 @@ def run(home: Home, arguments: argparse.Namespace) -> int:
             print(f"it runs already, at http://{address}" if address else "another `up` is starting it already")
             return 1
         end_leftovers(home, _say)
-        return asyncio.run(_run(home, arguments.port))
+        return asyncio.run(_run(home, arguments.port, replicas))
 
 
-async def _run(home: Home, port: int) -> int:
-    stack = Stack(home, port, _say)
+async def _run(home: Home, port: int, replicas: Mapping[str, int]) -> int:
+    stack = Stack(home, port, replicas, _say)
     main = asyncio.ensure_future(_until_cancelled(stack, home))
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
@@ -56,7 +59,7 @@ async def _until_cancelled(stack: Stack, home: Home) -> None:
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            _say("stopping the edge, the services and PostgreSQL")
+            _say("stopping the services, the edge, NATS and PostgreSQL")
 
 
 def _first(group: ExceptionGroup[Trouble]) -> Trouble:

@@ -12,14 +12,14 @@ from services.edge import public
 from services.edge.settings import EdgeSettings
 from services.runtime.contract import ENVIRONMENT_PREFIX, Limits
 from services.runtime.settings import Settings
-from services.stack import bootstrap
+from services.stack import bootstrap, nats
 from services.stack.roles import SERVICES, all_roles, role_names
 from tests.deploy.compose import ROOT, Json
 
 PROCESSES = (*SERVICES, "edge")
 _OFFICIAL = ("postgres", "nats")
 _PREFIX = "CHATKIT_"
-_DATABASE_PORT = 5432
+_DATABASE_PORT, _NATS_PORT = 5432, 4222
 # PostgreSQL's own defaults, which the image keeps.
 _MOST_CONNECTIONS, _RESERVED_CONNECTIONS = 100, 3
 _DONE, _HEALTHY = "service_completed_successfully", "service_healthy"
@@ -113,9 +113,27 @@ def _connections(services: Json, compose: Json) -> Iterator[str]:
             yield "PostgreSQL does not admit so many connections"
 
 
+def _bus(services: Json, compose: Json) -> Iterator[str]:
+    bus = services["nats"]
+    folders = {target: source for source, target, *_ in (volume.split(":") for volume in bus.get("volumes", []))}
+    file = folders.get(bus.get("command", ["", ""])[-1], "")
+    if bus.get("command", [""])[0] != "--config" or (ROOT / file).resolve() != nats.CONFIGURATION:
+        yield "NATS is not run with its configuration"
+    for name in SERVICES:
+        url = urlsplit(services[name]["environment"].get("CHATKIT_NATS_URL", ""))
+        if (url.scheme, url.hostname, url.port) != ("nats", "nats", _NATS_PORT):
+            yield f"{name}'s bus is not where NATS is"
+        elif bus.get("environment", {}).get("NATS_TOKEN") != nats.quoted(url.username or ""):
+            yield f"{name} has another token than NATS"
+        elif not set(services[name]["networks"]) & set(bus["networks"]):
+            yield f"{name} shares no network with NATS"
+
+
 def _commands(services: Json, compose: Json) -> Iterator[str]:
     for name, part in services.items():
         for word in part.get("command", []):
+            if name in _OFFICIAL:
+                continue
             # The four services have one main function (tests/contract/test_layout.py).
             module = "services.edge" if name == "edge" else "services.users"
             if word not in _accepted(module):
@@ -227,6 +245,7 @@ _CHECKS: tuple[Callable[[Json, Json], Iterator[str]], ...] = (
     _addresses,
     _databases,
     _connections,
+    _bus,
     _commands,
     _images,
     _published,

@@ -27,6 +27,9 @@ from services.stack.supervisor import Child
 from tests.deploy.compose import ENV_SAMPLE, ROOT, Json, load, read_env
 from tests.deploy.dockerfile import final
 from tests.deploy.faults import PROCESSES
+from tests.support.eventually import eventually
+from tests.support.nats import Nats
+from tests.support.nats import running as running_nats
 
 _START_SECONDS = 60.0
 
@@ -39,6 +42,7 @@ class Deployment:
     run_folder: Path
     env: dict[str, str]
     postgres: Postgres
+    nats: Nats
     ports: dict[str, Port] = field(default_factory=lambda: {name: Port("127.0.0.1") for name in PROCESSES})
 
     @property
@@ -57,6 +61,8 @@ class Deployment:
             return str(self.folder / load(self.env)["secrets"][value.removeprefix("/run/secrets/")]["file"])
         if value.startswith("postgresql://"):
             return f"{value.replace('@postgres:5432/', '@/')}?host={self.postgres.socket_folder}"
+        if value.startswith("nats://"):
+            return value.replace("@nats:4222", f"@127.0.0.1:{self.nats.port}")
         if value == "/run/chatkit":
             return str(self.run_folder)
         return self._addresses.get(value, value)
@@ -126,8 +132,9 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
     with (
         tempfile.TemporaryDirectory(prefix="edge-") as run_folder,
         Postgres(tmp_path / "data", tmp_path / "postgres.log", password=password) as postgres,
+        running_nats(tmp_path, env["NATS_TOKEN"]) as nats,
     ):
-        made = Deployment(tmp_path, Path(run_folder), env, postgres)
+        made = Deployment(tmp_path, Path(run_folder), env, postgres, nats)
         yield made
         for held in made.ports.values():
             held.release()
@@ -146,6 +153,7 @@ async def test_what_compose_runs_works_together(deployment: Deployment) -> None:
         for child in children:
             await deployment.wait_until_healthy(child)
         assert await _create_user(deployment) == {"id": "alice", "name": "Alice"}
+        await eventually(lambda: deployment.nats.subscriptions() == 2)
 
 
 async def _create_user(deployment: Deployment) -> dict[str, str]:

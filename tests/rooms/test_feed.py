@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import grpc
@@ -18,9 +20,13 @@ from services.rooms.changes import ChangeStore
 from services.rooms.feed import ChangeFeed
 from services.rooms.model import Change, ChangeKind
 from services.runtime.database import Database, create_engine
+from services.runtime.settings import Settings
 from tests.support.clock import ManualClock
+from tests.support.databases import TestDatabase
+from tests.support.eventually import eventually
+from tests.support.nats import running as running_nats
 from tests.support.refusals import check, refused
-from tests.support.suite import Suite
+from tests.support.suite import Suite, running
 from tests.support.tokens import service, su, user
 
 _SECONDS = 20.0
@@ -264,6 +270,50 @@ async def test_a_feed_that_never_rests_has_heartbeats_too() -> None:
             await clock.advance(0.25)
         running.cancel()
     assert [elapsed for _, elapsed in heartbeats] == [0, 1000, 2000, 3000]
+
+
+async def _two_replicas(database: TestDatabase, folder: Path, nats_url: str, stack: AsyncExitStack) -> Suite:
+    """Run two replicas of rooms that hardly look at the database; the second is the one that is called."""
+    told: dict[str, Any] = {"nats_url": nats_url, "access_poll_interval_seconds": 3_600.0}
+    suite = await stack.enter_async_context(running(database, folder, "users", "rooms", **told))
+    await suite.make_users("alice", "u1")
+    await suite.make_room("lobby", "alice")
+    return suite
+
+
+async def test_what_one_replica_changes_the_others_followers_are_told_at_once(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    with running_nats(tmp_path) as nats:
+        async with AsyncExitStack() as stack:
+            suite = await _two_replicas(database, tmp_path, nats.url, stack)
+            feed = _Feed(suite, 1)
+            await feed.next()
+            first = suite.servers["rooms"].address
+            assert (await suite.start("rooms")).address != first
+            await eventually(lambda: nats.subscriptions() == 2)
+            await _add(suite, "u1")
+            await _remove(suite, "u1")
+            assert await feed.changes(2) == [(2, "member_added"), (3, "member_removed")]
+            # What got lost is looked for when the bus is there again.
+            nats.kill()
+            await _add(suite, "u1")
+            nats.start()
+            assert await feed.changes(1) == [(4, "member_added")]
+            feed.call.cancel()
+
+
+async def test_without_the_bus_a_removal_is_told_within_the_interval_that_is_promised(rooms: Suite) -> None:
+    promised = Settings.model_fields["access_poll_interval_seconds"].default
+    assert promised <= 0.1
+    feed = _Feed(rooms, 1)
+    await feed.next()
+    # A second replica, and nothing but the database connects the two.
+    await rooms.start("rooms", access_poll_interval_seconds=3_600.0)
+    await _add(rooms, "u1")
+    await _remove(rooms, "u1")
+    assert await feed.changes(2) == [(2, "member_added"), (3, "member_removed")]
+    feed.call.cancel()
 
 
 async def test_a_drain_ends_it_with_a_reason(rooms: Suite) -> None:

@@ -44,6 +44,7 @@ def test_a_bad_limit_is_one_line_with_its_name_and_status_2(environ: dict[str, s
     [
         ("CHATKIT_LOG_FORMAT", "xml", "CHATKIT_LOG_FORMAT"),
         ("CHATKIT_DATABASE_URL", "database:hush", "a database's URL"),
+        ("CHATKIT_NATS_URL", "http://hush@nowhere", "CHATKIT_NATS_URL must be like"),
         ("CHATKIT_KEYS_FILE", "/nowhere/keys.json", "/nowhere/keys.json"),
         ("CHATKIT_LISTEN", "127.0.0.1:port", "127.0.0.1:port can't be listened on"),
         ("CHATKIT_JWKS_FILE", "/nowhere/jwks.json", "/nowhere/jwks.json"),
@@ -72,6 +73,7 @@ def test_sample_secrets_are_refused_in_one_line_that_does_not_show_them(
         ("CHATKIT_SERVICE_KEYS_FILE", str(sample), "serve"),
         ("CHATKIT_DATABASE_URL", "postgresql://users:sample-hush@nowhere/chatkit", "serve"),
         ("CHATKIT_MIGRATE_DATABASE_URL", "postgresql://users:sample-hush@nowhere/chatkit", "migrate"),
+        ("CHATKIT_NATS_URL", "nats://sample-hush@nowhere", "serve"),
     ):
         ended = _run({**environ, name: value}, command)
         (line,) = ended.stderr.splitlines()

@@ -1,6 +1,7 @@
 """Ports that an `up` holds for its children."""
 
 import socket
+import sys
 
 import pytest
 
@@ -8,11 +9,11 @@ from services.stack.ports import Port
 from services.stack.trouble import Trouble
 
 
-def _listen(address: str, *, reuse: bool) -> socket.socket:
+def _listen(address: str, *options: int) -> socket.socket:
     host, _, port = address.rpartition(":")
     listener = socket.socket()
-    if reuse:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    for option in options:
+        listener.setsockopt(socket.SOL_SOCKET, option, 1)
     try:
         listener.bind((host, int(port)))
         listener.listen()
@@ -25,12 +26,24 @@ def _listen(address: str, *, reuse: bool) -> socket.socket:
 def test_a_held_port_can_be_listened_on_by_a_child_and_by_nobody_else() -> None:
     held = Port("127.0.0.1")
     with pytest.raises(OSError, match="in use"):
-        _listen(held.address, reuse=False)
-    with _listen(held.address, reuse=True) as listener:
+        _listen(held.address, socket.SO_REUSEADDR)
+    with _listen(held.address, socket.SO_REUSEPORT) as listener:
         connection = socket.create_connection(listener.getsockname(), timeout=5)
         accepted, _ = listener.accept()
         connection.close()
         accepted.close()
+    held.release()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere such a port is chosen and not held")
+def test_a_port_for_a_child_that_reuses_addresses_is_held_for_it_again_and_again() -> None:
+    held = Port("127.0.0.1", child="reuses address")
+    with pytest.raises(OSError, match="in use"):
+        _listen(held.address)
+    for _ in range(2):
+        with _listen(held.address, socket.SO_REUSEADDR) as listener:
+            socket.create_connection(listener.getsockname(), timeout=5).close()
+            listener.accept()[0].close()
     held.release()
 
 

@@ -85,7 +85,7 @@ async def test_a_conversation_without_curl(stack: RunningStack) -> None:
 async def test_what_runs_can_be_seen_and_a_second_up_says_where(stack: RunningStack) -> None:
     status, shown, _ = await _chatkit(stack, "services", "--json")
     rows = {row["name"]: row for row in json.loads(shown)}
-    assert (status, list(rows)) == (0, ["postgres", "edge", "users", "rooms", "messages", "files"])
+    assert (status, list(rows)) == (0, ["postgres", "nats", "edge", "users", "rooms", "messages", "files"])
     assert all(row["healthy"] for row in rows.values())
     assert rows["edge"]["address"] == stack.address
     status, again, _ = await _chatkit(stack, "up", "--port", "0")

@@ -19,7 +19,8 @@ _STOP_SECONDS = 60.0
 class RunningStack:
     """One home, and the `up` that runs in it now."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._options = options
         self.home = Home(folder / "home")
         self.address = ""
         self.process: asyncio.subprocess.Process | None = None
@@ -36,7 +37,17 @@ class RunningStack:
         port = self.address.rpartition(":")[2] or "0"
         with self._output.open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "services.stack", "up", "--home", str(self.home.folder), "--port", port),
+                *(
+                    sys.executable,
+                    "-m",
+                    "services.stack",
+                    "up",
+                    "--home",
+                    str(self.home.folder),
+                    "--port",
+                    port,
+                    *self._options,
+                ),
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -76,10 +87,10 @@ class RunningStack:
 
 
 @asynccontextmanager
-async def running_stack() -> AsyncIterator[RunningStack]:
-    """Run the suite in a folder of its own."""
+async def running_stack(*options: str) -> AsyncIterator[RunningStack]:
+    """Run the suite in a folder of its own; `options` are those of `up`."""
     with tempfile.TemporaryDirectory(prefix="stack-") as folder:
-        stack = RunningStack(Path(folder))
+        stack = RunningStack(Path(folder), *options)
         try:
             await stack.start()
             yield stack
