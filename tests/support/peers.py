@@ -18,7 +18,15 @@ from google.protobuf.message import Message
 
 from services.runtime.access import RoleKey
 from services.runtime.clock import Clock, SystemClock
-from services.runtime.errors import DETAILS_KEY, ChatkitError, NotFound, PermissionDenied, Unavailable, to_status
+from services.runtime.errors import (
+    DETAILS_KEY,
+    ChatkitError,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    Unavailable,
+    to_status,
+)
 
 _NAMESPACE = UUID(int=1)
 
@@ -45,6 +53,8 @@ class Peers(access_service_pb2_grpc.AccessServiceServicer, directory_service_pb2
     silent: bool = False
     # While it is set, questions are answered with DATABASE_UNAVAILABLE.
     unavailable: bool = False
+    # Set to answer as rooms did before roles.
+    is_of_the_release_before: bool = False
     # How often somebody asked for access, about whom, and how many times at once at the most.
     checks: int = 0
     asked_about: Counter[str] = field(default_factory=Counter)
@@ -79,6 +89,8 @@ class Peers(access_service_pb2_grpc.AccessServiceServicer, directory_service_pb2
     def _answer(self, request: access_pb2.CheckAccessRequest) -> Message | ChatkitError:
         if self.unavailable:
             return Unavailable("DATABASE_UNAVAILABLE", "the database can't be reached")
+        if self.is_of_the_release_before and not request.room_id:
+            return InvalidArgument("FIELD_REQUIRED", "room_id: must not be empty", metadata={"field": "room_id"})
         members = self.members.get(request.room_id)
         is_member = members is not None and request.user_id in members
         metadata = {"room_id": request.room_id}

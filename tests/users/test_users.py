@@ -115,3 +115,18 @@ async def test_an_update_changes_what_it_names_and_replaces_custom_data_whole(us
     other = pb2.UpdateUserRequest(user_id="a", name="mine")
     await refused(users.users.UpdateUser(other, metadata=user("b")), "SUBJECT_MISMATCH")
     assert (await users.users.UpdateUser(other, metadata=su())).user.name == "mine"
+
+
+async def test_a_rooms_of_the_release_before_asks_for_no_permission(database: TestDatabase, tmp_path: Path) -> None:
+    async with (
+        serve(Peers(is_of_the_release_before=True)) as peers,
+        running(database, tmp_path, "users", rooms_address=peers.address) as suite,
+    ):
+        await suite.make_users("bob")
+        for count in (1, 2):
+            await suite.users.GetUser(pb2.GetUserRequest(user_id="bob"), metadata=user("bob"))
+            assert peers.asked_about["bob"] == count
+        peers.is_of_the_release_before = False
+        peers.denied["bob"] = {"user:get"}
+        refusal = suite.users.GetUser(pb2.GetUserRequest(user_id="bob"), metadata=user("bob"))
+        await refused(refusal, "PERMISSION_MISSING")
