@@ -15,6 +15,7 @@ import structlog
 
 from services.edge.deployment import Certificate, Deployment
 from services.edge.parts import Json, extension, host_of
+from services.runtime.watched import WatchedFiles
 
 _SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type's name
 _SOCKET = "envoy.transport_sockets.tls"
@@ -81,33 +82,19 @@ class Watch:
     """Looks at the files of certificates, and lets Envoy know when one has changed."""
 
     def __init__(self, deployment: Deployment, interval_seconds: float) -> None:
-        self._files = deployment.tls_files
+        self._files = WatchedFiles(deployment.tls_files, lambda *contents: contents)
         self._folder = deployment.tls_folder
         self._interval_seconds = interval_seconds
-        self._seen = self._look()
 
     async def run(self) -> None:
         """Look for ever."""
-        while self._files:
+        while True:
             await asyncio.sleep(self._interval_seconds)
-            found = self._look()
-            if found != self._seen:
-                self._seen = found
+            if self._files.look():
                 _log.info("certificates_changed")
                 moved = self._folder / f"{_MOVED}.new"
                 moved.touch()
                 moved.rename(self._folder / _MOVED)
-
-    def _look(self) -> list[tuple[int, int, int] | None]:
-        return [_signature(file) for file in self._files]
-
-
-def _signature(file: Path) -> tuple[int, int, int] | None:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _check(pair: Certificate) -> None:
