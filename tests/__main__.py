@@ -13,7 +13,7 @@ from tests.checks.ledger import Ledger
 from tests.checks.steps import Result, Step, pytest_step, run, static_steps
 from tests.checks.summary import closing_line, not_run
 
-TOTAL_SECONDS = 24 * 60
+TOTAL_SECONDS = 45 * 60
 INTERRUPTED = 130
 
 
