@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import os
 import re
 import signal
 import sys
@@ -15,11 +14,12 @@ from services.edge import envoy, keys, public
 from services.edge.deployment import EXAMPLE, Deployment
 from services.edge.render import configuration, to_yaml
 from services.edge.service_config import service_config, to_json
-from services.edge.settings import EdgeSettings, read_edge_settings
+from services.edge.settings import EdgeSettings
 from services.edge.tls import Watch, write_descriptions
 from services.runtime import log
 from services.runtime.contract import Limits
 from services.runtime.keys import Keyring
+from services.runtime.settings import read_settings_of
 
 _log = structlog.get_logger()
 _POLL_SECONDS = 0.1
@@ -42,23 +42,22 @@ def main(arguments: list[str]) -> int:
         sys.stdout.write(to_yaml(configuration(EXAMPLE, Limits())))
         return 0
     try:
-        limits = Limits.from_environ(os.environ)
-        settings = read_edge_settings()
+        settings = read_settings_of(EdgeSettings)
         log.configure(settings.log_format, "edge")
-        return asyncio.run(_serve(settings, limits))
+        return asyncio.run(_serve(settings))
     except (ValueError, OSError) as error:
         sys.stderr.write(f"edge: {error}\n")
         return 2
 
 
-async def _serve(settings: EdgeSettings, limits: Limits) -> int:
+async def _serve(settings: EdgeSettings) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, stopping.set)
     deployment = settings.deployment
     keyring = Keyring(settings.keys_file, settings.jwks_file, allow_sample_secrets=settings.allow_sample_secrets)
-    rendering = write(deployment, limits)
+    rendering = write(deployment, settings.limits)
     watch = asyncio.create_task(Watch(deployment, settings.keys_poll_interval_seconds).run())
     async with keys.serving(deployment.keys_socket, keyring):
         process = await envoy.start(rendering, concurrency=settings.concurrency)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field
 
 from services.edge import public
 from services.edge.deployment import Certificate, Deployment, ServicesTls
@@ -23,11 +23,6 @@ class EdgeSettings(Settings):
     )
     edge_tls_certificate_file: Path | None = Field(default=None, description="the certificate that clients see")
     edge_tls_key_file: Path | None = Field(default=None, description="the private key of that certificate")
-
-    @field_validator("edge_tls_certificate_file", "edge_tls_key_file", mode="before")
-    @classmethod
-    def _empty_is_unset(cls, told: object) -> object:
-        return None if told == "" else told
 
     @property
     def deployment(self) -> Deployment:
@@ -51,15 +46,6 @@ class EdgeSettings(Settings):
         if files is None:
             return None
         return ServicesTls(Certificate(files.certificate.absolute(), files.key.absolute()), files.ca.absolute())
-
-
-def read_edge_settings() -> EdgeSettings:
-    """Read the environment; a setting that makes no sense is a ValueError that names it."""
-    try:
-        return EdgeSettings()
-    except ValidationError as error:
-        faults = [f"CHATKIT_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()]
-        raise ValueError("; ".join(faults)) from None
 
 
 def _pair(prefix: str, certificate_file: Path | None, key_file: Path | None) -> Certificate | None:

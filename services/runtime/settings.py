@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.runtime.contract import Limits
@@ -24,6 +24,9 @@ class TlsFiles:
     certificate: Path
     key: Path
     ca: Path
+
+
+_Settings = TypeVar("_Settings", bound="Settings")
 
 
 class Settings(BaseSettings):
@@ -86,10 +89,12 @@ class Settings(BaseSettings):
     )
     limit_overrides: dict[str, int] = Field(default_factory=dict, description="filled from CHATKIT_LIMIT_<NAME>")
 
-    @field_validator("jwks_file", "tls_certificate_file", "tls_key_file", "tls_ca_file", "nats_ca_file", mode="before")
+    @field_validator("*", mode="before")
     @classmethod
-    def _empty_is_unset(cls, told: object) -> object:
-        return None if told == "" else told
+    def _empty_is_unset(cls, told: object, info: ValidationInfo) -> object:
+        """Take an empty text for none where none is the default, as an empty path would be the current folder."""
+        can_be_unset = info.field_name is not None and cls.model_fields[info.field_name].default is None
+        return None if told == "" and can_be_unset else told
 
     @property
     def tls(self) -> TlsFiles | None:
@@ -121,9 +126,14 @@ class Settings(BaseSettings):
 
 def read_settings() -> Settings:
     """Read the environment; a setting that makes no sense is a ValueError that names it."""
+    return read_settings_of(Settings)
+
+
+def read_settings_of(kind: type[_Settings]) -> _Settings:
+    """Read the environment for a process that is told more than what all are."""
     overrides = {row.name: row.value for row in Limits.from_environ(os.environ).rows if row.value != row.default}
     try:
-        return Settings(limit_overrides=overrides)
+        return kind(limit_overrides=overrides)
     except ValidationError as error:
         faults = [(str(fault["loc"][0]).upper(), fault["msg"], fault["input"]) for fault in error.errors()]
         raise ValueError("; ".join(f"CHATKIT_{name}: {wrong}, not {told!r}" for name, wrong, told in faults)) from None

@@ -11,8 +11,9 @@ from services.edge import envoy
 from services.edge.deployment import EXAMPLE, Deployment
 from services.edge.process import write
 from services.edge.render import configuration, to_yaml
-from services.edge.settings import read_edge_settings
+from services.edge.settings import EdgeSettings
 from services.runtime.contract import Limits
+from services.runtime.settings import read_settings_of
 from services.stack.home import Home
 from services.stack.trouble import Trouble
 
@@ -57,5 +58,5 @@ def _running(home: Home) -> Path | None:
 
 def _told() -> tuple[Deployment, Limits]:
     """Return what the environment describes; addresses and files are examples unless it describes a deployment."""
-    deployment = read_edge_settings().deployment if os.environ.get(_INSTANCE) else EXAMPLE
+    deployment = read_settings_of(EdgeSettings).deployment if os.environ.get(_INSTANCE) else EXAMPLE
     return deployment, Limits.from_environ(os.environ)

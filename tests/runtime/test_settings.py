@@ -8,7 +8,8 @@ import pytest
 from chatkit.contract.v1 import limit_pb2
 from pydantic import ValidationError
 
-from services.runtime.settings import Settings, read_settings
+from services.edge.settings import EdgeSettings
+from services.runtime.settings import Settings, read_settings, read_settings_of
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +83,14 @@ def test_all_settings_that_make_no_sense_are_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CHATKIT_DATABASE_CONNECTIONS", "few")
     with pytest.raises(ValueError, match=r"CHATKIT_DATABASE_CONNECTIONS: .*'few'.*CHATKIT_LOG_FORMAT: .*'xml'"):
         read_settings()
+
+
+def test_an_empty_path_is_none_also_in_the_settings_of_a_process_that_is_told_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = ("jwks_file", "tls_certificate_file", "tls_key_file", "tls_ca_file", "edge_tls_certificate_file")
+    for name in names:
+        monkeypatch.setenv(f"CHATKIT_{name.upper()}", "")
+    settings = read_settings_of(EdgeSettings)
+    assert [getattr(settings, name) for name in names] == [None] * len(names)
+    assert settings.tls is None
