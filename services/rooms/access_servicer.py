@@ -12,7 +12,7 @@ from services.rooms.feed import ChangeFeed, News
 from services.rooms.model import Change, ChangeKind
 from services.runtime.access import AccessGrant, AccessQuery, RoleKey
 from services.runtime.contract import Limits
-from services.runtime.errors import ChatkitError, InvalidArgument, Violation, number_of
+from services.runtime.errors import ChatkitError, invalid_field, number_of
 from services.runtime.handlers import Call
 from services.runtime.paging import PageTokens, page_size
 
@@ -57,12 +57,7 @@ class AccessServicer:
 def _query(request: pb2.CheckAccessRequest | pb2.BatchCheckAccessRequest, room_id: str) -> AccessQuery:
     if not request.user_id and not request.superuser:
         # Nobody has the roles of nobody.
-        raise InvalidArgument(
-            "FIELD_REQUIRED",
-            "user_id: required without superuser",
-            metadata={"field": "user_id"},
-            violations=[Violation("user_id", "required without superuser")],
-        )
+        raise invalid_field("FIELD_REQUIRED", "user_id", "required without superuser")
     return AccessQuery(room_id, request.user_id or None, request.superuser, request.membership, request.permission)
 
 

@@ -6,7 +6,7 @@ from services.rooms.feed import ChangeFeed
 from services.rooms.model import DEFAULT_ROLE, AssignedRole, Role, RoleScope, changed_permissions
 from services.rooms.peers import Users
 from services.rooms.roles_store import RoleStore
-from services.runtime.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Violation
+from services.runtime.errors import AlreadyExists, FailedPrecondition, NotFound, invalid_field
 
 
 class Roles:
@@ -43,10 +43,12 @@ class Roles:
     async def update(self, scope: RoleScope, name: str, add: Sequence[str], remove: Sequence[str]) -> Role:
         """Change what a role grants, all at once or not at all."""
         if not add and not remove:
-            raise _invalid("FIELD_REQUIRED", "add_permissions", "there must be a permission to add or to remove")
+            raise invalid_field("FIELD_REQUIRED", "add_permissions", "there must be a permission to add or to remove")
         for index, permission in enumerate(remove):
             if permission in add:
-                raise _invalid("FIELD_INVALID", f"remove_permissions[{index}]", f"{permission} is to be added as well")
+                raise invalid_field(
+                    "FIELD_INVALID", f"remove_permissions[{index}]", f"{permission} is to be added as well"
+                )
         self._check_scope(scope, add, "add_permissions")
         role = await self._store.update(scope, name, lambda old: changed_permissions(old, add, remove))
         if role is None:
@@ -101,7 +103,7 @@ class Roles:
             return
         for index, permission in enumerate(permissions):
             if permission not in self._room_permissions:
-                raise _invalid("FIELD_INVALID", f"{field}[{index}]", f"a role in rooms can't have {permission}")
+                raise invalid_field("FIELD_INVALID", f"{field}[{index}]", f"a role in rooms can't have {permission}")
 
 
 def _metadata(scope: RoleScope, name: str) -> dict[str, str]:
@@ -110,9 +112,3 @@ def _metadata(scope: RoleScope, name: str) -> dict[str, str]:
 
 def _not_found(scope: RoleScope, name: str) -> NotFound:
     return NotFound("ROLE_NOT_FOUND", "there is no such role", metadata=_metadata(scope, name))
-
-
-def _invalid(reason: str, field: str, description: str) -> InvalidArgument:
-    return InvalidArgument(
-        reason, f"{field}: {description}", metadata={"field": field}, violations=[Violation(field, description)]
-    )

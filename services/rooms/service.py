@@ -11,7 +11,7 @@ from services.rooms.model import Draft, Room, RoomView, Visibility
 from services.rooms.peers import Users
 from services.rooms.store import RoomStore, direct_room, too_many_members
 from services.runtime.access import RoomGrant
-from services.runtime.errors import Aborted, ChatkitError, FailedPrecondition, InvalidArgument, NotFound, Violation
+from services.runtime.errors import Aborted, ChatkitError, FailedPrecondition, NotFound, invalid_field
 
 
 class Rooms:
@@ -42,12 +42,7 @@ class Rooms:
     ) -> RoomView:
         """Create a room with its first members; repeated with the same request id it answers the room as it is."""
         if not room_id and not request_id:
-            raise InvalidArgument(
-                "FIELD_REQUIRED",
-                "request_id: required when id is empty",
-                metadata={"field": "request_id"},
-                violations=[Violation("request_id", "required when id is empty")],
-            )
+            raise invalid_field("FIELD_REQUIRED", "request_id", "required when id is empty")
         members = await self._members([creator_id, *user_ids], seconds)
         draft = Draft(
             uid=self._new_uid(),
@@ -68,12 +63,7 @@ class Rooms:
     async def direct(self, user_id: str, other_user_id: str, seconds: float) -> RoomView:
         """Return the one room of two users with both in it, made or mended where need be."""
         if user_id == other_user_id:
-            raise InvalidArgument(
-                "FIELD_INVALID",
-                "other_user_id: must be another user",
-                metadata={"field": "other_user_id"},
-                violations=[Violation("other_user_id", "must be another user")],
-            )
+            raise invalid_field("FIELD_INVALID", "other_user_id", "must be another user")
         users = await self._members([user_id, other_user_id], seconds)
         found = await self._store.find_direct(users)
         if found is not None and len(found.member_ids) == len(users):

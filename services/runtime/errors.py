@@ -60,6 +60,16 @@ class InvalidArgument(ChatkitError):
     code = grpc.StatusCode.INVALID_ARGUMENT
 
 
+def invalid_field(reason: str, field: str, description: str) -> InvalidArgument:
+    """Return the error for one field of the request that is wrong."""
+    return InvalidArgument(
+        reason,
+        f"{field}: {description}",
+        metadata={"field": field},
+        violations=[Violation(field, description)],
+    )
+
+
 class NotFound(ChatkitError):
     """What the request names does not exist."""
 

@@ -7,7 +7,7 @@ from google.protobuf import struct_pb2
 from google.protobuf.message import Message
 
 from services.runtime import json_values
-from services.runtime.errors import InvalidArgument, Violation
+from services.runtime.errors import invalid_field
 
 
 def changes(request: Message, updatable: Sequence[str], required: Sequence[str]) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def changes(request: Message, updatable: Sequence[str], required: Sequence[str])
     paths = list(request.update_mask.paths)  # type: ignore[attr-defined]
     for index, path in enumerate(paths):
         if path not in updatable:
-            raise _refused(
+            raise invalid_field(
                 "FIELD_INVALID",
                 f"update_mask.paths[{index}]",
                 f"must be one of {', '.join(updatable)}",
@@ -28,7 +28,7 @@ def changes(request: Message, updatable: Sequence[str], required: Sequence[str])
     changed = paths or [name for name in updatable if name in set_fields]
     for name in changed:
         if name in required and name not in set_fields:
-            raise _refused("FIELD_REQUIRED", name, "can't be cleared")
+            raise invalid_field("FIELD_REQUIRED", name, "can't be cleared")
     return {name: _value(request, name, name in set_fields) for name in changed}
 
 
@@ -37,12 +37,3 @@ def _value(request: Message, name: str, is_set: bool) -> Any:
         return None
     value = getattr(request, name)
     return json_values.plain(value) if isinstance(value, struct_pb2.Struct) else value
-
-
-def _refused(reason: str, field: str, description: str) -> InvalidArgument:
-    return InvalidArgument(
-        reason,
-        f"{field}: {description}",
-        metadata={"field": field},
-        violations=[Violation(field, description)],
-    )

@@ -10,13 +10,15 @@ import pytest
 from chatkit.contract.v1 import error_reason_pb2
 
 from services.runtime.contract import error_definition
-from services.runtime.errors import ChatkitError, class_of, number_of
+from services.runtime.errors import ChatkitError, InvalidArgument, class_of, invalid_field, number_of
 from tests.contract import descriptors
 
 PREFIX = "ERROR_REASON_"
 VALUES = [value for value in error_reason_pb2.ErrorReason.DESCRIPTOR.values if value.number]
 PROTO = descriptors.PROTOS / "chatkit/contract/v1/error_reason.proto"
 CLASSES = {kind.__name__: kind for kind in ChatkitError.__subclasses__()}
+# What makes an error in the services' source, with the class that it makes; a function fills in the metadata itself.
+MAKERS = {**CLASSES, invalid_field.__name__: InvalidArgument}
 # Raised below the place that knows the metadata; nothing can be deleted yet, so nobody sees it.
 WITHOUT_METADATA = {("rooms/store.py", "ROOM_NOT_FOUND")}
 
@@ -35,12 +37,13 @@ def _raised() -> Iterator[Raised]:
     services = descriptors.ROOT / "services"
     for path in sorted(services.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CLASSES:
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MAKERS:
                 if not node.args or not isinstance(node.args[0], ast.Constant):
                     continue
-                metadata = any(keyword.arg == "metadata" for keyword in node.keywords)
+                maker = MAKERS[node.func.id]
+                metadata = maker is not CLASSES.get(node.func.id) or any(key.arg == "metadata" for key in node.keywords)
                 name = path.relative_to(services).as_posix()
-                yield Raised(name, node.func.id, str(node.args[0].value), metadata)
+                yield Raised(name, maker.__name__, str(node.args[0].value), metadata)
 
 
 def _comments() -> dict[str, tuple[str, str]]:
