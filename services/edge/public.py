@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from chatkit.contract.v1 import method_policy_pb2
 from chatkit.messages.v1 import messages_service_pb2
 from chatkit.rooms.v1 import memberships_service_pb2, roles_service_pb2, rooms_service_pb2
-from chatkit.users.v1 import users_service_pb2
+from chatkit.users.v1 import presence_service_pb2, users_service_pb2
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from google.rpc import error_details_pb2, status_pb2
@@ -14,7 +14,7 @@ from services.runtime.contract import MethodContract, methods_of
 
 # Each service process, and what it serves to the public. Files has no RPC yet.
 _FILES: dict[str, tuple[FileDescriptor, ...]] = {
-    "users": (users_service_pb2.DESCRIPTOR,),
+    "users": (users_service_pb2.DESCRIPTOR, presence_service_pb2.DESCRIPTOR),
     "rooms": (rooms_service_pb2.DESCRIPTOR, memberships_service_pb2.DESCRIPTOR, roles_service_pb2.DESCRIPTOR),
     "messages": (messages_service_pb2.DESCRIPTOR,),
 }

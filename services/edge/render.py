@@ -81,8 +81,13 @@ def _connection_manager(deployment: Deployment, limits: Limits) -> Json:
         path_with_escaped_slashes_action="REJECT_REQUEST",
         max_request_headers_kb=math.ceil(limits[limit_pb2.LIMIT_HEADERS_BYTES] / _KIB),
         common_http_protocol_options={"idle_timeout": f"{STREAM_IDLE_SECONDS}s"},
-        # More calls and streams of one connection wait in the client until one of them has ended.
-        http2_protocol_options={**WINDOWS, "max_concurrent_streams": limits[limit_pb2.LIMIT_STREAMS_PER_CONNECTION]},
+        http2_protocol_options={
+            **WINDOWS,
+            # More calls and streams of one connection wait in the client until one of them has ended.
+            "max_concurrent_streams": limits[limit_pb2.LIMIT_STREAMS_PER_CONNECTION],
+            # Whoever has lost the network says no word, and would be online for as long as TCP hopes.
+            "connection_keepalive": {"interval": "20s", "timeout": "20s"},
+        },
         stream_idle_timeout=f"{STREAM_IDLE_SECONDS}s",
         request_headers_timeout="10s",
         request_timeout="30s",

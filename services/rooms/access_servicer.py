@@ -8,9 +8,9 @@ from chatkit.internal.access.v1 import access_service_pb2 as pb2
 from chatkit.rooms.v1 import role_pb2
 
 from services.rooms.access import Access
-from services.rooms.feed import ChangeFeed, News
 from services.rooms.model import Change, ChangeKind
 from services.runtime.access import AccessGrant, AccessQuery, RoleKey
+from services.runtime.change_feed import ChangeFeed, News
 from services.runtime.contract import Limits
 from services.runtime.errors import ChatkitError, invalid_field, number_of
 from services.runtime.handlers import Call
@@ -20,7 +20,7 @@ from services.runtime.paging import PageTokens, page_size
 class AccessServicer:
     """chatkit.internal.access.v1.AccessService."""
 
-    def __init__(self, access: Access, feed: ChangeFeed, page_tokens: PageTokens, limits: Limits) -> None:
+    def __init__(self, access: Access, feed: ChangeFeed[Change], page_tokens: PageTokens, limits: Limits) -> None:
         self._access = access
         self._feed = feed
         self._page_tokens = page_tokens
@@ -76,7 +76,7 @@ def _answer(answer: AccessGrant | ChatkitError) -> pb2.AccessAnswer:
     return pb2.AccessAnswer(granted=_granted(answer))
 
 
-def _events(news: News) -> list[pb2.AccessEvent]:
+def _events(news: News[Change]) -> list[pb2.AccessEvent]:
     if news.is_reset:
         return [pb2.AccessEvent(version=news.version, reset=pb2.AccessReset())]
     if not news.changes:
@@ -92,6 +92,10 @@ def _event(change: Change) -> pb2.AccessEvent:
             return pb2.AccessEvent(version=change.version, member_removed=_member(change))
         case ChangeKind.ROLE_ASSIGNED:
             return pb2.AccessEvent(version=change.version, role_assigned=_assignment(change))
+        case ChangeKind.ROOM_UPDATED:
+            return pb2.AccessEvent(
+                version=change.version, room_updated=pb2.RoomChange(room_uid=_bytes(change.room_uid))
+            )
     if change.kind is ChangeKind.ROLE_CHANGED and change.role is not None:
         return pb2.AccessEvent(version=change.version, role_changed=_role_name(change.role))
     # Nobody knows which answers it makes wrong.

@@ -11,8 +11,8 @@ from chatkit.rooms.v1 import memberships_service_pb2, roles_service_pb2, rooms_s
 from services.rooms.access import Access
 from services.rooms.access_servicer import AccessServicer
 from services.rooms.access_store import AccessStore
-from services.rooms.changes import ChangeStore
-from services.rooms.feed import ChangeFeed
+from services.rooms.changes import log
+from services.rooms.model import Change
 from services.rooms.peers import Users
 from services.rooms.roles import Roles
 from services.rooms.roles_servicer import RolesServicer
@@ -20,6 +20,13 @@ from services.rooms.roles_store import RoleStore
 from services.rooms.service import Rooms, Visits
 from services.rooms.servicer import MembershipsServicer, RoomsServicer
 from services.rooms.store import RoomStore
+from services.rooms.user_access import UserAccess
+from services.rooms.user_index import UserIndex
+from services.rooms.user_opening import UserOpenings
+from services.rooms.user_state import UserStateStore
+from services.rooms.user_streams import UserStreams
+from services.rooms.user_watch import UserWatch
+from services.runtime.change_feed import ChangeFeed
 from services.runtime.clock import Clock
 from services.runtime.contract import permissions
 from services.runtime.server import Server, open_server
@@ -34,16 +41,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         users = Users(users_peer)
         most_members = server.limits[limit_pb2.LIMIT_ROOM_MEMBERS]
         store = RoomStore(server.database, most_members)
-        bus, subject = server.bus(), server.subject("changes")
-        feed = ChangeFeed(
-            ChangeStore(server.database),
-            clock,
-            poll_interval=settings.access_poll_interval_seconds,
-            heartbeat_interval=settings.access_heartbeat_interval_seconds,
-            kept=settings.access_changes_kept,
-            tell_others=lambda: bus.publish(subject, b""),
-        )
-        await bus.subscribe(subject, feed)
+        feed = await server.change_feed(log, settings.access_poll_interval_seconds)
         access_store = AccessStore(server.database)
         access = Access(access_store)
         rooms = Rooms(store, users, feed, most_members=most_members, new_uid=uuid4)
@@ -53,10 +51,11 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             feed,
             room_permissions=[permission.name for permission in permissions() if permission.in_rooms],
         )
+        openings = _user_streams(server, feed, access, users)
         server.use_access(access)
         server.add(
             rooms_service_pb2.DESCRIPTOR.services_by_name["RoomsService"],
-            RoomsServicer(rooms, server.page_tokens, server.limits),
+            RoomsServicer(rooms, openings, server.page_tokens, server.limits),
         )
         server.add(
             memberships_service_pb2.DESCRIPTOR.services_by_name["MembershipsService"],
@@ -70,7 +69,28 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             access_service_pb2.DESCRIPTOR.services_by_name["AccessService"],
             AccessServicer(access, feed, server.page_tokens, server.limits),
         )
-        server.run("feed", feed.run())
-        server.on_drain(feed.end)
         await server.start({"users": users_peer.check})
         yield server
+
+
+def _user_streams(server: Server, feed: ChangeFeed[Change], access: Access, users: Users) -> UserOpenings:
+    """Run what SubscribeUser stands on."""
+    settings, clock, retry_interval = server.settings, server.clock, server.settings.retry_interval_seconds
+    store, index = UserStateStore(server.database), UserIndex()
+    user_access = UserAccess(access, index, clock, retry_interval=retry_interval)
+    streams = UserStreams(
+        feed,
+        store,
+        user_access,
+        index,
+        clock,
+        heartbeat_interval=settings.heartbeat_interval_seconds,
+        retry_interval=retry_interval,
+    )
+    watch = UserWatch(users, store, streams, clock, retry_interval=retry_interval)
+    server.run("user_streams", streams.run())
+    server.run("user_access", user_access.run())
+    server.run("user_watch", watch.run())
+    server.on_drain(streams.end_all)
+    most_state_bytes = settings.user_state_bytes
+    return UserOpenings(store, streams, watch, user_access, users, clock, most_state_bytes=most_state_bytes)

@@ -43,7 +43,7 @@ class Refusal(StrEnum):
 
 
 class ChangeKind(IntEnum):
-    """What a change of access was; the numbers are those in the database."""
+    """What a change was; the numbers are those in the database."""
 
     # A later release wrote it, and this one can't tell what it is.
     UNKNOWN = 0
@@ -51,6 +51,7 @@ class ChangeKind(IntEnum):
     MEMBER_REMOVED = 2
     ROLE_ASSIGNED = 3
     ROLE_CHANGED = 4
+    ROOM_UPDATED = 5
 
     @classmethod
     def _missing_(cls, _value: object) -> "ChangeKind":
@@ -207,7 +208,7 @@ class RoomOfUser:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of access; what it is not about is None.
+    """One change of access or of a room's description; what it is not about is None.
 
     Versions are dense, and their order is the order of commits. A change that is yet to be recorded has version 0.
     """
@@ -219,3 +220,5 @@ class Change:
     # None also in changes of memberships that an earlier release recorded.
     user_id: str | None = None
     role: tuple[RoleScope, str] | None = None
+    # None before it is recorded.
+    time: datetime | None = None

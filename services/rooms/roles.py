@@ -2,17 +2,19 @@
 
 from collections.abc import Collection, Sequence
 
-from services.rooms.feed import ChangeFeed
-from services.rooms.model import DEFAULT_ROLE, AssignedRole, Role, RoleScope, changed_permissions
+from services.rooms.model import DEFAULT_ROLE, AssignedRole, Change, Role, RoleScope, changed_permissions
 from services.rooms.peers import Users
 from services.rooms.roles_store import RoleStore
+from services.runtime.change_feed import ChangeFeed
 from services.runtime.errors import AlreadyExists, FailedPrecondition, NotFound, invalid_field
 
 
 class Roles:
     """What can be done with roles and their assignments."""
 
-    def __init__(self, store: RoleStore, users: Users, feed: ChangeFeed, *, room_permissions: Collection[str]) -> None:
+    def __init__(
+        self, store: RoleStore, users: Users, feed: ChangeFeed[Change], *, room_permissions: Collection[str]
+    ) -> None:
         self._store = store
         self._users = users
         self._feed = feed

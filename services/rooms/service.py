@@ -6,11 +6,11 @@ from uuid import UUID
 
 from services.rooms.access import denied, room_not_found
 from services.rooms.access_store import AccessStore
-from services.rooms.feed import ChangeFeed
-from services.rooms.model import Draft, Room, RoomView, Visibility
+from services.rooms.model import Change, Draft, Room, RoomView, Visibility
 from services.rooms.peers import Users
 from services.rooms.store import RoomStore, direct_room, too_many_members
 from services.runtime.access import RoomGrant
+from services.runtime.change_feed import ChangeFeed
 from services.runtime.errors import Aborted, ChatkitError, FailedPrecondition, NotFound, invalid_field
 
 
@@ -18,7 +18,13 @@ class Rooms:
     """What can be done with rooms and memberships."""
 
     def __init__(
-        self, store: RoomStore, users: Users, feed: ChangeFeed, *, most_members: int, new_uid: Callable[[], UUID]
+        self,
+        store: RoomStore,
+        users: Users,
+        feed: ChangeFeed[Change],
+        *,
+        most_members: int,
+        new_uid: Callable[[], UUID],
     ) -> None:
         self._store = store
         self._users = users
@@ -109,6 +115,7 @@ class Rooms:
         room = await self._store.update(grant.room_uid, changes, etag)
         if room is None:
             raise Aborted("ETAG_MISMATCH", "the room has changed since: read it again", metadata={"etag": etag})
+        self._feed.nudge()
         return room
 
     async def add_members(self, grant: RoomGrant, user_ids: Sequence[str], seconds: float) -> None:
@@ -136,7 +143,7 @@ class Rooms:
 class Visits:
     """How users come to rooms and leave them by themselves."""
 
-    def __init__(self, store: RoomStore, access: AccessStore, users: Users, feed: ChangeFeed) -> None:
+    def __init__(self, store: RoomStore, access: AccessStore, users: Users, feed: ChangeFeed[Change]) -> None:
         self._store = store
         self._access = access
         self._users = users

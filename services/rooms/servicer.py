@@ -1,20 +1,21 @@
 """Protos to the domain and back, and nothing else."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 
-from chatkit.rooms.v1 import membership_pb2, room_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from google.protobuf.message import Message
 
-from services.rooms.model import Room, RoomView, Visibility
+from services.rooms.model import RoomView, Visibility
 from services.rooms.service import Rooms, Visits
+from services.rooms.user_opening import UserOpenings
+from services.rooms.wire import membership_proto, room_proto
 from services.runtime import json_values, masks
 from services.runtime.contract import Limits
 from services.runtime.handlers import Call
 from services.runtime.paging import PageTokens, page_size
-from services.runtime.timestamps import timestamp
 
 _UPDATABLE = ("name", "visibility", "custom_data", "push_notification_title_override")
 # A page ends early rather than grow past what a client takes in one message by default, 4 MiB.
@@ -25,8 +26,9 @@ _Page = rooms_pb2.ListRoomsResponse | rooms_pb2.ListJoinableRoomsResponse | room
 class RoomsServicer:
     """chatkit.rooms.v1.RoomsService."""
 
-    def __init__(self, rooms: Rooms, page_tokens: PageTokens, limits: Limits) -> None:
+    def __init__(self, rooms: Rooms, openings: UserOpenings, page_tokens: PageTokens, limits: Limits) -> None:
         self._rooms = rooms
+        self._openings = openings
         self._page_tokens = page_tokens
         self._limits = limits
 
@@ -44,20 +46,22 @@ class RoomsServicer:
             seconds=call.seconds,
             push_notification_title_override=_title(request),
         )
-        return rooms_pb2.CreateRoomResponse(room=_room(view.room), membership=_membership(view))
+        return rooms_pb2.CreateRoomResponse(room=room_proto(view.room), membership=membership_proto(view))
 
     async def GetOrCreateDirectRoom(
         self, request: rooms_pb2.GetOrCreateDirectRoomRequest, call: Call
     ) -> rooms_pb2.GetOrCreateDirectRoomResponse:
         """Return the direct room of two users."""
         view = await self._rooms.direct(call.acting_user, request.other_user_id, call.seconds)
-        return rooms_pb2.GetOrCreateDirectRoomResponse(room=_room(view.room), membership=_membership(view))
+        return rooms_pb2.GetOrCreateDirectRoomResponse(room=room_proto(view.room), membership=membership_proto(view))
 
     async def GetRoom(self, _request: rooms_pb2.GetRoomRequest, call: Call) -> rooms_pb2.GetRoomResponse:
         """Read a room."""
         is_member = call.room.user_uid is not None or call.caller.superuser
         view = await self._rooms.get(call.room, with_members=is_member)
-        return rooms_pb2.GetRoomResponse(room=_room(view.room), membership=_membership(view) if is_member else None)
+        return rooms_pb2.GetRoomResponse(
+            room=room_proto(view.room), membership=membership_proto(view) if is_member else None
+        )
 
     async def ListRooms(self, request: rooms_pb2.ListRoomsRequest, call: Call) -> rooms_pb2.ListRoomsResponse:
         """Read a page of the instance's rooms."""
@@ -94,7 +98,13 @@ class RoomsServicer:
     async def UpdateRoom(self, request: rooms_pb2.UpdateRoomRequest, call: Call) -> rooms_pb2.UpdateRoomResponse:
         """Change a room."""
         changes = masks.changes(request, _UPDATABLE, required=("name", "visibility"))
-        return rooms_pb2.UpdateRoomResponse(room=_room(await self._rooms.update(call.room, changes, request.etag)))
+        return rooms_pb2.UpdateRoomResponse(room=room_proto(await self._rooms.update(call.room, changes, request.etag)))
+
+    async def SubscribeUser(self, _request: rooms_pb2.SubscribeUserRequest, call: Call) -> AsyncIterator[bytes]:
+        """Follow a user's rooms."""
+        async with aclosing(self._openings.subscribe(call.acting_user, call.query, call.caller, call.on_end)) as frames:
+            async for frame in frames:
+                yield frame
 
     def _start(self, request: Message, call: Call, first: str = "") -> tuple[str, int]:
         """Return the id that the page starts after, and the size of the page."""
@@ -122,7 +132,7 @@ class MembershipsServicer:
         view = await self._visits.join(
             request.room_id, call.acting_user, superuser=call.caller.superuser, seconds=call.seconds
         )
-        return memberships_pb2.JoinRoomResponse(room=_room(view.room), membership=_membership(view))
+        return memberships_pb2.JoinRoomResponse(room=room_proto(view.room), membership=membership_proto(view))
 
     async def LeaveRoom(
         self, request: memberships_pb2.LeaveRoomRequest, call: Call
@@ -176,7 +186,7 @@ def _take(response: _Page, views: Sequence[RoomView]) -> int:
     """Fill a page and return how many rooms fitted."""
     size = 0
     for taken, view in enumerate(views):
-        room, membership = _room(view.room), _membership(view)
+        room, membership = room_proto(view.room), membership_proto(view)
         size += room.ByteSize() + membership.ByteSize()
         if taken and size > _PAGE_BYTES:
             return taken
@@ -184,23 +194,3 @@ def _take(response: _Page, views: Sequence[RoomView]) -> int:
         if not isinstance(response, rooms_pb2.ListRoomsResponse):
             response.memberships.append(membership)
     return len(views)
-
-
-def _membership(view: RoomView) -> membership_pb2.Membership:
-    return membership_pb2.Membership(room_id=view.room.id, user_ids=view.member_ids)
-
-
-def _room(room: Room) -> room_pb2.Room:
-    return room_pb2.Room(
-        id=room.id,
-        name=room.name,
-        visibility=room_pb2.Visibility.Name(room.visibility),
-        custom_data=json_values.struct_of(room.custom_data),
-        creator_id=room.creator_id,
-        member_count=room.member_count,
-        create_time=timestamp(room.create_time),
-        update_time=timestamp(room.update_time),
-        etag=room.etag,
-        push_notification_title_override=room.push_notification_title_override,
-        direct_user_ids=room.direct_user_ids,
-    )

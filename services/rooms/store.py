@@ -19,7 +19,7 @@ from services.rooms.tables import creations, memberships, rooms
 from services.runtime.database import Database
 from services.runtime.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, Violation
 
-_COLUMNS = (
+ROOM_COLUMNS = (
     rooms.c.uid,
     rooms.c.id,
     rooms.c.name,
@@ -34,7 +34,7 @@ _COLUMNS = (
     rooms.c.direct_user_ids,
     rooms.c.direct_user_uids,
 )
-_GET = select(*_COLUMNS).where(rooms.c.uid == bindparam("uid", type_=Uuid))
+_GET = select(*ROOM_COLUMNS).where(rooms.c.uid == bindparam("uid", type_=Uuid))
 _LOCK = _GET.with_for_update()
 _DIRECT_UID = select(rooms.c.uid).where(rooms.c.direct_user_uids == bindparam("pair", type_=ARRAY(Uuid)))
 # Written into the statement, because the index of public rooms is of no use to a plan that does not know the value.
@@ -63,7 +63,7 @@ class RoomStore:
             row = (await connection.execute(_insertion(draft))).one_or_none()
             if row is None:
                 raise AlreadyExists("ROOM_ALREADY_EXISTS", "a room with this id exists", metadata={"room_id": draft.id})
-            room = _room(row)
+            room = room_of(row)
             await self._insert_members(connection, room, draft.members)
             return RoomView(room, sorted(draft.members))
 
@@ -79,7 +79,7 @@ class RoomStore:
             # Waits for a transaction that makes the same room, so exactly one of two goes on.
             row = (await connection.execute(_insertion(draft))).one_or_none()
             if row is not None:
-                room = _room(row)
+                room = room_of(row)
                 await self._insert_members(connection, room, draft.members)
                 return RoomView(room, sorted(draft.members))
             uid = cast("UUID", await self._direct_uid(connection, draft.members))
@@ -109,10 +109,10 @@ class RoomStore:
 
     async def page(self, after: str, size: int, *, with_private: bool) -> list[Room]:
         """Return rooms by their ids, public ones only unless private ones are asked for too."""
-        statement = select(*_COLUMNS).where(rooms.c.id > after).order_by(rooms.c.id).limit(size)
+        statement = select(*ROOM_COLUMNS).where(rooms.c.id > after).order_by(rooms.c.id).limit(size)
         async with self._database.reading() as connection:
             found = await connection.execute(statement if with_private else statement.where(_IS_PUBLIC))
-            return [_room(row) for row in found]
+            return [room_of(row) for row in found]
 
     async def joinable_page(self, user_id: str, after: str, size: int) -> list[RoomView]:
         """Return the public rooms that a user is not in, by their ids."""
@@ -132,7 +132,7 @@ class RoomStore:
             .limit(size)
             .subquery()
         )
-        return await self._views(select(*_COLUMNS).join(page, page.c.id == rooms.c.id).order_by(rooms.c.id))
+        return await self._views(select(*ROOM_COLUMNS).join(page, page.c.id == rooms.c.id).order_by(rooms.c.id))
 
     async def page_of_user(self, user_id: str, after: str, size: int) -> list[RoomView]:
         """Return a user's rooms by their ids."""
@@ -143,7 +143,7 @@ class RoomStore:
             .limit(size)
             .subquery()
         )
-        return await self._views(select(*_COLUMNS).join(page, page.c.room_uid == rooms.c.uid).order_by(rooms.c.id))
+        return await self._views(select(*ROOM_COLUMNS).join(page, page.c.room_uid == rooms.c.uid).order_by(rooms.c.id))
 
     async def update(self, uid: UUID, values: Mapping[str, Any], etag: str) -> Room | None:
         """Change columns of a room; None when the etag is given and is another one."""
@@ -161,7 +161,9 @@ class RoomStore:
                 revision=rooms.c.revision + 1,
                 update_time=func.greatest(rooms.c.update_time, func.clock_timestamp()),
             )
-            return _room((await connection.execute(moved.returning(*_COLUMNS))).one())
+            updated = room_of((await connection.execute(moved.returning(*ROOM_COLUMNS))).one())
+            await changes.record(connection, [Change(0, ChangeKind.ROOM_UPDATED, uid)])
+            return updated
 
     async def add_members(self, uid: UUID, users: Mapping[str, UUID], *, joining: bool = False) -> RoomView | None:
         """Make users members, all or none; None when they join by themselves and the room is not public by now."""
@@ -214,7 +216,7 @@ class RoomStore:
         self._check_room_for(len(present) + len(new), room)
         if new:
             counted = update(rooms).where(rooms.c.uid == room.uid).values(member_count=len(present) + len(new))
-            room = _room((await connection.execute(counted.returning(*_COLUMNS))).one())
+            room = room_of((await connection.execute(counted.returning(*ROOM_COLUMNS))).one())
             await self._insert_members(connection, room, new)
         return RoomView(room, sorted(present | set(new)))
 
@@ -229,7 +231,7 @@ class RoomStore:
 
     async def _views(self, statement: Select[Any]) -> list[RoomView]:
         async with self._database.transaction() as connection:
-            found = [_room(row) for row in await connection.execute(statement)]
+            found = [room_of(row) for row in await connection.execute(statement)]
             members = await self._members(connection, [room.uid for room in found])
         return [RoomView(room, members[room.uid]) for room in found]
 
@@ -241,7 +243,7 @@ class RoomStore:
         row = (await connection.execute(statement, {"uid": uid})).one_or_none()
         if row is None:
             raise NotFound("ROOM_NOT_FOUND", "the room does not exist")
-        return _room(row)
+        return room_of(row)
 
     async def _members(self, connection: AsyncConnection, uids: Sequence[UUID]) -> dict[UUID, list[str]]:
         members: dict[UUID, list[str]] = {uid: [] for uid in uids}
@@ -290,15 +292,16 @@ def _insertion(draft: Draft) -> Any:
     }
     if not draft.is_direct:
         insertion = insert(rooms).values(values).on_conflict_do_nothing(index_elements=["id"])
-        return insertion.returning(*_COLUMNS)
+        return insertion.returning(*ROOM_COLUMNS)
     pair = {"direct_user_ids": sorted(draft.members), "direct_user_uids": _pair(draft.members)}
     is_direct = rooms.c.direct_user_uids.is_not(None)
     insertion = insert(rooms).values(values | pair)
     insertion = insertion.on_conflict_do_nothing(index_elements=["direct_user_uids"], index_where=is_direct)
-    return insertion.returning(*_COLUMNS)
+    return insertion.returning(*ROOM_COLUMNS)
 
 
-def _room(row: Any) -> Room:
+def room_of(row: Any) -> Room:
+    """Return the room of a row that has ROOM_COLUMNS."""
     return Room(
         row.uid,
         row.id,

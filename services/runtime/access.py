@@ -79,7 +79,14 @@ class RoleChanged:
     role: RoleKey
 
 
-AccessChange = MembershipChanged | RoleAssigned | RoleChanged
+@dataclass(frozen=True, slots=True)
+class RoomUpdated:
+    """A room's description is another; who may do what is not."""
+
+    room_uid: UUID
+
+
+AccessChange = MembershipChanged | RoleAssigned | RoleChanged | RoomUpdated
 
 
 class AccessListener(Protocol):

@@ -18,6 +18,7 @@ from services.runtime.access import (
     RoleAssigned,
     RoleChanged,
     RoleKey,
+    RoomUpdated,
 )
 from services.runtime.clock import Clock
 
@@ -161,6 +162,8 @@ class AccessCache:
                 self._invalidate(change.user_id, change.room_uid)
             case RoleChanged():
                 self._invalidate(change.role, None)
+            case RoomUpdated():
+                pass
         return True
 
     def reset(self, version: int) -> None:

@@ -10,7 +10,14 @@ from uuid import UUID
 import structlog
 from chatkit.internal.access.v1 import access_service_pb2 as pb2
 
-from services.runtime.access import AccessChange, AccessListener, MembershipChanged, RoleAssigned, RoleChanged
+from services.runtime.access import (
+    AccessChange,
+    AccessListener,
+    MembershipChanged,
+    RoleAssigned,
+    RoleChanged,
+    RoomUpdated,
+)
 from services.runtime.access_cache import AccessCache, PeerTime
 from services.runtime.access_client import AccessClient
 from services.runtime.clock import Clock
@@ -102,6 +109,8 @@ def _change_of(event: pb2.AccessEvent) -> AccessChange | None:
                 return RoleAssigned(assigned.user_id, room_uid) if assigned.user_id else None
             case "role_changed":
                 return RoleChanged((event.role_changed.scope, event.role_changed.name))
+            case "room_updated":
+                return RoomUpdated(UUID(bytes=event.room_updated.room_uid))
     except ValueError:
         _log.warning("access_change_malformed", version=event.version)
     return None

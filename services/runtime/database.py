@@ -3,9 +3,11 @@
 An error before the commit means that nothing happened; one at the commit is an unknown outcome.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import URL, make_url, text
@@ -18,7 +20,10 @@ from services.runtime.errors import Aborted, Unavailable
 POOL_CONNECTIONS = 4
 _WAIT_SECONDS = 2
 _CONNECT_SECONDS = 3
+_RETURN_SECONDS = 1.0
+_LOOK_SECONDS = 0.005
 _RETRY_AFTER = timedelta(milliseconds=500)
+_Result = TypeVar("_Result")
 
 
 def sqlalchemy_url(dsn: str) -> URL:
@@ -90,7 +95,28 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_RETURN_SECONDS):
+                # One that a cancelled task was just giving back comes back by itself, and nobody closes it after that.
+                while self._engine.pool.checkedout():  # type: ignore[attr-defined]  # noqa: ASYNC110 - no event
+                    await asyncio.sleep(_LOOK_SECONDS)
         await self._engine.dispose()
+
+
+async def unbroken(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Await work on the database to its end although this is cancelled meanwhile, for a while.
+
+    What is cut in the middle leaves a connection open that nobody uses any more.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=_WAIT_SECONDS)
+        if not task.cancel() and not task.cancelled():
+            # Looked at, because nobody else will.
+            task.exception()
+        raise
 
 
 async def _commit(connection: AsyncConnection) -> None:

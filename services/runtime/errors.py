@@ -214,6 +214,11 @@ def from_rpc_error(error: grpc.aio.AioRpcError, service: str) -> ChatkitError:
     return Internal("INTERNAL", f"{service} answered {error.code().name} without a reason")
 
 
+def was_lost(error: grpc.aio.AioRpcError) -> bool:
+    """Tell whether a call was lost with its connection, or with the process that it went to: nobody has answered."""
+    return error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED} and _status_of(error) is None
+
+
 def unavailable_peer(service: str) -> Unavailable:
     """Return the error for a peer that can't be reached."""
     return Unavailable(

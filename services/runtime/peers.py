@@ -1,5 +1,7 @@
 """Calls to other services: a channel per replica, a token of ours, a deadline inherited from the caller and shaved."""
 
+import json
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar, cast
@@ -19,9 +21,10 @@ _Response = TypeVar("_Response")
 DEADLINE_SECONDS = 5.0
 # What is left of a caller's deadline, less what this process needs to answer.
 _SHAVE_SECONDS = 0.1
+_SERVICE_CONFIG = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}
 _OPTIONS: tuple[tuple[str, Any], ...] = (
-    # A name may have several addresses, as that of a scaled service has.
-    ("grpc.lb_policy_name", "round_robin"),
+    # A name may have several addresses, as that of a scaled service has; and who says NOT_SERVING is passed over.
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
@@ -81,13 +84,23 @@ class Peer:
     ) -> _Response:
         """Call a unary method; `remaining` is the seconds that our own caller still waits.
 
-        Raises what the peer raised, or SERVICE_UNAVAILABLE.
+        What was lost with its connection is called once more, mostly at another replica: methods between services are
+        all repeatable. Raises what the peer raised, or SERVICE_UNAVAILABLE.
         """
         timeout = DEADLINE_SECONDS if remaining is None else min(DEADLINE_SECONDS, remaining - _SHAVE_SECONDS)
+        deadline = time.monotonic() + timeout
         try:
-            return await method(request, timeout=max(timeout, 0.001), metadata=self._metadata())
+            return await self._once(method, request, deadline)
+        except grpc.aio.AioRpcError as error:
+            if not errors.was_lost(error):
+                raise errors.from_rpc_error(error, self.name) from error
+        try:
+            return await self._once(method, request, deadline)
         except grpc.aio.AioRpcError as error:
             raise errors.from_rpc_error(error, self.name) from error
+
+    async def _once(self, method: UnaryCall[_Request, _Response], request: _Request, deadline: float) -> _Response:
+        return await method(request, timeout=max(deadline - time.monotonic(), 0.001), metadata=self._metadata())
 
     async def stream(
         self, method: StreamCall[_Request, _Response], request: _Request

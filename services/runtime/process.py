@@ -4,9 +4,10 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvloop
@@ -63,14 +64,22 @@ def _refuse_sample_passwords(settings: Settings) -> None:
 
 
 async def _serve(build: Build, settings: Settings) -> int:
-    stopping = asyncio.Event()
+    told_to_end, told_to_stop = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, stopping.set)
+    loop.add_signal_handler(signal.SIGTERM, told_to_end.set)
+    loop.add_signal_handler(signal.SIGINT, told_to_stop.set)
     async with build(settings, SystemClock()) as server:
-        waits = [asyncio.create_task(event.wait()) for event in (stopping, server.failed)]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
+        await _first(told_to_end.wait(), told_to_stop.wait(), server.failed.wait())
+        if told_to_end.is_set():
+            _log.info("draining", seconds=settings.drain_seconds)
+            await _first(server.drain(), told_to_stop.wait(), server.failed.wait())
         _log.info("stopping")
     return 1 if server.failed.is_set() else 0
+
+
+async def _first(*works: Coroutine[Any, Any, object]) -> None:
+    """Return when the first of several is done, and cancel the others."""
+    tasks = [asyncio.create_task(work) for work in works]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()

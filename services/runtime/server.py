@@ -17,6 +17,8 @@ from grpc_reflection.v1alpha import reflection
 from services.runtime.access import AccessChecker
 from services.runtime.access_client import AccessClient
 from services.runtime.bus import Bus, InProcessBus, encoded
+from services.runtime.change_feed import ChangeFeed
+from services.runtime.change_log import Change, ChangeLog, ChangeStore
 from services.runtime.clock import Clock
 from services.runtime.contract import Limits
 from services.runtime.database import Database, create_engine
@@ -102,6 +104,22 @@ class Server:
         bus = NatsBus(self.name, servers, self.clock)
         self.run("bus", bus.run())
         return bus
+
+    async def change_feed(self, log: ChangeLog[Change], poll_interval: float) -> ChangeFeed[Change]:
+        """Follow the changes of this service's schema; other replicas are told of them over the bus."""
+        bus, subject = self.bus(), self.subject("changes")
+        feed = ChangeFeed(
+            ChangeStore(self.database, log),
+            self.clock,
+            poll_interval=poll_interval,
+            heartbeat_interval=self.settings.access_heartbeat_interval_seconds,
+            kept=self.settings.access_changes_kept,
+            tell_others=lambda: bus.publish(subject, b""),
+        )
+        await bus.subscribe(subject, feed)
+        self.run("feed", feed.run())
+        self.on_drain(feed.end)
+        return feed
 
     def subject(self, name: str) -> str:
         """Return a subject of the bus that is this service's and this instance's own."""
@@ -195,6 +213,14 @@ class Server:
     async def _check_database(self) -> None:
         await self.database.check_capacity(self.settings.database_processes * self.settings.database_connections)
 
+    async def drain(self) -> None:
+        """Say NOT_SERVING and serve on until callers have gone elsewhere.
+
+        gRPC cancels what arrives in the moment in which it stops: who is still called then answers CANCELLED.
+        """
+        await self.readiness.drain()
+        await self.clock.sleep(self.settings.drain_seconds)
+
     async def stop(self) -> None:
         """Refuse new calls, end the streams, wait for open calls, close."""
         await self.readiness.drain()
@@ -221,11 +247,15 @@ async def open_server(name: str, settings: Settings, clock: Clock) -> AsyncItera
 
 def _options(limits: Limits) -> tuple[tuple[str, int], ...]:
     headers = limits[limit_pb2.LIMIT_HEADERS_BYTES]
+    # Of a crowd that comes at once gRPC would cancel some of those beyond 1,000 whose calls are not begun.
+    waiting = limits[limit_pb2.LIMIT_STREAMS_PER_PROCESS]
     return (
         ("grpc.max_receive_message_length", limits[limit_pb2.LIMIT_BATCH_REQUEST_BYTES] + _RECEIVE_SLACK_BYTES),
         ("grpc.max_metadata_size", headers),
         # Between the two gRPC refuses at random, so that the one limit is the other.
         ("grpc.absolute_max_metadata_size", headers),
+        ("grpc.server.max_pending_requests", waiting),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * waiting),
         ("grpc.http2.bdp_probe", 0),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),

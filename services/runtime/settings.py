@@ -69,13 +69,23 @@ class Settings(BaseSettings):
     )
     nats_ca_file: Path | None = Field(default=None, description="who must have signed NATS's certificate, for tls://")
     log_format: Literal["json", "text"] = "json"
-    shutdown_grace_seconds: float = Field(default=10.0, ge=0)
+    drain_seconds: float = Field(
+        default=2.0,
+        ge=0,
+        description="how long a process that was told to end (SIGTERM) still serves, and says that it is about to end",
+    )
+    shutdown_grace_seconds: float = Field(
+        default=10.0, ge=0, description="how long open calls may go on after that, or at once with SIGINT"
+    )
     retry_interval_seconds: float = Field(
         default=0.5, gt=0, description="pause between attempts to reach what is absent"
     )
-    heartbeat_interval_seconds: float = Field(default=15.0, gt=0, description="between heartbeats of a room's stream")
+    heartbeat_interval_seconds: float = Field(default=15.0, gt=0, description="between heartbeats of clients' streams")
     access_heartbeat_interval_seconds: float = Field(default=1.0, gt=0, description="between heartbeats of WatchAccess")
     access_poll_interval_seconds: float = Field(default=0.1, gt=0, description="between looks at the changes of access")
+    changes_poll_interval_seconds: float = Field(
+        default=1.0, gt=0, description="between looks at the changes of users, which the bus mostly tells before"
+    )
     access_changes_kept_seconds: float = Field(default=3600.0, gt=0, description="how long changes can be caught up on")
     access_heartbeat_patience_seconds: float = Field(
         default=30.0, gt=0, description="how old the last proof may be that all changes of access have arrived"
@@ -84,8 +94,29 @@ class Settings(BaseSettings):
     access_ending_spread_seconds: float = Field(
         default=10.0, ge=0, description="the time over which streams end when rooms stays away"
     )
+    user_state_bytes: int = Field(
+        default=64 * 1024 * 1024,
+        gt=0,
+        description="state of users' streams that waits in a process of rooms for clients to read it, of one user a"
+        " quarter of it",
+    )
     heads_poll_interval_seconds: float = Field(
         default=2.0, gt=0, description="between looks at the heads of followed rooms"
+    )
+    presence_lease_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="how long a replica's users stay online without a sign of it; as much again is"
+        " the wait before it takes away the leases of others",
+    )
+    presence_renewal_interval_seconds: float = Field(
+        default=1.0, gt=0, description="between renewals of the lease, well below it"
+    )
+    presence_grace_seconds: float = Field(
+        default=10.0, ge=0, description="how long a user stays online without a stream"
+    )
+    presence_reaping_interval_seconds: float = Field(
+        default=1.0, gt=0, description="between looks for users who are to be offline"
     )
     limit_overrides: dict[str, int] = Field(default_factory=dict, description="filled from CHATKIT_LIMIT_<NAME>")
 
@@ -95,6 +126,15 @@ class Settings(BaseSettings):
         """Take an empty text for none where none is the default, as an empty path would be the current folder."""
         can_be_unset = info.field_name is not None and cls.model_fields[info.field_name].default is None
         return None if told == "" and can_be_unset else told
+
+    @field_validator("presence_renewal_interval_seconds")
+    @classmethod
+    def _renews_in_time(cls, told: float, info: ValidationInfo) -> float:
+        """Refuse to let every lease lapse before it is renewed."""
+        lease = info.data.get("presence_lease_seconds")
+        if lease is not None and told >= lease:
+            raise ValueError(f"must be shorter than the lease, {lease}")
+        return told
 
     @property
     def tls(self) -> TlsFiles | None:

@@ -71,6 +71,12 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--port", type=_port, default=8080, help="the edge's port, the only fixed one; 0 takes any free one (8080)"
     )
     parser.add_argument(
+        "--workers",
+        default="1",
+        metavar="N",
+        help="how many processes of each service, each with a port of its own and known to the edge (1)",
+    )
+    parser.add_argument(
         "--replicas",
         action="append",
         default=[],

@@ -1,4 +1,4 @@
-"""How many processes of each service run: what `up --replicas` says, and what the processes are called."""
+"""How many processes of each service run: what `up` is told, and what the processes are called."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,8 +9,11 @@ MOST = 8
 ONE_OF_EACH: Mapping[str, int] = dict.fromkeys(SERVICES, 1)
 
 
-def parse_replicas(told: Sequence[str]) -> dict[str, int]:
-    """Read `messages=2` and the like, also several with commas; services that are not named have one process."""
+def parse_replicas(told: Sequence[str], workers: str = "1") -> dict[str, int]:
+    """Read `messages=2` and the like, also several with commas; services that are not named have `workers` of them."""
+    everywhere = _count(workers)
+    if everywhere is None:
+        raise Trouble(f"--workers {workers!r} is not like 2: 1 to {MOST} processes of each service")
     counts: dict[str, int] = {}
     for item in ",".join(told).split(",") if told else ():
         service, _, count = item.strip().partition("=")
@@ -18,10 +21,16 @@ def parse_replicas(told: Sequence[str]) -> dict[str, int]:
             raise Trouble(f"--replicas {item.strip()!r} names no service: {', '.join(SERVICES)}")
         if service in counts:
             raise Trouble(f"--replicas names {service} twice")
-        if not (count.isascii() and count.isdigit() and 1 <= int(count) <= MOST):
+        number = _count(count)
+        if number is None:
             raise Trouble(f"--replicas {item.strip()!r} is not like {service}=2: 1 to {MOST} processes")
-        counts[service] = int(count)
-    return {**ONE_OF_EACH, **counts}
+        counts[service] = number
+    return {**dict.fromkeys(SERVICES, everywhere), **counts}
+
+
+def _count(told: str) -> int | None:
+    is_number = told.isascii() and told.isdigit() and 1 <= int(told) <= MOST
+    return int(told) if is_number else None
 
 
 def names(service: str, count: int) -> list[str]:

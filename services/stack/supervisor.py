@@ -1,6 +1,7 @@
 """Runs programs: starts them, asks whether they are healthy, restarts those that crash, stops them in order."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -63,13 +64,13 @@ class Child:
                 await self.start()
 
     async def stop(self, seconds: float) -> None:
-        """Ask the process to end, and end it when it does not."""
+        """Ask the process to stop at once, because nothing takes its place, and end it when it does not."""
         self._stopping = True
         process = self.process
         if process is None or process.returncode is not None:
             return
         with suppress(ProcessLookupError):
-            process.terminate()
+            process.send_signal(signal.SIGINT)
         try:
             async with asyncio.timeout(seconds):
                 await process.wait()

@@ -22,7 +22,7 @@ _MESSAGES = "chatkit.messages.v1.MessagesService"
 
 def run(home: Home, arguments: argparse.Namespace) -> int:
     """Run the suite until SIGINT or SIGTERM."""
-    replicas = parse_replicas(arguments.replicas)
+    replicas = parse_replicas(arguments.replicas, arguments.workers)
     home.prepare()
     with home.lock() as is_free:
         if not is_free:

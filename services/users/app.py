@@ -1,17 +1,32 @@
 """The composition root: the only place that names the concrete parts of the service."""
 
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from uuid import uuid4
 
 from chatkit.internal.directory.v1 import directory_service_pb2
-from chatkit.users.v1 import users_service_pb2
+from chatkit.users.v1 import presence_service_pb2, users_service_pb2
 
+from services.runtime.change_feed import ChangeFeed
 from services.runtime.clock import Clock
+from services.runtime.errors import Unavailable
+from services.runtime.rooms_access import RoomsAccess
 from services.runtime.server import Server, open_server
 from services.runtime.settings import Settings
+from services.users.changes import log
+from services.users.directory_servicer import DirectoryServicer
+from services.users.model import Change
+from services.users.piled_reads import PiledReads
+from services.users.presence import PresenceStreams
+from services.users.presence_access import PresenceAccess
+from services.users.presence_hub import PresenceHub
+from services.users.presence_servicer import PresenceServicer
+from services.users.presence_sessions import Sessions
+from services.users.presence_store import PresenceStore
 from services.users.service import Users
-from services.users.servicer import DirectoryServicer, UsersServicer
+from services.users.servicer import UsersServicer
 from services.users.store import UserStore
 
 
@@ -19,17 +34,62 @@ from services.users.store import UserStore
 async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
     """Serve users for as long as the context is open."""
     async with open_server("users", settings, clock) as server:
-        server.rooms_access()
-        users = Users(UserStore(server.database), new_uid=uuid4)
+        access = server.rooms_access()
+        feed = await server.change_feed(log, settings.changes_poll_interval_seconds)
+        users = Users(UserStore(server.database), feed, new_uid=uuid4)
         server.add(
             users_service_pb2.DESCRIPTOR.services_by_name["UsersService"],
             UsersServicer(users, server.page_tokens, server.limits),
         )
         server.add(
+            presence_service_pb2.DESCRIPTOR.services_by_name["PresenceService"],
+            PresenceServicer(_presence(server, access, feed)),
+        )
+        server.add(
             directory_service_pb2.DESCRIPTOR.services_by_name["DirectoryService"],
-            DirectoryServicer(users),
+            DirectoryServicer(users, feed),
         )
         # Rooms waits for users, so users does not wait for rooms: where calls go to ready processes only, neither would
         # ever be ready.
         await server.start({})
         yield server
+
+
+def _presence(server: Server, access: RoomsAccess, feed: ChangeFeed[Change]) -> PresenceStreams:
+    settings, clock = server.settings, server.clock
+    store = PresenceStore(
+        server.database,
+        uuid4(),
+        lease=timedelta(seconds=settings.presence_lease_seconds),
+        grace=timedelta(seconds=settings.presence_grace_seconds),
+    )
+    sessions = Sessions(
+        store,
+        clock,
+        renewal_interval=settings.presence_renewal_interval_seconds,
+        reaping_interval=settings.presence_reaping_interval_seconds,
+        retry_interval=settings.retry_interval_seconds,
+        changed=feed.nudge,
+    )
+    hub = PresenceHub(
+        feed,
+        clock,
+        heartbeat_interval=settings.heartbeat_interval_seconds,
+        retry_interval=settings.retry_interval_seconds,
+    )
+    watch = PresenceAccess(access, hub, clock, retry_interval=settings.retry_interval_seconds)
+    access.listen(watch)
+    known, presences = PiledReads(store.resolve), PiledReads(store.read)
+    server.run("presence_sessions", sessions.run())
+    server.run("presence_hub", hub.run())
+    server.run("presence_access", watch.run())
+    server.run("presence_users", known.run())
+    server.run("presence_reads", presences.run())
+    server.on_drain(lambda: hub.end_all(_shutting_down))
+    return PresenceStreams(users=known, presences=presences, sessions=sessions, hub=hub, access=watch, clock=clock)
+
+
+def _shutting_down() -> Unavailable:
+    # Delays of their own keep the clients from coming back all at once; all of them are within the grace.
+    delay = timedelta(milliseconds=random.randint(50, 1_000))
+    return Unavailable("SHUTTING_DOWN", "the process is shutting down: subscribe elsewhere", retry_after=delay)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +38,58 @@ class PageStart:
 
     min_create_time: datetime | None
     after: tuple[datetime, str] | None
+
+
+class ChangeKind(IntEnum):
+    """What a change was; the numbers are those in the database."""
+
+    # A later release wrote it, and this one can't tell what it is.
+    UNKNOWN = 0
+    USER_UPDATED = 1
+    USER_ONLINE = 2
+    USER_OFFLINE = 3
+
+    @classmethod
+    def _missing_(cls, _value: object) -> "ChangeKind":
+        return cls.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a user; its version is 0 before it is recorded."""
+
+    version: int
+    kind: ChangeKind
+    user_uid: UUID
+    user_id: str
+    # When it happened; None leaves that to the database when it is recorded.
+    time: datetime | None = None
+
+
+class PresenceState(IntEnum):
+    """Whether a user is there; the numbers are those in the database."""
+
+    ONLINE = 1
+    OFFLINE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """How it stands with a user, since when; a user who never was there has no time."""
+
+    state: PresenceState
+    change_time: datetime | None
+
+
+ABSENT = Presence(PresenceState.OFFLINE, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Presences:
+    """How it stands with users as of a version of the changes; those who never were there are missing."""
+
+    version: int
+    of_user: Mapping[UUID, Presence]
 
 
 def repeated_ids(drafts: Sequence[Draft]) -> list[str]:

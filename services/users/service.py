@@ -5,16 +5,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from services.runtime.change_feed import ChangeFeed
 from services.runtime.errors import AlreadyExists, NotFound
-from services.users.model import Draft, PageStart, User, repeated_ids
+from services.users.model import Change, Draft, PageStart, User, repeated_ids
 from services.users.store import UserStore
 
 
 class Users:
     """What can be done with users."""
 
-    def __init__(self, store: UserStore, new_uid: Callable[[], UUID]) -> None:
+    def __init__(self, store: UserStore, feed: ChangeFeed[Change], *, new_uid: Callable[[], UUID]) -> None:
         self._store = store
+        self._feed = feed
         self._new_uid = new_uid
 
     async def create(self, drafts: Sequence[Draft]) -> list[User]:
@@ -31,7 +33,7 @@ class Users:
         """Return one user."""
         found = await self._store.find([user_id])
         if not found:
-            raise _not_found(user_id)
+            raise users_not_found([user_id])
         return found[0]
 
     async def find(self, user_ids: Sequence[str]) -> list[User]:
@@ -50,15 +52,17 @@ class Users:
             return await self.get(user_id)
         user = await self._store.update(user_id, changes)
         if user is None:
-            raise _not_found(user_id)
+            raise users_not_found([user_id])
+        self._feed.nudge()
         return user
 
 
-def _not_found(user_id: str) -> NotFound:
+def users_not_found(user_ids: Iterable[str]) -> NotFound:
+    """Return the error for users that do not exist."""
     return NotFound(
         "USER_NOT_FOUND",
         "the user does not exist",
-        metadata={"user_ids": _json([user_id])},
+        metadata={"user_ids": _json(user_ids)},
     )
 
 

@@ -1,49 +1,18 @@
 """Users in PostgreSQL. One public method is one transaction."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    Column,
-    DateTime,
-    MetaData,
-    Table,
-    Text,
-    Uuid,
-    bindparam,
-    func,
-    select,
-    tuple_,
-    update,
-)
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
+from sqlalchemy import Text, bindparam, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.runtime.database import Database
-from services.users.model import Draft, PageStart, User
+from services.users import changes
+from services.users.model import Change, ChangeKind, Draft, PageStart, User
+from services.users.tables import creation_clock, users
 
-metadata = MetaData(schema="users")
-users = Table(
-    "users",
-    metadata,
-    Column("uid", Uuid, primary_key=True),
-    Column("id", Text(collation="C"), nullable=False, unique=True),
-    Column("name", Text, nullable=False),
-    Column("avatar_url", Text, nullable=False),
-    Column("custom_data", JSONB(none_as_null=True)),
-    Column(
-        "create_time",
-        DateTime(timezone=True),
-        nullable=False,
-        server_default=func.clock_timestamp(),
-    ),
-    Column(
-        "update_time",
-        DateTime(timezone=True),
-        nullable=False,
-        server_default=func.clock_timestamp(),
-    ),
-)
 _COLUMNS = (
     users.c.uid,
     users.c.id,
@@ -53,7 +22,13 @@ _COLUMNS = (
     users.c.create_time,
     users.c.update_time,
 )
+_TICK = timedelta(microseconds=1)
 _FIND = select(*_COLUMNS).where(users.c.id == func.any(bindparam("ids", type_=ARRAY(Text))))
+_NEXT_TIME = (
+    update(creation_clock)
+    .values(last_time=func.greatest(creation_clock.c.last_time + _TICK, func.clock_timestamp()))
+    .returning(creation_clock.c.last_time)
+)
 
 
 class UserStore:
@@ -63,25 +38,17 @@ class UserStore:
         self._database = database
 
     async def insert(self, drafts: Sequence[tuple[UUID, Draft]]) -> dict[str, User]:
-        """Insert users, all or none; those whose ids were taken are missing in the answer, and then none is stored."""
-        rows = [
-            {
-                "uid": uid,
-                "id": draft.id,
-                "name": draft.name,
-                "avatar_url": draft.avatar_url,
-                "custom_data": draft.custom_data,
-                # One moment for both, which two calls of clock_timestamp() are not.
-                "create_time": func.statement_timestamp(),
-                "update_time": func.statement_timestamp(),
-            }
-            # In the order of ids, so that two batches that share ids wait for one another instead of deadlocking.
-            for uid, draft in sorted(drafts, key=lambda pair: pair[1].id)
-        ]
-        statement = insert(users).values(rows).on_conflict_do_nothing(index_elements=["id"]).returning(*_COLUMNS)
+        """Insert users, all or none; those whose ids were taken are missing in the answer, and then none is stored.
+
+        Their time of creation is given under a lock that is held until the commit. So whoever is committed later was
+        created later, and who pages by that time passes nobody over.
+        """
         async with self._database.transaction() as connection:
+            time = (await connection.execute(_NEXT_TIME)).scalar_one()
+            values = insert(users).values(_rows(drafts, time))
+            statement = values.on_conflict_do_nothing(index_elements=["id"]).returning(*_COLUMNS)
             created = {row.id: _user(row) for row in await connection.execute(statement)}
-            if len(created) < len(rows):
+            if len(created) < len(drafts):
                 await connection.rollback()
         return created
 
@@ -100,20 +67,34 @@ class UserStore:
         async with self._database.reading() as connection:
             return [_user(row) for row in await connection.execute(statement)]
 
-    async def update(self, user_id: str, changes: Mapping[str, Any]) -> User | None:
+    async def update(self, user_id: str, values: Mapping[str, Any]) -> User | None:
         """Change columns of a user; None when there is no such user."""
-        statement = (
-            update(users)
-            .where(users.c.id == user_id)
-            .values(
-                **changes,
-                update_time=func.greatest(users.c.update_time, func.clock_timestamp()),
-            )
-            .returning(*_COLUMNS)
-        )
+        # Later than the one before, so that of two copies it tells the newer one.
+        later = func.greatest(users.c.update_time + _TICK, func.clock_timestamp())
+        moved = update(users).where(users.c.id == user_id).values(**values, update_time=later)
         async with self._database.transaction() as connection:
-            row = (await connection.execute(statement)).one_or_none()
-        return _user(row) if row is not None else None
+            row = (await connection.execute(moved.returning(*_COLUMNS))).one_or_none()
+            if row is None:
+                return None
+            await changes.record(connection, [Change(0, ChangeKind.USER_UPDATED, row.uid, row.id)])
+        return _user(row)
+
+
+def _rows(drafts: Sequence[tuple[UUID, Draft]], time: datetime) -> list[dict[str, Any]]:
+    return [
+        {
+            "uid": uid,
+            "id": draft.id,
+            "name": draft.name,
+            "avatar_url": draft.avatar_url,
+            "custom_data": draft.custom_data,
+            "create_time": time,
+            "update_time": time,
+        }
+        # In the order of ids: the release before creates without the lock, and two batches that share ids must not
+        # deadlock.
+        for uid, draft in sorted(drafts, key=lambda pair: pair[1].id)
+    ]
 
 
 def _user(row: Any) -> User:

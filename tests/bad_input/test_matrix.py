@@ -8,6 +8,7 @@ from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import part_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
+from chatkit.users.v1 import presence_service_pb2 as presence_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 from google.protobuf import struct_pb2
 
@@ -130,15 +131,17 @@ async def test_titles_of_push_notifications_are_counted_in_code_points_and_hold_
         assert room.push_notification_title_override == title
 
 
-async def test_listings_and_direct_rooms_with_bad_ids_and_sizes(stored: Suite) -> None:
+async def test_listings_streams_and_direct_rooms_with_bad_ids_and_sizes(stored: Suite) -> None:
     before = _counts(stored)
     for name, reason in {"x" * 161: "LIMIT_EXCEEDED", "a\nb": "FIELD_INVALID", "a\0b": "FIELD_INVALID"}.items():
         listed = rooms_pb2.ListRoomsRequest(after_room_id=name)
         joinable = rooms_pb2.ListJoinableRoomsRequest(user_id=name)
+        subscribed = rooms_pb2.SubscribeUserRequest(user_id=name)
         direct = rooms_pb2.GetOrCreateDirectRoomRequest(user_id="alice", other_user_id=name)
         for call in (
             stored.rooms.ListRooms(listed, metadata=su()),
             stored.rooms.ListJoinableRooms(joinable, metadata=su()),
+            stored.rooms.SubscribeUser(subscribed, metadata=su()).read(),
             stored.rooms.GetOrCreateDirectRoom(direct, metadata=su()),
         ):
             await refused(call, reason)
@@ -240,3 +243,17 @@ async def test_bytes_that_are_no_message_are_refused(stored: Suite) -> None:
             await refused(call(whole[:cut], metadata=user("alice")), "REQUEST_MALFORMED")
     await refused(call(b"x" * 100_000, metadata=user("alice")), "REQUEST_TOO_LARGE")
     assert _counts(stored) == before
+
+
+async def test_presence_of_bad_ids_is_refused_and_nobody_is_online_by_it(stored: Suite) -> None:
+    for name, reason in {"x" * 161: "LIMIT_EXCEEDED", "a\nb": "FIELD_INVALID", "a\0b": "FIELD_INVALID"}.items():
+        for request in (
+            presence_pb2.SubscribePresenceRequest(user_id=name, online=True),
+            presence_pb2.SubscribePresenceRequest(user_id="alice", online=True, watch_user_ids=["bob", name]),
+        ):
+            await refused(stored.presence.SubscribePresence(request, metadata=su()).read(), reason)
+    empty = presence_pb2.SubscribePresenceRequest(user_id="alice", online=True, watch_user_ids=[""])
+    await refused(stored.presence.SubscribePresence(empty, metadata=su()).read(), "USER_NOT_FOUND")
+    nobody = presence_pb2.SubscribePresenceRequest(online=True)
+    await refused(stored.presence.SubscribePresence(nobody, metadata=su()).read(), "SUBJECT_REQUIRED")
+    assert stored.database.count("users.presences") == 0

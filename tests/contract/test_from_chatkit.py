@@ -67,7 +67,7 @@ def test_what_is_to_come_is_not_there_yet() -> None:
     events -= {"opened", "caught_up", "heartbeat", "closed"}
     assert "message_created" in events
     coming = [row for row in ROWS if row[1].startswith(TO_COME)]
-    assert len(coming) > 10
+    assert coming
     for row in coming:
         assert _named(row[1]) & (methods | events) == set(), row
 

@@ -27,12 +27,14 @@ ACCESS = {
     "chatkit.users.v1.UsersService/BatchGetUsers": (U, "user:get", NO_ROOM, ""),
     "chatkit.users.v1.UsersService/ListUsers": (S, "", NO_ROOM, ""),
     "chatkit.users.v1.UsersService/UpdateUser": (U, "user:update", NO_ROOM, "user_id"),
+    "chatkit.users.v1.PresenceService/SubscribePresence": (U, "presence:subscribe", NO_ROOM, "user_id"),
     "chatkit.rooms.v1.RoomsService/CreateRoom": (U, "room:create", NO_ROOM, "creator_id"),
     "chatkit.rooms.v1.RoomsService/GetOrCreateDirectRoom": (U, "room:create", NO_ROOM, "user_id"),
     "chatkit.rooms.v1.RoomsService/ListRooms": (S, "", NO_ROOM, ""),
     "chatkit.rooms.v1.RoomsService/ListJoinableRooms": (U, "user:rooms:get", NO_ROOM, "user_id"),
     "chatkit.rooms.v1.RoomsService/GetRoom": (U, "room:get", MEMBER_UNLESS_PUBLIC, ""),
     "chatkit.rooms.v1.RoomsService/ListUserRooms": (U, "user:rooms:get", NO_ROOM, "user_id"),
+    "chatkit.rooms.v1.RoomsService/SubscribeUser": (U, "user:rooms:get", NO_ROOM, "user_id"),
     "chatkit.rooms.v1.RoomsService/UpdateRoom": (U, "room:update", MEMBER, ""),
     "chatkit.rooms.v1.MembershipsService/JoinRoom": (U, "room:join", ANYONE, "user_id"),
     "chatkit.rooms.v1.MembershipsService/LeaveRoom": (U, "room:leave", ANYONE, "user_id"),
@@ -56,6 +58,7 @@ ACCESS = {
     "chatkit.internal.access.v1.AccessService/ListRoomsOf": (I, "", NO_ROOM, ""),
     "chatkit.internal.access.v1.AccessService/WatchAccess": (I, "", NO_ROOM, ""),
     "chatkit.internal.directory.v1.DirectoryService/ResolveUsers": (I, "", NO_ROOM, ""),
+    "chatkit.internal.directory.v1.DirectoryService/WatchUsers": (I, "", NO_ROOM, ""),
 }
 
 every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.path)
@@ -131,3 +134,9 @@ def test_every_method_has_a_request_and_a_response_of_its_own() -> None:
         for method in service.methods:
             assert method.input_type.name == f"{method.name}Request"
             assert method.output_type.name == f"{method.name}Response"
+
+
+def test_methods_between_services_are_repeatable_because_a_lost_call_is_made_once_more() -> None:
+    between = [method for method in METHODS if method.policy.audience == I]
+    assert between
+    assert [method.path for method in between if not method.policy.repeatable] == []

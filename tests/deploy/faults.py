@@ -210,9 +210,12 @@ def _health(services: Json, compose: Json) -> Iterator[str]:
 def _stopping(services: Json, compose: Json) -> Iterator[str]:
     for name in PROCESSES:
         allowed = float(services[name]["stop_grace_period"].removesuffix("s"))
-        grace = services[name]["environment"].get("CHATKIT_SHUTDOWN_GRACE_SECONDS")
-        default = Settings.model_fields["shutdown_grace_seconds"].default
-        if allowed <= float(grace or default):
+        environment, fields = services[name]["environment"], Settings.model_fields
+        needed = sum(
+            float(environment.get(f"CHATKIT_{setting.upper()}") or fields[setting].default)
+            for setting in ("drain_seconds", "shutdown_grace_seconds")
+        )
+        if allowed <= needed:
             yield f"{name} is killed while it waits for open calls"
 
 

@@ -153,7 +153,7 @@ async def test_what_compose_runs_works_together(deployment: Deployment) -> None:
         for child in children:
             await deployment.wait_until_healthy(child)
         assert await _create_user(deployment) == {"id": "alice", "name": "Alice"}
-        await eventually(lambda: deployment.nats.subscriptions() == 2)
+        await eventually(lambda: deployment.nats.subscriptions() == 3)
 
 
 async def _create_user(deployment: Deployment) -> dict[str, str]:

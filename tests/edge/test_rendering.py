@@ -87,6 +87,8 @@ def test_what_bounds_a_user_and_a_connection_are_the_limits() -> None:
         "SENDS_PER_USER_PER_SECOND": {"max_tokens": 6, "tokens_per_fill": 3, "fill_interval": "1s"},
     }
     assert manager(rendered)["http2_protocol_options"]["max_concurrent_streams"] == 5
+    # A client that is gone without a word is noticed, so that its user does not stay online.
+    assert manager(rendered)["http2_protocol_options"]["connection_keepalive"] == {"interval": "20s", "timeout": "20s"}
     assert manager(rendered)["max_request_headers_kb"] == 5
     classes = {path: route["metadata"]["filter_metadata"]["chatkit"]["rate"] for path, route in _calls(rendered)}
     assert {path for path, name in classes.items() if name == "SENDS_PER_USER_PER_SECOND"} == {

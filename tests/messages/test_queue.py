@@ -8,10 +8,11 @@ from uuid import uuid4
 from chatkit.contract.v1 import method_policy_pb2
 
 from services.messages.hubs import Hubs
-from services.messages.subscription import FRAME_BYTES, Subscription
+from services.messages.subscription import Subscription
 from services.runtime.access import AccessQuery, RoomGrant
 from services.runtime.access_cache import Freshness
 from services.runtime.errors import ChatkitError, PermissionDenied, Unavailable
+from services.runtime.event_queue import FRAME_BYTES
 from services.runtime.identity import Caller
 from tests.support.clock import ManualClock
 

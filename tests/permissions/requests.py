@@ -8,6 +8,7 @@ from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import part_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import role_pb2, roles_service_pb2, rooms_service_pb2
+from chatkit.users.v1 import presence_service_pb2 as presence_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 from google.protobuf.message import Message
 
@@ -45,6 +46,9 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
     "UsersService/BatchGetUsers": lambda at: users_pb2.BatchGetUsersRequest(user_ids=[at.owner_id]),
     "UsersService/ListUsers": lambda _: users_pb2.ListUsersRequest(page_size=1),
     "UsersService/UpdateUser": lambda _: users_pb2.UpdateUserRequest(name="Other"),
+    "PresenceService/SubscribePresence": lambda at: presence_pb2.SubscribePresenceRequest(
+        online=True, watch_user_ids=[at.member_id]
+    ),
     "RoomsService/CreateRoom": lambda at: rooms_service_pb2.CreateRoomRequest(id=at.new_id, name="New"),
     "RoomsService/GetOrCreateDirectRoom": lambda at: rooms_service_pb2.GetOrCreateDirectRoomRequest(
         other_user_id=at.member_id
@@ -53,6 +57,7 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
     "RoomsService/ListJoinableRooms": lambda _: rooms_service_pb2.ListJoinableRoomsRequest(page_size=1),
     "RoomsService/GetRoom": lambda at: rooms_service_pb2.GetRoomRequest(room_id=at.room_id),
     "RoomsService/ListUserRooms": lambda _: rooms_service_pb2.ListUserRoomsRequest(),
+    "RoomsService/SubscribeUser": lambda _: rooms_service_pb2.SubscribeUserRequest(),
     "RoomsService/UpdateRoom": lambda at: rooms_service_pb2.UpdateRoomRequest(room_id=at.room_id, name="Other"),
     "MembershipsService/JoinRoom": lambda at: memberships_pb2.JoinRoomRequest(room_id=at.room_id),
     "MembershipsService/LeaveRoom": lambda at: memberships_pb2.LeaveRoomRequest(room_id=at.room_id),

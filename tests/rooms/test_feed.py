@@ -16,9 +16,10 @@ from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import role_pb2
 from chatkit.rooms.v1 import roles_service_pb2 as roles_pb2
 
-from services.rooms.changes import ChangeStore
-from services.rooms.feed import ChangeFeed
+from services.rooms.changes import log
 from services.rooms.model import Change, ChangeKind
+from services.runtime.change_feed import ChangeFeed
+from services.runtime.change_log import ChangeStore
 from services.runtime.database import Database, create_engine
 from services.runtime.settings import Settings
 from tests.support.clock import ManualClock
@@ -118,7 +119,7 @@ async def test_a_version_that_was_never_given_or_is_swept_is_a_reset(rooms: Suit
     for number in range(5):
         await _add(rooms, f"u{number}")
     database = Database(create_engine(rooms.database.dsn("rooms")))
-    assert await ChangeStore(database).sweep(timedelta()) == 5
+    assert await ChangeStore(database, log).sweep(timedelta()) == 5
     await database.close()
     feed = _Feed(rooms, 2)
     event = await feed.next()
@@ -251,7 +252,9 @@ class _Busy:
 
 async def test_a_feed_that_never_rests_has_heartbeats_too() -> None:
     clock, store = ManualClock(), _Busy()
-    feed = ChangeFeed(cast("Any", store), clock, poll_interval=0.25, heartbeat_interval=1.0, kept=timedelta(hours=1))
+    feed: ChangeFeed[Change] = ChangeFeed(
+        cast("Any", store), clock, poll_interval=0.25, heartbeat_interval=1.0, kept=timedelta(hours=1)
+    )
     heartbeats: list[tuple[int, int]] = []
     told = 0
     async with asyncio.timeout(_SECONDS), asyncio.TaskGroup() as group:
@@ -291,7 +294,8 @@ async def test_what_one_replica_changes_the_others_followers_are_told_at_once(
             await feed.next()
             first = suite.servers["rooms"].address
             assert (await suite.start("rooms")).address != first
-            await eventually(lambda: nats.subscriptions() == 2)
+            # Two replicas of rooms, and users.
+            await eventually(lambda: nats.subscriptions() == 3)
             await _add(suite, "u1")
             await _remove(suite, "u1")
             assert await feed.changes(2) == [(2, "member_added"), (3, "member_removed")]

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from services.runtime import database as runtime_database
-from services.runtime.database import Database, create_engine, sqlalchemy_url, sqlstate, translate
+from services.runtime.database import Database, create_engine, sqlalchemy_url, sqlstate, translate, unbroken
 from services.runtime.errors import Aborted, ChatkitError, Unavailable
 from tests.support.databases import TestDatabase
 
@@ -202,3 +202,33 @@ async def test_the_timeouts_of_the_runtime_role_are_in_force(users: Database) ->
         for name, value in expected.items():
             shown = (await connection.execute(text("SELECT current_setting(:name)"), {"name": name})).scalar_one()
             assert shown == value
+
+
+async def test_work_on_the_database_ends_whole_although_whoever_waits_for_it_is_cancelled() -> None:
+    begun, may_end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        await may_end.wait()
+        ended.set()
+
+    waiting = asyncio.create_task(unbroken(work()))
+    await begun.wait()
+    waiting.cancel()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert ended.is_set()
+
+
+async def test_work_on_the_database_gives_its_result_or_its_error() -> None:
+    async def work(error: Exception | None) -> int:
+        if error is not None:
+            raise error
+        return 7
+
+    assert await unbroken(work(None)) == 7
+    with pytest.raises(Unavailable):
+        await unbroken(work(Unavailable("DATABASE_UNAVAILABLE", "away")))

@@ -1,5 +1,6 @@
 """Calls to a service with several replicas: all of them are used, and one that is gone is not the end."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from chatkit.internal.directory.v1 import directory_service_pb2 as pb2
 from chatkit.internal.directory.v1 import directory_service_pb2_grpc
 from chatkit.internal.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
+from grpc_health.v1 import health, health_pb2_grpc
 
 from services.runtime.clock import SystemClock
 from services.runtime.errors import Unavailable
@@ -18,6 +20,7 @@ from services.runtime.settings import TlsFiles
 from services.runtime.tls import Certificates
 from services.stack.ports import Port
 from tests.support.certificates import Authority
+from tests.support.eventually import eventually
 from tests.support.tokens import SERVICE_KEY
 
 
@@ -27,16 +30,24 @@ class _Replica(directory_service_pb2_grpc.DirectoryServiceServicer):
     def __init__(self, certificates: Certificates | None = None) -> None:
         self.port = Port("127.0.0.1")
         self.calls = 0
+        # While it is not set, calls are not answered.
+        self.answers = asyncio.Event()
+        self.answers.set()
+        # None is a service that does not tell.
+        self.health: health.aio.HealthServicer | None = None
         self._certificates = certificates
         self._server: grpc.aio.Server | None = None
 
     async def ResolveUsers(self, _request: pb2.ResolveUsersRequest, _context: object) -> pb2.ResolveUsersResponse:
         self.calls += 1
+        await self.answers.wait()
         return pb2.ResolveUsersResponse()
 
     async def start(self) -> None:
         self._server = grpc.aio.server()
         directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server(self, self._server)
+        if self.health is not None:
+            health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         if self._certificates is not None:
             self._server.add_secure_port(self.port.address, self._certificates.server_credentials())
         else:
@@ -95,6 +106,35 @@ async def test_all_replicas_are_called_and_one_that_has_died_is_passed_over_unti
         await users.call(20)
         await second.start()
         await users.until_all_answer(first, second)
+    await users.peer.close()
+
+
+async def test_a_replica_that_says_it_is_about_to_end_is_passed_over() -> None:
+    ending, other = _Replica(), _Replica()
+    ending.health = health.aio.HealthServicer()
+    users = _Users(f"{ending.port.address},{other.port.address}")
+    async with _running(ending, other), asyncio.timeout(20):
+        await users.until_all_answer(ending, other)
+        await ending.health.enter_graceful_shutdown()
+        called = -1
+        while called != ending.calls:
+            called = ending.calls
+            await users.call(10)
+    await users.peer.close()
+
+
+async def test_a_call_that_is_lost_with_its_replica_is_made_once_more_at_another() -> None:
+    dying, other = _Replica(), _Replica()
+    users = _Users(f"{dying.port.address},{other.port.address}")
+    async with _running(dying, other), asyncio.timeout(20), asyncio.TaskGroup() as group:
+        await users.until_all_answer(dying, other)
+        dying.answers.clear()
+        before, others = dying.calls, other.calls
+        calls = [group.create_task(users.call(1)) for _ in range(2)]
+        await eventually(lambda: dying.calls > before)
+        await dying.stop()
+        await asyncio.gather(*calls)
+        assert other.calls == others + 2
     await users.peer.close()
 
 

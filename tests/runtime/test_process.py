@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -98,7 +99,7 @@ def test_logs_are_one_json_object_a_line(environ: dict[str, str]) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "services.users", "serve"],
         cwd=ROOT,
-        env=environ,
+        env={**environ, "CHATKIT_DRAIN_SECONDS": "0.1"},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -109,5 +110,24 @@ def test_logs_are_one_json_object_a_line(environ: dict[str, str]) -> None:
         rest = [json.loads(line) for line in process.stderr]
     assert (first["event"], first["service"], first["level"]) == ("listening", "users", "info")
     assert first["timestamp"].endswith("Z")
-    assert rest[-1]["event"] == "stopping"
+    assert [line["event"] for line in rest[-2:]] == ["draining", "stopping"]
+    assert process.returncode == 0
+
+
+def test_a_process_that_drains_is_stopped_at_once_by_the_other_signal(environ: dict[str, str]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "services.users", "serve"],
+        cwd=ROOT,
+        env={**environ, "CHATKIT_DRAIN_SECONDS": "3600"},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert json.loads(process.stderr.readline())["event"] == "listening"
+        process.send_signal(signal.SIGTERM)
+        events = iter(json.loads(line)["event"] for line in process.stderr)
+        assert "draining" in events
+        process.send_signal(signal.SIGINT)
+        assert list(events)[-1] == "stopping"
     assert process.returncode == 0

@@ -66,6 +66,7 @@ def test_settings_do_not_change_while_a_process_runs() -> None:
         ("CHATKIT_SHUTDOWN_GRACE_SECONDS", "soon"),
         ("CHATKIT_SHUTDOWN_GRACE_SECONDS", "nan"),
         ("CHATKIT_HEARTBEAT_INTERVAL_SECONDS", "0"),
+        ("CHATKIT_PRESENCE_RENEWAL_INTERVAL_SECONDS", "5"),
         ("CHATKIT_LOG_FORMAT", "xml"),
     ],
 )

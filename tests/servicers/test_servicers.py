@@ -17,6 +17,8 @@ from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import role_pb2, room_pb2
 from chatkit.rooms.v1 import roles_service_pb2 as roles_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
+from chatkit.users.v1 import presence_event_pb2
+from chatkit.users.v1 import presence_service_pb2 as presence_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 
 from services.messages.log import Appended
@@ -24,7 +26,6 @@ from services.messages.model import Draft as MessageDraft
 from services.messages.model import LogEntry, Start
 from services.messages.servicer import MessagesServicer
 from services.rooms.access_servicer import AccessServicer
-from services.rooms.feed import News
 from services.rooms.model import (
     AssignedRole,
     Change,
@@ -39,12 +40,19 @@ from services.rooms.model import (
 from services.rooms.roles_servicer import RolesServicer
 from services.rooms.servicer import MembershipsServicer, RoomsServicer
 from services.runtime.access import AccessGrant, AccessQuery
+from services.runtime.change_feed import News
 from services.runtime.contract import Limits
 from services.runtime.errors import ChatkitError, InvalidArgument, PermissionDenied, Unauthenticated
 from services.runtime.handlers import Handlers
+from services.runtime.identity import Caller
 from services.runtime.paging import PageTokens
+from services.users.directory_servicer import DirectoryServicer
+from services.users.model import Change as UserChange
+from services.users.model import ChangeKind as UserChangeKind
 from services.users.model import Draft, PageStart, User
-from services.users.servicer import DirectoryServicer, UsersServicer
+from services.users.presence import Wish
+from services.users.presence_servicer import PresenceServicer
+from services.users.servicer import UsersServicer
 from tests.servicers.conftest import Doorkeeper
 from tests.support.adapter import TestedServicer
 from tests.support.peers import uid_of
@@ -104,12 +112,69 @@ def test_users(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> N
 
 
 def test_the_directory(handlers: Handlers) -> None:
-    tested = _tested(directory_pb2, "DirectoryService", DirectoryServicer(cast("Any", _Users())), handlers)
+    tested = _tested(
+        directory_pb2, "DirectoryService", DirectoryServicer(cast("Any", _Users()), cast("Any", _UserFeed())), handlers
+    )
     request = directory_pb2.ResolveUsersRequest(user_ids=["bob", "nobody"])
     (resolved,) = tested.call("ResolveUsers", request, service("rooms", "tested")).users
     assert (resolved.id, UUID(bytes=resolved.uid)) == ("bob", uid_of("bob"))
     with pytest.raises(PermissionDenied):
         tested.call("ResolveUsers", request, user("alice"))
+    request.with_users = True
+    (resolved,) = tested.call("ResolveUsers", request, service("rooms", "tested")).users
+    assert resolved.user.name == "Bob"
+    frames = tested.stream("WatchUsers", directory_pb2.WatchUsersRequest(after_version=4), service("rooms", "tested"))
+    told = [(event.version, str(event.WhichOneof("event"))) for frame in frames for event in frame.events]
+    assert told == [(4, "reset"), (4, "heartbeat"), (7, "user_updated")]
+
+
+class _PresenceStreams:
+    """The use cases of presence: one frame that says what was wished for, and the end."""
+
+    async def subscribe(
+        self, wish: Wish, caller: Caller, query: AccessQuery | None, on_end: Any
+    ) -> AsyncIterator[bytes]:
+        on_end(lambda _: None)
+        told = presence_event_pb2.Presence(user_id=wish.user_id, state="PRESENCE_STATE_ONLINE" if wish.online else None)
+        yield _presence_frame(told)
+        for user_id in wish.watched:
+            yield _presence_frame(presence_event_pb2.Presence(user_id=user_id))
+        assert (query is None) == caller.superuser
+
+
+def _presence_frame(presence: presence_event_pb2.Presence) -> bytes:
+    event = presence_event_pb2.PresenceEvent(presence=presence)
+    return presence_pb2.SubscribePresenceResponse(events=[event]).SerializeToString()
+
+
+def test_presence(handlers: Handlers) -> None:
+    tested = _tested(presence_pb2, "PresenceService", PresenceServicer(cast("Any", _PresenceStreams())), handlers)
+    request = presence_pb2.SubscribePresenceRequest(online=True, watch_user_ids=["bob", "carol", "bob"])
+    for named, metadata, acting in (("", user("alice"), "alice"), ("dan", su(), "dan")):
+        request.user_id = named
+        frames = tested.stream("SubscribePresence", request, metadata)
+        events = [event.presence for frame in frames for event in frame.events]
+        assert [presence.user_id for presence in events] == [acting, "bob", "carol"]
+        assert events[0].state == presence_event_pb2.PRESENCE_STATE_ONLINE
+    with pytest.raises(PermissionDenied):
+        tested.stream("SubscribePresence", request, user("alice"))
+    many = presence_pb2.SubscribePresenceRequest(watch_user_ids=[f"u{number}" for number in range(1_001)])
+    with pytest.raises(InvalidArgument, match="watch_user_ids"):
+        tested.stream("SubscribePresence", many, user("alice"))
+
+
+class _UserFeed:
+    """A feed of one of each kind."""
+
+    async def follow(self, after: int) -> AsyncIterator[News[UserChange]]:
+        bob = uid_of("bob")
+        yield News(after, is_reset=True)
+        yield News(after)
+        unknown = UserChange(after + 1, UserChangeKind.UNKNOWN, bob, "bob")
+        online = UserChange(after + 1, UserChangeKind.USER_ONLINE, bob, "bob")
+        yield News(after + 1, [unknown, online])
+        updated = [UserChange(after + number, UserChangeKind.USER_UPDATED, bob, "bob") for number in (2, 3)]
+        yield News(after + 3, updated)
 
 
 def _view(room_id: str, *members: str) -> RoomView:
@@ -173,7 +238,9 @@ class _Rooms:
 
 def test_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     rooms = _Rooms()
-    tested = _tested(rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), page_tokens, limits), handlers)
+    tested = _tested(
+        rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers
+    )
     created = tested.call("CreateRoom", rooms_pb2.CreateRoomRequest(id="r", name="R", user_ids=["bob"]), user("alice"))
     assert (created.room.etag, created.room.visibility) == ("3", room_pb2.VISIBILITY_PRIVATE)
     assert list(created.membership.user_ids) == ["alice", "bob"]
@@ -189,9 +256,39 @@ def test_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> N
         tested.call("UpdateRoom", rooms_pb2.UpdateRoomRequest(room_id="lobby", name="N"), user("bob"))
 
 
+class _Openings:
+    """The use case of SubscribeUser, which tells who asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    async def subscribe(
+        self, user_id: str, query: AccessQuery | None, caller: Caller, _on_end: object
+    ) -> AsyncIterator[bytes]:
+        self.asked.append((user_id, query.permission if query is not None else "", caller.subject))
+        frame = rooms_pb2.SubscribeUserResponse()
+        frame.events.add().caught_up.room_count = 3
+        yield frame.SerializeToString()
+
+
+def test_the_stream_of_a_user(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
+    openings = _Openings()
+    servicer = RoomsServicer(cast("Any", _Rooms()), cast("Any", openings), page_tokens, limits)
+    tested = _tested(rooms_pb2, "RoomsService", servicer, handlers)
+    (frame,) = tested.stream("SubscribeUser", rooms_pb2.SubscribeUserRequest(), user("bob"))
+    assert frame.events[0].caught_up.room_count == 3
+    other = rooms_pb2.SubscribeUserRequest(user_id="alice")
+    tested.stream("SubscribeUser", other, su())
+    assert openings.asked == [("bob", "user:rooms:get", "bob"), ("alice", "", None)]
+    with pytest.raises(PermissionDenied):
+        tested.stream("SubscribeUser", other, user("bob"))
+
+
 def test_titles_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     rooms = _Rooms()
-    tested = _tested(rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), page_tokens, limits), handlers)
+    tested = _tested(
+        rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers
+    )
     field = "push_notification_title_override"
     for title in (None, "", "T"):
         request = rooms_pb2.CreateRoomRequest(id="r", name="R", push_notification_title_override=title)
@@ -208,7 +305,9 @@ def test_titles_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Li
 
 def test_direct_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     rooms = _Rooms()
-    tested = _tested(rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), page_tokens, limits), handlers)
+    tested = _tested(
+        rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers
+    )
     request = rooms_pb2.GetOrCreateDirectRoomRequest(other_user_id="alice")
     answer = tested.call("GetOrCreateDirectRoom", request, user("bob"))
     assert list(answer.room.direct_user_ids) == list(answer.membership.user_ids) == ["alice", "bob"]
@@ -222,7 +321,9 @@ def test_direct_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limit
 
 def test_listings_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     rooms = _Rooms()
-    tested = _tested(rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), page_tokens, limits), handlers)
+    tested = _tested(
+        rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers
+    )
     listed = rooms_pb2.ListRoomsRequest(after_room_id="a", include_private=True, page_size=1)
     first = tested.call("ListRooms", listed, su())
     listed.page_token = first.next_page_token
@@ -353,7 +454,7 @@ def test_roles(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> N
 class _Feed:
     """A feed of one of each kind."""
 
-    async def follow(self, after: int) -> AsyncIterator[News]:
+    async def follow(self, after: int) -> AsyncIterator[News[Change]]:
         yield News(after, is_reset=True)
         yield News(after, elapsed_ms=1500)
         lobby, bob = uid_of("lobby"), uid_of("bob")
@@ -363,9 +464,10 @@ class _Feed:
             Change(after + 3, ChangeKind.ROLE_ASSIGNED, None, bob, "bob"),
             Change(after + 4, ChangeKind.ROLE_ASSIGNED, lobby, bob, "bob"),
             Change(after + 5, ChangeKind.ROLE_CHANGED, role=(RoleScope.ROOM, "guard")),
-            Change(after + 6, ChangeKind.UNKNOWN),
+            Change(after + 6, ChangeKind.ROOM_UPDATED, lobby),
+            Change(after + 7, ChangeKind.UNKNOWN),
         ]
-        yield News(after + 6, changes)
+        yield News(after + 7, changes)
 
 
 class _Access(Doorkeeper):
@@ -437,7 +539,8 @@ def test_the_changes_of_access(handlers: Handlers, page_tokens: PageTokens, limi
         (7, "role_assigned"),
         (8, "role_assigned"),
         (9, "role_changed"),
-        (10, "reset"),
+        (10, "room_updated"),
+        (11, "reset"),
     ]
     assert events[1].heartbeat.elapsed_ms == 1500
     lobby, bob = uid_of("lobby").bytes, uid_of("bob").bytes

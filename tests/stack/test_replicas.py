@@ -31,12 +31,23 @@ _REPLICAS = ("messages-1", "messages-2")
     [
         ([], {}),
         (["messages=2"], {"messages": 2}),
-        (["messages=2", "rooms=3, users=1"], {"messages": 2, "rooms": 3}),
+        (["messages=2", "rooms=3, users=1"], {"messages": 2, "rooms": 3, "users": 1}),
         (["files=8"], {"files": 8}),
     ],
 )
 def test_numbers_of_processes_are_read(told: list[str], counts: dict[str, int]) -> None:
     assert parse_replicas(told) == {**ONE_OF_EACH, **counts}
+
+
+def test_workers_are_for_every_service_that_is_not_named() -> None:
+    assert parse_replicas([], "2") == dict.fromkeys(ONE_OF_EACH, 2)
+    assert parse_replicas(["messages=3,users=1"], "2") == {"users": 1, "rooms": 2, "messages": 3, "files": 2}
+
+
+@pytest.mark.parametrize("workers", ["0", "9", "two", "", "-1"])
+def test_what_is_no_number_of_workers_is_one_sentence(workers: str) -> None:
+    with pytest.raises(Trouble, match=r"--workers .* is not like 2: 1 to 8 processes of each service"):
+        parse_replicas([], workers)
 
 
 @pytest.mark.parametrize(

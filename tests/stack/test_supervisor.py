@@ -14,8 +14,9 @@ from services.stack.supervisor import Child, Health, run_once
 from services.stack.trouble import Trouble
 from tests.support.eventually import eventually
 
-_FOR_EVER = "import signal; print('up', flush=True); signal.pause()"
-_STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
+# A shell that runs the tests in the background lets them ignore the signal, and with them their children.
+_FOR_EVER = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL); print('up', flush=True); signal.pause()"
+_STUBBORN = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up', flush=True); signal.pause()"
 
 
 def _program(code: str) -> Program:

@@ -16,7 +16,7 @@ from chatkit.rooms.v1 import (
     rooms_service_pb2,
     rooms_service_pb2_grpc,
 )
-from chatkit.users.v1 import users_service_pb2, users_service_pb2_grpc
+from chatkit.users.v1 import presence_service_pb2_grpc, users_service_pb2, users_service_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.files import app as files_app
@@ -42,6 +42,7 @@ QUICK = {
     "retry_interval_seconds": 0.02,
     "keys_poll_interval_seconds": 0.1,
     "access_poll_interval_seconds": 0.02,
+    "changes_poll_interval_seconds": 0.02,
     "heads_poll_interval_seconds": 0.1,
     "shutdown_grace_seconds": 1.0,
 }
@@ -120,6 +121,11 @@ class Suite:
     def users(self) -> users_service_pb2_grpc.UsersServiceStub:
         """UsersService."""
         return users_service_pb2_grpc.UsersServiceStub(self.channel("users"))
+
+    @property
+    def presence(self) -> presence_service_pb2_grpc.PresenceServiceStub:
+        """PresenceService."""
+        return presence_service_pb2_grpc.PresenceServiceStub(self.channel("users"))
 
     @property
     def rooms(self) -> rooms_service_pb2_grpc.RoomsServiceStub:

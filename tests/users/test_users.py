@@ -3,18 +3,29 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import grpc
+import psycopg
 import pytest
 from chatkit.users.v1 import users_service_pb2 as pb2
 from google.protobuf import field_mask_pb2, json_format, struct_pb2
 
+from tests.support.database_clock import DatabaseClock
 from tests.support.databases import TestDatabase
+from tests.support.eventually import until
 from tests.support.peers import Peers, serve
 from tests.support.refusals import refused
 from tests.support.suite import Suite, running
 from tests.support.tokens import su, user
+
+# What a replica begins a creation with.
+_NEXT_TIME = (
+    "UPDATE users.creation_clock SET last_time = greatest(last_time + interval '1 microsecond', clock_timestamp())"
+    " RETURNING last_time"
+)
 
 
 @pytest.fixture
@@ -99,6 +110,50 @@ async def test_all_are_listed_by_page_from_a_time_on(users: Suite) -> None:
     later = pb2.ListUsersRequest(min_create_time=seen[3].create_time)
     assert [u.id for u in (await users.users.ListUsers(later, metadata=su())).users] == ["u3", "u4"]
     await refused(users.users.ListUsers(pb2.ListUsersRequest(page_size=-1), metadata=su()), "FIELD_INVALID")
+
+
+async def test_a_listing_passes_nobody_over_whose_creation_is_committed_late(users: Suite) -> None:
+    """Another replica has given a user their time, and its transaction is held open meanwhile."""
+    await users.make_users("first")
+    create = pb2.CreateUserRequest(id="second", name="second")
+    async with await psycopg.AsyncConnection.connect(users.database.dsn("users")) as late:
+        row = await (await late.execute(_NEXT_TIME)).fetchone()
+        assert row is not None
+        insert = "INSERT INTO users.users (uid, id, name, avatar_url, create_time) VALUES (%s, 'late', '', '', %s)"
+        await late.execute(insert, (uuid4(), row[0]))
+        second = users.users.CreateUser(create, metadata=su())
+        await until(lambda: _waits_for_a_lock(users.database))
+        page = await users.users.ListUsers(pb2.ListUsersRequest(), metadata=su())
+        assert [u.id for u in page.users] == ["first"]
+        await late.commit()
+        await second
+    # Nobody came between, and whoever went on from the last one that was seen gets both.
+    later = pb2.ListUsersRequest(min_create_time=page.users[-1].create_time)
+    listed = (await users.users.ListUsers(later, metadata=su())).users
+    assert [u.id for u in listed] == ["first", "late", "second"]
+    times = [u.create_time.ToNanoseconds() for u in listed]
+    assert len(set(times)) == 3
+
+
+async def test_times_of_creation_go_forward_when_the_databases_clock_goes_back(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    time = DatabaseClock(database, "users")
+    async with serve(Peers()) as peers, running(database, tmp_path, "users", rooms_address=peers.address) as suite:
+        # The template was migrated today, and the clock says another year.
+        time.advance(timedelta(days=3650).total_seconds())
+        await suite.make_users("a")
+        time.advance(-3600)
+        await suite.make_users("b")
+        listed = (await suite.users.ListUsers(pb2.ListUsersRequest(), metadata=su())).users
+    assert [u.id for u in listed] == ["a", "b"]
+    assert listed[1].create_time.ToMicroseconds() - listed[0].create_time.ToMicroseconds() == 1
+
+
+async def _waits_for_a_lock(database: TestDatabase) -> bool:
+    async with await psycopg.AsyncConnection.connect(database.superuser_dsn) as connection:
+        query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        return await (await connection.execute(query)).fetchone() is not None
 
 
 async def test_an_update_changes_what_it_names_and_replaces_custom_data_whole(users: Suite) -> None:

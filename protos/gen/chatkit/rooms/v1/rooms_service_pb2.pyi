@@ -2,6 +2,7 @@ from chatkit.contract.v1 import field_policy_pb2 as _field_policy_pb2
 from chatkit.contract.v1 import method_policy_pb2 as _method_policy_pb2
 from chatkit.rooms.v1 import membership_pb2 as _membership_pb2
 from chatkit.rooms.v1 import room_pb2 as _room_pb2
+from chatkit.rooms.v1 import user_event_pb2 as _user_event_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
@@ -153,3 +154,15 @@ class UpdateRoomResponse(_message.Message):
     ROOM_FIELD_NUMBER: _ClassVar[int]
     room: _room_pb2.Room
     def __init__(self, room: _Optional[_Union[_room_pb2.Room, _Mapping]] = ...) -> None: ...
+
+class SubscribeUserRequest(_message.Message):
+    __slots__ = ("user_id",)
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    def __init__(self, user_id: _Optional[str] = ...) -> None: ...
+
+class SubscribeUserResponse(_message.Message):
+    __slots__ = ("events",)
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[_user_event_pb2.UserEvent]
+    def __init__(self, events: _Optional[_Iterable[_Union[_user_event_pb2.UserEvent, _Mapping]]] = ...) -> None: ...

@@ -70,6 +70,11 @@ class RoomsServiceStub:
                 request_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.UpdateRoomRequest.SerializeToString,
                 response_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.UpdateRoomResponse.FromString,
                 _registered_method=True)
+        self.SubscribeUser = channel.unary_stream(
+                '/chatkit.rooms.v1.RoomsService/SubscribeUser',
+                request_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.SubscribeUserRequest.SerializeToString,
+                response_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.SubscribeUserResponse.FromString,
+                _registered_method=True)
 
 
 class RoomsServiceServicer:
@@ -141,6 +146,19 @@ class RoomsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubscribeUser(self, request, context):
+        """Follows a user's rooms and those who are in them. The stream starts with
+        `opened`, sends every room of the user with its members, says `caught_up`,
+        and then sends changes as they happen, the user's own actions included.
+        Every ending that the server decides is said by `closed` and by the status;
+        after any, subscribe again: the state is sent anew. A user that does not
+        exist is NOT_FOUND, USER_NOT_FOUND. Where too much state waits for clients
+        to read it, a new stream is UNAVAILABLE, OVERLOADED, with a delay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RoomsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -178,6 +196,11 @@ def add_RoomsServiceServicer_to_server(servicer, server):
                     servicer.UpdateRoom,
                     request_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.UpdateRoomRequest.FromString,
                     response_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.UpdateRoomResponse.SerializeToString,
+            ),
+            'SubscribeUser': grpc.unary_stream_rpc_method_handler(
+                    servicer.SubscribeUser,
+                    request_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.SubscribeUserRequest.FromString,
+                    response_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.SubscribeUserResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -370,6 +393,33 @@ class RoomsService:
             '/chatkit.rooms.v1.RoomsService/UpdateRoom',
             chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.UpdateRoomRequest.SerializeToString,
             chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.UpdateRoomResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubscribeUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/chatkit.rooms.v1.RoomsService/SubscribeUser',
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.SubscribeUserRequest.SerializeToString,
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.SubscribeUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -117,7 +117,7 @@ class WatchAccessResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[AccessEvent, _Mapping]]] = ...) -> None: ...
 
 class AccessEvent(_message.Message):
-    __slots__ = ("version", "reset", "heartbeat", "member_added", "member_removed", "role_assigned", "role_changed")
+    __slots__ = ("version", "reset", "heartbeat", "member_added", "member_removed", "role_assigned", "role_changed", "room_updated")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     RESET_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +125,7 @@ class AccessEvent(_message.Message):
     MEMBER_REMOVED_FIELD_NUMBER: _ClassVar[int]
     ROLE_ASSIGNED_FIELD_NUMBER: _ClassVar[int]
     ROLE_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    ROOM_UPDATED_FIELD_NUMBER: _ClassVar[int]
     version: int
     reset: AccessReset
     heartbeat: AccessHeartbeat
@@ -132,7 +133,8 @@ class AccessEvent(_message.Message):
     member_removed: MemberChange
     role_assigned: RoleAssignment
     role_changed: RoleName
-    def __init__(self, version: _Optional[int] = ..., reset: _Optional[_Union[AccessReset, _Mapping]] = ..., heartbeat: _Optional[_Union[AccessHeartbeat, _Mapping]] = ..., member_added: _Optional[_Union[MemberChange, _Mapping]] = ..., member_removed: _Optional[_Union[MemberChange, _Mapping]] = ..., role_assigned: _Optional[_Union[RoleAssignment, _Mapping]] = ..., role_changed: _Optional[_Union[RoleName, _Mapping]] = ...) -> None: ...
+    room_updated: RoomChange
+    def __init__(self, version: _Optional[int] = ..., reset: _Optional[_Union[AccessReset, _Mapping]] = ..., heartbeat: _Optional[_Union[AccessHeartbeat, _Mapping]] = ..., member_added: _Optional[_Union[MemberChange, _Mapping]] = ..., member_removed: _Optional[_Union[MemberChange, _Mapping]] = ..., role_assigned: _Optional[_Union[RoleAssignment, _Mapping]] = ..., role_changed: _Optional[_Union[RoleName, _Mapping]] = ..., room_updated: _Optional[_Union[RoomChange, _Mapping]] = ...) -> None: ...
 
 class AccessReset(_message.Message):
     __slots__ = ()
@@ -153,6 +155,12 @@ class MemberChange(_message.Message):
     user_uid: bytes
     user_id: str
     def __init__(self, room_uid: _Optional[bytes] = ..., user_uid: _Optional[bytes] = ..., user_id: _Optional[str] = ...) -> None: ...
+
+class RoomChange(_message.Message):
+    __slots__ = ("room_uid",)
+    ROOM_UID_FIELD_NUMBER: _ClassVar[int]
+    room_uid: bytes
+    def __init__(self, room_uid: _Optional[bytes] = ...) -> None: ...
 
 class RoleAssignment(_message.Message):
     __slots__ = ("user_id", "user_uid", "room_uid")

@@ -40,6 +40,11 @@ class DirectoryServiceStub:
                 request_serializer=chatkit_dot_internal_dot_directory_dot_v1_dot_directory__service__pb2.ResolveUsersRequest.SerializeToString,
                 response_deserializer=chatkit_dot_internal_dot_directory_dot_v1_dot_directory__service__pb2.ResolveUsersResponse.FromString,
                 _registered_method=True)
+        self.WatchUsers = channel.unary_stream(
+                '/chatkit.internal.directory.v1.DirectoryService/WatchUsers',
+                request_serializer=chatkit_dot_internal_dot_directory_dot_v1_dot_directory__service__pb2.WatchUsersRequest.SerializeToString,
+                response_deserializer=chatkit_dot_internal_dot_directory_dot_v1_dot_directory__service__pb2.WatchUsersResponse.FromString,
+                _registered_method=True)
 
 
 class DirectoryServiceServicer:
@@ -53,6 +58,14 @@ class DirectoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchUsers(self, request, context):
+        """Follows the changes of users after a version. If changes after that version
+        are no longer kept, or the version is unknown, the first event is a `reset`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DirectoryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +73,11 @@ def add_DirectoryServiceServicer_to_server(servicer, server):
                     servicer.ResolveUsers,
                     request_deserializer=chatkit_dot_internal_dot_directory_dot_v1_dot_directory__service__pb2.ResolveUsersRequest.FromString,
                     response_serializer=chatkit_dot_internal_dot_directory_dot_v1_dot_directory__service__pb2.ResolveUsersResponse.SerializeToString,
+            ),
+            'WatchUsers': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchUsers,
+                    request_deserializer=chatkit_dot_internal_dot_directory_dot_v1_dot_directory__service__pb2.WatchUsersRequest.FromString,
+                    response_serializer=chatkit_dot_internal_dot_directory_dot_v1_dot_directory__service__pb2.WatchUsersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +108,33 @@ class DirectoryService:
             '/chatkit.internal.directory.v1.DirectoryService/ResolveUsers',
             chatkit_dot_internal_dot_directory_dot_v1_dot_directory__service__pb2.ResolveUsersRequest.SerializeToString,
             chatkit_dot_internal_dot_directory_dot_v1_dot_directory__service__pb2.ResolveUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/chatkit.internal.directory.v1.DirectoryService/WatchUsers',
+            chatkit_dot_internal_dot_directory_dot_v1_dot_directory__service__pb2.WatchUsersRequest.SerializeToString,
+            chatkit_dot_internal_dot_directory_dot_v1_dot_directory__service__pb2.WatchUsersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,18 +1,19 @@
 """The feed of changes: one poller per process, and a follower per stream that reads on from its own version.
 
-The poll alone bounds how long a removed member is still let in, whatever becomes of the bus, which makes it quicker. A
-heartbeat says that everything up to its version was sent, as of when the database was last asked.
+The poll alone bounds how late a change is told (in rooms, for how long a removed member is still let in), whatever
+becomes of the bus, which makes it quicker. A heartbeat says that everything up to its version was sent, as of when the
+database was last asked.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Generic
 
 import structlog
 
-from services.rooms.changes import ChangeStore
-from services.rooms.model import Change
+from services.runtime.change_log import Change, ChangeStore
 from services.runtime.clock import Clock
 from services.runtime.errors import Unavailable
 
@@ -23,7 +24,7 @@ _AFTER_SHUTDOWN = timedelta(milliseconds=200)
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class News(Generic[Change]):
     """What a follower is told: changes; or none, a heartbeat; or that changes were missed before `version`."""
 
     version: int
@@ -33,12 +34,12 @@ class News:
     elapsed_ms: int = 0
 
 
-class ChangeFeed:
-    """Lets streams follow the changes of access."""
+class ChangeFeed(Generic[Change]):
+    """Lets streams follow the changes of a schema."""
 
     def __init__(
         self,
-        store: ChangeStore,
+        store: ChangeStore[Change],
         clock: Clock,
         *,
         poll_interval: float,
@@ -89,7 +90,7 @@ class ChangeFeed:
                 if self._followers:
                     await self._look()
 
-    async def follow(self, after: int) -> AsyncIterator[News]:
+    async def follow(self, after: int) -> AsyncIterator[News[Change]]:
         """Tell the changes after a version, for ever; 0 starts at the present one."""
         self._followers += 1
         try:
@@ -98,7 +99,7 @@ class ChangeFeed:
         finally:
             self._followers -= 1
 
-    async def _follow(self, after: int) -> AsyncIterator[News]:
+    async def _follow(self, after: int) -> AsyncIterator[News[Change]]:
         came_at = self._clock.monotonic()
         version = await self._store.version()
         position = after or version
@@ -130,7 +131,7 @@ class ChangeFeed:
                 yield News(position, elapsed_ms=int((beaten_at - came_at) * 1000))
             if not page:
                 await looked.wait()
-        raise Unavailable("SHUTTING_DOWN", "rooms is being stopped", retry_after=_AFTER_SHUTDOWN)
+        raise Unavailable("SHUTTING_DOWN", "the service is being stopped", retry_after=_AFTER_SHUTDOWN)
 
     async def _tick(self) -> None:
         while True:

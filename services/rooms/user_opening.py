@@ -1,0 +1,166 @@
+"""How a SubscribeUser opens, runs and ends.
+
+The state is read with its version, and the subscription registered in the step in which the tail of the changes is not
+past that. What happens from then on waits behind the state.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from datetime import datetime
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from services.rooms import user_wire
+from services.rooms.model import Change, RoomView
+from services.rooms.peers import Users
+from services.rooms.user_access import UserAccess
+from services.rooms.user_state import UserStateStore
+from services.rooms.user_streams import UserStreams, is_understood, log_reset, spread_delay
+from services.rooms.user_subscription import StateBudget, UserSubscription
+from services.rooms.user_watch import UserWatch
+from services.runtime.access import AccessQuery
+from services.runtime.clock import Clock
+from services.runtime.database import POOL_CONNECTIONS
+from services.runtime.errors import ChatkitError
+from services.runtime.identity import Caller
+
+OnEnd = Callable[[Callable[[ChatkitError], None]], None]
+# Fewer than there are connections to the database, so that calls and the tail find one.
+_READ_AT_ONCE = POOL_CONNECTIONS - 1
+_PAGE = 500
+# Rooms that are serialized before others get their turn.
+_SLICE = 16
+
+
+class _State:
+    """The rooms of a user as serialized events, as of a version."""
+
+    def __init__(self, user_id: str, version: int) -> None:
+        self.version = version
+        self.rooms: dict[UUID, tuple[str, bytes]] = {}
+        self._user_id = user_id
+
+    @property
+    def size(self) -> int:
+        return sum(len(event) for _, event in self.rooms.values())
+
+    async def add(self, views: dict[UUID, RoomView], now: datetime) -> None:
+        for place, (room_uid, view) in enumerate(views.items()):
+            self.rooms[room_uid] = view.room.id, user_wire.room_event(now, view)
+            if place % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+
+    def touched_by(self, change: Change) -> UUID | None:
+        """Return the room of the user that a change is about."""
+        is_of_user = change.user_id == self._user_id or change.room_uid in self.rooms
+        return change.room_uid if is_of_user else None
+
+    def has_user_in(self, view: RoomView) -> bool:
+        """Tell whether the user is a member."""
+        return self._user_id in view.member_ids
+
+    def in_order(self) -> list[bytes]:
+        return [event for _, event in sorted(self.rooms.values())]
+
+
+class UserOpenings:
+    """The use case of SubscribeUser."""
+
+    def __init__(
+        self,
+        store: UserStateStore,
+        streams: UserStreams,
+        watch: UserWatch,
+        access: UserAccess,
+        users: Users,
+        clock: Clock,
+        *,
+        most_state_bytes: int,
+    ) -> None:
+        self._store = store
+        self._streams = streams
+        self._watch = watch
+        self._access = access
+        self._users = users
+        self._clock = clock
+        self._budget = StateBudget(most_state_bytes)
+        self._reading = asyncio.Semaphore(_READ_AT_ONCE)
+        # One at once for each user, so that nobody's many streams keep others waiting.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The bytes of state that wait for clients to read them."""
+        return self._budget.used
+
+    async def subscribe(
+        self, user_id: str, query: AccessQuery | None, caller: Caller, on_end: OnEnd
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the frames of a user's stream, `closed` included, and then raise why it ended.
+
+        `on_end` is told how the stream ends with its token once it is open, and can say goodbye.
+        """
+        subscription = UserSubscription(user_id, query, caller, self._clock, self._budget)
+        try:
+            await self._open(subscription)
+            on_end(subscription.cut)
+            try:
+                async for frame in subscription.frames():
+                    yield frame
+            except ChatkitError as error:
+                yield user_wire.closed_event(self._clock.now(), error)
+                raise
+        finally:
+            self._streams.leave(subscription)
+
+    async def _open(self, subscription: UserSubscription) -> None:
+        await self._streams.started()
+        await self._watch.settled()
+        async with self._turns.setdefault(subscription.user_id, asyncio.Lock()), self._reading:
+            rooms = await self._register(subscription)
+        await self._access.confirm(subscription)
+        # After it is registered, so that no change of the user comes between.
+        user = await self._users.get(subscription.user_id)
+        if subscription.error is not None:
+            raise subscription.error
+        now = self._clock.now()
+        subscription.begin([user_wire.opened_event(now, user), *rooms, user_wire.caught_up_event(now, len(rooms))])
+
+    async def _register(self, subscription: UserSubscription) -> list[bytes]:
+        """Read the state and register; return its events."""
+        resets = self._streams.resets
+        read = await self._store.state(subscription.user_id)
+        state = _State(subscription.user_id, read.version)
+        await state.add({view.room.uid: view for view in read.views}, self._clock.now())
+        while not self._join(subscription, state, resets):
+            await self._advance(state)
+        return state.in_order()
+
+    def _join(self, subscription: UserSubscription, state: _State, resets: int) -> bool:
+        if self._streams.resets != resets:
+            # The versions may be another database's.
+            raise log_reset()
+        rooms = [(room_uid, room_id) for room_uid, (room_id, _) in state.rooms.items()]
+        if not self._streams.join(subscription, rooms, state.version):
+            return False
+        subscription.reserve(state.size, spread_delay())
+        return True
+
+    async def _advance(self, state: _State) -> None:
+        """Bring a state that the tail has passed up to a later version.
+
+        Rooms that have changed are read as they are by now, which may be later still: they are shown so again by the
+        changes that follow, as all events may be.
+        """
+        changes = await self._store.changes_after(state.version, _PAGE)
+        if not changes or changes[0].version != state.version + 1 or not all(map(is_understood, changes)):
+            raise log_reset()
+        touched = {room_uid for change in changes if (room_uid := state.touched_by(change)) is not None}
+        views = await self._store.views(touched, touched) if touched else {}
+        for room_uid in touched:
+            state.rooms.pop(room_uid, None)
+        await state.add(
+            {uid: view for uid, view in views.items() if state.has_user_in(view)},
+            self._clock.now(),
+        )
+        state.version = changes[-1].version

@@ -1,0 +1,21 @@
+"""How changes of users stand in the schema's table of changes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.runtime.change_log import ChangeLog
+from services.users.model import Change, ChangeKind
+from services.users.tables import change_counter, changes
+
+
+def _values(change: Change) -> Mapping[str, Any]:
+    values = {"kind": change.kind, "user_uid": change.user_uid, "user_id": change.user_id}
+    return values if change.time is None else {**values, "create_time": change.time}
+
+
+def _change(row: Any) -> Change:
+    return Change(row.version, ChangeKind(row.kind), row.user_uid, row.user_id, row.create_time)
+
+
+log: ChangeLog[Change] = ChangeLog(changes, change_counter, values_of=_values, change_of=_change)
+record = log.record

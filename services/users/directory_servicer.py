@@ -1,0 +1,59 @@
+"""chatkit.internal.directory.v1.DirectoryService: what users tells other services."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+from chatkit.internal.directory.v1 import directory_service_pb2 as pb2
+
+from services.runtime.change_feed import ChangeFeed, News
+from services.runtime.event_queue import FRAME_BYTES
+from services.runtime.handlers import Call
+from services.users.model import Change, ChangeKind, User
+from services.users.service import Users
+from services.users.wire import user_proto
+
+
+class DirectoryServicer:
+    """chatkit.internal.directory.v1.DirectoryService."""
+
+    def __init__(self, users: Users, feed: ChangeFeed[Change]) -> None:
+        self._users = users
+        self._feed = feed
+
+    async def ResolveUsers(self, request: pb2.ResolveUsersRequest, _call: Call) -> pb2.ResolveUsersResponse:
+        """Tell which users exist."""
+        found = await self._users.find(request.user_ids)
+        return pb2.ResolveUsersResponse(users=[_resolved(user, whole=request.with_users) for user in found])
+
+    async def WatchUsers(self, request: pb2.WatchUsersRequest, _call: Call) -> AsyncIterator[pb2.WatchUsersResponse]:
+        """Follow the changes."""
+        async for news in self._feed.follow(request.after_version):
+            for frame in _frames(await self._events(news)):
+                yield frame
+
+    async def _events(self, news: News[Change]) -> list[pb2.DirectoryEvent]:
+        if news.is_reset:
+            return [pb2.DirectoryEvent(version=news.version, reset=pb2.DirectoryReset())]
+        if not news.changes:
+            return [pb2.DirectoryEvent(version=news.version, heartbeat=pb2.DirectoryHeartbeat())]
+        # Each user once, at the place of their last change: they are shown as they are now.
+        versions = {change.user_id: change.version for change in news.changes if change.kind is ChangeKind.USER_UPDATED}
+        users = await self._users.find(list(versions)) if versions else []
+        events = [pb2.DirectoryEvent(version=versions[user.id], user_updated=user_proto(user)) for user in users]
+        return sorted(events, key=lambda event: event.version)
+
+
+def _frames(events: Sequence[pb2.DirectoryEvent]) -> Iterator[pb2.WatchUsersResponse]:
+    """Put events into frames that every client takes."""
+    frame, size = pb2.WatchUsersResponse(), 0
+    for event in events:
+        if size and size + event.ByteSize() > FRAME_BYTES:
+            yield frame
+            frame, size = pb2.WatchUsersResponse(), 0
+        frame.events.append(event)
+        size += event.ByteSize()
+    if size:
+        yield frame
+
+
+def _resolved(user: User, *, whole: bool) -> pb2.ResolvedUser:
+    return pb2.ResolvedUser(id=user.id, uid=user.uid.bytes, user=user_proto(user) if whole else None)

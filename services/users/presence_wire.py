@@ -1,0 +1,67 @@
+"""Frames of SubscribePresence as bytes: each is a response of its own, and several joined are one again."""
+
+from datetime import datetime, timedelta
+
+from chatkit.contract.v1 import stream_pb2
+from chatkit.users.v1 import presence_event_pb2 as event_pb2
+from chatkit.users.v1 import presence_service_pb2 as service_pb2
+from google.protobuf import duration_pb2
+
+from services.runtime.errors import ChatkitError, number_of
+from services.runtime.timestamps import timestamp
+from services.users.model import Presence, PresenceState
+
+_STATES = {
+    PresenceState.ONLINE: event_pb2.PRESENCE_STATE_ONLINE,
+    PresenceState.OFFLINE: event_pb2.PRESENCE_STATE_OFFLINE,
+}
+
+
+def opened_event(now: datetime) -> bytes:
+    """Serialize, as a frame, that the stream is open."""
+    return _frame(event_pb2.PresenceEvent(time=timestamp(now), opened=event_pb2.PresenceOpened()))
+
+
+def presence_event(now: datetime, user_id: str, presence: Presence) -> bytes:
+    """Serialize, as a frame, how it stands with a user."""
+    return _frame(event_pb2.PresenceEvent(time=timestamp(now), presence=_presence(user_id, presence)))
+
+
+def caught_up_event(now: datetime) -> bytes:
+    """Serialize, as a frame, that the state is complete."""
+    return _frame(event_pb2.PresenceEvent(time=timestamp(now), caught_up=event_pb2.PresenceCaughtUp()))
+
+
+def changed_event(time: datetime, user_id: str, presence: Presence) -> bytes:
+    """Serialize, as a frame, that a user came or went."""
+    return _frame(event_pb2.PresenceEvent(time=timestamp(time), presence_changed=_presence(user_id, presence)))
+
+
+def heartbeat_event(time: datetime) -> bytes:
+    """Serialize, as a frame, a sign of life: all that was until then was sent."""
+    return _frame(event_pb2.PresenceEvent(time=timestamp(time), heartbeat=stream_pb2.StreamHeartbeat()))
+
+
+def closed_event(now: datetime, error: ChatkitError) -> bytes:
+    """Serialize, as a frame, why a stream ends."""
+    closed = stream_pb2.StreamClosed(
+        code=error.code.value[0], reason=number_of(error.reason), retry_after=_duration(error.retry_after)
+    )
+    return _frame(event_pb2.PresenceEvent(time=timestamp(now), closed=closed))
+
+
+def _presence(user_id: str, presence: Presence) -> event_pb2.Presence:
+    since = timestamp(presence.change_time) if presence.change_time is not None else None
+    return event_pb2.Presence(user_id=user_id, state=_STATES[presence.state], change_time=since)
+
+
+def _frame(event: event_pb2.PresenceEvent) -> bytes:
+    return service_pb2.SubscribePresenceResponse(events=[event]).SerializeToString()
+
+
+def _duration(value: timedelta | None) -> duration_pb2.Duration | None:
+    if value is None:
+        return None
+    duration = duration_pb2.Duration()
+    duration.FromTimedelta(value)
+    return duration

@@ -1,0 +1,207 @@
+"""Every replica of users and of rooms is restarted, one after the other, while callers and subscribers go on.
+
+No call fails but with UNAVAILABLE, and then its repetition does not; every stream ends with `closed` or a reset, or
+goes on and still tells what happens.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import pytest
+from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
+from chatkit.rooms.v1 import memberships_service_pb2_grpc, rooms_service_pb2_grpc
+from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
+from chatkit.users.v1 import presence_service_pb2, presence_service_pb2_grpc, users_service_pb2_grpc
+from chatkit.users.v1 import users_service_pb2 as users_pb2
+
+from services.stack.sign_in import bearer
+from tests.support.eventually import eventually
+from tests.support.stack import RunningStack, running_stack
+
+_REPLICAS = ("users-1", "users-2", "rooms-1", "rooms-2")
+_CALLERS = 4
+_STREAMS = 8
+# A call that is repeated for longer than it takes to start a process has failed.
+_CALL_SECONDS = 20.0
+
+Call = Callable[[int], Awaitable[Any]]
+
+
+@pytest.fixture
+async def stack(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunningStack]:
+    """Run the whole suite with two processes of users and of rooms, for callers who are in a hurry."""
+    monkeypatch.setenv("CHATKIT_LIMIT_REQUESTS_PER_USER_PER_SECOND", "10000")
+    async with running_stack("--replicas", "users=2,rooms=2") as started:
+        yield started
+
+
+@dataclass
+class _Load:
+    """Callers through the edge who repeat what was UNAVAILABLE, and count what they were answered."""
+
+    stack: RunningStack
+    channel: grpc.aio.Channel
+    answered: int = 0
+    repeated: int = 0
+    failed: list[str] = field(default_factory=list)
+    _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.users = users_service_pb2_grpc.UsersServiceStub(self.channel)
+        self.rooms = rooms_service_pb2_grpc.RoomsServiceStub(self.channel)
+        self.memberships = memberships_service_pb2_grpc.MembershipsServiceStub(self.channel)
+        self._alice = bearer(self.stack.home, "alice")
+
+    def begin(self) -> None:
+        """Let every kind of call be made all the time."""
+        calls = (self._read_user, self._update_user, self._make_room, self._list_rooms, self._add_and_remove)
+        self._tasks = [asyncio.create_task(self._go_on(call, n)) for call in calls for n in range(_CALLERS)]
+
+    async def end(self) -> None:
+        """Stop calling, once every call under way has been answered."""
+        tasks, self._tasks = self._tasks, []
+        await asyncio.gather(*tasks)
+
+    async def some_more(self) -> None:
+        """Return when everyone has been answered again."""
+        wanted = self.answered + 10 * len(self._tasks)
+        await eventually(lambda: self.answered >= wanted or self.failed, 60)
+
+    async def _go_on(self, call: Call, caller: int) -> None:
+        number = caller
+        while self._tasks and not self.failed:
+            await self._once(call, number)
+            number += _CALLERS
+
+    async def _once(self, call: Call, number: int) -> None:
+        deadline = asyncio.get_running_loop().time() + _CALL_SECONDS
+        while True:
+            try:
+                await call(number)
+            except grpc.aio.AioRpcError as error:
+                is_passing = error.code() is grpc.StatusCode.UNAVAILABLE
+                if not is_passing or asyncio.get_running_loop().time() > deadline:
+                    self.failed.append(f"{call.__name__}: {error.code()} {error.details()}")
+                    return
+                self.repeated += 1
+                await asyncio.sleep(0.05)
+            else:
+                self.answered += 1
+                return
+
+    async def _read_user(self, _number: int) -> None:
+        await self.users.GetUser(users_pb2.GetUserRequest(user_id="bob"), metadata=self._alice)
+
+    async def _update_user(self, number: int) -> None:
+        request = users_pb2.UpdateUserRequest(user_id=f"caller {number % _CALLERS}", name=f"{number}")
+        await self.users.UpdateUser(request, metadata=bearer(self.stack.home, None, su=True))
+
+    async def _make_room(self, number: int) -> None:
+        request = rooms_pb2.CreateRoomRequest(name="made", request_id=f"{number}", user_ids=["bob"])
+        await self.rooms.CreateRoom(request, metadata=self._alice)
+
+    async def _list_rooms(self, _number: int) -> None:
+        await self.rooms.ListUserRooms(rooms_pb2.ListUserRoomsRequest(page_size=5), metadata=self._alice)
+
+    async def _add_and_remove(self, number: int) -> None:
+        user_ids = [f"caller {number % _CALLERS}"]
+        added = memberships_pb2.AddMembersRequest(room_id="lobby", user_ids=user_ids)
+        await self.memberships.AddMembers(added, metadata=self._alice)
+        removed = memberships_pb2.RemoveMembersRequest(room_id="lobby", user_ids=user_ids)
+        await self.memberships.RemoveMembers(removed, metadata=self._alice)
+
+
+class _Stream:
+    """A stream that is opened again whenever it ends, and how each one ended."""
+
+    def __init__(self, open_call: Callable[[], Any]) -> None:
+        self._open_call = open_call
+        self.opened = 0
+        self.wrong: list[str] = []
+        self.events: list[Any] = []
+        self._task = asyncio.create_task(self._go_on())
+
+    def stop(self) -> None:
+        """Read no more."""
+        self._task.cancel()
+
+    async def _go_on(self) -> None:
+        while True:
+            last = ""
+            try:
+                async for frame in self._open_call():
+                    for event in frame.events:
+                        last = str(event.WhichOneof("event"))
+                        self.opened += last == "caught_up"
+                        self.events.append(event)
+                self.wrong.append(f"ended with OK after {last}")
+            except grpc.aio.AioRpcError as error:
+                # What has neither said `closed` nor been UNAVAILABLE has ended in another way than it may.
+                if last != "closed" and error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    self.wrong.append(f"{error.code()} {error.details()} after {last}")
+                await asyncio.sleep(0.05)
+
+
+async def _restart(stack: RunningStack, name: str) -> None:
+    """End a process as a deployment does, and return when another one serves in its place."""
+    before = stack.pid(name)
+    log = stack.home.logs / f"{name}.log"
+    readies = log.read_text().count("ready")
+    stack.signal(name, signal.SIGTERM)
+    await eventually(lambda: any(one.name == name and one.pid != before for one in stack.home.state().processes), 60)
+    await eventually(lambda: log.read_text().count("ready") > readies, 60)
+
+
+async def _prepare(load: _Load) -> None:
+    superuser = bearer(load.stack.home, None, su=True)
+    drafts = [users_pb2.CreateUserRequest(id=f"caller {n}", name=f"Caller {n}") for n in range(_CALLERS)]
+    await load.users.BatchCreateUsers(users_pb2.BatchCreateUsersRequest(requests=drafts), metadata=superuser)
+
+
+def _streams(load: _Load) -> list[_Stream]:
+    presence = presence_service_pb2_grpc.PresenceServiceStub(load.channel)
+    bob = bearer(load.stack.home, "bob")
+    watching = presence_service_pb2.SubscribePresenceRequest(online=True, watch_user_ids=["alice", "bob"])
+    following = rooms_pb2.SubscribeUserRequest()
+    rooms = [_Stream(lambda: load.rooms.SubscribeUser(following, metadata=bob)) for _ in range(_STREAMS)]
+    return [*rooms, *(_Stream(lambda: presence.SubscribePresence(watching, metadata=bob)) for _ in range(_STREAMS))]
+
+
+async def test_every_replica_is_restarted_and_nobody_loses_a_call_or_hangs_on_a_stream(stack: RunningStack) -> None:
+    async with grpc.aio.insecure_channel(stack.address) as channel:
+        load = _Load(stack, channel)
+        await _prepare(load)
+        streams = _streams(load)
+        await eventually(lambda: all(stream.opened for stream in streams), 30)
+        load.begin()
+        for name in _REPLICAS:
+            await _restart(stack, name)
+            await load.some_more()
+        await load.end()
+        assert not load.failed
+        assert load.answered > 0
+        # Every stream is alive: it is told of what happens now.
+        renamed = rooms_pb2.UpdateRoomRequest(room_id="lobby", name="The end")
+        await load.rooms.UpdateRoom(renamed, metadata=bearer(stack.home, None, su=True))
+        rooms, presence = streams[:_STREAMS], streams[_STREAMS:]
+        for stream in rooms:
+            await eventually(lambda: any(_names_the_end(event) for event in stream.events), 30)  # noqa: B023 - awaited here
+        assert all(_is_online(stream, "bob") for stream in presence)
+        assert sum(stream.opened for stream in rooms) > _STREAMS
+        assert [stream.wrong for stream in streams] == [[]] * len(streams)
+        for stream in streams:
+            stream.stop()
+
+
+def _names_the_end(event: Any) -> bool:
+    return bool("The end" in {event.room_updated.name, event.room.room.name})
+
+
+def _is_online(stream: _Stream, user_id: str) -> bool:
+    """Tell whether a user was online from the first to the last that was said of them."""
+    told = [event.presence if event.HasField("presence") else event.presence_changed for event in stream.events]
+    return {one.state for one in told if one.user_id == user_id} == {1}
