@@ -6,12 +6,17 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from services.stack.postgres import Postgres
 from tests.support import databases
 from tests.support.databases import TestDatabase
 from tests.support.edge import Edge, running_edge
 from tests.support.suite import Suite, running
+
+# How long an example takes says nothing about the code: others may keep the machine busy.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from clients.python.client import Client, connect
 from clients.python.errors import ChatkitError
+from clients.python.messages import Messages
 from clients.python.subscription import Gap, Subscription
 
-__all__ = ["ChatkitError", "Client", "Gap", "Subscription", "connect"]
+__all__ = ["ChatkitError", "Client", "Gap", "Messages", "Subscription", "connect"]

@@ -11,7 +11,14 @@ from typing import Any, Self
 
 import grpc
 from chatkit.contract.v1 import method_policy_pb2
-from chatkit.messages.v1 import message_pb2, messages_service_pb2, messages_service_pb2_grpc, position_pb2
+from chatkit.messages.v1 import (
+    message_pb2,
+    messages_service_pb2,
+    messages_service_pb2_grpc,
+    position_pb2,
+    read_states_service_pb2_grpc,
+    room_event_pb2,
+)
 from chatkit.rooms.v1 import memberships_service_pb2_grpc, rooms_service_pb2_grpc
 from chatkit.users.v1 import users_service_pb2_grpc
 from google.protobuf.descriptor import Descriptor
@@ -58,13 +65,17 @@ def connect(
 
 
 class Client:
-    """Calls and subscriptions of one user. `users`, `rooms`, `memberships` and `messages` are the generated stubs."""
+    """Calls and subscriptions of one user.
+
+    `users`, `rooms`, `memberships`, `messages` and `read_states` are the generated stubs.
+    """
 
     def __init__(self, channel: grpc.aio.Channel, token: Token, clock: Clock) -> None:
         self.users = users_service_pb2_grpc.UsersServiceStub(channel)
         self.rooms = rooms_service_pb2_grpc.RoomsServiceStub(channel)
         self.memberships = memberships_service_pb2_grpc.MembershipsServiceStub(channel)
         self.messages = messages_service_pb2_grpc.MessagesServiceStub(channel)
+        self.read_states = read_states_service_pb2_grpc.ReadStatesServiceStub(channel)
         # How often calls were turned away and waited, by reason; `with_token` makes clients that count together.
         self.turned_away: Counter[str] = Counter()
         self._channel = channel
@@ -106,16 +117,45 @@ class Client:
                     raise
             await self._clock.sleep(delay)
 
-    def subscribe(self, room_id: str, start: position_pb2.Position | int | None = None) -> Subscription:
+    def subscribe(
+        self, room_id: str, start: position_pb2.Position | int | None = None, *, include_cursors: bool = False
+    ) -> Subscription:
         """Follow a room after a position, or from the last so many messages; without either the server chooses."""
         return Subscription(
             room_id,
             start,
+            include_cursors=include_cursors,
             stream=self.messages.SubscribeRoom,
-            history=self.history,
+            log=self.log,
             tokens=self._tokens,
             clock=self._clock,
         )
+
+    async def log(
+        self, room_id: str, after: position_pb2.Position, before_seq: int
+    ) -> AsyncGenerator[room_event_pb2.RoomEvent, None]:
+        """Yield the events of the room's log between two seqs, both exclusive; what is gone is left out.
+
+        A server of the time before there were edits has no such pages: its log is its messages.
+        """
+        request = messages_service_pb2.ListRoomEventsRequest(room_id=room_id, after=after, page_size=_PAGE_SIZE)
+        more = after.seq + 1 < before_seq
+        while more:
+            try:
+                page = await self.call(self.messages.ListRoomEvents, request)
+            except ChatkitError as error:
+                if error.code is grpc.StatusCode.UNIMPLEMENTED:
+                    async for message in self.history(room_id, after.seq, before_seq):
+                        yield _creation(message)
+                elif error.reason != "HISTORY_GONE":
+                    raise
+                return
+            for event in page.events:
+                if event.seq >= before_seq:
+                    return
+                yield event
+            request.page_token = page.next_page_token
+            more = bool(page.next_page_token)
 
     async def history(self, room_id: str, after_seq: int, before_seq: int) -> AsyncGenerator[message_pb2.Message, None]:
         """Yield the room's messages between two seqs, both exclusive, from older to newer."""
@@ -164,6 +204,12 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _creation(message: message_pb2.Message) -> room_event_pb2.RoomEvent:
+    return room_event_pb2.RoomEvent(
+        room_id=message.room_id, seq=message.seq, time=message.create_time, message_created=message
+    )
 
 
 @cache

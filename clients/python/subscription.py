@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
-from chatkit.messages.v1 import message_pb2, messages_service_pb2, position_pb2, room_event_pb2
+from chatkit.messages.v1 import messages_service_pb2, position_pb2, room_event_pb2
 
 from clients.python.errors import ChatkitError, from_closed
 from clients.python.retry import Backoff, Clock
@@ -35,8 +35,8 @@ _ANEW = {room_event_pb2.SNAPSHOT_REASON_NEW, room_event_pb2.SNAPSHOT_REASON_EPOC
 class Gap:
     """Events that are not to be had: those after the position `after` and before the position `before`.
 
-    `reason` is TOO_FAR or HOLE when the log had more than pages of messages show, RETENTION when the events are gone,
-    and EPOCH when `before` is of another log: read the room anew then, for what was read before may not be in it.
+    `reason` is TOO_FAR or HOLE when the log had more than its pages show, RETENTION when the events are gone, and EPOCH
+    when `before` is of another log: read the room anew then, for what was read before may not be in it.
     """
 
     reason: str
@@ -50,8 +50,9 @@ Item = room_event_pb2.RoomEvent | Gap
 class Subscription:
     """An async iterator of a room's events; use it as a context manager to close its stream when you stop reading.
 
-    Yields `opened` and `caught_up` of every stream, the events of the log, events outside the log as they come, and a
-    Gap for what is not to be had. Raises ChatkitError when an ending is final: REMOVED_FROM_ROOM, ROOM_DELETED,
+    Yields `opened` and `caught_up` of every stream, the events of the log, events outside the log as they come (their
+    seq is 0: `typing`, and with `include_cursors` `cursor_set`, which every stream starts with anew), and a Gap for
+    what is not to be had. Raises ChatkitError when an ending is final: REMOVED_FROM_ROOM, ROOM_DELETED,
     ROOM_ACCESS_DENIED, and TOKEN_EXPIRED unless tokens are fetched by a function.
     """
 
@@ -60,8 +61,9 @@ class Subscription:
         room_id: str,
         start: position_pb2.Position | int | None,
         *,
+        include_cursors: bool = False,
         stream: Callable[..., Any],
-        history: Callable[[str, int, int], AsyncGenerator[message_pb2.Message, None]],
+        log: Callable[[str, position_pb2.Position, int], AsyncGenerator[room_event_pb2.RoomEvent, None]],
         tokens: Tokens,
         clock: Clock,
     ) -> None:
@@ -71,8 +73,9 @@ class Subscription:
         # How often a stream was opened, and what a server should never do: send an event again, leave one out.
         self.streams, self.repeated, self.holes = 0, 0, 0
         self._last = start if isinstance(start, int) else None
+        self._include_cursors = include_cursors
         self._stream = stream
-        self._history = history
+        self._log = log
         self._tokens = tokens
         self._clock = clock
         # The snapshot that is being replayed, if one is.
@@ -127,7 +130,10 @@ class Subscription:
     def _request(self) -> messages_service_pb2.SubscribeRoomRequest:
         # At most one of the two is set; the server chooses when none is.
         return messages_service_pb2.SubscribeRoomRequest(
-            room_id=self.room_id, after=self.position, last=self._last if self.position is None else None
+            room_id=self.room_id,
+            after=self.position,
+            last=self._last if self.position is None else None,
+            include_cursors=self._include_cursors,
         )
 
     async def _before(self, event: room_event_pb2.RoomEvent) -> AsyncGenerator[Item, None]:
@@ -153,33 +159,33 @@ class Subscription:
             case "caught_up":
                 self._snapshot = None
         is_repeated = 0 < event.seq <= self._seq
-        self.repeated += is_repeated
+        # The last messages of a snapshot were read before it, as part of the log.
+        self.repeated += is_repeated and self._snapshot is None
         return not is_repeated
 
     async def _opening(self, opened: room_event_pb2.Opened) -> AsyncGenerator[Item, None]:
-        """Go to where the replay begins, after reading what lies before it."""
+        """Go to where the replay begins; what was missed is read from the log instead, for a snapshot has gaps."""
         if opened.outcome != room_event_pb2.OUTCOME_SNAPSHOT:
             return
-        first_seq = opened.first_seq or opened.position.seq + 1
-        first = position_pb2.Position(epoch=opened.position.epoch, seq=first_seq)
-        if self.position is not None and opened.reason in _ANEW:
-            yield Gap("EPOCH", self.position, first)
-        elif self.position is not None:
+        self._snapshot = opened
+        if self.position is not None and opened.reason not in _ANEW:
             if opened.oldest_seq > self._seq + 1:
                 yield self._gap("RETENTION", opened.oldest_seq)
                 self._move(opened.oldest_seq - 1)
-            async for item in self._fill(first_seq, "TOO_FAR"):
+            async for item in self._fill(opened.position.seq + 1, "TOO_FAR"):
                 yield item
+            return
+        first_seq = opened.first_seq or opened.position.seq + 1
+        first = position_pb2.Position(epoch=opened.position.epoch, seq=first_seq)
+        if self.position is not None:
+            yield Gap("EPOCH", self.position, first)
         self.position = position_pb2.Position(epoch=first.epoch, seq=first_seq - 1)
-        self._snapshot = opened
 
     async def _advance(self, seq: int) -> AsyncGenerator[Item, None]:
         """Go to `seq` in the log, which a stream does by itself but for the holes of a snapshot."""
         if seq <= self._seq:
             return
         if self._snapshot is not None:
-            if self._snapshot.reason not in _ANEW:
-                yield self._gap("TOO_FAR", seq + 1)
             self._move(seq)
         elif self._hole_after != self._seq:
             # The server owes us these events: ask it once more, and only then the pages.
@@ -191,15 +197,13 @@ class Subscription:
                 yield item
 
     async def _fill(self, before_seq: int, reason: str) -> AsyncGenerator[Item, None]:
-        """Read the events before `before_seq` from pages of messages, with a Gap for what these do not show."""
-        async for message in self._history(self.room_id, self._seq, before_seq):
-            if message.seq > self._seq + 1:
-                yield self._gap(reason, message.seq)
-                self._move(message.seq - 1)
-            yield room_event_pb2.RoomEvent(
-                room_id=self.room_id, seq=message.seq, time=message.create_time, message_created=message
-            )
-            self._move(message.seq)
+        """Read the events before `before_seq` from pages of the log, with a Gap for what these do not show."""
+        async for event in self._log(self.room_id, self.position or position_pb2.Position(), before_seq):
+            if event.seq > self._seq + 1:
+                yield self._gap(reason, event.seq)
+                self._move(event.seq - 1)
+            yield event
+            self._move(event.seq)
         if self._seq + 1 < before_seq:
             yield self._gap(reason, before_seq)
             self._move(before_seq - 1)

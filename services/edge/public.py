@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from chatkit.contract.v1 import method_policy_pb2
-from chatkit.messages.v1 import messages_service_pb2
+from chatkit.messages.v1 import messages_service_pb2, read_states_service_pb2
 from chatkit.rooms.v1 import memberships_service_pb2, roles_service_pb2, rooms_service_pb2
 from chatkit.users.v1 import presence_service_pb2, users_service_pb2
 from google.protobuf import descriptor_pb2
@@ -16,7 +16,7 @@ from services.runtime.contract import MethodContract, methods_of
 _FILES: dict[str, tuple[FileDescriptor, ...]] = {
     "users": (users_service_pb2.DESCRIPTOR, presence_service_pb2.DESCRIPTOR),
     "rooms": (rooms_service_pb2.DESCRIPTOR, memberships_service_pb2.DESCRIPTOR, roles_service_pb2.DESCRIPTOR),
-    "messages": (messages_service_pb2.DESCRIPTOR,),
+    "messages": (messages_service_pb2.DESCRIPTOR, read_states_service_pb2.DESCRIPTOR),
 }
 CLUSTERS = tuple(_FILES)
 # Without these the edge could not turn the details of an error into JSON.

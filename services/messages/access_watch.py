@@ -4,36 +4,50 @@ A stream in doubt is given nothing until rooms has answered, however long that t
 """
 
 import asyncio
+from itertools import islice
 
 import structlog
 
-from services.messages.hubs import Hubs, removed, room_replaced
-from services.messages.subscription import Subscription
-from services.runtime.access import AccessChange, AccessChecker, MembershipChanged, RoleAssigned, RoleChanged
+from services.messages.endings import act_on
+from services.messages.hubs import Hubs
+from services.messages.rooms_stream import RoomOfStream, RoomsStream
+from services.messages.subscription import Follower, Subscription
+from services.runtime.access import (
+    AccessChange,
+    AccessGrant,
+    MembershipChanged,
+    RoleAssigned,
+    RoleChanged,
+    RoomsChecker,
+)
 from services.runtime.clock import Clock
 from services.runtime.errors import ChatkitError, NotFound, PermissionDenied
 
 _log = structlog.get_logger()
 _ASKED_AT_ONCE = 16
+_ROOMS_AT_ONCE = 200
 
 
 class AccessWatch:
     """What changes of access do to the streams of this process."""
 
-    def __init__(self, access: AccessChecker, hubs: Hubs, clock: Clock, *, retry_interval: float) -> None:
+    def __init__(self, access: RoomsChecker, hubs: Hubs, clock: Clock, *, retry_interval: float) -> None:
         self._access = access
         self._hubs = hubs
         self._clock = clock
         self._retry_interval = retry_interval
         # Each stream is in the queue once at the most.
-        self._queue: asyncio.Queue[Subscription] = asyncio.Queue()
-        self._queued: set[Subscription] = set()
+        self._queue: asyncio.Queue[Subscription | RoomsStream] = asyncio.Queue()
+        self._queued: set[Subscription | RoomsStream] = set()
 
     def changed(self, change: AccessChange) -> None:
         """End the streams that a change ends for certain, and doubt those that it may end."""
         match change:
             case MembershipChanged(is_member=False):
                 self._hubs.end_member(change.room_uid, change.user_uid)
+            case MembershipChanged():
+                for stream in self._hubs.streams_of(change.user_id):
+                    stream.joined(change.room_uid)
             case RoleAssigned():
                 for subscription in self._hubs.subscriptions_of(change.user_id):
                     if change.room_uid in {None, subscription.room_uid} and not subscription.query.superuser:
@@ -44,14 +58,16 @@ class AccessWatch:
                         self._doubt(subscription)
 
     def missed(self) -> None:
-        """Doubt every stream."""
+        """Doubt every stream; rooms may have been joined, too."""
         for subscription in self._hubs.subscriptions():
             self._doubt(subscription)
+        for stream in self._hubs.streams_of(""):
+            stream.joined(None)
 
     def fresh_again(self) -> None:
         """Let the streams go on."""
-        for subscription in self._hubs.subscriptions():
-            subscription.wake()
+        for stream in self._hubs.streams():
+            stream.wake()
 
     async def run(self) -> None:
         """Ask about the streams in doubt, so many at once, until cancelled."""
@@ -59,33 +75,50 @@ class AccessWatch:
             for _ in range(_ASKED_AT_ONCE):
                 group.create_task(self._ask())
 
-    def _doubt(self, subscription: Subscription) -> None:
+    def _doubt(self, subscription: Follower) -> None:
         subscription.doubt()
-        if subscription not in self._queued:
-            self._queued.add(subscription)
-            self._queue.put_nowait(subscription)
+        if isinstance(subscription, RoomOfStream):
+            self._queue_up(subscription.stream)
+        elif isinstance(subscription, Subscription):
+            self._queue_up(subscription)
+
+    def _queue_up(self, stream: Subscription | RoomsStream) -> None:
+        if stream not in self._queued:
+            self._queued.add(stream)
+            self._queue.put_nowait(stream)
 
     async def _ask(self) -> None:
         while True:
-            subscription = await self._queue.get()
-            self._queued.discard(subscription)
-            if self._hubs.has(subscription):
-                await self._ask_about(subscription)
+            stream = await self._queue.get()
+            self._queued.discard(stream)
+            if isinstance(stream, RoomsStream):
+                await self._ask_about_rooms(stream)
+            elif self._hubs.has(stream):
+                await self._ask_about(stream)
 
     async def _ask_about(self, subscription: Subscription) -> None:
-        doubts, room_id = subscription.doubts, subscription.query.room_id
+        doubts = subscription.doubts
         try:
-            grant = await self._access.check(subscription.query)
-        except PermissionDenied as error:
-            subscription.cut(error if error.reason == "PERMISSION_MISSING" else removed(room_id))
-        except NotFound:
-            subscription.cut(NotFound("ROOM_DELETED", "the room was deleted", metadata={"room_id": room_id}))
+            answer: AccessGrant | ChatkitError = await subscription.ask(self._access)
+        except (PermissionDenied, NotFound) as refusal:
+            answer = refusal
         except ChatkitError as error:
             _log.info("access_not_asked_again", reason=error.reason)
             self._doubt(subscription)
             await self._clock.sleep(self._retry_interval)
-        else:
-            if grant.room_uid != subscription.room_uid:
-                subscription.cut(room_replaced())
-            # An answer from before another change is not trusted; that change has queued the stream again.
-            subscription.trust(grant.roles, doubts)
+            return
+        act_on(answer, subscription, doubts)
+
+    async def _ask_about_rooms(self, stream: RoomsStream) -> None:
+        """Ask about the rooms of a stream that are in doubt, many at once; one after another would take seconds."""
+        while stream.doubtful and stream.error is None:
+            rooms = [(room, room.doubts) for room in islice(stream.doubtful, _ROOMS_AT_ONCE)]
+            try:
+                answers = await stream.ask(self._access, [room.query.room_id for room, _ in rooms])
+            except ChatkitError as error:
+                _log.info("access_not_asked_again", reason=error.reason)
+                self._queue_up(stream)
+                await self._clock.sleep(self._retry_interval)
+                return
+            for (room, doubts), answer in zip(rooms, answers, strict=True):
+                act_on(answer, room, doubts)

@@ -11,14 +11,16 @@ from uuid import UUID
 
 from services.messages.epoch import Epoch
 from services.messages.hubs import Hubs
-from services.messages.log import Appended
-from services.messages.model import Draft, LogEntry
+from services.messages.model import EventKind, LogEntry
 from services.runtime.bus import Bus
 
 # A room's uid, the epoch of the database, and a seq; 0 says only that the room's head is to be looked at.
 _KEY = struct.Struct(">16s16sQ")
-# Microseconds since 1970, before the serialized message.
+# Microseconds since 1970, before the serialized message of a creation.
 _TIME = struct.Struct(">q")
+# Before the message of an edit or a deletion: the same, the kind, and the message's seq.
+_CHANGE = struct.Struct(">qBQ")
+_KINDS = {int(kind): kind for kind in EventKind}
 _START, _TICK = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
@@ -37,21 +39,26 @@ class Announcements:
 
     # What the committer tells.
 
-    def appended(self, draft: Draft, result: Appended) -> None:
+    def appended(self, room_uid: UUID, entry: LogEntry) -> None:
         """Hand a committed entry to the room's subscribers, here and elsewhere."""
-        self._hubs.appended(draft, result)
-        entry = result.entry
-        gift = _TIME.pack((entry.time - _START) // _TICK) + entry.message
-        self._publish(draft.room_uid, entry.seq, gift)
+        self._hubs.offer(room_uid, entry)
+        time, message = (entry.time - _START) // _TICK, entry.message or b""
+        if entry.kind is EventKind.CREATED:
+            self._publish(room_uid, entry.seq, _TIME.pack(time) + message)
+        else:
+            gift = _CHANGE.pack(time, entry.kind, entry.message_seq) + message
+            self._publish(room_uid, entry.seq, gift, is_change=True)
 
     def unknown(self, room_uid: UUID) -> None:
         """Look at the room's head at once, here and elsewhere."""
         self._hubs.unknown(room_uid)
         self._publish(room_uid, 0, b"")
 
-    def _publish(self, room_uid: UUID, seq: int, gift: bytes) -> None:
-        if self._epoch.value is not None:
-            self._bus.publish(self._subject, _KEY.pack(room_uid.bytes, self._epoch.value.bytes, seq), gift)
+    def _publish(self, room_uid: UUID, seq: int, gift: bytes, *, is_change: bool = False) -> None:
+        epoch = self._epoch.value
+        if epoch is not None:
+            marked = _of_changes(epoch) if is_change else epoch.bytes
+            self._bus.publish(self._subject, _KEY.pack(room_uid.bytes, marked, seq), gift)
 
     # What other replicas tell.
 
@@ -63,13 +70,36 @@ class Announcements:
         room = UUID(bytes=room_uid)
         if not self._hubs.wants(room, seq):
             return
-        # An entry of another life of the database may be in no log any more.
-        if self._epoch.value is None or self._epoch.value.bytes != epoch or len(gift) <= _TIME.size:
+        entry = self._entry(epoch, seq, gift)
+        if entry is None:
             self._hubs.unknown(room)
         else:
-            time = _START + _TICK * _TIME.unpack_from(gift)[0]
-            self._hubs.offer(room, LogEntry(seq, time, gift[_TIME.size :]))
+            self._hubs.offer(room, entry)
+
+    def _entry(self, epoch: bytes, seq: int, gift: bytes) -> LogEntry | None:
+        # An entry of another life of the database may be in no log any more.
+        ours = self._epoch.value
+        if ours is not None and epoch == ours.bytes and len(gift) > _TIME.size:
+            return LogEntry.created(seq, _time(_TIME.unpack_from(gift)[0]), gift[_TIME.size :])
+        if ours is not None and epoch == _of_changes(ours) and len(gift) > _CHANGE.size:
+            time, kind, message_seq = _CHANGE.unpack_from(gift)
+            if kind in _KINDS:
+                return LogEntry.changed(seq, _time(time), gift[_CHANGE.size :], _KINDS[kind], message_seq)
+        return None
 
     def missed(self) -> None:
         """Look at every head."""
         self._hubs.doubt_all()
+
+
+def _of_changes(epoch: UUID) -> bytes:
+    """Return what stands for the epoch where the entry is no creation.
+
+    A replica of the release before knows only creations: it takes this for another life of the database, and looks at
+    the room's head.
+    """
+    return bytes(byte ^ 0xFF for byte in epoch.bytes)
+
+
+def _time(microseconds: int) -> datetime:
+    return _START + _TICK * microseconds

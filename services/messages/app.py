@@ -7,33 +7,53 @@ from datetime import timedelta
 
 import psycopg
 from chatkit.contract.v1 import limit_pb2
-from chatkit.messages.v1 import messages_service_pb2
+from chatkit.messages.v1 import messages_service_pb2, read_states_service_pb2
 
 from services.messages.access_watch import AccessWatch
 from services.messages.announcements import Announcements
+from services.messages.batches import Batches
 from services.messages.committer import Committer, Connect
+from services.messages.cursor_announcements import CursorAnnouncements
+from services.messages.cursors import Cursors
 from services.messages.epoch import Epoch
 from services.messages.hubs import Hubs, shutting_down
 from services.messages.log import Connection
-from services.messages.peers import Users
+from services.messages.many_rooms import ManyRooms
+from services.messages.peers import RoomRetention, Users
+from services.messages.read_state_feed import ReadStateFeed
+from services.messages.read_states import ReadStates
+from services.messages.read_states_servicer import ReadStatesServicer
+from services.messages.read_states_store import ReadStatesStore
+from services.messages.replays import Replays
+from services.messages.retention import Retention
+from services.messages.retention_store import RetentionStore
+from services.messages.rooms_peer import Rooms
 from services.messages.service import Messages
 from services.messages.servicer import MessagesServicer
 from services.messages.store import LogStore
+from services.messages.sweeper import Sweeper
+from services.messages.tails_store import TailsStore
+from services.messages.typing_indicator import TypingIndicator
 from services.runtime.clock import Clock
 from services.runtime.errors import Unavailable
 from services.runtime.server import Server, open_server
 from services.runtime.settings import Settings
 
 _CONNECT_SECONDS = 3
+# Its statements look keys up. A plan that was made while the tables were empty would read them whole instead, each time
+# and more of them, until they are analysed.
+_LOOK_UP = "-c enable_seqscan=off"
 
 
 @asynccontextmanager
 async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
     """Serve messages for as long as the context is open."""
+    retention = Retention(settings.retention_days, settings.limits[limit_pb2.LIMIT_RETENTION_DAYS])
     async with open_server("messages", settings, clock) as server:
         access = server.rooms_access()
         users_peer = server.peer("users", settings.users_address)
         users = Users(users_peer)
+        rooms = Rooms(server.peer("rooms", settings.rooms_address), server.limits)
         most_replayed = server.limits[limit_pb2.LIMIT_RESUME_MESSAGES]
         store = LogStore(server.database)
         hubs = Hubs(
@@ -43,30 +63,87 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             heartbeat_interval=settings.heartbeat_interval_seconds,
             most_replayed=most_replayed,
         )
-        epoch = Epoch(on_change=hubs.reset)
-        announcements = Announcements(hubs, epoch, server.bus(), server.subject("log"))
-        await announcements.listen()
+        read_states_store = ReadStatesStore(server.database)
+        cursors = Cursors(
+            read_states_store,
+            rooms,
+            clock,
+            interval=settings.heads_poll_interval_seconds,
+            # Twice as many as there can be members, so that those who have left hardly take a member's place.
+            most=2 * server.limits[limit_pb2.LIMIT_ROOM_MEMBERS],
+        )
+        read_state_feed = ReadStateFeed(read_states_store, clock, interval=settings.heads_poll_interval_seconds)
+        epoch = Epoch(on_change=lambda: _reset(hubs, cursors, read_state_feed))
+        bus = server.bus()
+        announcements = Announcements(hubs, epoch, bus, server.subject("log"))
+        cursor_announcements = CursorAnnouncements(
+            cursors, epoch, bus, server.subject("cursors"), read_state_feed.moved
+        )
+        typing = TypingIndicator(hubs, bus, server.subject("typing"), clock)
+        for listener in (announcements, cursor_announcements, typing):
+            await listener.listen()
         committer = Committer(_lane(settings.database_url.get_secret_value(), epoch), announcements, clock)
+        replays = Replays(TailsStore(server.database), hubs, epoch, clock, most=most_replayed)
         messages = Messages(
             store=store,
             committer=committer,
             hubs=hubs,
-            epoch=epoch,
+            replays=replays,
+            cursors=cursors,
             access=access,
             freshness=access.freshness,
             ending_spread=settings.access_ending_spread_seconds,
             clock=clock,
-            most_replayed=most_replayed,
+        )
+        many_rooms = ManyRooms(
+            hubs=hubs,
+            replays=replays,
+            cursors=cursors,
+            read_states=read_state_feed,
+            access=access,
+            rooms=rooms,
+            freshness=access.freshness,
+            clock=clock,
+            ending_spread=settings.access_ending_spread_seconds,
+            retry_interval=settings.retry_interval_seconds,
+            most_rooms=server.limits[limit_pb2.LIMIT_ROOMS_PER_SUBSCRIPTION],
         )
         server.add(
             messages_service_pb2.DESCRIPTOR.services_by_name["MessagesService"],
-            MessagesServicer(messages, users, server.page_tokens, server.limits),
+            MessagesServicer(
+                messages,
+                many_rooms,
+                Batches(messages, users, access, server.limits),
+                typing,
+                users,
+                server.page_tokens,
+                server.limits,
+            ),
+        )
+        read_states = ReadStates(read_states_store, cursor_announcements, rooms, access)
+        server.add(
+            read_states_service_pb2.DESCRIPTOR.services_by_name["ReadStatesService"],
+            ReadStatesServicer(read_states, rooms, users, server.page_tokens, server.limits),
         )
         server.run("committer", committer.run())
         server.run("hubs", hubs.run())
+        server.run("cursors", cursors.run())
+        server.run("read_states", read_state_feed.run())
+        server.run("epoch", epoch.run(server.database, clock, settings.heads_poll_interval_seconds))
         watch = AccessWatch(access, hubs, clock, retry_interval=settings.retry_interval_seconds)
         access.listen(watch)
+        access.listen(cursors)
         server.run("access_watch", watch.run())
+        sweeper = Sweeper(
+            RetentionStore(server.database),
+            RoomRetention(server.peer("rooms", settings.rooms_address), server.limits),
+            retention,
+            clock,
+            on_swept=announcements.unknown,
+            interval=settings.retention_sweep_interval_seconds,
+            pause=settings.retention_sweep_pause_seconds,
+        )
+        server.run("sweeper", sweeper.run())
         server.on_drain(lambda: hubs.end_all(_shutting_down))
         await server.start({"rooms": access.ready, "users": users_peer.check, "epoch": epoch.check})
         yield server
@@ -76,7 +153,7 @@ def _lane(dsn: str, epoch: Epoch) -> Connect:
     @asynccontextmanager
     async def connect() -> AsyncIterator[Connection]:
         connection: Connection = await psycopg.AsyncConnection.connect(
-            dsn, connect_timeout=_CONNECT_SECONDS, application_name="chatkit committer"
+            dsn, connect_timeout=_CONNECT_SECONDS, application_name="chatkit committer", options=_LOOK_UP
         )
         try:
             await epoch.look(connection)
@@ -85,6 +162,12 @@ def _lane(dsn: str, epoch: Epoch) -> Connect:
             await connection.close()
 
     return connect
+
+
+def _reset(hubs: Hubs, cursors: Cursors, read_states: ReadStateFeed) -> None:
+    cursors.reset()
+    read_states.reset()
+    hubs.reset()
 
 
 def _shutting_down() -> Unavailable:

@@ -1,6 +1,6 @@
-"""Group commit: sends that arrive while a transaction is under way share the next one, over many rooms.
+"""Group commit: writes that arrive while a transaction is under way share the next one, over many rooms.
 
-Two lanes keep a stuck room from stopping the others. The first takes the heads that are free; drafts of rooms that were
+Two lanes keep a stuck room from stopping the others. The first takes the heads that are free; writes to rooms that were
 busy go to the second, which waits for one room at a time, for a moment each. Handlers await a future: a cancelled call
 never cancels a transaction.
 """
@@ -17,6 +17,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
+from services.messages.changes import request_id_reused
 from services.messages.log import (
     Appended,
     CommitUnknown,
@@ -24,9 +25,8 @@ from services.messages.log import (
     Result,
     append,
     make_head,
-    request_id_reused,
 )
-from services.messages.model import Draft
+from services.messages.model import Deletion, LogEntry, Write, WriteKey
 from services.runtime.clock import Clock
 from services.runtime.database import unknown_outcome
 from services.runtime.errors import ChatkitError, Internal, Unavailable
@@ -51,7 +51,7 @@ Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 class Publish(Protocol):
     """Whoever hands new entries to subscribers."""
 
-    def appended(self, draft: Draft, entry: Appended) -> None:
+    def appended(self, room_uid: UUID, entry: LogEntry) -> None:
         """Take an entry that was committed; entries of one room come in their order."""
 
     def unknown(self, room_uid: UUID) -> None:
@@ -60,7 +60,7 @@ class Publish(Protocol):
 
 @dataclass(slots=True)
 class _Waiting:
-    draft: Draft
+    write: Write
     deadline: float
     done: asyncio.Future[Appended]
     # Repetitions of the same send that came before the first was answered.
@@ -69,7 +69,7 @@ class _Waiting:
 
 
 class Committer:
-    """Appends drafts to the log; `run` does the work until it is cancelled."""
+    """Appends writes to the log; `run` does the work until it is cancelled."""
 
     def __init__(self, connect: Connect, publish: Publish, clock: Clock) -> None:
         self._connect = connect
@@ -82,11 +82,28 @@ class Committer:
         self._heads: dict[UUID, None] = {}
         self._open = 0
 
-    async def send(self, draft: Draft, seconds: float) -> Appended:
-        """Append a draft within so many seconds.
+    async def send(self, write: Write, seconds: float) -> Appended:
+        """Append a write within so many seconds.
 
-        Raises REQUEST_ID_REUSED, OVERLOADED, DATABASE_UNAVAILABLE, or OUTCOME_UNKNOWN.
+        Raises MESSAGE_NOT_FOUND, REQUEST_ID_REUSED, OVERLOADED, DATABASE_UNAVAILABLE, or OUTCOME_UNKNOWN.
         """
+        return await asyncio.shield(self._put(write, seconds))
+
+    async def send_each(self, writes: Sequence[Write], seconds: float) -> list[Result]:
+        """Append writes, those to one room in the order given; return what became of each."""
+        put = [self._try_to_put(write, seconds) for write in writes]
+        if waiting := [done for done in put if not isinstance(done, ChatkitError)]:
+            # Waited for, not gathered: a cancelled call cancels nothing.
+            await asyncio.wait(waiting)
+        return [done if isinstance(done, ChatkitError) else _outcome(done) for done in put]
+
+    def _try_to_put(self, write: Write, seconds: float) -> "asyncio.Future[Appended] | ChatkitError":
+        try:
+            return self._put(write, seconds)
+        except ChatkitError as error:
+            return error
+
+    def _put(self, write: Write, seconds: float) -> "asyncio.Future[Appended]":
         if self._open >= _MOST_WAITING:
             raise Unavailable(
                 "OVERLOADED",
@@ -94,14 +111,14 @@ class Committer:
                 retry_after=timedelta(seconds=1),
             )
         waiting = _Waiting(
-            draft,
+            write,
             self._clock.monotonic() + seconds,
             asyncio.get_running_loop().create_future(),
         )
         self._open += 1
         waiting.done.add_done_callback(self._answered)
         self._enqueue(waiting)
-        return await asyncio.shield(waiting.done)
+        return waiting.done
 
     async def run(self) -> None:
         """Work both lanes."""
@@ -116,7 +133,7 @@ class Committer:
             done.exception()
 
     def _enqueue(self, waiting: _Waiting) -> None:
-        busy = self._second.get(waiting.draft.room_uid)
+        busy = self._second.get(waiting.write.room_uid)
         if busy is not None:
             busy.append(waiting)
         else:
@@ -144,11 +161,19 @@ class Committer:
             if crowded:
                 await self._clock.sleep(_LINGER_SECONDS)
             batch = [self._first.popleft() for _ in range(min(len(self._first), _MOST_IN_BATCH))]
-            await self._attempt(connection, batch, wait_ms=None)
+            await self._attempt(connection, self._without_busy(batch), wait_ms=None)
             crowded = len(batch) > 1 or len(self._first) > 1
 
+    def _without_busy(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
+        """Let nothing overtake what waits for its room's head in the second lane."""
+        free = [one for one in batch if one.write.room_uid not in self._second]
+        for one in batch if len(free) < len(batch) else ():
+            if one.write.room_uid in self._second:
+                self._to_second(one)
+        return free
+
     def _to_second(self, waiting: _Waiting) -> None:
-        self._second.setdefault(waiting.draft.room_uid, deque()).append(waiting)
+        self._second.setdefault(waiting.write.room_uid, deque()).append(waiting)
         self._some_busy.set()
 
     # The second lane.
@@ -179,7 +204,7 @@ class Committer:
             return
         try:
             await self._make_heads(connection, leaders)
-            results = await append(connection, [one.draft for one in leaders], wait_ms=wait_ms)
+            results = await append(connection, [one.write for one in leaders], wait_ms=wait_ms)
         except CommitUnknown:
             self._doubt(leaders)
             raise psycopg.OperationalError("a commit's outcome is unknown") from None
@@ -193,7 +218,7 @@ class Committer:
         if wait_ms is not None and len(results) < len(leaders):
             # A head that can't be found even by waiting for it is not there.
             for one in leaders:
-                self._heads.pop(one.draft.room_uid, None)
+                self._heads.pop(one.write.room_uid, None)
 
     async def _recover(
         self,
@@ -219,7 +244,7 @@ class Committer:
             if state[:2] not in {"40", "55"}:
                 raise error
         elif len(leaders) == 1:
-            _log.error("draft_refused", sqlstate=state)
+            _log.error("write_refused", sqlstate=state)
             _fail(
                 leaders[0],
                 Internal("INTERNAL", f"the database refused the message ({state})"),
@@ -242,33 +267,33 @@ class Committer:
                 raise
 
     async def _make_heads(self, connection: Connection, leaders: Sequence[_Waiting]) -> None:
-        for room_uid in {one.draft.room_uid for one in leaders} - self._heads.keys():
+        for room_uid in {one.write.room_uid for one in leaders} - self._heads.keys():
             await make_head(connection, room_uid)
             self._heads[room_uid] = None
         while len(self._heads) > _KNOWN_HEADS:
             del self._heads[next(iter(self._heads))]
 
     def _fold(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
-        leaders: dict[tuple[UUID, UUID, str], _Waiting] = {}
+        leaders: dict[WriteKey, _Waiting] = {}
         for waiting in batch:
-            leader = leaders.setdefault(waiting.draft.key, waiting)
+            leader = leaders.setdefault(waiting.write.key, waiting)
             if leader is waiting:
                 continue
-            if leader.draft.content_hash == waiting.draft.content_hash:
+            if leader.write.content_hash == waiting.write.content_hash:
                 leader.twins.append(waiting)
             else:
-                _fail(waiting, request_id_reused(waiting.draft.request_id))
+                _fail(waiting, _reused(waiting.write))
         return list(leaders.values())
 
-    def _settle(self, leaders: Sequence[_Waiting], results: dict[tuple[UUID, UUID, str], Result]) -> None:
+    def _settle(self, leaders: Sequence[_Waiting], results: dict[WriteKey, Result]) -> None:
         for one in leaders:
-            result = results.get(one.draft.key)
+            result = results.get(one.write.key)
             if result is None:
                 self._to_second(one)
             elif isinstance(result, Appended):
                 if result.is_new:
                     # Before the acknowledgement, so that whoever has it finds the entry with every subscriber.
-                    self._publish.appended(one.draft, result)
+                    self._publish.appended(one.write.room_uid, result.entry)
                 _succeed(one, result)
             else:
                 _fail(one, result)
@@ -276,12 +301,12 @@ class Committer:
     def _doubt(self, leaders: Sequence[_Waiting]) -> None:
         for one in leaders:
             one.outcome_unknown = True
-            self._publish.unknown(one.draft.room_uid)
+            self._publish.unknown(one.write.room_uid)
         self._again(leaders)
 
     def _again(self, leaders: Sequence[_Waiting]) -> None:
         for one in reversed(leaders):
-            busy = self._second.get(one.draft.room_uid)
+            busy = self._second.get(one.write.room_uid)
             (self._first if busy is None else busy).appendleft(one)
         self._arrived.set()
 
@@ -297,6 +322,21 @@ class Committer:
         self._first = deque(one for one in self._first if not one.done.done())
         for queue in self._second.values():
             self._living(queue)
+
+
+def _outcome(done: "asyncio.Future[Appended]") -> Result:
+    error = done.exception()
+    if error is None:
+        return done.result()
+    if not isinstance(error, ChatkitError):
+        raise error
+    return error
+
+
+def _reused(write: Write) -> ChatkitError:
+    if isinstance(write, Deletion):
+        raise TypeError("a deletion has one content only")
+    return request_id_reused(write.request_id)
 
 
 def _too_late(one: _Waiting) -> ChatkitError:

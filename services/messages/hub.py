@@ -1,24 +1,37 @@
 """Fan-out: one hub per room and process, sole owner of the last seq that its subscribers were given.
 
 A hub accepts exactly last + 1, drops what is older, and reads a gap once for all its subscribers. It keeps the last
-events as bytes, so that a storm of reconnects reads PostgreSQL once per room.
+events and messages as bytes, so that a storm of reconnects reads PostgreSQL once per room; what is kept of a message is
+always its newest copy, so that nothing that was edited away or deleted is sent again.
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
 
 from services.messages import wire
-from services.messages.model import EMPTY, Head, LogEntry
-from services.messages.store import LogStore
-from services.messages.subscription import Subscription
+from services.messages.model import EMPTY, EventKind, Head, LogEntry
+from services.messages.recent import Kept, RecentMessages
+from services.messages.store import LogStore, Stretch
+from services.messages.subscription import Follower
 from services.runtime.errors import Aborted, ChatkitError
 
 _log = structlog.get_logger()
 _MOST_EARLY = 256
 _READ_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class WantedMessages:
+    """Which messages must be read: so many before a seq, as of when the hub had followed the log so far."""
+
+    before_seq: int
+    most: int
+    last: int
 
 
 class RoomHub:
@@ -27,16 +40,18 @@ class RoomHub:
     def __init__(self, room_uid: UUID, room_id: str, store: LogStore, kept: int) -> None:
         self.room_uid = room_uid
         self.room_id = room_id
-        self.subscriptions: set[Subscription] = set()
+        self.subscriptions: set[Follower] = set()
         self.last = 0
         self.oldest_seq = EMPTY.oldest_seq
         # When the head was last read or moved, by the monotonic clock; heartbeats assert it.
         self.head_known_at = 0.0
         self._store = store
-        self._kept: deque[tuple[LogEntry, bytes]] = deque(maxlen=kept)
+        self._kept: deque[Kept] = deque(maxlen=kept)
+        self._recent = RecentMessages(kept, self._serialized)
         # Entries that came before their turn.
         self._early: dict[int, LogEntry] = {}
-        self._reading = asyncio.Lock()
+        # Held by whoever reads what the hub takes.
+        self.reading = asyncio.Lock()
         self._seeded = False
 
     @property
@@ -58,18 +73,58 @@ class RoomHub:
         """Read the end of the log anew before the next subscriber opens."""
         self._seeded = False
         self._kept.clear()
+        self._recent.start(0)
         self._early.clear()
 
     async def follow(self, most: int) -> None:
-        """Read the end of the log, unless it was read; at least `most` entries are kept if there are as many."""
-        async with self._reading:
-            if self._seeded:
-                return
-            tail = await self._store.tail(self.room_uid, most)
-            self.last, self.oldest_seq = tail.head.seq, tail.head.oldest_seq
-            self._kept.extend((entry, wire.created_event(self.room_id, entry)) for entry in tail.entries)
-            self._seeded = True
-            self._take_early()
+        """Have the end of the log, and at least its last `most` entries if there are as many."""
+        async with self.reading:
+            if not self._seeded or self.lacks(most):
+                self.take(await self._store.tail(self.room_uid, most))
+
+    def lacks(self, most: int) -> bool:
+        """Tell whether there are more of the last `most` entries than those that are kept."""
+        return len(self._kept) < most and self._kept_from > self.oldest_seq
+
+    def covers(self, seq: int) -> bool:
+        """Tell whether all entries after a seq are kept."""
+        return seq >= self._kept_from - 1
+
+    def take(self, stretch: Stretch) -> None:
+        """Take the end of the log, or older entries than those that are kept; whoever calls it is `reading`."""
+        if self._seeded:
+            self._put_before(stretch.entries)
+            return
+        self.last, self.oldest_seq = stretch.head.seq, stretch.head.oldest_seq
+        self._recent.start(stretch.entries[0].seq if stretch.entries else self.last + 1)
+        for entry in stretch.entries:
+            self._keep(entry)
+        self._seeded = True
+        self._take_early()
+
+    async def recall(self, most: int) -> None:
+        """Have the last `most` messages ready, if there are as many; edits and deletions take up room among events."""
+        async with self.reading:
+            while (wanted := self.wanted_messages(most)) is not None:
+                self.put_messages(wanted, await self._store.creations(self.room_uid, wanted.before_seq, wanted.most))
+
+    def wanted_messages(self, most: int) -> WantedMessages | None:
+        """Return what must be read so that the last `most` messages are there; None when they are."""
+        if not self._seeded or not self._recent.lacks(most, self.oldest_seq):
+            return None
+        return WantedMessages(self._recent.from_seq, most - len(self._recent), self.last)
+
+    def put_messages(self, wanted: WantedMessages, older: Sequence[LogEntry]) -> None:
+        """Take the creations of older messages, unless it is unknown what became of them meanwhile."""
+        if not self._seeded or self._recent.from_seq != wanted.before_seq or self._kept_from > wanted.last + 1:
+            return
+        # Retention may have swept some of them since they were read.
+        kept = [entry for entry in older if entry.seq >= self.oldest_seq]
+        self._recent.put_before(kept, is_all=len(kept) < wanted.most)
+        # What was accepted while this was read may be newer than what it has read.
+        for entry, _ in list(self._kept):
+            if entry.seq > wanted.last and entry.kind is not EventKind.CREATED:
+                self._recent.change(entry)
 
     def offer(self, entry: LogEntry) -> bool:
         """Take an entry; False when entries before it are missing and must be read."""
@@ -86,23 +141,38 @@ class RoomHub:
 
     async def heal(self, head_seq: int) -> None:
         """Read what is missing up to `head_seq`."""
-        async with self._reading:
+        async with self.reading:
             while self._seeded and self.last < head_seq:
                 # Entries may be offered while this reads, and then they, too, are progress.
                 before = self.last
-                entries = await self._store.after(self.room_uid, before, _READ_AT_ONCE)
-                for entry in entries:
+                stretch = await self._store.after(self.room_uid, before, _READ_AT_ONCE)
+                if stretch.head.oldest_seq > self.last + 1:
+                    # This process stood still for longer than messages are kept.
+                    raise Aborted("LOG_RESET", "events were swept before they were read: subscribe again")
+                for entry in stretch.entries:
                     self.offer(entry)
                 if self.last == before:
                     raise hole(self.room_uid, self.last, head_seq)
 
-    def entries_after(self, seq: int) -> list[tuple[LogEntry, bytes]]:
+    def sweep(self, oldest_seq: int) -> None:
+        """Forget what retention has swept: the events before `oldest_seq`, and the messages of those after it."""
+        if not self._seeded or oldest_seq <= self.oldest_seq:
+            return
+        self.oldest_seq = oldest_seq
+        self._recent.sweep(oldest_seq)
+        entries = [entry for entry, _ in self._kept if entry.seq >= oldest_seq]
+        self._kept.clear()
+        for entry in entries:
+            is_there = entry.message_seq >= oldest_seq
+            self._kept.append(self._serialized(entry if is_there else entry.swept()))
+
+    def entries_after(self, seq: int) -> list[Kept]:
         """Return the kept entries after `seq`."""
         return [kept for kept in self._kept if kept[0].seq > seq]
 
-    def last_entries(self, most: int) -> list[tuple[LogEntry, bytes]]:
-        """Return the last kept entries."""
-        return list(self._kept)[-most:] if most else []
+    def last_entries(self, most: int) -> list[Kept]:
+        """Return the creations of the last messages that are not deleted."""
+        return self._recent.last(most)
 
     def end(self, error: ChatkitError) -> None:
         """End the streams."""
@@ -110,11 +180,51 @@ class RoomHub:
             subscription.end(error)
 
     def _accept(self, entry: LogEntry) -> None:
-        event = wire.created_event(self.room_id, entry)
         self.last = entry.seq
-        self._kept.append((entry, event))
+        event = self._keep(entry)
         for subscription in self.subscriptions:
             subscription.push(entry.seq, event)
+
+    @property
+    def _kept_from(self) -> int:
+        return self._kept[0][0].seq if self._kept else self.last + 1
+
+    def _put_before(self, entries: Sequence[LogEntry]) -> None:
+        older = [entry for entry in entries if entry.seq < self._kept_from]
+        for entry in reversed(older):
+            # So much may have come meanwhile that they do not join on, or that there is no place for them.
+            if entry.seq != self._kept_from - 1 or len(self._kept) == self._kept.maxlen:
+                return
+            newest = self._newest(entry)
+            self._renew(newest)
+            self._recent.change(newest)
+            self._kept.appendleft(self._serialized(entry.showing(newest)))
+
+    def _keep(self, entry: LogEntry) -> bytes:
+        """Keep an entry, and let everything that is kept of its message be as new as it; return its frame."""
+        if entry.kind is EventKind.CREATED:
+            kept = self._serialized(entry)
+            self._recent.add(kept)
+        else:
+            newest = self._newest(entry)
+            kept = self._serialized(entry.showing(newest))
+            self._renew(newest)
+            self._recent.change(newest)
+        self._kept.append(kept)
+        return kept[1]
+
+    def _newest(self, entry: LogEntry) -> LogEntry:
+        # A gap that was read late holds messages as they became after events that arrive only now.
+        copies = [kept for kept, _ in self._kept if kept.message_seq == entry.message_seq and kept.message is not None]
+        return max((*copies, entry), key=lambda copy: copy.revision)
+
+    def _renew(self, newest: LogEntry) -> None:
+        for index, (kept, _) in enumerate(self._kept):
+            if kept.message_seq == newest.message_seq and kept.revision < newest.revision:
+                self._kept[index] = self._serialized(kept.showing(newest))
+
+    def _serialized(self, entry: LogEntry) -> Kept:
+        return entry, wire.log_event(self.room_id, entry)
 
     def _take_early(self) -> None:
         while (entry := self._early.pop(self.last + 1, None)) is not None:

@@ -6,18 +6,20 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from typing import cast
 from uuid import UUID
 
 import structlog
 
 from services.messages import wire
+from services.messages.endings import removed
 from services.messages.hub import RoomHub
-from services.messages.log import Appended
-from services.messages.model import Draft, LogEntry
+from services.messages.model import Head, LogEntry
+from services.messages.rooms_stream import RoomOfStream, RoomsStream
 from services.messages.store import LogStore
-from services.messages.subscription import Subscription
+from services.messages.subscription import Follower, Subscription
 from services.runtime.clock import Clock
-from services.runtime.errors import Aborted, ChatkitError, PermissionDenied, Unavailable
+from services.runtime.errors import Aborted, ChatkitError, Unavailable
 
 _log = structlog.get_logger()
 _TICK_SECONDS = 1.0
@@ -47,13 +49,15 @@ class Hubs:
         self._heartbeat_interval = heartbeat_interval
         self._kept = max(_KEPT, most_replayed)
         self._hubs: dict[UUID, RoomHub] = {}
-        self._of_user: dict[str | None, set[Subscription]] = {}
+        self._of_user: dict[str | None, set[Follower]] = {}
+        # The streams of several rooms, by user.
+        self._streams: dict[str | None, set[RoomsStream]] = {}
         self._doubtful: set[UUID] = set()
         # Rooms of which an event came before its turn.
         self._gaps: set[UUID] = set()
         self._look_now = asyncio.Event()
 
-    def join(self, room_id: str, subscription: Subscription) -> RoomHub:
+    def join(self, room_id: str, subscription: Follower) -> RoomHub:
         """Register a subscriber; from now on it is ended with its room, and given what the hub accepts."""
         hub = self._hubs.get(subscription.room_uid)
         if hub is None:
@@ -62,7 +66,7 @@ class Hubs:
         self._of_user.setdefault(subscription.query.user_id, set()).add(subscription)
         return hub
 
-    def leave(self, subscription: Subscription) -> None:
+    def leave(self, subscription: Follower) -> None:
         """Forget a subscriber, and its room's hub with the last one."""
         hub = self._hubs.get(subscription.room_uid)
         if hub is not None:
@@ -75,11 +79,18 @@ class Hubs:
             if not of_user:
                 del self._of_user[subscription.query.user_id]
 
-    # What the committer tells.
+    def attach(self, stream: RoomsStream) -> None:
+        """Register a stream of several rooms, whose rooms join for themselves."""
+        self._streams.setdefault(stream.query.user_id, set()).add(stream)
 
-    def appended(self, draft: Draft, result: Appended) -> None:
-        """Hand a committed entry to the room's subscribers."""
-        self.offer(draft.room_uid, result.entry)
+    def detach(self, stream: RoomsStream) -> None:
+        """Forget a stream of several rooms, whose rooms have left."""
+        of_user = self._streams[stream.query.user_id]
+        of_user.discard(stream)
+        if not of_user:
+            del self._streams[stream.query.user_id]
+
+    # What the committer tells.
 
     def unknown(self, room_uid: UUID) -> None:
         """Look at the room's head at once."""
@@ -101,6 +112,13 @@ class Hubs:
             self._gaps.add(room_uid)
             self._look_now.set()
 
+    def show(self, room_uid: UUID, event: bytes, *, author_id: str) -> None:
+        """Hand an event that is not in the log to the room's subscribers but for its author."""
+        hub = self._hubs.get(room_uid)
+        for subscription in hub.subscriptions if hub is not None else ():
+            if subscription.query.user_id != author_id:
+                subscription.push(0, event)
+
     def doubt_all(self) -> None:
         """Look at every head at once."""
         self._doubtful.update(self._hubs)
@@ -117,8 +135,8 @@ class Hubs:
 
     def end_all(self, error: Callable[[], ChatkitError]) -> None:
         """End every stream."""
-        for subscription in self.subscriptions():
-            subscription.end(error())
+        for stream in self.streams():
+            stream.end(error())
 
     def reset(self) -> None:
         """End every stream, because the log's epoch is another."""
@@ -126,15 +144,26 @@ class Hubs:
         for hub in self._hubs.values():
             hub.forget()
 
-    def subscriptions(self) -> list[Subscription]:
-        """List every subscriber."""
+    def streams(self) -> list[Subscription | RoomsStream]:
+        """List every stream."""
+        # By type, because that is asked for every room of every stream each second.
+        alone = [one for one in self.subscriptions() if type(one) is not RoomOfStream]
+        return [*cast("list[Subscription]", alone), *(one for some in self._streams.values() for one in some)]
+
+    def streams_of(self, user_id: str) -> list[RoomsStream]:
+        """List a user's streams of several rooms; everyone's when it is not known whose."""
+        of_users = self._streams.values() if not user_id else (self._streams.get(user_id, ()),)
+        return [stream for some in of_users for stream in some]
+
+    def subscriptions(self) -> list[Follower]:
+        """List everyone who follows a room, once for each of their rooms."""
         return [subscription for hub in self._hubs.values() for subscription in hub.subscriptions]
 
-    def subscriptions_of(self, user_id: str) -> list[Subscription]:
-        """List a user's subscribers."""
+    def subscriptions_of(self, user_id: str) -> list[Follower]:
+        """List where a user follows a room."""
         return list(self._of_user.get(user_id, ()))
 
-    def has(self, subscription: Subscription) -> bool:
+    def has(self, subscription: Follower) -> bool:
         """Tell whether a subscriber is still there."""
         hub = self._hubs.get(subscription.room_uid)
         return hub is not None and subscription in hub.subscriptions
@@ -152,21 +181,34 @@ class Hubs:
         while True:
             await self._clock.sleep(_TICK_SECONDS)
             now = self._clock.monotonic()
-            for hub in list(self._hubs.values()):
-                event: bytes | None = None
-                for subscription in list(hub.subscriptions):
-                    subscription.check_access()
-                    subscription.check_progress()
-                    if not self._heartbeat_due(hub, subscription, now):
-                        continue
-                    event = event or wire.heartbeat_event(hub.room_id, self._clock.now(), hub.last)
-                    subscription.push(0, event)
-                    subscription.heartbeat_at = now
+            beats: dict[UUID, bytes] = {}
+            for stream in self.streams():
+                stream.check_access()
+                stream.check_progress()
+                if stream.is_open and now - stream.heartbeat_at >= self._heartbeat_interval:
+                    self._beat(stream, now, beats)
 
-    def _heartbeat_due(self, hub: RoomHub, subscription: Subscription, now: float) -> bool:
-        is_due = now - subscription.heartbeat_at >= self._heartbeat_interval
-        # A heartbeat says that the head was read lately: without the database there is none.
-        return is_due and subscription.is_open and now - hub.head_known_at <= self._heartbeat_interval
+    def _beat(self, stream: Subscription | RoomsStream, now: float, beats: dict[UUID, bytes]) -> None:
+        """Send a stream its heartbeat; those of the hubs are serialized once for all streams."""
+        rooms: Iterable[Follower]
+        rooms = (
+            (room for room in stream.rooms.values() if room.is_open) if isinstance(stream, RoomsStream) else [stream]
+        )
+        hubs = [(room, self._hubs[room.room_uid]) for room in rooms]
+        # A heartbeat says that the heads were read lately: without the database there is none.
+        if any(now - hub.head_known_at > self._heartbeat_interval for _, hub in hubs):
+            return
+        for room, hub in hubs:
+            if isinstance(room, RoomOfStream):
+                if room.told_seq == hub.last:
+                    continue
+                room.told_seq = hub.last
+            if hub.room_uid not in beats:
+                beats[hub.room_uid] = wire.heartbeat_event(hub.room_id, self._clock.now(), hub.last)
+            room.push(0, beats[hub.room_uid])
+        if isinstance(stream, RoomsStream):
+            stream.push(0, wire.heartbeat_event("", self._clock.now(), 0))
+        stream.heartbeat_at = now
 
     async def _watch_heads(self) -> None:
         while True:
@@ -188,9 +230,9 @@ class Hubs:
                 await self._clock.sleep(self._heads_interval / 10)
                 self._look_now.set()
 
-    async def look(self, room_uid: UUID) -> None:
-        """Bring a room's hub up to the head in the database; UNAVAILABLE when it can't be read."""
-        if not await self._look([room_uid]):
+    async def look(self, room_uids: Iterable[UUID]) -> None:
+        """Bring rooms' hubs up to the heads in the database; UNAVAILABLE when they can't be read."""
+        if not await self._look(room_uids):
             raise Unavailable(
                 "DATABASE_UNAVAILABLE",
                 "the database can't be reached",
@@ -204,38 +246,27 @@ class Hubs:
             return True
         asked_at = self._clock.monotonic()
         try:
-            heads = await self._store.head_seqs(list(before))
-            for room_uid, head_seq in heads.items():
-                await self._compare(room_uid, before[room_uid], head_seq, asked_at)
+            heads = await self._store.heads(list(before))
+            for room_uid, head in heads.items():
+                await self._compare(room_uid, before[room_uid], head, asked_at)
         except Unavailable as error:
             _log.warning("heads_unread", reason=error.reason)
             return False
         return True
 
-    async def _compare(self, room_uid: UUID, last_before: int, head_seq: int, asked_at: float) -> None:
+    async def _compare(self, room_uid: UUID, last_before: int, head: Head, asked_at: float) -> None:
         hub = self._hubs.get(room_uid)
         if hub is None or not hub.is_seeded:
             return
         try:
-            _refuse_to_shrink(last_before, head_seq)
-            await hub.heal(head_seq)
+            _refuse_to_shrink(last_before, head.seq)
+            await hub.heal(head.seq)
+            hub.sweep(head.oldest_seq)
             hub.head_known_at = asked_at
         except Aborted as error:
-            _log.error("log_reset", room_uid=str(room_uid), last=last_before, head_seq=head_seq)
+            _log.error("log_reset", room_uid=str(room_uid), last=last_before, head_seq=head.seq)
             hub.end(error)
             hub.forget()
-
-
-def removed(room_id: str) -> PermissionDenied:
-    """Return the error with which the streams of a removed member end."""
-    return PermissionDenied(
-        "REMOVED_FROM_ROOM", "the user is no longer a member of the room", metadata={"room_id": room_id}
-    )
-
-
-def room_replaced() -> Aborted:
-    """Return the error with which streams end whose room's id is another room's now."""
-    return Aborted("LOG_RESET", "another room has the id now: subscribe again")
 
 
 def shutting_down(delay: timedelta) -> Unavailable:

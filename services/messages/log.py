@@ -1,4 +1,4 @@
-"""The one append function, for every writer of heads: a batch of drafts in one transaction at READ COMMITTED.
+"""The one append function, for every writer of heads: a batch of writes in one transaction at READ COMMITTED.
 
 Commit order is log order because a seq is given under the row lock of the room's head, in the transaction that writes
 the row: no holes, no reordering. The statements go to psycopg's own connection in pipelines, two round trips a batch;
@@ -13,9 +13,10 @@ from uuid import UUID
 
 import psycopg
 
-from services.messages import wire
-from services.messages.model import Draft, LogEntry
-from services.runtime.errors import AlreadyExists
+from services.messages import changes, wire
+from services.messages.changes import Changes, request_id_reused
+from services.messages.model import Draft, EventKind, LogEntry, Write, WriteKey
+from services.runtime.errors import ChatkitError
 
 _LOCK = """
     SELECT room_uid, seq, ordinal, last_time FROM messages.heads
@@ -26,7 +27,8 @@ _LOCK_FREE_ONES = _LOCK + " SKIP LOCKED"
 # A statement of its own, so that its snapshot is younger than the locks: merged into the one above it would miss what
 # was committed while that one waited.
 _FIND_DUPLICATES = """
-    SELECT clock_timestamp(), m.room_uid, m.sender_uid, m.request_id, m.content_hash, m.seq, m.create_time, m.message
+    SELECT clock_timestamp(), m.room_uid, m.sender_uid, m.request_id, m.content_hash, m.seq, m.create_time, m.message,
+        coalesce(m.revision, m.seq), m.delete_time IS NOT NULL
     FROM (SELECT 1) AS always LEFT JOIN (
         unnest(%b::uuid[], %b::uuid[], %b::text[]) AS wanted (room_uid, sender_uid, request_id)
         JOIN messages.messages AS m USING (room_uid, sender_uid, request_id)
@@ -50,13 +52,20 @@ Connection = psycopg.AsyncConnection[Any]
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """A draft that is in the log, or was there already."""
+    """A write that is in the log, was there already, or has nothing to change."""
 
     entry: LogEntry
     is_new: bool
 
+    @property
+    def message(self) -> bytes:
+        """The message as it is now, serialized."""
+        if self.entry.message is None:
+            raise RuntimeError("only what is read from the log can have lost its message")
+        return self.entry.message
 
-Result = Appended | AlreadyExists
+
+Result = Appended | ChatkitError
 
 
 @dataclass(slots=True)
@@ -64,6 +73,15 @@ class _Head:
     seq: int
     ordinal: int
     last_time: datetime | None
+    is_moved: bool = False
+
+    def advance(self, time: datetime) -> tuple[int, datetime]:
+        """Give away the next place in the log."""
+        self.seq += 1
+        # The wall clock may step back; the log's time does not.
+        self.last_time = time if self.last_time is None else max(self.last_time, time)
+        self.is_moved = True
+        return self.seq, self.last_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,45 +101,70 @@ async def make_head(connection: Connection, room_uid: UUID) -> None:
     await connection.commit()
 
 
-async def append(
-    connection: Connection, drafts: Sequence[Draft], *, wait_ms: int | None
-) -> dict[tuple[UUID, UUID, str], Result]:
-    """Append drafts, whose keys must differ, and return what became of each.
+async def append(connection: Connection, writes: Sequence[Write], *, wait_ms: int | None) -> dict[WriteKey, Result]:
+    """Append writes, whose keys must differ, and return what became of each.
 
-    With `wait_ms` None, drafts of rooms whose heads are locked are left out of the answer; else their locks are waited
+    With `wait_ms` None, writes to rooms whose heads are locked are left out of the answer; else their locks are waited
     for. Raises CommitUnknown or psycopg's errors; after the latter nothing has happened.
     """
-    heads, time, known = await _lock(connection, drafts, wait_ms)
-    results: dict[tuple[UUID, UUID, str], Result] = {}
-    rows: list[_Row] = []
-    for draft in drafts:
-        head = heads.get(draft.room_uid)
-        if head is None:
-            continue
-        repeated = known.get(draft.key)
-        if repeated is not None:
-            results[draft.key] = _repetition(draft, *repeated)
-        else:
-            rows.append(_place(draft, head, time))
-            results[draft.key] = Appended(rows[-1].entry, is_new=True)
-    if rows:
-        await _write(
-            connection,
-            rows,
-            {row.draft.room_uid: heads[row.draft.room_uid] for row in rows},
-        )
-    else:
+    batch = await _lock(connection, writes, wait_ms)
+    results = {write.key: batch.place(write) for write in writes if write.room_uid in batch.heads}
+    if batch.is_empty:
         await connection.rollback()
+    else:
+        await _write(connection, batch)
     return results
 
 
-async def _lock(
-    connection: Connection, drafts: Sequence[Draft], wait_ms: int | None
-) -> tuple[dict[UUID, _Head], datetime, Mapping[tuple[UUID, UUID, str], tuple[bytes, LogEntry]]]:
+class _Batch:
+    """What a transaction has read under its locks, and what it is going to write."""
+
+    def __init__(
+        self,
+        heads: Mapping[UUID, _Head],
+        time: datetime,
+        known: Mapping[tuple[UUID, UUID, str], tuple[bytes, LogEntry]],
+        found: Changes,
+    ) -> None:
+        self.heads = heads
+        self.rows: list[_Row] = []
+        self.changes = found
+        self._time = time
+        self._known = known
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.rows or self.changes)
+
+    def place(self, write: Write) -> Result:
+        """Give a write its place in the log, unless it has one or needs none."""
+        head = self.heads[write.room_uid]
+        if isinstance(write, Draft):
+            repeated = self._known.get(write.key)
+            return self._send(write, head) if repeated is None else _repetition(write, *repeated)
+        answer = self.changes.without(write)
+        if isinstance(answer, ChatkitError):
+            return answer
+        if answer is not None:
+            return Appended(answer, is_new=False)
+        return Appended(self.changes.apply(write, *head.advance(self._time)), is_new=True)
+
+    def _send(self, draft: Draft, head: _Head) -> Result:
+        seq, time = head.advance(self._time)
+        head.ordinal += 1
+        entry = LogEntry.created(seq, time, wire.placed_message(draft.unplaced, seq, time))
+        self.rows.append(_Row(draft, entry, head.ordinal))
+        return Appended(entry, is_new=True)
+
+
+async def _lock(connection: Connection, writes: Sequence[Write], wait_ms: int | None) -> _Batch:
+    drafts = [write for write in writes if isinstance(write, Draft)]
+    others = [write for write in writes if not isinstance(write, Draft)]
     async with connection.pipeline():
         if wait_ms is not None:
             await connection.execute(f"SET LOCAL lock_timeout = {wait_ms:d}")
-        rooms = sorted({draft.room_uid for draft in drafts})
+        rooms = sorted({write.room_uid for write in writes})
         locked = await connection.execute(_LOCK_FREE_ONES if wait_ms is None else _LOCK, (rooms,))
         duplicates = await connection.execute(
             _FIND_DUPLICATES,
@@ -131,18 +174,19 @@ async def _lock(
                 [draft.request_id for draft in drafts],
             ),
         )
+        targets = await connection.execute(changes.FIND, changes.wanted(others)) if others else None
     # Read after the pipeline has ended: inside, a read would cost a round trip of its own.
     heads = {uid: _Head(seq, ordinal, last_time) async for uid, seq, ordinal, last_time in locked}
     found = await duplicates.fetchall()
     known = {
         (room_uid, sender_uid, request_id): (
             content_hash,
-            LogEntry(seq, create_time, message),
+            LogEntry(seq, create_time, message, EventKind.CREATED, seq, revision, is_deleted),
         )
-        for _, room_uid, sender_uid, request_id, content_hash, seq, create_time, message in found
+        for _, room_uid, sender_uid, request_id, content_hash, seq, create_time, message, revision, is_deleted in found
         if room_uid is not None
     }
-    return heads, found[0][0], known
+    return _Batch(heads, found[0][0], known, Changes(await targets.fetchall() if targets is not None else ()))
 
 
 def _repetition(draft: Draft, content_hash: bytes, entry: LogEntry) -> Result:
@@ -151,41 +195,17 @@ def _repetition(draft: Draft, content_hash: bytes, entry: LogEntry) -> Result:
     return Appended(entry, is_new=False)
 
 
-def request_id_reused(request_id: str) -> AlreadyExists:
-    """Return the error for a request id that stands for other content."""
-    return AlreadyExists(
-        "REQUEST_ID_REUSED",
-        "the request id was used with other content",
-        metadata={"request_id": request_id},
-    )
-
-
-def _place(draft: Draft, head: _Head, time: datetime) -> _Row:
-    head.seq += 1
-    head.ordinal += 1
-    # The wall clock may step back; the log's time does not.
-    head.last_time = time if head.last_time is None else max(head.last_time, time)
-    entry = LogEntry(
-        head.seq,
-        head.last_time,
-        wire.placed_message(draft.unplaced, head.seq, head.last_time),
-    )
-    return _Row(draft, entry, head.ordinal)
-
-
-async def _write(connection: Connection, rows: Sequence[_Row], heads: Mapping[UUID, _Head]) -> None:
+async def _write(connection: Connection, batch: _Batch) -> None:
     warnings: list[psycopg.errors.Diagnostic] = []
     connection.add_notice_handler(warnings.append)
-    moved = (
-        list(heads),
-        [head.seq for head in heads.values()],
-        [head.ordinal for head in heads.values()],
-        [head.last_time for head in heads.values()],
-    )
     try:
         async with connection.pipeline():
-            await connection.execute(_INSERT, _columns(rows))
-            await connection.execute(_MOVE_HEADS, moved)
+            if batch.rows:
+                await connection.execute(_INSERT, _columns(batch.rows))
+            if batch.changes:
+                await connection.execute(changes.INSERT, batch.changes.event_columns())
+                await connection.execute(changes.UPDATE, batch.changes.message_columns())
+            await connection.execute(_MOVE_HEADS, _moved(batch.heads))
             await connection.commit()
     except psycopg.Error as error:
         if _was_refused(error):
@@ -196,6 +216,16 @@ async def _write(connection: Connection, rows: Sequence[_Row], heads: Mapping[UU
     if any(warning.sqlstate == "01000" for warning in warnings):
         # A synchronous standby was given up on: the row is here and may be lost in a fail-over.
         raise CommitUnknown
+
+
+def _moved(heads: Mapping[UUID, _Head]) -> tuple[list[Any], ...]:
+    moved = {room_uid: head for room_uid, head in heads.items() if head.is_moved}
+    return (
+        list(moved),
+        [head.seq for head in moved.values()],
+        [head.ordinal for head in moved.values()],
+        [head.last_time for head in moved.values()],
+    )
 
 
 def _was_refused(error: psycopg.Error) -> bool:

@@ -3,9 +3,10 @@
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import Enum, auto
+from enum import Enum, IntEnum, auto
+from typing import Self
 from uuid import UUID
 
 
@@ -17,13 +18,45 @@ class Position:
     seq: int
 
 
+class EventKind(IntEnum):
+    """What happened to a message; the numbers stand in the database."""
+
+    CREATED = 1
+    EDITED = 2
+    DELETED = 3
+
+
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One event of a room's log; `message` is serialized."""
+    """One event of a room's log, and the message that it is about as it was when the entry was read."""
 
     seq: int
     time: datetime
-    message: bytes
+    # Serialized; None when retention has swept it.
+    message: bytes | None
+    kind: EventKind
+    # Of the message: where it was created, the last event that had changed it, and whether it is deleted.
+    message_seq: int
+    revision: int
+    is_deleted: bool
+
+    @classmethod
+    def created(cls, seq: int, time: datetime, message: bytes) -> Self:
+        """Return the entry of a message that was never changed."""
+        return cls(seq, time, message, EventKind.CREATED, seq, seq, is_deleted=False)
+
+    @classmethod
+    def changed(cls, seq: int, time: datetime, message: bytes, kind: EventKind, message_seq: int) -> Self:
+        """Return the entry of an edit or a deletion, with the message as that has left it."""
+        return cls(seq, time, message, kind, message_seq, seq, is_deleted=kind is EventKind.DELETED)
+
+    def showing(self, other: "LogEntry") -> Self:
+        """Return this entry with its message as another entry has it."""
+        return replace(self, message=other.message, revision=other.revision, is_deleted=other.is_deleted)
+
+    def swept(self) -> Self:
+        """Return this entry without its message."""
+        return replace(self, message=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +87,48 @@ class Draft:
     def key(self) -> tuple[UUID, UUID, str]:
         """What makes a repetition of the send recognisable."""
         return (self.room_uid, self.sender_uid, self.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """New parts for a message that is there."""
+
+    room_uid: UUID
+    room_id: str
+    seq: int
+    request_id: str
+    content_hash: bytes
+    # A serialized message with nothing but the parts.
+    parts: bytes
+
+    @property
+    def key(self) -> tuple[UUID, int, str]:
+        """What makes a repetition of the edit recognisable."""
+        return (self.room_uid, self.seq, self.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """The end of a message that is there."""
+
+    room_uid: UUID
+    room_id: str
+    seq: int
+
+    @property
+    def key(self) -> tuple[UUID, int, str]:
+        """What makes a repetition of the deletion recognisable; edits always have a request id."""
+        return (self.room_uid, self.seq, "")
+
+    @property
+    def content_hash(self) -> bytes:
+        """There is one content only."""
+        return b""
+
+
+Change = Edit | Deletion
+Write = Draft | Change
+WriteKey = tuple[UUID, UUID, str] | tuple[UUID, int, str]
 
 
 class Snapshot(Enum):

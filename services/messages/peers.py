@@ -1,13 +1,21 @@
-"""What messages asks of other services beside access: who exists (users)."""
+"""What messages asks of other services beside access: who exists (users), and how long messages are kept (rooms)."""
 
 import json
+from collections.abc import Iterable, Sequence
+from typing import cast
 from uuid import UUID
 
 from chatkit.internal.directory.v1 import directory_service_pb2 as directory_pb2
 from chatkit.internal.directory.v1.directory_service_pb2_grpc import (
     DirectoryServiceStub,
 )
+from chatkit.internal.retention.v1 import retention_service_pb2 as retention_pb2
+from chatkit.internal.retention.v1.retention_service_pb2_grpc import (
+    RetentionServiceStub,
+)
+from google.protobuf.descriptor import FieldDescriptor
 
+from services.runtime.contract import Limits, field_policy
 from services.runtime.errors import NotFound
 from services.runtime.peers import Peer
 
@@ -21,12 +29,38 @@ class Users:
 
     async def uid_of(self, user_id: str) -> UUID:
         """Return the identity of a user, or raise USER_NOT_FOUND."""
-        request = directory_pb2.ResolveUsersRequest(user_ids=[user_id])
+        found = await self.uids_of([user_id])
+        if user_id not in found:
+            raise user_not_found(user_id)
+        return found[user_id]
+
+    async def uids_of(self, user_ids: Sequence[str]) -> dict[str, UUID]:
+        """Return the identities of those users who exist."""
+        request = directory_pb2.ResolveUsersRequest(user_ids=user_ids)
         answer = await self._peer.call(self._stub.ResolveUsers, request)
-        if not answer.users:
-            raise NotFound(
-                "USER_NOT_FOUND",
-                "the user does not exist",
-                metadata={"user_ids": json.dumps([user_id], ensure_ascii=False)},
-            )
-        return UUID(bytes=answer.users[0].uid)
+        return {user.id: UUID(bytes=user.uid) for user in answer.users}
+
+
+class RoomRetention:
+    """The rooms service, as far as it says how long messages are kept; `most` rooms may be asked about at once."""
+
+    def __init__(self, peer: Peer, limits: Limits) -> None:
+        asked = retention_pb2.BatchGetRetentionRequest.DESCRIPTOR.fields_by_name["room_uids"]
+        self.most = limits[field_policy(cast("FieldDescriptor", asked)).max_items]
+        self._peer = peer
+        self._stub = RetentionServiceStub(peer.channel)
+
+    async def of(self, room_uids: Iterable[UUID]) -> dict[UUID, int | None]:
+        """Return the days of those rooms that exist; None is the deployment's retention."""
+        request = retention_pb2.BatchGetRetentionRequest(room_uids=[uid.bytes for uid in room_uids])
+        answer = await self._peer.call(self._stub.BatchGetRetention, request)
+        return {UUID(bytes=room.room_uid): room.days if room.HasField("days") else None for room in answer.rooms}
+
+
+def user_not_found(user_id: str) -> NotFound:
+    """Return the error for a user who does not exist."""
+    return NotFound(
+        "USER_NOT_FOUND",
+        "the user does not exist",
+        metadata={"user_ids": json.dumps([user_id], ensure_ascii=False)},
+    )

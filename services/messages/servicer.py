@@ -1,16 +1,22 @@
 """Protos to the domain and back, and nothing else."""
 
-import hashlib
+import uuid
 from collections.abc import AsyncIterator
 
 from chatkit.contract.v1 import limit_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
+from chatkit.messages.v1.room_subscription_pb2 import RoomSubscription
 
 from services.messages import wire
-from services.messages.model import Draft, Position, Start
+from services.messages.batches import Batches
+from services.messages.drafts import draft_of, edit_of
+from services.messages.many_rooms import ManyRooms, Wish
+from services.messages.model import Deletion, Position, Start
 from services.messages.peers import Users
 from services.messages.service import Messages
+from services.messages.typing_indicator import TypingIndicator
 from services.runtime.contract import Limits
+from services.runtime.errors import invalid_field
 from services.runtime.handlers import Call
 from services.runtime.paging import PageTokens, page_size
 
@@ -21,8 +27,20 @@ _END = 2**63 - 1
 class MessagesServicer:
     """chatkit.messages.v1.MessagesService. It answers bytes: messages are serialized once, when they are stored."""
 
-    def __init__(self, messages: Messages, users: Users, page_tokens: PageTokens, limits: Limits) -> None:
+    def __init__(
+        self,
+        messages: Messages,
+        many_rooms: ManyRooms,
+        batches: Batches,
+        typing: TypingIndicator,
+        users: Users,
+        page_tokens: PageTokens,
+        limits: Limits,
+    ) -> None:
         self._messages = messages
+        self._many_rooms = many_rooms
+        self._batches = batches
+        self._typing = typing
         self._users = users
         self._page_tokens = page_tokens
         self._limits = limits
@@ -32,17 +50,28 @@ class MessagesServicer:
         # What this version does not know is not stored.
         request.DiscardUnknownFields()
         sender_uid = call.room.user_uid or await self._users.uid_of(call.acting_user)
-        content = pb2.SendMessageRequest(parts=request.parts).SerializeToString(deterministic=True)
-        draft = Draft(
-            room_uid=call.room.room_uid,
-            room_id=request.room_id,
-            sender_uid=sender_uid,
-            request_id=request.request_id,
-            content_hash=hashlib.sha256(content).digest(),
-            unplaced=wire.unplaced_message(request.room_id, call.acting_user, list(request.parts)),
-        )
+        draft = draft_of(request, call.room.room_uid, call.acting_user, sender_uid)
         appended = await self._messages.send(draft, call.seconds)
-        return wire.message_response(appended.entry.message)
+        return wire.message_response(appended.message)
+
+    async def BatchSendMessages(self, request: pb2.BatchSendMessagesRequest, call: Call) -> bytes:
+        """Append many messages."""
+        request.DiscardUnknownFields()
+        return wire.batch_response(await self._batches.send(request.requests, call.user_id, call.seconds))
+
+    async def EditMessage(self, request: pb2.EditMessageRequest, call: Call) -> bytes:
+        """Replace a message's parts."""
+        request.DiscardUnknownFields()
+        # One of our own recognises the edit when it must be repeated after a commit of unknown outcome.
+        edit = edit_of(request, call.room.room_uid, request.request_id or uuid.uuid4().hex)
+        edited = await self._messages.change(edit, call.room, call.query_for_others, call.seconds)
+        return wire.message_response(edited.message)
+
+    async def DeleteMessage(self, request: pb2.DeleteMessageRequest, call: Call) -> bytes:
+        """Delete a message."""
+        deletion = Deletion(call.room.room_uid, request.room_id, request.seq)
+        deleted = await self._messages.change(deletion, call.room, call.query_for_others, call.seconds)
+        return wire.message_response(deleted.message)
 
     async def GetMessage(self, request: pb2.GetMessageRequest, call: Call) -> bytes:
         """Read one message."""
@@ -59,20 +88,68 @@ class MessagesServicer:
         token = self._page_tokens.make(call.caller, request, [page[size - 1][0]]) if len(page) > size else ""
         return wire.page_response([message for _, message in page[:size]], token)
 
+    async def ListRoomEvents(self, request: pb2.ListRoomEventsRequest, call: Call) -> bytes:
+        """Read a page of the log."""
+        size = page_size(request, self._limits)
+        after = Position(request.after.epoch, request.after.seq) if request.HasField("after") else None
+        if key := self._page_tokens.read(call.caller, request):
+            after = Position(str(key[0]), int(key[1]))
+        stretch, end = await self._messages.events(call.room.room_uid, after, size + 1)
+        page, more = stretch.entries[:size], stretch.entries[size:]
+        token = self._page_tokens.make(call.caller, request, [end.epoch, page[-1].seq]) if more else ""
+        return wire.log_response(request.room_id, page, end, stretch.head.oldest_seq, token)
+
     async def SubscribeRoom(self, request: pb2.SubscribeRoomRequest, call: Call) -> AsyncIterator[bytes]:
         """Follow a room."""
         if call.query is None:
             raise RuntimeError("the method's policy asks for no membership")
-        frames = self._messages.subscribe(call.query, call.room, call.caller, self._start(request), call.on_end)
+        frames = self._messages.subscribe(
+            call.query,
+            call.room,
+            call.caller,
+            self._start(request, self._default_start),
+            call.on_end,
+            includes_cursors=request.include_cursors,
+        )
         async for frame in frames:
             yield frame
 
-    def _start(self, request: pb2.SubscribeRoomRequest) -> Start:
-        default = self._limits[limit_pb2.LIMIT_PAGE_SIZE_DEFAULT]
+    async def SendTyping(self, request: pb2.SendTypingRequest, call: Call) -> pb2.SendTypingResponse:
+        """Show that a user is typing."""
+        if call.room.user_uid is None:
+            # A superuser acts for somebody who is no member, and may not even exist.
+            await self._users.uid_of(call.acting_user)
+        self._typing.show(request.room_id, call.room.room_uid, call.acting_user)
+        return pb2.SendTypingResponse()
+
+    async def SubscribeRooms(self, request: pb2.SubscribeRoomsRequest, call: Call) -> AsyncIterator[bytes]:
+        """Follow several rooms."""
+        if call.query is None:
+            raise RuntimeError("the method's policy asks for no membership")
+        room_ids = [room.room_id for room in request.rooms]
+        if len(set(room_ids)) < len(room_ids):
+            raise invalid_field("FIELD_INVALID", "rooms", "must not name a room twice")
+        has_default = request.WhichOneof("default_start") is not None
+        default = Start(None, request.default_last) if has_default else self._default_start
+        wish = Wish(
+            rooms=[(room.room_id, self._start(room, default)) for room in request.rooms],
+            default_start=default,
+            follows_memberships=request.follow_memberships,
+            includes_cursors=request.include_cursors,
+            includes_read_states=request.include_read_states,
+        )
+        async for frame in self._many_rooms.subscribe(call.query, call.caller, wish, call.on_end):
+            yield frame
+
+    @property
+    def _default_start(self) -> Start:
+        return Start(None, self._limits[limit_pb2.LIMIT_PAGE_SIZE_DEFAULT])
+
+    def _start(self, request: pb2.SubscribeRoomRequest | RoomSubscription, default: Start) -> Start:
         match request.WhichOneof("start"):
             case "after":
-                return Start(Position(request.after.epoch, request.after.seq), default)
+                return Start(Position(request.after.epoch, request.after.seq), default.last)
             case "last":
                 return Start(None, request.last)
             case _:
-                return Start(None, default)
+                return default

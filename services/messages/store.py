@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -10,17 +11,24 @@ from sqlalchemy import (
     DateTime,
     LargeBinary,
     MetaData,
+    Row,
+    Select,
+    SmallInteger,
+    Subquery,
     Table,
     Text,
     Uuid,
+    and_,
     bindparam,
     func,
+    literal,
     select,
     true,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from services.messages.model import EMPTY, Head, LogEntry
+from services.messages.model import EMPTY, EventKind, Head, LogEntry
 from services.runtime.database import Database
 
 metadata = MetaData(schema="messages")
@@ -44,51 +52,97 @@ messages = Table(
     Column("content_hash", LargeBinary, nullable=False),
     Column("create_time", DateTime(timezone=True), nullable=False),
     Column("message", LargeBinary, nullable=False),
+    Column("revision", BigInteger),
+    Column("edited_hash", LargeBinary),
+    Column("delete_time", DateTime(timezone=True)),
+)
+events = Table(
+    "events",
+    metadata,
+    Column("room_uid", Uuid, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("kind", SmallInteger, nullable=False),
+    Column("message_seq", BigInteger, nullable=False),
+    Column("ordinal", BigInteger),
+    Column("request_id", Text(collation="C")),
+    Column("content_hash", LargeBinary),
+    Column("time", DateTime(timezone=True), nullable=False),
 )
 
-_ENTRY = (messages.c.seq, messages.c.create_time, messages.c.message)
 _OF_ROOM = messages.c.room_uid == bindparam("room_uid", type_=Uuid)
 _SEQ = bindparam("seq", type_=BigInteger)
 _MOST = bindparam("most", type_=BigInteger)
+_IS_THERE = messages.c.delete_time.is_(None)
+# Of the message that an event is about; revision is null without one.
+_REVISION = func.coalesce(messages.c.revision, messages.c.seq).label("revision")
+_IS_DELETED = messages.c.delete_time.is_not(None).label("is_deleted")
 
-_GET = select(messages.c.message).where(_OF_ROOM, messages.c.seq == _SEQ)
+_GET = select(messages.c.message).where(_OF_ROOM, messages.c.seq == _SEQ, _IS_THERE)
+_SENDER = select(messages.c.sender_uid).where(_OF_ROOM, messages.c.seq == _SEQ)
 _OLDER = (
     select(messages.c.seq, messages.c.message)
-    .where(_OF_ROOM, messages.c.seq < _SEQ)
+    .where(_OF_ROOM, messages.c.seq < _SEQ, _IS_THERE)
     .order_by(messages.c.seq.desc())
     .limit(_MOST)
 )
 _NEWER = (
     select(messages.c.seq, messages.c.message)
-    .where(_OF_ROOM, messages.c.seq > _SEQ)
+    .where(_OF_ROOM, messages.c.seq > _SEQ, _IS_THERE)
     .order_by(messages.c.seq)
     .limit(_MOST)
 )
-_AFTER = select(*_ENTRY).where(_OF_ROOM, messages.c.seq > _SEQ).order_by(messages.c.seq).limit(_MOST)
-_HEADS = select(heads.c.room_uid, heads.c.seq).where(
+_HEADS = select(heads.c.room_uid, heads.c.seq, heads.c.oldest_seq).where(
     heads.c.room_uid == func.any(bindparam("room_uids", type_=ARRAY(Uuid)))
 )
-# One statement, so that head and entries are of one moment; the head is there even when there are no entries.
-_last = (
-    select(*_ENTRY).where(messages.c.room_uid == heads.c.room_uid).order_by(messages.c.seq.desc()).limit(_MOST)
-).lateral("last")
-_TAIL = (
-    select(
-        heads.c.seq.label("head_seq"),
-        heads.c.oldest_seq,
-        _last.c.seq,
-        _last.c.create_time,
-        _last.c.message,
+# A message's row is its own creation; other events refer to a message, which retention may have swept.
+_CREATED = select(
+    messages.c.seq,
+    literal(int(EventKind.CREATED), SmallInteger).label("kind"),
+    messages.c.create_time.label("time"),
+    messages.c.seq.label("message_seq"),
+    _REVISION,
+    _IS_DELETED,
+    messages.c.message,
+).where(_OF_ROOM)
+_CHANGED = (
+    select(events.c.seq, events.c.kind, events.c.time, events.c.message_seq, _REVISION, _IS_DELETED, messages.c.message)
+    .select_from(
+        events.outerjoin(
+            messages, and_(messages.c.room_uid == events.c.room_uid, messages.c.seq == events.c.message_seq)
+        )
     )
-    .select_from(heads.outerjoin(_last, true()))
-    .where(heads.c.room_uid == bindparam("room_uid", type_=Uuid))
-    .order_by(_last.c.seq)
+    .where(events.c.room_uid == bindparam("room_uid", type_=Uuid))
 )
+
+
+def _merged(created: Select[Any], changed: Select[Any], *, newest: bool) -> Subquery:
+    """Walk both kinds of rows by seq and take the first so many of them together."""
+    columns = (messages.c.seq.desc(), events.c.seq.desc()) if newest else (messages.c.seq, events.c.seq)
+    both = union_all(
+        created.order_by(columns[0]).limit(_MOST).subquery().select(),
+        changed.order_by(columns[1]).limit(_MOST).subquery().select(),
+    ).subquery()
+    return select(both).order_by(both.c.seq.desc() if newest else both.c.seq).limit(_MOST).subquery("log")
+
+
+def _with_head(log: Subquery) -> Select[Any]:
+    """Read head and entries in one statement, so that they are of one moment; the head is there without entries too."""
+    return (
+        select(heads.c.seq.label("head_seq"), heads.c.oldest_seq, log)
+        .select_from(heads.outerjoin(log, true()))
+        .where(heads.c.room_uid == bindparam("room_uid", type_=Uuid))
+        .order_by(log.c.seq)
+    )
+
+
+_AFTER = _with_head(_merged(_CREATED.where(messages.c.seq > _SEQ), _CHANGED.where(events.c.seq > _SEQ), newest=False))
+_TAIL = _with_head(_merged(_CREATED, _CHANGED, newest=True))
+_CREATIONS = _CREATED.where(messages.c.seq < _SEQ, _IS_THERE).order_by(messages.c.seq.desc()).limit(_MOST)
 
 
 @dataclass(frozen=True, slots=True)
-class Tail:
-    """The end of a room's log: its head and its last entries, oldest first."""
+class Stretch:
+    """Some of a room's log, oldest first, and its head, all of one moment."""
 
     head: Head
     entries: Sequence[LogEntry]
@@ -101,11 +155,18 @@ class LogStore:
         self._database = database
 
     async def find(self, room_uid: UUID, seq: int) -> bytes | None:
-        """Return a serialized message, or None."""
+        """Return a serialized message, or None; a deleted one is not there."""
         async with self._database.reading() as connection:
             found = await connection.execute(_GET, {"room_uid": room_uid, "seq": seq})
             message: bytes | None = found.scalar_one_or_none()
         return message
+
+    async def find_sender(self, room_uid: UUID, seq: int) -> UUID | None:
+        """Return who sent a message, which may be deleted, or None."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(_SENDER, {"room_uid": room_uid, "seq": seq})
+            sender_uid: UUID | None = found.scalar_one_or_none()
+        return sender_uid
 
     async def page(self, room_uid: UUID, seq: int, most: int, *, newer: bool) -> list[tuple[int, bytes]]:
         """Return serialized messages with their seqs: those after `seq` in order, or those before it backwards."""
@@ -116,26 +177,42 @@ class LogStore:
             )
             return [(row.seq, row.message) for row in rows]
 
-    async def after(self, room_uid: UUID, seq: int, most: int) -> list[LogEntry]:
-        """Return the entries after `seq`, in order."""
+    async def creations(self, room_uid: UUID, before_seq: int, most: int) -> list[LogEntry]:
+        """Return the entries of the last messages before a seq that are not deleted, oldest first."""
         async with self._database.reading() as connection:
-            rows = await connection.execute(_AFTER, {"room_uid": room_uid, "seq": seq, "most": most})
-            return [LogEntry(row.seq, row.create_time, row.message) for row in rows]
+            rows = await connection.execute(_CREATIONS, {"room_uid": room_uid, "seq": before_seq, "most": most})
+            return [entry_of(row) for row in rows][::-1]
 
-    async def tail(self, room_uid: UUID, most: int) -> Tail:
-        """Return the head and the last entries, of one moment."""
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(_TAIL, {"room_uid": room_uid, "most": most})).all()
-        if not rows:
-            return Tail(EMPTY, ())
-        head = Head(rows[0].head_seq, rows[0].oldest_seq)
-        return Tail(
-            head,
-            [LogEntry(row.seq, row.create_time, row.message) for row in rows if row.seq is not None],
-        )
+    async def after(self, room_uid: UUID, seq: int, most: int) -> Stretch:
+        """Return the entries after `seq`."""
+        return await self._stretch(_AFTER, {"room_uid": room_uid, "seq": seq, "most": most})
 
-    async def head_seqs(self, room_uids: Sequence[UUID]) -> Mapping[UUID, int]:
-        """Return the ends of several logs; empty ones are 0."""
+    async def tail(self, room_uid: UUID, most: int) -> Stretch:
+        """Return the last entries."""
+        return await self._stretch(_TAIL, {"room_uid": room_uid, "most": most})
+
+    async def heads(self, room_uids: Sequence[UUID]) -> Mapping[UUID, Head]:
+        """Return the ends of several logs."""
         async with self._database.reading() as connection:
             rows = await connection.execute(_HEADS, {"room_uids": list(room_uids)})
-            return dict.fromkeys(room_uids, 0) | {row.room_uid: row.seq for row in rows}
+            return dict.fromkeys(room_uids, EMPTY) | {row.room_uid: Head(row.seq, row.oldest_seq) for row in rows}
+
+    async def _stretch(self, query: Select[Any], parameters: dict[str, Any]) -> Stretch:
+        async with self._database.reading() as connection:
+            return stretch_of((await connection.execute(query, parameters)).all())
+
+
+def stretch_of(rows: Sequence[Row[Any]]) -> Stretch:
+    """Return what rows of entries tell, each with the head; an empty log has none."""
+    if not rows:
+        return Stretch(EMPTY, ())
+    head = Head(rows[0].head_seq, rows[0].oldest_seq)
+    return Stretch(head, [entry_of(row) for row in rows if row.seq is not None])
+
+
+def entry_of(row: Row[Any]) -> LogEntry:
+    """Return the entry of a row."""
+    kind = EventKind(row.kind)
+    if row.message is None:
+        return LogEntry(row.seq, row.time, None, kind, row.message_seq, row.seq, is_deleted=False)
+    return LogEntry(row.seq, row.time, row.message, kind, row.message_seq, row.revision, row.is_deleted)

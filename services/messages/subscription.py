@@ -1,44 +1,56 @@
-"""One subscriber of a room: the queue of its stream, and whether it may still have what waits there.
+"""Who follows a room on a stream, and whether they may still have what waits there.
 
-That is looked at in the moment in which a frame is taken, not when it was queued.
+That is looked at in the moment in which a frame is taken, not when it was queued. A `Follower` is one room of a stream;
+a `Subscription` is the stream of those who follow one room only.
 """
 
-from services.runtime.access import AccessQuery, RoleKey, RoomGrant
+from abc import ABC, abstractmethod
+from dataclasses import replace
+
+from services.runtime.access import AccessChecker, AccessGrant, AccessQuery, RoleKey, RoomGrant
 from services.runtime.access_cache import Freshness
 from services.runtime.clock import Clock
-from services.runtime.errors import unavailable_peer
+from services.runtime.errors import ChatkitError, unavailable_peer
 from services.runtime.event_queue import EventQueue
 from services.runtime.identity import Caller
 
+READ_CURSORS = "cursors:read:get"
 
-class Subscription(EventQueue):
-    """A queue of serialized events between a hub and a stream."""
 
-    def __init__(
-        self,
-        grant: RoomGrant,
-        query: AccessQuery,
-        caller: Caller,
-        clock: Clock,
-        freshness: Freshness,
-        *,
-        ending_delay: float,
-    ) -> None:
-        super().__init__(caller, clock)
+class Follower(ABC):
+    """A user who follows a room: what rooms was asked, what it answered, and since when that is in doubt."""
+
+    __slots__ = ("_clock", "_doubted_at", "_roles", "doubts", "includes_cursors", "query", "room_uid", "user_uid")
+
+    def __init__(self, grant: RoomGrant, query: AccessQuery, clock: Clock, *, includes_cursors: bool) -> None:
         self.room_uid = grant.room_uid
         self.user_uid = grant.user_uid
-        # What was asked when the stream was admitted, to be asked again.
+        # What was asked when the room was admitted, to be asked again.
         self.query = query
+        # Whether read cursors are sent, too.
+        self.includes_cursors = includes_cursors
         # How often a change has made it doubtful that the user has access.
         self.doubts = 0
         # The roles that the last answer depended on; None before there was one.
         self._roles: tuple[RoleKey, ...] | None = None
-        self._freshness = freshness
-        # Since when it is doubtful; and since when it is noticed that nobody knows about changes any more. Streams have
-        # delays of their own until they end by it, so that not all clients come back at once.
+        self._clock = clock
         self._doubted_at: float | None = None
-        self._stale_at: float | None = None
-        self._ending_delay = ending_delay
+
+    @abstractmethod
+    def push(self, seq: int, event: bytes) -> None:
+        """Queue an event of the room; `seq` is 0 for one that is not in the log."""
+
+    @abstractmethod
+    def end(self, error: ChatkitError) -> None:
+        """Follow the room no longer; the first ending counts."""
+
+    @abstractmethod
+    def cut(self, error: ChatkitError) -> None:
+        """Follow the room no longer; what waits is not sent any more."""
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Look again whether what waits may be sent."""
 
     def may_depend_on(self, role: RoleKey) -> bool:
         """Tell whether the user may have access by a role."""
@@ -57,19 +69,78 @@ class Subscription(EventQueue):
             self._doubted_at = None
             self.wake()
 
+    def _is_doubted_for(self, seconds: float) -> bool:
+        return self._doubted_at is not None and self._clock.monotonic() - self._doubted_at >= seconds
+
+
+class Staleness:
+    """Since when a stream goes without knowing of changes of access.
+
+    Streams have delays of their own until they end by it, so that not all clients come back at once.
+    """
+
+    __slots__ = ("_clock", "_delay", "_freshness", "_noticed_at")
+
+    def __init__(self, clock: Clock, freshness: Freshness, delay: float) -> None:
+        self._clock = clock
+        self._freshness = freshness
+        self._delay = delay
+        self._noticed_at: float | None = None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether all changes up to a moment ago are known."""
+        return self._freshness.is_fresh()
+
+    @property
+    def most_doubted_seconds(self) -> float:
+        """How long a single answer may be missing."""
+        return self._freshness.patience + self._delay
+
+    def is_overdue(self) -> bool:
+        """Take note of how it stands, and tell whether the stream must end by it."""
+        if self._freshness.is_fresh():
+            self._noticed_at = None
+            return False
+        # Counted from when it is noticed: a process that was stopped is given time to hear what has happened.
+        now = self._clock.monotonic()
+        self._noticed_at = now if self._noticed_at is None else self._noticed_at
+        return now - self._noticed_at >= self._delay
+
+
+class Subscription(EventQueue, Follower):
+    """The stream of one room: a queue of serialized events between a hub and its reader."""
+
+    def __init__(
+        self,
+        grant: RoomGrant,
+        query: AccessQuery,
+        caller: Caller,
+        clock: Clock,
+        freshness: Freshness,
+        *,
+        ending_delay: float,
+        includes_cursors: bool = False,
+    ) -> None:
+        EventQueue.__init__(self, caller, clock)
+        Follower.__init__(self, grant, query, clock, includes_cursors=includes_cursors)
+        self._staleness = Staleness(clock, freshness, ending_delay)
+
+    async def ask(self, access: AccessChecker) -> AccessGrant:
+        """Ask whether the user may have all that the stream sends; raises what `check` raises."""
+        grant = await access.check(self.query)
+        if self.includes_cursors:
+            # It depends on the same roles.
+            await access.check(replace(self.query, permission=READ_CURSORS))
+        return grant
+
     def check_access(self) -> None:
         """Cut the stream when for too long nobody could say that the user still has access."""
-        now = self._clock.monotonic()
-        if not self._freshness.is_fresh():
-            # Counted from when it is noticed: a process that was stopped is given time to hear what has happened.
-            self._stale_at = now if self._stale_at is None else self._stale_at
-            is_overdue = now - self._stale_at >= self._ending_delay
-        else:
-            self._stale_at = None
-            most = self._freshness.patience + self._ending_delay
-            is_overdue = self._doubted_at is not None and now - self._doubted_at >= most
+        is_overdue = self._staleness.is_overdue() or (
+            self._staleness.is_fresh and self._is_doubted_for(self._staleness.most_doubted_seconds)
+        )
         if self.error is None and is_overdue:
             self.cut(unavailable_peer("rooms"))
 
     def _may_send(self) -> bool:
-        return self._doubted_at is None and self._freshness.is_fresh()
+        return self._doubted_at is None and self._staleness.is_fresh

@@ -3,7 +3,9 @@
 The concatenation of serialized protobuf messages is their merge, so repeated fields can be put together from pieces.
 """
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from chatkit.messages.v1 import (
     message_pb2,
@@ -11,16 +13,23 @@ from chatkit.messages.v1 import (
     part_pb2,
     position_pb2,
     room_event_pb2,
+    send_result_pb2,
 )
 from google.protobuf import duration_pb2
 
-from services.messages.model import LogEntry, Opening, Position, Snapshot
+from services.messages.model import EventKind, LogEntry, Opening, Position, Snapshot
 from services.runtime.errors import ChatkitError, number_of
 from services.runtime.timestamps import timestamp
 
 _LENGTH_DELIMITED = 2
 _EVENTS = messages_service_pb2.SubscribeRoomResponse.EVENTS_FIELD_NUMBER
-_CREATED = room_event_pb2.RoomEvent.MESSAGE_CREATED_FIELD_NUMBER
+_PARTS = message_pb2.Message.PARTS_FIELD_NUMBER
+_GONE = room_event_pb2.RoomEvent.MESSAGE_GONE_FIELD_NUMBER
+_FIELDS = {
+    EventKind.CREATED: room_event_pb2.RoomEvent.MESSAGE_CREATED_FIELD_NUMBER,
+    EventKind.EDITED: room_event_pb2.RoomEvent.MESSAGE_EDITED_FIELD_NUMBER,
+    EventKind.DELETED: room_event_pb2.RoomEvent.MESSAGE_DELETED_FIELD_NUMBER,
+}
 
 _REASONS = {
     Snapshot.NEW: room_event_pb2.SNAPSHOT_REASON_NEW,
@@ -30,6 +39,9 @@ _REASONS = {
 }
 
 _LOW_BITS, _MORE = 0x7F, 0x80
+_ONE_BYTE = [bytes((value,)) for value in range(_LOW_BITS + 1)]
+# What is appended together has one time, and making a Timestamp costs more than the rest of a message.
+_timestamp = lru_cache(maxsize=16)(timestamp)
 
 
 def embedded(field: int, payload: bytes) -> bytes:
@@ -38,6 +50,8 @@ def embedded(field: int, payload: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
+    if value <= _LOW_BITS:
+        return _ONE_BYTE[value]
     encoded = bytearray()
     while value > _LOW_BITS:
         encoded.append(value & _LOW_BITS | _MORE)
@@ -46,20 +60,54 @@ def _varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-def unplaced_message(room_id: str, sender_id: str, parts: list[part_pb2.Part]) -> bytes:
-    """Serialize what is known of a message before it has a place in the log."""
-    return message_pb2.Message(room_id=room_id, sender_id=sender_id, parts=parts).SerializeToString()
+def serialized_parts(parts: Iterable[part_pb2.Part]) -> list[bytes]:
+    """Serialize each part, equal ones to equal bytes."""
+    return [part.SerializeToString(deterministic=True) for part in parts]
+
+
+def unplaced_message(room_id: str, sender_id: str, parts: Sequence[bytes]) -> bytes:
+    """Serialize what is known of a message before it has a place in the log, from its serialized parts."""
+    message = message_pb2.Message(room_id=room_id, sender_id=sender_id).SerializeToString()
+    return b"".join([message, *(embedded(_PARTS, part) for part in parts)])
 
 
 def placed_message(unplaced: bytes, seq: int, time: datetime) -> bytes:
     """Serialize the whole message."""
-    return unplaced + message_pb2.Message(seq=seq, create_time=timestamp(time), revision=seq).SerializeToString()
+    place = message_pb2.Message(seq=seq, create_time=_timestamp(time), revision=seq)
+    return unplaced + place.SerializeToString()
 
 
-def created_event(room_id: str, entry: LogEntry) -> bytes:
-    """Serialize, as a frame, that a message was created."""
-    event = room_event_pb2.RoomEvent(room_id=room_id, seq=entry.seq, time=timestamp(entry.time))
-    return embedded(_EVENTS, event.SerializeToString() + embedded(_CREATED, entry.message))
+def edited_message(message: bytes, parts: bytes, revision: int, time: datetime) -> bytes:
+    """Serialize a message with other parts than it had."""
+    edited = message_pb2.Message.FromString(message)
+    edited.ClearField("parts")
+    edited.MergeFromString(parts)
+    edited.revision = revision
+    edited.edit_time.CopyFrom(timestamp(time))
+    return edited.SerializeToString()
+
+
+def deleted_message(room_id: str, seq: int, revision: int, time: datetime) -> bytes:
+    """Serialize what is left of a message."""
+    deleted = message_pb2.Message(room_id=room_id, seq=seq, revision=revision, delete_time=timestamp(time))
+    return deleted.SerializeToString()
+
+
+def log_event(room_id: str, entry: LogEntry) -> bytes:
+    """Serialize, as a frame, an event of the log: it keeps its kind, whatever became of the message.
+
+    The frame is that of a ListRoomEventsResponse, too, which has its events under the same number.
+    """
+    event = room_event_pb2.RoomEvent(room_id=room_id, seq=entry.seq, time=_timestamp(entry.time)).SerializeToString()
+    if entry.message is None:
+        gone = room_event_pb2.MessageGone(seq=entry.message_seq).SerializeToString()
+        return embedded(_EVENTS, event + embedded(_GONE, gone))
+    return embedded(_EVENTS, event + embedded(_FIELDS[entry.kind], entry.message))
+
+
+def stream_opened_event(now: datetime) -> bytes:
+    """Serialize, as a frame, that a stream of several rooms is open."""
+    return _frame(room_event_pb2.RoomEvent(time=timestamp(now), opened=room_event_pb2.Opened()))
 
 
 def opened_event(room_id: str, now: datetime, opening: Opening) -> bytes:
@@ -87,12 +135,12 @@ def heartbeat_event(room_id: str, now: datetime, head_seq: int) -> bytes:
     return _frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), heartbeat=heartbeat))
 
 
-def closed_event(room_id: str, now: datetime, error: ChatkitError, position: Position) -> bytes:
-    """Serialize, as a frame, why a stream ends."""
+def closed_event(room_id: str, now: datetime, error: ChatkitError, position: Position | None) -> bytes:
+    """Serialize, as a frame, why a room ends or, without a room, a stream."""
     closed = room_event_pb2.Closed(
         code=error.code.value[0],
         reason=number_of(error.reason),
-        position=_position(position),
+        position=_position(position) if position is not None else None,
         retry_after=_duration(error.retry_after),
     )
     return _frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), closed=closed))
@@ -115,7 +163,7 @@ def _duration(value: timedelta | None) -> duration_pb2.Duration | None:
 
 
 def message_response(message: bytes) -> bytes:
-    """Serialize SendMessageResponse or GetMessageResponse, which hold a message as their first field."""
+    """Serialize the response of a method that answers with a message, which is its first field."""
     return embedded(1, message)
 
 
@@ -124,3 +172,32 @@ def page_response(messages: list[bytes], next_page_token: str) -> bytes:
     tail = messages_service_pb2.ListMessagesResponse(next_page_token=next_page_token).SerializeToString()
     field = messages_service_pb2.ListMessagesResponse.MESSAGES_FIELD_NUMBER
     return b"".join([*(embedded(field, message) for message in messages), tail])
+
+
+def log_response(
+    room_id: str, entries: Sequence[LogEntry], end: Position, oldest_seq: int, next_page_token: str
+) -> bytes:
+    """Serialize ListRoomEventsResponse."""
+    tail = messages_service_pb2.ListRoomEventsResponse(
+        position=_position(end), oldest_seq=oldest_seq, next_page_token=next_page_token
+    )
+    return b"".join([*(log_event(room_id, entry) for entry in entries), tail.SerializeToString()])
+
+
+def batch_response(results: Iterable[bytes | ChatkitError]) -> bytes:
+    """Serialize BatchSendMessagesResponse from messages and from why there is none."""
+    field = messages_service_pb2.BatchSendMessagesResponse.RESULTS_FIELD_NUMBER
+    return b"".join([embedded(field, _send_result(result)) for result in results])
+
+
+def _send_result(result: bytes | ChatkitError) -> bytes:
+    if isinstance(result, bytes):
+        return embedded(send_result_pb2.SendResult.MESSAGE_FIELD_NUMBER, result)
+    failure = send_result_pb2.SendFailure(
+        code=result.code.value[0],
+        reason=number_of(result.reason),
+        message=result.message,
+        metadata=result.metadata,
+        retry_after=_duration(result.retry_after),
+    )
+    return send_result_pb2.SendResult(failure=failure).SerializeToString()

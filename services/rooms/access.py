@@ -5,6 +5,7 @@ Without access an unknown room and a forbidden one answer alike.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from uuid import UUID
 
 from services.rooms.access_store import AccessStore
 from services.rooms.model import MembershipRule, Refusal, RoomOfUser, Standing, refusal
@@ -33,6 +34,10 @@ class Access:
     async def rooms_of(self, user_id: str, permission: str, after: str, size: int) -> tuple[int, Sequence[RoomOfUser]]:
         """Return the version, and a user's rooms by their ids; with a permission only where a role grants it."""
         return await self._store.rooms_of(user_id, permission, after, size)
+
+    async def members_among(self, room_id: str, user_ids: Sequence[str]) -> list[UUID]:
+        """Return the uids of those of some users who are members of a room."""
+        return await self._store.members_among(room_id, user_ids)
 
 
 def _answer(query: AccessQuery, standing: Standing) -> AccessGrant | ChatkitError:

@@ -48,6 +48,11 @@ class AccessServicer:
             response.next_page_token = self._page_tokens.make(call.caller, request, [rooms[size - 1].room_id])
         return response
 
+    async def FilterMembers(self, request: pb2.FilterMembersRequest, _call: Call) -> pb2.FilterMembersResponse:
+        """Tell members from others."""
+        members = await self._access.members_among(request.room_id, request.user_ids)
+        return pb2.FilterMembersResponse(user_uids=[uid.bytes for uid in members])
+
     async def WatchAccess(self, request: pb2.WatchAccessRequest, _call: Call) -> AsyncIterator[pb2.WatchAccessResponse]:
         """Follow the changes."""
         async for news in self._feed.follow(request.after_version):

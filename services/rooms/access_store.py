@@ -97,6 +97,13 @@ _ROOMS_OF = _rooms_of()
 _PERMITTED_ROOMS_OF = _rooms_of(_granted_by(RoleScope.GLOBAL, func.coalesce(_assigned, DEFAULT_ROLE)) | _in_the_room)
 
 
+_MEMBERS_AMONG = (
+    select(memberships.c.user_uid)
+    .join(rooms, rooms.c.uid == memberships.c.room_uid)
+    .where(rooms.c.id == _one_room, memberships.c.user_id == func.any(bindparam("user_ids", type_=ARRAY(Text))))
+)
+
+
 class AccessStore:
     """Reads who may act where."""
 
@@ -114,6 +121,12 @@ class AccessStore:
         values = {"room_ids": list(dict.fromkeys(room_ids)), "user_id": user_id, "permission": permission}
         async with self._database.reading() as connection:
             return {row.asked: _standing(row) for row in await connection.execute(_STANDINGS, values)}
+
+    async def members_among(self, room_id: str, user_ids: Iterable[str]) -> list[UUID]:
+        """Return the uids of those of some users who are members of a room."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(_MEMBERS_AMONG, {"room_id": room_id, "user_ids": list(user_ids)})
+            return list(found.scalars())
 
     async def rooms_of(self, user_id: str, permission: str, after: str, size: int) -> tuple[int, Sequence[RoomOfUser]]:
         """Return the version, and the user's rooms in the order of their ids; only those where the permission is."""

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from chatkit.contract.v1 import limit_pb2
 from chatkit.internal.access.v1 import access_service_pb2
+from chatkit.internal.retention.v1 import retention_service_pb2
 from chatkit.rooms.v1 import memberships_service_pb2, roles_service_pb2, rooms_service_pb2
 
 from services.rooms.access import Access
@@ -14,6 +15,7 @@ from services.rooms.access_store import AccessStore
 from services.rooms.changes import log
 from services.rooms.model import Change
 from services.rooms.peers import Users
+from services.rooms.retention_servicer import RetentionServicer
 from services.rooms.roles import Roles
 from services.rooms.roles_servicer import RolesServicer
 from services.rooms.roles_store import RoleStore
@@ -68,6 +70,10 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         server.add(
             access_service_pb2.DESCRIPTOR.services_by_name["AccessService"],
             AccessServicer(access, feed, server.page_tokens, server.limits),
+        )
+        server.add(
+            retention_service_pb2.DESCRIPTOR.services_by_name["RetentionService"],
+            RetentionServicer(store),
         )
         await server.start({"users": users_peer.check})
         yield server

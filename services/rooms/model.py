@@ -74,6 +74,8 @@ class Room:
     update_time: datetime
     # None is no title of its own; an empty one is a title.
     push_notification_title_override: str | None = None
+    # How long messages are kept; None is the deployment's retention.
+    retention_days: int | None = None
     # The two users of a direct room, each in an order of their own; none for every other room.
     direct_user_ids: Sequence[str] = ()
     direct_user_uids: Sequence[UUID] = ()
@@ -111,6 +113,7 @@ class Draft:
     request_id: str = ""
     content_hash: bytes = b""
     push_notification_title_override: str | None = None
+    retention_days: int | None = None
     # The room is the direct one of its members, who are two.
     is_direct: bool = False
 

@@ -45,6 +45,7 @@ class Rooms:
         content_hash: bytes,
         seconds: float,
         push_notification_title_override: str | None = None,
+        retention_days: int | None = None,
     ) -> RoomView:
         """Create a room with its first members; repeated with the same request id it answers the room as it is."""
         if not room_id and not request_id:
@@ -61,6 +62,7 @@ class Rooms:
             request_id=request_id,
             content_hash=content_hash,
             push_notification_title_override=push_notification_title_override,
+            retention_days=retention_days,
         )
         created = await self._store.create(draft)
         self._feed.nudge()

@@ -17,7 +17,7 @@ from services.runtime.contract import Limits
 from services.runtime.handlers import Call
 from services.runtime.paging import PageTokens, page_size
 
-_UPDATABLE = ("name", "visibility", "custom_data", "push_notification_title_override")
+_UPDATABLE = ("name", "visibility", "custom_data", "push_notification_title_override", "retention_days")
 # A page ends early rather than grow past what a client takes in one message by default, 4 MiB.
 _PAGE_BYTES = 1024 * 1024
 _Page = rooms_pb2.ListRoomsResponse | rooms_pb2.ListJoinableRoomsResponse | rooms_pb2.ListUserRoomsResponse
@@ -45,6 +45,7 @@ class RoomsServicer:
             content_hash=_content_hash(request, call.acting_user),
             seconds=call.seconds,
             push_notification_title_override=_title(request),
+            retention_days=request.retention_days if request.HasField("retention_days") else None,
         )
         return rooms_pb2.CreateRoomResponse(room=room_proto(view.room), membership=membership_proto(view))
 

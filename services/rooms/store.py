@@ -31,12 +31,16 @@ ROOM_COLUMNS = (
     rooms.c.create_time,
     rooms.c.update_time,
     rooms.c.push_notification_title_override,
+    rooms.c.retention_days,
     rooms.c.direct_user_ids,
     rooms.c.direct_user_uids,
 )
 _GET = select(*ROOM_COLUMNS).where(rooms.c.uid == bindparam("uid", type_=Uuid))
 _LOCK = _GET.with_for_update()
 _DIRECT_UID = select(rooms.c.uid).where(rooms.c.direct_user_uids == bindparam("pair", type_=ARRAY(Uuid)))
+_RETENTION = select(rooms.c.uid, rooms.c.retention_days).where(
+    rooms.c.uid == func.any(bindparam("uids", type_=ARRAY(Uuid)))
+)
 # Written into the statement, because the index of public rooms is of no use to a plan that does not know the value.
 _IS_PUBLIC = rooms.c.visibility == literal(int(Visibility.PUBLIC), literal_execute=True)
 _MEMBERS_OF = (
@@ -95,6 +99,11 @@ class RoomStore:
         """Return a room and its members, or raise ROOM_NOT_FOUND."""
         async with self._database.transaction() as connection:
             return await self._view(connection, uid)
+
+    async def retention(self, uids: Sequence[UUID]) -> dict[UUID, int | None]:
+        """Return how many days messages are kept in those rooms that exist; None is the deployment's retention."""
+        async with self._database.reading() as connection:
+            return {row.uid: row.retention_days for row in await connection.execute(_RETENTION, {"uids": list(uids)})}
 
     async def member_page(self, room_uid: UUID, after: str, size: int) -> list[str]:
         """Return ids of members in the order of code points."""
@@ -289,6 +298,7 @@ def _insertion(draft: Draft) -> Any:
         "create_time": func.statement_timestamp(),
         "update_time": func.statement_timestamp(),
         "push_notification_title_override": draft.push_notification_title_override,
+        "retention_days": draft.retention_days,
     }
     if not draft.is_direct:
         insertion = insert(rooms).values(values).on_conflict_do_nothing(index_elements=["id"])
@@ -314,6 +324,7 @@ def room_of(row: Any) -> Room:
         row.create_time,
         row.update_time,
         row.push_notification_title_override,
+        row.retention_days,
         tuple(row.direct_user_ids or ()),
         tuple(row.direct_user_uids or ()),
     )

@@ -31,6 +31,7 @@ rooms = Table(
     Column("member_count", Integer),
     Column("revision", BigInteger, server_default="1"),
     Column("push_notification_title_override", Text),
+    Column("retention_days", Integer),
     # The two users of a direct room, ids and uids each in an order of their own; NULL for every other room.
     Column("direct_user_ids", ARRAY(_id)),
     Column("direct_user_uids", ARRAY(Uuid)),

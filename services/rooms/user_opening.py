@@ -124,7 +124,7 @@ class UserOpenings:
         if subscription.error is not None:
             raise subscription.error
         now = self._clock.now()
-        subscription.begin([user_wire.opened_event(now, user), *rooms, user_wire.caught_up_event(now, len(rooms))])
+        subscription.start([user_wire.opened_event(now, user), *rooms, user_wire.caught_up_event(now, len(rooms))])
 
     async def _register(self, subscription: UserSubscription) -> list[bytes]:
         """Read the state and register; return its events."""

@@ -89,7 +89,7 @@ class UserStreams:
     def leave(self, subscription: UserSubscription) -> None:
         """Forget a subscription."""
         self._index.leave(subscription)
-        subscription.release()
+        subscription.give_back()
 
     def tell(self, user_id: str, room_uids: Iterable[UUID], event: bytes) -> None:
         """Hand an event to a user's streams and to those of everybody who is in one of these rooms, once each."""

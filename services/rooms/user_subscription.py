@@ -8,7 +8,7 @@ from uuid import UUID
 from services.runtime.access import AccessQuery, RoleKey
 from services.runtime.clock import Clock
 from services.runtime.errors import ResourceExhausted, Unavailable
-from services.runtime.event_queue import EventQueue
+from services.runtime.event_queue import EventQueue, Source
 from services.runtime.identity import Caller
 
 # What may happen between the state and its sending, which waits for users.
@@ -76,23 +76,23 @@ class UserSubscription(EventQueue):
         self._budget.take(self.user_id, size, retry_after)
         self._reserved += size
 
-    def release(self, size: int | None = None) -> None:
+    def give_back(self, size: int | None = None) -> None:
         """Give bytes back to the budget; all without a size."""
         given = self._reserved if size is None else min(size, self._reserved)
         self._reserved -= given
         self._budget.give(self.user_id, given)
 
-    def begin(self, beginning: Iterable[bytes]) -> None:
+    def start(self, beginning: Iterable[bytes]) -> None:
         """Queue how the stream starts, and what has come meanwhile."""
         self.open(0, ((0, event) for event in beginning))
         held, self._held = self._held, []
         for event in held:
             self.push(0, event)
 
-    def push(self, seq: int, event: bytes) -> None:
+    def push(self, seq: int, event: bytes, source: Source | None = None) -> None:
         """Queue an event, behind the beginning where that is yet to come."""
         if self.is_open or self.error is not None:
-            super().push(seq, event)
+            super().push(seq, event, source)
             return
         self._held.append(event)
         self._held_bytes += len(event)
@@ -124,10 +124,10 @@ class UserSubscription(EventQueue):
 
     def _drain(self) -> bytes:
         frame = super()._drain()
-        self.release(len(frame))
+        self.give_back(len(frame))
         return frame
 
     def _drop(self) -> None:
         super()._drop()
         self._held.clear()
-        self.release()
+        self.give_back()

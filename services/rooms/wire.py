@@ -25,5 +25,6 @@ def room_proto(room: Room) -> room_pb2.Room:
         update_time=timestamp(room.update_time),
         etag=room.etag,
         push_notification_title_override=room.push_notification_title_override,
+        retention_days=room.retention_days,
         direct_user_ids=room.direct_user_ids,
     )

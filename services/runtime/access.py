@@ -3,11 +3,14 @@
 Rooms answers from its store; every other service asks it, and keeps what it allowed (`rooms_access.py`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from chatkit.contract.v1 import method_policy_pb2
+
+from services.runtime.errors import ChatkitError
 
 # A role's scope, by the contract's numbers, and its name.
 RoleKey = tuple[int, str]
@@ -51,6 +54,13 @@ class AccessChecker(Protocol):
 
     async def check(self, query: AccessQuery) -> AccessGrant:
         """Return the grant, or raise ROOM_ACCESS_DENIED or PERMISSION_MISSING; for superusers ROOM_NOT_FOUND."""
+
+
+class RoomsChecker(AccessChecker, Protocol):
+    """Whoever can also be asked about many rooms at once."""
+
+    async def check_rooms(self, query: AccessQuery, room_ids: Sequence[str]) -> list[AccessGrant | ChatkitError]:
+        """Answer the query for each of the rooms instead of its own, in the order given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,21 @@
 """The calls to rooms about access: who may act, and what changes. Nothing is kept here."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from uuid import UUID
 
+from chatkit.contract.v1 import error_reason_pb2
 from chatkit.internal.access.v1 import access_service_pb2 as pb2
 from chatkit.internal.access.v1.access_service_pb2_grpc import AccessServiceStub
 
 from services.runtime.access import AccessGrant, AccessQuery
-from services.runtime.errors import DeadlineExceeded, InvalidArgument, unavailable_peer
+from services.runtime.errors import (
+    ChatkitError,
+    DeadlineExceeded,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    unavailable_peer,
+)
 from services.runtime.peers import Peer
 
 # Less than the deadline of any method that waits for the answer: its caller shall hear who was not there.
@@ -41,6 +49,25 @@ class AccessClient:
             # A rooms of the release before, which asks for no permission where no room is named. It is not kept.
             return AccessGrant(version=0, room_uid=None, user_uid=None)
 
+    async def check_rooms(self, query: AccessQuery, room_ids: Sequence[str]) -> list[AccessGrant | ChatkitError]:
+        """Return what rooms answers to the query for each of the rooms; SERVICE_UNAVAILABLE when it does not answer."""
+        request = pb2.BatchCheckAccessRequest(
+            room_ids=room_ids,
+            user_id=query.user_id or "",
+            membership=query.membership,
+            permission=query.permission,
+            superuser=query.superuser,
+        )
+        try:
+            answer = await self._peer.call(self._stub.BatchCheckAccess, request, self._seconds)
+        except DeadlineExceeded:
+            raise unavailable_peer(self._peer.name) from None
+        pairs = zip(room_ids, answer.answers, strict=True)
+        return [
+            _grant(one.granted) if one.HasField("granted") else _refusal(one.refusal, query, room_id)
+            for room_id, one in pairs
+        ]
+
     def changes(self, after_version: int) -> AsyncGenerator[pb2.WatchAccessResponse, None]:
         """Follow the changes of access after a version."""
         return self._peer.stream(self._stub.WatchAccess, pb2.WatchAccessRequest(after_version=after_version))
@@ -53,3 +80,14 @@ def _grant(answer: pb2.CheckAccessResponse) -> AccessGrant:
         user_uid=UUID(bytes=answer.user_uid) if answer.user_uid else None,
         roles=tuple((role.scope, role.name) for role in answer.roles),
     )
+
+
+def _refusal(reason: error_reason_pb2.ErrorReason, query: AccessQuery, room_id: str) -> ChatkitError:
+    match reason:
+        case error_reason_pb2.ERROR_REASON_ROOM_NOT_FOUND:
+            return NotFound("ROOM_NOT_FOUND", "the room does not exist", metadata={"room_id": room_id})
+        case error_reason_pb2.ERROR_REASON_PERMISSION_MISSING:
+            message = f"the user's roles do not grant {query.permission}"
+            return PermissionDenied("PERMISSION_MISSING", message, metadata={"permission": query.permission})
+    message = "there is no such room, or it is not open to the user"
+    return PermissionDenied("ROOM_ACCESS_DENIED", message, metadata={"room_id": room_id})

@@ -8,14 +8,14 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Never, Protocol, cast
 from uuid import uuid4
 
 import grpc
 import structlog
 from chatkit.contract.v1 import limit_pb2, method_policy_pb2
-from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor import Descriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from services.runtime.access import AccessChecker, AccessGrant, AccessQuery, RoomGrant
@@ -23,6 +23,7 @@ from services.runtime.contract import (
     Limits,
     MethodContract,
     field_getter,
+    field_policy,
     limit_name,
     methods_of,
 )
@@ -45,6 +46,7 @@ from services.runtime.validation import Validator
 
 MEMBERSHIP_REQUIRED = method_policy_pb2.MEMBERSHIP_REQUIRED
 MEMBERSHIP_NOT_REQUIRED = method_policy_pb2.MEMBERSHIP_NOT_REQUIRED
+MEMBERSHIP_REQUIRED_PER_ROOM = method_policy_pb2.MEMBERSHIP_REQUIRED_PER_ROOM
 _log = structlog.get_logger()
 _BEARER = "bearer "
 
@@ -74,13 +76,16 @@ class Call:
     caller: Caller
     # On whose behalf the call is made; None only for superusers without a subject, and services.
     user_id: str | None
-    # Set when somebody was asked whether the caller may act: what was asked, and the answer.
+    # Set when somebody was asked whether the caller may act: what was asked, and the answer. Without an answer it is
+    # what the method is to ask of each of its rooms.
     query: AccessQuery | None
     grant: AccessGrant | None
     # The seconds that were left for the call when it was admitted; None for a stream without a deadline.
     remaining: float | None
     # Set when the method answers with a stream.
     stream: OpenStream | None = None
+    # What to ask, too, when the method turns out to act on what is another user's; None when that is granted already.
+    query_for_others: AccessQuery | None = None
 
     @property
     def acting_user(self) -> str:
@@ -88,6 +93,13 @@ class Call:
         if self.user_id is None:
             raise _nobody_acts("")
         return self.user_id
+
+    def on_behalf_of(self, named: str, field: str) -> str:
+        """Return the user that a field names, or oneself; for methods that only sometimes act for a user."""
+        acting = _subject(named, self.caller, field)
+        if acting is None:
+            raise _nobody_acts(field)
+        return acting
 
     @property
     def seconds(self) -> float:
@@ -204,6 +216,8 @@ class Handlers:
         most = self._limits[policy.request_bytes]
         subject_of = _subject_reader(method)
         query_of = self._query_reader(method)
+        asks = policy.room.membership != MEMBERSHIP_REQUIRED_PER_ROOM
+        asked_for_fields = _permissions_reader(method)
         deadline = policy.deadline_ms / 1000 or None
 
         async def admit(
@@ -218,7 +232,10 @@ class Handlers:
             self._validator.check(request)
             user_id = subject_of(request, caller)
             query = query_of(request, caller, user_id) if query_of else None
-            grant = await self.access.check(query) if query is not None else None
+            grant, for_others = await self._ask(query if asks else None, policy.permission_for_others)
+            if query is not None and not query.superuser:
+                for permission in asked_for_fields(request):
+                    await self.access.check(replace(query, permission=permission))
             return request, Call(
                 caller,
                 user_id,
@@ -226,9 +243,30 @@ class Handlers:
                 grant,
                 _least(context.time_remaining(), deadline),
                 stream,
+                for_others,
             )
 
         return admit
+
+    async def _ask(
+        self, query: AccessQuery | None, permission_for_others: str
+    ) -> tuple[AccessGrant | None, AccessQuery | None]:
+        """Return the grant, and what is still to be asked where the method acts on what is another user's."""
+        if query is None:
+            return None, None
+        if query.superuser or not permission_for_others:
+            return await self.access.check(query), None
+        for_others = replace(query, permission=permission_for_others)
+        try:
+            return await self.access.check(query), for_others
+        except PermissionDenied as refusal:
+            if refusal.reason != "PERMISSION_MISSING":
+                raise
+            try:
+                return await self.access.check(for_others), None
+            except PermissionDenied:
+                # The permission for one's own is the one that more users have.
+                raise refusal from None
 
     @property
     def access(self) -> AccessChecker:
@@ -243,10 +281,12 @@ class Handlers:
         policy = method.policy
         asks_membership = bool(policy.room.field) and policy.room.membership != MEMBERSHIP_NOT_REQUIRED
         membership = (policy.room.membership or MEMBERSHIP_REQUIRED) if asks_membership else MEMBERSHIP_NOT_REQUIRED
+        is_per_room = membership == MEMBERSHIP_REQUIRED_PER_ROOM
         if not asks_membership and not policy.permission:
             return None
         _ = self.access
-        room_id_of = field_getter(method.request_class, policy.room.field) if policy.room.field else None
+        names_one = bool(policy.room.field) and not is_per_room
+        room_id_of = field_getter(method.request_class, policy.room.field) if names_one else None
 
         def query(request: Message, caller: Caller, user_id: str | None) -> AccessQuery | None:
             if caller.superuser and not asks_membership:
@@ -255,7 +295,7 @@ class Handlers:
                 room_id_of(request) if room_id_of else "",
                 user_id,
                 caller.superuser,
-                membership,
+                MEMBERSHIP_REQUIRED if is_per_room else membership,
                 policy.permission,
             )
 
@@ -319,19 +359,33 @@ def _subject_reader(method: MethodContract) -> Callable[[Message, Caller], str |
     users_only = method.policy.audience == method_policy_pb2.AUDIENCE_USER
 
     def subject(request: Message, caller: Caller) -> str | None:
-        named = named_by(request) if named_by else ""
-        if named and named != caller.subject and not caller.superuser:
-            raise PermissionDenied(
-                "SUBJECT_MISMATCH",
-                f"{field} is another user's and the token has no su",
-                metadata={"field": field},
-            )
-        acting = named or caller.subject
+        acting = _subject(named_by(request) if named_by else "", caller, field)
         if acting is None and users_only and (named_by is not None or not caller.superuser):
             raise _nobody_acts(field)
         return acting
 
     return subject
+
+
+def _subject(named: str, caller: Caller, field: str) -> str | None:
+    """Return who acts when a field names them, or does not; another's name needs a superuser's token."""
+    if named and named != caller.subject and not caller.superuser:
+        raise PermissionDenied(
+            "SUBJECT_MISMATCH",
+            f"{field} is another user's and the token has no su",
+            metadata={"field": field},
+        )
+    return named or caller.subject
+
+
+def _permissions_reader(method: MethodContract) -> Callable[[Message], Sequence[str]]:
+    descriptor = cast("Descriptor", method.request_class.DESCRIPTOR)
+    asked = {field.name: permission for field in descriptor.fields if (permission := field_policy(field).permission)}
+    if not asked:
+        return lambda _: ()
+    if not method.policy.permission:
+        raise ValueError(f"{method.path} asks for a permission to set a field and for none to be called")
+    return lambda request: [asked[field.name] for field, _ in request.ListFields() if field.name in asked]
 
 
 def _nobody_acts(field: str) -> InvalidArgument:

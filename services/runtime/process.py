@@ -1,14 +1,15 @@
-"""The main function of a service process: `serve` until told to stop, or `migrate`."""
+"""The main function of a service process: `serve` until told to stop, `migrate`, or a command of the service's own."""
 
 import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import structlog
 import uvloop
 from pydantic import SecretStr, ValidationError
@@ -23,17 +24,20 @@ from services.runtime.server import Server
 from services.runtime.settings import Settings, read_settings
 
 Build = Callable[[Settings, Clock], AbstractAsyncContextManager[Server]]
+# Does its work and returns a line for people.
+Command = Callable[[Settings], str]
 
 _log = structlog.get_logger()
 
 
-def main(name: str, build: Build, migrations: Path) -> int:
-    """Run one of the service's two commands and return the exit status."""
+def main(name: str, build: Build, migrations: Path, commands: Mapping[str, Command] | None = None) -> int:
+    """Run one of the service's commands and return the exit status; `commands` are those that others do not have."""
+    own = commands or {}
     parser = argparse.ArgumentParser(prog=f"services.{name}", description=f"The {name} service of Chatkit.")
     parser.add_argument(
         "command",
-        choices=("serve", "migrate"),
-        help="serve calls, or bring the schema up to date",
+        choices=("serve", "migrate", *own),
+        help=f"serve calls, bring the schema up to date{''.join(f', or {command}' for command in own)}",
     )
     command = parser.parse_args().command
     try:
@@ -43,9 +47,16 @@ def main(name: str, build: Build, migrations: Path) -> int:
         if command == "migrate":
             upgrade(settings.migrate_database_url.get_secret_value(), name, migrations)
             return 0
+        if command in own:
+            sys.stdout.write(f"{own[command](settings)}\n")
+            return 0
         return uvloop.run(_serve(build, settings))
     except (ValueError, ValidationError, OSError) as error:
         sys.stderr.write(f"{name}: {error}\n")
+        return 2
+    except psycopg.Error as error:
+        # The lines after the first one show the statement.
+        sys.stderr.write(f"{name}: {str(error).partition(chr(10))[0]}\n")
         return 2
 
 

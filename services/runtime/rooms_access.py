@@ -4,12 +4,15 @@ One object of a process, made by `Server.rooms_access`: handlers ask it, its `ru
 """
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 
 from services.runtime.access import AccessChange, AccessGrant, AccessListener, AccessQuery
 from services.runtime.access_cache import AccessCache, Freshness
 from services.runtime.access_client import AccessClient
 from services.runtime.access_watch import AccessWatch
 from services.runtime.clock import Clock
+from services.runtime.errors import ChatkitError
 
 
 class RoomsAccess:
@@ -40,6 +43,20 @@ class RoomsAccess:
         # Waited for, not awaited: a caller who gives up does not take the answer from the others.
         await asyncio.wait({asked})
         return asked.result()
+
+    async def check_rooms(self, query: AccessQuery, room_ids: Sequence[str]) -> list[AccessGrant | ChatkitError]:
+        """Answer the query for each of the rooms instead of its own, in the order given; rooms is asked once at most.
+
+        Raises SERVICE_UNAVAILABLE when rooms must be asked and can't be reached.
+        """
+        answers = {room_id: self._cache.find(replace(query, room_id=room_id)) for room_id in room_ids}
+        unknown = [room_id for room_id, grant in answers.items() if grant is None]
+        asked = self._cache.asking()
+        told = dict(zip(unknown, await self._client.check_rooms(query, unknown), strict=True)) if unknown else {}
+        for room_id, answer in told.items():
+            if isinstance(answer, AccessGrant):
+                self._cache.keep(replace(query, room_id=room_id), answer, asked)
+        return [answers[room_id] or told[room_id] for room_id in room_ids]
 
     def listen(self, listener: AccessListener) -> None:
         """Tell a listener of changes, in the step in which they take effect here."""

@@ -118,6 +118,15 @@ class Settings(BaseSettings):
     presence_reaping_interval_seconds: float = Field(
         default=1.0, gt=0, description="between looks for users who are to be offline"
     )
+    retention_days: int | None = Field(
+        default=None, description="for how many days messages are kept where the room says nothing; unset for ever"
+    )
+    retention_sweep_interval_seconds: float = Field(
+        default=600.0, gt=0, description="between two walks over all rooms that remove what is no longer kept"
+    )
+    retention_sweep_pause_seconds: float = Field(
+        default=0.02, ge=0, description="between two removals of some hundred messages of a room"
+    )
     limit_overrides: dict[str, int] = Field(default_factory=dict, description="filled from CHATKIT_LIMIT_<NAME>")
 
     @field_validator("*", mode="before")

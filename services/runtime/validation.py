@@ -40,7 +40,8 @@ class Finding:
     field: str
     description: str
     limit: str = ""
-    maximum: int = 0
+    # The limit's value, which is a maximum or a minimum.
+    bound: int = 0
     actual: int = 0
 
 
@@ -123,7 +124,7 @@ class Validator:
             if most is not None and len(items) > most:
                 yield _over(policy.max_items, path, most, len(items))
                 return
-            for index, item in enumerate(items):
+            for index, item in enumerate(() if policy.items_alone else items):
                 if policy.required and item == "":
                     yield Finding("FIELD_REQUIRED", f"{path}[{index}]", "must not be empty")
                 yield from one(item, f"{path}[{index}]")
@@ -169,12 +170,15 @@ class Validator:
     def _number(self, policy: field_policy_pb2.FieldPolicy) -> Check:
         refuses_negative = policy.not_negative or policy.max_value or policy.HasField("page_size")
         most = self._limits[policy.max_value] if policy.max_value else None
+        least = self._limits[policy.min_value] if policy.min_value else None
 
         def check(value: float, path: str) -> Iterator[Finding]:
             if refuses_negative and value < 0:
                 yield Finding("FIELD_INVALID", path, "must not be negative")
             elif most is not None and value > most:
                 yield _over(policy.max_value, path, most, int(value))
+            elif least is not None and value < least:
+                yield _under(policy.min_value, path, least, int(value))
 
         return check
 
@@ -216,6 +220,13 @@ def _over(limit: int, path: str, maximum: int, actual: int) -> Finding:
         name,
         maximum,
         actual,
+    )
+
+
+def _under(limit: int, path: str, minimum: int, actual: int) -> Finding:
+    name = limit_name(limit)
+    return Finding(
+        "BELOW_MINIMUM", path, f"{name} is {minimum} at the least, sent were {actual}", name, minimum, actual
     )
 
 
@@ -284,9 +295,10 @@ def _error(findings: Sequence[Finding]) -> InvalidArgument:
     first = findings[0]
     metadata = {"field": first.field}
     if first.limit:
+        bound = "minimum" if first.reason == "BELOW_MINIMUM" else "maximum"
         metadata |= {
             "limit": first.limit,
-            "maximum": str(first.maximum),
+            bound: str(first.bound),
             "actual": str(first.actual),
         }
     return InvalidArgument(

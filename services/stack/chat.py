@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Awaitable
 from typing import Any
 
-from chatkit.messages.v1 import message_pb2, part_pb2
+from chatkit.messages.v1 import message_pb2, part_pb2, room_event_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -55,8 +55,8 @@ async def _watch(home: Home, arguments: argparse.Namespace) -> None:
             async for event in client.subscribe(arguments.room, arguments.last):
                 if isinstance(event, Gap):
                     print(f"messages {event.after.seq + 1} to {event.before.seq - 1} can't be had: {event.reason}")
-                elif event.HasField("message_created"):
-                    _show(event.message_created, arguments)
+                else:
+                    _show_event(event, arguments)
     except ChatkitError as error:
         raise Trouble(str(error)) from None
 
@@ -70,13 +70,22 @@ async def _call(home: Home, arguments: argparse.Namespace, method: str, request:
         raise Trouble(str(error)) from None
 
 
+def _show_event(event: room_event_pb2.RoomEvent, arguments: argparse.Namespace) -> None:
+    kind = event.WhichOneof("event")
+    if kind in {"message_created", "message_edited", "message_deleted"}:
+        _show(getattr(event, kind), arguments)
+
+
 def _show(message: message_pb2.Message, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json_format.MessageToJson(message, indent=None), flush=True)
         return
-    time = message.create_time.ToDatetime().strftime("%H:%M:%S")
-    text = " ".join(part.content or part.url for part in message.parts)
-    print(f"{message.seq:>6}  {time}  {message.sender_id}: {_printable(text)}", flush=True)
+    is_deleted = message.HasField("delete_time")
+    time = (message.delete_time if is_deleted else message.create_time).ToDatetime().strftime("%H:%M:%S")
+    text = _printable(" ".join(part.content or part.url for part in message.parts))
+    mark = " (edited)" if message.HasField("edit_time") else ""
+    line = "was deleted" if is_deleted else f"{message.sender_id}: {text}{mark}"
+    print(f"{message.seq:>6}  {time}  {line}", flush=True)
 
 
 def _printable(text: str) -> str:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from services.stack import chat, edge_command, inspection, sign_in, up_command
+from services.stack import chat, edge_command, epoch_command, inspection, sign_in, up_command
 from services.stack.home import DEFAULT, Home
 from services.stack.replay import command as replay
 from services.stack.trouble import Trouble
@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="chatkit",
         description="The chat backend on this machine: PostgreSQL, NATS, the four services and the edge.",
-        epilog="`./chatkit test` runs the repository's own check.",
+        epilog="`./chatkit test` runs the repository's own check, `./chatkit bench` its benchmarks.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_up(commands)
@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_inspection(commands)
     _add_edge(commands)
     _add_chat(commands)
+    _command(commands, "rotate-epoch", epoch_command.run, "begin anew after PostgreSQL was restored from a copy")
     replay.add_arguments(_command(commands, "replay", replay.run, "play an export as live traffic, and check it"))
     return parser
 

@@ -103,7 +103,7 @@ class Postgres:
         """Start the server and return at once."""
         settings = {**_SETTINGS, "max_connections": str(self.max_connections), **self.settings}
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
-        command = [*_as_ordinary_user(), str(BINARIES / "postgres"), "-D", str(self.data)]
+        command = [*as_ordinary_user(), str(BINARIES / "postgres"), "-D", str(self.data)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, "-k", str(self.socket_folder), *options],
@@ -175,7 +175,7 @@ class Postgres:
             password.flush()
             made = subprocess.run(
                 [
-                    *_as_ordinary_user(),
+                    *as_ordinary_user(),
                     str(BINARIES / "initdb"),
                     f"--pgdata={unfinished}",
                     f"--username={SUPERUSER}",
@@ -207,7 +207,7 @@ class Postgres:
             process.wait(_START_SECONDS)
 
 
-def _as_ordinary_user() -> list[str]:
+def as_ordinary_user() -> list[str]:
     """Return what to put before a command of PostgreSQL's so that it does not run as root."""
     if os.geteuid() != 0:
         return []

@@ -95,4 +95,4 @@ class PresenceStreams:
             wire.presence_event(now, user_id, state.of_user.get(user_uid, ABSENT))
             for user_id, user_uid in watched.items()
         ]
-        subscription.begin(state.version, [wire.opened_event(now), *told, wire.caught_up_event(now)])
+        subscription.start(state.version, [wire.opened_event(now), *told, wire.caught_up_event(now)])

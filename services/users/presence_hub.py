@@ -41,7 +41,7 @@ class PresenceSubscription(EventQueue):
         self._version: int | None = None
         self._early: list[tuple[int, bytes]] = []
 
-    def begin(self, version: int, beginning: Iterable[bytes]) -> None:
+    def start(self, version: int, beginning: Iterable[bytes]) -> None:
         """Queue the state, as of a version, and what has changed since."""
         self._version = version
         self.open(0, [(0, event) for event in beginning])

@@ -8,11 +8,19 @@ from datetime import timedelta
 from typing import Any
 
 import grpc
-from chatkit.messages.v1 import message_pb2, messages_service_pb2_grpc, position_pb2, room_event_pb2
+from chatkit.messages.v1 import message_pb2, messages_service_pb2_grpc, position_pb2, read_cursor_pb2, room_event_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from google.protobuf import duration_pb2
 
-from services.runtime.errors import DETAILS_KEY, ChatkitError, class_of, number_of, to_status
+from services.runtime.errors import (
+    DETAILS_KEY,
+    ChatkitError,
+    OutOfRange,
+    Unimplemented,
+    class_of,
+    number_of,
+    to_status,
+)
 
 EPOCH = "epoch"
 Event = room_event_pb2.RoomEvent
@@ -47,6 +55,22 @@ def message(seq: int) -> Event:
     return Event(room_id="lobby", seq=seq, message_created=message_pb2.Message(room_id="lobby", seq=seq, revision=seq))
 
 
+def cursor(seq: int, revision: int) -> Event:
+    """Return where somebody's read cursor stands."""
+    return Event(room_id="lobby", cursor_set=read_cursor_pb2.ReadCursor(room_id="lobby", seq=seq, revision=revision))
+
+
+def typing() -> Event:
+    """Return that somebody is typing."""
+    return Event(room_id="lobby", typing=room_event_pb2.Typing(user_id="alice"))
+
+
+def edited(seq: int, message_seq: int) -> Event:
+    """Return the event of an edit."""
+    message = message_pb2.Message(room_id="lobby", seq=message_seq, revision=seq)
+    return Event(room_id="lobby", seq=seq, message_edited=message)
+
+
 def caught_up(seq: int) -> Event:
     """Return the end of a replay."""
     return Event(caught_up=room_event_pb2.CaughtUp(seq=seq))
@@ -74,6 +98,10 @@ class Script(messages_service_pb2_grpc.MessagesServiceServicer):
 
     streams: list[tuple[list[Event], str | grpc.StatusCode]] = field(default_factory=list)
     log: list[int] = field(default_factory=list)
+    # The events that pages of the log show; None plays a server that has no such pages.
+    events: list[Event] | None = None
+    # What is older is gone by retention.
+    oldest_seq: int = 1
     requests: list[pb2.SubscribeRoomRequest] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     refusals: list[ChatkitError] = field(default_factory=list)
@@ -104,6 +132,19 @@ class Script(messages_service_pb2_grpc.MessagesServiceServicer):
         page = newer[: request.page_size or 2]
         messages = [message(seq).message_created for seq in page]
         return pb2.ListMessagesResponse(messages=messages, next_page_token="more" if len(newer) > len(page) else "")
+
+    async def ListRoomEvents(self, request: pb2.ListRoomEventsRequest, context: Any) -> pb2.ListRoomEventsResponse:
+        if self.events is None:
+            await _refuse(context, Unimplemented("METHOD_NOT_FOUND", "scripted"))
+            raise AssertionError
+        self.calls += 1
+        start = int(request.page_token or request.after.seq)
+        if start < self.oldest_seq - 1:
+            await _refuse(context, OutOfRange("HISTORY_GONE", "scripted"))
+        newer = [event for event in self.events if event.seq > start]
+        page = newer[:2]
+        token = str(page[-1].seq) if len(newer) > len(page) else ""
+        return pb2.ListRoomEventsResponse(events=page, next_page_token=token)
 
 
 async def _refuse(context: Any, error: ChatkitError) -> None:

@@ -16,12 +16,15 @@ from tests.clients.scripted import (
     Script,
     caught_up,
     closed,
+    cursor,
+    edited,
     heartbeat,
     message,
     position,
     resumed,
     serve,
     snapshot,
+    typing,
 )
 
 _START = [snapshot("NEW", 2, 1), message(1), message(2), caught_up(2)]
@@ -121,6 +124,35 @@ async def test_what_lies_too_far_back_is_read_from_the_pages() -> None:
     assert script.calls == 4
 
 
+async def test_what_lies_too_far_back_is_read_from_the_log_edits_and_all() -> None:
+    # The snapshot shows the last messages as they are; the log shows what has happened, and the two overlap.
+    far = [snapshot("TOO_FAR", 8, 4), message(4), message(7), caught_up(8), message(9)]
+    log = [message(3), message(4), edited(5, 1), edited(6, 4), message(7), edited(8, 2)]
+    script = Script([(_START, grpc.StatusCode.UNAVAILABLE), (far, HANG)], events=log)
+    async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
+        events = client.subscribe("lobby")
+        assert await _seqs(events, 9) == list(range(1, 10))
+        assert (events.repeated, events.holes) == (0, 0)
+    assert script.calls == 3
+
+
+async def test_what_retention_takes_away_while_the_log_is_read_is_a_gap() -> None:
+    far = [snapshot("TOO_FAR", 8, 8), message(8), caught_up(8), message(9)]
+    script = Script([(_START, grpc.StatusCode.UNAVAILABLE), (far, HANG)], events=[message(8)], oldest_seq=8)
+    async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
+        seen = await _seqs(client.subscribe("lobby"), 9)
+    assert seen == [1, 2, Gap("TOO_FAR", position(2), position(9)), 9]
+
+
+async def test_a_hole_that_stays_is_read_from_the_log() -> None:
+    hole = ([resumed(4), message(4)], HANG)
+    script = Script([([*_START, message(4)], HANG), hole], events=[edited(3, 1), message(4)])
+    async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
+        events = client.subscribe("lobby")
+        assert await _seqs(events, 4) == [1, 2, 3, 4]
+        assert (events.holes, len(script.requests)) == (1, 2)
+
+
 async def test_what_the_pages_do_not_show_is_a_gap() -> None:
     far = [snapshot("TOO_FAR", 9, 9), message(9), caught_up(9)]
     script = Script([(_START, grpc.StatusCode.UNAVAILABLE), (far, HANG)], log=[1, 2, 3, 6, 7, 9])
@@ -199,3 +231,27 @@ async def test_a_call_that_can_not_succeed_or_takes_too_long_is_raised() -> None
         with pytest.raises(ChatkitError, match="OVERLOADED"):
             await _listing(client)
         assert script.calls in {2, 3}
+
+
+async def test_cursors_and_typing_pass_through_and_move_no_position() -> None:
+    opening = [snapshot("NEW", 3, 2), message(2), cursor(3, 1), message(3), cursor(3, 1), typing(), caught_up(3)]
+    script = Script(
+        [
+            ([*opening, typing(), cursor(1, 2), message(4), typing()], "SLOW_CONSUMER"),
+            ([resumed(5), cursor(1, 2), message(5), caught_up(5)], HANG),
+        ]
+    )
+    async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
+        seen: list[str | int] = []
+        async with client.subscribe("lobby", 20, include_cursors=True) as events, asyncio.timeout(20):
+            async for item in events:
+                assert not isinstance(item, Gap)
+                kind = item.WhichOneof("event")
+                if kind not in {"opened", "caught_up"}:
+                    seen.append(item.seq or str(kind))
+                if seen[-1:] == [5]:
+                    break
+            assert (events.holes, events.repeated, events.position) == (0, 0, position(4))
+    at_start = [2, "cursor_set", 3, "cursor_set", "typing"]
+    assert seen == [*at_start, "typing", "cursor_set", 4, "typing", "cursor_set", 5]
+    assert [(request.after.seq, request.include_cursors) for request in script.requests] == [(0, True), (4, True)]

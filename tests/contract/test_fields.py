@@ -1,16 +1,20 @@
 """Every field of every request is bounded by the contract."""
 
+from typing import cast
+
 from chatkit.contract.v1 import field_policy_pb2, limit_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
-from services.runtime.contract import field_policy
+from services.runtime.contract import field_policy, permissions
 from tests.contract import descriptors
 
 FIELDS = list(descriptors.request_fields())
 TEXT = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
 NUMBERS = (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64)
-# Fields that need no limit, with the reason; there are none.
-EXEMPT: dict[str, str] = {}
+# Fields that need no limit, with the reason.
+EXEMPT = {
+    "chatkit.internal.retention.v1.BatchGetRetentionRequest.room_uids": "what has not 16 bytes is refused",
+}
 
 
 def _is(field: FieldDescriptor, well_known: str) -> bool:
@@ -83,7 +87,8 @@ def test_no_number_may_be_negative() -> None:
     for field in FIELDS:
         if field.type in NUMBERS:
             policy = field_policy(field)
-            assert policy.not_negative or policy.max_value or policy.HasField("page_size"), field.full_name
+            refuses = policy.not_negative or policy.max_value or policy.min_value or policy.HasField("page_size")
+            assert refuses, field.full_name
 
 
 def test_policies_stand_where_they_can_be_enforced() -> None:
@@ -95,5 +100,19 @@ def test_policies_stand_where_they_can_be_enforced() -> None:
             assert _is(field, "Struct"), field.full_name
         if policy.max_items:
             assert field.is_repeated or _is(field, "FieldMask"), field.full_name
-        if policy.max_value or policy.not_negative:
+        if policy.max_value or policy.min_value or policy.not_negative:
             assert field.type in NUMBERS, field.full_name
+
+
+def test_the_permission_that_a_field_asks_for_exists_and_its_method_asks_for_one_too() -> None:
+    known = {permission.name for permission in permissions()}
+    asking = {field.full_name for field in FIELDS if field_policy(field).permission}
+    assert asking == {"chatkit.rooms.v1.CreateRoomRequest.retention_days"}
+    for method in descriptors.methods():
+        for field in method.request_class.DESCRIPTOR.fields:
+            if field.full_name in asking:
+                assert field_policy(cast("FieldDescriptor", field)).permission in known
+                assert method.policy.permission
+                asking.remove(field.full_name)
+    # Nothing looks at the fields of what a request's field holds.
+    assert not asking

@@ -61,7 +61,7 @@ def test_a_part_imports_itself_and_what_it_may(part: str) -> None:
 def test_nothing_that_is_shipped_imports_tests_or_what_only_tests_need(part: str) -> None:
     for path in sources(part):
         for imported in imports(path):
-            assert not of(imported, "tests", "pytest", "hypothesis", "grpc_testing", "grpc_tools"), path
+            assert not of(imported, "benchmarks", "tests", "pytest", "hypothesis", "grpc_testing", "grpc_tools"), path
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -74,7 +74,8 @@ def test_a_limit_is_planned_if_and_only_if_nothing_enforces_it() -> None:
         if field.full_name.startswith("chatkit.internal."):
             continue
         policy = field_policy(field)
-        enforced |= {policy.max_chars, policy.max_items, policy.max_json_bytes, policy.max_value, policy.sum.limit}
+        enforced |= {policy.max_chars, policy.max_items, policy.max_json_bytes, policy.sum.limit}
+        enforced |= {policy.max_value, policy.min_value}
         enforced |= {policy.page_size.default_size, policy.page_size.maximum}
     names = {limit_name(limit) for limit in enforced if limit}
     for path in (descriptors.ROOT / "services").rglob("*.py"):

@@ -13,10 +13,11 @@ U, S, I = (  # noqa: E741 - the letters of the design's table
     method_policy_pb2.AUDIENCE_SUPERUSER,
     method_policy_pb2.AUDIENCE_SERVICE,
 )
-MEMBER, MEMBER_UNLESS_PUBLIC, ANYONE = (
+MEMBER, MEMBER_UNLESS_PUBLIC, ANYONE, PER_ROOM = (
     method_policy_pb2.MEMBERSHIP_REQUIRED,
     method_policy_pb2.MEMBERSHIP_REQUIRED_UNLESS_PUBLIC,
     method_policy_pb2.MEMBERSHIP_NOT_REQUIRED,
+    method_policy_pb2.MEMBERSHIP_REQUIRED_PER_ROOM,
 )
 NO_ROOM = None
 # Audience, permission, membership of the room, the field that says who acts. A method that is missing here fails.
@@ -50,15 +51,32 @@ ACCESS = {
     "chatkit.rooms.v1.RolesService/UnassignRole": (S, "", NO_ROOM, ""),
     "chatkit.rooms.v1.RolesService/ListUserRoles": (S, "", NO_ROOM, ""),
     "chatkit.messages.v1.MessagesService/SendMessage": (U, "message:create", MEMBER, "sender_id"),
+    "chatkit.messages.v1.MessagesService/BatchSendMessages": (S, "", NO_ROOM, ""),
+    "chatkit.messages.v1.MessagesService/EditMessage": (U, "message:edit", MEMBER, ""),
+    "chatkit.messages.v1.MessagesService/DeleteMessage": (U, "message:delete", MEMBER, ""),
     "chatkit.messages.v1.MessagesService/GetMessage": (U, "room:messages:get", MEMBER, ""),
     "chatkit.messages.v1.MessagesService/ListMessages": (U, "room:messages:get", MEMBER, ""),
+    "chatkit.messages.v1.MessagesService/ListRoomEvents": (U, "room:messages:get", MEMBER, ""),
     "chatkit.messages.v1.MessagesService/SubscribeRoom": (U, "room:messages:get", MEMBER, ""),
+    "chatkit.messages.v1.MessagesService/SubscribeRooms": (U, "room:messages:get", PER_ROOM, "user_id"),
+    "chatkit.messages.v1.MessagesService/SendTyping": (U, "room:typing_indicator:create", MEMBER, "user_id"),
+    "chatkit.messages.v1.ReadStatesService/SetReadCursor": (U, "cursors:read:set", MEMBER, "user_id"),
+    "chatkit.messages.v1.ReadStatesService/GetReadCursor": (U, "cursors:read:get", MEMBER, ""),
+    "chatkit.messages.v1.ReadStatesService/ListReadCursors": (U, "cursors:read:get", MEMBER, ""),
+    "chatkit.messages.v1.ReadStatesService/ListReadStates": (U, "cursors:read:get", MEMBER, "user_id"),
     "chatkit.internal.access.v1.AccessService/CheckAccess": (I, "", NO_ROOM, ""),
     "chatkit.internal.access.v1.AccessService/BatchCheckAccess": (I, "", NO_ROOM, ""),
     "chatkit.internal.access.v1.AccessService/ListRoomsOf": (I, "", NO_ROOM, ""),
+    "chatkit.internal.access.v1.AccessService/FilterMembers": (I, "", NO_ROOM, ""),
     "chatkit.internal.access.v1.AccessService/WatchAccess": (I, "", NO_ROOM, ""),
     "chatkit.internal.directory.v1.DirectoryService/ResolveUsers": (I, "", NO_ROOM, ""),
     "chatkit.internal.directory.v1.DirectoryService/WatchUsers": (I, "", NO_ROOM, ""),
+    "chatkit.internal.retention.v1.RetentionService/BatchGetRetention": (I, "", NO_ROOM, ""),
+}
+# What is asked instead where a method acts on what is another user's.
+ACCESS_TO_OTHERS = {
+    "chatkit.messages.v1.MessagesService/EditMessage": "message:moderate",
+    "chatkit.messages.v1.MessagesService/DeleteMessage": "message:moderate",
 }
 
 every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.path)
@@ -71,6 +89,8 @@ def test_access_is_what_was_decided_and_nobody_widens_it_by_accident() -> None:
         membership = policy.room.membership if policy.HasField("room") else NO_ROOM
         declared[method.path.removeprefix("/")] = (policy.audience, policy.permission, membership, policy.self_field)
     assert declared == ACCESS
+    to_others = {method.path.removeprefix("/"): method.policy.permission_for_others for method in METHODS}
+    assert {path: permission for path, permission in to_others.items() if permission} == ACCESS_TO_OTHERS
 
 
 @every_method
@@ -87,8 +107,14 @@ def test_public_methods_have_a_rate_and_internal_ones_none(method: MethodContrac
 
 
 @every_method
-def test_the_fields_that_a_policy_names_are_strings_of_the_request(method: MethodContract) -> None:
+def test_the_fields_that_a_policy_names_are_strings_of_the_request_or_rooms(method: MethodContract) -> None:
     fields = method.request_class.DESCRIPTOR.fields_by_name
+    if method.policy.room.membership == PER_ROOM:
+        rooms = fields[method.policy.room.field]
+        assert rooms.is_repeated
+        assert rooms.message_type is not None
+        assert rooms.message_type.fields_by_name["room_id"].type == FieldDescriptor.TYPE_STRING
+        return
     for name in filter(None, (method.policy.room.field, method.policy.self_field)):
         assert fields[name].type == FieldDescriptor.TYPE_STRING
         assert not fields[name].is_repeated
@@ -96,14 +122,15 @@ def test_the_fields_that_a_policy_names_are_strings_of_the_request(method: Metho
 
 @every_method
 def test_a_public_method_whose_request_has_a_room_says_what_it_asks_of_the_caller(method: MethodContract) -> None:
-    has_room = "room_id" in method.request_class.DESCRIPTOR.fields_by_name
+    has_room = not {"room_id", "rooms"}.isdisjoint(method.request_class.DESCRIPTOR.fields_by_name)
     if method.policy.audience == method_policy_pb2.AUDIENCE_USER:
         assert method.policy.HasField("room") == has_room
 
 
 @every_method
 def test_a_permission_that_a_method_asks_for_is_declared(method: MethodContract) -> None:
-    assert method.policy.permission in {"", *(permission.name for permission in permissions())}
+    declared = {"", *(permission.name for permission in permissions())}
+    assert {method.policy.permission, method.policy.permission_for_others} <= declared
 
 
 @every_method
@@ -117,7 +144,7 @@ def test_what_a_role_of_a_room_can_grant_is_asked_for_only_by_methods_with_a_roo
     method: MethodContract,
 ) -> None:
     in_rooms = {permission.name for permission in permissions() if permission.in_rooms}
-    if method.policy.permission in in_rooms:
+    if {method.policy.permission, method.policy.permission_for_others} & in_rooms:
         assert method.policy.HasField("room")
 
 

@@ -153,7 +153,8 @@ async def test_what_compose_runs_works_together(deployment: Deployment) -> None:
         for child in children:
             await deployment.wait_until_healthy(child)
         assert await _create_user(deployment) == {"id": "alice", "name": "Alice"}
-        await eventually(lambda: deployment.nats.subscriptions() == 3)
+        # Users and rooms hear of changes; messages of entries, of cursors and of typing.
+        await eventually(lambda: deployment.nats.subscriptions() == 1 + 1 + 3)
 
 
 async def _create_user(deployment: Deployment) -> dict[str, str]:

@@ -92,7 +92,8 @@ def test_what_bounds_a_user_and_a_connection_are_the_limits() -> None:
     assert manager(rendered)["max_request_headers_kb"] == 5
     classes = {path: route["metadata"]["filter_metadata"]["chatkit"]["rate"] for path, route in _calls(rendered)}
     assert {path for path, name in classes.items() if name == "SENDS_PER_USER_PER_SECOND"} == {
-        "/chatkit.messages.v1.MessagesService/SendMessage"
+        "/chatkit.messages.v1.MessagesService/SendMessage",
+        "/chatkit.messages.v1.MessagesService/EditMessage",
     }
 
 

@@ -155,5 +155,5 @@ async def test_nothing_acknowledged_is_lost_or_doubled(fault: Fault) -> None:
     ids=_name,
 )
 async def test_nothing_is_lost_or_doubled_between_replicas(fault: Fault) -> None:
-    async with running_stack("--replicas", "messages=2,rooms=2") as stack:
+    async with running_stack("--workers", "2") as stack:
         await _hold(stack, fault)

@@ -65,6 +65,12 @@ def test_test_runs_the_tests_and_passes_arguments_on(clone: Path, path: Path) ->
     assert ran.stdout.strip().endswith("run tests -k a b")
 
 
+def test_bench_runs_the_benchmarks_and_passes_arguments_on(clone: Path, path: Path) -> None:
+    _fake_python(path, "python3.11", "3.11.4")
+    ran = _run(clone, path, "bench", "W1", "--json")
+    assert ran.stdout.strip().endswith("run benchmarks W1 --json")
+
+
 def test_a_command_that_only_pretends_is_passed_over(clone: Path, path: Path) -> None:
     broken = path / "python3.14"
     broken.write_text(f"#!{_SHELL}\nexit 127\n")

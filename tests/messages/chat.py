@@ -8,12 +8,17 @@ from dataclasses import dataclass
 import grpc
 from chatkit.messages.v1 import message_pb2, part_pb2, position_pb2, room_event_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
+from chatkit.messages.v1.room_subscription_pb2 import RoomSubscription
 
 from tests.support.peers import Peers
 from tests.support.suite import Suite
 from tests.support.tokens import Metadata, user
 
 _SECONDS = 20.0
+_Call = (
+    grpc.aio.UnaryStreamCall[pb2.SubscribeRoomRequest, pb2.SubscribeRoomResponse]
+    | grpc.aio.UnaryStreamCall[pb2.SubscribeRoomsRequest, pb2.SubscribeRoomsResponse]
+)
 
 
 def text(content: str, request_id: str, room_id: str = "lobby", **fields: str) -> pb2.SendMessageRequest:
@@ -22,10 +27,15 @@ def text(content: str, request_id: str, room_id: str = "lobby", **fields: str) -
     return pb2.SendMessageRequest(room_id=room_id, parts=[part], request_id=request_id, **fields)
 
 
+def in_room(room_id: str, *, after: position_pb2.Position | None = None, last: int | None = None) -> RoomSubscription:
+    """Return where a room of several starts."""
+    return RoomSubscription(room_id=room_id, after=after, last=last)
+
+
 class Reader:
     """An open stream, read event by event."""
 
-    def __init__(self, call: "grpc.aio.UnaryStreamCall[pb2.SubscribeRoomRequest, pb2.SubscribeRoomResponse]") -> None:
+    def __init__(self, call: _Call) -> None:
         self.call = call
         self._events = self._read()
 
@@ -38,6 +48,13 @@ class Reader:
         """Return the events up to the first one of a kind, that one included."""
         seen = [await self.next()]
         while seen[-1].WhichOneof("event") != kind:
+            seen.append(await self.next())
+        return seen
+
+    async def until_room(self, room_id: str, kind: str) -> list[room_event_pb2.RoomEvent]:
+        """Return the events up to the first one of a kind that is about a room, or the stream if it is empty."""
+        seen = [await self.next()]
+        while (seen[-1].room_id, seen[-1].WhichOneof("event")) != (room_id, kind):
             seen.append(await self.next())
         return seen
 
@@ -81,10 +98,36 @@ class Chat:
         who: str = "bob",
         room_id: str = "lobby",
         metadata: Metadata | None = None,
+        cursors: bool = False,
     ) -> AsyncIterator[Reader]:
         """Subscribe while the context is open."""
-        request = pb2.SubscribeRoomRequest(room_id=room_id, after=after, last=last)
+        request = pb2.SubscribeRoomRequest(room_id=room_id, after=after, last=last, include_cursors=cursors)
         call = self.suite.messages.SubscribeRoom(request, metadata=metadata or user(who))
+        try:
+            yield Reader(call)
+        finally:
+            call.cancel()
+
+    @asynccontextmanager
+    async def following(
+        self,
+        *rooms: str | RoomSubscription,
+        who: str = "bob",
+        metadata: Metadata | None = None,
+        last: int | None = None,
+        memberships: bool = False,
+        cursors: bool = False,
+        read_states: bool = False,
+    ) -> AsyncIterator[Reader]:
+        """Subscribe to several rooms while the context is open."""
+        request = pb2.SubscribeRoomsRequest(
+            rooms=[room if isinstance(room, RoomSubscription) else in_room(room) for room in rooms],
+            default_last=last,
+            follow_memberships=memberships,
+            include_cursors=cursors,
+            include_read_states=read_states,
+        )
+        call = self.suite.messages.SubscribeRooms(request, metadata=metadata or user(who))
         try:
             yield Reader(call)
         finally:

@@ -13,7 +13,7 @@ from services.messages.app import _lane
 from services.messages.committer import Committer
 from services.messages.epoch import Epoch
 from services.messages.log import Appended
-from services.messages.model import Draft
+from services.messages.model import Draft, LogEntry
 from services.runtime.clock import SystemClock
 from services.runtime.errors import AlreadyExists, ChatkitError, Unavailable
 from tests.support.databases import TestDatabase
@@ -24,7 +24,7 @@ _SENDER = uuid4()
 class _Nobody:
     """Nobody listens."""
 
-    def appended(self, draft: Draft, entry: Appended) -> None:
+    def appended(self, room_uid: UUID, entry: LogEntry) -> None:
         pass
 
     def unknown(self, room_uid: UUID) -> None:

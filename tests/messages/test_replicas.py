@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from services.messages import wire
 from services.messages.announcements import Announcements
 from services.messages.hubs import Hubs
-from services.messages.log import Appended
-from services.messages.model import Draft, Head, LogEntry
-from services.messages.store import Tail
+from services.messages.model import EventKind, Head, LogEntry
+from services.messages.store import Stretch
 from services.runtime.bus import MOST_GIFT_BYTES, Listener
 from services.runtime.clock import SystemClock
 from tests.messages.chat import Reader, text
@@ -84,7 +83,8 @@ async def _replicas(
         async with running(database, folder, **told) as suite:
             replicas = [_Replica((await suite.start("messages")).address) for _ in range(2)]
             first, second = replicas
-            await eventually(lambda: nats.subscriptions() == 2)
+            # Each hears of entries, of cursors and of typing.
+            await eventually(lambda: nats.subscriptions() == 2 * 3)
             yield first, second
             for replica in replicas:
                 await replica.close()
@@ -190,18 +190,23 @@ class _Log:
         self.looks = 0
 
     def append(self, size: int = 1) -> LogEntry:
-        self.entries.append(LogEntry(len(self.entries) + 1, datetime(2026, 1, 1, tzinfo=UTC), b"x" * size))
+        entry = LogEntry.created(len(self.entries) + 1, datetime(2026, 1, 1, tzinfo=UTC), b"x" * size)
+        self.entries.append(entry)
         return self.entries[-1]
 
-    async def tail(self, _room_uid: UUID, most: int) -> Tail:
-        return Tail(Head(len(self.entries), 1), self.entries[-most:])
+    @property
+    def head(self) -> Head:
+        return Head(len(self.entries), 1)
 
-    async def after(self, _room_uid: UUID, seq: int, most: int) -> list[LogEntry]:
-        return self.entries[seq:][:most]
+    async def tail(self, _room_uid: UUID, most: int) -> Stretch:
+        return Stretch(self.head, self.entries[-most:])
 
-    async def head_seqs(self, room_uids: list[UUID]) -> dict[UUID, int]:
+    async def after(self, _room_uid: UUID, seq: int, most: int) -> Stretch:
+        return Stretch(self.head, self.entries[seq:][:most])
+
+    async def heads(self, room_uids: list[UUID]) -> dict[UUID, Head]:
         self.looks += 1
-        return dict.fromkeys(room_uids, len(self.entries))
+        return dict.fromkeys(room_uids, self.head)
 
 
 class _Subscriber:
@@ -244,8 +249,7 @@ class _Process:
         self.subscribers.append(subscriber)
 
     def append(self, size: int) -> None:
-        draft = Draft(self._room_uid, "lobby", self._room_uid, "", b"", b"")
-        self.announcements.appended(draft, Appended(self.log.append(size), is_new=True))
+        self.announcements.appended(self._room_uid, self.log.append(size))
 
 
 @asynccontextmanager
@@ -343,9 +347,8 @@ async def test_when_the_bus_has_missed_something_every_head_is_looked_at() -> No
 async def test_an_entry_of_another_life_of_the_database_is_not_taken_and_the_head_is_looked_at() -> None:
     async with _two(iter(()), (uuid4(), uuid4())) as (processes, clock):
         await processes[1].subscribe()
-        draft = Draft(processes[1]._room_uid, "lobby", uuid4(), "", b"", b"")
-        ghost = LogEntry(1, datetime(2026, 1, 1, tzinfo=UTC), b"ghost")
-        processes[0].announcements.appended(draft, Appended(ghost, is_new=True))
+        ghost = LogEntry.created(1, datetime(2026, 1, 1, tzinfo=UTC), b"ghost")
+        processes[0].announcements.appended(processes[1]._room_uid, ghost)
         await clock.advance(0.01)
         assert (processes[1].subscribers[0].seqs, processes[1].log.looks) == ([], 1)
 
@@ -360,17 +363,32 @@ async def test_a_commit_of_unknown_outcome_is_looked_for_everywhere() -> None:
         assert processes[1].subscribers[0].seqs == [1]
 
 
-async def test_an_entry_is_the_same_after_its_way_over_the_bus() -> None:
+def _entries() -> list[LogEntry]:
+    """Return one of each kind."""
+    now = SystemClock().now()
+    message = wire.placed_message(wire.unplaced_message("lobby", "alice", []), 7, now)
+    edited = wire.edited_message(message, b"", 8, now)
+    deleted = wire.deleted_message("lobby", 7, 9, now)
+    return [
+        LogEntry.created(7, now, message),
+        LogEntry.changed(8, now, edited, EventKind.EDITED, 7),
+        LogEntry.changed(9, now, deleted, EventKind.DELETED, 7),
+    ]
+
+
+@pytest.mark.parametrize("entry", _entries(), ids=lambda entry: entry.kind.name)
+async def test_an_entry_is_the_same_after_its_way_over_the_bus(entry: LogEntry) -> None:
     taken: list[LogEntry] = []
-    hubs = SimpleNamespace(wants=lambda _room, _seq: True, offer=lambda _room, entry: taken.append(entry))
-    hubs.appended = lambda _draft, _result: None
+    hubs = (
+        SimpleNamespace(offer=lambda _room, _entry: None),
+        SimpleNamespace(wants=lambda _room, _seq: True, offer=lambda _room, entry: taken.append(entry)),
+    )
     buses = [_WildBus(iter(())), _WildBus(iter(()))]
     buses[0].peers = [buses[1]]
     epoch = cast("Any", SimpleNamespace(value=uuid4()))
-    sides = [Announcements(cast("Any", hubs), epoch, bus, "log") for bus in buses]
+    sides = [Announcements(cast("Any", own), epoch, bus, "log") for own, bus in zip(hubs, buses, strict=True)]
     await sides[1].listen()
-    entry = LogEntry(7, SystemClock().now(), wire.placed_message(b"", 7, SystemClock().now()))
-    sides[0].appended(Draft(uuid4(), "lobby", uuid4(), "", b"", b""), Appended(entry, is_new=True))
+    sides[0].appended(uuid4(), entry)
     assert taken == [entry]
     with pytest.raises(ValueError, match="the key is not one"):
         sides[1].heard(b"short", b"")

@@ -3,6 +3,7 @@
 import asyncio
 
 import grpc
+import psycopg
 from chatkit.messages.v1 import message_pb2, part_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 
@@ -122,3 +123,13 @@ async def test_a_client_that_gives_up_does_not_take_its_message_back(chat: Chat)
         last = (await chat.send(text("last", "last"))).seq
         await reader.until_seq(last)
     assert chat.suite.database.count("messages.messages") == last
+
+
+async def test_an_append_reads_no_table_whole_though_it_was_planned_when_they_were_empty(chat: Chat) -> None:
+    for burst in range(20):
+        await chat.send_many(10, prefix=f"{burst} ")
+    # Connections tell what they have counted when they are closed.
+    await chat.suite.stop("messages")
+    with psycopg.connect(chat.suite.database.superuser_dsn) as connection:
+        query = "SELECT seq_tup_read FROM pg_stat_user_tables WHERE schemaname = 'messages' AND relname = 'messages'"
+        assert connection.execute(query).fetchone() == (0,)

@@ -39,7 +39,7 @@ class Caller:
         return self.token(user_id) if self.token is not None else tokens.token(user_id)
 
     def grants(self, permission: str, *, in_room: bool) -> bool:
-        """Tell whether a role of the caller grants a permission."""
+        """Tell whether a role of the caller grants the permission that is asked for."""
         known = _PERMISSIONS[permission]
         of_room = in_room and self.has_room_role and self.is_member and known.in_rooms
         return of_room or {"default": known.in_default_role, "admin": known.in_admin_role}.get(self.global_role, False)
@@ -59,7 +59,12 @@ CALLERS = (
 )
 
 
-def expected(method: MethodContract, caller: Caller, *, room_is_public: bool) -> str:
+def asked_for(policy: method_policy_pb2.MethodPolicy, *, is_own: bool) -> str:
+    """Return the permission that a method asks for, on what is the caller's own or on what is another's."""
+    return policy.permission if is_own else policy.permission_for_others or policy.permission
+
+
+def expected(method: MethodContract, caller: Caller, *, room_is_public: bool, is_own: bool) -> str:
     """Return what the options of the contract say that the edge and the services answer."""
     policy = method.policy
     if policy.audience == method_policy_pb2.AUDIENCE_SERVICE:
@@ -73,7 +78,8 @@ def expected(method: MethodContract, caller: Caller, *, room_is_public: bool) ->
     in_room = bool(policy.room.field)
     if in_room and not _may_enter(policy.room.membership, caller, room_is_public=room_is_public):
         return "ROOM_ACCESS_DENIED"
-    return OK if caller.grants(policy.permission, in_room=in_room) else "PERMISSION_MISSING"
+    permission = asked_for(policy, is_own=is_own)
+    return OK if caller.grants(permission, in_room=in_room) else "PERMISSION_MISSING"
 
 
 def _may_enter(membership: method_policy_pb2.Membership, caller: Caller, *, room_is_public: bool) -> bool:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
-from chatkit.messages.v1 import part_pb2
+from chatkit.messages.v1 import part_pb2, room_subscription_pb2
+from chatkit.messages.v1 import read_states_service_pb2 as read_states_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import role_pb2, roles_service_pb2, rooms_service_pb2
 from chatkit.users.v1 import presence_service_pb2 as presence_pb2
@@ -17,7 +18,7 @@ from google.protobuf.message import Message
 class Place:
     """What a request may name, all of it there and used by no other cell of the matrix."""
 
-    # A room with a message, and two of its members beside the caller.
+    # A room with a message of its owner's or of the caller's, and two of its members beside the caller.
     room_id: str
     owner_id: str
     member_id: str
@@ -85,9 +86,31 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
     "MessagesService/SendMessage": lambda at: messages_pb2.SendMessageRequest(
         room_id=at.room_id, parts=[_part()], request_id=at.new_id
     ),
+    "MessagesService/BatchSendMessages": lambda at: messages_pb2.BatchSendMessagesRequest(
+        requests=[
+            messages_pb2.SendMessageRequest(
+                room_id=at.room_id, sender_id=at.stranger_id, parts=[_part()], request_id=at.new_id
+            )
+        ]
+    ),
+    "MessagesService/EditMessage": lambda at: messages_pb2.EditMessageRequest(
+        room_id=at.room_id, seq=at.seq, parts=[_part()]
+    ),
+    "MessagesService/DeleteMessage": lambda at: messages_pb2.DeleteMessageRequest(room_id=at.room_id, seq=at.seq),
     "MessagesService/GetMessage": lambda at: messages_pb2.GetMessageRequest(room_id=at.room_id, seq=at.seq),
     "MessagesService/ListMessages": lambda at: messages_pb2.ListMessagesRequest(room_id=at.room_id),
+    "MessagesService/ListRoomEvents": lambda at: messages_pb2.ListRoomEventsRequest(room_id=at.room_id),
     "MessagesService/SubscribeRoom": lambda at: messages_pb2.SubscribeRoomRequest(room_id=at.room_id),
+    "MessagesService/SubscribeRooms": lambda at: messages_pb2.SubscribeRoomsRequest(
+        rooms=[room_subscription_pb2.RoomSubscription(room_id=at.room_id)]
+    ),
+    "MessagesService/SendTyping": lambda at: messages_pb2.SendTypingRequest(room_id=at.room_id),
+    "ReadStatesService/SetReadCursor": lambda at: read_states_pb2.SetReadCursorRequest(room_id=at.room_id, seq=at.seq),
+    "ReadStatesService/GetReadCursor": lambda at: read_states_pb2.GetReadCursorRequest(
+        room_id=at.room_id, user_id=at.owner_id
+    ),
+    "ReadStatesService/ListReadCursors": lambda at: read_states_pb2.ListReadCursorsRequest(room_id=at.room_id),
+    "ReadStatesService/ListReadStates": lambda at: read_states_pb2.ListReadStatesRequest(room_id=at.room_id),
 }
 
 

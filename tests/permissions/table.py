@@ -17,7 +17,9 @@ _WORDS = {
 }
 _TITLE = """# Who may call what
 
-Each cell is what a call through the edge answers. The room is private where the row does not say that it is public.
+Each cell is what a call through the edge answers. The room is private where the row does not say that it is public, and
+a message is another member's where the row does not say that it is one's own. Of a stream of several rooms it is what
+the room answers: the stream itself goes on.
 
 """
 _EXPLANATION = """

@@ -6,10 +6,11 @@ Every cell is a call through the edge, in a room of its own.
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import grpc
 import pytest
-from chatkit.contract.v1 import method_policy_pb2
+from chatkit.contract.v1 import error_reason_pb2, method_policy_pb2
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import part_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
@@ -19,13 +20,14 @@ from services.runtime.contract import MethodContract
 from services.runtime.errors import from_rpc_error
 from tests.contract import descriptors
 from tests.permissions import table
-from tests.permissions.callers import CALLERS, NOTHING, OK, Caller, expected
+from tests.permissions.callers import CALLERS, NOTHING, OK, Caller, asked_for, expected
 from tests.permissions.requests import REQUESTS, Place, request_of
 from tests.support.edge import Edge
 from tests.support.suite import Suite
 from tests.support.tokens import bearer, su
 
 _PUBLIC = " (public room)"
+_OWN = " (one's own)"
 # What can be found and joined by outsiders is asked of a public room too, or of nothing else.
 _ALSO_PUBLIC = {"chatkit.rooms.v1.RoomsService/GetRoom"}
 _ONLY_PUBLIC = {"chatkit.rooms.v1.MembershipsService/JoinRoom"}
@@ -34,15 +36,22 @@ _AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Row:
-    """A method, and whether the room is public."""
+    """A method, whether the room is public, and whether the message is the caller's own."""
 
     method: MethodContract
     room_is_public: bool = False
+    is_own: bool = False
 
     @property
     def name(self) -> str:
         """The row's head."""
-        return self.method.path.removeprefix("/chatkit.") + (_PUBLIC if self.room_is_public else "")
+        marks = (_PUBLIC if self.room_is_public else "") + (_OWN if self.is_own else "")
+        return self.method.path.removeprefix("/chatkit.") + marks
+
+    @property
+    def permission(self) -> str:
+        """The permission that the method asks for in this row."""
+        return asked_for(self.method.policy, is_own=self.is_own)
 
 
 def _rows() -> Iterator[Row]:
@@ -52,6 +61,8 @@ def _rows() -> Iterator[Row]:
             yield Row(method)
         if name in _ALSO_PUBLIC | _ONLY_PUBLIC:
             yield Row(method, room_is_public=True)
+        if method.policy.permission_for_others:
+            yield Row(method, is_own=True)
 
 
 ROWS = list(_rows())
@@ -59,7 +70,9 @@ ROWS = list(_rows())
 
 def test_the_file_says_what_the_options_say() -> None:
     told = {
-        row.name: [expected(row.method, caller, room_is_public=row.room_is_public) for caller in CALLERS]
+        row.name: [
+            expected(row.method, caller, room_is_public=row.room_is_public, is_own=row.is_own) for caller in CALLERS
+        ]
         for row in ROWS
     }
     assert table.read() == told
@@ -90,7 +103,7 @@ async def test_the_suite_does_what_the_file_says(suite: Suite, edge: Edge) -> No
 
 async def _make_roles(suite: Suite) -> None:
     await _make_role(suite, role_pb2.ROLE_SCOPE_GLOBAL, NOTHING)
-    for permission in {row.method.policy.permission for row in ROWS if row.method.policy.room.field}:
+    for permission in {row.permission for row in ROWS if row.method.policy.room.field}:
         if permission in descriptors.room_permissions():
             await _make_role(suite, role_pb2.ROLE_SCOPE_ROOM, f"only {permission}", permission)
 
@@ -118,11 +131,10 @@ async def _place(suite: Suite, row: Row, caller: Caller, number: str) -> Place:
         await _make_role(suite, role_pb2.ROLE_SCOPE_ROOM, at.role_name)
     if caller.global_role not in {"", "default"}:
         await suite.assign(user_id, caller.global_role)
-    permission = row.method.policy.permission
-    if caller.has_room_role and permission in descriptors.room_permissions() and row.method.policy.room.field:
-        await suite.assign(user_id, f"only {permission}", at.room_id)
+    if caller.has_room_role and row.permission in descriptors.room_permissions() and row.method.policy.room.field:
+        await suite.assign(user_id, f"only {row.permission}", at.room_id)
     if "MessagesService" in row.method.path:
-        at = replace(at, seq=await _say_something(suite, at))
+        at = replace(at, seq=await _say_something(suite, at, user_id if row.is_own else at.owner_id))
     if caller.was_member:
         gone = memberships_pb2.RemoveMembersRequest(room_id=at.room_id, user_ids=[user_id])
         await suite.memberships.RemoveMembers(gone, metadata=su())
@@ -133,12 +145,21 @@ def _user_id(at: Place) -> str:
     return f"caller of {at.room_id}"
 
 
-async def _say_something(suite: Suite, at: Place) -> int:
+async def _say_something(suite: Suite, at: Place, sender_id: str) -> int:
     part = part_pb2.Part(content_type="text/plain", content="hello")
-    request = messages_pb2.SendMessageRequest(
-        room_id=at.room_id, sender_id=at.owner_id, parts=[part], request_id="first"
-    )
+    request = messages_pb2.SendMessageRequest(room_id=at.room_id, sender_id=sender_id, parts=[part], request_id="first")
     return int((await suite.messages.SendMessage(request, metadata=su())).message.seq)
+
+
+async def _answer_of_a_room(frame: Any, stream: grpc.aio.UnaryStreamCall[bytes, bytes]) -> str:
+    """Return what the one room of a stream of several answers: the stream itself is never refused for a room."""
+    while True:
+        for event in messages_pb2.SubscribeRoomsResponse.FromString(frame).events:
+            if event.room_id:
+                stream.cancel()
+                reason = error_reason_pb2.ErrorReason.Name(event.closed.reason).removeprefix("ERROR_REASON_")
+                return reason if event.HasField("closed") else OK
+        frame = await stream.read()
 
 
 async def _call(edge: Edge, method: MethodContract, caller: Caller, at: Place) -> str:
@@ -150,7 +171,10 @@ async def _call(edge: Edge, method: MethodContract, caller: Caller, at: Place) -
             if method.streams:
                 stream: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = edge.channel.unary_stream(method.path)
                 opened = stream(body, metadata=metadata)
-                assert await opened.read()
+                first = await opened.read()
+                assert first
+                if method.policy.room.membership == method_policy_pb2.MEMBERSHIP_REQUIRED_PER_ROOM:
+                    return await _answer_of_a_room(first, opened)
                 opened.cancel()
             else:
                 unary: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = edge.channel.unary_unary(method.path)

@@ -334,11 +334,31 @@ async def test_a_page_of_rooms_is_bound_to_its_question(rooms: Suite) -> None:
     await refused(_stub(rooms).ListRoomsOf(pb2.ListRoomsOfRequest(), metadata=_service()), "FIELD_REQUIRED")
 
 
+async def test_members_are_told_from_others(rooms: Suite) -> None:
+    async def members(room_id: str, *user_ids: str) -> set[bytes]:
+        request = pb2.FilterMembersRequest(room_id=room_id, user_ids=user_ids)
+        return set((await _stub(rooms).FilterMembers(request, metadata=_service())).user_uids)
+
+    alice, bob = [await members("public", name) for name in ("alice", "bob")]
+    assert len(alice) == len(bob) == 1
+    assert all(len(uid) == 16 for uid in alice | bob)
+    assert await members("public", "alice", "nobody", "bob") == alice | bob
+    await _leave(rooms, "bob")
+    assert await members("public", "alice", "bob") == alice
+    assert await members("no room", "alice", "bob") == await members("public") == set()
+    too_many = [f"user {n}" for n in range(251)]
+    await refused(
+        _stub(rooms).FilterMembers(pb2.FilterMembersRequest(room_id="public", user_ids=too_many), metadata=_service()),
+        "LIMIT_EXCEEDED",
+    )
+
+
 async def test_it_is_for_services_only(rooms: Suite) -> None:
     stub = _stub(rooms)
     for call, request in (
         (stub.BatchCheckAccess, pb2.BatchCheckAccessRequest(room_ids=["public"], user_id="bob")),
         (stub.ListRoomsOf, pb2.ListRoomsOfRequest(user_id="bob")),
+        (stub.FilterMembers, pb2.FilterMembersRequest(room_id="public", user_ids=["bob"])),
     ):
         await refused(call(request, metadata=su()), "SERVICE_REQUIRED")
         await refused(call(request, metadata=service("messages", "users")), "TOKEN_INVALID")

@@ -45,7 +45,7 @@ def _subscribed(index: UserIndex, user_id: str, *room_ids: str, version: int = 0
     caller = Caller(user_id, superuser=False, service=None, expire_time=datetime(2100, 1, 1, tzinfo=UTC))
     subscription = UserSubscription(user_id, None, caller, ManualClock(), StateBudget(1))
     subscription.version = version
-    subscription.begin([])
+    subscription.start([])
     index.join(subscription, [(uid_of(room_id), room_id) for room_id in room_ids])
     return subscription
 

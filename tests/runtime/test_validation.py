@@ -84,6 +84,21 @@ def test_a_name_passes_if_and_only_if_it_fits_and_has_no_nul(name: str) -> None:
         assert fits
 
 
+@given(st.integers(-(2**31), 2**31 - 1))
+def test_a_number_with_a_minimum_is_refused_below_it_and_only_there(days: int) -> None:
+    if days >= 7:
+        VALIDATOR.check(_room(retention_days=days))
+        return
+    error = _refused(_room(retention_days=days), "BELOW_MINIMUM")
+    assert error.metadata == {
+        "limit": "RETENTION_DAYS",
+        "minimum": "7",
+        "actual": str(days),
+        "field": "retention_days",
+    }
+    assert [violation.field for violation in error.quota] == ["RETENTION_DAYS"]
+
+
 def test_an_override_is_what_counts() -> None:
     validator = Validator(Limits({"ROOM_NAME_CHARS": 3}))
     validator.check(_room(name="abc"))
@@ -197,6 +212,13 @@ def test_too_many_of_anything_is_one_violation() -> None:
     _over(users_pb2.UpdateUserRequest(update_mask=mask), "UPDATE_MASK_PATHS", 16, 17, "update_mask")
     _over(_user(id="x" * 161), "ID_CHARS", 160, 161, "id")
     _over(messages_pb2.SubscribeRoomRequest(room_id="r", last=101), "RESUME_MESSAGES", 100, 101, "last")
+
+
+def test_items_that_the_method_looks_at_one_by_one_are_only_counted() -> None:
+    bad = _message(room_id="a\0")
+    VALIDATOR.check(messages_pb2.BatchSendMessagesRequest(requests=[bad] * 100))
+    _over(messages_pb2.BatchSendMessagesRequest(requests=[bad] * 101), "MESSAGES_PER_BATCH", 100, 101, "requests")
+    _refused(messages_pb2.BatchSendMessagesRequest(), "FIELD_REQUIRED")
 
 
 def test_what_is_required_must_be_there_and_not_empty() -> None:

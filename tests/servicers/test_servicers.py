@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
@@ -22,9 +22,11 @@ from chatkit.users.v1 import presence_service_pb2 as presence_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 
 from services.messages.log import Appended
+from services.messages.model import Change as MessageChange
+from services.messages.model import Deletion, Edit, Head, LogEntry, Position, Start
 from services.messages.model import Draft as MessageDraft
-from services.messages.model import LogEntry, Start
 from services.messages.servicer import MessagesServicer
+from services.messages.store import Stretch
 from services.rooms.access_servicer import AccessServicer
 from services.rooms.model import (
     AssignedRole,
@@ -42,7 +44,7 @@ from services.rooms.servicer import MembershipsServicer, RoomsServicer
 from services.runtime.access import AccessGrant, AccessQuery
 from services.runtime.change_feed import News
 from services.runtime.contract import Limits
-from services.runtime.errors import ChatkitError, InvalidArgument, PermissionDenied, Unauthenticated
+from services.runtime.errors import ChatkitError, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
 from services.runtime.handlers import Handlers
 from services.runtime.identity import Caller
 from services.runtime.paging import PageTokens
@@ -556,12 +558,24 @@ class _Messages:
 
     def __init__(self) -> None:
         self.drafts: list[MessageDraft] = []
+        self.changes: list[MessageChange] = []
+        self.afters: list[Position | None] = []
         self.starts: list[Start] = []
+        self.include_cursors: list[bool] = []
         self.message = message_pb2.Message(room_id="lobby", seq=1, sender_id="alice").SerializeToString()
 
     async def send(self, draft: MessageDraft, _seconds: float) -> Appended:
         self.drafts.append(draft)
-        return Appended(LogEntry(1, _TIME, self.message), is_new=True)
+        return Appended(LogEntry.created(1, _TIME, self.message), is_new=True)
+
+    async def change(self, change: MessageChange, _grant: object, _others: object, _seconds: float) -> Appended:
+        self.changes.append(change)
+        return Appended(LogEntry.created(1, _TIME, self.message), is_new=True)
+
+    async def events(self, _room_uid: UUID, after: Position | None, size: int) -> tuple[Stretch, Position]:
+        self.afters.append(after)
+        entries = [LogEntry.created(seq, _TIME, self.message) for seq in (4, 5, 6)]
+        return Stretch(Head(6, 4), entries[:size]), Position("epoch", 6)
 
     async def get(self, _room_id: str, _room_uid: UUID, _seq: int) -> bytes:
         return self.message
@@ -573,19 +587,40 @@ class _Messages:
         ]
 
     async def subscribe(
-        self, _query: object, _grant: object, _caller: object, start: Start, _on_end: object
+        self,
+        _query: object,
+        _grant: object,
+        _caller: object,
+        start: Start,
+        _on_end: object,
+        *,
+        includes_cursors: bool,
     ) -> AsyncIterator[bytes]:
         self.starts.append(start)
+        self.include_cursors.append(includes_cursors)
         frame = messages_pb2.SubscribeRoomResponse()
         frame.events.add().caught_up.seq = 1
         yield frame.SerializeToString()
 
 
+class _Batches:
+    """The first message of a batch is stored, the others are refused."""
+
+    async def send(
+        self, requests: list[messages_pb2.SendMessageRequest], subject: str | None, _seconds: float
+    ) -> list[bytes | ChatkitError]:
+        message = message_pb2.Message(seq=1, sender_id=requests[0].sender_id or subject or "")
+        refused = NotFound("ROOM_NOT_FOUND", "no room", metadata={"room_id": "r"}, retry_after=timedelta(seconds=2))
+        return [message.SerializeToString(), *(refused for _ in requests[1:])]
+
+
 def test_messages(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     messages = _Messages()
     users = SimpleNamespace(uid_of=None)
-    servicer = MessagesServicer(cast("Any", messages), cast("Any", users), page_tokens, limits)
-    tested = _tested(messages_pb2, "MessagesService", servicer, handlers)
+    shown: list[tuple[object, ...]] = []
+    typing = SimpleNamespace(show=lambda *who: shown.append(who))
+    parts: Any = (messages, None, _Batches(), typing, users, page_tokens, limits)
+    tested = _tested(messages_pb2, "MessagesService", MessagesServicer(*parts), handlers)
     part = part_pb2.Part(content_type="text/plain", content="x")
     request = messages_pb2.SendMessageRequest(room_id="lobby", parts=[part], request_id="1")
     assert tested.call("SendMessage", request, user("alice")).message.seq == 1
@@ -605,3 +640,30 @@ def test_messages(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -
     (frame,) = tested.stream("SubscribeRoom", messages_pb2.SubscribeRoomRequest(room_id="lobby", last=7), user("alice"))
     assert frame.events[0].caught_up.seq == 1
     assert messages.starts == [Start(None, 7)]
+    assert messages.include_cursors == [False]
+    tested.call("SendTyping", messages_pb2.SendTypingRequest(room_id="lobby"), user("alice"))
+    assert shown == [("lobby", uid_of("lobby"), "alice")]
+    with pytest.raises(PermissionDenied):
+        tested.call("SendTyping", messages_pb2.SendTypingRequest(room_id="lobby"), user("bob"))
+    edit = messages_pb2.EditMessageRequest(room_id="lobby", seq=1, parts=[part], request_id="2")
+    assert tested.call("EditMessage", edit, user("alice")).message.seq == 1
+    deletion = messages_pb2.DeleteMessageRequest(room_id="lobby", seq=1)
+    assert tested.call("DeleteMessage", deletion, user("alice")).message.seq == 1
+    parts = message_pb2.Message(parts=[part]).SerializeToString()
+    assert messages.changes == [
+        Edit(uid_of("lobby"), "lobby", 1, "2", draft.content_hash, parts),
+        Deletion(uid_of("lobby"), "lobby", 1),
+    ]
+    log = messages_pb2.ListRoomEventsRequest(room_id="lobby", page_size=2)
+    listed = tested.call("ListRoomEvents", log, user("alice"))
+    assert [event.seq for event in listed.events] == [4, 5]
+    assert (listed.position.epoch, listed.position.seq, listed.oldest_seq) == ("epoch", 6, 4)
+    log.page_token = listed.next_page_token
+    tested.call("ListRoomEvents", log, user("alice"))
+    assert messages.afters == [None, Position("epoch", 5)]
+    batch = messages_pb2.BatchSendMessagesRequest(requests=[request, request])
+    first, second = tested.call("BatchSendMessages", batch, su("backend")).results
+    assert (first.message.seq, first.message.sender_id) == (1, "backend")
+    assert (second.failure.code, second.failure.retry_after.seconds) == (5, 2)
+    assert second.failure.reason == error_reason_pb2.ERROR_REASON_ROOM_NOT_FOUND
+    assert second.failure.metadata == {"room_id": "r"}

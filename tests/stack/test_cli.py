@@ -48,6 +48,7 @@ def test_a_superuser_needs_no_id(home: Home, capsys: Captured) -> None:
         (["send", "hello"], "nothing runs in"),
         (["watch"], "nothing runs in"),
         (["list"], "nothing runs in"),
+        (["rotate-epoch"], "has no database"),
     ],
 )
 def test_trouble_is_one_sentence_and_status_1(

@@ -117,6 +117,18 @@ async def test_the_state_survives_and_is_seeded_once(stack: RunningStack) -> Non
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
 
+async def test_the_epoch_is_rotated_while_the_suite_runs_and_while_it_does_not(stack: RunningStack) -> None:
+    await _chatkit(stack, "send", "before")
+    status, running, _ = await _chatkit(stack, "rotate-epoch")
+    assert (status, running.startswith("the epoch is ")) == (0, True)
+    assert await stack.stop() == 0
+    status, at_rest, _ = await _chatkit(stack, "rotate-epoch")
+    assert (status, at_rest.startswith("the epoch is ")) == (0, True)
+    assert at_rest != running
+    await stack.start()
+    assert "alice: before" in (await _chatkit(stack, "list"))[1]
+
+
 async def test_a_crashed_child_is_reported_and_started_again(stack: RunningStack) -> None:
     before = stack.pid("users")
     stack.signal("users", signal.SIGKILL)

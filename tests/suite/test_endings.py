@@ -11,6 +11,7 @@ import pytest
 from chatkit.contract.v1 import error_reason_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import part_pb2, room_event_pb2
+from chatkit.messages.v1.room_subscription_pb2 import RoomSubscription
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 
 from tests.support import tokens
@@ -135,3 +136,29 @@ async def test_a_reader_who_stops_is_told_so_when_it_reads_on(edge: Edge, face: 
     seqs = [event.seq for event in seen if event.HasField("message_created")]
     assert seqs == list(range(1, len(seqs) + 1))
     assert len(seqs) < 3_000
+
+
+@pytest.mark.parametrize("face", FACES)
+async def test_a_room_of_several_is_closed_for_itself_and_the_stream_says_when_it_ends(edge: Edge, face: str) -> None:
+    await edge.suite.make_room("garden", "bob")
+    await edge.suite.make_room("secret", "alice", private=True)
+    rooms = [RoomSubscription(room_id=room_id) for room_id in ("lobby", "garden", "secret")]
+    request = pb2.SubscribeRoomsRequest(rooms=rooms)
+    told = []
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        async for event in events(face, edge, request, tokens.token("bob", ttl=timedelta(seconds=6))):
+            told.append((event.room_id, event.WhichOneof("event"), event.closed.reason))
+            if told[-1][:2] == ("", "caught_up"):
+                group.create_task(_remove(edge))
+    name = error_reason_pb2.ErrorReason.Value
+    assert told == [
+        ("", "opened", 0),
+        ("secret", "closed", name("ERROR_REASON_ROOM_ACCESS_DENIED")),
+        ("lobby", "opened", 0),
+        ("lobby", "caught_up", 0),
+        ("garden", "opened", 0),
+        ("garden", "caught_up", 0),
+        ("", "caught_up", 0),
+        ("lobby", "closed", name("ERROR_REASON_REMOVED_FROM_ROOM")),
+        ("", "closed", name("ERROR_REASON_TOKEN_EXPIRED")),
+    ]

@@ -14,7 +14,7 @@ from services.stack.postgres import Postgres
 from services.stack.roles import SERVICES, all_roles, bootstrap, role_names
 
 ROOT = Path(__file__).parents[2]
-_TEMPLATE = "chatkit_template"
+TEMPLATE = "chatkit_template"
 _PASSWORDS = {role: f"password of {role}" for role in all_roles()}
 _numbers = count()
 
@@ -64,8 +64,8 @@ def cluster(folder: Path) -> Iterator[Postgres]:
 
 def make_template(postgres: Postgres) -> None:
     """Make the database that `clone` copies."""
-    bootstrap(postgres.superuser_dsn, _TEMPLATE, _PASSWORDS)
-    template = TestDatabase(postgres, _TEMPLATE)
+    bootstrap(postgres.superuser_dsn, TEMPLATE, _PASSWORDS)
+    template = TestDatabase(postgres, TEMPLATE)
     for service in SERVICES:
         upgrade(template.migrate_dsn(service), service, ROOT / "services" / service / "migrations")
 
@@ -76,7 +76,7 @@ def clone(postgres: Postgres) -> Iterator[TestDatabase]:
     database = TestDatabase(postgres, f"test_{next(_numbers)}")
     name = sql.Identifier(database.name)
     with psycopg.connect(postgres.superuser_dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(_TEMPLATE)))
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(TEMPLATE)))
     # What a database grants as a whole is not copied with it.
     bootstrap(postgres.superuser_dsn, database.name, _PASSWORDS)
     try:

@@ -14,16 +14,18 @@ from google.protobuf.message import Message
 from tests.support.edge import Edge
 
 FACES = ("grpc", "grpc-web", "sse")
-_PATH = "/chatkit.messages.v1.MessagesService/SubscribeRoom"
+_SERVICE = "/chatkit.messages.v1.MessagesService/"
 _TRAILERS = 0x80
 Frame = TypeVar("Frame", bound=Message)
 
 
 async def events(
-    face: str, edge: Edge, request: pb2.SubscribeRoomRequest, token: str
+    face: str, edge: Edge, request: pb2.SubscribeRoomRequest | pb2.SubscribeRoomsRequest, token: str
 ) -> AsyncGenerator[room_event_pb2.RoomEvent, None]:
-    """Open a room's stream and yield its events until it ends, however it ends."""
-    async for frame in frames(face, edge, _PATH, request, pb2.SubscribeRoomResponse, token):
+    """Open a stream of one room or of many and yield its events until it ends, however it ends."""
+    method = "SubscribeRoom" if isinstance(request, pb2.SubscribeRoomRequest) else "SubscribeRooms"
+    # Both streams have the same field, so that what is read of one can be read of the other.
+    async for frame in frames(face, edge, _SERVICE + method, request, pb2.SubscribeRoomResponse, token):
         for event in frame.events:
             yield event
 

@@ -13,6 +13,8 @@ from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
 from chatkit.internal.access.v1 import access_service_pb2_grpc
 from chatkit.internal.directory.v1 import directory_service_pb2 as directory_pb2
 from chatkit.internal.directory.v1 import directory_service_pb2_grpc
+from chatkit.internal.retention.v1 import retention_service_pb2 as retention_pb2
+from chatkit.internal.retention.v1 import retention_service_pb2_grpc
 from chatkit.rooms.v1 import role_pb2
 from google.protobuf.message import Message
 
@@ -25,6 +27,8 @@ from services.runtime.errors import (
     NotFound,
     PermissionDenied,
     Unavailable,
+    Unimplemented,
+    number_of,
     to_status,
 )
 
@@ -37,13 +41,19 @@ def uid_of(name: str) -> UUID:
 
 
 @dataclass
-class Peers(access_service_pb2_grpc.AccessServiceServicer, directory_service_pb2_grpc.DirectoryServiceServicer):
+class Peers(
+    access_service_pb2_grpc.AccessServiceServicer,
+    directory_service_pb2_grpc.DirectoryServiceServicer,
+    retention_service_pb2_grpc.RetentionServiceServicer,
+):
     """Rooms and users at once: the members of each room, and who exists."""
 
     members: dict[str, set[str]] = field(default_factory=dict)
     users: set[str] = field(default_factory=set)
     # Permissions that users do not have; all others they have.
     denied: dict[str, set[str]] = field(default_factory=dict)
+    # Those that they do not have in a room, by user and room.
+    denied_in: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     # The roles that grants depend on, by user.
     roles: dict[str, list[RoleKey]] = field(default_factory=dict)
     # What heartbeats are dated by.
@@ -55,9 +65,20 @@ class Peers(access_service_pb2_grpc.AccessServiceServicer, directory_service_pb2
     unavailable: bool = False
     # Set to answer as rooms did before roles.
     is_of_the_release_before: bool = False
+    # Set to answer as rooms did before it could tell members from others; and how often it was asked to.
+    is_without_filter: bool = False
+    filtered: int = 0
+    # The retention of rooms in days, by id; rooms that are not in it have the deployment's.
+    retention: dict[str, int] = field(default_factory=dict)
+    # Set to answer as rooms did before retention.
+    knows_no_retention: bool = False
+    # How often somebody asked for the retention of rooms.
+    retention_asked: int = 0
     # How often somebody asked for access, about whom, and how many times at once at the most.
     checks: int = 0
     asked_about: Counter[str] = field(default_factory=Counter)
+    # About how many rooms each question about several was.
+    batches: list[int] = field(default_factory=list)
     # How many streams of changes are open.
     watching: int = 0
     most_at_once: int = 0
@@ -83,7 +104,7 @@ class Peers(access_service_pb2_grpc.AccessServiceServicer, directory_service_pb2
         finally:
             self._asking -= 1
         if isinstance(answer, ChatkitError):
-            await context.abort(answer.code, answer.message, ((DETAILS_KEY, to_status(answer).SerializeToString()),))
+            await _refuse(context, answer)
         return cast("Message", answer)
 
     def _answer(self, request: access_pb2.CheckAccessRequest) -> Message | ChatkitError:
@@ -98,7 +119,8 @@ class Peers(access_service_pb2_grpc.AccessServiceServicer, directory_service_pb2
             return NotFound("ROOM_NOT_FOUND", "no such room", metadata=metadata)
         if request.room_id and not is_member and not request.superuser:
             return PermissionDenied("ROOM_ACCESS_DENIED", "no access", metadata=metadata)
-        if request.permission in self.denied.get(request.user_id, ()) and not request.superuser:
+        denied = self.denied.get(request.user_id, set()) | self.denied_in.get((request.user_id, request.room_id), set())
+        if request.permission in denied and not request.superuser:
             metadata = {"permission": request.permission}
             return PermissionDenied("PERMISSION_MISSING", "no role grants it", metadata=metadata)
         roles = self.roles.get(request.user_id, [(role_pb2.ROLE_SCOPE_GLOBAL, "default")])
@@ -108,6 +130,48 @@ class Peers(access_service_pb2_grpc.AccessServiceServicer, directory_service_pb2
             version=self.version,
             roles=[access_pb2.RoleName(scope=cast("Any", scope), name=name) for scope, name in roles],
         )
+
+    async def ListRoomsOf(self, request: access_pb2.ListRoomsOfRequest, _context: Any) -> Message:
+        after = request.page_token.removeprefix("after ")
+        rooms = sorted(room_id for room_id, members in self.members.items() if request.user_id in members)
+        page = [room_id for room_id in rooms if room_id > after][: request.page_size]
+        response = access_pb2.ListRoomsOfResponse(version=self.version)
+        for room_id in page:
+            response.rooms.add(room_id=room_id, room_uid=uid_of(room_id).bytes, user_uid=uid_of(request.user_id).bytes)
+        if page and page[-1] != rooms[-1]:
+            response.next_page_token = f"after {page[-1]}"
+        return response
+
+    async def FilterMembers(self, request: access_pb2.FilterMembersRequest, context: Any) -> Message:
+        self.filtered += 1
+        if self.is_without_filter:
+            await _refuse(context, Unimplemented("METHOD_NOT_FOUND", "there is no such method here"))
+        members = self.members.get(request.room_id, set())
+        return access_pb2.FilterMembersResponse(
+            user_uids=[uid_of(user_id).bytes for user_id in request.user_ids if user_id in members]
+        )
+
+    async def BatchCheckAccess(self, request: access_pb2.BatchCheckAccessRequest, context: Any) -> Message:
+        self.batches.append(len(request.room_ids))
+        if self.unavailable:
+            await _refuse(context, Unavailable("DATABASE_UNAVAILABLE", "the database can't be reached"))
+        response = access_pb2.BatchCheckAccessResponse()
+        for room_id in request.room_ids:
+            answer = self._answer(
+                access_pb2.CheckAccessRequest(
+                    room_id=room_id,
+                    user_id=request.user_id,
+                    permission=request.permission,
+                    superuser=request.superuser,
+                )
+            )
+            if isinstance(answer, ChatkitError):
+                response.answers.add(refusal=number_of(answer.reason))
+            else:
+                response.answers.add(granted=cast("Any", answer))
+        if self.hold is not None:
+            await self.hold.wait()
+        return response
 
     async def WatchAccess(
         self, request: access_pb2.WatchAccessRequest, _context: Any
@@ -141,14 +205,31 @@ class Peers(access_service_pb2_grpc.AccessServiceServicer, directory_service_pb2
             users=[directory_pb2.ResolvedUser(id=user_id, uid=uid_of(user_id).bytes) for user_id in known]
         )
 
+    async def BatchGetRetention(self, request: retention_pb2.BatchGetRetentionRequest, context: Any) -> Message:
+        self.retention_asked += 1
+        error: ChatkitError | None = None
+        if self.knows_no_retention:
+            error = Unimplemented("METHOD_NOT_FOUND", "there is no such method here")
+        elif self.unavailable:
+            error = Unavailable("DATABASE_UNAVAILABLE", "the database can't be reached")
+        if error is not None:
+            await context.abort(error.code, error.message, ((DETAILS_KEY, to_status(error).SerializeToString()),))
+        return retention_pb2.BatchGetRetentionResponse(
+            rooms=[
+                retention_pb2.RoomRetention(room_uid=uid_of(room_id).bytes, days=self.retention.get(room_id))
+                for room_id in self.members
+                if uid_of(room_id).bytes in request.room_uids
+            ]
+        )
+
     def remove(self, room_id: str, user_id: str, *, tell: bool = True) -> None:
         """End a membership; without `tell` nobody who watches hears of it."""
         self.members[room_id].discard(user_id)
         self._change(tell, member_removed=_member(room_id, user_id))
 
     def add(self, room_id: str, user_id: str) -> None:
-        """Begin a membership."""
-        self.members[room_id].add(user_id)
+        """Begin a membership, of a room that may be new."""
+        self.members.setdefault(room_id, set()).add(user_id)
         self._change(member_added=_member(room_id, user_id))
 
     def assign(self, user_id: str, role: RoleKey, *, room_id: str = "", denied: Iterable[str] = ()) -> None:
@@ -181,6 +262,10 @@ class Peers(access_service_pb2_grpc.AccessServiceServicer, directory_service_pb2
         told.set()
 
 
+async def _refuse(context: Any, error: ChatkitError) -> None:
+    await context.abort(error.code, error.message, ((DETAILS_KEY, to_status(error).SerializeToString()),))
+
+
 def _member(room_id: str, user_id: str) -> access_pb2.MemberChange:
     return access_pb2.MemberChange(room_uid=uid_of(room_id).bytes, user_uid=uid_of(user_id).bytes, user_id=user_id)
 
@@ -191,6 +276,7 @@ async def serve(peers: Peers, address: str = "127.0.0.1:0") -> AsyncIterator[Pee
     server = grpc.aio.server()
     access_service_pb2_grpc.add_AccessServiceServicer_to_server(peers, server)
     directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server(peers, server)
+    retention_service_pb2_grpc.add_RetentionServiceServicer_to_server(peers, server)
     port = server.add_insecure_port(address)
     await server.start()
     peers.address = f"127.0.0.1:{port}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from chatkit.messages.v1 import messages_service_pb2_grpc
+from chatkit.messages.v1 import messages_service_pb2_grpc, read_states_service_pb2_grpc
 from chatkit.rooms.v1 import (
     memberships_service_pb2,
     memberships_service_pb2_grpc,
@@ -146,6 +146,11 @@ class Suite:
     def messages(self) -> messages_service_pb2_grpc.MessagesServiceStub:
         """MessagesService."""
         return messages_service_pb2_grpc.MessagesServiceStub(self.channel("messages"))
+
+    @property
+    def read_states(self) -> read_states_service_pb2_grpc.ReadStatesServiceStub:
+        """ReadStatesService."""
+        return read_states_service_pb2_grpc.ReadStatesServiceStub(self.channel("messages"))
 
     async def make_users(self, *user_ids: str) -> None:
         """Create users who are called like their ids."""

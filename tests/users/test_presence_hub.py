@@ -116,7 +116,7 @@ async def test_a_stream_is_given_what_its_state_does_not_know_once_whatever_came
         subscription = await world.subscription("a", "b", "c", "d", "e")
         # Changes 3 and 4 come before the state is read, 5 and 6 after that.
         await world.feed.tell(_changes(_change(3, "a"), _change(4, "b")))
-        subscription.begin(version, [])
+        subscription.start(version, [])
         await world.feed.tell(_changes(_change(5, "c")), _changes(_change(6, "d"), _change(7, "e")))
     assert await _told(subscription) == ["a", "b", "c", "d", "e"][version - 2 :]
 
@@ -126,7 +126,7 @@ async def test_changes_go_to_those_who_watch_the_user_until_they_leave(world: _W
         await world.feed.tell(News(1))
         streams = {user_id: await world.subscription(user_id) for user_id in ("a", "b", "c")}
         for stream in streams.values():
-            stream.begin(1, [])
+            stream.start(1, [])
         world.hub.leave(streams["c"])
         await world.feed.tell(
             _changes(_change(2, "a"), _change(3, "b"), _change(4, "a", ChangeKind.USER_OFFLINE), _change(5, "c")),
@@ -152,7 +152,7 @@ async def test_the_changes_are_followed_on_from_where_they_broke_off(world: _Wor
     async with world.running():
         await world.feed.tell(News(3))
         subscription = await world.subscription("a", "b")
-        subscription.begin(3, [])
+        subscription.start(3, [])
         await world.feed.tell(_changes(_change(4, "a")), Unavailable("DATABASE_UNAVAILABLE", "away"))
         while len(world.feed.followed_after) == 1:
             await world.clock.advance(0.5)
@@ -166,8 +166,8 @@ async def test_missed_changes_end_the_streams_that_were_owed_them(world: _World,
     async with world.running():
         await world.feed.tell(News(3))
         watching, online = await world.subscription("a"), await world.subscription()
-        watching.begin(3, [])
-        online.begin(0, [])
+        watching.start(3, [])
+        online.start(0, [])
         await world.feed.tell(gap)
         ending = await _end(watching)
     assert isinstance(ending, Aborted)
@@ -178,8 +178,8 @@ async def test_heartbeats_say_until_when_all_was_told(world: _World) -> None:
     async with world.running():
         await world.feed.tell(News(1))
         watching, online = await world.subscription("a"), await world.subscription()
-        watching.begin(1, [b""])
-        online.begin(0, [b""])
+        watching.start(1, [b""])
+        online.start(0, [b""])
         await world.clock.advance(12.5)
         await world.feed.tell(News(1, elapsed_ms=12_000))
         await world.clock.advance(4)
@@ -200,8 +200,8 @@ async def test_who_does_not_read_is_cut_off(world: _World) -> None:
         await world.feed.tell(News(1))
         long = "a" * 160
         slow, others = await world.subscription(long), await world.subscription("b")
-        slow.begin(1, [])
-        others.begin(1, [])
+        slow.start(1, [])
+        others.start(1, [])
         many = [_change(number, long) for number in range(2, 6_000)]
         await world.feed.tell(_changes(*many), _changes(_change(6_000, "b")))
         ending = await _end(slow)

@@ -53,6 +53,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_ROLE_PROTECTED: _ClassVar[ErrorReason]
     ERROR_REASON_RATE_EXCEEDED: _ClassVar[ErrorReason]
     ERROR_REASON_DIRECT_ROOM: _ClassVar[ErrorReason]
+    ERROR_REASON_BELOW_MINIMUM: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 ERROR_REASON_TOKEN_MISSING: ErrorReason
 ERROR_REASON_TOKEN_INVALID: ErrorReason
@@ -98,6 +99,7 @@ ERROR_REASON_ROLE_ALREADY_EXISTS: ErrorReason
 ERROR_REASON_ROLE_PROTECTED: ErrorReason
 ERROR_REASON_RATE_EXCEEDED: ErrorReason
 ERROR_REASON_DIRECT_ROOM: ErrorReason
+ERROR_REASON_BELOW_MINIMUM: ErrorReason
 ERROR_FIELD_NUMBER: _ClassVar[int]
 error: _descriptor.FieldDescriptor
 

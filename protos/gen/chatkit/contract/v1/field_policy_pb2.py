@@ -26,7 +26,7 @@ from chatkit.contract.v1 import limit_pb2 as chatkit_dot_contract_dot_v1_dot_lim
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&chatkit/contract/v1/field_policy.proto\x12\x13\x63hatkit.contract.v1\x1a\x1f\x63hatkit/contract/v1/limit.proto\x1a google/protobuf/descriptor.proto\"E\n\x08SumLimit\x12)\n\x05limit\x18\x01 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12\x0e\n\x06\x66ields\x18\x02 \x03(\t\"i\n\x08PageSize\x12\x30\n\x0c\x64\x65\x66\x61ult_size\x18\x01 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12+\n\x07maximum\x18\x02 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\"\xb1\x03\n\x0b\x46ieldPolicy\x12\x10\n\x08required\x18\x01 \x01(\x08\x12+\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x1b.chatkit.contract.v1.Format\x12-\n\tmax_chars\x18\x03 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12-\n\tmax_items\x18\x04 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12\x32\n\x0emax_json_bytes\x18\x05 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12*\n\x03sum\x18\x06 \x01(\x0b\x32\x1d.chatkit.contract.v1.SumLimit\x12\x30\n\tpage_size\x18\x07 \x01(\x0b\x32\x1d.chatkit.contract.v1.PageSize\x12-\n\tmax_value\x18\x08 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12.\n\ncounted_in\x18\t \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12\x14\n\x0cnot_negative\x18\n \x01(\x08*u\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46ORMAT_IDENTIFIER\x10\x01\x12\x0e\n\nFORMAT_URL\x10\x02\x12\x15\n\x11\x46ORMAT_MEDIA_TYPE\x10\x03\x12\x15\n\x11\x46ORMAT_PERMISSION\x10\x04:P\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\x8d\x8c\x03 \x01(\x0b\x32 .chatkit.contract.v1.FieldPolicy:7\n\x0eoneof_required\x12\x1d.google.protobuf.OneofOptions\x18\x90\x8c\x03 \x01(\x08\x42\x65\n\x17\x63om.chatkit.contract.v1P\x01Z2chatkit.example/gen/chatkit/contract/v1;contractv1\xaa\x02\x13\x43hatkit.Contract.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&chatkit/contract/v1/field_policy.proto\x12\x13\x63hatkit.contract.v1\x1a\x1f\x63hatkit/contract/v1/limit.proto\x1a google/protobuf/descriptor.proto\"E\n\x08SumLimit\x12)\n\x05limit\x18\x01 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12\x0e\n\x06\x66ields\x18\x02 \x03(\t\"i\n\x08PageSize\x12\x30\n\x0c\x64\x65\x66\x61ult_size\x18\x01 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12+\n\x07maximum\x18\x02 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\"\x89\x04\n\x0b\x46ieldPolicy\x12\x10\n\x08required\x18\x01 \x01(\x08\x12+\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x1b.chatkit.contract.v1.Format\x12-\n\tmax_chars\x18\x03 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12-\n\tmax_items\x18\x04 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12\x32\n\x0emax_json_bytes\x18\x05 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12*\n\x03sum\x18\x06 \x01(\x0b\x32\x1d.chatkit.contract.v1.SumLimit\x12\x30\n\tpage_size\x18\x07 \x01(\x0b\x32\x1d.chatkit.contract.v1.PageSize\x12-\n\tmax_value\x18\x08 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12.\n\ncounted_in\x18\t \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12\x14\n\x0cnot_negative\x18\n \x01(\x08\x12\x13\n\x0bitems_alone\x18\x0b \x01(\x08\x12-\n\tmin_value\x18\x0e \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12\x12\n\npermission\x18\x0f \x01(\t*u\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46ORMAT_IDENTIFIER\x10\x01\x12\x0e\n\nFORMAT_URL\x10\x02\x12\x15\n\x11\x46ORMAT_MEDIA_TYPE\x10\x03\x12\x15\n\x11\x46ORMAT_PERMISSION\x10\x04:P\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\x8d\x8c\x03 \x01(\x0b\x32 .chatkit.contract.v1.FieldPolicy:7\n\x0eoneof_required\x12\x1d.google.protobuf.OneofOptions\x18\x90\x8c\x03 \x01(\x08\x42\x65\n\x17\x63om.chatkit.contract.v1P\x01Z2chatkit.example/gen/chatkit/contract/v1;contractv1\xaa\x02\x13\x43hatkit.Contract.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,12 +34,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chatkit.contract.v1.field_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\027com.chatkit.contract.v1P\001Z2chatkit.example/gen/chatkit/contract/v1;contractv1\252\002\023Chatkit.Contract.V1'
-  _globals['_FORMAT']._serialized_start=744
-  _globals['_FORMAT']._serialized_end=861
+  _globals['_FORMAT']._serialized_start=832
+  _globals['_FORMAT']._serialized_end=949
   _globals['_SUMLIMIT']._serialized_start=130
   _globals['_SUMLIMIT']._serialized_end=199
   _globals['_PAGESIZE']._serialized_start=201
   _globals['_PAGESIZE']._serialized_end=306
   _globals['_FIELDPOLICY']._serialized_start=309
-  _globals['_FIELDPOLICY']._serialized_end=742
+  _globals['_FIELDPOLICY']._serialized_end=830
 # @@protoc_insertion_point(module_scope)

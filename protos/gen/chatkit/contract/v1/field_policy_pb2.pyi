@@ -43,7 +43,7 @@ class PageSize(_message.Message):
     def __init__(self, default_size: _Optional[_Union[_limit_pb2.Limit, str]] = ..., maximum: _Optional[_Union[_limit_pb2.Limit, str]] = ...) -> None: ...
 
 class FieldPolicy(_message.Message):
-    __slots__ = ("required", "format", "max_chars", "max_items", "max_json_bytes", "sum", "page_size", "max_value", "counted_in", "not_negative")
+    __slots__ = ("required", "format", "max_chars", "max_items", "max_json_bytes", "sum", "page_size", "max_value", "counted_in", "not_negative", "items_alone", "min_value", "permission")
     REQUIRED_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     MAX_CHARS_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,9 @@ class FieldPolicy(_message.Message):
     MAX_VALUE_FIELD_NUMBER: _ClassVar[int]
     COUNTED_IN_FIELD_NUMBER: _ClassVar[int]
     NOT_NEGATIVE_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_ALONE_FIELD_NUMBER: _ClassVar[int]
+    MIN_VALUE_FIELD_NUMBER: _ClassVar[int]
+    PERMISSION_FIELD_NUMBER: _ClassVar[int]
     required: bool
     format: Format
     max_chars: _limit_pb2.Limit
@@ -64,4 +67,7 @@ class FieldPolicy(_message.Message):
     max_value: _limit_pb2.Limit
     counted_in: _limit_pb2.Limit
     not_negative: bool
-    def __init__(self, required: _Optional[bool] = ..., format: _Optional[_Union[Format, str]] = ..., max_chars: _Optional[_Union[_limit_pb2.Limit, str]] = ..., max_items: _Optional[_Union[_limit_pb2.Limit, str]] = ..., max_json_bytes: _Optional[_Union[_limit_pb2.Limit, str]] = ..., sum: _Optional[_Union[SumLimit, _Mapping]] = ..., page_size: _Optional[_Union[PageSize, _Mapping]] = ..., max_value: _Optional[_Union[_limit_pb2.Limit, str]] = ..., counted_in: _Optional[_Union[_limit_pb2.Limit, str]] = ..., not_negative: _Optional[bool] = ...) -> None: ...
+    items_alone: bool
+    min_value: _limit_pb2.Limit
+    permission: str
+    def __init__(self, required: _Optional[bool] = ..., format: _Optional[_Union[Format, str]] = ..., max_chars: _Optional[_Union[_limit_pb2.Limit, str]] = ..., max_items: _Optional[_Union[_limit_pb2.Limit, str]] = ..., max_json_bytes: _Optional[_Union[_limit_pb2.Limit, str]] = ..., sum: _Optional[_Union[SumLimit, _Mapping]] = ..., page_size: _Optional[_Union[PageSize, _Mapping]] = ..., max_value: _Optional[_Union[_limit_pb2.Limit, str]] = ..., counted_in: _Optional[_Union[_limit_pb2.Limit, str]] = ..., not_negative: _Optional[bool] = ..., items_alone: _Optional[bool] = ..., min_value: _Optional[_Union[_limit_pb2.Limit, str]] = ..., permission: _Optional[str] = ...) -> None: ...

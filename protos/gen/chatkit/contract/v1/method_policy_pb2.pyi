@@ -21,6 +21,7 @@ class Membership(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MEMBERSHIP_REQUIRED: _ClassVar[Membership]
     MEMBERSHIP_REQUIRED_UNLESS_PUBLIC: _ClassVar[Membership]
     MEMBERSHIP_NOT_REQUIRED: _ClassVar[Membership]
+    MEMBERSHIP_REQUIRED_PER_ROOM: _ClassVar[Membership]
 
 class RateClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -35,6 +36,7 @@ MEMBERSHIP_UNSPECIFIED: Membership
 MEMBERSHIP_REQUIRED: Membership
 MEMBERSHIP_REQUIRED_UNLESS_PUBLIC: Membership
 MEMBERSHIP_NOT_REQUIRED: Membership
+MEMBERSHIP_REQUIRED_PER_ROOM: Membership
 RATE_CLASS_UNSPECIFIED: RateClass
 RATE_CLASS_REQUEST: RateClass
 RATE_CLASS_SEND: RateClass
@@ -50,7 +52,7 @@ class RoomPolicy(_message.Message):
     def __init__(self, field: _Optional[str] = ..., membership: _Optional[_Union[Membership, str]] = ...) -> None: ...
 
 class MethodPolicy(_message.Message):
-    __slots__ = ("audience", "permission", "room", "self_field", "repeatable", "request_bytes", "deadline_ms", "rate_class")
+    __slots__ = ("audience", "permission", "room", "self_field", "repeatable", "request_bytes", "deadline_ms", "rate_class", "permission_for_others")
     AUDIENCE_FIELD_NUMBER: _ClassVar[int]
     PERMISSION_FIELD_NUMBER: _ClassVar[int]
     ROOM_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +61,7 @@ class MethodPolicy(_message.Message):
     REQUEST_BYTES_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
     RATE_CLASS_FIELD_NUMBER: _ClassVar[int]
+    PERMISSION_FOR_OTHERS_FIELD_NUMBER: _ClassVar[int]
     audience: Audience
     permission: str
     room: RoomPolicy
@@ -67,4 +70,5 @@ class MethodPolicy(_message.Message):
     request_bytes: _limit_pb2.Limit
     deadline_ms: int
     rate_class: RateClass
-    def __init__(self, audience: _Optional[_Union[Audience, str]] = ..., permission: _Optional[str] = ..., room: _Optional[_Union[RoomPolicy, _Mapping]] = ..., self_field: _Optional[str] = ..., repeatable: _Optional[bool] = ..., request_bytes: _Optional[_Union[_limit_pb2.Limit, str]] = ..., deadline_ms: _Optional[int] = ..., rate_class: _Optional[_Union[RateClass, str]] = ...) -> None: ...
+    permission_for_others: str
+    def __init__(self, audience: _Optional[_Union[Audience, str]] = ..., permission: _Optional[str] = ..., room: _Optional[_Union[RoomPolicy, _Mapping]] = ..., self_field: _Optional[str] = ..., repeatable: _Optional[bool] = ..., request_bytes: _Optional[_Union[_limit_pb2.Limit, str]] = ..., deadline_ms: _Optional[int] = ..., rate_class: _Optional[_Union[RateClass, str]] = ..., permission_for_others: _Optional[str] = ...) -> None: ...

@@ -40,6 +40,21 @@ class MessagesServiceStub:
                 request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendMessageRequest.SerializeToString,
                 response_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendMessageResponse.FromString,
                 _registered_method=True)
+        self.BatchSendMessages = channel.unary_unary(
+                '/chatkit.messages.v1.MessagesService/BatchSendMessages',
+                request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchSendMessagesRequest.SerializeToString,
+                response_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchSendMessagesResponse.FromString,
+                _registered_method=True)
+        self.EditMessage = channel.unary_unary(
+                '/chatkit.messages.v1.MessagesService/EditMessage',
+                request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.EditMessageRequest.SerializeToString,
+                response_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.EditMessageResponse.FromString,
+                _registered_method=True)
+        self.DeleteMessage = channel.unary_unary(
+                '/chatkit.messages.v1.MessagesService/DeleteMessage',
+                request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.DeleteMessageRequest.SerializeToString,
+                response_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.DeleteMessageResponse.FromString,
+                _registered_method=True)
         self.GetMessage = channel.unary_unary(
                 '/chatkit.messages.v1.MessagesService/GetMessage',
                 request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.GetMessageRequest.SerializeToString,
@@ -50,10 +65,25 @@ class MessagesServiceStub:
                 request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.ListMessagesRequest.SerializeToString,
                 response_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.ListMessagesResponse.FromString,
                 _registered_method=True)
+        self.ListRoomEvents = channel.unary_unary(
+                '/chatkit.messages.v1.MessagesService/ListRoomEvents',
+                request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.ListRoomEventsRequest.SerializeToString,
+                response_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.ListRoomEventsResponse.FromString,
+                _registered_method=True)
         self.SubscribeRoom = channel.unary_stream(
                 '/chatkit.messages.v1.MessagesService/SubscribeRoom',
                 request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SubscribeRoomRequest.SerializeToString,
                 response_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SubscribeRoomResponse.FromString,
+                _registered_method=True)
+        self.SubscribeRooms = channel.unary_stream(
+                '/chatkit.messages.v1.MessagesService/SubscribeRooms',
+                request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SubscribeRoomsRequest.SerializeToString,
+                response_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SubscribeRoomsResponse.FromString,
+                _registered_method=True)
+        self.SendTyping = channel.unary_unary(
+                '/chatkit.messages.v1.MessagesService/SendTyping',
+                request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendTypingRequest.SerializeToString,
+                response_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendTypingResponse.FromString,
                 _registered_method=True)
 
 
@@ -72,6 +102,36 @@ class MessagesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchSendMessages(self, request, context):
+        """Sends up to LIMIT_MESSAGES_PER_BATCH messages, to any rooms and from any
+        senders, who need not be members. Each has a result of its own, and one that
+        is refused spoils no other. Messages to one room are appended in the order
+        of the request. Repeating the call is as harmless as repeating SendMessage.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditMessage(self, request, context):
+        """Replaces a message's parts. One's own message needs message:edit, anyone's
+        can be edited with message:moderate. Parts that are equal to what is there
+        change nothing. An unknown or deleted message is NOT_FOUND,
+        MESSAGE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteMessage(self, request, context):
+        """Deletes a message: its content is gone, its place in the log stays. One's
+        own message needs message:delete, anyone's can be deleted with
+        message:moderate. Deleting what is deleted changes nothing. An unknown
+        message is NOT_FOUND, MESSAGE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetMessage(self, request, context):
         """Reads one message. An unknown or deleted one is NOT_FOUND,
         MESSAGE_NOT_FOUND.
@@ -82,7 +142,18 @@ class MessagesServiceServicer:
 
     def ListMessages(self, request, context):
         """Lists messages from the newest to the oldest, or from the oldest to the
-        newest.
+        newest, as they are now. Deleted ones are left out, and so are those that
+        are gone by retention.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRoomEvents(self, request, context):
+        """Lists the log itself: every event after a position, each seq once and in
+        order, with the message as it is now. Events that are gone by retention are
+        OUT_OF_RANGE, HISTORY_GONE. A position of another epoch, or beyond the end
+        of the log, is ABORTED, LOG_RESET: read the room anew.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,6 +170,31 @@ class MessagesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubscribeRooms(self, request, context):
+        """Follows up to LIMIT_ROOMS_PER_SUBSCRIPTION rooms on one stream. Each room is
+        opened, resumed and closed for itself, with the events of SubscribeRoom; one
+        that the user may not read answers `closed` and the others go on, and so does
+        one from which the user is removed. What names no room is about the stream:
+        `opened` comes first; `caught_up` when every room that was asked for, or
+        that the user was a member of, has answered; `heartbeat` every 15 seconds;
+        and `closed` when the stream ends, with every room that is still open. The
+        order of events is that of their room; that of different rooms means nothing.
+        Resume each room with the seq of its last event that you have processed, and
+        those that never answered as you asked for them first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendTyping(self, request, context):
+        """Shows to the other subscribers of a room that a user is typing. Call it at
+        most once a second for as long as that is so; more often is harmless and
+        shows nothing more. Nothing is stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MessagesServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -106,6 +202,21 @@ def add_MessagesServiceServicer_to_server(servicer, server):
                     servicer.SendMessage,
                     request_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendMessageRequest.FromString,
                     response_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendMessageResponse.SerializeToString,
+            ),
+            'BatchSendMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchSendMessages,
+                    request_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchSendMessagesRequest.FromString,
+                    response_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchSendMessagesResponse.SerializeToString,
+            ),
+            'EditMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditMessage,
+                    request_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.EditMessageRequest.FromString,
+                    response_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.EditMessageResponse.SerializeToString,
+            ),
+            'DeleteMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteMessage,
+                    request_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.DeleteMessageRequest.FromString,
+                    response_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.DeleteMessageResponse.SerializeToString,
             ),
             'GetMessage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMessage,
@@ -117,10 +228,25 @@ def add_MessagesServiceServicer_to_server(servicer, server):
                     request_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.ListMessagesRequest.FromString,
                     response_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.ListMessagesResponse.SerializeToString,
             ),
+            'ListRoomEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRoomEvents,
+                    request_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.ListRoomEventsRequest.FromString,
+                    response_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.ListRoomEventsResponse.SerializeToString,
+            ),
             'SubscribeRoom': grpc.unary_stream_rpc_method_handler(
                     servicer.SubscribeRoom,
                     request_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SubscribeRoomRequest.FromString,
                     response_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SubscribeRoomResponse.SerializeToString,
+            ),
+            'SubscribeRooms': grpc.unary_stream_rpc_method_handler(
+                    servicer.SubscribeRooms,
+                    request_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SubscribeRoomsRequest.FromString,
+                    response_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SubscribeRoomsResponse.SerializeToString,
+            ),
+            'SendTyping': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendTyping,
+                    request_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendTypingRequest.FromString,
+                    response_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendTypingResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -151,6 +277,87 @@ class MessagesService:
             '/chatkit.messages.v1.MessagesService/SendMessage',
             chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendMessageRequest.SerializeToString,
             chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchSendMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.messages.v1.MessagesService/BatchSendMessages',
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchSendMessagesRequest.SerializeToString,
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchSendMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.messages.v1.MessagesService/EditMessage',
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.EditMessageRequest.SerializeToString,
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.EditMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.messages.v1.MessagesService/DeleteMessage',
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.DeleteMessageRequest.SerializeToString,
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.DeleteMessageResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -216,6 +423,33 @@ class MessagesService:
             _registered_method=True)
 
     @staticmethod
+    def ListRoomEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.messages.v1.MessagesService/ListRoomEvents',
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.ListRoomEventsRequest.SerializeToString,
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.ListRoomEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def SubscribeRoom(request,
             target,
             options=(),
@@ -232,6 +466,60 @@ class MessagesService:
             '/chatkit.messages.v1.MessagesService/SubscribeRoom',
             chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SubscribeRoomRequest.SerializeToString,
             chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SubscribeRoomResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubscribeRooms(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/chatkit.messages.v1.MessagesService/SubscribeRooms',
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SubscribeRoomsRequest.SerializeToString,
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SubscribeRoomsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendTyping(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.messages.v1.MessagesService/SendTyping',
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendTypingRequest.SerializeToString,
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendTypingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -25,11 +25,13 @@ _sym_db = _symbol_database.Default()
 from chatkit.contract.v1 import error_reason_pb2 as chatkit_dot_contract_dot_v1_dot_error__reason__pb2
 from chatkit.messages.v1 import message_pb2 as chatkit_dot_messages_dot_v1_dot_message__pb2
 from chatkit.messages.v1 import position_pb2 as chatkit_dot_messages_dot_v1_dot_position__pb2
+from chatkit.messages.v1 import read_cursor_pb2 as chatkit_dot_messages_dot_v1_dot_read__cursor__pb2
+from chatkit.messages.v1 import read_state_pb2 as chatkit_dot_messages_dot_v1_dot_read__state__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$chatkit/messages/v1/room_event.proto\x12\x13\x63hatkit.messages.v1\x1a&chatkit/contract/v1/error_reason.proto\x1a!chatkit/messages/v1/message.proto\x1a\"chatkit/messages/v1/position.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x01\n\x06Opened\x12/\n\x08position\x18\x01 \x01(\x0b\x32\x1d.chatkit.messages.v1.Position\x12\x12\n\noldest_seq\x18\x02 \x01(\x03\x12-\n\x07outcome\x18\x03 \x01(\x0e\x32\x1c.chatkit.messages.v1.Outcome\x12\x33\n\x06reason\x18\x04 \x01(\x0e\x32#.chatkit.messages.v1.SnapshotReason\x12\x11\n\tfirst_seq\x18\x05 \x01(\x03\"\x17\n\x08\x43\x61ughtUp\x12\x0b\n\x03seq\x18\x01 \x01(\x03\"\x1d\n\tHeartbeat\x12\x10\n\x08head_seq\x18\x01 \x01(\x03\"\xa9\x01\n\x06\x43losed\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x30\n\x06reason\x18\x02 \x01(\x0e\x32 .chatkit.contract.v1.ErrorReason\x12/\n\x08position\x18\x03 \x01(\x0b\x32\x1d.chatkit.messages.v1.Position\x12.\n\x0bretry_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xdc\x02\n\tRoomEvent\x12\x0f\n\x07room_id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x03\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x06opened\x18\x04 \x01(\x0b\x32\x1b.chatkit.messages.v1.OpenedH\x00\x12\x32\n\tcaught_up\x18\x05 \x01(\x0b\x32\x1d.chatkit.messages.v1.CaughtUpH\x00\x12\x33\n\theartbeat\x18\x06 \x01(\x0b\x32\x1e.chatkit.messages.v1.HeartbeatH\x00\x12-\n\x06\x63losed\x18\x07 \x01(\x0b\x32\x1b.chatkit.messages.v1.ClosedH\x00\x12\x37\n\x0fmessage_created\x18\x08 \x01(\x0b\x32\x1c.chatkit.messages.v1.MessageH\x00\x42\x07\n\x05\x65vent*M\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_RESUMED\x10\x01\x12\x14\n\x10OUTCOME_SNAPSHOT\x10\x02*\xa1\x01\n\x0eSnapshotReason\x12\x1f\n\x1bSNAPSHOT_REASON_UNSPECIFIED\x10\x00\x12\x17\n\x13SNAPSHOT_REASON_NEW\x10\x01\x12\x1b\n\x17SNAPSHOT_REASON_TOO_FAR\x10\x02\x12\x19\n\x15SNAPSHOT_REASON_EPOCH\x10\x03\x12\x1d\n\x19SNAPSHOT_REASON_RETENTION\x10\x04\x42\x65\n\x17\x63om.chatkit.messages.v1P\x01Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\xaa\x02\x13\x43hatkit.Messages.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$chatkit/messages/v1/room_event.proto\x12\x13\x63hatkit.messages.v1\x1a&chatkit/contract/v1/error_reason.proto\x1a!chatkit/messages/v1/message.proto\x1a\"chatkit/messages/v1/position.proto\x1a%chatkit/messages/v1/read_cursor.proto\x1a$chatkit/messages/v1/read_state.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x01\n\x06Opened\x12/\n\x08position\x18\x01 \x01(\x0b\x32\x1d.chatkit.messages.v1.Position\x12\x12\n\noldest_seq\x18\x02 \x01(\x03\x12-\n\x07outcome\x18\x03 \x01(\x0e\x32\x1c.chatkit.messages.v1.Outcome\x12\x33\n\x06reason\x18\x04 \x01(\x0e\x32#.chatkit.messages.v1.SnapshotReason\x12\x11\n\tfirst_seq\x18\x05 \x01(\x03\"\x17\n\x08\x43\x61ughtUp\x12\x0b\n\x03seq\x18\x01 \x01(\x03\"\x1d\n\tHeartbeat\x12\x10\n\x08head_seq\x18\x01 \x01(\x03\"\xa9\x01\n\x06\x43losed\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x30\n\x06reason\x18\x02 \x01(\x0e\x32 .chatkit.contract.v1.ErrorReason\x12/\n\x08position\x18\x03 \x01(\x0b\x32\x1d.chatkit.messages.v1.Position\x12.\n\x0bretry_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x19\n\x06Typing\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"\x1a\n\x0bMessageGone\x12\x0b\n\x03seq\x18\x01 \x01(\x03\"\xa3\x05\n\tRoomEvent\x12\x0f\n\x07room_id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x03\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x06opened\x18\x04 \x01(\x0b\x32\x1b.chatkit.messages.v1.OpenedH\x00\x12\x32\n\tcaught_up\x18\x05 \x01(\x0b\x32\x1d.chatkit.messages.v1.CaughtUpH\x00\x12\x33\n\theartbeat\x18\x06 \x01(\x0b\x32\x1e.chatkit.messages.v1.HeartbeatH\x00\x12-\n\x06\x63losed\x18\x07 \x01(\x0b\x32\x1b.chatkit.messages.v1.ClosedH\x00\x12\x37\n\x0fmessage_created\x18\x08 \x01(\x0b\x32\x1c.chatkit.messages.v1.MessageH\x00\x12\x36\n\x0emessage_edited\x18\t \x01(\x0b\x32\x1c.chatkit.messages.v1.MessageH\x00\x12\x37\n\x0fmessage_deleted\x18\n \x01(\x0b\x32\x1c.chatkit.messages.v1.MessageH\x00\x12\x38\n\x0cmessage_gone\x18\x0b \x01(\x0b\x32 .chatkit.messages.v1.MessageGoneH\x00\x12\x35\n\ncursor_set\x18\x0c \x01(\x0b\x32\x1f.chatkit.messages.v1.ReadCursorH\x00\x12-\n\x06typing\x18\r \x01(\x0b\x32\x1b.chatkit.messages.v1.TypingH\x00\x12\x34\n\nread_state\x18\x0e \x01(\x0b\x32\x1e.chatkit.messages.v1.ReadStateH\x00\x42\x07\n\x05\x65vent*M\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_RESUMED\x10\x01\x12\x14\n\x10OUTCOME_SNAPSHOT\x10\x02*\xa1\x01\n\x0eSnapshotReason\x12\x1f\n\x1bSNAPSHOT_REASON_UNSPECIFIED\x10\x00\x12\x17\n\x13SNAPSHOT_REASON_NEW\x10\x01\x12\x1b\n\x17SNAPSHOT_REASON_TOO_FAR\x10\x02\x12\x19\n\x15SNAPSHOT_REASON_EPOCH\x10\x03\x12\x1d\n\x19SNAPSHOT_REASON_RETENTION\x10\x04\x42\x65\n\x17\x63om.chatkit.messages.v1P\x01Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\xaa\x02\x13\x43hatkit.Messages.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,18 +39,22 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chatkit.messages.v1.room_ev
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\027com.chatkit.messages.v1P\001Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\252\002\023Chatkit.Messages.V1'
-  _globals['_OUTCOME']._serialized_start=1015
-  _globals['_OUTCOME']._serialized_end=1092
-  _globals['_SNAPSHOTREASON']._serialized_start=1095
-  _globals['_SNAPSHOTREASON']._serialized_end=1256
-  _globals['_OPENED']._serialized_start=238
-  _globals['_OPENED']._serialized_end=434
-  _globals['_CAUGHTUP']._serialized_start=436
-  _globals['_CAUGHTUP']._serialized_end=459
-  _globals['_HEARTBEAT']._serialized_start=461
-  _globals['_HEARTBEAT']._serialized_end=490
-  _globals['_CLOSED']._serialized_start=493
-  _globals['_CLOSED']._serialized_end=662
-  _globals['_ROOMEVENT']._serialized_start=665
-  _globals['_ROOMEVENT']._serialized_end=1013
+  _globals['_OUTCOME']._serialized_start=1474
+  _globals['_OUTCOME']._serialized_end=1551
+  _globals['_SNAPSHOTREASON']._serialized_start=1554
+  _globals['_SNAPSHOTREASON']._serialized_end=1715
+  _globals['_OPENED']._serialized_start=315
+  _globals['_OPENED']._serialized_end=511
+  _globals['_CAUGHTUP']._serialized_start=513
+  _globals['_CAUGHTUP']._serialized_end=536
+  _globals['_HEARTBEAT']._serialized_start=538
+  _globals['_HEARTBEAT']._serialized_end=567
+  _globals['_CLOSED']._serialized_start=570
+  _globals['_CLOSED']._serialized_end=739
+  _globals['_TYPING']._serialized_start=741
+  _globals['_TYPING']._serialized_end=766
+  _globals['_MESSAGEGONE']._serialized_start=768
+  _globals['_MESSAGEGONE']._serialized_end=794
+  _globals['_ROOMEVENT']._serialized_start=797
+  _globals['_ROOMEVENT']._serialized_end=1472
 # @@protoc_insertion_point(module_scope)

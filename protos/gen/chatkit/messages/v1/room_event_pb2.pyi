@@ -3,6 +3,8 @@ import datetime
 from chatkit.contract.v1 import error_reason_pb2 as _error_reason_pb2
 from chatkit.messages.v1 import message_pb2 as _message_pb2
 from chatkit.messages.v1 import position_pb2 as _position_pb2
+from chatkit.messages.v1 import read_cursor_pb2 as _read_cursor_pb2
+from chatkit.messages.v1 import read_state_pb2 as _read_state_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -73,8 +75,20 @@ class Closed(_message.Message):
     retry_after: _duration_pb2.Duration
     def __init__(self, code: _Optional[int] = ..., reason: _Optional[_Union[_error_reason_pb2.ErrorReason, str]] = ..., position: _Optional[_Union[_position_pb2.Position, _Mapping]] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
+class Typing(_message.Message):
+    __slots__ = ("user_id",)
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    def __init__(self, user_id: _Optional[str] = ...) -> None: ...
+
+class MessageGone(_message.Message):
+    __slots__ = ("seq",)
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    def __init__(self, seq: _Optional[int] = ...) -> None: ...
+
 class RoomEvent(_message.Message):
-    __slots__ = ("room_id", "seq", "time", "opened", "caught_up", "heartbeat", "closed", "message_created")
+    __slots__ = ("room_id", "seq", "time", "opened", "caught_up", "heartbeat", "closed", "message_created", "message_edited", "message_deleted", "message_gone", "cursor_set", "typing", "read_state")
     ROOM_ID_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +97,12 @@ class RoomEvent(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     CLOSED_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_CREATED_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_EDITED_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_DELETED_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_GONE_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_SET_FIELD_NUMBER: _ClassVar[int]
+    TYPING_FIELD_NUMBER: _ClassVar[int]
+    READ_STATE_FIELD_NUMBER: _ClassVar[int]
     room_id: str
     seq: int
     time: _timestamp_pb2.Timestamp
@@ -91,4 +111,10 @@ class RoomEvent(_message.Message):
     heartbeat: Heartbeat
     closed: Closed
     message_created: _message_pb2.Message
-    def __init__(self, room_id: _Optional[str] = ..., seq: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., opened: _Optional[_Union[Opened, _Mapping]] = ..., caught_up: _Optional[_Union[CaughtUp, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., closed: _Optional[_Union[Closed, _Mapping]] = ..., message_created: _Optional[_Union[_message_pb2.Message, _Mapping]] = ...) -> None: ...
+    message_edited: _message_pb2.Message
+    message_deleted: _message_pb2.Message
+    message_gone: MessageGone
+    cursor_set: _read_cursor_pb2.ReadCursor
+    typing: Typing
+    read_state: _read_state_pb2.ReadState
+    def __init__(self, room_id: _Optional[str] = ..., seq: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., opened: _Optional[_Union[Opened, _Mapping]] = ..., caught_up: _Optional[_Union[CaughtUp, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., closed: _Optional[_Union[Closed, _Mapping]] = ..., message_created: _Optional[_Union[_message_pb2.Message, _Mapping]] = ..., message_edited: _Optional[_Union[_message_pb2.Message, _Mapping]] = ..., message_deleted: _Optional[_Union[_message_pb2.Message, _Mapping]] = ..., message_gone: _Optional[_Union[MessageGone, _Mapping]] = ..., cursor_set: _Optional[_Union[_read_cursor_pb2.ReadCursor, _Mapping]] = ..., typing: _Optional[_Union[Typing, _Mapping]] = ..., read_state: _Optional[_Union[_read_state_pb2.ReadState, _Mapping]] = ...) -> None: ...

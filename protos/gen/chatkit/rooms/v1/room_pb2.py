@@ -26,7 +26,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63hatkit/rooms/v1/room.proto\x12\x10\x63hatkit.rooms.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x03\n\x04Room\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x30\n\nvisibility\x18\x03 \x01(\x0e\x32\x1c.chatkit.rooms.v1.Visibility\x12,\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\ncreator_id\x18\x05 \x01(\t\x12\x14\n\x0cmember_count\x18\x06 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12-\n push_notification_title_override\x18\n \x01(\tH\x00\x88\x01\x01\x12\x17\n\x0f\x64irect_user_ids\x18\x0b \x03(\tB#\n!_push_notification_title_override*W\n\nVisibility\x12\x1a\n\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x15\n\x11VISIBILITY_PUBLIC\x10\x01\x12\x16\n\x12VISIBILITY_PRIVATE\x10\x02\x42Y\n\x14\x63om.chatkit.rooms.v1P\x01Z,chatkit.example/gen/chatkit/rooms/v1;roomsv1\xaa\x02\x10\x43hatkit.Rooms.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63hatkit/rooms/v1/room.proto\x12\x10\x63hatkit.rooms.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x03\n\x04Room\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x30\n\nvisibility\x18\x03 \x01(\x0e\x32\x1c.chatkit.rooms.v1.Visibility\x12,\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\ncreator_id\x18\x05 \x01(\t\x12\x14\n\x0cmember_count\x18\x06 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12-\n push_notification_title_override\x18\n \x01(\tH\x00\x88\x01\x01\x12\x17\n\x0f\x64irect_user_ids\x18\x0b \x03(\t\x12\x1b\n\x0eretention_days\x18\x0c \x01(\x05H\x01\x88\x01\x01\x42#\n!_push_notification_title_overrideB\x11\n\x0f_retention_days*W\n\nVisibility\x12\x1a\n\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x15\n\x11VISIBILITY_PUBLIC\x10\x01\x12\x16\n\x12VISIBILITY_PRIVATE\x10\x02\x42Y\n\x14\x63om.chatkit.rooms.v1P\x01Z,chatkit.example/gen/chatkit/rooms/v1;roomsv1\xaa\x02\x10\x43hatkit.Rooms.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chatkit.rooms.v1.room_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\024com.chatkit.rooms.v1P\001Z,chatkit.example/gen/chatkit/rooms/v1;roomsv1\252\002\020Chatkit.Rooms.V1'
-  _globals['_VISIBILITY']._serialized_start=506
-  _globals['_VISIBILITY']._serialized_end=593
+  _globals['_VISIBILITY']._serialized_start=554
+  _globals['_VISIBILITY']._serialized_end=641
   _globals['_ROOM']._serialized_start=113
-  _globals['_ROOM']._serialized_end=504
+  _globals['_ROOM']._serialized_end=552
 # @@protoc_insertion_point(module_scope)

@@ -21,7 +21,7 @@ VISIBILITY_PUBLIC: Visibility
 VISIBILITY_PRIVATE: Visibility
 
 class Room(_message.Message):
-    __slots__ = ("id", "name", "visibility", "custom_data", "creator_id", "member_count", "create_time", "update_time", "etag", "push_notification_title_override", "direct_user_ids")
+    __slots__ = ("id", "name", "visibility", "custom_data", "creator_id", "member_count", "create_time", "update_time", "etag", "push_notification_title_override", "direct_user_ids", "retention_days")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     VISIBILITY_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,7 @@ class Room(_message.Message):
     ETAG_FIELD_NUMBER: _ClassVar[int]
     PUSH_NOTIFICATION_TITLE_OVERRIDE_FIELD_NUMBER: _ClassVar[int]
     DIRECT_USER_IDS_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     visibility: Visibility
@@ -44,4 +45,5 @@ class Room(_message.Message):
     etag: str
     push_notification_title_override: str
     direct_user_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., visibility: _Optional[_Union[Visibility, str]] = ..., custom_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., creator_id: _Optional[str] = ..., member_count: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., push_notification_title_override: _Optional[str] = ..., direct_user_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    retention_days: int
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., visibility: _Optional[_Union[Visibility, str]] = ..., custom_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., creator_id: _Optional[str] = ..., member_count: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., push_notification_title_override: _Optional[str] = ..., direct_user_ids: _Optional[_Iterable[str]] = ..., retention_days: _Optional[int] = ...) -> None: ...

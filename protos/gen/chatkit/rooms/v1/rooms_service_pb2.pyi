@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateRoomRequest(_message.Message):
-    __slots__ = ("id", "name", "visibility", "custom_data", "creator_id", "user_ids", "request_id", "push_notification_title_override")
+    __slots__ = ("id", "name", "visibility", "custom_data", "creator_id", "user_ids", "request_id", "push_notification_title_override", "retention_days")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     VISIBILITY_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class CreateRoomRequest(_message.Message):
     USER_IDS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     PUSH_NOTIFICATION_TITLE_OVERRIDE_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     visibility: _room_pb2.Visibility
@@ -31,7 +32,8 @@ class CreateRoomRequest(_message.Message):
     user_ids: _containers.RepeatedScalarFieldContainer[str]
     request_id: str
     push_notification_title_override: str
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., visibility: _Optional[_Union[_room_pb2.Visibility, str]] = ..., custom_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., creator_id: _Optional[str] = ..., user_ids: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., push_notification_title_override: _Optional[str] = ...) -> None: ...
+    retention_days: int
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., visibility: _Optional[_Union[_room_pb2.Visibility, str]] = ..., custom_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., creator_id: _Optional[str] = ..., user_ids: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., push_notification_title_override: _Optional[str] = ..., retention_days: _Optional[int] = ...) -> None: ...
 
 class CreateRoomResponse(_message.Message):
     __slots__ = ("room", "membership")
@@ -132,7 +134,7 @@ class ListUserRoomsResponse(_message.Message):
     def __init__(self, rooms: _Optional[_Iterable[_Union[_room_pb2.Room, _Mapping]]] = ..., memberships: _Optional[_Iterable[_Union[_membership_pb2.Membership, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateRoomRequest(_message.Message):
-    __slots__ = ("room_id", "name", "visibility", "custom_data", "update_mask", "etag", "push_notification_title_override")
+    __slots__ = ("room_id", "name", "visibility", "custom_data", "update_mask", "etag", "push_notification_title_override", "retention_days")
     ROOM_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     VISIBILITY_FIELD_NUMBER: _ClassVar[int]
@@ -140,6 +142,7 @@ class UpdateRoomRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     PUSH_NOTIFICATION_TITLE_OVERRIDE_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
     room_id: str
     name: str
     visibility: _room_pb2.Visibility
@@ -147,7 +150,8 @@ class UpdateRoomRequest(_message.Message):
     update_mask: _field_mask_pb2.FieldMask
     etag: str
     push_notification_title_override: str
-    def __init__(self, room_id: _Optional[str] = ..., name: _Optional[str] = ..., visibility: _Optional[_Union[_room_pb2.Visibility, str]] = ..., custom_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ..., push_notification_title_override: _Optional[str] = ...) -> None: ...
+    retention_days: int
+    def __init__(self, room_id: _Optional[str] = ..., name: _Optional[str] = ..., visibility: _Optional[_Union[_room_pb2.Visibility, str]] = ..., custom_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ..., push_notification_title_override: _Optional[str] = ..., retention_days: _Optional[int] = ...) -> None: ...
 
 class UpdateRoomResponse(_message.Message):
     __slots__ = ("room",)

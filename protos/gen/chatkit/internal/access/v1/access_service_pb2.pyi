@@ -96,6 +96,20 @@ class RoomOfUser(_message.Message):
     user_uid: bytes
     def __init__(self, room_id: _Optional[str] = ..., room_uid: _Optional[bytes] = ..., user_uid: _Optional[bytes] = ...) -> None: ...
 
+class FilterMembersRequest(_message.Message):
+    __slots__ = ("room_id", "user_ids")
+    ROOM_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_IDS_FIELD_NUMBER: _ClassVar[int]
+    room_id: str
+    user_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, room_id: _Optional[str] = ..., user_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class FilterMembersResponse(_message.Message):
+    __slots__ = ("user_uids",)
+    USER_UIDS_FIELD_NUMBER: _ClassVar[int]
+    user_uids: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, user_uids: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
 class RoleName(_message.Message):
     __slots__ = ("scope", "name")
     SCOPE_FIELD_NUMBER: _ClassVar[int]

@@ -52,6 +52,11 @@ class AccessServiceStub:
                 request_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.ListRoomsOfRequest.SerializeToString,
                 response_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.ListRoomsOfResponse.FromString,
                 _registered_method=True)
+        self.FilterMembers = channel.unary_unary(
+                '/chatkit.internal.access.v1.AccessService/FilterMembers',
+                request_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.FilterMembersRequest.SerializeToString,
+                response_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.FilterMembersResponse.FromString,
+                _registered_method=True)
         self.WatchAccess = channel.unary_stream(
                 '/chatkit.internal.access.v1.AccessService/WatchAccess',
                 request_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.WatchAccessRequest.SerializeToString,
@@ -92,6 +97,14 @@ class AccessServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FilterMembers(self, request, context):
+        """Answers which of some users are members of a room. The others are left out,
+        and so are all of them when the room does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchAccess(self, request, context):
         """Follows the changes of access after a version. If changes after that
         version are no longer kept, or the version is unknown, the first event is
@@ -119,6 +132,11 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.ListRoomsOf,
                     request_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.ListRoomsOfRequest.FromString,
                     response_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.ListRoomsOfResponse.SerializeToString,
+            ),
+            'FilterMembers': grpc.unary_unary_rpc_method_handler(
+                    servicer.FilterMembers,
+                    request_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.FilterMembersRequest.FromString,
+                    response_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.FilterMembersResponse.SerializeToString,
             ),
             'WatchAccess': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchAccess,
@@ -210,6 +228,33 @@ class AccessService:
             '/chatkit.internal.access.v1.AccessService/ListRoomsOf',
             chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.ListRoomsOfRequest.SerializeToString,
             chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.ListRoomsOfResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FilterMembers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.internal.access.v1.AccessService/FilterMembers',
+            chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.FilterMembersRequest.SerializeToString,
+            chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.FilterMembersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,147 @@
+"""`./chatkit bench`: starts a suite of its own, runs workloads, and says what they found.
+
+Progress goes to stderr and the result alone to stdout. No timing decides anything: the exit status is 1 when something
+was lost, doubled or refused, or the run failed, and never because something was slow.
+"""
+
+import argparse
+import asyncio
+import json
+import resource
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from benchmarks import bars, machine
+from benchmarks.figures import Figure, Options
+from benchmarks.load.process import LoadFailed
+from benchmarks.report import Report
+from benchmarks.suite import Suite, running
+from benchmarks.workloads import (
+    batches,
+    durable_sends,
+    history,
+    idle_clients,
+    last_messages,
+    one_room,
+    pages,
+    reconnect,
+    slow_reader,
+)
+from services.stack.trouble import Trouble
+
+_MODULES = (
+    durable_sends,
+    batches,
+    one_room,
+    idle_clients,
+    last_messages,
+    history,
+    slow_reader,
+    reconnect,
+    # The last one, because it leaves much behind.
+    pages,
+)
+WORKLOADS: dict[str, Callable[[Suite, Options], Awaitable[list[Figure]]]] = {
+    module.NAME: module.run for module in _MODULES
+}
+_SECONDS, _QUICK_SECONDS = 4.0, 0.6
+_INTERRUPTED = 130
+_STARTED = time.monotonic()
+# Details of figures that must be nothing, in a suite that keeps its promise.
+FAULTS = ("lost", "doubled", "hanging_lost", "refused")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command and return its exit status; trouble is one sentence on stderr and status 1."""
+    parsed = _parser().parse_args(arguments)
+    options = Options(parsed.seconds or (_QUICK_SECONDS if parsed.quick else _SECONDS), parsed.quick)
+    try:
+        report = asyncio.run(_until_interrupted(_names(parsed.workloads), options))
+    except (Trouble, LoadFailed) as trouble:
+        sys.stderr.write(f"chatkit: {trouble}\n")
+        return 1
+    if report is None:
+        return _INTERRUPTED
+    print(json.dumps(report.as_json(), indent=2) if parsed.json else report.as_text())
+    return 1 if faults(report.figures) else 0
+
+
+def faults(figures: Sequence[Figure]) -> list[str]:
+    """List what was lost, doubled or refused."""
+    return [
+        f"{figure.workload}, {figure.case}, {figure.via}: {figure.details[name]} {name}"
+        for figure in figures
+        for name in FAULTS
+        if figure.details.get(name)
+    ]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="chatkit bench",
+        description="Measure the suite: start one in a temporary folder, put load on it, and say what was found.",
+        epilog="benchmarks/README.md says what each workload is and how to read the result.",
+    )
+    names = ", ".join(WORKLOADS)
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"which to run: {names} (all)")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument(
+        "--seconds", type=_positive, metavar="N", help=f"how long each case is measured ({_SECONDS:g}; longer is surer)"
+    )
+    parser.add_argument("--quick", action="store_true", help="everything smaller and shorter, to see that it works")
+    return parser
+
+
+def _positive(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < float(text) <= 600:  # noqa: PLR2004 - ten minutes
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds: more than 0, at most 600")
+
+
+def _names(told: Sequence[str]) -> list[str]:
+    known = {name.lower(): name for name in WORKLOADS}
+    unknown = [name for name in told if name.lower() not in known]
+    if unknown:
+        raise Trouble(f"there is no workload {', '.join(unknown)}: {', '.join(WORKLOADS)}")
+    chosen = {known[name.lower()] for name in told} or set(WORKLOADS)
+    return [name for name in WORKLOADS if name in chosen]
+
+
+async def _until_interrupted(names: Sequence[str], options: Options) -> Report | None:
+    """Run, and clean up when interrupted; None then."""
+    # The edge and the services have a file for each of thousands of connections.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    run = asyncio.ensure_future(_run(names, options))
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, run.cancel)
+    try:
+        return await run
+    except asyncio.CancelledError:
+        _say("stopped")
+        return None
+
+
+async def _run(names: Sequence[str], options: Options) -> Report:
+    report = Report(machine.describe(), options)
+    began = time.monotonic()
+    async with running(_say, options.size(10_000, 100)) as suite:
+        for name in names:
+            report.figures += await WORKLOADS[name](suite, options)
+        for module in (batches, history):
+            report.left_out += module.left_out() if module.NAME in names else []
+        _say("stopping")
+    report.standings = bars.standings(report.figures)
+    for fault in faults(report.figures):
+        _say(f"WRONG: {fault}")
+    _say(f"done in {time.monotonic() - began:.0f} s")
+    return report
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"  {time.monotonic() - _STARTED:5.1f} s  {text}\n")
+    sys.stderr.flush()

@@ -1,0 +1,129 @@
+"""BatchSendMessages: many messages in one call of a superuser's, each with a result of its own.
+
+Rooms and users are asked once for all messages that need the same answer.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from chatkit.contract.v1 import method_policy_pb2
+from chatkit.messages.v1 import messages_service_pb2 as pb2
+
+from services.messages.drafts import draft_of
+from services.messages.log import Appended
+from services.messages.model import Draft
+from services.messages.peers import Users, user_not_found
+from services.messages.service import Messages
+from services.runtime.access import AccessChecker, AccessGrant, AccessQuery
+from services.runtime.contract import Limits
+from services.runtime.errors import ChatkitError, invalid_field
+from services.runtime.validation import Validator
+
+_Question = TypeVar("_Question")
+_Answer = TypeVar("_Answer")
+
+
+class Batches:
+    """Sends of many messages."""
+
+    def __init__(self, messages: Messages, users: Users, access: AccessChecker, limits: Limits) -> None:
+        self._messages = messages
+        self._users = users
+        self._access = access
+        self._validator = Validator(limits)
+
+    async def send(
+        self, requests: Sequence[pb2.SendMessageRequest], subject: str | None, seconds: float
+    ) -> list[bytes | ChatkitError]:
+        """Append the messages that can be appended; return each as it is stored, or why it is not."""
+        senders = [self._sender(request, subject) for request in requests]
+        grants = await self._grants(requests, senders)
+        uids = await self._uids(senders, grants)
+        drafts = [
+            _draft(request, sender, grant, uids)
+            for request, sender, grant in zip(requests, senders, grants, strict=True)
+        ]
+        accepted = [draft for draft in drafts if isinstance(draft, Draft)]
+        results = iter(await self._messages.send_each(accepted, seconds))
+        outcomes = [next(results) if isinstance(draft, Draft) else draft for draft in drafts]
+        return [outcome.message if isinstance(outcome, Appended) else outcome for outcome in outcomes]
+
+    def _sender(self, request: pb2.SendMessageRequest, subject: str | None) -> str | ChatkitError:
+        try:
+            self._validator.check(request)
+        except ChatkitError as error:
+            return error
+        return request.sender_id or subject or _nobody_sends()
+
+    async def _grants(
+        self, requests: Sequence[pb2.SendMessageRequest], senders: Sequence[str | ChatkitError]
+    ) -> list[AccessGrant | ChatkitError]:
+        """Return for each message the room, or why it has none."""
+        queries = [
+            sender if isinstance(sender, ChatkitError) else _query(request.room_id, sender)
+            for request, sender in zip(requests, senders, strict=True)
+        ]
+        asked = {query for query in queries if not isinstance(query, ChatkitError)}
+        answers = await _answers(self._access.check, asked)
+        return [query if isinstance(query, ChatkitError) else answers[query] for query in queries]
+
+    async def _uids(
+        self, senders: Sequence[str | ChatkitError], grants: Sequence[AccessGrant | ChatkitError]
+    ) -> Mapping[str, UUID] | ChatkitError:
+        """Return who those are that are no members, as far as they exist."""
+        strangers = {
+            sender
+            for sender, grant in zip(senders, grants, strict=True)
+            if isinstance(sender, str) and isinstance(grant, AccessGrant) and grant.user_uid is None
+        }
+        if not strangers:
+            return {}
+        try:
+            return await self._users.uids_of(sorted(strangers))
+        except ChatkitError as error:
+            return error
+
+
+async def _answers(
+    ask: Callable[[_Question], Awaitable[_Answer]], questions: Iterable[_Question]
+) -> dict[_Question, _Answer | ChatkitError]:
+    async def one(question: _Question) -> _Answer | ChatkitError:
+        try:
+            return await ask(question)
+        except ChatkitError as error:
+            return error
+
+    asked = list(questions)
+    return dict(zip(asked, await asyncio.gather(*map(one, asked)), strict=True))
+
+
+def _nobody_sends() -> ChatkitError:
+    return invalid_field("SUBJECT_REQUIRED", "sender_id", "neither the message nor the token says who sends it")
+
+
+def _query(room_id: str, sender: str) -> AccessQuery:
+    # The permission of none is asked for: a superuser sends, on the sender's behalf.
+    return AccessQuery(room_id, sender, superuser=True, membership=method_policy_pb2.MEMBERSHIP_REQUIRED, permission="")
+
+
+def _draft(
+    request: pb2.SendMessageRequest,
+    sender: str | ChatkitError,
+    grant: AccessGrant | ChatkitError,
+    uids: Mapping[str, UUID] | ChatkitError,
+) -> Draft | ChatkitError:
+    if isinstance(sender, ChatkitError):
+        return sender
+    if isinstance(grant, ChatkitError):
+        return grant
+    if grant.user_uid is None and isinstance(uids, ChatkitError):
+        return uids
+    known = {} if isinstance(uids, ChatkitError) else uids
+    sender_uid = grant.user_uid or known.get(sender)
+    if sender_uid is None:
+        return user_not_found(sender)
+    if grant.room_uid is None:
+        raise RuntimeError("rooms has granted a room that it does not name")
+    return draft_of(request, grant.room_uid, sender, sender_uid)

@@ -1,0 +1,236 @@
+"""The use case of following several rooms on one stream: rooms are opened page by page while events already flow."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from services.messages import wire
+from services.messages.cursors import Cursors
+from services.messages.endings import act_on
+from services.messages.hub import RoomHub
+from services.messages.hubs import Hubs
+from services.messages.model import Start
+from services.messages.read_state_feed import ReadStateFeed
+from services.messages.replays import Replays, pages
+from services.messages.rooms_peer import Rooms
+from services.messages.rooms_stream import RoomOfStream, RoomsStream, too_many_rooms
+from services.runtime.access import AccessQuery, RoomGrant, RoomsChecker
+from services.runtime.access_cache import Freshness
+from services.runtime.clock import Clock
+from services.runtime.errors import ChatkitError, DeadlineExceeded, Internal, Unavailable, unavailable_peer
+from services.runtime.identity import Caller
+
+_log = structlog.get_logger()
+OnEnd = Callable[[Callable[[ChatkitError], None]], None]
+# How long rooms is waited for.
+_SECONDS = 3.0
+_PAGE = 100
+# A user who joins and leaves rooms all the time makes rooms list them no more often, on however many streams.
+_LISTS_AT_ONCE = 4
+_BETWEEN_LISTS_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a client wants to follow: rooms with their starts, how others start, and what is sent beside messages."""
+
+    rooms: Sequence[tuple[str, Start]]
+    default_start: Start
+    follows_memberships: bool
+    includes_cursors: bool
+    includes_read_states: bool
+
+
+class ManyRooms:
+    """Streams of several rooms."""
+
+    def __init__(
+        self,
+        *,
+        hubs: Hubs,
+        replays: Replays,
+        cursors: Cursors,
+        read_states: ReadStateFeed,
+        access: RoomsChecker,
+        rooms: Rooms,
+        freshness: Freshness,
+        clock: Clock,
+        ending_spread: float,
+        retry_interval: float,
+        most_rooms: int,
+    ) -> None:
+        self._hubs = hubs
+        self._replays = replays
+        self._cursors = cursors
+        self._read_states = read_states
+        self._access = access
+        self._rooms = rooms
+        self._freshness = freshness
+        self._clock = clock
+        self._ending_spread = ending_spread
+        self._retry_interval = retry_interval
+        self._most_rooms = most_rooms
+        self._lists = asyncio.Semaphore(_LISTS_AT_ONCE)
+
+    async def subscribe(self, query: AccessQuery, caller: Caller, wish: Wish, on_end: OnEnd) -> AsyncIterator[bytes]:
+        """Yield the frames of a stream, `closed` included, and then raise why it ended.
+
+        `on_end` is told how the stream ends with its token, and can say goodbye.
+        """
+        stream = RoomsStream(
+            query,
+            caller,
+            self._clock,
+            self._freshness,
+            ending_delay=random.uniform(0, self._ending_spread),
+            follows_memberships=wish.follows_memberships,
+            includes_cursors=wish.includes_cursors,
+            includes_read_states=wish.includes_read_states,
+        )
+        self._hubs.attach(stream)
+        stream.open(0, [(0, wire.stream_opened_event(self._clock.now()))])
+        opening = asyncio.create_task(self._open_rooms(stream, wish))
+        opening.add_done_callback(lambda task: _end_with(stream, task))
+        on_end(stream.cut)
+        try:
+            async for frame in stream.frames():
+                yield frame
+        except ChatkitError as error:
+            yield wire.closed_event("", self._clock.now(), error, None)
+            raise
+        finally:
+            opening.cancel()
+            await asyncio.wait({opening})
+            self._leave(stream)
+
+    async def _open_rooms(self, stream: RoomsStream, wish: Wish) -> None:
+        """Open the rooms that are asked for, and then whatever the user joins, until cancelled."""
+        await self._open(stream, wish.rooms)
+        while stream.to_list:
+            await self._open_joined(stream, wish.default_start)
+        stream.push(0, wire.caught_up_event("", self._clock.now(), 0))
+        while True:
+            await stream.changed.wait()
+            stream.changed.clear()
+            self._leave_ended(stream)
+            try:
+                while stream.to_list:
+                    await self._open_joined(stream, wish.default_start)
+                    await self._clock.sleep(_BETWEEN_LISTS_SECONDS)
+            except Unavailable as error:
+                _log.info("joined_rooms_not_opened", reason=error.reason)
+                await self._clock.sleep(self._retry_interval)
+                stream.to_list = True
+                stream.changed.set()
+
+    async def _open_joined(self, stream: RoomsStream, start: Start) -> None:
+        """Open those of the user's rooms that are neither open nor closed for good."""
+        stream.to_list = False
+        joined = set(stream.new_rooms)
+        token = ""
+        while True:
+            try:
+                async with self._lists:
+                    rooms, token = await self._rooms.of_user(stream.query.user_id or "", _PAGE, token, _SECONDS)
+            except DeadlineExceeded:
+                raise unavailable_peer("rooms") from None
+            new = [
+                room.room_id
+                for room in rooms
+                if room.room_uid not in stream.rooms and (room.room_uid in joined or room.room_id not in stream.closed)
+            ]
+            await self._open(stream, [(room_id, start) for room_id in new])
+            if not token:
+                break
+        stream.new_rooms -= joined
+
+    async def _open(self, stream: RoomsStream, wanted: Sequence[tuple[str, Start]]) -> None:
+        for page in pages(wanted):
+            await stream.wait_for_room()
+            await self._open_page(stream, page)
+            self._leave_ended(stream)
+
+    async def _open_page(self, stream: RoomsStream, page: Sequence[tuple[str, Start]]) -> None:
+        answers = await stream.ask(self._access, [room_id for room_id, _ in page])
+        joined: list[tuple[RoomOfStream, RoomHub, Start]] = []
+        for (room_id, start), answer in zip(page, answers, strict=True):
+            if isinstance(answer, ChatkitError):
+                stream.refuse(room_id, answer)
+            elif len(stream.rooms) >= self._most_rooms:
+                stream.refuse(room_id, too_many_rooms(self._most_rooms))
+            elif answer.room_uid is not None and answer.room_uid not in stream.rooms:
+                joined.append(self._join(stream, room_id, RoomGrant(answer.room_uid, answer.user_uid), start))
+        try:
+            await self._replays.read_page([(hub, start) for _, hub, start in joined])
+            await self._cursors.follow(*(room for room, _, _ in joined))
+            read_states = await self._read_states.events([room for room, _, _ in joined])
+            await self._confirm(stream, [room for room, _, _ in joined])
+        except ChatkitError:
+            self._forget(stream, [room for room, _, _ in joined])
+            raise
+        for room, hub, start in joined:
+            if room.error is None:
+                self._begin(room, hub, start, read_states.get(room.room_uid))
+
+    def _join(
+        self, stream: RoomsStream, room_id: str, grant: RoomGrant, start: Start
+    ) -> tuple[RoomOfStream, RoomHub, Start]:
+        room = RoomOfStream(stream, grant, replace(stream.query, room_id=room_id))
+        stream.rooms[room.room_uid] = room
+        stream.closed.discard(room_id)
+        self._cursors.join(room_id, room)
+        self._read_states.join(room)
+        return room, self._hubs.join(room_id, room), start
+
+    async def _confirm(self, stream: RoomsStream, rooms: Sequence[RoomOfStream]) -> None:
+        """Ask again, because a change before the rooms were joined would not have closed them.
+
+        A kept answer is as good as rooms': see `Messages._confirm`. A room that came into doubt meanwhile is asked
+        about by others, and nothing of it is sent before they have the answer.
+        """
+        doubts = [room.doubts for room in rooms]
+        answers = await stream.ask(self._access, [room.query.room_id for room in rooms]) if rooms else []
+        for room, count, answer in zip(rooms, doubts, answers, strict=True):
+            act_on(answer, room, count)
+
+    def _begin(self, room: RoomOfStream, hub: RoomHub, start: Start, read_state: bytes | None) -> None:
+        """Queue the beginning of a room. Nothing is awaited here: so nothing is missed, and nothing doubled."""
+        beginning = self._replays.beginning(hub, start, self._clock.now())
+        unlogged = [(0, event) for event in self._cursors.events(room)]
+        if read_state is not None:
+            unlogged.append((0, read_state))
+        room.told_seq = hub.last
+        room.open(beginning.epoch, beginning.sent_seq, [*beginning.events, *unlogged, beginning.caught_up])
+
+    def _forget(self, stream: RoomsStream, rooms: Sequence[RoomOfStream]) -> None:
+        for room in rooms:
+            stream.forget(room)
+            self._leave_room(room)
+
+    def _leave_ended(self, stream: RoomsStream) -> None:
+        while stream.ended:
+            self._leave_room(stream.ended.pop())
+
+    def _leave(self, stream: RoomsStream) -> None:
+        self._leave_ended(stream)
+        self._forget(stream, list(stream.rooms.values()))
+        self._hubs.detach(stream)
+
+    def _leave_room(self, room: RoomOfStream) -> None:
+        self._cursors.leave(room)
+        self._read_states.leave(room)
+        self._hubs.leave(room)
+
+
+def _end_with(stream: RoomsStream, opening: "asyncio.Task[None]") -> None:
+    """End the stream with what has kept its rooms from being opened."""
+    if opening.cancelled() or (error := opening.exception()) is None:
+        return
+    if not isinstance(error, ChatkitError):
+        internal = Internal("INTERNAL", "the rooms could not be opened")
+        internal.__cause__ = error
+        error = internal
+    stream.end(error)

@@ -1,0 +1,67 @@
+"""Read cursors and read states as the domain sees them, and the rule of counting what is unread."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+# Beyond it a count is only known to be larger.
+MOST_COUNTED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCursor:
+    """How far a user has read a room; the copy with the highest revision is the newest."""
+
+    room_uid: UUID
+    user_uid: UUID
+    user_id: str
+    seq: int
+    revision: int
+    update_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where a user's cursor is to go."""
+
+    room_uid: UUID
+    user_uid: UUID
+    user_id: str
+    seq: int
+    allow_backward: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The cursors that became visible between two snapshots; `horizon` is where the next look starts."""
+
+    cursors: Sequence[ReadCursor]
+    horizon: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """How many messages are unread; `is_capped` when there are more than `count`."""
+
+    count: int
+    is_capped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadState:
+    """What a room holds for a user; `last_message` is serialized."""
+
+    room_uid: UUID
+    cursor: ReadCursor | None
+    unread: Unread
+    last_message: bytes | None
+
+
+def unread(head_ordinal: int, first_ordinal: int | None, deleted: int) -> Unread:
+    """Count the messages from the first one after the cursor to the room's last, less those that were deleted.
+
+    Ordinals number a room's messages without holes; there is no first one when everything was read.
+    """
+    count = 0 if first_ordinal is None else head_ordinal - first_ordinal + 1 - deleted
+    return Unread(min(max(count, 0), MOST_COUNTED), count > MOST_COUNTED)

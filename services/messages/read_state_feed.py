@@ -1,0 +1,117 @@
+"""Read states on streams of several rooms: sent when a room is opened, and again when something has changed them.
+
+What changes them (an event of the log, a move of the user's own cursor) only marks the room. Once a second the marked
+ones are read anew, many in one statement: so at most one is sent per stream, room and second, and the newest wins.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+
+from services.messages import unlogged
+from services.messages.read_states_store import ReadStatesStore
+from services.messages.rooms_stream import RoomOfStream
+from services.runtime.clock import Clock
+from services.runtime.errors import Unavailable
+
+_log = structlog.get_logger()
+_SECONDS = 1.0
+_READ_AT_ONCE = 200
+
+
+class ReadStateFeed:
+    """The rooms on this process's streams whose read states are sent."""
+
+    def __init__(self, store: ReadStatesStore, clock: Clock, *, interval: float) -> None:
+        self._store = store
+        self._clock = clock
+        self._interval = interval
+        # By room and user: a user may follow a room on several streams.
+        self._rooms: dict[tuple[UUID, UUID], set[RoomOfStream]] = {}
+        # Where the next look for moves that nobody has told starts; None as long as nothing was followed.
+        self._horizon: int | None = None
+
+    def join(self, room: RoomOfStream) -> None:
+        """Send the read states of a room from now on, if its stream includes them and the user is a member."""
+        if room.stream.includes_read_states and room.user_uid is not None:
+            self._rooms.setdefault((room.room_uid, room.user_uid), set()).add(room)
+
+    def leave(self, room: RoomOfStream) -> None:
+        """Forget a room."""
+        if room.user_uid is None:
+            return
+        key = (room.room_uid, room.user_uid)
+        rooms = self._rooms.get(key, set())
+        rooms.discard(room)
+        if not rooms:
+            self._rooms.pop(key, None)
+
+    async def events(self, rooms: Sequence[RoomOfStream]) -> dict[UUID, bytes]:
+        """Return what rooms of a stream hold for its user, as events by room."""
+        asked = [room for room in rooms if room.stream.includes_read_states and room.user_uid is not None]
+        if not asked:
+            return {}
+        if self._horizon is None:
+            self._horizon = await self._store.horizon()
+        return {room.room_uid: event for room, event in await self._read(asked)}
+
+    def moved(self, room_uid: UUID, user_uid: UUID) -> None:
+        """Hear that a cursor has moved."""
+        for room in self._rooms.get((room_uid, user_uid), ()):
+            room.is_changed = True
+
+    def reset(self) -> None:
+        """Forget where the next look starts, because the database is another one."""
+        self._horizon = None
+
+    async def run(self) -> None:
+        """Send what has changed, and look for what nobody has told, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._send_regularly())
+            group.create_task(self._look_regularly())
+
+    async def _send_regularly(self) -> None:
+        while True:
+            await self._clock.sleep(_SECONDS)
+            changed = [room for rooms in self._rooms.values() for room in rooms if room.is_changed and room.is_open]
+            try:
+                for start in range(0, len(changed), _READ_AT_ONCE):
+                    await self._send(changed[start : start + _READ_AT_ONCE])
+            except Unavailable as error:
+                _log.warning("read_states_unread", reason=error.reason)
+
+    async def _send(self, rooms: Sequence[RoomOfStream]) -> None:
+        for room in rooms:
+            # Before it is read: what happens meanwhile marks it again.
+            room.is_changed = False
+        try:
+            for room, event in await self._read(rooms):
+                room.push(0, event)
+        except Unavailable:
+            for room in rooms:
+                room.is_changed = True
+            raise
+
+    async def _look_regularly(self) -> None:
+        while True:
+            await self._clock.sleep(self._interval)
+            if not self._rooms or self._horizon is None:
+                continue
+            try:
+                moved = await self._store.moved_since(list({room_uid for room_uid, _ in self._rooms}), self._horizon)
+            except Unavailable as error:
+                _log.warning("cursors_unread", reason=error.reason)
+                continue
+            self._horizon = moved.horizon
+            for cursor in moved.cursors:
+                self.moved(cursor.room_uid, cursor.user_uid)
+
+    async def _read(self, rooms: Sequence[RoomOfStream]) -> list[tuple[RoomOfStream, bytes]]:
+        states = await self._store.states_of([(room.room_uid, room.user_uid) for room in rooms if room.user_uid])
+        now = self._clock.now()
+        return [
+            (room, unlogged.read_state_event(room.query.room_id, now, state))
+            for room, state in zip(rooms, states, strict=True)
+        ]

