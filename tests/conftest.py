@@ -35,8 +35,8 @@ def database(postgres: Postgres) -> Iterator[TestDatabase]:
 
 @pytest.fixture
 async def suite(database: TestDatabase, tmp_path: Path) -> AsyncIterator[Suite]:
-    """Run users, rooms and messages in this process."""
-    async with running(database, tmp_path, "users", "rooms", "messages") as started:
+    """Run the services in this process."""
+    async with running(database, tmp_path, "users", "rooms", "messages", "files") as started:
         yield started
 
 

@@ -79,5 +79,11 @@ EXAMPLE = Deployment(
     metrics_listen="127.0.0.1:9901",
     run_folder=Path("/run/chatkit"),
     instance="the instance's id",
-    upstreams={"users": ["users:50051"], "rooms": ["rooms:50052"], "messages": ["messages:50053"]},
+    upstreams={
+        "users": ["users:50051"],
+        "rooms": ["rooms:50052"],
+        "messages": ["messages:50053"],
+        "files": ["files:50054"],
+        "files_http": ["files:50055"],
+    },
 )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from chatkit.contract.v1 import method_policy_pb2
+from chatkit.files.v1 import files_service_pb2
 from chatkit.messages.v1 import messages_service_pb2, read_states_service_pb2
 from chatkit.rooms.v1 import memberships_service_pb2, roles_service_pb2, rooms_service_pb2
 from chatkit.users.v1 import presence_service_pb2, users_service_pb2
@@ -12,13 +13,16 @@ from google.rpc import error_details_pb2, status_pb2
 
 from services.runtime.contract import MethodContract, methods_of
 
-# Each service process, and what it serves to the public. Files has no RPC yet.
+# Each service process, and what it serves to the public.
 _FILES: dict[str, tuple[FileDescriptor, ...]] = {
     "users": (users_service_pb2.DESCRIPTOR, presence_service_pb2.DESCRIPTOR),
     "rooms": (rooms_service_pb2.DESCRIPTOR, memberships_service_pb2.DESCRIPTOR, roles_service_pb2.DESCRIPTOR),
     "messages": (messages_service_pb2.DESCRIPTOR, read_states_service_pb2.DESCRIPTOR),
+    "files": (files_service_pb2.DESCRIPTOR,),
 }
 CLUSTERS = tuple(_FILES)
+# Where files takes and gives content over HTTP, at signed URLs below this path.
+CONTENT_CLUSTER, CONTENT_PATH = "files_http", "/files/"
 # Without these the edge could not turn the details of an error into JSON.
 _ERRORS: tuple[FileDescriptor, ...] = (status_pb2.DESCRIPTOR, error_details_pb2.DESCRIPTOR)
 

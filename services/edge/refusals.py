@@ -12,9 +12,9 @@ from datetime import timedelta
 from chatkit.contract.v1 import limit_pb2
 from google.protobuf import json_format
 
-from services.edge import public
 from services.edge.parts import Json, typed
 from services.edge.rates import LIMIT_OF, METADATA, RATE, SIZE
+from services.edge.sizes import counted
 from services.runtime.contract import Limits, limit_name
 from services.runtime.errors import ChatkitError, Violation, class_of, to_status
 
@@ -113,7 +113,7 @@ def _rates(limits: Limits) -> Iterator[Refusal]:
 
 
 def _sizes(limits: Limits) -> Iterator[Refusal]:
-    for limit in sorted({method.policy.request_bytes for _, method in public.methods()}):
+    for limit in counted():
         yield _too_large(limit, limits, 413, _route_says(SIZE, limit_name(limit)))
     yield _too_large(limit_pb2.LIMIT_HEADERS_BYTES, limits, 431, "")
 

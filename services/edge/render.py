@@ -11,11 +11,11 @@ from services.edge.observability import access_log, admin_cluster, metrics_liste
 from services.edge.parts import Json, address, pipe_cluster, typed
 from services.edge.rates import rate_filter
 from services.edge.refusals import kept_status_filter, local_reply_config
-from services.edge.routes import CORS_FILTER, STREAM_IDLE_SECONDS, route_configuration
+from services.edge.routes import CORS_FILTER, STREAM_IDLE_SECONDS, longest_request, route_configuration
 from services.edge.sizes import size_filters
 from services.edge.tls import downstream_socket
 from services.edge.tokens import KEYS_CLUSTER, claims_filter, jwt_filter
-from services.edge.upstreams import CIRCUIT, CONNECTION_BUFFER_BYTES, WINDOWS, service_cluster
+from services.edge.upstreams import CIRCUIT, CONNECTION_BUFFER_BYTES, WINDOWS, content_cluster, service_cluster
 from services.runtime.contract import Limits
 
 _KIB, _MIB = 1024, 1024 * 1024
@@ -40,6 +40,8 @@ def configuration(deployment: Deployment, limits: Limits) -> Json:
     """Render Envoy's bootstrap."""
     listeners = [_listener(deployment, limits)]
     clusters = [service_cluster(name, deployment.upstreams[name], deployment) for name in public.CLUSTERS]
+    content = public.CONTENT_CLUSTER
+    clusters.append(content_cluster(content, deployment.upstreams[content], deployment))
     clusters.append(pipe_cluster(KEYS_CLUSTER, str(deployment.keys_socket)))
     if deployment.metrics_listen:
         listeners.append(metrics_listener(deployment))
@@ -90,7 +92,8 @@ def _connection_manager(deployment: Deployment, limits: Limits) -> Json:
         },
         stream_idle_timeout=f"{STREAM_IDLE_SECONDS}s",
         request_headers_timeout="10s",
-        request_timeout="30s",
+        # Of what has a deadline of its own that comes first.
+        request_timeout=f"{longest_request():g}s",
         access_log=[access_log()],
         local_reply_config=local_reply_config(limits),
         route_config=route_configuration(limits, str(deployment.descriptor), deployment.cors_origins),

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from services.edge import public
 from services.edge.parts import Json, extension, switched_off
 from services.edge.rates import LIMIT_OF, METADATA, RATE, RATE_FILTER, SIZE
-from services.edge.sizes import size_of
+from services.edge.sizes import CONTENT_LIMIT, size_of, size_of_content
 from services.edge.tokens import CLAIMS_FILTER, JWT_FILTER
 from services.runtime.contract import Limits, MethodContract, limit_name
 
@@ -25,8 +25,11 @@ _DIRECT_RESPONSE_BYTES = 1024 * 1024
 _RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 _RETRIES = 2
 _CORS_SECONDS = 3600
-_CORS_REQUEST_HEADERS = "authorization,content-type,grpc-timeout,x-grpc-web,x-user-agent"
-_CORS_RESPONSE_HEADERS = "grpc-status,grpc-message,grpc-status-details-bin,retry-after,x-request-id"
+_CORS_REQUEST_HEADERS = "authorization,content-type,grpc-timeout,range,x-grpc-web,x-user-agent"
+_CORS_RESPONSE_HEADERS = (
+    "grpc-status,grpc-message,grpc-status-details-bin,retry-after,x-request-id,"
+    "content-disposition,content-range,accept-ranges,etag"
+)
 
 
 def route_configuration(limits: Limits, descriptor_path: str, cors_origins: Sequence[str]) -> Json:
@@ -37,6 +40,7 @@ def route_configuration(limits: Limits, descriptor_path: str, cors_origins: Sequ
         "routes": [
             *([_preflight()] if cors_origins else []),
             *(_method(cluster, method, limits) for cluster, method in public.methods()),
+            _content(),
             _direct("/", "application/json", {"inline_string": _about(limits)}),
             _direct("/descriptor.binpb", "application/octet-stream", {"filename": descriptor_path}),
             _nothing(),
@@ -60,6 +64,28 @@ def _method(cluster: str, method: MethodContract, limits: Limits) -> Json:
         "metadata": {"filter_metadata": {METADATA: _limits_of(method)}},
         "typed_per_filter_config": size_of(method, limits),
     }
+
+
+def _content() -> Json:
+    """Take and give the content of files: whoever shows a signed URL needs no token, and the service checks it."""
+    asked = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD|PUT"}}}
+    return {
+        "match": {"prefix": public.CONTENT_PATH, "headers": [asked]},
+        "route": {
+            "cluster": public.CONTENT_CLUSTER,
+            "timeout": "0s",
+            "idle_timeout": f"{STREAM_IDLE_SECONDS}s",
+            "flush_timeout": f"{_FLUSH_SECONDS}s",
+        },
+        "metadata": {"filter_metadata": {METADATA: {SIZE: limit_name(CONTENT_LIMIT)}}},
+        "typed_per_filter_config": {**_for_anyone(), **size_of_content()},
+    }
+
+
+def longest_request() -> float:
+    """Return the seconds that a request may take to arrive: as many as the slowest upload has."""
+    uploads = (method.policy.deadline_ms / 1000 for _, method in public.methods() if method.streams_requests)
+    return max(uploads) + _SLACK_SECONDS
 
 
 def _deadline(method: MethodContract) -> Json:
@@ -131,7 +157,7 @@ def _cors(origins: Sequence[str]) -> Json:
     return extension(
         "filters.http.cors.v3.CorsPolicy",
         allow_origin_string_match=[_origin(origin) for origin in origins],
-        allow_methods="GET,POST",
+        allow_methods="GET,HEAD,POST,PUT",
         allow_headers=_CORS_REQUEST_HEADERS,
         expose_headers=_CORS_RESPONSE_HEADERS,
         max_age=str(_CORS_SECONDS),

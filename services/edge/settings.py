@@ -34,7 +34,9 @@ class EdgeSettings(Settings):
             metrics_listen=self.metrics_listen,
             run_folder=self.run_dir,
             instance=self.instance,
-            upstreams={name: getattr(self, f"{name}_address").split(",") for name in public.CLUSTERS},
+            upstreams={
+                name: getattr(self, f"{name}_address").split(",") for name in (*public.CLUSTERS, public.CONTENT_CLUSTER)
+            },
             cors_origins=tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip()),
             certificate=_pair("CHATKIT_EDGE_TLS", self.edge_tls_certificate_file, self.edge_tls_key_file),
             services_tls=self._services_tls,

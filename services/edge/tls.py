@@ -35,7 +35,7 @@ def downstream_socket(deployment: Deployment) -> Json:
     return _socket("DownstreamTlsContext", common_tls_context=context)
 
 
-def upstream_socket(endpoints: Sequence[str], deployment: Deployment) -> Json:
+def upstream_socket(endpoints: Sequence[str], deployment: Deployment, protocol: str = "h2") -> Json:
     """Return what makes the connection to a service encrypted: each side shows a certificate of the same authority.
 
     The service's must have the host of its address in it.
@@ -49,7 +49,7 @@ def upstream_socket(endpoints: Sequence[str], deployment: Deployment) -> Json:
             "validation_context_sds_secret_config": _described(_SERVICES_CA, deployment),
         },
         "tls_certificate_sds_secret_configs": [_described(_CLIENT, deployment)],
-        "alpn_protocols": ["h2"],
+        "alpn_protocols": [protocol],
     }
     return _socket("UpstreamTlsContext", auto_host_sni=True, common_tls_context=context)
 

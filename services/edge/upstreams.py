@@ -17,15 +17,36 @@ CONNECTION_BUFFER_BYTES = _MIB
 # Envoy's own default, 1,024 streams to a service, would be the suite's size. What bounds it are the services.
 CIRCUIT = 1_000_000
 _ENFORCED, _NEVER = 100, 0
+_CONTENT_IDLE_SECONDS = 30
 
 
 def service_cluster(name: str, endpoints: Sequence[str], deployment: Deployment) -> Json:
     """Return the cluster of a service."""
-    hosts = [{"endpoint": {"address": address(endpoint)}} for endpoint in endpoints]
     http2 = {**WINDOWS, "connection_keepalive": {"interval": "30s", "timeout": "10s"}}
-    protocol = extension(
-        "upstreams.http.v3.HttpProtocolOptions", explicit_http_config={"http2_protocol_options": http2}
-    )
+    return {
+        **_cluster(name, endpoints),
+        "health_checks": [_health_check(grpc_health_check={})],
+        **_protocol(explicit_http_config={"http2_protocol_options": http2}),
+        **upstream_socket(endpoints, deployment),
+    }
+
+
+def content_cluster(name: str, endpoints: Sequence[str], deployment: Deployment) -> Json:
+    """Return the cluster of a service's HTTP listener, which speaks HTTP/1.1."""
+    return {
+        **_cluster(name, endpoints),
+        "health_checks": [_health_check(http_health_check={"path": "/health"})],
+        # Shorter than the listener keeps an idle connection.
+        **_protocol(
+            explicit_http_config={"http_protocol_options": {}},
+            common_http_protocol_options={"idle_timeout": f"{_CONTENT_IDLE_SECONDS}s"},
+        ),
+        **upstream_socket(endpoints, deployment, protocol="http/1.1"),
+    }
+
+
+def _cluster(name: str, endpoints: Sequence[str]) -> Json:
+    hosts = [{"endpoint": {"address": address(endpoint)}} for endpoint in endpoints]
     return {
         "name": name,
         "type": "STRICT_DNS",
@@ -36,15 +57,17 @@ def service_cluster(name: str, endpoints: Sequence[str], deployment: Deployment)
         # What a health check finds holds at once; Envoy would wait for a second to gather more of it.
         "common_lb_config": {"healthy_panic_threshold": {"value": 1}, "update_merge_window": "0s"},
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]},
-        "health_checks": [_health_check()],
         "outlier_detection": _outlier_detection(),
         "circuit_breakers": {"thresholds": [_circuit()]},
-        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol},
-        **upstream_socket(endpoints, deployment),
     }
 
 
-def _health_check() -> Json:
+def _protocol(**options: Json) -> Json:
+    kind = "upstreams.http.v3.HttpProtocolOptions"
+    return {"typed_extension_protocol_options": {f"envoy.extensions.{kind}": extension(kind, **options)}}
+
+
+def _health_check(**asked: Json) -> Json:
     return {
         "timeout": "3s",
         "interval": "1s",
@@ -54,7 +77,7 @@ def _health_check() -> Json:
         # A replica that says NOT_SERVING is out at once; one that is slow to answer, on a busy machine, is not.
         "unhealthy_threshold": 3,
         "healthy_threshold": 1,
-        "grpc_health_check": {},
+        **asked,
     }
 
 

@@ -1,10 +1,11 @@
-"""`python -m services.files serve` and `… migrate`."""
+"""`python -m services.files serve`, `… migrate` and `… reconcile`."""
 
 import sys
 from pathlib import Path
 
 from services.files.app import build
+from services.files.reconciler import reconcile
 from services.runtime.process import main
 
 if __name__ == "__main__":
-    sys.exit(main("files", build, Path(__file__).parent / "migrations"))
+    sys.exit(main("files", build, Path(__file__).parent / "migrations", {"reconcile": reconcile}))

@@ -1,8 +1,24 @@
-"""The composition root. The contract has no RPC for files yet: the process has health, reflection and its schema."""
+"""The composition root: the only place that names the concrete parts of the service."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import uuid4
 
+from chatkit.contract.v1 import limit_pb2
+from chatkit.files.v1 import files_service_pb2
+from chatkit.internal.attachments.v1 import attachments_service_pb2
+
+from services.files.blobs import open_blobs
+from services.files.collector import Collector
+from services.files.http import FilesHttp
+from services.files.listener import HttpListener
+from services.files.peers import Messages, Users
+from services.files.service import Files
+from services.files.servicer import AttachmentsServicer, FilesServicer
+from services.files.store import FileStore
+from services.files.uploads import Uploads
+from services.files.urls import FileUrls
 from services.runtime.clock import Clock
 from services.runtime.server import Server, open_server
 from services.runtime.settings import Settings
@@ -12,5 +28,55 @@ from services.runtime.settings import Settings
 async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
     """Serve files for as long as the context is open."""
     async with open_server("files", settings, clock) as server:
-        await server.start({})
+        access = server.rooms_access()
+        users_peer = server.peer("users", settings.users_address)
+        users = Users(users_peer)
+        messages = Messages(server.peer("messages", settings.messages_address))
+        store = FileStore(server.database, server.limits[limit_pb2.LIMIT_STORAGE_BYTES_PER_USER])
+        blobs = open_blobs(settings)
+        lifetime = timedelta(seconds=settings.file_url_lifetime_seconds)
+        urls = FileUrls(settings.public_url, settings.instance, lifetime, clock)
+        server.on_keys(urls.use)
+        files = Files(store, blobs, urls, messages, clock, unattached_for=settings.file_unattached_for)
+        uploads = Uploads(
+            store,
+            blobs,
+            clock,
+            new_uid=uuid4,
+            unattached_for=settings.file_unattached_for,
+            patience=settings.file_stall_seconds,
+            most_of_user=server.limits[limit_pb2.LIMIT_UPLOADS_PER_USER],
+            most=server.limits[limit_pb2.LIMIT_UPLOADS_PER_PROCESS],
+        )
+        collector = Collector(
+            files,
+            store,
+            blobs,
+            messages,
+            clock,
+            interval=settings.file_collect_interval_seconds,
+            unattached_for=settings.file_unattached_for,
+            batch=server.limits[limit_pb2.LIMIT_FILES_PER_CALL],
+        )
+        server.add(
+            files_service_pb2.DESCRIPTOR.services_by_name["FilesService"],
+            FilesServicer(files, uploads, users, server.page_tokens, server.limits, uuid4),
+        )
+        server.add(
+            attachments_service_pb2.DESCRIPTOR.services_by_name["AttachmentsService"], AttachmentsServicer(files)
+        )
+        http = FilesHttp(
+            files,
+            uploads,
+            urls,
+            patience=settings.file_stall_seconds,
+            is_ending=lambda: server.readiness.is_ending,
+        )
+        listener = HttpListener(http.app, server)
+        server.run("http", listener.run())
+        server.run("collector", collector.run())
+        server.on_stop(listener.stop)
+        # Messages is asked by the collector alone, which waits for it.
+        await server.start({"rooms": access.ready, "users": users_peer.check, "blobs": blobs.check})
         yield server
+        await uploads.close()

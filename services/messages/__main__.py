@@ -5,13 +5,16 @@ from pathlib import Path
 
 from services.messages.app import build
 from services.messages.epoch import rotate
+from services.runtime.clock import Clock
 from services.runtime.process import main
 from services.runtime.settings import Settings
 
 
-def _rotate_epoch(settings: Settings) -> str:
+async def _rotate_epoch(settings: Settings, _clock: Clock) -> int:
     epoch = rotate(settings.database_url.get_secret_value())
-    return f"the epoch is {epoch}" if epoch is not None else "no log was ever written: there is nothing to rotate"
+    told = "no log was ever written: there is nothing to rotate" if epoch is None else f"the epoch is {epoch}"
+    sys.stdout.write(f"{told}\n")
+    return 0
 
 
 if __name__ == "__main__":

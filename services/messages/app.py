@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import psycopg
 from chatkit.contract.v1 import limit_pb2
+from chatkit.internal.attachments.v1 import references_service_pb2
 from chatkit.messages.v1 import messages_service_pb2, read_states_service_pb2
 
 from services.messages.access_watch import AccessWatch
 from services.messages.announcements import Announcements
+from services.messages.attachments import Attachments, ReferencesServicer
 from services.messages.batches import Batches
 from services.messages.committer import Committer, Connect
 from services.messages.cursor_announcements import CursorAnnouncements
@@ -19,11 +21,12 @@ from services.messages.epoch import Epoch
 from services.messages.hubs import Hubs, shutting_down
 from services.messages.log import Connection
 from services.messages.many_rooms import ManyRooms
-from services.messages.peers import RoomRetention, Users
+from services.messages.peers import Files, RoomRetention, Users
 from services.messages.read_state_feed import ReadStateFeed
 from services.messages.read_states import ReadStates
 from services.messages.read_states_servicer import ReadStatesServicer
 from services.messages.read_states_store import ReadStatesStore
+from services.messages.reference_store import ReferenceStore
 from services.messages.replays import Replays
 from services.messages.retention import Retention
 from services.messages.retention_store import RetentionStore
@@ -108,12 +111,16 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             retry_interval=settings.retry_interval_seconds,
             most_rooms=server.limits[limit_pb2.LIMIT_ROOMS_PER_SUBSCRIPTION],
         )
+        references = ReferenceStore(server.database)
+        # Not waited for: text flows without files.
+        attachments = Attachments(Files(server.peer("files", settings.files_address)), references)
         server.add(
             messages_service_pb2.DESCRIPTOR.services_by_name["MessagesService"],
             MessagesServicer(
                 messages,
                 many_rooms,
-                Batches(messages, users, access, server.limits),
+                Batches(messages, users, attachments, access, server.limits),
+                attachments,
                 typing,
                 users,
                 server.page_tokens,
@@ -124,6 +131,9 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         server.add(
             read_states_service_pb2.DESCRIPTOR.services_by_name["ReadStatesService"],
             ReadStatesServicer(read_states, rooms, users, server.page_tokens, server.limits),
+        )
+        server.add(
+            references_service_pb2.DESCRIPTOR.services_by_name["ReferencesService"], ReferencesServicer(references)
         )
         server.run("committer", committer.run())
         server.run("hubs", hubs.run())

@@ -1,16 +1,19 @@
 """BatchSendMessages: many messages in one call of a superuser's, each with a result of its own.
 
-Rooms and users are asked once for all messages that need the same answer.
+Rooms and users are asked once for all messages that need the same answer; files for each message that has some.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
 from chatkit.contract.v1 import method_policy_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
+from chatkit.messages.v1 import part_pb2
 
+from services.messages.attachments import Attachments, clear_output, file_ids
 from services.messages.drafts import draft_of
 from services.messages.log import Appended
 from services.messages.model import Draft
@@ -28,9 +31,12 @@ _Answer = TypeVar("_Answer")
 class Batches:
     """Sends of many messages."""
 
-    def __init__(self, messages: Messages, users: Users, access: AccessChecker, limits: Limits) -> None:
+    def __init__(
+        self, messages: Messages, users: Users, attachments: Attachments, access: AccessChecker, limits: Limits
+    ) -> None:
         self._messages = messages
         self._users = users
+        self._attachments = attachments
         self._access = access
         self._validator = Validator(limits)
 
@@ -38,12 +44,19 @@ class Batches:
         self, requests: Sequence[pb2.SendMessageRequest], subject: str | None, seconds: float
     ) -> list[bytes | ChatkitError]:
         """Append the messages that can be appended; return each as it is stored, or why it is not."""
+        for request in requests:
+            clear_output(request.parts)
+        if any(file_ids(request.parts) for request in requests):
+            # Attaching and storing must both be done while the caller waits.
+            seconds /= 2
         senders = [self._sender(request, subject) for request in requests]
         grants = await self._grants(requests, senders)
         uids = await self._uids(senders, grants)
+        places = [_place(sender, grant, uids) for sender, grant in zip(senders, grants, strict=True)]
+        attached = await self._attach(requests, places, seconds)
         drafts = [
-            _draft(request, sender, grant, uids)
-            for request, sender, grant in zip(requests, senders, grants, strict=True)
+            _draft(request, place, attached.get(number, request.parts))
+            for number, (request, place) in enumerate(zip(requests, places, strict=True))
         ]
         accepted = [draft for draft in drafts if isinstance(draft, Draft)]
         results = iter(await self._messages.send_each(accepted, seconds))
@@ -85,6 +98,31 @@ class Batches:
         except ChatkitError as error:
             return error
 
+    async def _attach(
+        self, requests: Sequence[pb2.SendMessageRequest], places: Sequence["_Place | ChatkitError"], seconds: float
+    ) -> Mapping[int, Sequence[part_pb2.Part] | ChatkitError]:
+        """Return, by their numbers, the parts of those messages that have files, or why they can't have them."""
+
+        async def attach(number: int) -> Sequence[part_pb2.Part]:
+            request, place = requests[number], places[number]
+            if isinstance(place, ChatkitError):
+                raise place
+            return await self._attachments.attach(
+                request.parts, place.room_uid, place.sender_uid, request.request_id, seconds
+            )
+
+        with_files = [number for number, request in enumerate(requests) if file_ids(request.parts)]
+        return await _answers(attach, with_files)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a message goes, and from whom."""
+
+    room_uid: UUID
+    sender_id: str
+    sender_uid: UUID
+
 
 async def _answers(
     ask: Callable[[_Question], Awaitable[_Answer]], questions: Iterable[_Question]
@@ -108,12 +146,9 @@ def _query(room_id: str, sender: str) -> AccessQuery:
     return AccessQuery(room_id, sender, superuser=True, membership=method_policy_pb2.MEMBERSHIP_REQUIRED, permission="")
 
 
-def _draft(
-    request: pb2.SendMessageRequest,
-    sender: str | ChatkitError,
-    grant: AccessGrant | ChatkitError,
-    uids: Mapping[str, UUID] | ChatkitError,
-) -> Draft | ChatkitError:
+def _place(
+    sender: str | ChatkitError, grant: AccessGrant | ChatkitError, uids: Mapping[str, UUID] | ChatkitError
+) -> _Place | ChatkitError:
     if isinstance(sender, ChatkitError):
         return sender
     if isinstance(grant, ChatkitError):
@@ -126,4 +161,14 @@ def _draft(
         return user_not_found(sender)
     if grant.room_uid is None:
         raise RuntimeError("rooms has granted a room that it does not name")
-    return draft_of(request, grant.room_uid, sender, sender_uid)
+    return _Place(grant.room_uid, sender, sender_uid)
+
+
+def _draft(
+    request: pb2.SendMessageRequest, place: _Place | ChatkitError, parts: Sequence[part_pb2.Part] | ChatkitError
+) -> Draft | ChatkitError:
+    if isinstance(place, ChatkitError):
+        return place
+    if isinstance(parts, ChatkitError):
+        return parts
+    return draft_of(request, place.room_uid, place.sender_id, place.sender_uid, parts)

@@ -1,10 +1,14 @@
-"""Drafts from requests: what a sender wants said, and by what it is recognised when it is said again."""
+"""Drafts from requests: what a sender wants said, and by what it is recognised when it is said again.
+
+What files say of themselves is stored and not recognised by: it may be other by then.
+"""
 
 import hashlib
 from collections.abc import Sequence
 from uuid import UUID
 
 from chatkit.messages.v1 import messages_service_pb2 as pb2
+from chatkit.messages.v1 import part_pb2
 
 from services.messages import wire
 from services.messages.model import Draft, Edit
@@ -12,30 +16,41 @@ from services.messages.model import Draft, Edit
 _PARTS = pb2.SendMessageRequest.PARTS_FIELD_NUMBER
 
 
-def draft_of(request: pb2.SendMessageRequest, room_uid: UUID, sender_id: str, sender_uid: UUID) -> Draft:
-    """Return the draft of a request; what this version does not know must have been discarded."""
-    parts = wire.serialized_parts(request.parts)
+def draft_of(
+    request: pb2.SendMessageRequest, room_uid: UUID, sender_id: str, sender_uid: UUID, parts: Sequence[part_pb2.Part]
+) -> Draft:
+    """Return the draft of a request, with its parts as they are to be stored: with what their files are.
+
+    What this version does not know, and what a sender can't say, must have been taken from the request.
+    """
+    said, stored = _serialized(request.parts, parts)
     return Draft(
         room_uid=room_uid,
         room_id=request.room_id,
         sender_uid=sender_uid,
         request_id=request.request_id,
-        content_hash=_content_hash(parts),
-        unplaced=wire.unplaced_message(request.room_id, sender_id, parts),
+        content_hash=_content_hash(said),
+        unplaced=wire.unplaced_message(request.room_id, sender_id, stored),
     )
 
 
-def edit_of(request: pb2.EditMessageRequest, room_uid: UUID, request_id: str) -> Edit:
-    """Return the edit of a request; what this version does not know must have been discarded."""
-    parts = wire.serialized_parts(request.parts)
+def edit_of(request: pb2.EditMessageRequest, room_uid: UUID, request_id: str, parts: Sequence[part_pb2.Part]) -> Edit:
+    """Return the edit of a request, with its parts as they are to be stored; see draft_of."""
+    said, stored = _serialized(request.parts, parts)
     return Edit(
         room_uid=room_uid,
         room_id=request.room_id,
         seq=request.seq,
         request_id=request_id,
-        content_hash=_content_hash(parts),
-        parts=wire.unplaced_message("", "", parts),
+        content_hash=_content_hash(said),
+        parts=wire.unplaced_message("", "", stored),
     )
+
+
+def _serialized(said: Sequence[part_pb2.Part], stored: Sequence[part_pb2.Part]) -> tuple[list[bytes], list[bytes]]:
+    """Serialize the parts as they were said and as they are stored, once where they are the same."""
+    serialized = wire.serialized_parts(said)
+    return serialized, serialized if stored is said else wire.serialized_parts(stored)
 
 
 def _content_hash(parts: Sequence[bytes]) -> bytes:

@@ -1,22 +1,23 @@
-"""What messages asks of other services beside access: who exists (users), and how long messages are kept (rooms)."""
+"""What messages asks of others beside access: who exists (users), how long messages are kept (rooms), files."""
 
 import json
 from collections.abc import Iterable, Sequence
 from typing import cast
 from uuid import UUID
 
+from chatkit.internal.attachments.v1 import attachments_service_pb2 as attachments_pb2
+from chatkit.internal.attachments.v1.attachments_service_pb2_grpc import AttachmentsServiceStub
 from chatkit.internal.directory.v1 import directory_service_pb2 as directory_pb2
 from chatkit.internal.directory.v1.directory_service_pb2_grpc import (
     DirectoryServiceStub,
 )
 from chatkit.internal.retention.v1 import retention_service_pb2 as retention_pb2
-from chatkit.internal.retention.v1.retention_service_pb2_grpc import (
-    RetentionServiceStub,
-)
+from chatkit.internal.retention.v1.retention_service_pb2_grpc import RetentionServiceStub
+from chatkit.messages.v1 import attached_file_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
 from services.runtime.contract import Limits, field_policy
-from services.runtime.errors import NotFound
+from services.runtime.errors import NotFound, Unimplemented, unavailable_peer
 from services.runtime.peers import Peer
 
 
@@ -55,6 +56,28 @@ class RoomRetention:
         request = retention_pb2.BatchGetRetentionRequest(room_uids=[uid.bytes for uid in room_uids])
         answer = await self._peer.call(self._stub.BatchGetRetention, request)
         return {UUID(bytes=room.room_uid): room.days if room.HasField("days") else None for room in answer.rooms}
+
+
+class Files:
+    """The files service, as messages needs it."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self._stub = AttachmentsServiceStub(peer.channel)
+
+    async def attach(
+        self, file_ids: Sequence[str], room_uid: UUID, owner_uid: UUID, remaining: float
+    ) -> dict[str, attached_file_pb2.AttachedFile]:
+        """Attach files to a message that is about to be stored, all or none; return what they are, by id."""
+        request = attachments_pb2.AttachFilesRequest(
+            room_uid=str(room_uid), owner_uid=str(owner_uid), file_ids=file_ids
+        )
+        try:
+            answer = await self._peer.call(self._stub.AttachFiles, request, remaining)
+        except Unimplemented:
+            # A files of a release that had none yet.
+            raise unavailable_peer(self._peer.name) from None
+        return {file.id: file for file in answer.files}
 
 
 def user_not_found(user_id: str) -> NotFound:

@@ -67,17 +67,26 @@ class Messages:
         """Append messages, those to one room in the order given, and return what became of each."""
         return await self._committer.send_each(drafts, seconds - _SHAVE_SECONDS)
 
+    async def origin(
+        self, room_id: str, seq: int, grant: RoomGrant, query_for_others: AccessQuery | None
+    ) -> tuple[UUID, str]:
+        """Return who sent a message, and its request id; `query_for_others` is asked first unless it is the user's own.
+
+        Neither ever changes, so both may be read before the message is changed.
+        """
+        origin = await self._store.find_origin(grant.room_uid, seq)
+        if origin is None:
+            raise message_not_found(room_id, seq)
+        if query_for_others is not None and origin[0] != grant.user_uid:
+            await self._access.check(query_for_others)
+        return origin
+
     async def change(
         self, change: Change, grant: RoomGrant, query_for_others: AccessQuery | None, seconds: float
     ) -> Appended:
         """Edit or delete a message; `query_for_others` is asked first unless it is the user's own."""
         if query_for_others is not None:
-            # Whose it is never changes, so it may be read before.
-            sender_uid = await self._store.find_sender(change.room_uid, change.seq)
-            if sender_uid is None:
-                raise message_not_found(change.room_id, change.seq)
-            if sender_uid != grant.user_uid:
-                await self._access.check(query_for_others)
+            await self.origin(change.room_id, change.seq, grant, query_for_others)
         return await self._committer.send(change, seconds - _SHAVE_SECONDS)
 
     async def get(self, room_id: str, room_uid: UUID, seq: int) -> bytes:

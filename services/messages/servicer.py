@@ -1,13 +1,15 @@
 """Protos to the domain and back, and nothing else."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from chatkit.contract.v1 import limit_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
+from chatkit.messages.v1 import part_pb2
 from chatkit.messages.v1.room_subscription_pb2 import RoomSubscription
 
 from services.messages import wire
+from services.messages.attachments import Attachments, clear_output, file_ids
 from services.messages.batches import Batches
 from services.messages.drafts import draft_of, edit_of
 from services.messages.many_rooms import ManyRooms, Wish
@@ -32,6 +34,7 @@ class MessagesServicer:
         messages: Messages,
         many_rooms: ManyRooms,
         batches: Batches,
+        attachments: Attachments,
         typing: TypingIndicator,
         users: Users,
         page_tokens: PageTokens,
@@ -42,6 +45,7 @@ class MessagesServicer:
         self._batches = batches
         self._typing = typing
         self._users = users
+        self._attachments = attachments
         self._page_tokens = page_tokens
         self._limits = limits
 
@@ -49,9 +53,14 @@ class MessagesServicer:
         """Append a message."""
         # What this version does not know is not stored.
         request.DiscardUnknownFields()
+        clear_output(request.parts)
         sender_uid = call.room.user_uid or await self._users.uid_of(call.acting_user)
-        draft = draft_of(request, call.room.room_uid, call.acting_user, sender_uid)
-        appended = await self._messages.send(draft, call.seconds)
+        # Both must be done while the caller waits.
+        seconds = call.seconds / 2 if file_ids(request.parts) else call.seconds
+        room_uid = call.room.room_uid
+        parts = await self._attachments.attach(request.parts, room_uid, sender_uid, request.request_id, seconds)
+        draft = draft_of(request, room_uid, call.acting_user, sender_uid, parts)
+        appended = await self._messages.send(draft, seconds)
         return wire.message_response(appended.message)
 
     async def BatchSendMessages(self, request: pb2.BatchSendMessagesRequest, call: Call) -> bytes:
@@ -62,9 +71,17 @@ class MessagesServicer:
     async def EditMessage(self, request: pb2.EditMessageRequest, call: Call) -> bytes:
         """Replace a message's parts."""
         request.DiscardUnknownFields()
+        clear_output(request.parts)
+        room, for_others, seconds = call.room, call.query_for_others, call.seconds
+        parts: Sequence[part_pb2.Part] = request.parts
+        if file_ids(parts):
+            # Asked first, so that nobody attaches anything to what they may not change.
+            origin = await self._messages.origin(request.room_id, request.seq, room, for_others)
+            for_others, seconds = None, seconds / 2
+            parts = await self._attachments.attach(parts, room.room_uid, *origin, seconds)
         # One of our own recognises the edit when it must be repeated after a commit of unknown outcome.
-        edit = edit_of(request, call.room.room_uid, request.request_id or uuid.uuid4().hex)
-        edited = await self._messages.change(edit, call.room, call.query_for_others, call.seconds)
+        edit = edit_of(request, room.room_uid, request.request_id or uuid.uuid4().hex, parts)
+        edited = await self._messages.change(edit, room, for_others, seconds)
         return wire.message_response(edited.message)
 
     async def DeleteMessage(self, request: pb2.DeleteMessageRequest, call: Call) -> bytes:

@@ -78,7 +78,7 @@ _REVISION = func.coalesce(messages.c.revision, messages.c.seq).label("revision")
 _IS_DELETED = messages.c.delete_time.is_not(None).label("is_deleted")
 
 _GET = select(messages.c.message).where(_OF_ROOM, messages.c.seq == _SEQ, _IS_THERE)
-_SENDER = select(messages.c.sender_uid).where(_OF_ROOM, messages.c.seq == _SEQ)
+_ORIGIN = select(messages.c.sender_uid, messages.c.request_id).where(_OF_ROOM, messages.c.seq == _SEQ)
 _OLDER = (
     select(messages.c.seq, messages.c.message)
     .where(_OF_ROOM, messages.c.seq < _SEQ, _IS_THERE)
@@ -161,12 +161,11 @@ class LogStore:
             message: bytes | None = found.scalar_one_or_none()
         return message
 
-    async def find_sender(self, room_uid: UUID, seq: int) -> UUID | None:
-        """Return who sent a message, which may be deleted, or None."""
+    async def find_origin(self, room_uid: UUID, seq: int) -> tuple[UUID, str] | None:
+        """Return who sent a message, which may be deleted, and with which request id; or None."""
         async with self._database.reading() as connection:
-            found = await connection.execute(_SENDER, {"room_uid": room_uid, "seq": seq})
-            sender_uid: UUID | None = found.scalar_one_or_none()
-        return sender_uid
+            row = (await connection.execute(_ORIGIN, {"room_uid": room_uid, "seq": seq})).one_or_none()
+        return (row.sender_uid, row.request_id) if row is not None else None
 
     async def page(self, room_uid: UUID, seq: int, most: int, *, newer: bool) -> list[tuple[int, bytes]]:
         """Return serialized messages with their seqs: those after `seq` in order, or those before it backwards."""

@@ -139,7 +139,10 @@ class MethodContract:
     policy: method_policy_pb2.MethodPolicy
     request_class: type[Message]
     response_class: type[Message]
+    # Whether the answer is a stream.
     streams: bool
+    # Whether the requests are a stream; the first of them is the one that policies look at.
+    streams_requests: bool = False
 
 
 def methods_of(service: ServiceDescriptor) -> list[MethodContract]:
@@ -158,6 +161,7 @@ def _method(service: ServiceDescriptor, method: MethodDescriptor) -> MethodContr
         request_class=GetMessageClass(method.input_type),
         response_class=GetMessageClass(method.output_type),
         streams=bool(method.server_streaming),
+        streams_requests=bool(method.client_streaming),
     )
 
 

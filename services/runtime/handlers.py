@@ -7,7 +7,7 @@ method returns as bytes is sent as it is.
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Never, Protocol, cast
 from uuid import uuid4
@@ -49,6 +49,7 @@ MEMBERSHIP_NOT_REQUIRED = method_policy_pb2.MEMBERSHIP_NOT_REQUIRED
 MEMBERSHIP_REQUIRED_PER_ROOM = method_policy_pb2.MEMBERSHIP_REQUIRED_PER_ROOM
 _log = structlog.get_logger()
 _BEARER = "bearer "
+_READ_AWAY_SECONDS = 0.5
 
 
 class Context(Protocol):
@@ -128,6 +129,8 @@ class Call:
 QueryReader = Callable[[Message, Caller, str | None], AccessQuery | None]
 Unary = Callable[[Any, Call], Awaitable[Message | bytes]]
 Stream = Callable[[Any, Call], AsyncIterator[Message | bytes]]
+# A method whose requests are a stream: its first request, all of them with the first one included, and the call.
+Requests = Callable[[Any, AsyncIterator[Any], Call], Awaitable[Message | bytes]]
 _Responses = AsyncGenerator[Message | bytes, None]
 _Admission = Callable[[bytes, "Context", Caller, OpenStream | None], Awaitable[tuple[Message, Call]]]
 
@@ -162,6 +165,8 @@ class Handlers:
 
     def _handler(self, method: MethodContract, behaviour: Any) -> "grpc.RpcMethodHandler[bytes, bytes]":
         self._validator.compile(method.request_class)
+        if method.streams_requests:
+            return grpc.stream_unary_rpc_method_handler(self.requests(method, behaviour))
         if method.streams:
             return grpc.unary_stream_rpc_method_handler(self.stream(method, behaviour))
         return grpc.unary_unary_rpc_method_handler(self.unary(method, behaviour))
@@ -205,6 +210,45 @@ class Handlers:
 
         return handle
 
+    def requests(
+        self, method: MethodContract, behaviour: Requests
+    ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[bytes]]:
+        """Compose the handler of a client-streaming method.
+
+        The first request is admitted as that of a unary method is; of those that follow only form and size are looked
+        at, because what they would name is settled. It counts as a stream, and ends with its token.
+        """
+        admit = self._admission(method)
+        read = self._reader(method)
+        deadline = method.policy.deadline_ms / 1000
+
+        async def handle(bodies: AsyncIterator[bytes], context: Context) -> bytes:
+            try:
+                with self._streams.open(self._caller(method, context)) as stream:
+                    async with asyncio.timeout(deadline):
+                        first, call = await admit(await _first(bodies), context, stream.caller, stream)
+                        response = await behaviour(first, read(first, bodies), call)
+            except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
+                await _read_away(bodies)
+                await self._abort(method.path, error, context)
+            self.answers[method.path, "OK"] += 1
+            return response if isinstance(response, bytes) else response.SerializeToString()
+
+        return handle
+
+    def _reader(self, method: MethodContract) -> Callable[[Message, AsyncIterator[bytes]], AsyncIterator[Message]]:
+        decode = self._decoder(method)
+        check_bytes = self._validator.check_bytes
+
+        async def read(first: Message, bodies: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+            yield first
+            async for body in bodies:
+                request = decode(body)
+                check_bytes(request)
+                yield request
+
+        return read
+
     def _caller(self, method: MethodContract, context: Context) -> Caller:
         caller = self._verifier.verify(_token(context))
         _check_audience(method, caller)
@@ -212,8 +256,7 @@ class Handlers:
 
     def _admission(self, method: MethodContract) -> _Admission:
         policy = method.policy
-        decode = method.request_class.FromString
-        most = self._limits[policy.request_bytes]
+        decode = self._decoder(method)
         subject_of = _subject_reader(method)
         query_of = self._query_reader(method)
         asks = policy.room.membership != MEMBERSHIP_REQUIRED_PER_ROOM
@@ -223,12 +266,7 @@ class Handlers:
         async def admit(
             body: bytes, context: Context, caller: Caller, stream: OpenStream | None
         ) -> tuple[Message, Call]:
-            if len(body) > most:
-                raise _too_large(policy.request_bytes, most)
-            try:
-                request = decode(body)
-            except DecodeError:
-                raise InvalidArgument("REQUEST_MALFORMED", "the request's bytes are not its message") from None
+            request = decode(body)
             self._validator.check(request)
             user_id = subject_of(request, caller)
             query = query_of(request, caller, user_id) if query_of else None
@@ -267,6 +305,20 @@ class Handlers:
             except PermissionDenied:
                 # The permission for one's own is the one that more users have.
                 raise refusal from None
+
+    def _decoder(self, method: MethodContract) -> Callable[[bytes], Message]:
+        parse = method.request_class.FromString
+        limit, most = method.policy.request_bytes, self._limits[method.policy.request_bytes]
+
+        def decode(body: bytes) -> Message:
+            if len(body) > most:
+                raise _too_large(limit, most)
+            try:
+                return parse(body)
+            except DecodeError:
+                raise InvalidArgument("REQUEST_MALFORMED", "the request's bytes are not its message") from None
+
+        return decode
 
     @property
     def access(self) -> AccessChecker:
@@ -324,6 +376,23 @@ def _known(error: Exception, path: str) -> ChatkitError:
     error_id = uuid4().hex
     _log.error("call_failed", method=path, error_id=error_id, exc_info=error)
     return Internal("INTERNAL", f"internal error {error_id}", metadata={"error_id": error_id})
+
+
+async def _read_away(bodies: AsyncIterator[bytes]) -> None:
+    """Let a client that is still sending come to its end, for a moment.
+
+    Python's clients would else hear that their sending has failed, and not why.
+    """
+    with suppress(Exception):
+        async with asyncio.timeout(_READ_AWAY_SECONDS):
+            async for _ in bodies:
+                pass
+
+
+async def _first(bodies: AsyncIterator[bytes]) -> bytes:
+    async for body in bodies:
+        return body
+    raise InvalidArgument("REQUEST_MALFORMED", "the call brought no request")
 
 
 async def abort(context: Context, error: ChatkitError) -> Never:

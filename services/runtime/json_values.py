@@ -1,4 +1,4 @@
-"""google.protobuf.Struct to JSON and back, compact and without loss: its numbers are IEEE doubles."""
+"""google.protobuf.Struct and Value to JSON and back, compact and without loss: its numbers are IEEE doubles."""
 
 import json
 import math
@@ -13,10 +13,11 @@ _EXACT = 2**53
 
 def plain(struct: struct_pb2.Struct) -> dict[str, Any]:
     """Return the Struct as Python's dict, whole numbers as int."""
-    return {key: _plain_value(value) for key, value in struct.fields.items()}
+    return {key: plain_value(value) for key, value in struct.fields.items()}
 
 
-def _plain_value(value: struct_pb2.Value) -> Any:
+def plain_value(value: struct_pb2.Value) -> Any:
+    """Return the Value as Python has it, whole numbers as int."""
     match value.WhichOneof("kind"):
         case "number_value":
             number = value.number_value
@@ -29,12 +30,12 @@ def _plain_value(value: struct_pb2.Value) -> Any:
         case "struct_value":
             return plain(value.struct_value)
         case "list_value":
-            return [_plain_value(item) for item in value.list_value.values]
+            return [plain_value(item) for item in value.list_value.values]
         case _:
             return None
 
 
-def compact(value: Mapping[str, Any]) -> str:
+def compact(value: Any) -> str:
     """Return compact JSON; its length in UTF-8 is what limits count."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
@@ -46,3 +47,25 @@ def struct_of(value: Mapping[str, Any] | None) -> struct_pb2.Struct | None:
     struct = struct_pb2.Struct()
     struct.update(value)
     return struct
+
+
+def value_of(value: Any) -> struct_pb2.Value:
+    """Return the Value of what `plain_value` made."""
+    result = struct_pb2.Value()
+    match value:
+        case None:
+            result.null_value = struct_pb2.NULL_VALUE
+        case bool():
+            result.bool_value = value
+        case int() | float():
+            result.number_value = value
+        case str():
+            result.string_value = value
+        case dict():
+            result.struct_value.SetInParent()
+            for key, item in value.items():
+                result.struct_value.fields[key].CopyFrom(value_of(item))
+        case _:
+            result.list_value.SetInParent()
+            result.list_value.values.extend(value_of(item) for item in value)
+    return result

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ from services.runtime.nats_bus import nats_secret
 from services.runtime.server import Server
 from services.runtime.settings import Settings, read_settings
 
+# A command of one service's own: it writes lines for people, and returns the exit status.
+Command = Callable[[Settings, Clock], Awaitable[int]]
 Build = Callable[[Settings, Clock], AbstractAsyncContextManager[Server]]
-# Does its work and returns a line for people.
-Command = Callable[[Settings], str]
 
 _log = structlog.get_logger()
 
@@ -48,8 +48,7 @@ def main(name: str, build: Build, migrations: Path, commands: Mapping[str, Comma
             upgrade(settings.migrate_database_url.get_secret_value(), name, migrations)
             return 0
         if command in own:
-            sys.stdout.write(f"{own[command](settings)}\n")
-            return 0
+            return uvloop.run(_run(own[command], settings))
         return uvloop.run(_serve(build, settings))
     except (ValueError, ValidationError, OSError) as error:
         sys.stderr.write(f"{name}: {error}\n")
@@ -58,6 +57,10 @@ def main(name: str, build: Build, migrations: Path, commands: Mapping[str, Comma
         # The lines after the first one show the statement.
         sys.stderr.write(f"{name}: {str(error).partition(chr(10))[0]}\n")
         return 2
+
+
+async def _run(command: Command, settings: Settings) -> int:
+    return await command(settings, SystemClock())
 
 
 def _refuse_sample_passwords(settings: Settings) -> None:

@@ -27,6 +27,11 @@ class Readiness:
         self._retry_interval = retry_interval
         self._broken = False
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether nobody should turn to the process any more, because it drains or is broken."""
+        return self._broken
+
     async def start(self) -> None:
         """Say NOT_SERVING, because the servicer's own default is the opposite."""
         await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)

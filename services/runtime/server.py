@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import grpc
@@ -24,7 +24,7 @@ from services.runtime.contract import Limits
 from services.runtime.database import Database, create_engine
 from services.runtime.handlers import Handlers
 from services.runtime.identity import ServiceTokens, TokenVerifier
-from services.runtime.keys import Keyring
+from services.runtime.keys import ApiKey, Keyring
 from services.runtime.nats_bus import NatsBus, parse_servers
 from services.runtime.paging import PageTokens
 from services.runtime.peers import Peer
@@ -60,6 +60,8 @@ class Server:
         self.page_tokens = PageTokens(keys.service)
         self.readiness = Readiness(clock, settings.retry_interval_seconds)
         self.address = ""
+        # Where the service also listens for HTTP, if it does.
+        self.http_address = ""
         self._tokens = ServiceTokens(name, keys.service[0], clock)
         self._verifier = TokenVerifier(
             keys=keys.api,
@@ -73,6 +75,8 @@ class Server:
         self._services: list[str] = []
         self._peers: list[Peer] = []
         self._drains: list[Callable[[], None]] = []
+        self._stops: list[Callable[[], Awaitable[None]]] = []
+        self._keys_users: list[Callable[[Sequence[ApiKey]], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.handlers = Handlers(verifier=self._verifier, limits=self.limits, streams=self.streams)
         # Set when a background task has died: the process should end.
@@ -157,9 +161,18 @@ class Server:
         self._tasks.add(task)
         task.add_done_callback(ended)
 
+    def on_keys(self, use: Callable[[Sequence[ApiKey]], None]) -> None:
+        """Call this with the services' keys, now and whenever they are others; the first one signs."""
+        self._keys_users.append(use)
+        use(self._keyring.keys.service)
+
     def on_drain(self, end_streams: Callable[[], None]) -> None:
         """Call this when the process was told to stop, before open calls are waited for."""
         self._drains.append(end_streams)
+
+    def on_stop(self, end_calls: Callable[[], Awaitable[None]]) -> None:
+        """Await this while open calls are waited for: it ends what is called in another way than by gRPC."""
+        self._stops.append(end_calls)
 
     async def start(self, dependencies: Mapping[str, Check]) -> None:
         """Listen, and become ready once every dependency and the database were reached."""
@@ -208,6 +221,8 @@ class Server:
         self._verifier.use(keys.api, keys.service)
         self._tokens.use(keys.service[0])
         self.page_tokens.use(keys.service)
+        for use in self._keys_users:
+            use(keys.service)
         self.streams.end_revoked(self._verifier.still_knows)
 
     async def _check_database(self) -> None:
@@ -226,7 +241,8 @@ class Server:
         await self.readiness.drain()
         for drain in self._drains:
             drain()
-        await self._grpc.stop(self.settings.shutdown_grace.total_seconds())
+        grace = self.settings.shutdown_grace.total_seconds()
+        await asyncio.gather(self._grpc.stop(grace), *(end_calls() for end_calls in self._stops))
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

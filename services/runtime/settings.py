@@ -62,6 +62,29 @@ class Settings(BaseSettings):
     rooms_address: str = Field(default="127.0.0.1:50052", description="host:port of rooms, like that of users")
     messages_address: str = Field(default="127.0.0.1:50053", description="host:port of messages, like that of users")
     files_address: str = Field(default="127.0.0.1:50054", description="host:port of files, like that of users")
+    files_http_address: str = Field(
+        default="127.0.0.1:50055", description="host:port where files takes and gives content, like that of users"
+    )
+    public_url: str = Field(
+        default="http://127.0.0.1:8080", description="where clients reach the edge; it stands in the URLs of files"
+    )
+    http_listen: str = Field(default="127.0.0.1:0", description="host:port of files' HTTP listener")
+    blob_dir: Path = Field(default=Path("blobs"), description="the folder of files' content, unless there is a bucket")
+    s3_bucket: str = Field(default="", description="the bucket of files' content; empty for a folder")
+    s3_endpoint: str = Field(default="", description="URL of the server that speaks S3; empty for Amazon's own")
+    s3_public_endpoint: str = Field(default="", description="its URL as clients reach it, if that is another one")
+    s3_region: str = Field(default="us-east-1", description="the bucket's region")
+    s3_access_key_id: str = Field(default="", description="the key's id; empty for what the machine is given")
+    s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="the key's secret")
+    s3_virtual_hosts: bool = Field(default=False, description="the bucket's name stands in the host, not in the path")
+    file_url_lifetime_seconds: float = Field(default=3600.0, ge=1, description="how long a file's URLs work")
+    file_unattached_seconds: float = Field(
+        default=86_400.0, gt=0, description="how long a file stays that no message refers to"
+    )
+    file_collect_interval_seconds: float = Field(default=60.0, gt=0, description="between looks for such files")
+    file_stall_seconds: float = Field(
+        default=30.0, gt=0, description="how long an upload or a download may stand still"
+    )
     nats_url: SecretStr = Field(
         default=SecretStr(""),
         description="nats://token@host:port or nats://user:password@host:port of the bus between replicas, tls:// with"
@@ -166,6 +189,11 @@ class Settings(BaseSettings):
     def access_changes_kept(self) -> timedelta:
         """How long the changes of access are kept for those who follow them."""
         return timedelta(seconds=self.access_changes_kept_seconds)
+
+    @property
+    def file_unattached_for(self) -> timedelta:
+        """How long a file stays that no message refers to."""
+        return timedelta(seconds=self.file_unattached_seconds)
 
     @property
     def shutdown_grace(self) -> timedelta:

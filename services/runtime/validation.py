@@ -1,7 +1,7 @@
 """Checks requests against the field policies of the contract, compiled once per message.
 
 It also refuses what PostgreSQL would refuse in the middle of a batch: U+0000 in any string, NaN and infinity in a
-Struct; and numbers of enums that the contract does not know.
+Struct or Value; and numbers of enums that the contract does not know.
 """
 
 import math
@@ -25,6 +25,7 @@ _MEDIA_TYPE = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
     r"(\s*;\s*[A-Za-z0-9!#$&^_.+-]+=([A-Za-z0-9!#$&^_.+-]+|\"[^\"\\\x00-\x1f\x7f]*\"))*"
 )
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 # google.protobuf.Timestamp is defined from year 1 to year 9999.
 _TIMESTAMP_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _NANOS = range(1_000_000_000)
@@ -61,6 +62,12 @@ class Validator:
         findings = list(islice(self._message(request, ""), _MOST_FINDINGS))
         if findings:
             raise _error(findings)
+
+    def check_bytes(self, request: Message) -> None:
+        """Raise InvalidArgument for fields of bytes that are too long, and look at nothing else."""
+        for field, check in self._checks(cast("Descriptor", request.DESCRIPTOR)):
+            if field.type == FieldDescriptor.TYPE_BYTES and (findings := list(check(request, field.name))):
+                raise _error(findings)
 
     def compile(self, message_class: type[Message]) -> None:
         """Compile the checks of a message ahead of the first request."""
@@ -138,6 +145,8 @@ class Validator:
     def _value(self, field: FieldDescriptor, policy: field_policy_pb2.FieldPolicy) -> Check:  # noqa: PLR0911 - a table
         if field.type == FieldDescriptor.TYPE_STRING:
             return self._string(policy)
+        if field.type == FieldDescriptor.TYPE_BYTES:
+            return self._bytes(policy)
         if field.enum_type is not None:
             known = {value.number for value in field.enum_type.values}
             return lambda value, path: _if(value not in known, path, f"{value} is not a value of the enum")
@@ -145,7 +154,9 @@ class Validator:
             return self._number(policy)
         match field.message_type.full_name:
             case "google.protobuf.Struct":
-                return self._struct(policy)
+                return self._json(policy, json_values.plain)
+            case "google.protobuf.Value":
+                return self._json(policy, json_values.plain_value)
             case "google.protobuf.Timestamp":
                 return _check_timestamp
             case "google.protobuf.FieldMask":
@@ -167,6 +178,15 @@ class Validator:
 
         return check
 
+    def _bytes(self, policy: field_policy_pb2.FieldPolicy) -> Check:
+        most = self._limits[policy.max_bytes] if policy.max_bytes else None
+
+        def check(value: bytes, path: str) -> Iterator[Finding]:
+            if most is not None and len(value) > most:
+                yield _over(policy.max_bytes, path, most, len(value))
+
+        return check
+
     def _number(self, policy: field_policy_pb2.FieldPolicy) -> Check:
         refuses_negative = policy.not_negative or policy.max_value or policy.HasField("page_size")
         most = self._limits[policy.max_value] if policy.max_value else None
@@ -182,11 +202,11 @@ class Validator:
 
         return check
 
-    def _struct(self, policy: field_policy_pb2.FieldPolicy) -> Check:
+    def _json(self, policy: field_policy_pb2.FieldPolicy, plain_of: Callable[[Any], Any]) -> Check:
         most = self._limits[policy.max_json_bytes] if policy.max_json_bytes else None
 
         def check(value: Any, path: str) -> Iterator[Finding]:
-            plain = json_values.plain(value)
+            plain = plain_of(value)
             if not _is_storable(plain):
                 yield Finding("FIELD_INVALID", path, "must not contain U+0000, NaN or infinity")
             elif most is not None:
@@ -269,6 +289,10 @@ def _is_media_type(value: str) -> bool:
     return _MEDIA_TYPE.fullmatch(value) is not None
 
 
+def _is_sha256(value: str) -> bool:
+    return _SHA256.fullmatch(value) is not None
+
+
 _PERMISSIONS = frozenset(permission.name for permission in permissions())
 
 
@@ -282,12 +306,14 @@ _FORMS: dict[int, Callable[[str], bool] | None] = {
     field_policy_pb2.FORMAT_URL: _is_url,
     field_policy_pb2.FORMAT_MEDIA_TYPE: _is_media_type,
     field_policy_pb2.FORMAT_PERMISSION: _is_permission,
+    field_policy_pb2.FORMAT_SHA256: _is_sha256,
 }
 _FORM_NAMES: dict[int, str] = {
     field_policy_pb2.FORMAT_IDENTIFIER: "must not contain control characters",
     field_policy_pb2.FORMAT_URL: "must be an absolute http or https URL",
     field_policy_pb2.FORMAT_MEDIA_TYPE: "must be a media type such as text/plain",
     field_policy_pb2.FORMAT_PERMISSION: "is not a permission that the contract declares",
+    field_policy_pb2.FORMAT_SHA256: "must be a SHA-256 in 64 hexadecimal digits",
 }
 
 

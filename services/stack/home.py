@@ -66,6 +66,11 @@ class Home:
         return self.folder / "postgres"
 
     @property
+    def blobs(self) -> Path:
+        """The content of files."""
+        return self.folder / "blobs"
+
+    @property
     def logs(self) -> Path:
         """A log file per process."""
         return self.folder / "logs"

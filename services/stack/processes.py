@@ -13,6 +13,8 @@ from services.stack.roles import SERVICES, role_names
 
 DATABASE = "chatkit"
 CONNECTIONS_PER_PROCESS = 6
+# The service that also listens for HTTP.
+CONTENT = "files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,11 @@ def service_programs(plan: Plan) -> list[Program]:
         Program(
             name,
             _module(service, "serve"),
-            {**_service_environment(plan, service), "CHATKIT_LISTEN": plan.addresses[name]},
+            {
+                **_service_environment(plan, service),
+                "CHATKIT_LISTEN": plan.addresses[name],
+                **(_content_environment(plan, name) if service == CONTENT else {}),
+            },
             plan.addresses[name],
         )
         for service in SERVICES
@@ -68,6 +74,9 @@ def edge_program(plan: Plan, run_folder: str) -> Program:
         "CHATKIT_LISTEN": address,
         "CHATKIT_METRICS_LISTEN": plan.addresses["metrics"],
         "CHATKIT_RUN_DIR": run_folder,
+        "CHATKIT_FILES_HTTP_ADDRESS": ",".join(
+            plan.addresses[http_name(name)] for name in names(CONTENT, plan.replicas[CONTENT])
+        ),
     }
     return Program("edge", _module("edge", "serve"), environment, address)
 
@@ -76,6 +85,11 @@ def nats_program(plan: Plan) -> Program:
     """Return the bus between the services' replicas."""
     address = plan.addresses["nats"]
     return Program("nats", nats.command(address), {"NATS_TOKEN": nats.quoted(plan.home.nats_token)}, address)
+
+
+def http_name(process: str) -> str:
+    """Return what the address is called where a process listens for HTTP."""
+    return f"{process}-http"
 
 
 def max_connections(processes: int, reserve: int = 13) -> int:
@@ -97,6 +111,14 @@ def _service_environment(plan: Plan, service: str) -> dict[str, str]:
         "CHATKIT_MIGRATE_DATABASE_URL": postgres.dsn(migrate, passwords[migrate], DATABASE),
         "CHATKIT_DATABASE_PROCESSES": str(sum(plan.replicas.values())),
         "CHATKIT_DATABASE_CONNECTIONS": str(CONNECTIONS_PER_PROCESS),
+    }
+
+
+def _content_environment(plan: Plan, process: str) -> dict[str, str]:
+    return {
+        "CHATKIT_HTTP_LISTEN": plan.addresses[http_name(process)],
+        "CHATKIT_BLOB_DIR": os.environ.get("CHATKIT_BLOB_DIR", str(plan.home.blobs)),
+        "CHATKIT_PUBLIC_URL": os.environ.get("CHATKIT_PUBLIC_URL", f"http://{plan.addresses['edge']}"),
     }
 
 

@@ -16,16 +16,18 @@ from services.stack.home import Home, Running, process_of
 from services.stack.ports import Port
 from services.stack.postgres import Postgres
 from services.stack.processes import (
+    CONTENT,
     DATABASE,
     Plan,
     Program,
     edge_program,
+    http_name,
     max_connections,
     migrations,
     nats_program,
     service_programs,
 )
-from services.stack.replicas import process_names
+from services.stack.replicas import names, process_names
 from services.stack.roles import bootstrap
 from services.stack.seed import seed
 from services.stack.supervisor import Child, EdgeHealth, Health, NatsHealth, Say, ServiceHealth, run_once
@@ -48,6 +50,7 @@ class Stack:
         processes = process_names(replicas)
         self._ports = {"edge": Port(HOST, port), "metrics": Port(HOST), "nats": Port(HOST, child="reuses address")}
         self._ports |= {name: Port(HOST) for name in processes}
+        self._ports |= {http_name(name): Port(HOST) for name in names(CONTENT, replicas[CONTENT])}
         self._addresses = {name: held.address for name, held in self._ports.items()}
         self._postgres = Postgres(
             home.data,

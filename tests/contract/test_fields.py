@@ -26,11 +26,11 @@ def unbounded(field: FieldDescriptor, policy: field_policy_pb2.FieldPolicy) -> l
     lacks = []
     if field.is_repeated and not policy.max_items:
         lacks.append("max_items")
-    if field.type == FieldDescriptor.TYPE_BYTES:
-        lacks.append("a policy for bytes, which the contract does not have yet")
+    if field.type == FieldDescriptor.TYPE_BYTES and not policy.max_bytes:
+        lacks.append("max_bytes")
     if field.type == FieldDescriptor.TYPE_STRING and not (policy.max_chars or policy.counted_in):
         lacks.append("max_chars")
-    if _is(field, "Struct") and not policy.max_json_bytes:
+    if (_is(field, "Struct") or _is(field, "Value")) and not policy.max_json_bytes:
         lacks.append("max_json_bytes")
     if _is(field, "FieldMask") and not policy.max_items:
         lacks.append("max_items")
@@ -97,7 +97,9 @@ def test_policies_stand_where_they_can_be_enforced() -> None:
         if policy.max_chars or policy.format or policy.counted_in:
             assert field.type == FieldDescriptor.TYPE_STRING, field.full_name
         if policy.max_json_bytes:
-            assert _is(field, "Struct"), field.full_name
+            assert _is(field, "Struct") or _is(field, "Value"), field.full_name
+        if policy.max_bytes:
+            assert field.type == FieldDescriptor.TYPE_BYTES, field.full_name
         if policy.max_items:
             assert field.is_repeated or _is(field, "FieldMask"), field.full_name
         if policy.max_value or policy.min_value or policy.not_negative:

@@ -13,7 +13,7 @@ RPCS = {
     for method in service.methods
 }
 REASONS = {name.removeprefix("ERROR_REASON_") for name in error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name}
-COVERED = {"chatkit.users.v1", "chatkit.rooms.v1", "chatkit.messages.v1"}
+COVERED = {"chatkit.users.v1", "chatkit.rooms.v1", "chatkit.messages.v1", "chatkit.files.v1"}
 TO_COME = "to come"
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.splitlines() if line.startswith("| ")]
 

@@ -51,6 +51,12 @@ DEFAULTS = {
     "PERMISSIONS_PER_REQUEST": 64,
     "PERMISSION_CHARS": 64,
     "PUSH_TITLE_CHARS": 160,
+    "FILE_NAME_CHARS": 255,
+    "FILE_CHUNK_BYTES": 262_144,
+    "UPLOADS_PER_USER": 20,
+    "UPLOADS_PER_PROCESS": 200,
+    "SHA256_CHARS": 64,
+    "FILES_PER_CALL": 250,
 }
 
 
@@ -76,6 +82,7 @@ def test_a_limit_is_planned_if_and_only_if_nothing_enforces_it() -> None:
         policy = field_policy(field)
         enforced |= {policy.max_chars, policy.max_items, policy.max_json_bytes, policy.sum.limit}
         enforced |= {policy.max_value, policy.min_value}
+        enforced |= {policy.max_bytes}
         enforced |= {policy.page_size.default_size, policy.page_size.maximum}
     names = {limit_name(limit) for limit in enforced if limit}
     for path in (descriptors.ROOT / "services").rglob("*.py"):

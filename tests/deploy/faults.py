@@ -17,6 +17,7 @@ from services.stack.roles import SERVICES, all_roles, role_names
 from tests.deploy.compose import ROOT, Json
 
 PROCESSES = (*SERVICES, "edge")
+_HTTP = "_http"
 _OFFICIAL = ("postgres", "nats")
 _PREFIX = "CHATKIT_"
 _DATABASE_PORT, _NATS_PORT = 5432, 4222
@@ -67,17 +68,18 @@ def _addresses(services: Json, compose: Json) -> Iterator[str]:
         for peer in found:
             address = told[f"{_PREFIX}{peer.upper()}_ADDRESS"]
             host, _, port = address.partition(":")
-            listens = services.get(host, {}).get("environment", {}).get("CHATKIT_LISTEN", "")
-            if host != peer or listens != f"0.0.0.0:{port}":
+            listener = "CHATKIT_HTTP_LISTEN" if peer.endswith(_HTTP) else "CHATKIT_LISTEN"
+            listens = services.get(host, {}).get("environment", {}).get(listener, "")
+            if host != peer.removesuffix(_HTTP) or listens != f"0.0.0.0:{port}":
                 yield f"{name} looks for {peer} at {address}, where it does not listen"
-            elif not set(services[name]["networks"]) & set(services[peer]["networks"]):
+            elif not set(services[name]["networks"]) & set(services[host]["networks"]):
                 yield f"{name} shares no network with {peer}"
 
 
 def _peers(name: str) -> set[str]:
     """Say whom a process calls, from its source; the edge is told of every service."""
     if name == "edge":
-        return {*public.CLUSTERS, *SERVICES}
+        return {*public.CLUSTERS, *SERVICES, public.CONTENT_CLUSTER}
     source = (ROOT / "services" / name / "app.py").read_text()
     asks_rooms = {"rooms"} if "server.rooms_access()" in source else set()
     return set(re.findall(r"settings\.(\w+)_address", source)) | asks_rooms
@@ -243,6 +245,13 @@ def _hardening(services: Json, compose: Json) -> Iterator[str]:
         yield "the edge can't write its run folder"
 
 
+def _content(services: Json, compose: Json) -> Iterator[str]:
+    folder = services["files"]["environment"].get("CHATKIT_BLOB_DIR", "")
+    volumes = dict(mount.split(":")[:2][::-1] for mount in services["files"].get("volumes", []))
+    if volumes.get(folder) not in compose["volumes"]:
+        yield "the content of files is on no volume"
+
+
 _CHECKS: tuple[Callable[[Json, Json], Iterator[str]], ...] = (
     _variables,
     _addresses,
@@ -258,4 +267,5 @@ _CHECKS: tuple[Callable[[Json, Json], Iterator[str]], ...] = (
     _stopping,
     _secrets,
     _hardening,
+    _content,
 )

@@ -32,7 +32,10 @@ def _change(service: str, **environment: str) -> Change:
         (_change("rooms", CHATKIT_LISTEN="0.0.0.0:50055"), "users looks for rooms at rooms:50052, where it does not"),
         (_change("edge", CHATKIT_ROOMS_ADDRESS="users:50051"), "edge looks for rooms at users:50051, where it does"),
         (lambda services: services["messages"]["environment"].pop("CHATKIT_USERS_ADDRESS"), "where users is"),
-        (_change("files", CHATKIT_USERS_ADDRESS="users:50051"), "files has no use for users's address"),
+        (_change("rooms", CHATKIT_FILES_ADDRESS="files:50054"), "rooms has no use for files's address"),
+        (_change("edge", CHATKIT_FILES_HTTP_ADDRESS="files:50054"), "edge looks for files_http at files:50054, where"),
+        (_change("files", CHATKIT_BLOB_DIR="/run/files"), "the content of files is on no volume"),
+        (lambda services: services["files"].pop("volumes"), "content of files is on no volume"),
         (_change("users", CHATKIT_DATABASE_URL="postgresql://postgres:x@postgres:5432/chatkit"), "use chatkit_users"),
         (_change("bootstrap", CHATKIT_ROOMS_PASSWORD="other"), "rooms has another password"),
         (_change("users", CHATKIT_DATABASE_PROCESSES="3"), "4 processes share"),
@@ -84,7 +87,7 @@ def test_whoever_has_no_secrets_yet_is_told_what_to_do() -> None:
 
 def test_no_default_is_a_secret() -> None:
     for name, value in read_env(ENV_SAMPLE).items():
-        assert value.startswith("sample-") or name == "CHATKIT_PORT", name
+        assert value.startswith("sample-") or name in {"CHATKIT_PORT", "CHATKIT_PUBLIC_URL"}, name
     assert len(SERVICES) * 2 == sum(name.endswith("_PASSWORD") for name in read_env(ENV_SAMPLE)) - 1
 
 

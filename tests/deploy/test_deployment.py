@@ -32,6 +32,7 @@ from tests.support.nats import Nats
 from tests.support.nats import running as running_nats
 
 _START_SECONDS = 60.0
+_HTTP = "files' HTTP"
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Deployment:
     env: dict[str, str]
     postgres: Postgres
     nats: Nats
-    ports: dict[str, Port] = field(default_factory=lambda: {name: Port("127.0.0.1") for name in PROCESSES})
+    ports: dict[str, Port] = field(default_factory=lambda: {name: Port("127.0.0.1") for name in (*PROCESSES, _HTTP)})
 
     @property
     def services(self) -> Json:
@@ -65,6 +66,8 @@ class Deployment:
             return value.replace("@nats:4222", f"@127.0.0.1:{self.nats.port}")
         if value == "/run/chatkit":
             return str(self.run_folder)
+        if value == "/var/lib/chatkit":
+            return str(self.folder / "content")
         return self._addresses.get(value, value)
 
     @property
@@ -72,8 +75,9 @@ class Deployment:
         """Where what compose's network has is on this machine, for those who listen and for those who call."""
         found: dict[str, str] = {}
         for name, held in self.ports.items():
-            listen = self.services[name]["environment"]["CHATKIT_LISTEN"]
-            found |= {listen: held.address, listen.replace("0.0.0.0", name): held.address}
+            service, variable = ("files", "CHATKIT_HTTP_LISTEN") if name == _HTTP else (name, "CHATKIT_LISTEN")
+            listen = self.services[service]["environment"][variable]
+            found |= {listen: held.address, listen.replace("0.0.0.0", service): held.address}
         return found
 
     def run(self, name: str) -> "subprocess.CompletedProcess[str]":
@@ -153,6 +157,10 @@ async def test_what_compose_runs_works_together(deployment: Deployment) -> None:
         for child in children:
             await deployment.wait_until_healthy(child)
         assert await _create_user(deployment) == {"id": "alice", "name": "Alice"}
+        # Files refuses the URL, so the edge has found its HTTP listener.
+        url = f"http://{deployment.ports['edge'].address}/files/00000000-0000-0000-0000-000000000000"
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert "FILE_URL_INVALID" in (await client.get(url)).text
         # Users and rooms hear of changes; messages of entries, of cursors and of typing.
         await eventually(lambda: deployment.nats.subscriptions() == 1 + 1 + 3)
 
@@ -208,7 +216,9 @@ def test_secrets_are_made_once_differ_and_are_their_owners_alone(tmp_path: Path)
     )
     assert (first.returncode, second.returncode) == (0, 1)
     assert "left as they are" in second.stderr
-    values = [value for name, value in read_env(copy / ".env").items() if name != "CHATKIT_PORT"]
+    values = [
+        value for name, value in read_env(copy / ".env").items() if name not in {"CHATKIT_PORT", "CHATKIT_PUBLIC_URL"}
+    ]
     for name in ("keys.json", "service_keys.json"):
         path = copy / "compose" / "secrets" / name
         values += [key["secret"] for key in json.loads(path.read_text())["keys"]]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.stack.roles import SERVICES
-from tests.deploy.compose import ROOT
+from tests.deploy.compose import ROOT, sample
 from tests.deploy.dockerfile import DOCKERFILE, final, stages
 
 _IGNORED = ROOT / ".dockerignore"
@@ -48,9 +48,22 @@ def test_it_makes_every_process_and_refuses_others() -> None:
         shell = ["sh", "-c", f'{case}; printf %s "$extras"']
         done = subprocess.run(shell, env={"SERVICE": service}, capture_output=True, text=True, check=False)
         extras[service] = done.stdout if done.returncode == 0 else None
-    assert extras == {**dict.fromkeys(SERVICES, ""), "edge": "[edge]", "stack": None, "": None}
+    assert extras == {
+        **dict.fromkeys(SERVICES, ""),
+        "files": "[files]",
+        "edge": "[edge]",
+        "stack": None,
+        "": None,
+    }
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert "edge" in known
+    assert {"edge", "files"} <= known.keys()
+
+
+def test_the_folder_of_content_belongs_to_the_process() -> None:
+    folder = sample()["services"]["files"]["environment"]["CHATKIT_BLOB_DIR"]
+    made = final("RUN").text.partition("install ")[2]
+    assert "--owner chatkit" in made
+    assert folder in made.split()
 
 
 def test_it_installs_what_is_pinned_and_compiles_nothing() -> None:

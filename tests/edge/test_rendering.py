@@ -21,12 +21,18 @@ from tests.support.edge_without import RULES, all_routes, manager
 _CHECKED_IN = Path(__file__).parents[2] / "services" / "edge" / "envoy.yaml"
 
 
+_METHODS = {method.path for _, method in public.methods()}
+
+
 def _routes(rendered: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {route["match"]["path"]: route for route in all_routes(rendered) if "path" in route["match"]}
+    matches = [(route["match"].get("path") or route["match"]["prefix"], route) for route in all_routes(rendered)]
+    # The last one is for what is nothing.
+    return dict(matches[:-1])
 
 
 def _calls(rendered: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    return [(path, route) for path, route in _routes(rendered).items() if "route" in route]
+    """Return the routes of methods."""
+    return [(path, route) for path, route in _routes(rendered).items() if path in _METHODS]
 
 
 def test_the_rendering_that_is_checked_in_is_what_the_contract_gives() -> None:
@@ -44,7 +50,7 @@ def test_every_method_for_clients_has_a_route_and_no_other_has_one() -> None:
         for method in methods_of(service)
         if method.policy.audience in {method_policy_pb2.AUDIENCE_USER, method_policy_pb2.AUDIENCE_SUPERUSER}
     }
-    assert set(routes) == expected | {"/", "/descriptor.binpb"}
+    assert set(routes) == expected | {"/", "/descriptor.binpb", "/files/"}
     assert not [path for path in routes if "internal" in path]
     assert methods_of(access_service_pb2.DESCRIPTOR.services_by_name["AccessService"])[0].path not in routes
 
@@ -59,6 +65,10 @@ def test_deadlines_and_sizes_are_those_of_the_options_and_of_the_deployment() ->
         seconds = 0 if method.streams else method.policy.deadline_ms / 1000 + 0.5
         bounds = {route["route"]["timeout"], *route["route"].get("max_stream_duration", {}).values()}
         assert bounds == {f"{seconds:g}s"}
+        if method.streams_requests:
+            # Each of its requests is bounded by the service, and all of them together by what was declared.
+            assert route["typed_per_filter_config"]["envoy.filters.http.buffer"]["disabled"]
+            continue
         most = limits[method.policy.request_bytes] + 5
         buffer = route["typed_per_filter_config"]["envoy.filters.http.buffer"]["buffer"]
         assert buffer["max_request_bytes"] == most
@@ -110,8 +120,30 @@ def test_no_route_of_a_method_does_without_a_rule() -> None:
     rendered = configuration(EXAMPLE, Limits())
     names = {item["name"] for item in manager(rendered)["http_filters"] if not item.get("disabled")}
     assert {"envoy.filters.http.jwt_authn", "envoy.filters.http.rbac", "envoy.filters.http.local_ratelimit"} <= names
+    uploads = {method.path for _, method in public.methods() if method.streams_requests}
     for path, route in _calls(rendered):
-        assert not any(config.get("disabled") for config in route["typed_per_filter_config"].values()), path
+        without = {name for name, config in route["typed_per_filter_config"].items() if config.get("disabled")}
+        # What is held back until it is whole would be no stream.
+        assert without == ({"envoy.filters.http.buffer"} if path in uploads else set()), path
+
+
+def test_content_needs_no_token_and_is_counted_but_not_held_back() -> None:
+    rendered = configuration(EXAMPLE, Limits({"FILE_BYTES": 1000}))
+    route = _routes(rendered)["/files/"]
+    assert route["route"]["cluster"] == "files_http"
+    assert route["match"]["headers"][0]["string_match"]["safe_regex"]["regex"] == "GET|HEAD|PUT"
+    configs = route["typed_per_filter_config"]
+    tokens_and_rates = {f"envoy.filters.http.{name}" for name in ("jwt_authn", "rbac", "local_ratelimit")}
+    assert {name for name, config in configs.items() if config.get("disabled")} == {
+        *tokens_and_rates,
+        "envoy.filters.http.buffer",
+    }
+    filters = {item["name"]: item for item in manager(rendered)["http_filters"]}
+    counter = "envoy.filters.http.body_size_limit.FILE_BYTES"
+    assert counter in configs
+    assert filters[counter]["typed_config"]["max_request_bytes"] == 1005
+    # The slowest upload has this long, and nothing that may take longer comes before it.
+    assert manager(rendered)["request_timeout"] == "600.5s"
 
 
 def test_only_failures_to_reach_a_replica_eject_it() -> None:
@@ -125,7 +157,13 @@ def test_only_failures_to_reach_a_replica_eject_it() -> None:
 
 
 def test_a_list_of_addresses_becomes_endpoints() -> None:
-    upstreams = {"users": ["a:1", "b:2"], "rooms": ["c:3"], "messages": ["[::1]:4"]}
+    upstreams = {
+        "users": ["a:1", "b:2"],
+        "rooms": ["c:3"],
+        "messages": ["[::1]:4"],
+        "files": ["d:5"],
+        "files_http": ["d:6"],
+    }
     rendered = configuration(replace(EXAMPLE, upstreams=upstreams), Limits())
     found = {
         cluster["name"]: [
@@ -135,7 +173,13 @@ def test_a_list_of_addresses_becomes_endpoints() -> None:
         for cluster in rendered["static_resources"]["clusters"]
         if cluster["name"] in upstreams
     }
-    assert found == {"users": [("a", 1), ("b", 2)], "rooms": [("c", 3)], "messages": [("::1", 4)]}
+    assert found == {
+        "users": [("a", 1), ("b", 2)],
+        "rooms": [("c", 3)],
+        "messages": [("::1", 4)],
+        "files": [("d", 5)],
+        "files_http": [("d", 6)],
+    }
 
 
 def test_the_descriptor_set_is_whole_and_has_nothing_of_between_the_services() -> None:

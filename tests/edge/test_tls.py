@@ -101,6 +101,23 @@ async def test_services_and_the_edge_prove_to_one_another_who_they_are(suite: Su
         assert not another_host.calls
 
 
+async def test_content_is_encrypted_between_the_edge_and_files_too(suite: Suite, short_path: Path) -> None:
+    ours = Authority()
+    files = await suite.begin("files", **ours.write(short_path, "127.0.0.1"))
+    certificate, key = ours.sign("edge").write(short_path, "client")
+    settings = {
+        "CHATKIT_FILES_HTTP_ADDRESS": files.http_address,
+        "CHATKIT_TLS_CA_FILE": str(ours.write_own(short_path)),
+        "CHATKIT_TLS_CERTIFICATE_FILE": str(certificate),
+        "CHATKIT_TLS_KEY_FILE": str(key),
+    }
+    path = "/files/00000000-0000-0000-0000-000000000000"
+    async with running_edge(suite, short_path, **settings) as edge:
+        assert "FILE_URL_INVALID" in (await edge.http.get(path)).text
+    async with running_edge(suite, short_path, CHATKIT_FILES_HTTP_ADDRESS=files.http_address) as edge:
+        assert "SERVICE_UNAVAILABLE" in (await edge.http.get(path)).text
+
+
 async def test_the_edge_shows_its_renewed_certificate_to_services(suite: Suite, short_path: Path) -> None:
     ours, others = Authority(), Authority()
     certificate, key = others.sign("edge").write(short_path, "client")

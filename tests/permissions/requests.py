@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chatkit.files.v1 import files_service_pb2 as files_pb2
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import part_pb2, room_subscription_pb2
 from chatkit.messages.v1 import read_states_service_pb2 as read_states_pb2
@@ -29,6 +30,12 @@ class Place:
     # A role of room scope that nobody has.
     role_name: str
     seq: int = 1
+    # A file that is the caller's, with CONTENT; and one without.
+    file_id: str = ""
+    pending_file_id: str = ""
+
+
+CONTENT = b"x"
 
 
 _ROOM_SCOPE = role_pb2.ROLE_SCOPE_ROOM
@@ -111,6 +118,16 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
     ),
     "ReadStatesService/ListReadCursors": lambda at: read_states_pb2.ListReadCursorsRequest(room_id=at.room_id),
     "ReadStatesService/ListReadStates": lambda at: read_states_pb2.ListReadStatesRequest(room_id=at.room_id),
+    "FilesService/CreateFile": lambda at: files_pb2.CreateFileRequest(
+        room_id=at.room_id, content_type="text/plain", size_bytes=len(CONTENT), request_id=at.new_id
+    ),
+    "FilesService/UploadFile": lambda at: files_pb2.UploadFileRequest(
+        room_id=at.room_id, file_id=at.pending_file_id, chunk=CONTENT
+    ),
+    "FilesService/GetFile": lambda at: files_pb2.GetFileRequest(room_id=at.room_id, file_id=at.file_id),
+    "FilesService/DownloadFile": lambda at: files_pb2.DownloadFileRequest(room_id=at.room_id, file_id=at.file_id),
+    "FilesService/ListFiles": lambda at: files_pb2.ListFilesRequest(room_id=at.room_id),
+    "FilesService/DeleteFile": lambda at: files_pb2.DeleteFileRequest(room_id=at.room_id, file_id=at.file_id),
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import pytest
 from chatkit.contract.v1 import error_reason_pb2, method_policy_pb2
+from chatkit.files.v1 import files_service_pb2 as files_pb2
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import part_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
@@ -21,7 +22,7 @@ from services.runtime.errors import from_rpc_error
 from tests.contract import descriptors
 from tests.permissions import table
 from tests.permissions.callers import CALLERS, NOTHING, OK, Caller, asked_for, expected
-from tests.permissions.requests import REQUESTS, Place, request_of
+from tests.permissions.requests import CONTENT, REQUESTS, Place, request_of
 from tests.support.edge import Edge
 from tests.support.suite import Suite
 from tests.support.tokens import bearer, su
@@ -135,6 +136,8 @@ async def _place(suite: Suite, row: Row, caller: Caller, number: str) -> Place:
         await suite.assign(user_id, f"only {row.permission}", at.room_id)
     if "MessagesService" in row.method.path:
         at = replace(at, seq=await _say_something(suite, at, user_id if row.is_own else at.owner_id))
+    if "FilesService" in row.method.path:
+        at = await _add_files(suite, at, "stranger" if caller.name == "su" else user_id)
     if caller.was_member:
         gone = memberships_pb2.RemoveMembersRequest(room_id=at.room_id, user_ids=[user_id])
         await suite.memberships.RemoveMembers(gone, metadata=su())
@@ -149,6 +152,22 @@ async def _say_something(suite: Suite, at: Place, sender_id: str) -> int:
     part = part_pb2.Part(content_type="text/plain", content="hello")
     request = messages_pb2.SendMessageRequest(room_id=at.room_id, sender_id=sender_id, parts=[part], request_id="first")
     return int((await suite.messages.SendMessage(request, metadata=su())).message.seq)
+
+
+async def _add_files(suite: Suite, at: Place, owner_id: str) -> Place:
+    def wanted(request_id: str) -> files_pb2.CreateFileRequest:
+        return files_pb2.CreateFileRequest(
+            room_id=at.room_id,
+            user_id=owner_id,
+            content_type="text/plain",
+            size_bytes=len(CONTENT),
+            request_id=f"{request_id} of {at.room_id}",
+        )
+
+    ready, pending = [(await suite.files.CreateFile(wanted(name), metadata=su())).file.id for name in ("one", "two")]
+    frame = files_pb2.UploadFileRequest(room_id=at.room_id, file_id=ready, user_id=owner_id, chunk=CONTENT)
+    await suite.files.UploadFile(iter([frame]), metadata=su())
+    return replace(at, file_id=ready, pending_file_id=pending)
 
 
 async def _answer_of_a_room(frame: Any, stream: grpc.aio.UnaryStreamCall[bytes, bytes]) -> str:
@@ -168,7 +187,10 @@ async def _call(edge: Edge, method: MethodContract, caller: Caller, at: Place) -
     metadata = bearer(token) if token is not None else ()
     try:
         async with asyncio.timeout(20):
-            if method.streams:
+            if method.streams_requests:
+                upload: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = edge.channel.stream_unary(method.path)
+                method.response_class.FromString(await upload(iter([body]), metadata=metadata))
+            elif method.streams:
                 stream: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = edge.channel.unary_stream(method.path)
                 opened = stream(body, metadata=metadata)
                 first = await opened.read()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+from chatkit.files.v1 import files_service_pb2 as files_pb2
 from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import part_pb2, position_pb2
@@ -58,6 +59,11 @@ def _room(**fields: Any) -> rooms_pb2.CreateRoomRequest:
 
 def _message(*parts: part_pb2.Part, **fields: Any) -> messages_pb2.SendMessageRequest:
     return messages_pb2.SendMessageRequest(**{"room_id": "r", "request_id": "1", "parts": parts, **fields})
+
+
+def _file(**fields: Any) -> files_pb2.CreateFileRequest:
+    named = {"room_id": "r", "content_type": "image/png", "size_bytes": 1, "request_id": "1"}
+    return files_pb2.CreateFileRequest(**{**named, **fields})
 
 
 def _text(content: str) -> part_pb2.Part:
@@ -191,6 +197,40 @@ def test_a_struct_survives_its_way_through_json_unchanged(value: Any) -> None:
     struct = _struct({"value": value})
     VALIDATOR.check(_user(custom_data=struct))
     assert json_values.struct_of(json_values.plain(struct)) == struct
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(st.characters(exclude_characters="\0", codec="utf-8")),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=2), inner, max_size=3),
+        max_leaves=10,
+    )
+)
+def test_any_json_value_survives_its_way_through_json_unchanged(value: Any) -> None:
+    given_value = json_format.ParseDict(value, struct_pb2.Value())
+    VALIDATOR.check(_file(custom_data=given_value))
+    assert json_values.value_of(json_values.plain_value(given_value)) == given_value
+
+
+def test_a_value_is_refused_and_measured_as_a_struct_is() -> None:
+    for number in (float("nan"), float("inf")):
+        _refused(_file(custom_data=struct_pb2.Value(number_value=number)), "FIELD_INVALID")
+    VALIDATOR.check(_file(custom_data=struct_pb2.Value(string_value="x" * 5_118)))
+    large = _file(custom_data=struct_pb2.Value(string_value="x" * 5_119))
+    _over(large, "CUSTOM_DATA_BYTES", 5_120, 5_121, "custom_data")
+
+
+def test_bytes_are_measured_and_a_hash_has_its_form() -> None:
+    frame = files_pb2.UploadFileRequest(room_id="r", file_id="f", chunk=b"x" * 262_144)
+    VALIDATOR.check(frame)
+    frame.chunk += b"x"
+    _over(frame, "FILE_CHUNK_BYTES", 262_144, 262_145, "chunk")
+    VALIDATOR.check(_file(sha256="aB" * 32))
+    for wrong in ("ab" * 31, "xy" * 32, "ab" * 31 + "a "):
+        assert _fields(_file(sha256=wrong)) == ["sha256"]
 
 
 def test_a_message_is_measured_by_all_its_parts_together() -> None:

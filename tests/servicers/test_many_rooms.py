@@ -37,7 +37,7 @@ class _ManyRooms:
 
 def test_many_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     many_rooms = _ManyRooms()
-    parts: Any = (None, many_rooms, None, None, None, page_tokens, limits)
+    parts: Any = (None, many_rooms, None, None, None, None, page_tokens, limits)
     tested = TestedServicer(pb2.DESCRIPTOR.services_by_name["MessagesService"], MessagesServicer(*parts), handlers)
     position = position_pb2.Position(epoch="epoch", seq=3)
     rooms = [

@@ -21,6 +21,7 @@ from chatkit.users.v1 import presence_event_pb2
 from chatkit.users.v1 import presence_service_pb2 as presence_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 
+from services.messages.attachments import Attachments
 from services.messages.log import Appended
 from services.messages.model import Change as MessageChange
 from services.messages.model import Deletion, Edit, Head, LogEntry, Position, Start
@@ -619,7 +620,8 @@ def test_messages(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -
     users = SimpleNamespace(uid_of=None)
     shown: list[tuple[object, ...]] = []
     typing = SimpleNamespace(show=lambda *who: shown.append(who))
-    parts: Any = (messages, None, _Batches(), typing, users, page_tokens, limits)
+    attachments = Attachments(cast("Any", None), cast("Any", None))
+    parts: Any = (messages, None, _Batches(), attachments, typing, users, page_tokens, limits)
     tested = _tested(messages_pb2, "MessagesService", MessagesServicer(*parts), handlers)
     part = part_pb2.Part(content_type="text/plain", content="x")
     request = messages_pb2.SendMessageRequest(room_id="lobby", parts=[part], request_id="1")

@@ -112,6 +112,11 @@ def _environment(suite: Suite, folder: Path, held: Port, metrics: Port, settings
         "CHATKIT_KEYS_POLL_INTERVAL_SECONDS": "0.1",
         "CHATKIT_SHUTDOWN_GRACE_SECONDS": "1",
         **{f"CHATKIT_{name.upper()}_ADDRESS": server.address for name, server in suite.servers.items()},
+        **{
+            f"CHATKIT_{name.upper()}_HTTP_ADDRESS": server.http_address
+            for name, server in suite.servers.items()
+            if server.http_address
+        },
         **settings,
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from chatkit.files.v1 import files_service_pb2_grpc
 from chatkit.messages.v1 import messages_service_pb2_grpc, read_states_service_pb2_grpc
 from chatkit.rooms.v1 import (
     memberships_service_pb2,
@@ -52,6 +53,7 @@ def settings(database: TestDatabase, folder: Path, service: str, **changes: Any)
     """Return the settings of a service on a test's database."""
     keys, service_keys = tokens.write_keys(folder)
     values = {
+        "blob_dir": folder / "blobs",
         "database_url": database.dsn(service),
         "migrate_database_url": database.migrate_dsn(service),
         "database_processes": 4,
@@ -141,6 +143,11 @@ class Suite:
     def roles(self) -> roles_service_pb2_grpc.RolesServiceStub:
         """RolesService."""
         return roles_service_pb2_grpc.RolesServiceStub(self.channel("rooms"))
+
+    @property
+    def files(self) -> files_service_pb2_grpc.FilesServiceStub:
+        """FilesService."""
+        return files_service_pb2_grpc.FilesServiceStub(self.channel("files"))
 
     @property
     def messages(self) -> messages_service_pb2_grpc.MessagesServiceStub:

@@ -16,11 +16,13 @@ class Format(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FORMAT_URL: _ClassVar[Format]
     FORMAT_MEDIA_TYPE: _ClassVar[Format]
     FORMAT_PERMISSION: _ClassVar[Format]
+    FORMAT_SHA256: _ClassVar[Format]
 FORMAT_UNSPECIFIED: Format
 FORMAT_IDENTIFIER: Format
 FORMAT_URL: Format
 FORMAT_MEDIA_TYPE: Format
 FORMAT_PERMISSION: Format
+FORMAT_SHA256: Format
 FIELD_FIELD_NUMBER: _ClassVar[int]
 field: _descriptor.FieldDescriptor
 ONEOF_REQUIRED_FIELD_NUMBER: _ClassVar[int]
@@ -43,7 +45,7 @@ class PageSize(_message.Message):
     def __init__(self, default_size: _Optional[_Union[_limit_pb2.Limit, str]] = ..., maximum: _Optional[_Union[_limit_pb2.Limit, str]] = ...) -> None: ...
 
 class FieldPolicy(_message.Message):
-    __slots__ = ("required", "format", "max_chars", "max_items", "max_json_bytes", "sum", "page_size", "max_value", "counted_in", "not_negative", "items_alone", "min_value", "permission")
+    __slots__ = ("required", "format", "max_chars", "max_items", "max_json_bytes", "sum", "page_size", "max_value", "counted_in", "not_negative", "items_alone", "min_value", "permission", "max_bytes")
     REQUIRED_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     MAX_CHARS_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +59,7 @@ class FieldPolicy(_message.Message):
     ITEMS_ALONE_FIELD_NUMBER: _ClassVar[int]
     MIN_VALUE_FIELD_NUMBER: _ClassVar[int]
     PERMISSION_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
     required: bool
     format: Format
     max_chars: _limit_pb2.Limit
@@ -70,4 +73,5 @@ class FieldPolicy(_message.Message):
     items_alone: bool
     min_value: _limit_pb2.Limit
     permission: str
-    def __init__(self, required: _Optional[bool] = ..., format: _Optional[_Union[Format, str]] = ..., max_chars: _Optional[_Union[_limit_pb2.Limit, str]] = ..., max_items: _Optional[_Union[_limit_pb2.Limit, str]] = ..., max_json_bytes: _Optional[_Union[_limit_pb2.Limit, str]] = ..., sum: _Optional[_Union[SumLimit, _Mapping]] = ..., page_size: _Optional[_Union[PageSize, _Mapping]] = ..., max_value: _Optional[_Union[_limit_pb2.Limit, str]] = ..., counted_in: _Optional[_Union[_limit_pb2.Limit, str]] = ..., not_negative: _Optional[bool] = ..., items_alone: _Optional[bool] = ..., min_value: _Optional[_Union[_limit_pb2.Limit, str]] = ..., permission: _Optional[str] = ...) -> None: ...
+    max_bytes: _limit_pb2.Limit
+    def __init__(self, required: _Optional[bool] = ..., format: _Optional[_Union[Format, str]] = ..., max_chars: _Optional[_Union[_limit_pb2.Limit, str]] = ..., max_items: _Optional[_Union[_limit_pb2.Limit, str]] = ..., max_json_bytes: _Optional[_Union[_limit_pb2.Limit, str]] = ..., sum: _Optional[_Union[SumLimit, _Mapping]] = ..., page_size: _Optional[_Union[PageSize, _Mapping]] = ..., max_value: _Optional[_Union[_limit_pb2.Limit, str]] = ..., counted_in: _Optional[_Union[_limit_pb2.Limit, str]] = ..., not_negative: _Optional[bool] = ..., items_alone: _Optional[bool] = ..., min_value: _Optional[_Union[_limit_pb2.Limit, str]] = ..., permission: _Optional[str] = ..., max_bytes: _Optional[_Union[_limit_pb2.Limit, str]] = ...) -> None: ...

@@ -48,6 +48,12 @@ class Limit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LIMIT_TOKEN_CHARS: _ClassVar[Limit]
     LIMIT_HEADERS_BYTES: _ClassVar[Limit]
     LIMIT_PUSH_TITLE_CHARS: _ClassVar[Limit]
+    LIMIT_FILE_NAME_CHARS: _ClassVar[Limit]
+    LIMIT_FILE_CHUNK_BYTES: _ClassVar[Limit]
+    LIMIT_UPLOADS_PER_USER: _ClassVar[Limit]
+    LIMIT_UPLOADS_PER_PROCESS: _ClassVar[Limit]
+    LIMIT_SHA256_CHARS: _ClassVar[Limit]
+    LIMIT_FILES_PER_CALL: _ClassVar[Limit]
 LIMIT_UNSPECIFIED: Limit
 LIMIT_ROOM_MEMBERS: Limit
 LIMIT_MESSAGE_BYTES: Limit
@@ -88,6 +94,12 @@ LIMIT_PERMISSION_CHARS: Limit
 LIMIT_TOKEN_CHARS: Limit
 LIMIT_HEADERS_BYTES: Limit
 LIMIT_PUSH_TITLE_CHARS: Limit
+LIMIT_FILE_NAME_CHARS: Limit
+LIMIT_FILE_CHUNK_BYTES: Limit
+LIMIT_UPLOADS_PER_USER: Limit
+LIMIT_UPLOADS_PER_PROCESS: Limit
+LIMIT_SHA256_CHARS: Limit
+LIMIT_FILES_PER_CALL: Limit
 LIMIT_FIELD_NUMBER: _ClassVar[int]
 limit: _descriptor.FieldDescriptor
 

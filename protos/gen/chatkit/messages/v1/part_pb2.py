@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from chatkit.contract.v1 import field_policy_pb2 as chatkit_dot_contract_dot_v1_dot_field__policy__pb2
+from chatkit.messages.v1 import attached_file_pb2 as chatkit_dot_messages_dot_v1_dot_attached__file__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63hatkit/messages/v1/part.proto\x12\x13\x63hatkit.messages.v1\x1a&chatkit/contract/v1/field_policy.proto\"m\n\x04Part\x12 \n\x0c\x63ontent_type\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x03\x18\x10\x12\x19\n\x07\x63ontent\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02H\x02H\x00\x12\x19\n\x03url\x18\x03 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x02H\x02H\x00\x42\r\n\x05value\x12\x04\x80\xe1\x18\x01\x42\x65\n\x17\x63om.chatkit.messages.v1P\x01Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\xaa\x02\x13\x43hatkit.Messages.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63hatkit/messages/v1/part.proto\x12\x13\x63hatkit.messages.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/messages/v1/attached_file.proto\"\xbd\x01\n\x04Part\x12 \n\x0c\x63ontent_type\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x03\x18\x10\x12\x19\n\x07\x63ontent\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02H\x02H\x00\x12\x19\n\x03url\x18\x03 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x02H\x02H\x00\x12\x1d\n\x07\x66ile_id\x18\x04 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07H\x00\x12/\n\x04\x66ile\x18\x05 \x01(\x0b\x32!.chatkit.messages.v1.AttachedFileB\r\n\x05value\x12\x04\x80\xe1\x18\x01\x42\x65\n\x17\x63om.chatkit.messages.v1P\x01Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\xaa\x02\x13\x43hatkit.Messages.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +42,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PART'].fields_by_name['content']._serialized_options = b'\352\340\030\002H\002'
   _globals['_PART'].fields_by_name['url']._loaded_options = None
   _globals['_PART'].fields_by_name['url']._serialized_options = b'\352\340\030\006\010\001\020\002H\002'
-  _globals['_PART']._serialized_start=95
-  _globals['_PART']._serialized_end=204
+  _globals['_PART'].fields_by_name['file_id']._loaded_options = None
+  _globals['_PART'].fields_by_name['file_id']._serialized_options = b'\352\340\030\006\010\001\020\001\030\007'
+  _globals['_PART']._serialized_start=137
+  _globals['_PART']._serialized_end=326
 # @@protoc_insertion_point(module_scope)

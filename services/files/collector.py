@@ -1,0 +1,97 @@
+"""Removes what nobody needs: files that no message refers to, and what interrupted uploads have left.
+
+A file is removed only when nobody could attach it any more, and messages has said after that that none refers to it.
+While messages does not answer, nothing is removed.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+
+from services.files.blobs import Blobs
+from services.files.model import File, FileState
+from services.files.peers import Messages
+from services.files.service import LEASE, Files
+from services.files.store import FileStore
+from services.runtime.clock import Clock
+from services.runtime.errors import ChatkitError
+
+# Longer than any upload may take.
+STALE = timedelta(hours=1)
+_log = structlog.get_logger()
+
+
+class Collector:
+    """One of them runs in each process; what one works on, others leave alone for a while."""
+
+    def __init__(
+        self,
+        files: Files,
+        store: FileStore,
+        blobs: Blobs,
+        messages: Messages,
+        clock: Clock,
+        *,
+        interval: float,
+        unattached_for: timedelta,
+        batch: int,
+    ) -> None:
+        self._files = files
+        self._store = store
+        self._blobs = blobs
+        self._messages = messages
+        self._clock = clock
+        self._interval = interval
+        self._unattached_for = unattached_for
+        self._batch = batch
+
+    async def run(self) -> None:
+        """Collect for ever."""
+        while True:
+            await self._clock.sleep(self._interval)
+            try:
+                await self.collect()
+            except ChatkitError as error:
+                _log.warning("collecting_waits", problem=error.message)
+
+    async def collect(self) -> int:
+        """Remove everything that is due, and return how many files that were."""
+        await self._clear_stale()
+        removed = 0
+        while True:
+            now = self._clock.now()
+            due = await self._store.claim_due(now, now + LEASE, self._batch)
+            removed += await self._remove_unused(due)
+            if len(due) < self._batch:
+                return removed
+
+    async def _clear_stale(self) -> None:
+        while stale := await self._store.revoke_stale(self._clock.now() - STALE, self._batch):
+            for key in stale:
+                await self._blobs.remove(key)
+                await self._store.end_upload(key)
+
+    async def _remove_unused(self, due: Sequence[File]) -> int:
+        # Asked once before, so that a file in use can be attached all the time.
+        condemned = [await self._condemn(file) for file in await self._unused(due)]
+        doomed = await self._unused([file for file in condemned if file is not None])
+        for file in doomed:
+            await self._files.remove(file)
+        if doomed:
+            _log.info("files_collected", count=len(doomed))
+        return len(doomed)
+
+    async def _unused(self, files: Sequence[File]) -> list[File]:
+        """Return those that no message refers to, and let the others be for a while."""
+        used = await self._messages.referenced([file.id for file in files if file.has_content])
+        kept = [file.uid for file in files if file.id in used]
+        if kept:
+            await self._store.keep(kept, self._clock.now() + self._unattached_for)
+        return [file for file in files if file.id not in used]
+
+    async def _condemn(self, file: File) -> File | None:
+        if file.state is FileState.DELETING:
+            return file
+        now = self._clock.now()
+        return await self._store.condemn(file, now + LEASE, now - self._unattached_for)

@@ -1,0 +1,196 @@
+"""Content over HTTP, for browsers, players and curl: PUT, GET and HEAD at signed URLs.
+
+The signature is all that is asked for: it says which file, for what, and until when. Errors are the suite's own, in
+JSON as the edge writes them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import UUID, uuid4
+
+import grpc
+import structlog
+from chatkit.files.v1 import files_service_pb2
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from services.files import serving, wire
+from services.files.model import File, essence, file_uid
+from services.files.service import Files, mismatch, not_found, not_ready
+from services.files.uploads import Uploads
+from services.files.urls import EXPIRES, PATH, SIGNATURE, FileUrls, Purpose
+from services.runtime.errors import ChatkitError, DeadlineExceeded, Internal, Unimplemented, to_status
+
+HEALTH_PATH = "/health"
+# What UploadFile has by its policy.
+_UPLOAD_SECONDS = 600.0
+_log = structlog.get_logger()
+_HTTP_STATUS = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 409,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.UNIMPLEMENTED: 404,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 408,
+}
+_FULL_STATUS = 507
+
+
+class FilesHttp:
+    """The routes."""
+
+    def __init__(
+        self, files: Files, uploads: Uploads, urls: FileUrls, *, patience: float, is_ending: Callable[[], bool]
+    ) -> None:
+        self._files = files
+        self._uploads = uploads
+        self._urls = urls
+        self._patience = patience
+        self._is_ending = is_ending
+        routes = [
+            Route(HEALTH_PATH, self._health, methods=["GET"]),
+            Route(PATH + "{file_id}", self._answering(self._put), methods=["PUT"]),
+            Route(PATH + "{file_id}", self._answering(self._get), methods=["GET"]),
+            Route("/{path:path}", _nothing, methods=["GET", "PUT", "POST", "DELETE", "PATCH"]),
+        ]
+        self.app = Starlette(routes=routes)
+
+    async def _health(self, _request: Request) -> Response:
+        # So that the edge turns to other replicas while this one still serves.
+        if self._is_ending():
+            return Response("ending\n", 503, media_type="text/plain")
+        return Response("ok\n", media_type="text/plain")
+
+    async def _put(self, request: Request) -> Response:
+        file = await self._files.find(str(self._signed(request, Purpose.UPLOAD)))
+        _check_declared(request, file)
+        try:
+            async with asyncio.timeout(_UPLOAD_SECONDS):
+                ready = await self._uploads.take(file, request.stream())
+        except TimeoutError:
+            raise DeadlineExceeded("DEADLINE_EXCEEDED", "the content took too long to arrive") from None
+        message = wire.file_message(ready, await self._files.download_url(ready))
+        response = _json(files_service_pb2.UploadFileResponse(file=message), 200)
+        response.headers["etag"] = serving.etag(ready)
+        return response
+
+    async def _get(self, request: Request) -> Response:
+        file = await self._files.find(str(self._signed(request, Purpose.DOWNLOAD)))
+        if not file.has_content:
+            raise not_ready(file.id)
+        headers, tag = serving.headers(file), serving.etag(file)
+        if serving.names(request.headers.get("if-none-match", ""), tag):
+            return Response(status_code=304, headers=headers)
+        try:
+            part = _part(request, file, tag)
+        except serving.UnsatisfiableRangeError:
+            return Response(status_code=416, headers={**headers, "content-range": f"bytes */{file.size_bytes}"})
+        start, end = (part.start, part.end) if part is not None else (0, file.size_bytes)
+        headers["content-length"] = str(end - start)
+        if part is not None:
+            headers["content-range"] = f"bytes {start}-{end - 1}/{file.size_bytes}"
+        status = 200 if part is None else 206
+        if request.method == "HEAD":
+            return Response(status_code=status, headers=headers)
+        pieces = self._files.content(file, start, end)
+        # The first one before the head, so that content which is not there is an error and no broken answer.
+        first = await anext(pieces, b"")
+        return _Content(_joined(first, pieces), status, headers, self._patience)
+
+    def _signed(self, request: Request, purpose: Purpose) -> UUID:
+        file_id = request.path_params["file_id"]
+        uid, query = file_uid(file_id), request.query_params
+        if uid is None:
+            raise not_found(file_id)
+        self._urls.check(purpose, uid, query.get(EXPIRES, ""), query.get(SIGNATURE, ""))
+        return uid
+
+    def _answering(self, handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        """Answer what is raised as the suite's errors are answered everywhere."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except ClientDisconnect:
+                # Nobody reads it.
+                return Response(status_code=400)
+            except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
+                response = refusal(error)
+                if request.method == "PUT":
+                    # What the client goes on sending would be read for ever.
+                    response.headers["connection"] = "close"
+                return response
+
+        return answer
+
+
+class _Content(StreamingResponse):
+    """Content on its way; whoever stops reading loses the connection."""
+
+    def __init__(self, pieces: AsyncIterator[bytes], status: int, headers: dict[str, str], patience: float) -> None:
+        super().__init__(pieces, status, headers)
+        self._patience = patience
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def patient(message: object) -> None:
+            async with asyncio.timeout(self._patience):
+                await send(message)  # type: ignore[arg-type]
+
+        await super().__call__(scope, receive, patient)
+
+
+async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+def _check_declared(request: Request, file: File) -> None:
+    """Refuse by the headers what the content would be refused for, before it is sent."""
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length) != file.size_bytes:
+        raise mismatch("size_bytes", file.size_bytes, int(length))
+    told = request.headers.get("content-type", "")
+    if told and essence(told) != essence(file.content_type):
+        raise mismatch("content_type", file.content_type, told)
+
+
+def _part(request: Request, file: File, tag: str) -> serving.Range | None:
+    header = request.headers.get("range", "")
+    # A range of what is there no longer would be joined with what the client has of something else.
+    if not header or request.headers.get("if-range", tag) != tag:
+        return None
+    return serving.wanted_range(header, file.size_bytes)
+
+
+def refusal(error: Exception) -> Response:
+    """Return the answer for an error."""
+    known = error
+    if not isinstance(known, ChatkitError) or isinstance(known, Internal):
+        error_id = uuid4().hex
+        _log.error("call_failed", method="http", error_id=error_id, exc_info=error)
+        known = Internal("INTERNAL", f"internal error {error_id}", metadata={"error_id": error_id})
+    status = _FULL_STATUS if known.reason == "FILE_STORE_FULL" else _HTTP_STATUS.get(known.code, 500)
+    response = _json(to_status(known), status)
+    if known.retry_after is not None:
+        response.headers["retry-after"] = str(max(1, round(known.retry_after.total_seconds())))
+    return response
+
+
+def _json(message: Message, status: int) -> Response:
+    text = json_format.MessageToJson(message, always_print_fields_with_no_presence=True)
+    headers = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
+    return Response(text + "\n", status, headers, "application/json")
+
+
+async def _nothing(_request: Request) -> Response:
+    return refusal(Unimplemented("METHOD_NOT_FOUND", "there is no such method"))

@@ -1,0 +1,118 @@
+"""Files as the domain sees them: their states, and the rules of names, keys and sizes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from uuid import UUID
+
+
+class FileState(IntEnum):
+    """Where a file is in its life; the first two are the contract's numbers."""
+
+    PENDING = 1
+    READY = 2
+    # It can't be attached any more, and goes unless a message refers to it after all.
+    DELETING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A file to create."""
+
+    uid: UUID
+    room_uid: UUID
+    room_id: str
+    owner_uid: UUID
+    owner_id: str
+    name: str
+    content_type: str
+    size_bytes: int
+    sha256: bytes | None
+    # Compact JSON; None if nothing was given.
+    custom_data: str | None
+    request_id: str
+    content_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file; `sha256` is its content's, or while that has not arrived the declared one, if one was declared."""
+
+    uid: UUID
+    room_uid: UUID
+    room_id: str
+    owner_uid: UUID
+    owner_id: str
+    name: str
+    content_type: str
+    size_bytes: int
+    sha256: bytes | None
+    custom_data: str | None
+    state: FileState
+    # Where the content is; empty while it has not arrived.
+    blob_key: str
+    create_time: datetime
+    # When it was last attached to a message, or may have been.
+    attach_time: datetime | None
+
+    @property
+    def id(self) -> str:
+        """What callers know the file by."""
+        return str(self.uid)
+
+    @property
+    def has_content(self) -> bool:
+        """Whether the content is there; also of a file that is about to go."""
+        return bool(self.blob_key)
+
+
+@dataclass(frozen=True, slots=True)
+class PageStart:
+    """The last file of the page before."""
+
+    create_time: datetime
+    uid: UUID
+
+
+def file_uid(file_id: str) -> UUID | None:
+    """Return the uid of an id that callers name; None for what no file is called."""
+    try:
+        uid = UUID(file_id)
+    except ValueError:
+        return None
+    # Only one spelling names the file.
+    return uid if str(uid) == file_id else None
+
+
+def blob_key(file: UUID, attempt: UUID) -> str:
+    """Return where the content goes that one attempt to upload it brings: no two attempts write to one place."""
+    return f"{file.hex[:2]}/{file.hex}-{attempt.hex[:16]}"
+
+
+_EXTENSIONS = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/gif": ".gif",
+    "image/webp": ".webp",
+    "audio/mpeg": ".mp3",
+    "audio/ogg": ".ogg",
+    "video/mp4": ".mp4",
+    "video/webm": ".webm",
+    "text/plain": ".txt",
+    "application/pdf": ".pdf",
+    "application/json": ".json",
+    "application/zip": ".zip",
+}
+_KINDS = {"image", "audio", "video", "text"}
+
+
+def essence(content_type: str) -> str:
+    """Return a media type without its parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def invented_name(content_type: str) -> str:
+    """Return the name of a file that came without one."""
+    kind = essence(content_type)
+    major = kind.partition("/")[0]
+    return (major if major in _KINDS else "file") + _EXTENSIONS.get(kind, "")

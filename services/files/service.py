@@ -1,0 +1,194 @@
+"""The use cases of files: no gRPC, no HTTP, no SQL. Whose a file is, is looked at here."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from services.files.blobs import BlobMissingError, Blobs
+from services.files.model import Draft, File, FileState, PageStart, file_uid
+from services.files.peers import Messages
+from services.files.store import FileStore
+from services.files.urls import FileUrls, Purpose, SignedUrl
+from services.runtime.clock import Clock
+from services.runtime.errors import (
+    Aborted,
+    ChatkitError,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    Violation,
+)
+
+# A message may be under way for as long as its send may take, and then some.
+ATTACHING = timedelta(minutes=1)
+# How long others leave a file alone that somebody is removing.
+LEASE = timedelta(minutes=5)
+_AFTER_CONTENTION = timedelta(seconds=1)
+
+
+class Files:
+    """What can be done with files."""
+
+    def __init__(
+        self,
+        store: FileStore,
+        blobs: Blobs,
+        urls: FileUrls,
+        messages: Messages,
+        clock: Clock,
+        *,
+        unattached_for: timedelta,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._urls = urls
+        self._messages = messages
+        self._clock = clock
+        self._unattached_for = unattached_for
+
+    async def create(self, draft: Draft) -> File:
+        """Create a file without its content; repeated with the same request id it answers the file as it is."""
+        now = self._clock.now()
+        return await self._store.create(draft, now, now + self._unattached_for)
+
+    async def find(self, file_id: str) -> File:
+        """Return a file, in whatever room it is; for those who show a signature."""
+        uid = file_uid(file_id)
+        file = await self._store.find(uid) if uid is not None else None
+        if file is None:
+            raise not_found(file_id)
+        return file
+
+    async def get(self, room_uid: UUID, file_id: str, user_id: str | None, *, superuser: bool) -> File:
+        """Return a file of a room; one without content to its owner and to superusers only."""
+        file = await self.find_in(room_uid, file_id)
+        if not (file.has_content or superuser or file.owner_id == user_id):
+            raise not_found(file_id)
+        return file
+
+    async def find_in(self, room_uid: UUID, file_id: str) -> File:
+        """Return a file of a room."""
+        file = await self.find(file_id)
+        if file.room_uid != room_uid:
+            raise not_found(file_id)
+        return file
+
+    async def own(self, room_uid: UUID, file_id: str, user_id: str, *, superuser: bool) -> File:
+        """Return a file of a room that the user may change."""
+        file = await self.find_in(room_uid, file_id)
+        if file.owner_id != user_id and not superuser:
+            raise not_owner(file_id)
+        return file
+
+    async def page(self, room_uid: UUID, own: UUID | None, start: PageStart | None, size: int) -> list[File]:
+        """Return a room's files, the newest first; with `own` those that were attached, and that user's."""
+        return await self._store.page(room_uid, own, start, size)
+
+    async def content(self, file: File, start: int, end: int) -> AsyncIterator[bytes]:
+        """Yield a part of a file's content."""
+        if not file.has_content:
+            raise not_ready(file.id)
+        try:
+            async for piece in self._blobs.read(file.blob_key, start, end):
+                yield piece
+        except BlobMissingError:
+            # It was removed a moment ago.
+            raise not_found(file.id) from None
+
+    async def download_url(self, file: File) -> SignedUrl | None:
+        """Return a fresh URL of a file's content: the store's own, or ours; None while there is no content."""
+        if not file.has_content:
+            return None
+        ours = self._urls.make(Purpose.DOWNLOAD, file.uid)
+        stores = await self._blobs.signed_url(file.blob_key, self._urls.lifetime)
+        return SignedUrl(stores, ours.expire_time) if stores is not None else ours
+
+    def upload_url(self, file: File) -> SignedUrl:
+        """Return a fresh URL that takes a file's content."""
+        return self._urls.make(Purpose.UPLOAD, file.uid)
+
+    async def delete(self, file: File, seconds: float) -> None:
+        """Delete a file that no message refers to, and that none can come to refer to."""
+        now = self._clock.now()
+        condemned = await self._store.condemn(file, now + LEASE, now - ATTACHING)
+        if condemned is None:
+            raise in_use(file.id)
+        try:
+            is_in_use = bool(await self._messages.referenced([file.id], seconds)) if file.has_content else False
+        except BaseException:
+            await self._store.keep([file.uid], now + self._unattached_for)
+            raise
+        if is_in_use:
+            await self._store.keep([file.uid], now + self._unattached_for)
+            raise in_use(file.id)
+        await self.remove(condemned)
+
+    async def remove(self, condemned: File) -> None:
+        """Remove a condemned file: its blob, and then its row, so that no blob is ever without one."""
+        if condemned.has_content:
+            await self._blobs.remove(condemned.blob_key)
+        await self._store.remove(condemned.uid)
+
+    async def attach(self, room_uid: UUID, owner_uid: UUID, file_ids: Sequence[str]) -> list[File]:
+        """Let a message refer to files from now on, all or none of them; return them in the order of the ids."""
+        uids = {file_id: file_uid(file_id) for file_id in file_ids}
+
+        def judge(found: Sequence[File]) -> None:
+            by_uid = {file.uid: file for file in found}
+            for file_id, uid in uids.items():
+                refusal = _refusal(file_id, by_uid.get(uid) if uid is not None else None, room_uid, owner_uid)
+                if refusal is not None:
+                    raise refusal
+
+        now = self._clock.now()
+        wanted = [uid for uid in uids.values() if uid is not None]
+        attached = {file.id: file for file in await self._store.attach(wanted, judge, now, now + self._unattached_for)}
+        return [attached[file_id] for file_id in file_ids]
+
+
+def _refusal(file_id: str, file: File | None, room_uid: UUID, owner_uid: UUID) -> ChatkitError | None:
+    if file is None or file.room_uid != room_uid:
+        return not_found(file_id)
+    if file.owner_uid != owner_uid:
+        return not_owner(file_id)
+    if file.state is FileState.PENDING:
+        return not_ready(file_id)
+    if file.state is FileState.DELETING:
+        return Aborted("CONTENTION", "the file is about to be removed: try again", retry_after=_AFTER_CONTENTION)
+    return None
+
+
+def not_found(file_id: str) -> NotFound:
+    """Return the error for a file that is not there."""
+    return NotFound("FILE_NOT_FOUND", "the room has no such file", metadata={"file_id": file_id})
+
+
+def not_owner(file_id: str) -> PermissionDenied:
+    """Return the error for a file that is somebody else's."""
+    return PermissionDenied("FILE_OWNER_REQUIRED", "the file is another user's", metadata={"file_id": file_id})
+
+
+def not_ready(file_id: str) -> FailedPrecondition:
+    """Return the error for a file without content."""
+    return FailedPrecondition("FILE_NOT_READY", "the file's content has not arrived yet", metadata={"file_id": file_id})
+
+
+def in_use(file_id: str) -> FailedPrecondition:
+    """Return the error for a file that a message refers to, or is about to."""
+    return FailedPrecondition(
+        "FILE_IN_USE",
+        "a message refers to the file, or one that is being sent may: delete the message, or try again in a minute",
+        metadata={"file_id": file_id},
+    )
+
+
+def mismatch(field: str, declared: object, actual: object) -> InvalidArgument:
+    """Return the error for content that is not what was declared."""
+    description = f"declared was {declared}, sent was {actual}"
+    return InvalidArgument(
+        "FILE_CONTENT_MISMATCH",
+        f"{field}: {description}",
+        metadata={"field": field, "declared": str(declared), "actual": str(actual)},
+        violations=[Violation(field, description)],
+    )

@@ -1,0 +1,163 @@
+"""Protos to the domain and back, and nothing else."""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from chatkit.files.v1 import file_pb2
+from chatkit.files.v1 import files_service_pb2 as pb2
+from chatkit.internal.attachments.v1 import attachments_service_pb2 as attachments_pb2
+
+from services.files import wire
+from services.files.model import Draft, File, PageStart, invented_name
+from services.files.peers import Users
+from services.files.service import Files
+from services.files.uploads import Uploads
+from services.runtime import json_values
+from services.runtime.contract import Limits
+from services.runtime.errors import invalid_field
+from services.runtime.handlers import Call
+from services.runtime.paging import PageTokens, page_size
+from services.runtime.timestamps import timestamp
+
+# No frame of a stream is larger than 64 KiB; this leaves room for what is around the bytes.
+_FRAME_BYTES = 64 * 1024 - 64
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class FilesServicer:
+    """chatkit.files.v1.FilesService."""
+
+    def __init__(
+        self,
+        files: Files,
+        uploads: Uploads,
+        users: Users,
+        page_tokens: PageTokens,
+        limits: Limits,
+        new_uid: Callable[[], UUID],
+    ) -> None:
+        self._files = files
+        self._uploads = uploads
+        self._users = users
+        self._page_tokens = page_tokens
+        self._limits = limits
+        self._new_uid = new_uid
+
+    async def CreateFile(self, request: pb2.CreateFileRequest, call: Call) -> pb2.CreateFileResponse:
+        """Create a file."""
+        owner_uid = call.room.user_uid or await self._users.uid_of(call.acting_user, call.seconds)
+        custom_data = json_values.plain_value(request.custom_data) if request.HasField("custom_data") else None
+        draft = Draft(
+            uid=self._new_uid(),
+            room_uid=call.room.room_uid,
+            room_id=request.room_id,
+            owner_uid=owner_uid,
+            owner_id=call.acting_user,
+            name=request.name or invented_name(request.content_type),
+            content_type=request.content_type,
+            size_bytes=request.size_bytes,
+            sha256=bytes.fromhex(request.sha256) if request.sha256 else None,
+            custom_data=json_values.compact(custom_data) if request.HasField("custom_data") else None,
+            request_id=request.request_id,
+            content_hash=_content_hash(request, call.room.room_uid),
+        )
+        file = await self._files.create(draft)
+        upload = self._files.upload_url(file)
+        return pb2.CreateFileResponse(
+            file=await self._message(file),
+            upload_url=upload.url,
+            upload_expire_time=timestamp(upload.expire_time),
+        )
+
+    async def UploadFile(
+        self, first: pb2.UploadFileRequest, requests: AsyncIterator[pb2.UploadFileRequest], call: Call
+    ) -> pb2.UploadFileResponse:
+        """Take a file's content."""
+        file = await self._files.own(
+            call.room.room_uid, first.file_id, call.acting_user, superuser=call.caller.superuser
+        )
+        ready = await self._uploads.take(file, _chunks(first, requests))
+        return pb2.UploadFileResponse(file=await self._message(ready))
+
+    async def GetFile(self, request: pb2.GetFileRequest, call: Call) -> pb2.GetFileResponse:
+        """Read a file's description."""
+        file = await self._files.get(call.room.room_uid, request.file_id, call.user_id, superuser=call.caller.superuser)
+        return pb2.GetFileResponse(file=await self._message(file))
+
+    async def DownloadFile(self, request: pb2.DownloadFileRequest, call: Call) -> AsyncIterator[bytes]:
+        """Send a file's content."""
+        file = await self._files.get(call.room.room_uid, request.file_id, call.user_id, superuser=call.caller.superuser)
+        if request.offset_bytes > file.size_bytes:
+            raise invalid_field("FIELD_INVALID", "offset_bytes", f"the content has {file.size_bytes} bytes")
+        async for piece in self._files.content(file, request.offset_bytes, file.size_bytes):
+            for start in range(0, len(piece), _FRAME_BYTES):
+                frame = pb2.DownloadFileResponse(chunks=[piece[start : start + _FRAME_BYTES]])
+                yield frame.SerializeToString()
+
+    async def ListFiles(self, request: pb2.ListFilesRequest, call: Call) -> pb2.ListFilesResponse:
+        """Read a page of a room's files."""
+        size = page_size(request, self._limits)
+        key = self._page_tokens.read(call.caller, request)
+        start = PageStart(_EPOCH + int(key[0]) * _MICROSECOND, UUID(str(key[1]))) if key else None
+        own = None if call.caller.superuser else call.room.user_uid
+        found = await self._files.page(call.room.room_uid, own, start, size + 1)
+        response = pb2.ListFilesResponse(files=[await self._message(file) for file in found[:size]])
+        if len(found) > size:
+            last = found[size - 1]
+            place: list[str | int] = [(last.create_time - _EPOCH) // _MICROSECOND, last.id]
+            response.next_page_token = self._page_tokens.make(call.caller, request, place)
+        return response
+
+    async def DeleteFile(self, request: pb2.DeleteFileRequest, call: Call) -> pb2.DeleteFileResponse:
+        """Delete a file."""
+        file = await self._files.own(
+            call.room.room_uid, request.file_id, call.acting_user, superuser=call.caller.superuser
+        )
+        await self._files.delete(file, call.seconds)
+        return pb2.DeleteFileResponse()
+
+    async def _message(self, file: File) -> file_pb2.File:
+        return wire.file_message(file, await self._files.download_url(file))
+
+
+class AttachmentsServicer:
+    """chatkit.internal.attachments.v1.AttachmentsService."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    async def AttachFiles(
+        self, request: attachments_pb2.AttachFilesRequest, _call: Call
+    ) -> attachments_pb2.AttachFilesResponse:
+        """Let a message refer to files."""
+        room_uid, owner_uid = _uid(request.room_uid, "room_uid"), _uid(request.owner_uid, "owner_uid")
+        attached = await self._files.attach(room_uid, owner_uid, list(dict.fromkeys(request.file_ids)))
+        return attachments_pb2.AttachFilesResponse(files=[wire.attached_file(file) for file in attached])
+
+
+async def _chunks(first: pb2.UploadFileRequest, requests: AsyncIterator[pb2.UploadFileRequest]) -> AsyncIterator[bytes]:
+    async for request in requests:
+        # Frames without content would cost us work and bring the end no nearer.
+        if not request.chunk and request is not first:
+            raise invalid_field("FIELD_REQUIRED", "chunk", "every frame but the first must bring something")
+        yield request.chunk
+
+
+def _content_hash(request: pb2.CreateFileRequest, room_uid: UUID) -> bytes:
+    content = pb2.CreateFileRequest()
+    content.CopyFrom(request)
+    content.ClearField("request_id")
+    content.ClearField("user_id")
+    content.room_id = str(room_uid)
+    content.DiscardUnknownFields()
+    return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
+
+
+def _uid(text: str, field: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise invalid_field("FIELD_INVALID", field, "must be a UUID") from None

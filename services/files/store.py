@@ -1,0 +1,336 @@
+"""Files in PostgreSQL, through SQLAlchemy Core. Every blob has a row here: that of its file, or that of its upload."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    LargeBinary,
+    MetaData,
+    Select,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    delete,
+    func,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.files.model import Draft, File, FileState, PageStart
+from services.runtime.database import Database
+from services.runtime.errors import AlreadyExists, ResourceExhausted, Violation
+
+metadata = MetaData(schema="files")
+_id = Text(collation="C")
+files = Table(
+    "files",
+    metadata,
+    Column("uid", Uuid, primary_key=True),
+    Column("room_uid", Uuid),
+    Column("room_id", _id),
+    Column("owner_uid", Uuid),
+    Column("owner_id", _id),
+    Column("name", Text),
+    Column("content_type", Text),
+    Column("size_bytes", BigInteger),
+    Column("sha256", LargeBinary),
+    Column("custom_data", Text),
+    Column("state", SmallInteger),
+    Column("blob_key", _id),
+    Column("request_id", _id),
+    Column("content_hash", LargeBinary),
+    Column("create_time", DateTime(timezone=True)),
+    Column("attach_time", DateTime(timezone=True)),
+    # When the collector looks at the file next.
+    Column("check_time", DateTime(timezone=True)),
+)
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("blob_key", _id, primary_key=True),
+    Column("file_uid", Uuid),
+    Column("start_time", DateTime(timezone=True)),
+    # Set when its blob is about to be removed: it can't give a file its content any more.
+    Column("is_revoked", Boolean),
+)
+usage = Table("usage", metadata, Column("owner_uid", Uuid, primary_key=True), Column("bytes", BigInteger))
+
+_COLUMNS = (
+    files.c.uid,
+    files.c.room_uid,
+    files.c.room_id,
+    files.c.owner_uid,
+    files.c.owner_id,
+    files.c.name,
+    files.c.content_type,
+    files.c.size_bytes,
+    files.c.sha256,
+    files.c.custom_data,
+    files.c.state,
+    files.c.blob_key,
+    files.c.create_time,
+    files.c.attach_time,
+)
+
+
+class FileStore:
+    """The files, their uploads, and what each owner's files take up."""
+
+    def __init__(self, database: Database, most_bytes: int) -> None:
+        self._database = database
+        self._most_bytes = most_bytes
+
+    async def create(self, draft: Draft, now: datetime, check_time: datetime) -> File:
+        """Create a file and count its size for its owner; repeated with the same request id it answers the file."""
+        async with self._database.transaction() as connection:
+            # First, because its row lock makes the creations of one owner wait for one another.
+            used = await self._use(connection, draft.owner_uid, draft.size_bytes)
+            row = (await connection.execute(_insertion(draft, now, check_time))).one_or_none()
+            if row is None:
+                # Nothing is kept of what was counted: the transaction is not committed.
+                return await self._made_before(connection, draft)
+            if used > self._most_bytes:
+                raise too_much_stored(self._most_bytes, used)
+            return _file(row)
+
+    async def find(self, uid: UUID) -> File | None:
+        """Return a file, or None."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(*_COLUMNS).where(files.c.uid == uid))).one_or_none()
+        return _file(row) if row is not None else None
+
+    async def page(self, room_uid: UUID, own: UUID | None, start: PageStart | None, size: int) -> list[File]:
+        """Return a room's files that are ready, the newest first; with `own` those that were attached, and that user's.
+
+        Those that are being collected count as ready as long as they may come back.
+        """
+        statement = select(*_COLUMNS).where(files.c.room_uid == room_uid, files.c.blob_key.is_not(None))
+        if own is not None:
+            statement = statement.where(files.c.attach_time.is_not(None) | (files.c.owner_uid == own))
+        if start is not None:
+            statement = statement.where(tuple_(files.c.create_time, files.c.uid) < (start.create_time, start.uid))
+        statement = statement.order_by(files.c.create_time.desc(), files.c.uid.desc()).limit(size)
+        async with self._database.reading() as connection:
+            return [_file(row) for row in await connection.execute(statement)]
+
+    # Content.
+
+    async def begin_upload(self, key: str, uid: UUID, now: datetime) -> None:
+        """Note where content is about to be written."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                insert(uploads).values(blob_key=key, file_uid=uid, start_time=now, is_revoked=False)
+            )
+
+    async def finish_upload(self, key: str, uid: UUID, sha256: bytes, check_time: datetime) -> File | None:
+        """Give a file its content; None when it has some already, or the upload was given up meanwhile."""
+        async with self._database.transaction() as connection:
+            mine = delete(uploads).where(uploads.c.blob_key == key, ~uploads.c.is_revoked)
+            ended = await connection.execute(mine.returning(uploads.c.blob_key))
+            if ended.one_or_none() is None:
+                return None
+            ready = (
+                update(files)
+                .where(files.c.uid == uid, files.c.state == FileState.PENDING)
+                .values(state=FileState.READY, blob_key=key, sha256=sha256, check_time=check_time)
+                .returning(*_COLUMNS)
+            )
+            row = (await connection.execute(ready)).one_or_none()
+            if row is None:
+                # The upload's row stays until its blob has gone.
+                await connection.rollback()
+                return None
+            return _file(row)
+
+    async def end_upload(self, key: str) -> None:
+        """Forget an upload whose blob has gone."""
+        async with self._database.transaction() as connection:
+            await connection.execute(delete(uploads).where(uploads.c.blob_key == key))
+
+    async def revoke_stale(self, before: datetime, size: int) -> list[str]:
+        """Take from uploads that began so long ago the chance to finish, and return their keys."""
+        stale = select(uploads.c.blob_key).where(uploads.c.start_time < before).limit(size)
+        stale = stale.with_for_update(skip_locked=True)
+        revoked = update(uploads).where(uploads.c.blob_key.in_(stale)).values(is_revoked=True)
+        async with self._database.transaction() as connection:
+            return list((await connection.execute(revoked.returning(uploads.c.blob_key))).scalars())
+
+    # Messages, and the end.
+
+    async def attach(
+        self, uids: Sequence[UUID], judge: Callable[[Sequence[File]], None], now: datetime, check_time: datetime
+    ) -> list[File]:
+        """Note that messages may refer to files from now on, unless `judge` raises about them as they are."""
+        async with self._database.transaction() as connection:
+            found = [_file(row) for row in await connection.execute(_these(uids).with_for_update())]
+            judge(found)
+            moved = update(files).where(files.c.uid == func.any(list(uids), type_=ARRAY(Uuid)))
+            await connection.execute(moved.values(attach_time=now, check_time=check_time))
+        return found
+
+    async def claim_due(self, now: datetime, until: datetime, size: int) -> list[File]:
+        """Return files that the collector must look at, and keep them from other replicas' for a while."""
+        due = select(files.c.uid).where(files.c.check_time <= now).order_by(files.c.check_time).limit(size)
+        claimed = (
+            update(files)
+            .where(files.c.uid.in_(due.with_for_update(skip_locked=True)))
+            .values(check_time=until)
+            .returning(*_COLUMNS)
+        )
+        async with self._database.transaction() as connection:
+            return [_file(row) for row in await connection.execute(claimed)]
+
+    async def keep(self, uids: Sequence[UUID], check_time: datetime) -> None:
+        """Let files be, or be again, until the collector looks at them next."""
+        kept = (
+            update(files)
+            .where(files.c.uid == func.any(list(uids), type_=ARRAY(Uuid)), files.c.blob_key.is_not(None))
+            .values(state=FileState.READY, check_time=check_time)
+        )
+        async with self._database.transaction() as connection:
+            await connection.execute(kept)
+
+    async def condemn(self, file: File, check_time: datetime, attached_before: datetime) -> File | None:
+        """Let nobody attach a file any more; None if it is gone, was attached too recently, or has got its content."""
+        condemned = (
+            update(files)
+            .where(files.c.uid == file.uid, files.c.blob_key.is_not_distinct_from(file.blob_key or None))
+            .where(files.c.attach_time.is_(None) | (files.c.attach_time < attached_before))
+            .values(state=FileState.DELETING, check_time=check_time)
+            .returning(*_COLUMNS)
+        )
+        async with self._database.transaction() as connection:
+            row = (await connection.execute(condemned)).one_or_none()
+        return _file(row) if row is not None else None
+
+    async def remove(self, uid: UUID) -> None:
+        """Remove a condemned file whose blob has gone."""
+        async with self._database.transaction() as connection:
+            gone = delete(files).where(files.c.uid == uid, files.c.state == FileState.DELETING)
+            row = (await connection.execute(gone.returning(files.c.owner_uid, files.c.size_bytes))).one_or_none()
+            if row is not None:
+                less = update(usage).where(usage.c.owner_uid == row.owner_uid)
+                await connection.execute(less.values(bytes=usage.c.bytes - row.size_bytes))
+
+    # The reconciler.
+
+    async def known_keys(self, keys: Sequence[str]) -> set[str]:
+        """Return those of these keys that a file or an upload has."""
+        wanted = func.any(list(keys), type_=ARRAY(_id))
+        async with self._database.reading() as connection:
+            of_files = await connection.execute(select(files.c.blob_key).where(files.c.blob_key == wanted))
+            found = set(of_files.scalars())
+            of_uploads = await connection.execute(select(uploads.c.blob_key).where(uploads.c.blob_key == wanted))
+            return found | set(of_uploads.scalars())
+
+    async def with_content(self, after: UUID, size: int) -> list[File]:
+        """Return files that have content, by their uids."""
+        statement = select(*_COLUMNS).where(files.c.blob_key.is_not(None), files.c.uid > after)
+        async with self._database.reading() as connection:
+            return [_file(row) for row in await connection.execute(statement.order_by(files.c.uid).limit(size))]
+
+    async def wrong_usage(self) -> dict[UUID, tuple[int, int]]:
+        """Return, by owner, what is counted and what the files add up to, where the two differ."""
+        summed = select(files.c.owner_uid, func.sum(files.c.size_bytes).label("bytes")).group_by(files.c.owner_uid)
+        sums = summed.subquery()
+        counted, real = func.coalesce(usage.c.bytes, 0), func.coalesce(sums.c.bytes, 0)
+        joined = usage.join(sums, sums.c.owner_uid == usage.c.owner_uid, full=True)
+        owner = func.coalesce(usage.c.owner_uid, sums.c.owner_uid)
+        statement = select(owner, counted, real).select_from(joined).where(counted != real)
+        async with self._database.reading() as connection:
+            return {row[0]: (int(row[1]), int(row[2])) for row in await connection.execute(statement)}
+
+    async def correct_usage(self, owner_uid: UUID) -> None:
+        """Count an owner's files anew."""
+        async with self._database.transaction() as connection:
+            await self._use(connection, owner_uid, 0)
+            real = select(func.coalesce(func.sum(files.c.size_bytes), 0)).where(files.c.owner_uid == owner_uid)
+            corrected = update(usage).where(usage.c.owner_uid == owner_uid)
+            await connection.execute(corrected.values(bytes=real.scalar_subquery()))
+
+    async def _use(self, connection: AsyncConnection, owner_uid: UUID, size_bytes: int) -> int:
+        counted = insert(usage).values(owner_uid=owner_uid, bytes=size_bytes)
+        counted = counted.on_conflict_do_update(
+            index_elements=["owner_uid"], set_={"bytes": usage.c.bytes + counted.excluded.bytes}
+        )
+        return int((await connection.execute(counted.returning(usage.c.bytes))).scalar_one())
+
+    async def _made_before(self, connection: AsyncConnection, draft: Draft) -> File:
+        made = select(*_COLUMNS, files.c.content_hash).where(
+            files.c.owner_uid == draft.owner_uid, files.c.request_id == draft.request_id
+        )
+        row = (await connection.execute(made)).one()
+        await connection.rollback()
+        if row.content_hash != draft.content_hash:
+            raise AlreadyExists(
+                "REQUEST_ID_REUSED",
+                "the request id was used for another file",
+                metadata={"request_id": draft.request_id},
+            )
+        return _file(row)
+
+
+def too_much_stored(most: int, actual: int) -> ResourceExhausted:
+    """Return the error for an owner whose files would take up more than they may."""
+    description = f"a user's files have at most {most} bytes together, and this would make {actual}"
+    return ResourceExhausted(
+        "QUOTA_EXCEEDED",
+        description,
+        metadata={"limit": "STORAGE_BYTES_PER_USER", "maximum": str(most), "actual": str(actual)},
+        quota=[Violation("STORAGE_BYTES_PER_USER", description)],
+    )
+
+
+def _these(uids: Sequence[UUID]) -> Select[Any]:
+    # In order, so that two that want the same files wait for one another instead of deadlocking.
+    return select(*_COLUMNS).where(files.c.uid == func.any(list(uids), type_=ARRAY(Uuid))).order_by(files.c.uid)
+
+
+def _insertion(draft: Draft, now: datetime, check_time: datetime) -> Any:
+    insertion = insert(files).values(
+        uid=draft.uid,
+        room_uid=draft.room_uid,
+        room_id=draft.room_id,
+        owner_uid=draft.owner_uid,
+        owner_id=draft.owner_id,
+        name=draft.name,
+        content_type=draft.content_type,
+        size_bytes=draft.size_bytes,
+        sha256=draft.sha256,
+        custom_data=draft.custom_data,
+        state=FileState.PENDING,
+        request_id=draft.request_id,
+        content_hash=draft.content_hash,
+        create_time=now,
+        check_time=check_time,
+    )
+    return insertion.on_conflict_do_nothing(index_elements=["owner_uid", "request_id"]).returning(*_COLUMNS)
+
+
+def _file(row: Any) -> File:
+    return File(
+        row.uid,
+        row.room_uid,
+        row.room_id,
+        row.owner_uid,
+        row.owner_id,
+        row.name,
+        row.content_type,
+        row.size_bytes,
+        row.sha256,
+        row.custom_data,
+        FileState(row.state),
+        row.blob_key or "",
+        row.create_time,
+        row.attach_time,
+    )

@@ -1,0 +1,63 @@
+"""The parts of the service beside a running one, each of which a test may hold up or replace."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, cast
+from uuid import uuid4
+
+from services.files.blobs import open_blobs
+from services.files.collector import Collector
+from services.files.service import Files
+from services.files.store import FileStore
+from services.files.uploads import Uploads
+from services.files.urls import FileUrls
+from services.runtime.database import Database, create_engine
+from tests.files.library import Library
+from tests.support.suite import settings
+
+_DAY = timedelta(days=1)
+
+
+class Asked:
+    """Messages, answering each question as a test wants."""
+
+    def __init__(self, *answers: set[str] | Exception) -> None:
+        self.answers = list(answers)
+
+    async def referenced(self, file_ids: Sequence[str], _remaining: float | None = None) -> set[str]:
+        if not file_ids:
+            return set()
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class World:
+    """A second process of the service, so to speak; it works by the library's clock."""
+
+    def __init__(self, shelf: Library) -> None:
+        self.clock = shelf.clock
+        self.database = Database(create_engine(shelf.database.dsn("files"), connections=2))
+        self.store = FileStore(self.database, 1 << 30)
+        self.blobs = open_blobs(settings(shelf.database, shelf.folder, "files"))
+
+    def collector(self, messages: Asked) -> Collector:
+        """Return a collector that asks `messages`."""
+        urls = FileUrls("http://x", "x", timedelta(hours=1), self.clock)
+        asked = cast("Any", messages)
+        files = Files(self.store, self.blobs, urls, asked, self.clock, unattached_for=_DAY)
+        return Collector(files, self.store, self.blobs, asked, self.clock, interval=60, unattached_for=_DAY, batch=10)
+
+    def uploads(self, store: FileStore) -> Uploads:
+        """Return a writer over a store."""
+        return Uploads(
+            store,
+            self.blobs,
+            self.clock,
+            new_uid=uuid4,
+            unattached_for=_DAY,
+            patience=10,
+            most_of_user=10,
+            most=10,
+        )

@@ -1,0 +1,162 @@
+"""Pictures and videos through the edge: from one client to another, as gRPC, as JSON, in a browser, and with curl."""
+
+import asyncio
+import hashlib
+import random
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import grpc
+import httpx
+import pytest
+from chatkit.files.v1 import files_service_pb2 as files_pb2
+from chatkit.files.v1.files_service_pb2_grpc import FilesServiceStub
+from chatkit.messages.v1 import messages_service_pb2 as pb2
+from chatkit.messages.v1 import part_pb2, room_event_pb2
+from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
+
+from tests.support.edge import Edge
+from tests.support.eventually import eventually
+from tests.support.refusals import refused
+from tests.support.tokens import token, user
+
+_RANDOM = random.Random(1)
+CONTENTS = {
+    "image/png": b"\x89PNG\r\n\x1a\n" + _RANDOM.randbytes(100_000),
+    "image/gif": b"GIF89a" + _RANDOM.randbytes(300_000),
+    "video/mp4": b"\0\0\0\x18ftypmp42" + _RANDOM.randbytes(5_242_880 - 12),
+}
+SERVICE = "/chatkit.files.v1.FilesService/"
+
+
+def _path(url: str) -> str:
+    """Return a URL without its host, which in a test is not the edge's."""
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}"
+
+
+async def _upload(edge: Edge, content_type: str, content: bytes) -> str:
+    """Send content as alice and return the file's id."""
+    request = {"roomId": "lobby", "contentType": content_type, "sizeBytes": len(content), "requestId": content_type}
+    created = (await edge.json(f"{SERVICE}CreateFile", request, token("alice"))).json()
+    answer = await edge.http.put(_path(created["uploadUrl"]), content=content)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["file"]["sha256"] == hashlib.sha256(content).hexdigest()
+    return str(created["file"]["id"])
+
+
+async def test_what_one_sends_another_sees_and_fetches_as_identical_bytes(edge: Edge, tmp_path: Path) -> None:
+    opened = MessagesServiceStub(edge.channel).SubscribeRoom(
+        pb2.SubscribeRoomRequest(room_id="lobby", last=0), metadata=user("bob")
+    )
+
+    async def messages() -> AsyncIterator[room_event_pb2.RoomEvent]:
+        async for frame in opened:
+            for event in frame.events:
+                if event.HasField("message_created"):
+                    yield event
+
+    seen = messages()
+    for content_type, content in CONTENTS.items():
+        file_id = await _upload(edge, content_type, content)
+        part = part_pb2.Part(content_type=content_type, file_id=file_id)
+        send = pb2.SendMessageRequest(room_id="lobby", parts=[part], request_id=content_type)
+        await MessagesServiceStub(edge.channel).SendMessage(send, metadata=user("alice"))
+        async with asyncio.timeout(20):
+            attached = (await anext(seen)).message_created.parts[0].file
+        assert attached.sha256 == hashlib.sha256(content).hexdigest()
+        stub = FilesServiceStub(edge.channel)
+        request = files_pb2.DownloadFileRequest(room_id="lobby", file_id=attached.id)
+        frames = [frame async for frame in stub.DownloadFile(request, metadata=user("bob"))]
+        assert b"".join(chunk for frame in frames for chunk in frame.chunks) == content
+        got = await stub.GetFile(files_pb2.GetFileRequest(room_id="lobby", file_id=attached.id), metadata=user("bob"))
+        url = f"http://{edge.address}{_path(got.file.download_url)}"
+        assert await _with_curl(url, tmp_path / "fetched", middle=len(content) // 2) in {content, b"no curl"}
+        whole = await edge.http.get(url)
+        assert (whole.content, whole.headers["content-type"]) == (content, content_type)
+        head = await edge.http.head(url, headers={"range": "bytes=0-9"})
+        assert (head.status_code, head.headers["content-range"]) == (206, f"bytes 0-9/{len(content)}")
+    opened.cancel()
+
+
+async def _with_curl(url: str, target: Path, middle: int) -> bytes:
+    """Fetch content in two ranges."""
+    curl = shutil.which("curl")
+    if curl is None:
+        return b"no curl"
+    halves = []
+    for part in (f"0-{middle - 1}", f"{middle}-"):
+        command = (curl, "--silent", "--fail", "--range", part, "--output", str(target), url)
+        process = await asyncio.create_subprocess_exec(*command)
+        assert await process.wait() == 0
+        halves.append(await asyncio.to_thread(target.read_bytes))
+    return b"".join(halves)
+
+
+async def test_content_sent_in_frames_is_not_held_back_by_the_edge(edge: Edge) -> None:
+    content = CONTENTS["video/mp4"]
+    request = files_pb2.CreateFileRequest(
+        room_id="lobby", content_type="video/mp4", size_bytes=len(content), request_id="frames"
+    )
+    stub = FilesServiceStub(edge.channel)
+    file_id = (await stub.CreateFile(request, metadata=user("alice"))).file.id
+
+    async def frames() -> AsyncIterator[files_pb2.UploadFileRequest]:
+        yield files_pb2.UploadFileRequest(room_id="lobby", file_id=file_id)
+        # The service has seen the beginning before the rest is sent.
+        await eventually(lambda: edge.suite.database.count("files.uploads"))
+        for start in range(0, len(content), 256 * 1024):
+            yield files_pb2.UploadFileRequest(chunk=content[start : start + 256 * 1024])
+
+    uploaded = await stub.UploadFile(frames(), metadata=user("alice"))
+    assert uploaded.file.sha256 == hashlib.sha256(content).hexdigest()
+    await refused(stub.UploadFile(frames(), metadata=user("bob")), "FILE_OWNER_REQUIRED")
+
+
+async def test_the_edge_lets_through_what_is_signed_and_refuses_the_rest_in_the_suites_words(edge: Edge) -> None:
+    file_id = await _upload(edge, "image/png", CONTENTS["image/png"])
+    for method, path, status, reason in (
+        ("GET", f"/files/{file_id}", 403, "FILE_URL_INVALID"),
+        ("GET", "/files/nothing", 404, "FILE_NOT_FOUND"),
+        ("POST", f"/files/{file_id}", 404, "METHOD_NOT_FOUND"),
+        ("GET", "/health", 404, "METHOD_NOT_FOUND"),
+        ("GET", "/chatkit.internal.attachments.v1.AttachmentsService/AttachFiles", 404, "METHOD_NOT_FOUND"),
+    ):
+        answer = await edge.http.request(method, path)
+        reasons = {detail.get("reason") for detail in answer.json()["details"]}
+        assert (answer.status_code, reason in reasons) == (status, True), (path, answer.text)
+
+
+async def test_more_than_a_file_may_have_is_cut_off_by_the_edge(edge: Edge) -> None:
+    request = {"roomId": "lobby", "contentType": "video/mp4", "sizeBytes": 5_242_880, "requestId": "large"}
+    created = (await edge.json(f"{SERVICE}CreateFile", request, token("alice"))).json()
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(64 * 1024)
+
+    # Cut off, with an answer or without one.
+    with suppress(httpx.TransportError):
+        async with asyncio.timeout(20):
+            answer = await edge.http.put(_path(created["uploadUrl"]), content=endless())
+            assert answer.status_code in {400, 413}
+    await eventually(lambda: not edge.suite.database.count("files.uploads"))
+
+
+async def test_files_away_is_unavailable_and_the_rest_goes_on(edge: Edge) -> None:
+    file_id = await _upload(edge, "image/png", CONTENTS["image/png"])
+    stub = FilesServiceStub(edge.channel)
+    request = files_pb2.GetFileRequest(room_id="lobby", file_id=file_id)
+    url = _path((await stub.GetFile(request, metadata=user("alice"))).file.download_url)
+    await edge.suite.stop("files")
+    answer = await edge.http.get(url)
+    assert answer.status_code == 503
+    assert "SERVICE_UNAVAILABLE" in answer.text
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.GetFile(request, metadata=user("alice"))
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    listing = pb2.ListMessagesRequest(room_id="lobby")
+    assert not (await MessagesServiceStub(edge.channel).ListMessages(listing, metadata=user("bob"))).messages

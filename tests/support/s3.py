@@ -1,0 +1,80 @@
+"""A server that speaks S3 over HTTP and checks signatures, in a process of its own: the package nanio."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from services.stack.ports import Port
+from tests.support.eventually import until
+
+BUCKET = "files"
+_KEY_ID, _SECRET = "key-of-the-tests", "secret-of-the-tests"
+
+
+@dataclass(frozen=True)
+class S3:
+    """A running server with one bucket."""
+
+    url: str
+    folder: Path
+    process: asyncio.subprocess.Process
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What files is told of it."""
+        return {
+            "s3_bucket": BUCKET,
+            "s3_endpoint": self.url,
+            "s3_access_key_id": _KEY_ID,
+            "s3_secret_access_key": _SECRET,
+        }
+
+    async def stop(self) -> None:
+        """Stop it; what it holds stays."""
+        with suppress(ProcessLookupError):
+            self.process.terminate()
+        await self.process.wait()
+
+    def objects(self) -> list[Path]:
+        """List what lies in the bucket."""
+        return [path for path in (self.folder / BUCKET).rglob("*") if path.is_file() and ".nanio" not in str(path)]
+
+
+@asynccontextmanager
+async def running_s3(folder: Path) -> AsyncIterator[S3]:
+    """Run it on loopback."""
+    (folder / BUCKET).mkdir(parents=True)
+    # It does not set SO_REUSEPORT, so the port can't be held for it.
+    held = Port("127.0.0.1")
+    host, _, port = held.address.partition(":")
+    held.release()
+    command = ("-m", "nanio", "serve", "--data-dir", str(folder), "--host", host, "--port", port)
+    with (folder.parent / "s3.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, *command),
+            env={**os.environ, "NANIO_ACCESS_KEY": _KEY_ID, "NANIO_SECRET_KEY": _SECRET},
+            stdout=log,
+            stderr=log,
+        )
+
+    async def answers() -> bool:
+        try:
+            await http.get(f"http://{held.address}/")
+        except httpx.TransportError:
+            return False
+        return True
+
+    s3 = S3(f"http://{held.address}", folder, process)
+    try:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            await until(answers)
+        yield s3
+    finally:
+        await s3.stop()
