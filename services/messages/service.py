@@ -143,13 +143,13 @@ class Messages:
             await self._replays.read(hub, start)
             await self._cursors.follow(subscription)
             await self._confirm(subscription)
-            self._open(hub, subscription, start)
+            epoch = self._open(hub, subscription, start)
             on_end(subscription.cut)
             try:
                 async for frame in subscription.frames():
                     yield frame
             except ChatkitError as error:
-                position = Position(self._replays.epoch_of(hub.room_uid), subscription.sent_seq)
+                position = Position(epoch, subscription.sent_seq)
                 yield wire.closed_event(query.room_id, self._clock.now(), error, position)
                 raise
         finally:
@@ -171,11 +171,15 @@ class Messages:
             raise room_replaced()
         subscription.trust(grant.roles, doubts)
 
-    def _open(self, hub: RoomHub, subscription: Subscription, start: Start) -> None:
-        """Queue the beginning of the stream. Nothing is awaited here: so nothing is missed, and nothing doubled."""
+    def _open(self, hub: RoomHub, subscription: Subscription, start: Start) -> str:
+        """Queue the beginning of the stream and return the epoch of what it shows.
+
+        Nothing is awaited here: so nothing is missed, and nothing doubled.
+        """
         beginning = self._replays.beginning(hub, start, self._clock.now())
         cursors = ((0, event) for event in self._cursors.events(subscription))
         subscription.open(beginning.sent_seq, [*beginning.events, *cursors, beginning.caught_up])
+        return beginning.epoch
 
 
 def log_reset() -> Aborted:

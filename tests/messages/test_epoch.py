@@ -52,6 +52,8 @@ async def test_rotated_by_hand_it_ends_live_streams_and_makes_their_positions_vo
         # Nothing is sent, so no connection is opened: the process looks by itself.
         closed = (await reader.until("closed"))[-1].closed
         assert error_reason_pb2.ErrorReason.Name(closed.reason) == "ERROR_REASON_LOG_RESET"
+        # What was sent is of the old log: whoever resumes from there must not be taken for one who knows the new one.
+        assert closed.position == position
     async with chat.reading(after=position) as reader:
         opened = (await reader.next()).opened
         assert opened.reason == room_event_pb2.SNAPSHOT_REASON_EPOCH
