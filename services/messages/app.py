@@ -1,9 +1,7 @@
 """The composition root: the only place that names the concrete parts of the service."""
 
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 import psycopg
 from chatkit.contract.v1 import limit_pb2
@@ -41,6 +39,7 @@ from services.runtime.clock import Clock
 from services.runtime.errors import Unavailable
 from services.runtime.server import Server, open_server
 from services.runtime.settings import Settings
+from services.runtime.streams import spread_delay
 
 _CONNECT_SECONDS = 3
 # Its statements look keys up. A plan that was made while the tables were empty would read them whole instead, each time
@@ -181,5 +180,4 @@ def _reset(hubs: Hubs, cursors: Cursors, read_states: ReadStateFeed) -> None:
 
 
 def _shutting_down() -> Unavailable:
-    # Delays of their own keep the clients from coming back all at once.
-    return shutting_down(timedelta(milliseconds=random.randint(50, 1_000)))
+    return shutting_down(spread_delay())

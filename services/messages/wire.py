@@ -4,7 +4,7 @@ The concatenation of serialized protobuf messages is their merge, so repeated fi
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 
 from chatkit.messages.v1 import (
@@ -15,11 +15,10 @@ from chatkit.messages.v1 import (
     room_event_pb2,
     send_result_pb2,
 )
-from google.protobuf import duration_pb2
 
 from services.messages.model import EventKind, LogEntry, Opening, Position, Snapshot
 from services.runtime.errors import ChatkitError, number_of
-from services.runtime.timestamps import timestamp
+from services.runtime.timestamps import duration, timestamp
 
 _LENGTH_DELIMITED = 2
 _EVENTS = messages_service_pb2.SubscribeRoomResponse.EVENTS_FIELD_NUMBER
@@ -141,7 +140,7 @@ def closed_event(room_id: str, now: datetime, error: ChatkitError, position: Pos
         code=error.code.value[0],
         reason=number_of(error.reason),
         position=_position(position) if position is not None else None,
-        retry_after=_duration(error.retry_after),
+        retry_after=duration(error.retry_after),
     )
     return _frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), closed=closed))
 
@@ -152,14 +151,6 @@ def _frame(event: room_event_pb2.RoomEvent) -> bytes:
 
 def _position(position: Position) -> position_pb2.Position:
     return position_pb2.Position(epoch=position.epoch, seq=position.seq)
-
-
-def _duration(value: timedelta | None) -> duration_pb2.Duration | None:
-    if value is None:
-        return None
-    duration = duration_pb2.Duration()
-    duration.FromTimedelta(value)
-    return duration
 
 
 def message_response(message: bytes) -> bytes:
@@ -198,6 +189,6 @@ def _send_result(result: bytes | ChatkitError) -> bytes:
         reason=number_of(result.reason),
         message=result.message,
         metadata=result.metadata,
-        retry_after=_duration(result.retry_after),
+        retry_after=duration(result.retry_after),
     )
     return send_result_pb2.SendResult(failure=failure).SerializeToString()

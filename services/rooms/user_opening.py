@@ -15,7 +15,7 @@ from services.rooms.model import Change, RoomView
 from services.rooms.peers import Users
 from services.rooms.user_access import UserAccess
 from services.rooms.user_state import UserStateStore
-from services.rooms.user_streams import UserStreams, is_understood, log_reset, spread_delay
+from services.rooms.user_streams import UserStreams, is_understood, log_reset
 from services.rooms.user_subscription import StateBudget, UserSubscription
 from services.rooms.user_watch import UserWatch
 from services.runtime.access import AccessQuery
@@ -23,6 +23,7 @@ from services.runtime.clock import Clock
 from services.runtime.database import POOL_CONNECTIONS
 from services.runtime.errors import ChatkitError
 from services.runtime.identity import Caller
+from services.runtime.streams import spread_delay
 
 OnEnd = Callable[[Callable[[ChatkitError], None]], None]
 # Fewer than there are connections to the database, so that calls and the tail find one.

@@ -5,7 +5,6 @@ so whoever compares it with the version of a state and registers in one step mis
 """
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
@@ -23,6 +22,7 @@ from services.rooms.user_subscription import UserSubscription
 from services.runtime.change_feed import ChangeFeed, News
 from services.runtime.clock import Clock
 from services.runtime.errors import Aborted, ChatkitError, Unavailable
+from services.runtime.streams import spread_delay
 
 _log = structlog.get_logger()
 _TICK_SECONDS = 1.0
@@ -205,11 +205,6 @@ def is_understood(change: Change) -> bool:
         return False
     has_room = change.room_uid is not None or change.kind not in _NEEDS_A_ROOM
     return has_room and (bool(change.user_id) or change.kind not in _NEEDS_A_USER)
-
-
-def spread_delay() -> timedelta:
-    """Return a delay that keeps clients from coming back all at once."""
-    return timedelta(milliseconds=random.randint(50, 1_000))
 
 
 def log_reset() -> Aborted:

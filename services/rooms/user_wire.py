@@ -6,11 +6,11 @@ from datetime import datetime
 from chatkit.contract.v1 import stream_pb2
 from chatkit.rooms.v1 import rooms_service_pb2, user_event_pb2
 from chatkit.users.v1 import user_pb2
-from google.protobuf import duration_pb2
 
 from services.rooms.model import Room, RoomView
 from services.rooms.wire import membership_proto, room_proto
-from services.runtime.errors import ChatkitError, number_of
+from services.runtime.errors import ChatkitError
+from services.runtime.streams import closed
 from services.runtime.timestamps import timestamp
 
 
@@ -37,12 +37,7 @@ def heartbeat_event(time: datetime) -> bytes:
 
 def closed_event(now: datetime, error: ChatkitError) -> bytes:
     """Serialize why a stream ends."""
-    closed = stream_pb2.StreamClosed(code=error.code.value[0], reason=number_of(error.reason))
-    if error.retry_after is not None:
-        delay = duration_pb2.Duration()
-        delay.FromTimedelta(error.retry_after)
-        closed.retry_after.CopyFrom(delay)
-    return _frame(user_event_pb2.UserEvent(time=timestamp(now), closed=closed))
+    return _frame(user_event_pb2.UserEvent(time=timestamp(now), closed=closed(error)))
 
 
 def user_updated_event(user: user_pb2.User) -> bytes:

@@ -5,17 +5,26 @@ ended at `exp`, because the suite must not lock itself out and a service's token
 """
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from chatkit.contract.v1 import limit_pb2
+from chatkit.contract.v1 import limit_pb2, stream_pb2
 
 from services.runtime.clock import Clock
 from services.runtime.contract import Limits
-from services.runtime.errors import ChatkitError, ResourceExhausted, Unauthenticated, Unavailable, Violation
+from services.runtime.errors import (
+    ChatkitError,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+    Violation,
+    number_of,
+)
 from services.runtime.identity import Caller
+from services.runtime.timestamps import duration
 
 _TICK_SECONDS = 1.0
 _AFTER_OVERLOAD = timedelta(seconds=1)
@@ -136,6 +145,18 @@ class Streams:
             self._of_user[subject] += count
             if not self._of_user[subject]:
                 del self._of_user[subject]
+
+
+def closed(error: ChatkitError) -> stream_pb2.StreamClosed:
+    """Return a stream's last word: why it ends."""
+    return stream_pb2.StreamClosed(
+        code=error.code.value[0], reason=number_of(error.reason), retry_after=duration(error.retry_after)
+    )
+
+
+def spread_delay() -> timedelta:
+    """Return a delay that keeps clients from coming back all at once."""
+    return timedelta(milliseconds=random.randint(50, 1_000))
 
 
 def expired() -> Unauthenticated:

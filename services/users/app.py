@@ -1,6 +1,5 @@
 """The composition root: the only place that names the concrete parts of the service."""
 
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -15,6 +14,7 @@ from services.runtime.errors import Unavailable
 from services.runtime.rooms_access import RoomsAccess
 from services.runtime.server import Server, open_server
 from services.runtime.settings import Settings
+from services.runtime.streams import spread_delay
 from services.users.changes import log
 from services.users.directory_servicer import DirectoryServicer
 from services.users.model import Change
@@ -90,6 +90,6 @@ def _presence(server: Server, access: RoomsAccess, feed: ChangeFeed[Change]) -> 
 
 
 def _shutting_down() -> Unavailable:
-    # Delays of their own keep the clients from coming back all at once; all of them are within the grace.
-    delay = timedelta(milliseconds=random.randint(50, 1_000))
-    return Unavailable("SHUTTING_DOWN", "the process is shutting down: subscribe elsewhere", retry_after=delay)
+    # The delay is within the grace, so that whoever comes back was never away.
+    message = "the process is shutting down: subscribe elsewhere"
+    return Unavailable("SHUTTING_DOWN", message, retry_after=spread_delay())

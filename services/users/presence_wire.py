@@ -1,13 +1,13 @@
 """Frames of SubscribePresence as bytes: each is a response of its own, and several joined are one again."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from chatkit.contract.v1 import stream_pb2
 from chatkit.users.v1 import presence_event_pb2 as event_pb2
 from chatkit.users.v1 import presence_service_pb2 as service_pb2
-from google.protobuf import duration_pb2
 
-from services.runtime.errors import ChatkitError, number_of
+from services.runtime.errors import ChatkitError
+from services.runtime.streams import closed
 from services.runtime.timestamps import timestamp
 from services.users.model import Presence, PresenceState
 
@@ -44,10 +44,7 @@ def heartbeat_event(time: datetime) -> bytes:
 
 def closed_event(now: datetime, error: ChatkitError) -> bytes:
     """Serialize, as a frame, why a stream ends."""
-    closed = stream_pb2.StreamClosed(
-        code=error.code.value[0], reason=number_of(error.reason), retry_after=_duration(error.retry_after)
-    )
-    return _frame(event_pb2.PresenceEvent(time=timestamp(now), closed=closed))
+    return _frame(event_pb2.PresenceEvent(time=timestamp(now), closed=closed(error)))
 
 
 def _presence(user_id: str, presence: Presence) -> event_pb2.Presence:
@@ -57,11 +54,3 @@ def _presence(user_id: str, presence: Presence) -> event_pb2.Presence:
 
 def _frame(event: event_pb2.PresenceEvent) -> bytes:
     return service_pb2.SubscribePresenceResponse(events=[event]).SerializeToString()
-
-
-def _duration(value: timedelta | None) -> duration_pb2.Duration | None:
-    if value is None:
-        return None
-    duration = duration_pb2.Duration()
-    duration.FromTimedelta(value)
-    return duration
