@@ -55,7 +55,8 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         access = server.rooms_access()
         users_peer = server.peer("users", settings.users_address)
         users = Users(users_peer)
-        rooms = Rooms(server.peer("rooms", settings.rooms_address), server.limits)
+        rooms_peer = server.peer("rooms", settings.rooms_address)
+        rooms = Rooms(rooms_peer, server.limits)
         most_replayed = server.limits[limit_pb2.LIMIT_RESUME_MESSAGES]
         store = LogStore(server.database)
         hubs = Hubs(
@@ -145,7 +146,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         server.run("access_watch", watch.run())
         sweeper = Sweeper(
             RetentionStore(server.database),
-            RoomRetention(server.peer("rooms", settings.rooms_address), server.limits),
+            RoomRetention(rooms_peer, server.limits),
             retention,
             clock,
             on_swept=announcements.unknown,
