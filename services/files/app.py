@@ -13,13 +13,14 @@ from services.files.blobs import open_blobs
 from services.files.collector import Collector
 from services.files.http import FilesHttp
 from services.files.listener import HttpListener
-from services.files.peers import Messages, Users
+from services.files.peers import Messages
 from services.files.service import Files
 from services.files.servicer import AttachmentsServicer, FilesServicer
 from services.files.store import FileStore
 from services.files.uploads import Uploads
 from services.files.urls import FileUrls
 from services.runtime.clock import Clock
+from services.runtime.directory_client import DirectoryClient
 from services.runtime.server import Server, open_server
 from services.runtime.settings import Settings
 
@@ -30,7 +31,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
     async with open_server("files", settings, clock) as server:
         access = server.rooms_access()
         users_peer = server.peer("users", settings.users_address)
-        users = Users(users_peer)
+        users = DirectoryClient(users_peer)
         messages = Messages(server.peer("messages", settings.messages_address))
         store = FileStore(server.database, server.limits[limit_pb2.LIMIT_STORAGE_BYTES_PER_USER])
         blobs = open_blobs(settings)

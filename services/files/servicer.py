@@ -11,11 +11,11 @@ from chatkit.internal.attachments.v1 import attachments_service_pb2 as attachmen
 
 from services.files import wire
 from services.files.model import Draft, File, PageStart, invented_name
-from services.files.peers import Users
 from services.files.service import Files
 from services.files.uploads import Uploads
 from services.runtime import json_values
 from services.runtime.contract import Limits
+from services.runtime.directory_client import DirectoryClient
 from services.runtime.errors import invalid_field
 from services.runtime.handlers import Call
 from services.runtime.paging import PageTokens, page_size
@@ -34,7 +34,7 @@ class FilesServicer:
         self,
         files: Files,
         uploads: Uploads,
-        users: Users,
+        users: DirectoryClient,
         page_tokens: PageTokens,
         limits: Limits,
         new_uid: Callable[[], UUID],

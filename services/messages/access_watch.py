@@ -3,10 +3,7 @@
 A stream in doubt is given nothing until rooms has answered, however long that takes.
 """
 
-import asyncio
 from itertools import islice
-
-import structlog
 
 from services.messages.endings import act_on
 from services.messages.hubs import Hubs
@@ -21,9 +18,9 @@ from services.runtime.access import (
     RoomsChecker,
 )
 from services.runtime.clock import Clock
+from services.runtime.doubt_queue import DoubtQueue
 from services.runtime.errors import ChatkitError, NotFound, PermissionDenied
 
-_log = structlog.get_logger()
 _ASKED_AT_ONCE = 16
 _ROOMS_AT_ONCE = 200
 
@@ -34,11 +31,9 @@ class AccessWatch:
     def __init__(self, access: RoomsChecker, hubs: Hubs, clock: Clock, *, retry_interval: float) -> None:
         self._access = access
         self._hubs = hubs
-        self._clock = clock
-        self._retry_interval = retry_interval
-        # Each stream is in the queue once at the most.
-        self._queue: asyncio.Queue[Subscription | RoomsStream] = asyncio.Queue()
-        self._queued: set[Subscription | RoomsStream] = set()
+        self._in_doubt: DoubtQueue[Subscription | RoomsStream] = DoubtQueue(
+            self._ask, clock, asked_at_once=_ASKED_AT_ONCE, retry_interval=retry_interval
+        )
 
     def changed(self, change: AccessChange) -> None:
         """End the streams that a change ends for certain, and doubt those that it may end."""
@@ -71,30 +66,20 @@ class AccessWatch:
 
     async def run(self) -> None:
         """Ask about the streams in doubt, so many at once, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(_ASKED_AT_ONCE):
-                group.create_task(self._ask())
+        await self._in_doubt.run()
 
     def _doubt(self, subscription: Follower) -> None:
         subscription.doubt()
         if isinstance(subscription, RoomOfStream):
-            self._queue_up(subscription.stream)
+            self._in_doubt.put(subscription.stream)
         elif isinstance(subscription, Subscription):
-            self._queue_up(subscription)
+            self._in_doubt.put(subscription)
 
-    def _queue_up(self, stream: Subscription | RoomsStream) -> None:
-        if stream not in self._queued:
-            self._queued.add(stream)
-            self._queue.put_nowait(stream)
-
-    async def _ask(self) -> None:
-        while True:
-            stream = await self._queue.get()
-            self._queued.discard(stream)
-            if isinstance(stream, RoomsStream):
-                await self._ask_about_rooms(stream)
-            elif self._hubs.has(stream):
-                await self._ask_about(stream)
+    async def _ask(self, stream: Subscription | RoomsStream) -> None:
+        if isinstance(stream, RoomsStream):
+            await self._ask_about_rooms(stream)
+        elif self._hubs.has(stream):
+            await self._ask_about(stream)
 
     async def _ask_about(self, subscription: Subscription) -> None:
         doubts = subscription.doubts
@@ -102,23 +87,12 @@ class AccessWatch:
             answer: AccessGrant | ChatkitError = await subscription.ask(self._access)
         except (PermissionDenied, NotFound) as refusal:
             answer = refusal
-        except ChatkitError as error:
-            _log.info("access_not_asked_again", reason=error.reason)
-            self._doubt(subscription)
-            await self._clock.sleep(self._retry_interval)
-            return
         act_on(answer, subscription, doubts)
 
     async def _ask_about_rooms(self, stream: RoomsStream) -> None:
         """Ask about the rooms of a stream that are in doubt, many at once; one after another would take seconds."""
         while stream.doubtful and stream.error is None:
             rooms = [(room, room.doubts) for room in islice(stream.doubtful, _ROOMS_AT_ONCE)]
-            try:
-                answers = await stream.ask(self._access, [room.query.room_id for room, _ in rooms])
-            except ChatkitError as error:
-                _log.info("access_not_asked_again", reason=error.reason)
-                self._queue_up(stream)
-                await self._clock.sleep(self._retry_interval)
-                return
+            answers = await stream.ask(self._access, [room.query.room_id for room, _ in rooms])
             for (room, doubts), answer in zip(rooms, answers, strict=True):
                 act_on(answer, room, doubts)

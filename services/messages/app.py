@@ -19,7 +19,7 @@ from services.messages.epoch import Epoch
 from services.messages.hubs import Hubs, shutting_down
 from services.messages.log import Connection
 from services.messages.many_rooms import ManyRooms
-from services.messages.peers import Files, RoomRetention, Users
+from services.messages.peers import Files, RoomRetention
 from services.messages.read_state_feed import ReadStateFeed
 from services.messages.read_states import ReadStates
 from services.messages.read_states_servicer import ReadStatesServicer
@@ -36,6 +36,7 @@ from services.messages.sweeper import Sweeper
 from services.messages.tails_store import TailsStore
 from services.messages.typing_indicator import TypingIndicator
 from services.runtime.clock import Clock
+from services.runtime.directory_client import DirectoryClient
 from services.runtime.errors import Unavailable
 from services.runtime.server import Server, open_server
 from services.runtime.settings import Settings
@@ -54,7 +55,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
     async with open_server("messages", settings, clock) as server:
         access = server.rooms_access()
         users_peer = server.peer("users", settings.users_address)
-        users = Users(users_peer)
+        users = DirectoryClient(users_peer)
         rooms_peer = server.peer("rooms", settings.rooms_address)
         rooms = Rooms(rooms_peer, server.limits)
         most_replayed = server.limits[limit_pb2.LIMIT_RESUME_MESSAGES]

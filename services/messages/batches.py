@@ -17,10 +17,10 @@ from services.messages.attachments import Attachments, clear_output, file_ids
 from services.messages.drafts import draft_of
 from services.messages.log import Appended
 from services.messages.model import Draft
-from services.messages.peers import Users, user_not_found
 from services.messages.service import Messages
 from services.runtime.access import AccessChecker, AccessGrant, AccessQuery
 from services.runtime.contract import Limits
+from services.runtime.directory_client import DirectoryClient, users_not_found
 from services.runtime.errors import ChatkitError, invalid_field
 from services.runtime.validation import Validator
 
@@ -32,7 +32,12 @@ class Batches:
     """Sends of many messages."""
 
     def __init__(
-        self, messages: Messages, users: Users, attachments: Attachments, access: AccessChecker, limits: Limits
+        self,
+        messages: Messages,
+        users: DirectoryClient,
+        attachments: Attachments,
+        access: AccessChecker,
+        limits: Limits,
     ) -> None:
         self._messages = messages
         self._users = users
@@ -51,7 +56,7 @@ class Batches:
             seconds /= 2
         senders = [self._sender(request, subject) for request in requests]
         grants = await self._grants(requests, senders)
-        uids = await self._uids(senders, grants)
+        uids = await self._uids(senders, grants, seconds)
         places = [_place(sender, grant, uids) for sender, grant in zip(senders, grants, strict=True)]
         attached = await self._attach(requests, places, seconds)
         drafts = [
@@ -83,7 +88,7 @@ class Batches:
         return [query if isinstance(query, ChatkitError) else answers[query] for query in queries]
 
     async def _uids(
-        self, senders: Sequence[str | ChatkitError], grants: Sequence[AccessGrant | ChatkitError]
+        self, senders: Sequence[str | ChatkitError], grants: Sequence[AccessGrant | ChatkitError], seconds: float
     ) -> Mapping[str, UUID] | ChatkitError:
         """Return who those are that are no members, as far as they exist."""
         strangers = {
@@ -94,7 +99,7 @@ class Batches:
         if not strangers:
             return {}
         try:
-            return await self._users.uids_of(sorted(strangers))
+            return await self._users.find(strangers, seconds)
         except ChatkitError as error:
             return error
 
@@ -158,7 +163,7 @@ def _place(
     known = {} if isinstance(uids, ChatkitError) else uids
     sender_uid = grant.user_uid or known.get(sender)
     if sender_uid is None:
-        return user_not_found(sender)
+        return users_not_found([sender])
     if grant.room_uid is None:
         raise RuntimeError("rooms has granted a room that it does not name")
     return _Place(grant.room_uid, sender, sender_uid)

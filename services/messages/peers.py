@@ -1,45 +1,19 @@
-"""What messages asks of others beside access: who exists (users), how long messages are kept (rooms), files."""
+"""What messages asks of others beside access and who exists: how long messages are kept (rooms), and files."""
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import cast
 from uuid import UUID
 
 from chatkit.internal.attachments.v1 import attachments_service_pb2 as attachments_pb2
 from chatkit.internal.attachments.v1.attachments_service_pb2_grpc import AttachmentsServiceStub
-from chatkit.internal.directory.v1 import directory_service_pb2 as directory_pb2
-from chatkit.internal.directory.v1.directory_service_pb2_grpc import (
-    DirectoryServiceStub,
-)
 from chatkit.internal.retention.v1 import retention_service_pb2 as retention_pb2
 from chatkit.internal.retention.v1.retention_service_pb2_grpc import RetentionServiceStub
 from chatkit.messages.v1 import attached_file_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
 from services.runtime.contract import Limits, field_policy
-from services.runtime.errors import NotFound, Unimplemented, unavailable_peer
+from services.runtime.errors import Unimplemented, unavailable_peer
 from services.runtime.peers import Peer
-
-
-class Users:
-    """The users service, as messages needs it."""
-
-    def __init__(self, peer: Peer) -> None:
-        self._peer = peer
-        self._stub = DirectoryServiceStub(peer.channel)
-
-    async def uid_of(self, user_id: str) -> UUID:
-        """Return the identity of a user, or raise USER_NOT_FOUND."""
-        found = await self.uids_of([user_id])
-        if user_id not in found:
-            raise user_not_found(user_id)
-        return found[user_id]
-
-    async def uids_of(self, user_ids: Sequence[str]) -> dict[str, UUID]:
-        """Return the identities of those users who exist."""
-        request = directory_pb2.ResolveUsersRequest(user_ids=user_ids)
-        answer = await self._peer.call(self._stub.ResolveUsers, request)
-        return {user.id: UUID(bytes=user.uid) for user in answer.users}
 
 
 class RoomRetention:
@@ -78,12 +52,3 @@ class Files:
             # A files of a release that had none yet.
             raise unavailable_peer(self._peer.name) from None
         return {file.id: file for file in answer.files}
-
-
-def user_not_found(user_id: str) -> NotFound:
-    """Return the error for a user who does not exist."""
-    return NotFound(
-        "USER_NOT_FOUND",
-        "the user does not exist",
-        metadata={"user_ids": json.dumps([user_id], ensure_ascii=False)},
-    )

@@ -5,12 +5,12 @@ from uuid import UUID
 from chatkit.messages.v1 import read_states_service_pb2 as pb2
 
 from services.messages import wire
-from services.messages.peers import Users
 from services.messages.read_state import Move
 from services.messages.read_states import Reader, ReadStates
 from services.messages.rooms_peer import RoomOfUser, Rooms
 from services.messages.unlogged import cursor_proto, read_state
 from services.runtime.contract import Limits
+from services.runtime.directory_client import DirectoryClient
 from services.runtime.errors import invalid_field
 from services.runtime.handlers import Call
 from services.runtime.paging import PageTokens, page_size
@@ -22,7 +22,7 @@ class ReadStatesServicer:
     """chatkit.messages.v1.ReadStatesService."""
 
     def __init__(
-        self, read_states: ReadStates, rooms: Rooms, users: Users, page_tokens: PageTokens, limits: Limits
+        self, read_states: ReadStates, rooms: Rooms, users: DirectoryClient, page_tokens: PageTokens, limits: Limits
     ) -> None:
         self._read_states = read_states
         self._rooms = rooms
@@ -34,7 +34,7 @@ class ReadStatesServicer:
         """Move a cursor."""
         move = Move(
             room_uid=call.room.room_uid,
-            user_uid=call.room.user_uid or await self._users.uid_of(call.acting_user),
+            user_uid=call.room.user_uid or await self._users.uid_of(call.acting_user, call.seconds),
             user_id=call.acting_user,
             seq=request.seq,
             allow_backward=request.allow_backward,
@@ -46,7 +46,7 @@ class ReadStatesServicer:
         """Read a cursor."""
         user_id = request.user_id or call.acting_user
         is_own = user_id == call.user_id
-        user_uid = (call.room.user_uid if is_own else None) or await self._users.uid_of(user_id)
+        user_uid = (call.room.user_uid if is_own else None) or await self._users.uid_of(user_id, call.seconds)
         cursor = await self._read_states.find(call.room.room_uid, user_uid)
         if cursor is None:
             return pb2.GetReadCursorResponse()
@@ -67,7 +67,7 @@ class ReadStatesServicer:
         """Read a page of a user's read states, or that of one room."""
         user_id, token = call.acting_user, ""
         if request.room_id:
-            user_uid = call.room.user_uid or await self._users.uid_of(user_id)
+            user_uid = call.room.user_uid or await self._users.uid_of(user_id, call.seconds)
             rooms = [RoomOfUser(request.room_id, call.room.room_uid, user_uid)]
         else:
             rooms, token = await self._rooms_of(user_id, request, call)
@@ -100,5 +100,5 @@ class ReadStatesServicer:
         rooms, next_token = await self._rooms.of_user(user_id, size, str(key[0]) if key else "", call.seconds)
         if not rooms and not key and request.user_id:
             # Who is in no room may also not exist.
-            await self._users.uid_of(user_id)
+            await self._users.uid_of(user_id, call.seconds)
         return rooms, self._page_tokens.make(call.caller, request, [next_token]) if next_token else ""

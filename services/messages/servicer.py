@@ -14,10 +14,10 @@ from services.messages.batches import Batches
 from services.messages.drafts import draft_of, edit_of
 from services.messages.many_rooms import ManyRooms, Wish
 from services.messages.model import Deletion, Position, Start
-from services.messages.peers import Users
 from services.messages.service import Messages
 from services.messages.typing_indicator import TypingIndicator
 from services.runtime.contract import Limits
+from services.runtime.directory_client import DirectoryClient
 from services.runtime.errors import invalid_field
 from services.runtime.handlers import Call
 from services.runtime.paging import PageTokens, page_size
@@ -36,7 +36,7 @@ class MessagesServicer:
         batches: Batches,
         attachments: Attachments,
         typing: TypingIndicator,
-        users: Users,
+        users: DirectoryClient,
         page_tokens: PageTokens,
         limits: Limits,
     ) -> None:
@@ -54,7 +54,7 @@ class MessagesServicer:
         # What this version does not know is not stored.
         request.DiscardUnknownFields()
         clear_output(request.parts)
-        sender_uid = call.room.user_uid or await self._users.uid_of(call.acting_user)
+        sender_uid = call.room.user_uid or await self._users.uid_of(call.acting_user, call.seconds)
         # Both must be done while the caller waits.
         seconds = call.seconds / 2 if file_ids(request.parts) else call.seconds
         room_uid = call.room.room_uid
@@ -135,7 +135,7 @@ class MessagesServicer:
         """Show that a user is typing."""
         if call.room.user_uid is None:
             # A superuser acts for somebody who is no member, and may not even exist.
-            await self._users.uid_of(call.acting_user)
+            await self._users.uid_of(call.acting_user, call.seconds)
         self._typing.show(request.room_id, call.room.room_uid, call.acting_user)
         return pb2.SendTypingResponse()
 

@@ -31,6 +31,7 @@ from services.rooms.user_watch import UserWatch
 from services.runtime.change_feed import ChangeFeed
 from services.runtime.clock import Clock
 from services.runtime.contract import permissions
+from services.runtime.directory_client import DirectoryClient
 from services.runtime.server import Server, open_server
 from services.runtime.settings import Settings
 
@@ -40,20 +41,20 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
     """Serve rooms for as long as the context is open."""
     async with open_server("rooms", settings, clock) as server:
         users_peer = server.peer("users", settings.users_address)
-        users = Users(users_peer)
+        directory = DirectoryClient(users_peer)
         most_members = server.limits[limit_pb2.LIMIT_ROOM_MEMBERS]
         store = RoomStore(server.database, most_members)
         feed = await server.change_feed(log, settings.access_poll_interval_seconds)
         access_store = AccessStore(server.database)
         access = Access(access_store)
-        rooms = Rooms(store, users, feed, most_members=most_members, new_uid=uuid4)
+        rooms = Rooms(store, directory, feed, most_members=most_members, new_uid=uuid4)
         roles = Roles(
             RoleStore(server.database),
-            users,
+            directory,
             feed,
             room_permissions=[permission.name for permission in permissions() if permission.in_rooms],
         )
-        openings = _user_streams(server, feed, access, users)
+        openings = _user_streams(server, feed, access, Users(users_peer))
         server.use_access(access)
         server.add(
             rooms_service_pb2.DESCRIPTOR.services_by_name["RoomsService"],
@@ -61,7 +62,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         )
         server.add(
             memberships_service_pb2.DESCRIPTOR.services_by_name["MembershipsService"],
-            MembershipsServicer(rooms, Visits(store, access_store, users, feed), server.page_tokens, server.limits),
+            MembershipsServicer(rooms, Visits(store, access_store, directory, feed), server.page_tokens, server.limits),
         )
         server.add(
             roles_service_pb2.DESCRIPTOR.services_by_name["RolesService"],

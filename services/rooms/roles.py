@@ -3,9 +3,9 @@
 from collections.abc import Collection, Sequence
 
 from services.rooms.model import DEFAULT_ROLE, AssignedRole, Change, Role, RoleScope, changed_permissions
-from services.rooms.peers import Users
 from services.rooms.roles_store import RoleStore
 from services.runtime.change_feed import ChangeFeed
+from services.runtime.directory_client import DirectoryClient
 from services.runtime.errors import AlreadyExists, FailedPrecondition, NotFound, invalid_field
 
 
@@ -13,7 +13,7 @@ class Roles:
     """What can be done with roles and their assignments."""
 
     def __init__(
-        self, store: RoleStore, users: Users, feed: ChangeFeed[Change], *, room_permissions: Collection[str]
+        self, store: RoleStore, users: DirectoryClient, feed: ChangeFeed[Change], *, room_permissions: Collection[str]
     ) -> None:
         self._store = store
         self._users = users
@@ -72,7 +72,7 @@ class Roles:
 
     async def assign(self, user_id: str, name: str, room_id: str, seconds: float) -> AssignedRole:
         """Give a user a role, globally or in a room, in place of the one that they had there."""
-        user_uid = (await self._users.resolve([user_id], seconds))[user_id]
+        user_uid = await self._users.uid_of(user_id, seconds)
         scope = RoleScope.ROOM if room_id else RoleScope.GLOBAL
         if room_id:
             role = await self._store.assign_in_room(room_id, user_id, user_uid, name)
@@ -94,7 +94,7 @@ class Roles:
 
     async def page_of_user(self, user_id: str, after: str | None, size: int, seconds: float) -> list[AssignedRole]:
         """Return a user's roles: from the start the global one, then those in rooms after a room's id."""
-        user_uid = (await self._users.resolve([user_id], seconds))[user_id]
+        user_uid = await self._users.uid_of(user_id, seconds)
         if after is not None:
             return await self._store.roles_in_rooms(user_id, user_uid, after, size)
         first = AssignedRole(await self._store.global_role(user_id), "")

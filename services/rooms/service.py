@@ -7,10 +7,10 @@ from uuid import UUID
 from services.rooms.access import denied, room_not_found
 from services.rooms.access_store import AccessStore
 from services.rooms.model import Change, Draft, Room, RoomView, Visibility
-from services.rooms.peers import Users
 from services.rooms.store import RoomStore, direct_room, too_many_members
 from services.runtime.access import RoomGrant
 from services.runtime.change_feed import ChangeFeed
+from services.runtime.directory_client import DirectoryClient
 from services.runtime.errors import Aborted, ChatkitError, FailedPrecondition, NotFound, invalid_field
 
 
@@ -20,7 +20,7 @@ class Rooms:
     def __init__(
         self,
         store: RoomStore,
-        users: Users,
+        users: DirectoryClient,
         feed: ChangeFeed[Change],
         *,
         most_members: int,
@@ -110,7 +110,7 @@ class Rooms:
 
     async def must_exist(self, user_id: str, seconds: float) -> None:
         """Raise USER_NOT_FOUND unless the user exists."""
-        await self._users.resolve([user_id], seconds)
+        await self._users.uid_of(user_id, seconds)
 
     async def update(self, grant: RoomGrant, changes: Mapping[str, Any], etag: str) -> Room:
         """Change fields of a room, unless it has changed since the etag; without changes nothing moves."""
@@ -145,7 +145,7 @@ class Rooms:
 class Visits:
     """How users come to rooms and leave them by themselves."""
 
-    def __init__(self, store: RoomStore, access: AccessStore, users: Users, feed: ChangeFeed[Change]) -> None:
+    def __init__(self, store: RoomStore, access: AccessStore, users: DirectoryClient, feed: ChangeFeed[Change]) -> None:
         self._store = store
         self._access = access
         self._users = users

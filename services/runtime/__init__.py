@@ -1,4 +1,7 @@
-"""What every service process needs: gRPC, PostgreSQL, identity and policy. It knows nothing of chat."""
+"""What every service process needs: gRPC, PostgreSQL, identity and policy.
+
+Of chat it knows only whom to ask who may act, and who exists.
+"""
 
 import os
 

@@ -73,7 +73,7 @@ class Server:
         )
         self._grpc = grpc.aio.server(options=_options(self.limits))
         self._services: list[str] = []
-        self._peers: list[Peer] = []
+        self._peers: dict[tuple[str, str], Peer] = {}
         self._drains: list[Callable[[], None]] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self._keys_users: list[Callable[[Sequence[ApiKey]], None]] = []
@@ -130,10 +130,11 @@ class Server:
         return f"chatkit.{encoded(self.settings.instance)}.{self.name}.{name}"
 
     def peer(self, name: str, address: str) -> Peer:
-        """Open a channel to another service; it is closed with the server."""
-        peer = Peer(name, address, self._tokens, self._certificates)
-        self._peers.append(peer)
-        return peer
+        """Return the channel to another service, the same one to whoever asks; it is closed with the server."""
+        key = (name, address)
+        if key not in self._peers:
+            self._peers[key] = Peer(name, address, self._tokens, self._certificates)
+        return self._peers[key]
 
     def add(self, service: ServiceDescriptor, servicer: object) -> None:
         """Serve a service of the contract."""
@@ -213,7 +214,7 @@ class Server:
                 self._use_keys()
             if self._certificates is not None:
                 self._certificates.look()
-                for peer in self._peers:
+                for peer in list(self._peers.values()):
                     await peer.renew()
 
     def _use_keys(self) -> None:
@@ -246,7 +247,7 @@ class Server:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for peer in self._peers:
+        for peer in list(self._peers.values()):
             await peer.close()
         await self.database.close()
 

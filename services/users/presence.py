@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.runtime.access import AccessQuery
 from services.runtime.clock import Clock
+from services.runtime.directory_client import users_not_found
 from services.runtime.errors import ChatkitError
 from services.runtime.identity import Caller
 from services.users import presence_wire as wire
@@ -15,7 +16,6 @@ from services.users.piled_reads import PiledReads
 from services.users.presence_access import PresenceAccess
 from services.users.presence_hub import PresenceHub, PresenceSubscription
 from services.users.presence_sessions import Sessions
-from services.users.service import users_not_found
 
 OnEnd = Callable[[Callable[[ChatkitError], None]], None]
 

@@ -17,9 +17,9 @@ import structlog
 
 from services.runtime.clock import Clock
 from services.runtime.database import unbroken
+from services.runtime.directory_client import users_not_found
 from services.runtime.errors import ChatkitError, Unavailable
 from services.users.presence_store import MOST_AT_ONCE, LeaseLostError, PresenceStore
-from services.users.service import users_not_found
 
 _log = structlog.get_logger()
 # A database that answers nothing must not keep a process from ending, nor the lease from being tried again.

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from services.runtime.change_feed import ChangeFeed
-from services.runtime.errors import AlreadyExists, NotFound
+from services.runtime.directory_client import users_not_found
+from services.runtime.errors import AlreadyExists
 from services.users.model import Change, Draft, PageStart, User, repeated_ids
 from services.users.store import UserStore
 
@@ -57,22 +58,9 @@ class Users:
         return user
 
 
-def users_not_found(user_ids: Iterable[str]) -> NotFound:
-    """Return the error for users that do not exist."""
-    return NotFound(
-        "USER_NOT_FOUND",
-        "the user does not exist",
-        metadata={"user_ids": _json(user_ids)},
-    )
-
-
 def _already_exist(user_ids: Iterable[str]) -> AlreadyExists:
     return AlreadyExists(
         "USER_ALREADY_EXISTS",
         "users with these ids exist",
-        metadata={"user_ids": _json(user_ids)},
+        metadata={"user_ids": json.dumps(list(user_ids), ensure_ascii=False)},
     )
-
-
-def _json(ids: Iterable[str]) -> str:
-    return json.dumps(list(ids), ensure_ascii=False)

@@ -16,11 +16,14 @@ from services.runtime.clock import SystemClock
 from services.runtime.errors import Unavailable
 from services.runtime.identity import ServiceTokens
 from services.runtime.peers import Peer
+from services.runtime.server import open_server
 from services.runtime.settings import TlsFiles
 from services.runtime.tls import Certificates
 from services.stack.ports import Port
 from tests.support.certificates import Authority
+from tests.support.databases import TestDatabase
 from tests.support.eventually import eventually
+from tests.support.suite import settings
 from tests.support.tokens import SERVICE_KEY
 
 
@@ -160,3 +163,16 @@ async def test_each_replicas_certificate_is_for_its_own_address(tmp_path: Path) 
         await users.peer.renew()
         await users.call(4)
     await users.peer.close()
+
+
+async def test_a_service_has_one_channel_to_another_whoever_asks_for_it(database: TestDatabase, tmp_path: Path) -> None:
+    absent, other = Port("127.0.0.1"), Port("127.0.0.1")
+    told = settings(database, tmp_path, "messages", rooms_address=absent.address)
+    async with open_server("messages", told, SystemClock()) as server:
+        access = server.rooms_access()
+        rooms = server.peer("rooms", absent.address)
+        assert access._client._peer is rooms is server.peer("rooms", absent.address)
+        assert server.peer("users", absent.address) is not rooms
+        assert server.peer("rooms", other.address) is not rooms
+    absent.release()
+    other.release()
