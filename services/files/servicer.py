@@ -14,10 +14,10 @@ from services.files.model import Draft, File, PageStart, invented_name
 from services.files.service import Files
 from services.files.uploads import Uploads
 from services.runtime import json_values
+from services.runtime.call import Call
 from services.runtime.contract import Limits
 from services.runtime.directory_client import DirectoryClient
 from services.runtime.errors import invalid_field
-from services.runtime.handlers import Call
 from services.runtime.paging import PageTokens, page_size
 from services.runtime.timestamps import timestamp
 

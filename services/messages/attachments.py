@@ -8,7 +8,7 @@ from chatkit.messages.v1 import part_pb2
 
 from services.messages.peers import Files
 from services.messages.reference_store import ReferenceStore
-from services.runtime.handlers import Call
+from services.runtime.call import Call
 
 
 class Attachments:

@@ -9,10 +9,10 @@ from services.messages.read_state import Move
 from services.messages.read_states import Reader, ReadStates
 from services.messages.rooms_peer import RoomOfUser, Rooms
 from services.messages.unlogged import cursor_proto, read_state
+from services.runtime.call import Call
 from services.runtime.contract import Limits
 from services.runtime.directory_client import DirectoryClient
 from services.runtime.errors import invalid_field
-from services.runtime.handlers import Call
 from services.runtime.paging import PageTokens, page_size
 
 _FIRST = UUID(int=0)

@@ -11,12 +11,12 @@ from uuid import UUID
 
 from services.messages import wire
 from services.messages.model import Position
+from services.messages.shared_queue import SharedQueue
 from services.messages.subscription import READ_CURSORS, Follower, Staleness
 from services.runtime.access import AccessGrant, AccessQuery, RoomGrant, RoomsChecker
 from services.runtime.access_cache import Freshness
 from services.runtime.clock import Clock
 from services.runtime.errors import ChatkitError, ResourceExhausted, Violation, unavailable_peer
-from services.runtime.event_queue import EventQueue
 from services.runtime.identity import Caller
 
 
@@ -107,7 +107,7 @@ class RoomOfStream(Follower):
         return held
 
 
-class RoomsStream(EventQueue):
+class RoomsStream(SharedQueue):
     """The queue of a stream of several rooms, and its rooms."""
 
     def __init__(

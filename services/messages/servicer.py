@@ -16,10 +16,10 @@ from services.messages.many_rooms import ManyRooms, Wish
 from services.messages.model import Deletion, Position, Start
 from services.messages.service import Messages
 from services.messages.typing_indicator import TypingIndicator
+from services.runtime.call import Call
 from services.runtime.contract import Limits
 from services.runtime.directory_client import DirectoryClient
 from services.runtime.errors import invalid_field
-from services.runtime.handlers import Call
 from services.runtime.paging import PageTokens, page_size
 
 # Above every seq: where a listing from the newest message starts.

@@ -10,10 +10,10 @@ from chatkit.rooms.v1 import role_pb2
 from services.rooms.access import Access
 from services.rooms.model import Change, ChangeKind
 from services.runtime.access import AccessGrant, AccessQuery, RoleKey
+from services.runtime.call import Call
 from services.runtime.change_feed import ChangeFeed, News
 from services.runtime.contract import Limits
 from services.runtime.errors import ChatkitError, invalid_field, number_of
-from services.runtime.handlers import Call
 from services.runtime.paging import PageTokens, page_size
 
 

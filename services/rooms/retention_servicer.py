@@ -5,8 +5,8 @@ from uuid import UUID
 from chatkit.internal.retention.v1 import retention_service_pb2 as pb2
 
 from services.rooms.store import RoomStore
+from services.runtime.call import Call
 from services.runtime.errors import invalid_field
-from services.runtime.handlers import Call
 
 _UID_BYTES = 16
 

@@ -13,8 +13,8 @@ from services.rooms.service import Rooms, Visits
 from services.rooms.user_opening import UserOpenings
 from services.rooms.wire import membership_proto, room_proto
 from services.runtime import json_values, masks
+from services.runtime.call import Call
 from services.runtime.contract import Limits
-from services.runtime.handlers import Call
 from services.runtime.paging import PageTokens, page_size
 
 _UPDATABLE = ("name", "visibility", "custom_data", "push_notification_title_override", "retention_days")

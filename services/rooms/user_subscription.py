@@ -8,7 +8,7 @@ from uuid import UUID
 from services.runtime.access import AccessQuery, RoleKey
 from services.runtime.clock import Clock
 from services.runtime.errors import ResourceExhausted, Unavailable
-from services.runtime.event_queue import EventQueue, Source
+from services.runtime.event_queue import EventQueue
 from services.runtime.identity import Caller
 
 # What may happen between the state and its sending, which waits for users.
@@ -89,10 +89,10 @@ class UserSubscription(EventQueue):
         for event in held:
             self.push(0, event)
 
-    def push(self, seq: int, event: bytes, source: Source | None = None) -> None:
+    def push(self, seq: int, event: bytes) -> None:
         """Queue an event, behind the beginning where that is yet to come."""
         if self.is_open or self.error is not None:
-            super().push(seq, event, source)
+            super().push(seq, event)
             return
         self._held.append(event)
         self._held_bytes += len(event)

@@ -6,9 +6,8 @@ serialized once, whoever they are for, and whatever has piled up goes in one wri
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
-from typing import Protocol
 
 from services.runtime.clock import Clock
 from services.runtime.errors import ChatkitError, ResourceExhausted
@@ -20,15 +19,6 @@ _MOST_WAITING_BYTES = 1024 * 1024
 _MOST_STALLED_SECONDS = 20.0
 # A second write this soon after the first waits for more to pile up: one write for many events costs a fraction.
 _COALESCE_SECONDS = 0.004
-# How much of the beginnings of several sources may wait before the next one is made.
-_MOST_BEGINNING_BYTES = 256 * 1024
-
-
-class Source(Protocol):
-    """One of several whose events share a queue."""
-
-    def take(self, seq: int, event: bytes) -> bool:
-        """Let an event go that is about to be sent; False when it must not, and then it is the source's business."""
 
 
 class EventQueue:
@@ -44,59 +34,31 @@ class EventQueue:
         self.is_open = False
         self.error: ChatkitError | None = None
         self._clock = clock
-        # Each with the source that decides about it, if any, and with how much it counts.
-        self._waiting: deque[tuple[int, bytes, Source | None, int]] = deque()
+        # Each with its seq and with how much it counts.
+        self._waiting: deque[tuple[int, bytes, int]] = deque()
         self._waiting_bytes = 0
-        self._beginning_bytes = 0
         self._progress_at = clock.monotonic()
         self._wake = asyncio.Event()
-        self._taken = asyncio.Event()
 
     def open(self, sent_seq: int, beginning: Iterable[tuple[int, bytes]]) -> None:
-        """Queue how the stream starts, whatever its size, and admit what follows."""
+        """Queue how the stream starts, whatever its size, and admit what follows: the bound is on what piles up."""
         self.sent_seq = sent_seq
         self.is_open = True
-        self.begin(beginning, None)
-
-    def begin(self, beginning: Iterable[tuple[int, bytes]], source: Source | None) -> None:
-        """Queue how a source starts, whatever its size: the bound is on what piles up behind it."""
         if self.error is not None:
             return
-        if not self._waiting:
-            self._progress_at = self._clock.monotonic()
-        for seq, event in beginning:
-            self._waiting.append((seq, event, source, 0))
-            self._beginning_bytes += len(event)
+        self._progress_at = self._clock.monotonic()
+        self._waiting.extend((seq, event, 0) for seq, event in beginning)
         self._wake.set()
 
-    async def wait_for_room(self) -> None:
-        """Return when another source may begin: when not too much of the beginnings waits, or the stream ends."""
-        while self._beginning_bytes > _MOST_BEGINNING_BYTES and self.error is None:
-            self._taken.clear()
-            await self._taken.wait()
-
-    def push(self, seq: int, event: bytes, source: Source | None = None) -> None:
+    def push(self, seq: int, event: bytes) -> None:
         """Queue an event; `seq` is 0 for one that has none. Too much of it ends the stream."""
         if self.error is not None or not self.is_open:
             return
         if not self._waiting:
             self._progress_at = self._clock.monotonic()
-        self._waiting.append((seq, event, source, len(event)))
+        self._waiting.append((seq, event, len(event)))
         self._count(len(event))
         self._wake.set()
-
-    def hold(self, size: int) -> None:
-        """Count what a source keeps back."""
-        self._count(size)
-
-    def release(self, events: Sequence[tuple[int, bytes]], source: Source) -> None:
-        """Queue what a source has kept back, before what it has queued since."""
-        self._waiting.extendleft((seq, event, source, len(event)) for seq, event in reversed(events))
-        self._wake.set()
-
-    def drop(self, size: int) -> None:
-        """Count no longer what a source has kept back: it has dropped it."""
-        self._waiting_bytes -= size
 
     def check_progress(self) -> None:
         """End the stream when something has waited for long and nothing was taken, though it could have been."""
@@ -110,7 +72,6 @@ class EventQueue:
         if self.error is None:
             self.error = error
             self._wake.set()
-            self._taken.set()
 
     def cut(self, error: ChatkitError) -> None:
         """End the stream; what waits is not sent any more."""
@@ -153,15 +114,11 @@ class EventQueue:
         size = 0
         # A single event above the bound goes alone.
         while self._waiting and (not taken or size + len(self._waiting[0][1]) <= FRAME_BYTES):
-            seq, event, source, counted = self._waiting.popleft()
+            seq, event, counted = self._waiting.popleft()
             self._waiting_bytes -= counted
-            self._beginning_bytes -= 0 if counted else len(event)
-            if source is not None and not source.take(seq, event):
-                continue
             taken.append(event)
             size += len(event)
             self.sent_seq = max(self.sent_seq, seq)
-        self._taken.set()
         return b"".join(taken)
 
     def _count(self, size: int) -> None:
@@ -182,4 +139,4 @@ class EventQueue:
 
     def _drop(self) -> None:
         self._waiting.clear()
-        self._waiting_bytes = self._beginning_bytes = 0
+        self._waiting_bytes = 0

@@ -19,7 +19,7 @@ from services.runtime.clock import Clock, SystemClock
 from services.runtime.database import sqlalchemy_url
 from services.runtime.keys import refuse_sample
 from services.runtime.migrations import upgrade
-from services.runtime.nats_bus import nats_secret
+from services.runtime.nats_servers import nats_secret
 from services.runtime.server import Server
 from services.runtime.settings import Settings, read_settings
 

@@ -25,7 +25,8 @@ from services.runtime.database import Database, create_engine
 from services.runtime.handlers import Handlers
 from services.runtime.identity import ServiceTokens, TokenVerifier
 from services.runtime.keys import ApiKey, Keyring
-from services.runtime.nats_bus import NatsBus, parse_servers
+from services.runtime.nats_bus import NatsBus
+from services.runtime.nats_servers import parse_servers
 from services.runtime.paging import PageTokens
 from services.runtime.peers import Peer
 from services.runtime.readiness import Check, Readiness

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from chatkit.users.v1 import users_service_pb2 as pb2
 
 from services.runtime import json_values, masks
+from services.runtime.call import Call
 from services.runtime.contract import Limits
-from services.runtime.handlers import Call
 from services.runtime.paging import PageTokens, page_size
 from services.users.model import Draft, PageStart
 from services.users.service import Users

@@ -190,3 +190,14 @@ async def test_the_next_rooms_are_opened_when_the_reader_has_taken_those_before(
             await stream.read()
         await waiting
     assert len(stream.events) == 100
+
+
+async def test_a_stream_that_ends_lets_go_who_waits_to_open_the_next_rooms() -> None:
+    stream = _Stream()
+    stream.queue.begin([(0, b"x" * 300_000)], stream.rooms["one"])
+    waiting = asyncio.create_task(stream.queue.wait_for_room())
+    await stream.read()
+    assert not waiting.done()
+    stream.queue.end(_removed())
+    async with asyncio.timeout(10):
+        await waiting

@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 
 from services.runtime.bus import MOST_GIFT_BYTES, Bus, Exchange, InProcessBus, Outbox, encoded, packed, unpacked
 from services.runtime.clock import SystemClock
-from services.runtime.nats_bus import NatsBus, nats_secret, parse_servers
+from services.runtime.nats_bus import NatsBus
+from services.runtime.nats_servers import nats_secret, parse_servers
 from services.stack.nats import CONFIGURATION
 from tests.support.certificates import Authority
 from tests.support.eventually import eventually

@@ -12,9 +12,10 @@ from chatkit.files.v1 import files_service_pb2 as pb2
 from chatkit.files.v1.files_service_pb2_grpc import FilesServiceStub
 
 from services.runtime.access import AccessGrant, AccessQuery
+from services.runtime.call import Call
 from services.runtime.contract import Limits, methods_of
 from services.runtime.errors import PermissionDenied
-from services.runtime.handlers import Call, Handlers
+from services.runtime.handlers import Handlers
 from services.runtime.identity import TokenVerifier
 from services.runtime.streams import Streams
 from tests.support import tokens
