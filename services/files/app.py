@@ -12,6 +12,7 @@ from chatkit.internal.attachments.v1 import attachments_service_pb2
 from services.files.blobs import open_blobs
 from services.files.collector import Collector
 from services.files.http import FilesHttp
+from services.files.incoming import Incoming
 from services.files.listener import HttpListener
 from services.files.peers import Messages
 from services.files.service import Files
@@ -38,7 +39,6 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         lifetime = timedelta(seconds=settings.file_url_lifetime_seconds)
         urls = FileUrls(settings.public_url, settings.instance, lifetime, clock)
         server.on_keys(urls.use)
-        files = Files(store, blobs, urls, messages, clock, unattached_for=settings.file_unattached_for)
         uploads = Uploads(
             store,
             blobs,
@@ -49,10 +49,13 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             most_of_user=server.limits[limit_pb2.LIMIT_UPLOADS_PER_USER],
             most=server.limits[limit_pb2.LIMIT_UPLOADS_PER_PROCESS],
         )
+        incoming = Incoming(store, blobs, uploads, clock, unattached_for=settings.file_unattached_for)
+        files = Files(store, blobs, incoming, urls, messages, clock, unattached_for=settings.file_unattached_for)
         collector = Collector(
             files,
             store,
             blobs,
+            incoming,
             messages,
             clock,
             interval=settings.file_collect_interval_seconds,
@@ -80,4 +83,5 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         # Messages is asked by the collector alone, which waits for it.
         await server.start({"rooms": access.ready, "users": users_peer.check, "blobs": blobs.check})
         yield server
+        await incoming.close()
         await uploads.close()

@@ -12,16 +12,14 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Protocol
 
 import obstore
 import structlog
 from obstore.exceptions import BaseError
-from obstore.store import LocalStore, ObjectStore, S3Store
+from obstore.store import LocalStore, ObjectStore
 
-if TYPE_CHECKING:
-    from obstore.store import S3Config
-
+from services.files.bucket import Bucket
 from services.runtime.errors import ChatkitError, ResourceExhausted, Unavailable
 from services.runtime.settings import Settings
 
@@ -57,10 +55,15 @@ class StoredBlob:
 class Blobs:
     """The content of all files."""
 
-    def __init__(self, store: ObjectStore, folder: Path | None = None, signer: S3Store | None = None) -> None:
+    def __init__(self, store: ObjectStore, folder: Path | None = None, bucket: Bucket | None = None) -> None:
         self._store = store
         self._folder = folder
-        self._signer = signer
+        self._bucket = bucket
+
+    @property
+    def takes_uploads(self) -> bool:
+        """Whether clients can send content to the store itself."""
+        return self._bucket is not None
 
     @asynccontextmanager
     async def writing(self, key: str, attributes: Mapping[str, str]) -> AsyncIterator[BlobWriter]:
@@ -109,10 +112,10 @@ class Blobs:
                 with suppress(FileNotFoundError):
                     await asyncio.to_thread(_remove_leftovers, self._folder / key)
 
-    async def list(self) -> AsyncIterator[StoredBlob]:
-        """Yield every blob."""
+    async def list(self, folder: str | None = None) -> AsyncIterator[StoredBlob]:
+        """Yield every blob, or those in one folder."""
         with _translated():
-            async for found in obstore.list(self._store):
+            async for found in obstore.list(self._store, prefix=folder):
                 for meta in found:
                     yield StoredBlob(meta["path"], meta["size"], meta["last_modified"])
 
@@ -133,11 +136,19 @@ class Blobs:
             except FileNotFoundError:
                 return None
 
-    async def signed_url(self, key: str, lifetime: timedelta) -> str | None:
+    async def download_url(self, key: str, lifetime: timedelta) -> str | None:
         """Return a URL at which the store itself answers with the blob; None for a folder."""
-        if self._signer is None:
+        if self._bucket is None:
             return None
-        return str(await obstore.sign_async(self._signer, "GET", key, lifetime))
+        with _translated():
+            return await self._bucket.download_url(key, lifetime)
+
+    async def upload_url(self, key: str, size_bytes: int, lifetime: timedelta) -> str | None:
+        """Return a URL at which the store itself takes a blob of exactly this size; None for a folder."""
+        if self._bucket is None:
+            return None
+        with _translated():
+            return await self._bucket.upload_url(key, size_bytes, lifetime)
 
     async def check(self) -> None:
         """Raise FILE_STORE_UNAVAILABLE unless the store can be read."""
@@ -149,32 +160,14 @@ class Blobs:
 def open_blobs(settings: Settings) -> Blobs:
     """Open the store that the settings name."""
     if settings.s3_bucket:
-        signer = _bucket(settings, settings.s3_public_endpoint or settings.s3_endpoint)
-        return Blobs(_bucket(settings, settings.s3_endpoint), signer=signer)
+        bucket = Bucket(settings)
+        return Blobs(bucket.store, bucket=bucket)
     folder = settings.blob_dir.absolute()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"CHATKIT_BLOB_DIR: the folder {folder} can't be made: {error.strerror}") from None
     return Blobs(LocalStore(str(folder)), folder)
-
-
-def _bucket(settings: Settings, endpoint: str) -> S3Store:
-    config: dict[str, Any] = {
-        "region": settings.s3_region,
-        "virtual_hosted_style_request": settings.s3_virtual_hosts,
-        **({"endpoint": endpoint} if endpoint else {}),
-    }
-    # Without a key obstore looks for those that the machine it runs on is given.
-    if settings.s3_access_key_id:
-        config["access_key_id"] = settings.s3_access_key_id
-        config["secret_access_key"] = settings.s3_secret_access_key.get_secret_value()
-    return S3Store(
-        settings.s3_bucket,
-        config=cast("S3Config", config),
-        client_options={"allow_http": endpoint.startswith("http://"), "connect_timeout": "3s", "timeout": "60s"},
-        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=10)},
-    )
 
 
 def _sync(folder: Path, path: Path) -> None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 import structlog
 
 from services.files.blobs import Blobs
+from services.files.incoming import Incoming
 from services.files.model import File, FileState
 from services.files.peers import Messages
 from services.files.service import LEASE, Files
@@ -30,6 +31,7 @@ class Collector:
         files: Files,
         store: FileStore,
         blobs: Blobs,
+        incoming: Incoming,
         messages: Messages,
         clock: Clock,
         *,
@@ -40,6 +42,7 @@ class Collector:
         self._files = files
         self._store = store
         self._blobs = blobs
+        self._incoming = incoming
         self._messages = messages
         self._clock = clock
         self._interval = interval
@@ -58,6 +61,7 @@ class Collector:
     async def collect(self) -> int:
         """Remove everything that is due, and return how many files that were."""
         await self._clear_stale()
+        await self._incoming.sweep()
         removed = 0
         while True:
             now = self._clock.now()

@@ -21,7 +21,8 @@ from starlette.types import Receive, Scope, Send
 
 from services.files import serving, wire
 from services.files.model import File, essence, file_uid
-from services.files.service import Files, mismatch, not_found, not_ready
+from services.files.refusals import mismatch, not_found, not_ready
+from services.files.service import Files
 from services.files.uploads import Uploads
 from services.files.urls import EXPIRES, PATH, SIGNATURE, FileUrls, Purpose
 from services.runtime.errors import ChatkitError, DeadlineExceeded, Internal, Unimplemented, to_status

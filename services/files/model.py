@@ -89,6 +89,15 @@ def blob_key(file: UUID, attempt: UUID) -> str:
     return f"{file.hex[:2]}/{file.hex}-{attempt.hex[:16]}"
 
 
+# Where clients put content straight into a bucket.
+INCOMING = "incoming"
+
+
+def incoming_key(file: UUID) -> str:
+    """Return where a client puts a file's content, until it has been looked at."""
+    return f"{INCOMING}/{file.hex}"
+
+
 _EXTENSIONS = {
     "image/png": ".png",
     "image/jpeg": ".jpg",

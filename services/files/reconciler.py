@@ -12,6 +12,7 @@ from uuid import UUID
 
 from services.files.blobs import Blobs, StoredBlob, open_blobs
 from services.files.collector import STALE
+from services.files.model import INCOMING
 from services.files.store import FileStore
 from services.runtime.clock import Clock
 from services.runtime.database import Database, create_engine
@@ -68,7 +69,9 @@ class Reconciler:
 
     async def _everything(self) -> AsyncIterator[StoredBlob]:
         async for blob in self._blobs.list():
-            yield blob
+            # What clients have put there is nobody's yet; the collector clears it by its age.
+            if not blob.key.startswith(f"{INCOMING}/"):
+                yield blob
         for leftover in self._blobs.leftovers():
             yield leftover
 

@@ -5,20 +5,14 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.files.blobs import BlobMissingError, Blobs
-from services.files.model import Draft, File, FileState, PageStart, file_uid
+from services.files.incoming import Incoming
+from services.files.model import Draft, File, FileState, PageStart, file_uid, incoming_key
 from services.files.peers import Messages
+from services.files.refusals import in_use, not_found, not_owner, not_ready
 from services.files.store import FileStore
 from services.files.urls import FileUrls, Purpose, SignedUrl
 from services.runtime.clock import Clock
-from services.runtime.errors import (
-    Aborted,
-    ChatkitError,
-    FailedPrecondition,
-    InvalidArgument,
-    NotFound,
-    PermissionDenied,
-    Violation,
-)
+from services.runtime.errors import Aborted, ChatkitError, FailedPrecondition
 
 # A message may be under way for as long as its send may take, and then some.
 ATTACHING = timedelta(minutes=1)
@@ -34,6 +28,7 @@ class Files:
         self,
         store: FileStore,
         blobs: Blobs,
+        incoming: Incoming,
         urls: FileUrls,
         messages: Messages,
         clock: Clock,
@@ -42,6 +37,7 @@ class Files:
     ) -> None:
         self._store = store
         self._blobs = blobs
+        self._incoming = incoming
         self._urls = urls
         self._messages = messages
         self._clock = clock
@@ -61,11 +57,14 @@ class Files:
         return file
 
     async def get(self, room_uid: UUID, file_id: str, user_id: str | None, *, superuser: bool) -> File:
-        """Return a file of a room; one without content to its owner and to superusers only."""
+        """Return a file of a room; one without content to its owner and to superusers only.
+
+        Raises FILE_CONTENT_MISMATCH when what has come to the bucket is not what was declared.
+        """
         file = await self.find_in(room_uid, file_id)
         if not (file.has_content or superuser or file.owner_id == user_id):
             raise not_found(file_id)
-        return file
+        return await self._incoming.take(file)
 
     async def find_in(self, room_uid: UUID, file_id: str) -> File:
         """Return a file of a room."""
@@ -101,12 +100,17 @@ class Files:
         if not file.has_content:
             return None
         ours = self._urls.make(Purpose.DOWNLOAD, file.uid)
-        stores = await self._blobs.signed_url(file.blob_key, self._urls.lifetime)
+        stores = await self._blobs.download_url(file.blob_key, self._urls.lifetime)
         return SignedUrl(stores, ours.expire_time) if stores is not None else ours
 
-    def upload_url(self, file: File) -> SignedUrl:
-        """Return a fresh URL that takes a file's content."""
-        return self._urls.make(Purpose.UPLOAD, file.uid)
+    async def upload_url(self, file: File) -> SignedUrl:
+        """Return a fresh URL that takes a file's content: the store's own, or ours."""
+        ours = self._urls.make(Purpose.UPLOAD, file.uid)
+        if file.has_content:
+            # Only we can say whether what is sent again is the same.
+            return ours
+        stores = await self._blobs.upload_url(incoming_key(file.uid), file.size_bytes, self._urls.lifetime)
+        return SignedUrl(stores, ours.expire_time) if stores is not None else ours
 
     async def delete(self, file: File, seconds: float) -> None:
         """Delete a file that no message refers to, and that none can come to refer to."""
@@ -128,10 +132,22 @@ class Files:
         """Remove a condemned file: its blob, and then its row, so that no blob is ever without one."""
         if condemned.has_content:
             await self._blobs.remove(condemned.blob_key)
+        await self._incoming.discard(condemned)
         await self._store.remove(condemned.uid)
 
     async def attach(self, room_uid: UUID, owner_uid: UUID, file_ids: Sequence[str]) -> list[File]:
         """Let a message refer to files from now on, all or none of them; return them in the order of the ids."""
+        try:
+            return await self._attach(room_uid, owner_uid, file_ids)
+        except FailedPrecondition:
+            # The content of those that are not ready may lie in the bucket.
+            for file_id in file_ids:
+                file = await self.find_in(room_uid, file_id)
+                if file.owner_uid == owner_uid:
+                    await self._incoming.take(file)
+            return await self._attach(room_uid, owner_uid, file_ids)
+
+    async def _attach(self, room_uid: UUID, owner_uid: UUID, file_ids: Sequence[str]) -> list[File]:
         uids = {file_id: file_uid(file_id) for file_id in file_ids}
 
         def judge(found: Sequence[File]) -> None:
@@ -157,38 +173,3 @@ def _refusal(file_id: str, file: File | None, room_uid: UUID, owner_uid: UUID) -
     if file.state is FileState.DELETING:
         return Aborted("CONTENTION", "the file is about to be removed: try again", retry_after=_AFTER_CONTENTION)
     return None
-
-
-def not_found(file_id: str) -> NotFound:
-    """Return the error for a file that is not there."""
-    return NotFound("FILE_NOT_FOUND", "the room has no such file", metadata={"file_id": file_id})
-
-
-def not_owner(file_id: str) -> PermissionDenied:
-    """Return the error for a file that is somebody else's."""
-    return PermissionDenied("FILE_OWNER_REQUIRED", "the file is another user's", metadata={"file_id": file_id})
-
-
-def not_ready(file_id: str) -> FailedPrecondition:
-    """Return the error for a file without content."""
-    return FailedPrecondition("FILE_NOT_READY", "the file's content has not arrived yet", metadata={"file_id": file_id})
-
-
-def in_use(file_id: str) -> FailedPrecondition:
-    """Return the error for a file that a message refers to, or is about to."""
-    return FailedPrecondition(
-        "FILE_IN_USE",
-        "a message refers to the file, or one that is being sent may: delete the message, or try again in a minute",
-        metadata={"file_id": file_id},
-    )
-
-
-def mismatch(field: str, declared: object, actual: object) -> InvalidArgument:
-    """Return the error for content that is not what was declared."""
-    description = f"declared was {declared}, sent was {actual}"
-    return InvalidArgument(
-        "FILE_CONTENT_MISMATCH",
-        f"{field}: {description}",
-        metadata={"field": field, "declared": str(declared), "actual": str(actual)},
-        violations=[Violation(field, description)],
-    )

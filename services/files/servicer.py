@@ -65,7 +65,7 @@ class FilesServicer:
             content_hash=_content_hash(request, call.room.room_uid),
         )
         file = await self._files.create(draft)
-        upload = self._files.upload_url(file)
+        upload = await self._files.upload_url(file)
         return pb2.CreateFileResponse(
             file=await self._message(file),
             upload_url=upload.url,

@@ -1,4 +1,4 @@
-"""The one writer of content, for PUT and for UploadFile: everything is checked while it arrives.
+"""The one writer of content, wherever it comes from: everything is checked while it arrives.
 
 Each attempt writes to a place of its own, which has a row before it has a byte. Of several attempts the first to finish
 gives the file its content, and content never changes.
@@ -16,7 +16,7 @@ import structlog
 
 from services.files.blobs import Blobs, BlobWriter
 from services.files.model import File, FileState, blob_key
-from services.files.service import mismatch, not_found
+from services.files.refusals import mismatch, not_found
 from services.files.serving import stored_attributes
 from services.files.store import FileStore
 from services.runtime.clock import Clock

@@ -1,7 +1,7 @@
 """Files and messages killed at any step: no message refers to content that is missing, and no content is nobody's.
 
-Which service dies and at which step is drawn by a seed. The same story is told each time: files are created, filled,
-sent, deleted and collected, and whoever dies is started again.
+Which service dies and at which step is drawn by a seed. The same story is told each time, with a folder and with a
+bucket: files are created, filled, sent, deleted and collected, and whoever dies is started again.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -39,6 +39,7 @@ from tests.support.databases import TestDatabase
 from tests.support.dying import LEAP_SECONDS
 from tests.support.own_process import own_process
 from tests.support.peers import Peers, serve
+from tests.support.s3 import BUCKET, S3, running_s3
 from tests.support.suite import Suite, running, settings
 
 # How often CI tells the story; more seeds were tried by hand.
@@ -58,6 +59,7 @@ class Story:
     http: httpx.AsyncClient
     told: dict[str, Any]
     channels: dict[str, grpc.aio.Channel]
+    s3: S3 | None = None
     process: asyncio.subprocess.Process | None = None
     died: bool = False
     hashes: dict[str, str] = field(default_factory=dict)
@@ -154,13 +156,13 @@ class Story:
 
     def stored(self) -> dict[str, str]:
         """Return the hash of everything that lies in the store, by its name there."""
-        folder = self.suite.folder / "blobs"
-        paths = [path for path in folder.rglob("*") if path.is_file()]
+        folder = self.suite.folder / "blobs" if self.s3 is None else self.s3.folder / BUCKET
+        paths = [path for path in folder.rglob("*") if path.is_file()] if self.s3 is None else self.s3.objects()
         return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 @asynccontextmanager
-async def _told(database: TestDatabase, folder: Path, seed: int) -> AsyncIterator[Story]:
+async def _told(database: TestDatabase, folder: Path, seed: int, store: str) -> AsyncIterator[Story]:
     drawn = random.Random(seed)
     mortal = "files" if seed % 4 else "messages"
     step = drawn.randrange(1, _STEPS[mortal])
@@ -176,15 +178,15 @@ async def _told(database: TestDatabase, folder: Path, seed: int) -> AsyncIterato
     }
     other = "messages" if mortal == "files" else "files"
     async with (
+        running_s3(folder / "s3") if store == "bucket" else nullcontext() as s3,
         serve(peers),
         grpc.aio.insecure_channel(ports["files"].address, options=_CHANNEL) as files,
         grpc.aio.insecure_channel(ports["messages"].address, options=_CHANNEL) as messages,
         httpx.AsyncClient(timeout=30, trust_env=False) as http,
-        running(
-            database, folder, clock=clock, rooms_address=peers.address, users_address=peers.address, **told
-        ) as suite,
+        running(database, folder, clock=clock) as suite,
     ):
         common = {**told, "rooms_address": peers.address, "users_address": peers.address}
+        common |= s3.settings if s3 is not None else {}
         story = Story(
             suite,
             mortal,
@@ -192,11 +194,12 @@ async def _told(database: TestDatabase, folder: Path, seed: int) -> AsyncIterato
             http,
             {**common, "listen": ports[mortal].address},
             {"files": files, "messages": messages},
+            s3,
         )
         async with AsyncExitStack() as stack:
             for held in ports.values():
                 stack.callback(held.release)
-            await suite.start(other, listen=ports[other].address)
+            await suite.start(other, **common, listen=ports[other].address)
             await story.begin(stack)
             yield story
 
@@ -219,7 +222,7 @@ async def _tell(story: Story) -> None:
 async def _reconciled(story: Story) -> Findings:
     suite = story.suite
     database = Database(create_engine(suite.database.dsn("files"), connections=1))
-    blobs = open_blobs(settings(suite.database, suite.folder, "files"))
+    blobs = open_blobs(settings(suite.database, suite.folder, "files", **story.told))
 
     class Later(SystemClock):
         def now(self) -> datetime:
@@ -232,10 +235,11 @@ async def _reconciled(story: Story) -> Findings:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("store", ["folder", "bucket"])
 async def test_whoever_is_killed_no_message_lacks_its_file_and_no_content_is_nobodys(
-    database: TestDatabase, tmp_path: Path, seed: int
+    database: TestDatabase, tmp_path: Path, store: str, seed: int
 ) -> None:
-    async with _told(database, tmp_path, seed) as story:
+    async with _told(database, tmp_path, seed, store) as story:
         await _tell(story)
         await story.until(lambda: set(story.kept()) == story.referenced())
         await story.until(lambda: database.count("files.uploads") == 0)

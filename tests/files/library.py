@@ -15,7 +15,6 @@ from chatkit.files.v1 import files_service_pb2 as pb2
 from chatkit.files.v1.files_service_pb2_grpc import FilesServiceStub
 from chatkit.internal.attachments.v1 import attachments_service_pb2 as attachments_pb2
 from chatkit.internal.attachments.v1.attachments_service_pb2_grpc import AttachmentsServiceStub
-from google.protobuf import json_format
 
 from services.runtime.identity import mint_service_token
 from services.stack.ports import Port
@@ -79,7 +78,7 @@ class Library:
         created = await self.create(content, as_user, **fields)
         answer = await self.put(created.upload_url, content)
         assert answer.status_code == 200, answer.text
-        return json_format.ParseDict(answer.json()["file"], file_pb2.File())
+        return await self.get(created.file.id, as_user, created.file.room_id)
 
     async def upload(
         self, file_id: str, chunks: Iterable[bytes], as_user: str = "alice", room_id: str = "lobby"

@@ -10,7 +10,6 @@ import pytest
 from services.files.blobs import open_blobs
 from services.runtime.errors import Unavailable
 from tests.files.library import PICTURE, library, sha256
-from tests.files.test_http import refusal
 from tests.support.databases import TestDatabase
 from tests.support.eventually import eventually
 from tests.support.refusals import check, refused
@@ -51,13 +50,12 @@ async def test_what_is_wrong_leaves_nothing_in_the_bucket_and_deletion_removes(
 ) -> None:
     async with running_s3(tmp_path / "s3") as s3, library(database, tmp_path, **s3.settings) as shelf:
         created = await shelf.create(sha256=sha256(PICTURE))
-        refusal(await shelf.put(created.upload_url, b"!" + PICTURE[1:]), "FILE_CONTENT_MISMATCH", 400)
+        await refused(shelf.upload(created.file.id, [b"!" + PICTURE[1:]]), "FILE_CONTENT_MISMATCH")
         await refused(shelf.upload(created.file.id, [PICTURE, b"!"]), "FILE_CONTENT_MISMATCH")
         await eventually(lambda: shelf.database.count("files.uploads") == 0)
         assert s3.objects() == []
-        contents = [PICTURE, PICTURE]
-        answers = await asyncio.gather(*(shelf.put(created.upload_url, content) for content in contents))
-        assert [answer.status_code for answer in answers] == [200, 200]
+        answers = await asyncio.gather(*(shelf.upload(created.file.id, [PICTURE]) for _ in range(2)))
+        assert answers[0].file.sha256 == answers[1].file.sha256 == sha256(PICTURE)
         await eventually(lambda: len(s3.objects()) == 1)
         await shelf.delete(created.file.id)
         assert s3.objects() == []
@@ -69,7 +67,7 @@ async def test_a_store_that_goes_away_is_a_clear_error_and_descriptions_are_stil
     async with running_s3(tmp_path / "s3") as s3, library(database, tmp_path, **s3.settings) as shelf:
         file, created = await shelf.add(), await shelf.create()
         await s3.stop()
-        refusal(await shelf.put(created.upload_url, PICTURE), "FILE_STORE_UNAVAILABLE", 503)
+        await refused(shelf.upload(created.file.id, [PICTURE]), "FILE_STORE_UNAVAILABLE")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await shelf.download(file.id)
         check(caught.value, "FILE_STORE_UNAVAILABLE")

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from services.files.blobs import open_blobs
 from services.files.collector import Collector
+from services.files.incoming import Incoming
 from services.files.service import Files
 from services.files.store import FileStore
 from services.files.uploads import Uploads
@@ -36,18 +37,24 @@ class Asked:
 class World:
     """A second process of the service, so to speak; it works by the library's clock."""
 
-    def __init__(self, shelf: Library) -> None:
+    def __init__(self, shelf: Library, **told: Any) -> None:
         self.clock = shelf.clock
         self.database = Database(create_engine(shelf.database.dsn("files"), connections=2))
         self.store = FileStore(self.database, 1 << 30)
-        self.blobs = open_blobs(settings(shelf.database, shelf.folder, "files"))
+        self.blobs = open_blobs(settings(shelf.database, shelf.folder, "files", **told))
 
     def collector(self, messages: Asked) -> Collector:
         """Return a collector that asks `messages`."""
         urls = FileUrls("http://x", "x", timedelta(hours=1), self.clock)
-        asked = cast("Any", messages)
-        files = Files(self.store, self.blobs, urls, asked, self.clock, unattached_for=_DAY)
-        return Collector(files, self.store, self.blobs, asked, self.clock, interval=60, unattached_for=_DAY, batch=10)
+        asked, incoming = cast("Any", messages), self.incoming()
+        files = Files(self.store, self.blobs, incoming, urls, asked, self.clock, unattached_for=_DAY)
+        return Collector(
+            files, self.store, self.blobs, incoming, asked, self.clock, interval=60, unattached_for=_DAY, batch=10
+        )
+
+    def incoming(self) -> Incoming:
+        """Return what takes over content from a bucket."""
+        return Incoming(self.store, self.blobs, self.uploads(self.store), self.clock, unattached_for=_DAY)
 
     def uploads(self, store: FileStore) -> Uploads:
         """Return a writer over a store."""

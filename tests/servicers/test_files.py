@@ -62,7 +62,7 @@ class _Files:
     async def download_url(self, file: File) -> SignedUrl | None:
         return SignedUrl("http://down", _TIME) if file.has_content else None
 
-    def upload_url(self, _file: File) -> SignedUrl:
+    async def upload_url(self, _file: File) -> SignedUrl:
         return SignedUrl("http://up", _TIME)
 
     async def delete(self, file: File, _seconds: float) -> None:

@@ -33,7 +33,7 @@ _METHODS: dict[str, dict[type, tuple[str, ...]]] = {
             *("create", "begin_upload", "finish_upload", "end_upload", "attach"),
             *("claim_due", "keep", "condemn", "remove"),
         ),
-        Blobs: ("remove",),
+        Blobs: ("remove", "size"),
     },
     "messages": {Files: ("attach",), ReferenceStore: ("note", "referenced"), Committer: ("send",)},
 }

@@ -29,6 +29,11 @@ class FilesServiceStub:
     """FilesService keeps files that are attached to messages. A file is declared
     with CreateFile, its content sent with a PUT or with UploadFile, and then
     its id stands in a part of a message.
+
+    A deployment that keeps content in a bucket lets clients reach the bucket
+    itself. What was PUT there is checked and becomes the file's content with the
+    first GetFile or DownloadFile of the owner, or the first send of a message
+    with the file.
     """
 
     def __init__(self, channel):
@@ -73,6 +78,11 @@ class FilesServiceServicer:
     """FilesService keeps files that are attached to messages. A file is declared
     with CreateFile, its content sent with a PUT or with UploadFile, and then
     its id stands in a part of a message.
+
+    A deployment that keeps content in a bucket lets clients reach the bucket
+    itself. What was PUT there is checked and becomes the file's content with the
+    first GetFile or DownloadFile of the owner, or the first send of a message
+    with the file.
     """
 
     def CreateFile(self, request, context):
@@ -101,7 +111,9 @@ class FilesServiceServicer:
 
     def GetFile(self, request, context):
         """Reads what is known of a file, with a fresh download_url. A file that is
-        PENDING is shown to its owner and to superusers only.
+        PENDING is shown to its owner and to superusers only. Where content went to
+        a bucket this is the time to check it: what is not what was declared is
+        thrown away, and told as INVALID_ARGUMENT, FILE_CONTENT_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -177,6 +189,11 @@ class FilesService:
     """FilesService keeps files that are attached to messages. A file is declared
     with CreateFile, its content sent with a PUT or with UploadFile, and then
     its id stands in a part of a message.
+
+    A deployment that keeps content in a bucket lets clients reach the bucket
+    itself. What was PUT there is checked and becomes the file's content with the
+    first GetFile or DownloadFile of the owner, or the first send of a message
+    with the file.
     """
 
     @staticmethod
