@@ -168,6 +168,7 @@ def _lane(dsn: str, epoch: Epoch) -> Connect:
         )
         try:
             await epoch.look(connection)
+            await connection.set_autocommit(True)
             yield connection
         finally:
             await connection.close()
