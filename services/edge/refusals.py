@@ -79,9 +79,15 @@ def refusals(limits: Limits) -> list[Refusal]:
             flags=("UH", "UF", "UO", "UC", "UR", "URX", "LR", "NC"),
             retry_after=_SOON,
         ),
+        # Of content whose replica broke off more had arrived than is kept to be sent to another one.
+        Refusal("SERVICE_UNAVAILABLE", unreachable, 503, cause=507, retry_after=_SOON),
         Refusal("METHOD_NOT_FOUND", "there is no such method", 404, cause=404),
         Refusal("DEADLINE_EXCEEDED", "the request did not arrive in time", 408, cause=408),
-        Refusal("REQUEST_MALFORMED", "the request is not one that the method takes", 400, cause=400),
+        # Upgrades are 403, versions of HTTP that are too old 426, and other encodings of bodies than chunks 501.
+        *(
+            Refusal("REQUEST_MALFORMED", "the request is not one that the method takes", 400, cause=cause)
+            for cause in (400, 403, 426, 501)
+        ),
         Refusal("SERVICE_UNAVAILABLE", unreachable, 503, cause=503, retry_after=_SOON),
     ]
 

@@ -11,7 +11,7 @@ from services.edge.observability import access_log, admin_cluster, metrics_liste
 from services.edge.parts import Json, address, pipe_cluster, typed
 from services.edge.rates import rate_filter
 from services.edge.refusals import kept_status_filter, local_reply_config
-from services.edge.routes import CORS_FILTER, STREAM_IDLE_SECONDS, longest_request, route_configuration
+from services.edge.routes import CORS_FILTER, GRPC_WEB_FILTER, STREAM_IDLE_SECONDS, longest_request, route_configuration
 from services.edge.sizes import size_filters
 from services.edge.tls import downstream_socket
 from services.edge.tokens import KEYS_CLUSTER, claims_filter, jwt_filter
@@ -106,7 +106,7 @@ def _filters(deployment: Deployment, limits: Limits) -> list[Json]:
     cors = [typed(CORS_FILTER, "filters.http.cors.v3.Cors")] if deployment.cors_origins else []
     return [
         kept_status_filter(),
-        typed("envoy.filters.http.grpc_web", "filters.http.grpc_web.v3.GrpcWeb"),
+        typed(GRPC_WEB_FILTER, "filters.http.grpc_web.v3.GrpcWeb"),
         *cors,
         jwt_filter(),
         claims_filter(deployment.instance, limits),

@@ -16,6 +16,7 @@ from services.edge.tokens import CLAIMS_FILTER, JWT_FILTER
 from services.runtime.contract import Limits, MethodContract, limit_name
 
 CORS_FILTER = "envoy.filters.http.cors"
+GRPC_WEB_FILTER = "envoy.filters.http.grpc_web"
 STREAM_IDLE_SECONDS = 60
 # The service's own answer to a deadline says more than ours, so it gets this much time to arrive.
 _SLACK_SECONDS = 0.5
@@ -23,7 +24,13 @@ _FLUSH_SECONDS = 30
 _DIRECT_RESPONSE_BYTES = 1024 * 1024
 # Only what can't have reached a service; the contract says which methods may be repeated at all.
 _RETRY_ON = "connect-failure,refused-stream,reset-before-request"
+# Content may be fetched and sent any number of times, so here what broke off before it was answered is repeated, too.
+_RETRY_CONTENT_ON = "connect-failure,refused-stream,reset"
 _RETRIES = 2
+# How often a replica is drawn until it is one that was not tried yet; of two, each draw is wrong every other time.
+_DRAWS = 10
+# Of a body this much is kept to be sent again. What has brought more is not repeated, and costs no more memory.
+_KEPT_CONTENT_BYTES = 64 * 1024
 _CORS_SECONDS = 3600
 _CORS_REQUEST_HEADERS = "authorization,content-type,grpc-timeout,range,x-grpc-web,x-user-agent"
 _CORS_RESPONSE_HEADERS = (
@@ -76,9 +83,12 @@ def _content() -> Json:
             "timeout": "0s",
             "idle_timeout": f"{STREAM_IDLE_SECONDS}s",
             "flush_timeout": f"{_FLUSH_SECONDS}s",
+            "retry_policy": _elsewhere(_RETRY_CONTENT_ON),
         },
+        "request_body_buffer_limit": _KEPT_CONTENT_BYTES,
         "metadata": {"filter_metadata": {METADATA: {SIZE: limit_name(CONTENT_LIMIT)}}},
-        "typed_per_filter_config": {**_for_anyone(), **size_of_content()},
+        # Content of whatever type stays as it is.
+        "typed_per_filter_config": {**_for_anyone(), **size_of_content(), GRPC_WEB_FILTER: switched_off()},
     }
 
 
@@ -99,20 +109,23 @@ def _deadline(method: MethodContract) -> Json:
 
 
 def _retries(method: MethodContract) -> Json:
-    if not method.policy.repeatable:
-        return {}
+    return {"retry_policy": _elsewhere(_RETRY_ON)} if method.policy.repeatable else {}
+
+
+def _elsewhere(retry_on: str) -> Json:
+    """Try again, at a replica that was not tried yet."""
     previous = "envoy.retry_host_predicates.previous_hosts"
-    elsewhere = {
+    not_tried = {
         "name": previous,
         "typed_config": extension("retry.host.previous_hosts.v3.PreviousHostsPredicate"),
     }
     return {
-        "retry_policy": {
-            "retry_on": _RETRY_ON,
-            "num_retries": _RETRIES,
-            "retry_host_predicate": [elsewhere],
-            "host_selection_retry_max_attempts": _RETRIES,
-        }
+        "retry_on": retry_on,
+        "num_retries": _RETRIES,
+        "retry_host_predicate": [not_tried],
+        "host_selection_retry_max_attempts": _DRAWS,
+        # What goes on arriving meanwhile must be kept, and not more than a little is.
+        "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.010s"},
     }
 
 

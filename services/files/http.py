@@ -5,7 +5,9 @@ JSON as the edge writes them.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import grpc
@@ -25,7 +27,7 @@ from services.files.refusals import mismatch, not_found, not_ready
 from services.files.service import Files
 from services.files.uploads import Uploads
 from services.files.urls import EXPIRES, PATH, SIGNATURE, FileUrls, Purpose
-from services.runtime.errors import ChatkitError, DeadlineExceeded, Internal, Unimplemented, to_status
+from services.runtime.errors import ChatkitError, DeadlineExceeded, Internal, Unavailable, Unimplemented, to_status
 
 HEALTH_PATH = "/health"
 # What UploadFile has by its policy.
@@ -44,19 +46,30 @@ _HTTP_STATUS = {
     grpc.StatusCode.DEADLINE_EXCEEDED: 408,
 }
 _FULL_STATUS = 507
+_MOST_DIGITS = 20
+_MOST_DOWNLOADS = 1_000
+_SOON = timedelta(seconds=1)
 
 
 class FilesHttp:
     """The routes."""
 
     def __init__(
-        self, files: Files, uploads: Uploads, urls: FileUrls, *, patience: float, is_ending: Callable[[], bool]
+        self,
+        files: Files,
+        uploads: Uploads,
+        urls: FileUrls,
+        *,
+        patience: float,
+        is_ending: Callable[[], bool],
+        most_downloads: int = _MOST_DOWNLOADS,
     ) -> None:
         self._files = files
         self._uploads = uploads
         self._urls = urls
         self._patience = patience
         self._is_ending = is_ending
+        self._downloads = _Places(most_downloads)
         routes = [
             Route(HEALTH_PATH, self._health, methods=["GET"]),
             Route(PATH + "{file_id}", self._answering(self._put), methods=["PUT"]),
@@ -102,17 +115,21 @@ class FilesHttp:
         status = 200 if part is None else 206
         if request.method == "HEAD":
             return Response(status_code=status, headers=headers)
-        pieces = self._files.content(file, start, end)
-        # The first one before the head, so that content which is not there is an error and no broken answer.
-        first = await anext(pieces, b"")
-        return _Content(_joined(first, pieces), status, headers, self._patience)
+        with ExitStack() as held:
+            held.enter_context(self._downloads.held())
+            pieces = self._files.content(file, start, end)
+            # The first one before the head, so that content which is not there is an error and no broken answer.
+            first = await anext(pieces, b"")
+            return _Content(_joined(first, pieces), status, headers, self._patience, held.pop_all())
 
     def _signed(self, request: Request, purpose: Purpose) -> UUID:
         file_id = request.path_params["file_id"]
         uid, query = file_uid(file_id), request.query_params
         if uid is None:
             raise not_found(file_id)
-        self._urls.check(purpose, uid, query.get(EXPIRES, ""), query.get(SIGNATURE, ""))
+        # Python refuses to read numbers of thousands of digits.
+        expires = query.get(EXPIRES, "")[:_MOST_DIGITS]
+        self._urls.check(purpose, uid, expires, query.get(SIGNATURE, ""))
         return uid
 
     def _answering(self, handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -124,29 +141,62 @@ class FilesHttp:
             except ClientDisconnect:
                 # Nobody reads it.
                 return Response(status_code=400)
+            except asyncio.CancelledError:
+                # The listener waits for open calls no longer, and nobody else cancels one; left to itself it says 500.
+                return _ended(request, refusal(_shutting_down()))
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
-                response = refusal(error)
-                if request.method == "PUT":
-                    # What the client goes on sending would be read for ever.
-                    response.headers["connection"] = "close"
-                return response
+                return _ended(request, refusal(error))
 
         return answer
 
 
-class _Content(StreamingResponse):
-    """Content on its way; whoever stops reading loses the connection."""
+def _ended(request: Request, response: Response) -> Response:
+    """Let the connection end with the answer where the client may go on sending, which would be read for ever."""
+    if request.method == "PUT":
+        response.headers["connection"] = "close"
+    return response
 
-    def __init__(self, pieces: AsyncIterator[bytes], status: int, headers: dict[str, str], patience: float) -> None:
+
+def _shutting_down() -> Unavailable:
+    return Unavailable("SHUTTING_DOWN", "the process is shutting down: repeat the call", retry_after=_SOON)
+
+
+class _Places:
+    """The downloads that are under way; each holds up to a megabyte, also of those who read nothing."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold a place, or raise OVERLOADED when none is left."""
+        if self._taken >= self._most:
+            raise Unavailable("OVERLOADED", f"the process sends {self._most} contents already", retry_after=_SOON)
+        self._taken += 1
+        try:
+            yield
+        finally:
+            self._taken -= 1
+
+
+class _Content(StreamingResponse):
+    """Content on its way; whoever stops reading loses the connection. `held` is let go with its end."""
+
+    def __init__(
+        self, pieces: AsyncIterator[bytes], status: int, headers: dict[str, str], patience: float, held: ExitStack
+    ) -> None:
         super().__init__(pieces, status, headers)
         self._patience = patience
+        self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def patient(message: object) -> None:
             async with asyncio.timeout(self._patience):
                 await send(message)  # type: ignore[arg-type]
 
-        await super().__call__(scope, receive, patient)
+        with self._held:
+            await super().__call__(scope, receive, patient)
 
 
 async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

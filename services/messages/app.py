@@ -25,6 +25,7 @@ from services.messages.read_states import ReadStates
 from services.messages.read_states_servicer import ReadStatesServicer
 from services.messages.read_states_store import ReadStatesStore
 from services.messages.reference_store import ReferenceStore
+from services.messages.repetitions import Repetitions
 from services.messages.replays import Replays
 from services.messages.retention import Retention
 from services.messages.retention_store import RetentionStore
@@ -91,6 +92,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         messages = Messages(
             store=store,
             committer=committer,
+            repetitions=Repetitions(server.database),
             hubs=hubs,
             replays=replays,
             cursors=cursors,

@@ -15,7 +15,7 @@ from chatkit.messages.v1 import part_pb2
 
 from services.messages.attachments import Attachments, clear_output, file_ids
 from services.messages.drafts import draft_of
-from services.messages.log import Appended
+from services.messages.log import Appended, Result
 from services.messages.model import Draft
 from services.messages.service import Messages
 from services.runtime.access import AccessChecker, AccessGrant, AccessQuery
@@ -66,6 +66,8 @@ class Batches:
         accepted = [draft for draft in drafts if isinstance(draft, Draft)]
         results = iter(await self._messages.send_each(accepted, seconds))
         outcomes = [next(results) if isinstance(draft, Draft) else draft for draft in drafts]
+        for number, before in (await self._sent_before(requests, places, attached)).items():
+            outcomes[number] = before
         return [outcome.message if isinstance(outcome, Appended) else outcome for outcome in outcomes]
 
     def _sender(self, request: pb2.SendMessageRequest, subject: str | None) -> str | ChatkitError:
@@ -118,6 +120,27 @@ class Batches:
 
         with_files = [number for number, request in enumerate(requests) if file_ids(request.parts)]
         return await _answers(attach, with_files)
+
+    async def _sent_before(
+        self,
+        requests: Sequence[pb2.SendMessageRequest],
+        places: Sequence["_Place | ChatkitError"],
+        attached: Mapping[int, Sequence[part_pb2.Part] | ChatkitError],
+    ) -> Mapping[int, Result]:
+        """Return, by their numbers, what answers those messages that can't have their files and were sent before."""
+        refused = {
+            number: draft
+            for number, parts in attached.items()
+            if isinstance(parts, ChatkitError)
+            and isinstance(draft := _draft(requests[number], places[number], requests[number].parts), Draft)
+        }
+        if not refused:
+            return {}
+        try:
+            found = await self._messages.sent_before(list(refused.values()))
+        except ChatkitError as error:
+            return dict.fromkeys(refused, error)
+        return {number: before for number, before in zip(refused, found, strict=True) if before is not None}
 
 
 @dataclass(frozen=True, slots=True)

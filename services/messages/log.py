@@ -27,7 +27,7 @@ _LOCK = """
 _LOCK_FREE_ONES = _LOCK + " SKIP LOCKED"
 # A statement of its own, so that its snapshot is younger than the locks: merged into the one above it would miss what
 # was committed while that one waited.
-_FIND_DUPLICATES = """
+FIND_DUPLICATES = """
     SELECT clock_timestamp(), m.room_uid, m.sender_uid, m.request_id, m.content_hash, m.seq, m.create_time, m.message,
         coalesce(m.revision, m.seq), m.delete_time IS NOT NULL
     FROM (SELECT 1) AS always LEFT JOIN (
@@ -153,7 +153,7 @@ class _Batch:
         head = self.heads[write.room_uid]
         if isinstance(write, Draft):
             repeated = self._known.get(write.key)
-            return self._send(write, head) if repeated is None else _repetition(write, *repeated)
+            return self._send(write, head) if repeated is None else repetition(write, *repeated)
         answer = self.changes.without(write)
         if isinstance(answer, ChatkitError):
             return answer
@@ -177,19 +177,27 @@ async def _lock(connection: Connection, writes: Sequence[Write], wait_ms: int | 
         await connection.execute(f"SET LOCAL lock_timeout = {wait_ms:d}")
     rooms = sorted({write.room_uid for write in writes})
     locked = await connection.execute(_LOCK_FREE_ONES if wait_ms is None else _LOCK, (rooms,))
-    duplicates = await connection.execute(
-        _FIND_DUPLICATES,
-        (
-            [draft.room_uid for draft in drafts],
-            [draft.sender_uid for draft in drafts],
-            [draft.request_id for draft in drafts],
-        ),
-    )
+    duplicates = await connection.execute(FIND_DUPLICATES, keys_of(drafts))
     targets = await connection.execute(changes.FIND, changes.wanted(others)) if others else None
     # The first read fetches for all of them.
     heads = {uid: _Head(seq, ordinal, last_time) for uid, seq, ordinal, last_time in await locked.fetchall()}
     found = await duplicates.fetchall()
-    known = {
+    changed = Changes(await targets.fetchall() if targets is not None else ())
+    return _Batch(heads, found[0][0], sent_before(found), changed)
+
+
+def keys_of(drafts: Sequence[Draft]) -> tuple[list[Any], ...]:
+    """Return what FIND_DUPLICATES takes."""
+    return (
+        [draft.room_uid for draft in drafts],
+        [draft.sender_uid for draft in drafts],
+        [draft.request_id for draft in drafts],
+    )
+
+
+def sent_before(found: Iterable[Sequence[Any]]) -> dict[tuple[UUID, UUID, str], tuple[bytes, LogEntry]]:
+    """Return, by their keys, the messages that FIND_DUPLICATES has found, and the hashes of what was sent."""
+    return {
         (room_uid, sender_uid, request_id): (
             content_hash,
             LogEntry(seq, create_time, message, EventKind.CREATED, seq, revision, is_deleted),
@@ -197,10 +205,10 @@ async def _lock(connection: Connection, writes: Sequence[Write], wait_ms: int | 
         for _, room_uid, sender_uid, request_id, content_hash, seq, create_time, message, revision, is_deleted in found
         if room_uid is not None
     }
-    return _Batch(heads, found[0][0], known, Changes(await targets.fetchall() if targets is not None else ()))
 
 
-def _repetition(draft: Draft, content_hash: bytes, entry: LogEntry) -> Result:
+def repetition(draft: Draft, content_hash: bytes, entry: LogEntry) -> Result:
+    """Return what answers a draft whose key a stored message has."""
     if content_hash != draft.content_hash:
         return request_id_reused(draft.request_id)
     return Appended(entry, is_new=False)

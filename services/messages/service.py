@@ -15,10 +15,12 @@ from services.messages.log import Appended, Result
 from services.messages.model import (
     Change,
     Draft,
+    Edit,
     Head,
     Position,
     Start,
 )
+from services.messages.repetitions import Repetitions
 from services.messages.replays import Replays, tell_of_loss
 from services.messages.store import LogStore, Stretch
 from services.messages.subscription import Subscription
@@ -41,6 +43,7 @@ class Messages:
         *,
         store: LogStore,
         committer: Committer,
+        repetitions: Repetitions,
         hubs: Hubs,
         replays: Replays,
         cursors: Cursors,
@@ -51,6 +54,7 @@ class Messages:
     ) -> None:
         self._store = store
         self._committer = committer
+        self._repetitions = repetitions
         self._hubs = hubs
         self._cursors = cursors
         self._access = access
@@ -66,6 +70,15 @@ class Messages:
     async def send_each(self, drafts: Sequence[Draft], seconds: float) -> list[Result]:
         """Append messages, those to one room in the order given, and return what became of each."""
         return await self._committer.send_each(drafts, seconds - _SHAVE_SECONDS)
+
+    async def sent_before(self, drafts: Sequence[Draft]) -> list[Result | None]:
+        """Return what answers each of some sends that can't be made, if it was made before."""
+        found = await self._repetitions.of_sends(drafts)
+        return [found.get(draft.key) for draft in drafts]
+
+    async def edited_before(self, edit: Edit) -> Result | None:
+        """Return what answers an edit that can't be made, if it was made before, or no edit can be made."""
+        return await self._repetitions.of_edit(edit)
 
     async def origin(
         self, room_id: str, seq: int, grant: RoomGrant, query_for_others: AccessQuery | None

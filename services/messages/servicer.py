@@ -12,14 +12,15 @@ from services.messages import wire
 from services.messages.attachments import Attachments, clear_output, file_ids
 from services.messages.batches import Batches
 from services.messages.drafts import draft_of, edit_of
+from services.messages.log import Appended, Result
 from services.messages.many_rooms import ManyRooms, Wish
-from services.messages.model import Deletion, Position, Start
+from services.messages.model import Deletion, Draft, Position, Start
 from services.messages.service import Messages
 from services.messages.typing_indicator import TypingIndicator
 from services.runtime.call import Call
 from services.runtime.contract import Limits
 from services.runtime.directory_client import DirectoryClient
-from services.runtime.errors import invalid_field
+from services.runtime.errors import ChatkitError, invalid_field
 from services.runtime.paging import PageTokens, page_size
 
 # Above every seq: where a listing from the newest message starts.
@@ -58,9 +59,16 @@ class MessagesServicer:
         # Both must be done while the caller waits.
         seconds = call.seconds / 2 if file_ids(request.parts) else call.seconds
         room_uid = call.room.room_uid
-        parts = await self._attachments.attach(request.parts, room_uid, sender_uid, request.request_id, seconds)
-        draft = draft_of(request, room_uid, call.acting_user, sender_uid, parts)
-        appended = await self._messages.send(draft, seconds)
+
+        def draft(parts: Sequence[part_pb2.Part]) -> Draft:
+            return draft_of(request, room_uid, call.acting_user, sender_uid, parts)
+
+        try:
+            parts = await self._attachments.attach(request.parts, room_uid, sender_uid, request.request_id, seconds)
+        except ChatkitError as refusal:
+            (before,) = await self._messages.sent_before([draft(request.parts)])
+            return wire.message_response(_settled(before, refusal).message)
+        appended = await self._messages.send(draft(parts), seconds)
         return wire.message_response(appended.message)
 
     async def BatchSendMessages(self, request: pb2.BatchSendMessagesRequest, call: Call) -> bytes:
@@ -73,14 +81,19 @@ class MessagesServicer:
         request.DiscardUnknownFields()
         clear_output(request.parts)
         room, for_others, seconds = call.room, call.query_for_others, call.seconds
+        # One of our own recognises the edit when it must be repeated after a commit of unknown outcome.
+        request_id = request.request_id or uuid.uuid4().hex
         parts: Sequence[part_pb2.Part] = request.parts
         if file_ids(parts):
             # Asked first, so that nobody attaches anything to what they may not change.
             origin = await self._messages.origin(request.room_id, request.seq, room, for_others)
             for_others, seconds = None, seconds / 2
-            parts = await self._attachments.attach(parts, room.room_uid, *origin, seconds)
-        # One of our own recognises the edit when it must be repeated after a commit of unknown outcome.
-        edit = edit_of(request, room.room_uid, request.request_id or uuid.uuid4().hex, parts)
+            try:
+                parts = await self._attachments.attach(parts, room.room_uid, *origin, seconds)
+            except ChatkitError as refusal:
+                before = await self._messages.edited_before(edit_of(request, room.room_uid, request_id, parts))
+                return wire.message_response(_settled(before, refusal).message)
+        edit = edit_of(request, room.room_uid, request_id, parts)
         edited = await self._messages.change(edit, room, for_others, seconds)
         return wire.message_response(edited.message)
 
@@ -170,3 +183,10 @@ class MessagesServicer:
                 return Start(None, request.last)
             case _:
                 return default
+
+
+def _settled(before: Result | None, refusal: ChatkitError) -> Appended:
+    """Return what was stored before, or raise why it can't be repeated, or why it can't be stored now."""
+    if isinstance(before, Appended):
+        return before
+    raise before or refusal

@@ -1,7 +1,8 @@
 """Checks requests against the field policies of the contract, compiled once per message.
 
 It also refuses what PostgreSQL would refuse in the middle of a batch: U+0000 in any string, NaN and infinity in a
-Struct or Value; and numbers of enums that the contract does not know.
+Struct or Value. It refuses JSON that is nested so deeply that others could not read it, and numbers of enums that the
+contract does not know.
 """
 
 import math
@@ -29,6 +30,9 @@ _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 # google.protobuf.Timestamp is defined from year 1 to year 9999.
 _TIMESTAMP_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _NANOS = range(1_000_000_000)
+# A reader refuses messages nested more than 100 deep, and of JSON each level is up to three of them. What could be sent
+# in a small request and not be read in a larger answer would shut everybody out who meets it.
+_MOST_NESTED = 20
 # Details travel in a header, and gRPC replaces an error whose headers have more than 8 KiB by one without a reason.
 _MOST_FINDINGS = 20
 
@@ -209,6 +213,8 @@ class Validator:
             plain = plain_of(value)
             if not _is_storable(plain):
                 yield Finding("FIELD_INVALID", path, "must not contain U+0000, NaN or infinity")
+            elif _is_deeper(plain, _MOST_NESTED):
+                yield Finding("FIELD_INVALID", path, f"must not be nested more than {_MOST_NESTED} deep")
             elif most is not None:
                 size = len(json_values.compact(plain).encode())
                 if size > most:
@@ -268,6 +274,14 @@ def _is_storable(value: object) -> bool:
     if isinstance(value, list):
         return all(_is_storable(item) for item in value)
     return True
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Tell whether lists and objects lie within one another more often than so many times."""
+    if not isinstance(value, dict | list):
+        return False
+    items = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in items)
 
 
 def _is_identifier(value: str) -> bool:

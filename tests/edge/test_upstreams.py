@@ -1,7 +1,12 @@
 """Which replicas get calls: not those that drain or can't be reached, and still those whose database is away."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+
+from chatkit.files.v1 import files_service_pb2 as files_pb2
 
 from services.runtime.errors import Unavailable
 from tests.edge.calling import Call
@@ -52,6 +57,52 @@ async def test_a_replica_that_can_not_be_reached_is_passed_over(suite: Suite, sh
             assert await _CALL.by("grpc", edge) is None
         assert len(backend.calls) == 50
     held.release()
+
+
+@asynccontextmanager
+async def _breaking_off() -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Run what listens for HTTP, says that it is well, and breaks off whatever it is asked; it notes what that was."""
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while (head := await reader.readuntil(b"\r\n\r\n")).startswith(b"GET /health "):
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            asked.append(head.split(b" ")[0])
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    async with server:
+        yield f"{host}:{port}", asked
+
+
+async def test_content_goes_elsewhere_when_a_replica_can_not_be_reached_or_breaks_off(
+    suite: Suite, short_path: Path
+) -> None:
+    await suite.make_users("alice")
+    await suite.make_room("lobby", "alice")
+    held, serving = nobody(), suite.servers["files"].http_address
+    content = bytes(50_000)
+    async with _breaking_off() as (broken, asked):
+        addresses = f"{serving},{held.address},{broken}"
+        async with running_edge(suite, short_path, CHATKIT_FILES_HTTP_ADDRESS=addresses) as edge:
+            for number in range(20):
+                create = files_pb2.CreateFileRequest(
+                    room_id="lobby", content_type="image/png", size_bytes=len(content), request_id=f"{number}"
+                )
+                created = await suite.files.CreateFile(create, metadata=tokens.user("alice"))
+                answer = await edge.http.put(_on(edge, created.upload_url), content=content)
+                assert answer.status_code == 200, answer.text
+                answer = await edge.http.get(_on(edge, answer.json()["file"]["downloadUrl"]))
+                assert (answer.status_code, answer.content) == (200, content)
+        assert {b"PUT", b"GET"} <= set(asked)
+    held.release()
+
+
+def _on(edge: Edge, url: str) -> str:
+    """Return a URL of files at an edge that they were not told of."""
+    return f"http://{edge.address}/files/{url.partition('/files/')[2]}"
 
 
 async def test_a_replica_that_drains_gets_no_new_calls(suite: Suite, short_path: Path) -> None:

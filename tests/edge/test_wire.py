@@ -1,6 +1,7 @@
 """One port, four protocols: the same call and the same refusal through each of them."""
 
 import asyncio
+import json
 
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 from chatkit.users.v1.users_service_pb2_grpc import UsersServiceStub
@@ -79,3 +80,22 @@ async def test_a_large_page_is_whole_in_json(edge: Edge) -> None:
     assert answer.status_code == 200
     assert len(answer.json()["rooms"]) == 12
     assert len(answer.json()["memberships"][11]["userIds"]) == 100
+
+
+async def test_http_that_is_not_spoken_here_is_told_so(edge: Edge) -> None:
+    head = f"POST {GET} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {tokens.token('alice')}\r\n"
+    for request in (
+        head.replace("HTTP/1.1", "HTTP/1.0"),
+        head + "connection: upgrade\r\nupgrade: websocket\r\n",
+        head + "transfer-encoding: gzip\r\n",
+        head + "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
+        head + "content-length: 5\r\ncontent-length: 6\r\n",
+    ):
+        host, _, port = edge.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"{request}\r\n".encode())
+        async with asyncio.timeout(20):
+            answered, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        assert answered.startswith(b"HTTP/1.1 400 "), answered
+        assert json.loads(body)["details"][0]["reason"] == "REQUEST_MALFORMED"

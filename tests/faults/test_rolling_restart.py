@@ -5,9 +5,7 @@ goes on and still tells what happens.
 """
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -19,16 +17,13 @@ from chatkit.users.v1 import presence_service_pb2, presence_service_pb2_grpc, us
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 
 from services.stack.sign_in import bearer
+from tests.faults.rolling import Call, Callers, restart
 from tests.support.eventually import eventually
 from tests.support.stack import RunningStack, running_stack
 
 _REPLICAS = ("users-1", "users-2", "rooms-1", "rooms-2")
 _CALLERS = 4
 _STREAMS = 8
-# A call that is repeated for longer than it takes to start a process has failed.
-_CALL_SECONDS = 20.0
-
-Call = Callable[[int], Awaitable[Any]]
 
 
 @pytest.fixture
@@ -39,59 +34,20 @@ async def stack(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunningStack]:
         yield started
 
 
-@dataclass
-class _Load:
-    """Callers through the edge who repeat what was UNAVAILABLE, and count what they were answered."""
+class _Load(Callers):
+    """Callers of users and rooms, through the edge."""
 
-    stack: RunningStack
-    channel: grpc.aio.Channel
-    answered: int = 0
-    repeated: int = 0
-    failed: list[str] = field(default_factory=list)
-    _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+    def __init__(self, stack: RunningStack, channel: grpc.aio.Channel) -> None:
+        super().__init__(_CALLERS)
+        self.stack = stack
+        self.users = users_service_pb2_grpc.UsersServiceStub(channel)
+        self.rooms = rooms_service_pb2_grpc.RoomsServiceStub(channel)
+        self.memberships = memberships_service_pb2_grpc.MembershipsServiceStub(channel)
+        self._alice = bearer(stack.home, "alice")
 
-    def __post_init__(self) -> None:
-        self.users = users_service_pb2_grpc.UsersServiceStub(self.channel)
-        self.rooms = rooms_service_pb2_grpc.RoomsServiceStub(self.channel)
-        self.memberships = memberships_service_pb2_grpc.MembershipsServiceStub(self.channel)
-        self._alice = bearer(self.stack.home, "alice")
-
-    def begin(self) -> None:
-        """Let every kind of call be made all the time."""
-        calls = (self._read_user, self._update_user, self._make_room, self._list_rooms, self._add_and_remove)
-        self._tasks = [asyncio.create_task(self._go_on(call, n)) for call in calls for n in range(_CALLERS)]
-
-    async def end(self) -> None:
-        """Stop calling, once every call under way has been answered."""
-        tasks, self._tasks = self._tasks, []
-        await asyncio.gather(*tasks)
-
-    async def some_more(self) -> None:
-        """Return when everyone has been answered again."""
-        wanted = self.answered + 10 * len(self._tasks)
-        await eventually(lambda: self.answered >= wanted or self.failed, 60)
-
-    async def _go_on(self, call: Call, caller: int) -> None:
-        number = caller
-        while self._tasks and not self.failed:
-            await self._once(call, number)
-            number += _CALLERS
-
-    async def _once(self, call: Call, number: int) -> None:
-        deadline = asyncio.get_running_loop().time() + _CALL_SECONDS
-        while True:
-            try:
-                await call(number)
-            except grpc.aio.AioRpcError as error:
-                is_passing = error.code() is grpc.StatusCode.UNAVAILABLE
-                if not is_passing or asyncio.get_running_loop().time() > deadline:
-                    self.failed.append(f"{call.__name__}: {error.code()} {error.details()}")
-                    return
-                self.repeated += 1
-                await asyncio.sleep(0.05)
-            else:
-                self.answered += 1
-                return
+    def calls(self) -> Sequence[Call]:
+        """List every kind of call."""
+        return (self._read_user, self._update_user, self._make_room, self._list_rooms, self._add_and_remove)
 
     async def _read_user(self, _number: int) -> None:
         await self.users.GetUser(users_pb2.GetUserRequest(user_id="bob"), metadata=self._alice)
@@ -146,24 +102,14 @@ class _Stream:
                 await asyncio.sleep(0.05)
 
 
-async def _restart(stack: RunningStack, name: str) -> None:
-    """End a process as a deployment does, and return when another one serves in its place."""
-    before = stack.pid(name)
-    log = stack.home.logs / f"{name}.log"
-    readies = log.read_text().count("ready")
-    stack.signal(name, signal.SIGTERM)
-    await eventually(lambda: any(one.name == name and one.pid != before for one in stack.home.state().processes), 60)
-    await eventually(lambda: log.read_text().count("ready") > readies, 60)
-
-
 async def _prepare(load: _Load) -> None:
     superuser = bearer(load.stack.home, None, su=True)
     drafts = [users_pb2.CreateUserRequest(id=f"caller {n}", name=f"Caller {n}") for n in range(_CALLERS)]
     await load.users.BatchCreateUsers(users_pb2.BatchCreateUsersRequest(requests=drafts), metadata=superuser)
 
 
-def _streams(load: _Load) -> list[_Stream]:
-    presence = presence_service_pb2_grpc.PresenceServiceStub(load.channel)
+def _streams(load: _Load, channel: grpc.aio.Channel) -> list[_Stream]:
+    presence = presence_service_pb2_grpc.PresenceServiceStub(channel)
     bob = bearer(load.stack.home, "bob")
     watching = presence_service_pb2.SubscribePresenceRequest(online=True, watch_user_ids=["alice", "bob"])
     following = rooms_pb2.SubscribeUserRequest()
@@ -175,11 +121,11 @@ async def test_every_replica_is_restarted_and_nobody_loses_a_call_or_hangs_on_a_
     async with grpc.aio.insecure_channel(stack.address) as channel:
         load = _Load(stack, channel)
         await _prepare(load)
-        streams = _streams(load)
+        streams = _streams(load, channel)
         await eventually(lambda: all(stream.opened for stream in streams), 30)
         load.begin()
         for name in _REPLICAS:
-            await _restart(stack, name)
+            await restart(stack, name)
             await load.some_more()
         await load.end()
         assert not load.failed

@@ -187,6 +187,7 @@ async def test_an_altered_url_and_one_for_something_else_are_refused(shelf: Libr
         url[:-1] + ("A" if url[-1] != "A" else "B"),
         url.replace(expires, str(int(expires) + 1)),
         url.replace(expires, f"0{expires}"),
+        url.replace(expires, expires * 1_000),
         url.replace(expires, "٣"),
         url.replace(file.id, other.id),
         url.partition("?")[0],
@@ -321,6 +322,27 @@ async def test_a_user_has_so_many_uploads_at_once(database: TestDatabase, tmp_pa
         go_on.set()
         assert [(await first).status_code, (await second).status_code] == [200, 200]
         assert (await shelf.put(created.upload_url, PICTURE)).status_code == 200
+
+
+async def test_an_upload_that_outlasts_the_process_is_told_to_come_again(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    async with library(database, tmp_path, shutdown_grace_seconds=1) as shelf:
+        created = await shelf.create()
+
+        url = urlsplit(created.upload_url)
+        reader, writer = await asyncio.open_connection(url.hostname, url.port)
+        head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(PICTURE)}\r\n\r\n"
+        writer.write(head.encode() + PICTURE[:1000])
+        await eventually(lambda: shelf.database.count("files.uploads") == 1)
+        await shelf.suite.stop("files")
+        async with asyncio.timeout(20):
+            answer = (await reader.read()).decode()
+        writer.close()
+        assert answer.startswith("HTTP/1.1 503 ")
+        assert "SHUTTING_DOWN" in answer
+        assert "retry-after: 1" in answer
+        assert shelf.stored() == []
 
 
 async def test_curl_puts_and_fetches(shelf: Library, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from services.files.urls import FileUrls
 from services.runtime.database import Database, create_engine
 from tests.files.library import Library
 from tests.support.suite import settings
+from tests.support.tokens import INSTANCE, SERVICE_KEY
 
 _DAY = timedelta(days=1)
 
@@ -55,6 +56,15 @@ class World:
     def incoming(self) -> Incoming:
         """Return what takes over content from a bucket."""
         return Incoming(self.store, self.blobs, self.uploads(self.store), self.clock, unattached_for=_DAY)
+
+    def files(self) -> tuple[Files, FileUrls]:
+        """Return the use cases, and URLs as the running service takes them."""
+        urls = FileUrls("http://x", INSTANCE, timedelta(hours=1), self.clock)
+        urls.use([SERVICE_KEY])
+        files = Files(
+            self.store, self.blobs, self.incoming(), urls, cast("Any", Asked()), self.clock, unattached_for=_DAY
+        )
+        return files, urls
 
     def uploads(self, store: FileStore) -> Uploads:
         """Return a writer over a store."""

@@ -1,87 +1,28 @@
 """File parts of messages, with the real files service behind them."""
 
 import asyncio
-from collections.abc import Sequence
 
 import psycopg
 import pytest
 from chatkit.contract.v1 import error_reason_pb2
-from chatkit.files.v1 import file_pb2
 from chatkit.files.v1 import files_service_pb2 as files_pb2
 from chatkit.internal.attachments.v1 import references_service_pb2 as references_pb2
 from chatkit.internal.attachments.v1.references_service_pb2_grpc import ReferencesServiceStub
-from chatkit.messages.v1 import attached_file_pb2, message_pb2, part_pb2, send_result_pb2
+from chatkit.messages.v1 import attached_file_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from google.protobuf import struct_pb2
 
+from tests.messages.attaching import GIF, add, as_sent_by, batch, edit, forget_attaching, furnished, send, with_file
 from tests.messages.chat import Reader, text
 from tests.support.refusals import refused
 from tests.support.suite import Suite
-from tests.support.tokens import Metadata, service, su, user
-
-GIF = b"GIF89a" + bytes(range(256)) * 40
+from tests.support.tokens import service, su, user
 
 
 @pytest.fixture
 async def chat(suite: Suite) -> Suite:
     """Run the suite with two users in a room."""
-    await suite.make_users("alice", "bob")
-    await suite.make_room("lobby", "alice", "bob")
-    await suite.make_room("attic", "alice")
-    return suite
-
-
-async def add(chat: Suite, request_id: str = "file", room_id: str = "lobby", as_user: str = "alice") -> file_pb2.File:
-    """Create a file with its content."""
-    request = files_pb2.CreateFileRequest(
-        room_id=room_id,
-        name="cat.gif",
-        content_type="image/gif",
-        size_bytes=len(GIF),
-        custom_data=struct_pb2.Value(string_value="a cat"),
-        request_id=request_id,
-    )
-    created = (await chat.files.CreateFile(request, metadata=user(as_user))).file
-    frame = files_pb2.UploadFileRequest(room_id=room_id, file_id=created.id, chunk=GIF)
-    uploaded: files_pb2.UploadFileResponse = await chat.files.UploadFile(iter([frame]), metadata=user(as_user))
-    return uploaded.file
-
-
-def with_file(file_id: str, request_id: str = "send", **fields: object) -> pb2.SendMessageRequest:
-    """Return a send of a text and a file."""
-    parts = [
-        part_pb2.Part(content_type="text/plain", content="look"),
-        part_pb2.Part(content_type="image/gif", file_id=file_id, **fields),  # type: ignore[arg-type]
-    ]
-    return pb2.SendMessageRequest(room_id="lobby", parts=parts, request_id=request_id)
-
-
-async def send(chat: Suite, request: pb2.SendMessageRequest, as_user: str = "alice") -> message_pb2.Message:
-    """Send a message."""
-    sent: pb2.SendMessageResponse = await chat.messages.SendMessage(request, metadata=user(as_user))
-    return sent.message
-
-
-async def edit(
-    chat: Suite, seq: int, *parts: part_pb2.Part, request_id: str = "", who: Metadata | None = None
-) -> message_pb2.Message:
-    """Edit a message; alice does, unless told otherwise."""
-    request = pb2.EditMessageRequest(room_id="lobby", seq=seq, parts=parts, request_id=request_id)
-    edited: pb2.EditMessageResponse = await chat.messages.EditMessage(request, metadata=who or user("alice"))
-    return edited.message
-
-
-async def batch(chat: Suite, requests: Sequence[pb2.SendMessageRequest]) -> Sequence[send_result_pb2.SendResult]:
-    """Send many messages."""
-    request = pb2.BatchSendMessagesRequest(requests=requests)
-    answer: pb2.BatchSendMessagesResponse = await chat.messages.BatchSendMessages(request, metadata=su())
-    return answer.results
-
-
-def as_sent_by(sender_id: str, request: pb2.SendMessageRequest) -> pb2.SendMessageRequest:
-    """Say who sends."""
-    request.sender_id = sender_id
-    return request
+    return await furnished(suite)
 
 
 async def in_use(chat: Suite, *file_ids: str) -> list[str]:
@@ -89,12 +30,6 @@ async def in_use(chat: Suite, *file_ids: str) -> list[str]:
     stub = ReferencesServiceStub(chat.channel("messages"))
     request = references_pb2.ReferencedFilesRequest(file_ids=file_ids)
     return list((await stub.ReferencedFiles(request, metadata=service("files", "messages"))).file_ids)
-
-
-async def forget_attaching(chat: Suite) -> None:
-    """Let what was attached have been attached so long ago that no send can still be under way."""
-    with psycopg.connect(chat.database.superuser_dsn) as connection:
-        connection.execute("UPDATE files.files SET attach_time = attach_time - interval '1 hour'")
 
 
 async def test_an_image_is_seen_by_a_subscriber_who_fetches_identical_bytes(chat: Suite) -> None:

@@ -175,6 +175,32 @@ def test_a_struct_has_only_numbers_that_json_has(number: float) -> None:
         assert _refused(_user(custom_data=value), "FIELD_INVALID").metadata == {"field": "custom_data"}
 
 
+def _nested(levels: int, *, alone: bool) -> Any:
+    """Return objects in objects, or lists in lists where they need not be an object's."""
+    value: Any = "x"
+    for _ in range(levels):
+        value = [value] if alone else {"a": value}
+    return value
+
+
+def test_custom_data_is_nested_no_deeper_than_others_can_read() -> None:
+    def user(levels: int) -> Message:
+        return _user(custom_data=json_format.ParseDict(_nested(levels, alone=False), struct_pb2.Struct()))
+
+    def file(levels: int) -> Message:
+        value = json_format.ParseDict(_nested(levels, alone=True), struct_pb2.Value())
+        return files_pb2.CreateFileRequest(
+            room_id="r", content_type="a/b", size_bytes=1, request_id="r", custom_data=value
+        )
+
+    for make in (user, file):
+        VALIDATOR.check(make(20))
+        assert _refused(make(21), "FIELD_INVALID").metadata == {"field": "custom_data"}
+    wide = struct_pb2.Struct()
+    wide.update({f"{number}": [[]] for number in range(100)})
+    VALIDATOR.check(_user(custom_data=wide))
+
+
 def test_custom_data_is_measured_as_compact_json_in_utf8() -> None:
     VALIDATOR.check(_user(custom_data=_struct({"k": "x" * 5_112})))
     _over(_user(custom_data=_struct({"k": "x" * 5_113})), "CUSTOM_DATA_BYTES", 5_120, 5_121, "custom_data")

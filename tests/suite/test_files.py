@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
@@ -17,6 +18,8 @@ from chatkit.files.v1.files_service_pb2_grpc import FilesServiceStub
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import part_pb2, room_event_pb2
 from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
+from chatkit.rooms.v1.rooms_service_pb2 import SubscribeUserRequest
+from chatkit.rooms.v1.rooms_service_pb2_grpc import RoomsServiceStub
 
 from tests.support.edge import Edge
 from tests.support.eventually import eventually
@@ -114,6 +117,57 @@ async def test_content_sent_in_frames_is_not_held_back_by_the_edge(edge: Edge) -
     uploaded = await stub.UploadFile(frames(), metadata=user("alice"))
     assert uploaded.file.sha256 == hashlib.sha256(content).hexdigest()
     await refused(stub.UploadFile(frames(), metadata=user("bob")), "FILE_OWNER_REQUIRED")
+
+
+async def test_content_of_a_type_that_calls_have_stays_as_it_is(edge: Edge) -> None:
+    for content_type in ("application/grpc-web-text", "application/grpc", "application/json"):
+        request = {"roomId": "lobby", "contentType": content_type, "sizeBytes": 5, "requestId": content_type}
+        created = (await edge.json(f"{SERVICE}CreateFile", request, token("alice"))).json()
+        told = {"content-type": content_type}
+        answer = await edge.http.put(_path(created["uploadUrl"]), content=b"AAAAA", headers=told)
+        assert answer.status_code == 200, answer.text
+        got = await edge.http.get(_path(answer.json()["file"]["downloadUrl"]), headers=told)
+        assert (got.status_code, got.content) == (200, b"AAAAA")
+
+
+async def test_custom_data_as_deep_as_may_be_can_be_read_wherever_it_is_shown(edge: Edge) -> None:
+    deep: Any = "x"
+    for _ in range(20):
+        deep = {"a": deep}
+    request = {"roomId": "lobby", "contentType": "a/b", "sizeBytes": 5, "requestId": "deep", "customData": deep}
+    created = (await edge.json(f"{SERVICE}CreateFile", request, token("alice"))).json()
+    await edge.http.put(_path(created["uploadUrl"]), content=b"AAAAA")
+    room = {"id": "deep", "name": "deep", "customData": deep, "requestId": "deep"}
+    for path, body in (
+        ("users.v1.UsersService/UpdateUser", {"userId": "alice", "customData": deep, "updateMask": "customData"}),
+        ("rooms.v1.RoomsService/CreateRoom", room),
+        (
+            "messages.v1.MessagesService/SendMessage",
+            {
+                "roomId": "lobby",
+                "requestId": "deep",
+                "parts": [{"contentType": "a/b", "fileId": created["file"]["id"]}],
+            },
+        ),
+        ("messages.v1.MessagesService/ListRoomEvents", {"roomId": "lobby"}),
+        ("rooms.v1.RoomsService/ListUserRooms", {}),
+        ("users.v1.UsersService/ListUsers", {}),
+    ):
+        answer = await edge.json(f"/chatkit.{path}", body, token("alice", su=True))
+        assert answer.status_code == 200, (path, answer.text)
+        assert '{"a":' * 20 in answer.text.replace(" ", "").replace("\n", ""), path
+    streams: list[Any] = [
+        MessagesServiceStub(edge.channel).SubscribeRoom(
+            pb2.SubscribeRoomRequest(room_id="lobby"), metadata=user("bob")
+        ),
+        RoomsServiceStub(edge.channel).SubscribeUser(SubscribeUserRequest(), metadata=user("alice")),
+    ]
+    for stream in streams:
+        async with asyncio.timeout(20):
+            async for frame in stream:
+                if any(event.WhichOneof("event") == "caught_up" for event in frame.events):
+                    break
+        stream.cancel()
 
 
 async def test_the_edge_lets_through_what_is_signed_and_refuses_the_rest_in_the_suites_words(edge: Edge) -> None:

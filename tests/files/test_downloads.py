@@ -1,0 +1,88 @@
+"""How many downloads go on at once: whoever does not read holds memory, and there is so much of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from services.files.http import FilesHttp
+from tests.files.library import PICTURE, Library
+from tests.files.world import World
+
+
+class _Reader:
+    """Somebody who asks the routes for a URL, and reads when told to."""
+
+    def __init__(self, http: FilesHttp, url: str) -> None:
+        self.status = 0
+        self.body = b""
+        self.is_told = asyncio.Event()
+        self.may_read = asyncio.Event()
+        parts = urlsplit(url)
+        scope = {"type": "http", "method": "GET", "path": parts.path, "query_string": parts.query.encode()}
+        self.done = asyncio.create_task(http.app({**scope, "headers": [], "root_path": ""}, self._receive, self._send))
+
+    async def _receive(self) -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody leaves")
+
+    async def _send(self, message: Any) -> None:
+        self.status = message.get("status", self.status)
+        self.is_told.set()
+        if self.status != 503:
+            await self.may_read.wait()
+        self.body += message.get("body", b"")
+
+
+@asynccontextmanager
+async def _routes(shelf: Library, most_downloads: int, patience: float = 60) -> AsyncIterator[FilesHttp]:
+    world = World(shelf)
+    files, urls = world.files()
+    yield FilesHttp(
+        files,
+        world.uploads(world.store),
+        urls,
+        patience=patience,
+        is_ending=lambda: False,
+        most_downloads=most_downloads,
+    )
+    await world.database.close()
+
+
+async def test_so_many_downloads_go_on_at_once_and_each_that_ends_makes_room(shelf: Library) -> None:
+    url = (await shelf.add()).download_url
+    async with _routes(shelf, most_downloads=2) as http:
+        first, second = _Reader(http, url), _Reader(http, url)
+        await asyncio.gather(first.is_told.wait(), second.is_told.wait())
+        refused = _Reader(http, url)
+        await refused.done
+        assert (refused.status, b"OVERLOADED" in refused.body) == (503, True)
+        first.may_read.set()
+        await first.done
+        assert first.body == PICTURE
+        third = _Reader(http, url)
+        await third.is_told.wait()
+        assert third.status == 200
+        for reader in (second, third):
+            reader.may_read.set()
+            await reader.done
+            assert reader.body == PICTURE
+
+
+async def test_content_that_is_not_there_and_a_reader_who_is_given_up_hold_no_place(shelf: Library) -> None:
+    file, lost = await shelf.add(), await shelf.add()
+    path = next(path for path in shelf.stored() if lost.id.replace("-", "") in path.name)
+    path.unlink()
+    async with _routes(shelf, most_downloads=1, patience=0.01) as http:
+        missing = _Reader(http, lost.download_url)
+        missing.may_read.set()
+        await missing.done
+        assert missing.status == 404
+        stalled = _Reader(http, file.download_url)
+        await asyncio.wait({stalled.done})
+        assert stalled.done.exception() is not None
+        last = _Reader(http, file.download_url)
+        last.may_read.set()
+        await last.done
+        assert (last.status, last.body) == (200, PICTURE)
