@@ -4,7 +4,7 @@ One Client is one user. `with_token` makes another one on the same connection, f
 """
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +26,7 @@ from google.protobuf.message import Message
 
 from clients.python.errors import ChatkitError, from_rpc_error
 from clients.python.retry import Backoff, Clock, SystemClock
+from clients.python.rooms_subscription import RoomsSubscription
 from clients.python.subscription import Subscription
 from clients.python.tokens import Token, Tokens
 
@@ -53,8 +54,9 @@ def connect(
 ) -> "Client":
     """Return a client of the suite at `address` (host:port); nothing is sent before the first call.
 
-    `token` is a token, or an async function that fetches one: it is called for the first token and when one has
-    expired. Without credentials the connection is not encrypted. `options` are added to gRPC's.
+    `token` is a token, or an async function that fetches one: it is called for the first token, shortly before one
+    expires, and when one has expired. Without credentials the connection is not encrypted. `options` are added to
+    gRPC's.
     """
     merged = [*_OPTIONS, *options]
     if credentials is None:
@@ -126,6 +128,33 @@ class Client:
             start,
             include_cursors=include_cursors,
             stream=self.messages.SubscribeRoom,
+            log=self.log,
+            tokens=self._tokens,
+            clock=self._clock,
+        )
+
+    def subscribe_rooms(
+        self,
+        rooms: Mapping[str, position_pb2.Position | int | None] | None = None,
+        *,
+        user_id: str = "",
+        default_last: int | None = None,
+        follow_memberships: bool = False,
+        include_cursors: bool = False,
+        include_read_states: bool = False,
+    ) -> RoomsSubscription:
+        """Follow rooms on one stream, each after a position, or from its last so many messages (None: default_last).
+
+        With `follow_memberships` also those of which the user is, or becomes, a member.
+        """
+        return RoomsSubscription(
+            rooms or {},
+            user_id=user_id,
+            default_last=default_last,
+            follow_memberships=follow_memberships,
+            include_cursors=include_cursors,
+            include_read_states=include_read_states,
+            stream=self.messages.SubscribeRooms,
             log=self.log,
             tokens=self._tokens,
             clock=self._clock,

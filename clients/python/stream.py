@@ -1,4 +1,4 @@
-"""One stream of a room, from its opening to its ending; long silence is an ending too."""
+"""One stream, of a room or of several, from its opening to its ending; long silence is an ending too."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,13 +10,14 @@ from chatkit.messages.v1 import messages_service_pb2, room_event_pb2
 from clients.python.errors import ChatkitError, from_rpc_error
 from clients.python.retry import Clock
 
+_Frame = messages_service_pb2.SubscribeRoomResponse | messages_service_pb2.SubscribeRoomsResponse
 HEARTBEAT_SECONDS = 15.0
 # Two heartbeats, and what a slow network needs.
 DEAD_SECONDS = 2 * HEARTBEAT_SECONDS + 5.0
 
 
 class Stream:
-    """An open SubscribeRoom call."""
+    """An open SubscribeRoom or SubscribeRooms call."""
 
     def __init__(self, call: Any, clock: Clock) -> None:
         self._call = call
@@ -36,7 +37,7 @@ class Stream:
             watch.cancel()
             self._call.cancel()
 
-    async def _read(self) -> messages_service_pb2.SubscribeRoomResponse | None:
+    async def _read(self) -> _Frame | None:
         self._listening_since = self._clock.monotonic()
         try:
             frame = await self._call.read()

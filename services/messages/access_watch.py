@@ -42,7 +42,7 @@ class AccessWatch:
                 self._hubs.end_member(change.room_uid, change.user_uid)
             case MembershipChanged():
                 for stream in self._hubs.streams_of(change.user_id):
-                    stream.joined(change.room_uid)
+                    stream.joined(change.room_uid, change.room_id)
             case RoleAssigned():
                 for subscription in self._hubs.subscriptions_of(change.user_id):
                     if change.room_uid in {None, subscription.room_uid} and not subscription.query.superuser:
@@ -93,6 +93,6 @@ class AccessWatch:
         """Ask about the rooms of a stream that are in doubt, many at once; one after another would take seconds."""
         while stream.doubtful and stream.error is None:
             rooms = [(room, room.doubts) for room in islice(stream.doubtful, _ROOMS_AT_ONCE)]
-            answers = await stream.ask(self._access, [room.query.room_id for room, _ in rooms])
+            answers = await stream.ask(self._access, [room.room_id for room, _ in rooms])
             for (room, doubts), answer in zip(rooms, answers, strict=True):
                 act_on(answer, room, doubts)

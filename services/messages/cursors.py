@@ -5,7 +5,7 @@ way a move is told. What nobody has told is read from the database, for all room
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from services.messages.rooms_peer import Rooms
 from services.messages.subscription import Follower
 from services.runtime.access import AccessChange, MembershipChanged
 from services.runtime.clock import Clock
-from services.runtime.errors import Unavailable
+from services.runtime.errors import DeadlineExceeded, Unavailable
 
 _log = structlog.get_logger()
 _LOADS_AT_ONCE = 2
@@ -204,10 +204,9 @@ class Cursors:
         for room in rooms.values():
             room.left.clear()
         moved = await self._store.newest(list(rooms), self._most)
-        by_room: dict[UUID, list[ReadCursor]] = {uid: [] for uid in rooms}
-        for cursor in moved.cursors:
-            by_room[cursor.room_uid].append(cursor)
-        of_members = {uid: await self._of_members(room.room_id, by_room[uid]) for uid, room in rooms.items()}
+        of_members: dict[UUID, list[ReadCursor]] = {uid: [] for uid in rooms}
+        for cursor in await self._of_members({uid: room.room_id for uid, room in rooms.items()}, moved.cursors):
+            of_members[cursor.room_uid].append(cursor)
         if doubts != self._doubts:
             # It may be of a database that is no longer the one.
             return
@@ -217,12 +216,12 @@ class Cursors:
             self._take_all(cursor for cursor in of_members[uid] if cursor.user_uid not in room.left)
             room.horizon = moved.horizon
 
-    async def _of_members(self, room_id: str, cursors: Iterable[ReadCursor]) -> list[ReadCursor]:
+    async def _of_members(self, room_ids: Mapping[UUID, str], cursors: Sequence[ReadCursor]) -> Sequence[ReadCursor]:
         try:
-            return await self._peer.of_members(room_id, list(cursors))
-        except Unavailable:
+            return await self._peer.of_members_of_many(room_ids, cursors)
+        except (Unavailable, DeadlineExceeded):
             # Streams go on without rooms for a while, and the cursor of somebody who has left is no secret.
-            return list(cursors)
+            return cursors
 
     def _take_all(self, cursors: Iterable[ReadCursor]) -> None:
         for cursor in cursors:

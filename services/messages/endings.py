@@ -7,7 +7,7 @@ from services.runtime.errors import Aborted, ChatkitError, NotFound, PermissionD
 
 def act_on(answer: AccessGrant | ChatkitError, room: Follower, doubts: int) -> None:
     """Trust a follower whose access was in doubt, or end them; the answer is to a question of that many doubts."""
-    room_id = room.query.room_id
+    room_id = room.room_id
     match answer:
         case NotFound():
             room.cut(NotFound("ROOM_DELETED", "the room was deleted", metadata={"room_id": room_id}))

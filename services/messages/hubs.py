@@ -6,7 +6,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import cast
+from typing import TypeVar, cast
 from uuid import UUID
 
 import structlog
@@ -22,6 +22,7 @@ from services.runtime.clock import Clock
 from services.runtime.errors import Aborted, ChatkitError, Unavailable
 
 _log = structlog.get_logger()
+_Stream = TypeVar("_Stream", Subscription, RoomsStream)
 _TICK_SECONDS = 1.0
 _TICK = timedelta(seconds=_TICK_SECONDS)
 _GAP_SECONDS = 0.005
@@ -49,8 +50,8 @@ class Hubs:
         self._heartbeat_interval = heartbeat_interval
         self._kept = max(_KEPT, most_replayed)
         self._hubs: dict[UUID, RoomHub] = {}
-        self._of_user: dict[str | None, set[Follower]] = {}
-        # The streams of several rooms, by user.
+        # The streams of one room and those of several, by user.
+        self._subscriptions: dict[str | None, set[Subscription]] = {}
         self._streams: dict[str | None, set[RoomsStream]] = {}
         self._doubtful: set[UUID] = set()
         # Rooms of which an event came before its turn.
@@ -63,7 +64,9 @@ class Hubs:
         if hub is None:
             hub = self._hubs[subscription.room_uid] = RoomHub(subscription.room_uid, room_id, self._store, self._kept)
         hub.subscriptions.add(subscription)
-        self._of_user.setdefault(subscription.query.user_id, set()).add(subscription)
+        if not isinstance(subscription, RoomOfStream):
+            of_user = self._subscriptions.setdefault(subscription.query.user_id, set())
+            of_user.add(cast("Subscription", subscription))
         return hub
 
     def leave(self, subscription: Follower) -> None:
@@ -73,11 +76,8 @@ class Hubs:
             hub.subscriptions.discard(subscription)
             if not hub.subscriptions:
                 del self._hubs[subscription.room_uid]
-        of_user = self._of_user.get(subscription.query.user_id)
-        if of_user is not None:
-            of_user.discard(subscription)
-            if not of_user:
-                del self._of_user[subscription.query.user_id]
+        if not isinstance(subscription, RoomOfStream):
+            _discard(self._subscriptions, subscription.query.user_id, cast("Subscription", subscription))
 
     def attach(self, stream: RoomsStream) -> None:
         """Register a stream of several rooms, whose rooms join for themselves."""
@@ -85,10 +85,7 @@ class Hubs:
 
     def detach(self, stream: RoomsStream) -> None:
         """Forget a stream of several rooms, whose rooms have left."""
-        of_user = self._streams[stream.query.user_id]
-        of_user.discard(stream)
-        if not of_user:
-            del self._streams[stream.query.user_id]
+        _discard(self._streams, stream.query.user_id, stream)
 
     # What the committer tells.
 
@@ -131,7 +128,7 @@ class Hubs:
         hub = self._hubs.get(room_uid)
         for subscription in hub.subscriptions if hub is not None else ():
             if subscription.user_uid == user_uid:
-                subscription.cut(removed(subscription.query.room_id))
+                subscription.cut(removed(subscription.room_id))
 
     def end_all(self, error: Callable[[], ChatkitError]) -> None:
         """End every stream."""
@@ -146,9 +143,11 @@ class Hubs:
 
     def streams(self) -> list[Subscription | RoomsStream]:
         """List every stream."""
-        # By type, because that is asked for every room of every stream each second.
-        alone = [one for one in self.subscriptions() if type(one) is not RoomOfStream]
-        return [*cast("list[Subscription]", alone), *(one for some in self._streams.values() for one in some)]
+        # No room of a stream is looked at, because this is asked each second.
+        return [
+            *(one for some in self._subscriptions.values() for one in some),
+            *(one for some in self._streams.values() for one in some),
+        ]
 
     def streams_of(self, user_id: str) -> list[RoomsStream]:
         """List a user's streams of several rooms; everyone's when it is not known whose."""
@@ -161,7 +160,8 @@ class Hubs:
 
     def subscriptions_of(self, user_id: str) -> list[Follower]:
         """List where a user follows a room."""
-        return list(self._of_user.get(user_id, ()))
+        rooms = (room for stream in self._streams.get(user_id, ()) for room in stream.rooms.values())
+        return [*self._subscriptions.get(user_id, ()), *rooms]
 
     def has(self, subscription: Follower) -> bool:
         """Tell whether a subscriber is still there."""
@@ -267,6 +267,13 @@ class Hubs:
             _log.error("log_reset", room_uid=str(room_uid), last=last_before, head_seq=head.seq)
             hub.end(error)
             hub.forget()
+
+
+def _discard(by_user: dict[str | None, set[_Stream]], user_id: str | None, stream: _Stream) -> None:
+    of_user = by_user.get(user_id, set())
+    of_user.discard(stream)
+    if not of_user:
+        by_user.pop(user_id, None)
 
 
 def shutting_down(delay: timedelta) -> Unavailable:

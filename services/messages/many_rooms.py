@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Container, Sequence
+from dataclasses import dataclass
+from uuid import UUID
 
 import structlog
 
@@ -17,7 +18,7 @@ from services.messages.read_state_feed import ReadStateFeed
 from services.messages.replays import Replays, pages
 from services.messages.rooms_peer import Rooms
 from services.messages.rooms_stream import RoomOfStream, RoomsStream, too_many_rooms
-from services.runtime.access import AccessQuery, RoomGrant, RoomsChecker
+from services.runtime.access import AccessGrant, AccessQuery, RoomGrant, RoomsChecker
 from services.runtime.access_cache import Freshness
 from services.runtime.clock import Clock
 from services.runtime.errors import ChatkitError, DeadlineExceeded, Internal, Unavailable, unavailable_peer
@@ -28,9 +29,11 @@ OnEnd = Callable[[Callable[[ChatkitError], None]], None]
 # How long rooms is waited for.
 _SECONDS = 3.0
 _PAGE = 100
-# A user who joins and leaves rooms all the time makes rooms list them no more often, on however many streams.
 _LISTS_AT_ONCE = 4
-_BETWEEN_LISTS_SECONDS = 0.2
+# A user who joins and leaves rooms all the time makes a stream ask about them no more often.
+_BETWEEN_ROUNDS_SECONDS = 0.2
+# What rooms answers about somebody who is not in the room.
+_NOT_A_MEMBER = {"ROOM_ACCESS_DENIED", "ROOM_NOT_FOUND"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class ManyRooms:
     async def _open_rooms(self, stream: RoomsStream, wish: Wish) -> None:
         """Open the rooms that are asked for, and then whatever the user joins, until cancelled."""
         await self._open(stream, wish.rooms)
-        while stream.to_list:
+        while stream.has_new_rooms:
             await self._open_joined(stream, wish.default_start)
         stream.push(0, wire.caught_up_event("", self._clock.now(), 0))
         while True:
@@ -117,19 +120,28 @@ class ManyRooms:
             stream.changed.clear()
             self._leave_ended(stream)
             try:
-                while stream.to_list:
+                while stream.has_new_rooms:
                     await self._open_joined(stream, wish.default_start)
-                    await self._clock.sleep(_BETWEEN_LISTS_SECONDS)
+                    await self._clock.sleep(_BETWEEN_ROUNDS_SECONDS)
             except Unavailable as error:
                 _log.info("joined_rooms_not_opened", reason=error.reason)
                 await self._clock.sleep(self._retry_interval)
-                stream.to_list = True
                 stream.changed.set()
 
     async def _open_joined(self, stream: RoomsStream, start: Start) -> None:
+        """Open the rooms that the user has joined; all of theirs are listed when it is not known which those are."""
+        to_list, joined = stream.take_new_rooms()
+        try:
+            if to_list:
+                await self._open_listed(stream, joined, start)
+            else:
+                await self._open(stream, [(room_id, start) for room_id in joined.values()], only_as_member=True)
+        except ChatkitError:
+            stream.put_back(to_list, joined)
+            raise
+
+    async def _open_listed(self, stream: RoomsStream, joined: Container[UUID], start: Start) -> None:
         """Open those of the user's rooms that are neither open nor closed for good."""
-        stream.to_list = False
-        joined = set(stream.new_rooms)
         token = ""
         while True:
             try:
@@ -142,21 +154,25 @@ class ManyRooms:
                 for room in rooms
                 if room.room_uid not in stream.rooms and (room.room_uid in joined or room.room_id not in stream.closed)
             ]
-            await self._open(stream, [(room_id, start) for room_id in new])
+            await self._open(stream, [(room_id, start) for room_id in new], only_as_member=True)
             if not token:
                 break
-        stream.new_rooms -= joined
 
-    async def _open(self, stream: RoomsStream, wanted: Sequence[tuple[str, Start]]) -> None:
+    async def _open(
+        self, stream: RoomsStream, wanted: Sequence[tuple[str, Start]], *, only_as_member: bool = False
+    ) -> None:
         for page in pages(wanted):
             await stream.wait_for_room()
-            await self._open_page(stream, page)
+            await self._open_page(stream, page, only_as_member=only_as_member)
             self._leave_ended(stream)
 
-    async def _open_page(self, stream: RoomsStream, page: Sequence[tuple[str, Start]]) -> None:
+    async def _open_page(self, stream: RoomsStream, page: Sequence[tuple[str, Start]], *, only_as_member: bool) -> None:
         answers = await stream.ask(self._access, [room_id for room_id, _ in page])
         joined: list[tuple[RoomOfStream, RoomHub, Start]] = []
         for (room_id, start), answer in zip(page, answers, strict=True):
+            if only_as_member and not _is_member(answer):
+                # Nobody has named the room, and the user has left it meanwhile.
+                continue
             if isinstance(answer, ChatkitError):
                 stream.refuse(room_id, answer)
             elif len(stream.rooms) >= self._most_rooms:
@@ -178,7 +194,7 @@ class ManyRooms:
     def _join(
         self, stream: RoomsStream, room_id: str, grant: RoomGrant, start: Start
     ) -> tuple[RoomOfStream, RoomHub, Start]:
-        room = RoomOfStream(stream, grant, replace(stream.query, room_id=room_id))
+        room = RoomOfStream(stream, grant, room_id)
         stream.rooms[room.room_uid] = room
         stream.closed.discard(room_id)
         self._cursors.join(room_id, room)
@@ -192,7 +208,7 @@ class ManyRooms:
         about by others, and nothing of it is sent before they have the answer.
         """
         doubts = [room.doubts for room in rooms]
-        answers = await stream.ask(self._access, [room.query.room_id for room in rooms]) if rooms else []
+        answers = await stream.ask(self._access, [room.room_id for room in rooms]) if rooms else []
         for room, count, answer in zip(rooms, doubts, answers, strict=True):
             act_on(answer, room, count)
 
@@ -223,6 +239,12 @@ class ManyRooms:
         self._cursors.leave(room)
         self._read_states.leave(room)
         self._hubs.leave(room)
+
+
+def _is_member(answer: AccessGrant | ChatkitError) -> bool:
+    if isinstance(answer, ChatkitError):
+        return answer.reason not in _NOT_A_MEMBER
+    return answer.user_uid is not None
 
 
 def _end_with(stream: RoomsStream, opening: "asyncio.Task[None]") -> None:

@@ -112,6 +112,6 @@ class ReadStateFeed:
         states = await self._store.states_of([(room.room_uid, room.user_uid) for room in rooms if room.user_uid])
         now = self._clock.now()
         return [
-            (room, unlogged.read_state_event(room.query.room_id, now, state))
+            (room, unlogged.read_state_event(room.room_id, now, state))
             for room, state in zip(rooms, states, strict=True)
         ]

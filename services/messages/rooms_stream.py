@@ -5,7 +5,8 @@ A doubt about one room keeps back that room's events and no others; a removal cl
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -25,8 +26,10 @@ class RoomOfStream(Follower):
 
     __slots__ = ("_held", "_held_bytes", "epoch", "error", "is_changed", "is_open", "sent_seq", "stream", "told_seq")
 
-    def __init__(self, stream: "RoomsStream", grant: RoomGrant, query: AccessQuery) -> None:
-        super().__init__(grant, query, stream.clock, includes_cursors=stream.includes_cursors)
+    def __init__(self, stream: "RoomsStream", grant: RoomGrant, room_id: str) -> None:
+        # The strings that all who follow the room have are one: there are very many of these.
+        shared_id = sys.intern(room_id)
+        super().__init__(grant, stream.query, shared_id, stream.clock, includes_cursors=stream.includes_cursors)
         self.stream = stream
         self.error: ChatkitError | None = None
         # False until the room's beginning is queued: nothing is admitted before it.
@@ -37,8 +40,8 @@ class RoomOfStream(Follower):
         self.epoch = ""
         # The last seq that was handed to the stream, and the one that a heartbeat has told.
         self.sent_seq = self.told_seq = 0
-        # What waits for an answer about the user's access.
-        self._held: list[tuple[int, bytes]] = []
+        # What waits for an answer about the user's access; None as long as nothing has.
+        self._held: list[tuple[int, bytes]] | None = None
         self._held_bytes = 0
 
     @property
@@ -48,7 +51,7 @@ class RoomOfStream(Follower):
 
     def open(self, epoch: str, sent_seq: int, beginning: Iterable[tuple[int, bytes]]) -> None:
         """Queue how the room starts, and admit what follows."""
-        self.epoch = epoch
+        self.epoch = sys.intern(epoch)
         self.sent_seq = sent_seq
         self.is_open = True
         self.stream.begin(beginning, self)
@@ -65,6 +68,8 @@ class RoomOfStream(Follower):
         if self.error is not None:
             return False
         if self._doubted_at is not None:
+            if self._held is None:
+                self._held = []
             self._held.append((seq, event))
             self._held_bytes += len(event)
             self.stream.hold(len(event))
@@ -101,7 +106,7 @@ class RoomOfStream(Follower):
             self.cut(unavailable_peer("rooms"))
 
     def _let_go(self) -> list[tuple[int, bytes]]:
-        held, self._held = self._held, []
+        held, self._held = self._held or [], None
         self.stream.drop(self._held_bytes)
         self._held_bytes = 0
         return held
@@ -136,9 +141,9 @@ class RoomsStream(SharedQueue):
         self.ended: list[RoomOfStream] = []
         # The ids of rooms that are closed and are not opened again by themselves.
         self.closed: set[str] = set()
-        # Whether the user's rooms are to be listed, and which of them they have just joined.
+        # Whether the user's rooms are to be listed, and the ids of those that they have just joined, as far as told.
         self.to_list = follows_memberships
-        self.new_rooms: set[UUID] = set()
+        self.new_rooms: dict[UUID, str] = {}
         # Set when there is something to do about the rooms.
         self.changed = asyncio.Event()
         self._staleness = Staleness(clock, freshness, ending_delay)
@@ -159,13 +164,29 @@ class RoomsStream(SharedQueue):
             for answer, cursor in zip(answers, cursors, strict=True)
         ]
 
-    def joined(self, room_uid: UUID | None) -> None:
+    @property
+    def has_new_rooms(self) -> bool:
+        """Whether there may be rooms of the user's that are to be opened."""
+        return self.to_list or bool(self.new_rooms)
+
+    def joined(self, room_uid: UUID | None, room_id: str = "") -> None:
         """Hear that the user became a member of a room; of an unknown one when changes were missed."""
         if self.follows_memberships:
-            self.to_list = True
             if room_uid is not None:
-                self.new_rooms.add(room_uid)
+                self.new_rooms[room_uid] = room_id
+            self.to_list = self.to_list or not room_id
             self.changed.set()
+
+    def take_new_rooms(self) -> tuple[bool, dict[UUID, str]]:
+        """Return whether to list the user's rooms, and which are new; from now on that is as good as done."""
+        taken = self.to_list, self.new_rooms
+        self.to_list, self.new_rooms = False, {}
+        return taken
+
+    def put_back(self, to_list: bool, new_rooms: Mapping[UUID, str]) -> None:
+        """Take back what was taken and could not be done."""
+        self.to_list = self.to_list or to_list
+        self.new_rooms = {**new_rooms, **self.new_rooms}
 
     def refuse(self, room_id: str, error: ChatkitError) -> None:
         """Answer that a room is not opened."""
@@ -177,7 +198,7 @@ class RoomsStream(SharedQueue):
         self.doubtful.discard(room)
         self.ended.append(room)
         self.changed.set()
-        self._close(room.query.room_id, error, Position(room.epoch, room.sent_seq) if room.is_open else None)
+        self._close(room.room_id, error, Position(room.epoch, room.sent_seq) if room.is_open else None)
 
     def forget(self, room: RoomOfStream) -> None:
         """Take back a room that is not going to be opened now."""

@@ -20,12 +20,25 @@ READ_CURSORS = "cursors:read:get"
 class Follower(ABC):
     """A user who follows a room: what rooms was asked, what it answered, and since when that is in doubt."""
 
-    __slots__ = ("_clock", "_doubted_at", "_roles", "doubts", "includes_cursors", "query", "room_uid", "user_uid")
+    __slots__ = (
+        "_clock",
+        "_doubted_at",
+        "_roles",
+        "doubts",
+        "includes_cursors",
+        "query",
+        "room_id",
+        "room_uid",
+        "user_uid",
+    )
 
-    def __init__(self, grant: RoomGrant, query: AccessQuery, clock: Clock, *, includes_cursors: bool) -> None:
+    def __init__(
+        self, grant: RoomGrant, query: AccessQuery, room_id: str, clock: Clock, *, includes_cursors: bool
+    ) -> None:
         self.room_uid = grant.room_uid
         self.user_uid = grant.user_uid
-        # What was asked when the room was admitted, to be asked again.
+        self.room_id = room_id
+        # What was asked when the room was admitted, to be asked again; a stream of several rooms leaves the room out.
         self.query = query
         # Whether read cursors are sent, too.
         self.includes_cursors = includes_cursors
@@ -123,7 +136,7 @@ class Subscription(EventQueue, Follower):
         includes_cursors: bool = False,
     ) -> None:
         EventQueue.__init__(self, caller, clock)
-        Follower.__init__(self, grant, query, clock, includes_cursors=includes_cursors)
+        Follower.__init__(self, grant, query, query.room_id, clock, includes_cursors=includes_cursors)
         self._staleness = Staleness(clock, freshness, ending_delay)
 
     async def ask(self, access: AccessChecker) -> AccessGrant:

@@ -3,7 +3,8 @@
 Without access an unknown room and a forbidden one answer alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from uuid import UUID
 
@@ -38,6 +39,10 @@ class Access:
     async def members_among(self, room_id: str, user_ids: Sequence[str]) -> list[UUID]:
         """Return the uids of those of some users who are members of a room."""
         return await self._store.members_among(room_id, user_ids)
+
+    async def members_among_many(self, asked: Mapping[UUID, AbstractSet[UUID]]) -> dict[UUID, AbstractSet[UUID]]:
+        """Return which of some users, by room, are members of it; rooms of which nobody is are left out."""
+        return await self._store.members_among_many(asked)
 
 
 def _answer(query: AccessQuery, standing: Standing) -> AccessGrant | ChatkitError:

@@ -9,6 +9,7 @@ from chatkit.rooms.v1 import role_pb2
 
 from services.rooms.access import Access
 from services.rooms.model import Change, ChangeKind
+from services.rooms.wire import uid_of
 from services.runtime.access import AccessGrant, AccessQuery, RoleKey
 from services.runtime.call import Call
 from services.runtime.change_feed import ChangeFeed, News
@@ -52,6 +53,22 @@ class AccessServicer:
         """Tell members from others."""
         members = await self._access.members_among(request.room_id, request.user_ids)
         return pb2.FilterMembersResponse(user_uids=[uid.bytes for uid in members])
+
+    async def BatchFilterMembers(
+        self, request: pb2.BatchFilterMembersRequest, _call: Call
+    ) -> pb2.BatchFilterMembersResponse:
+        """Tell members of many rooms from others."""
+        asked: dict[UUID, set[UUID]] = {}
+        for index, room in enumerate(request.rooms):
+            users = asked.setdefault(uid_of(room.room_uid, f"rooms[{index}].room_uid"), set())
+            users.update(uid_of(uid, f"rooms[{index}].user_uids[{n}]") for n, uid in enumerate(room.user_uids))
+        members = await self._access.members_among_many(asked)
+        return pb2.BatchFilterMembersResponse(
+            rooms=[
+                pb2.UsersOfRoom(room_uid=room_uid.bytes, user_uids=[uid.bytes for uid in user_uids])
+                for room_uid, user_uids in members.items()
+            ]
+        )
 
     async def WatchAccess(self, request: pb2.WatchAccessRequest, _call: Call) -> AsyncIterator[pb2.WatchAccessResponse]:
         """Follow the changes."""
@@ -108,7 +125,12 @@ def _event(change: Change) -> pb2.AccessEvent:
 
 
 def _member(change: Change) -> pb2.MemberChange:
-    return pb2.MemberChange(room_uid=_bytes(change.room_uid), user_uid=_bytes(change.user_uid), user_id=change.user_id)
+    return pb2.MemberChange(
+        room_uid=_bytes(change.room_uid),
+        user_uid=_bytes(change.user_uid),
+        user_id=change.user_id,
+        room_id=change.room_id,
+    )
 
 
 def _assignment(change: Change) -> pb2.RoleAssignment:

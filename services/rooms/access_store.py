@@ -4,14 +4,15 @@ Each answer is one statement, so the version in it and the state are of one mome
 the changes after that version misses none that would make it wrong.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import FromClause, Select, bindparam, column, exists, func, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql import ColumnElement
-from sqlalchemy.types import Text
+from sqlalchemy.types import Text, Uuid
 
 from services.rooms.model import DEFAULT_ROLE, HeldRole, RoleScope, RoomOfUser, Standing, Visibility
 from services.rooms.tables import change_counter, global_assignments, memberships, roles, room_assignments, rooms
@@ -104,6 +105,17 @@ _MEMBERS_AMONG = (
 )
 
 
+# Filtered by all who are asked about: that is a look at each member of the rooms, whatever the planner thinks of pairs.
+_MEMBERS_AMONG_MANY = (
+    select(memberships.c.room_uid, func.array_agg(memberships.c.user_uid).label("user_uids"))
+    .where(
+        memberships.c.room_uid == func.any(bindparam("room_uids", type_=ARRAY(Uuid))),
+        memberships.c.user_uid == func.any(bindparam("user_uids", type_=ARRAY(Uuid))),
+    )
+    .group_by(memberships.c.room_uid)
+)
+
+
 class AccessStore:
     """Reads who may act where."""
 
@@ -127,6 +139,14 @@ class AccessStore:
         async with self._database.reading() as connection:
             found = await connection.execute(_MEMBERS_AMONG, {"room_id": room_id, "user_ids": list(user_ids)})
             return list(found.scalars())
+
+    async def members_among_many(self, asked: Mapping[UUID, AbstractSet[UUID]]) -> dict[UUID, AbstractSet[UUID]]:
+        """Return which of some users, by room, are members of it; rooms of which nobody is are left out."""
+        values = {"room_uids": list(asked), "user_uids": list(frozenset[UUID]().union(*asked.values()))}
+        async with self._database.reading() as connection:
+            found = await connection.execute(_MEMBERS_AMONG_MANY, values)
+            members = {row.room_uid: asked[row.room_uid] & set(row.user_uids) for row in found}
+        return {room_uid: user_uids for room_uid, user_uids in members.items() if user_uids}
 
     async def rooms_of(self, user_id: str, permission: str, after: str, size: int) -> tuple[int, Sequence[RoomOfUser]]:
         """Return the version, and the user's rooms in the order of their ids; only those where the permission is."""

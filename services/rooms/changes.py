@@ -17,13 +17,14 @@ def _values(change: Change) -> Mapping[str, Any]:
         "user_id": change.user_id,
         "role_scope": scope,
         "role_name": name,
+        "room_id": change.room_id,
     }
 
 
 def _change(row: Any) -> Change:
     kind = ChangeKind(row.kind)
     role = (RoleScope(row.role_scope), row.role_name) if kind is ChangeKind.ROLE_CHANGED else None
-    return Change(row.version, kind, row.room_uid, row.user_uid, row.user_id, role, row.create_time)
+    return Change(row.version, kind, row.room_uid, row.user_uid, row.user_id, role, row.create_time, row.room_id)
 
 
 log: ChangeLog[Change] = ChangeLog(changes, change_counter, values_of=_values, change_of=_change)

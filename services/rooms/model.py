@@ -225,3 +225,5 @@ class Change:
     role: tuple[RoleScope, str] | None = None
     # None before it is recorded.
     time: datetime | None = None
+    # Of the room of a membership; None in changes that an earlier release recorded.
+    room_id: str | None = None

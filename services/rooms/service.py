@@ -90,11 +90,9 @@ class Rooms:
         self._feed.nudge()
         return made
 
-    async def get(self, grant: RoomGrant, *, with_members: bool) -> RoomView:
-        """Return a room, and its members to those who may know them."""
-        if with_members:
-            return await self._store.view(grant.room_uid)
-        return RoomView(await self._store.get(grant.room_uid), ())
+    async def get(self, grant: RoomGrant) -> RoomView:
+        """Return a room and its members."""
+        return await self._store.view(grant.room_uid)
 
     async def page(self, after: str, size: int, *, with_private: bool) -> list[Room]:
         """Return rooms by their ids."""

@@ -58,11 +58,8 @@ class RoomsServicer:
 
     async def GetRoom(self, _request: rooms_pb2.GetRoomRequest, call: Call) -> rooms_pb2.GetRoomResponse:
         """Read a room."""
-        is_member = call.room.user_uid is not None or call.caller.superuser
-        view = await self._rooms.get(call.room, with_members=is_member)
-        return rooms_pb2.GetRoomResponse(
-            room=room_proto(view.room), membership=membership_proto(view) if is_member else None
-        )
+        view = await self._rooms.get(call.room)
+        return rooms_pb2.GetRoomResponse(room=room_proto(view.room), membership=membership_proto(view))
 
     async def ListRooms(self, request: rooms_pb2.ListRoomsRequest, call: Call) -> rooms_pb2.ListRoomsResponse:
         """Read a page of the instance's rooms."""

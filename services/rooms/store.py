@@ -191,7 +191,7 @@ class RoomStore:
                 memberships.c.room_uid == uid, memberships.c.user_id == func.any(list(user_ids), type_=ARRAY(Text))
             )
             ended = await connection.execute(removal.returning(memberships.c.user_uid, memberships.c.user_id))
-            removed = [Change(0, ChangeKind.MEMBER_REMOVED, uid, row.user_uid, row.user_id) for row in ended]
+            removed = [_of_member(ChangeKind.MEMBER_REMOVED, room, row.user_uid, row.user_id) for row in ended]
             if removed:
                 count = room.member_count - len(removed)
                 await connection.execute(update(rooms).where(rooms.c.uid == uid).values(member_count=count))
@@ -235,7 +235,7 @@ class RoomStore:
             for user_id, user_uid in users.items()
         ]
         await connection.execute(insert(memberships).values(rows))
-        added = [Change(0, ChangeKind.MEMBER_ADDED, room.uid, user_uid, user_id) for user_id, user_uid in users.items()]
+        added = [_of_member(ChangeKind.MEMBER_ADDED, room, user_uid, user_id) for user_id, user_uid in users.items()]
         await changes.record(connection, added)
 
     async def _views(self, statement: Select[Any]) -> list[RoomView]:
@@ -279,6 +279,10 @@ def too_many_members(most: int, count: int) -> ResourceExhausted:
 def direct_room(room: Room, message: str) -> FailedPrecondition:
     """Return the error for what can't be done with a direct room."""
     return FailedPrecondition("DIRECT_ROOM", message, metadata={"room_id": room.id})
+
+
+def _of_member(kind: ChangeKind, room: Room, user_uid: UUID, user_id: str) -> Change:
+    return Change(0, kind, room.uid, user_uid, user_id, room_id=room.id)
 
 
 def _pair(users: Mapping[str, UUID]) -> list[UUID]:

@@ -88,5 +88,6 @@ changes = Table(
     Column("role_scope", SmallInteger),
     Column("role_name", _id),
     Column("create_time", DateTime(timezone=True), server_default=_now),
+    Column("room_id", _id),
 )
 change_counter = Table("change_counter", metadata, Column("version", BigInteger))

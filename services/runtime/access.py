@@ -72,6 +72,8 @@ class MembershipChanged:
     # Empty when it was not recorded.
     user_id: str
     is_member: bool
+    # Empty when it was not recorded.
+    room_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

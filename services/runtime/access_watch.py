@@ -118,5 +118,9 @@ def _change_of(event: pb2.AccessEvent) -> AccessChange | None:
 
 def _membership(change: pb2.MemberChange, *, is_member: bool) -> MembershipChanged:
     return MembershipChanged(
-        UUID(bytes=change.room_uid), UUID(bytes=change.user_uid), change.user_id, is_member=is_member
+        UUID(bytes=change.room_uid),
+        UUID(bytes=change.user_uid),
+        change.user_id,
+        is_member=is_member,
+        room_id=change.room_id,
     )

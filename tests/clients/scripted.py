@@ -92,6 +92,14 @@ def closed(reason: str, seq: int) -> Event:
     )
 
 
+def of(room_id: str, *events: Event) -> list[Event]:
+    """Return events as those of a room of several."""
+    copies = [Event.FromString(event.SerializeToString()) for event in events]
+    for copy in copies:
+        copy.room_id = room_id
+    return copies
+
+
 @dataclass
 class Script(messages_service_pb2_grpc.MessagesServiceServicer):
     """The streams to play, one per call, and the log that pages are read from."""
@@ -103,6 +111,7 @@ class Script(messages_service_pb2_grpc.MessagesServiceServicer):
     # What is older is gone by retention.
     oldest_seq: int = 1
     requests: list[pb2.SubscribeRoomRequest] = field(default_factory=list)
+    rooms_requests: list[pb2.SubscribeRoomsRequest] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     refusals: list[ChatkitError] = field(default_factory=list)
     calls: int = 0
@@ -112,10 +121,21 @@ class Script(messages_service_pb2_grpc.MessagesServiceServicer):
         self, request: pb2.SubscribeRoomRequest, context: Any
     ) -> AsyncIterator[pb2.SubscribeRoomResponse]:
         self.requests.append(request)
-        self.tokens.append(dict(context.invocation_metadata())["authorization"].removeprefix("Bearer "))
-        events, ending = self.streams[min(len(self.requests), len(self.streams)) - 1]
-        for event in events:
+        async for event in self._play(context):
             yield pb2.SubscribeRoomResponse(events=[event])
+
+    async def SubscribeRooms(
+        self, request: pb2.SubscribeRoomsRequest, context: Any
+    ) -> AsyncIterator[pb2.SubscribeRoomsResponse]:
+        self.rooms_requests.append(request)
+        async for event in self._play(context):
+            yield pb2.SubscribeRoomsResponse(events=[event])
+
+    async def _play(self, context: Any) -> AsyncIterator[Event]:
+        self.tokens.append(dict(context.invocation_metadata())["authorization"].removeprefix("Bearer "))
+        events, ending = self.streams[min(len(self.tokens), len(self.streams)) - 1]
+        for event in events:
+            yield event
         if ending == HANG:
             self.hanging.set()
             await asyncio.Event().wait()

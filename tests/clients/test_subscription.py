@@ -141,7 +141,7 @@ async def test_what_retention_takes_away_while_the_log_is_read_is_a_gap() -> Non
     script = Script([(_START, grpc.StatusCode.UNAVAILABLE), (far, HANG)], events=[message(8)], oldest_seq=8)
     async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
         seen = await _seqs(client.subscribe("lobby"), 9)
-    assert seen == [1, 2, Gap("TOO_FAR", position(2), position(9)), 9]
+    assert seen == [1, 2, Gap("TOO_FAR", position(2), position(9), "lobby"), 9]
 
 
 async def test_a_hole_that_stays_is_read_from_the_log() -> None:
@@ -162,10 +162,10 @@ async def test_what_the_pages_do_not_show_is_a_gap() -> None:
         1,
         2,
         3,
-        Gap("TOO_FAR", position(3), position(6)),
+        Gap("TOO_FAR", position(3), position(6), "lobby"),
         6,
         7,
-        Gap("TOO_FAR", position(7), position(9)),
+        Gap("TOO_FAR", position(7), position(9), "lobby"),
         9,
     ]
 
@@ -177,8 +177,8 @@ async def test_history_that_is_gone_and_another_log_are_gaps() -> None:
     script = Script([(_START, unavailable), (gone, unavailable), (other, HANG)], log=[8, 9])
     async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
         events = client.subscribe("lobby")
-        assert await _seqs(events, 9) == [1, 2, Gap("RETENTION", position(2), position(8)), 8, 9]
-        assert await _seqs(events, 1) == [Gap("EPOCH", position(9), position(1, "other")), 1]
+        assert await _seqs(events, 9) == [1, 2, Gap("RETENTION", position(2), position(8), "lobby"), 8, 9]
+        assert await _seqs(events, 1) == [Gap("EPOCH", position(9), position(1, "other"), "lobby"), 1]
         assert script.requests[2].after == position(9)
 
 

@@ -74,6 +74,7 @@ ACCESS = {
     "chatkit.internal.access.v1.AccessService/BatchCheckAccess": (I, "", NO_ROOM, ""),
     "chatkit.internal.access.v1.AccessService/ListRoomsOf": (I, "", NO_ROOM, ""),
     "chatkit.internal.access.v1.AccessService/FilterMembers": (I, "", NO_ROOM, ""),
+    "chatkit.internal.access.v1.AccessService/BatchFilterMembers": (I, "", NO_ROOM, ""),
     "chatkit.internal.access.v1.AccessService/WatchAccess": (I, "", NO_ROOM, ""),
     "chatkit.internal.attachments.v1.AttachmentsService/AttachFiles": (I, "", NO_ROOM, ""),
     "chatkit.internal.attachments.v1.ReferencesService/ReferencedFiles": (I, "", NO_ROOM, ""),

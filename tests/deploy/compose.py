@@ -11,6 +11,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose.yaml"
 ENV_SAMPLE = ROOT / ".env.example"
+# The variables of the sample whose values are nobody's secret.
+NO_SECRETS = {"CHATKIT_PORT", "CHATKIT_PUBLIC_URL", "CHATKIT_RETENTION_DAYS"}
 _VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
 
 Json = dict[str, Any]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from services.runtime.settings import Settings
 from services.stack.roles import SERVICES
-from tests.deploy.compose import COMPOSE, ENV_SAMPLE, ROOT, Json, load, read_env, sample, variables
+from tests.deploy.compose import COMPOSE, ENV_SAMPLE, NO_SECRETS, ROOT, Json, load, read_env, sample, variables
 from tests.deploy.faults import faults
 
 Change = Callable[[Json], object]
@@ -75,6 +76,14 @@ def test_what_does_not_fit_is_found(change: Change, fault: str) -> None:
     assert any(fault in line for line in found), found
 
 
+def test_messages_are_kept_for_ever_unless_the_environment_says_for_how_long() -> None:
+    told = read_env(ENV_SAMPLE)
+    without = {name: value for name, value in told.items() if name != "CHATKIT_RETENTION_DAYS"}
+    for environ, days in ((told, None), (without, None), ({**told, "CHATKIT_RETENTION_DAYS": "30"}, 30)):
+        environment = load(environ)["services"]["messages"]["environment"]
+        assert Settings(retention_days=environment["CHATKIT_RETENTION_DAYS"]).retention_days == days
+
+
 def test_the_sample_has_every_variable_and_no_other() -> None:
     assert variables(COMPOSE.read_text()) == set(read_env(ENV_SAMPLE))
 
@@ -87,7 +96,7 @@ def test_whoever_has_no_secrets_yet_is_told_what_to_do() -> None:
 
 def test_no_default_is_a_secret() -> None:
     for name, value in read_env(ENV_SAMPLE).items():
-        assert value.startswith("sample-") or name in {"CHATKIT_PORT", "CHATKIT_PUBLIC_URL"}, name
+        assert value.startswith("sample-") or name in NO_SECRETS, name
     assert len(SERVICES) * 2 == sum(name.endswith("_PASSWORD") for name in read_env(ENV_SAMPLE)) - 1
 
 

@@ -24,7 +24,7 @@ from services.stack.postgres import Postgres
 from services.stack.processes import Program
 from services.stack.roles import SERVICES, all_roles
 from services.stack.supervisor import Child
-from tests.deploy.compose import ENV_SAMPLE, ROOT, Json, load, read_env
+from tests.deploy.compose import ENV_SAMPLE, NO_SECRETS, ROOT, Json, load, read_env
 from tests.deploy.dockerfile import final
 from tests.deploy.faults import PROCESSES
 from tests.support.eventually import eventually
@@ -216,9 +216,7 @@ def test_secrets_are_made_once_differ_and_are_their_owners_alone(tmp_path: Path)
     )
     assert (first.returncode, second.returncode) == (0, 1)
     assert "left as they are" in second.stderr
-    values = [
-        value for name, value in read_env(copy / ".env").items() if name not in {"CHATKIT_PORT", "CHATKIT_PUBLIC_URL"}
-    ]
+    values = [value for name, value in read_env(copy / ".env").items() if name not in NO_SECRETS]
     for name in ("keys.json", "service_keys.json"):
         path = copy / "compose" / "secrets" / name
         values += [key["secret"] for key in json.loads(path.read_text())["keys"]]

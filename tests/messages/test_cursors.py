@@ -1,7 +1,7 @@
 """Moves of read cursors on their way to subscribers: live, over the bus, and from the database when nobody tells."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -248,7 +248,7 @@ class _Everybody:
     def __init__(self) -> None:
         self.left: set[UUID] = set()
 
-    async def of_members(self, _room_id: str, cursors: list[ReadCursor]) -> list[ReadCursor]:
+    async def of_members_of_many(self, _rooms: Mapping[UUID, str], cursors: list[ReadCursor]) -> list[ReadCursor]:
         return [cursor for cursor in cursors if cursor.user_uid not in self.left]
 
 
@@ -326,12 +326,12 @@ async def test_a_member_who_leaves_while_the_cursors_are_read_is_forgotten() -> 
         process.table.move("alice", 1)
         asked, answer = asyncio.Event(), asyncio.Event()
 
-        async def of_members(_room_id: str, cursors: list[ReadCursor]) -> list[ReadCursor]:
+        async def of_members_of_many(_rooms: Mapping[UUID, str], cursors: list[ReadCursor]) -> list[ReadCursor]:
             asked.set()
             await answer.wait()
             return cursors
 
-        process.rooms.of_members = of_members  # type: ignore[method-assign]
+        process.rooms.of_members_of_many = of_members_of_many  # type: ignore[method-assign]
         following = asyncio.create_task(process.follow())
         await asked.wait()
         process.cursors.changed(MembershipChanged(_ROOM, uid_of("alice"), "alice", is_member=False))
@@ -345,12 +345,12 @@ async def test_what_was_read_of_the_database_before_is_not_taken_after_it() -> N
             process.table.move("alice", seq)
         asked, answer = asyncio.Event(), asyncio.Event()
 
-        async def of_members(_room_id: str, cursors: list[ReadCursor]) -> list[ReadCursor]:
+        async def of_members_of_many(_rooms: Mapping[UUID, str], cursors: list[ReadCursor]) -> list[ReadCursor]:
             asked.set()
             await answer.wait()
             return cursors
 
-        process.rooms.of_members = of_members  # type: ignore[method-assign]
+        process.rooms.of_members_of_many = of_members_of_many  # type: ignore[method-assign]
         following = asyncio.create_task(process.follow())
         await asked.wait()
         process.table.cursors.clear()

@@ -26,7 +26,7 @@ from tests.support.eventually import eventually
 from tests.support.peers import Peers, serve, uid_of
 from tests.support.refusals import refused
 from tests.support.suite import running
-from tests.support.tokens import bearer, su, token, user
+from tests.support.tokens import Metadata, bearer, su, token, user
 
 Events = Iterable[room_event_pb2.RoomEvent]
 
@@ -152,12 +152,17 @@ async def test_a_room_that_is_left_is_closed_and_the_others_go_on(chat: Chat) ->
         assert (await reader.next()).room_id == "two"
 
 
-async def test_rooms_that_the_user_joins_are_opened_and_those_left_are_closed_again_and_again(chat: Chat) -> None:
+@pytest.mark.parametrize("is_older", [False, True], ids=["rooms", "rooms of the release before"])
+async def test_rooms_that_the_user_joins_are_opened_and_those_left_are_closed_again_and_again(
+    chat: Chat, is_older: bool
+) -> None:
+    chat.peers.is_without_room_ids = is_older
     await chat.send_many(3, room_id="one")
     async with chat.following(in_room("one", last=1), last=2, memberships=True) as reader:
         events = await reader.until_room("", "caught_up")
         assert set(_told(events)) == {"", "one", "two", "three", "lobby"}
         assert _seqs(events, "one") == [3]
+        listed = chat.peers.listed
         for count in range(3):
             chat.peers.remove("one", "bob")
             assert _reasons(await reader.until("closed")) == {"one": "REMOVED_FROM_ROOM"}
@@ -168,6 +173,21 @@ async def test_rooms_that_the_user_joins_are_opened_and_those_left_are_closed_ag
             assert _seqs(events, "one") == [3 + count, 4 + count]
         chat.peers.add("four", "bob")
         assert _told(await reader.until_room("four", "caught_up")) == {"four": ["opened", "caught_up"]}
+        # Nobody lists the user's rooms to learn what the change has told.
+        assert chat.peers.listed == listed + (4 if is_older else 0)
+
+
+@pytest.mark.parametrize("metadata", [user("bob"), su()], ids=["user", "superuser"])
+async def test_a_room_that_was_left_again_before_it_was_opened_is_not_told_of(chat: Chat, metadata: Metadata) -> None:
+    request = pb2.SubscribeRoomsRequest(user_id="bob", follow_memberships=True)
+    call = chat.suite.messages.SubscribeRooms(request, metadata=metadata)
+    reader = Reader(call)
+    await reader.until_room("", "caught_up")
+    chat.peers.add("four", "bob")
+    chat.peers.remove("four", "bob")
+    chat.peers.add("five", "bob")
+    assert _told(await reader.until_room("five", "caught_up")) == {"five": ["opened", "caught_up"]}
+    call.cancel()
 
 
 async def test_a_room_that_was_refused_is_not_told_of_again_when_another_is_joined(chat: Chat) -> None:
@@ -532,6 +552,23 @@ async def test_cursors_and_typing_come_with_their_rooms(chat: Chat) -> None:
         await chat.send(text("x", "1", "one"))
         # Alice is not told that she types.
         assert (await other.next()).HasField("message_created")
+
+
+@pytest.mark.parametrize("is_older", [False, True], ids=["rooms", "rooms of the release before"])
+async def test_rooms_is_asked_once_for_all_rooms_of_a_page_who_has_left_them(chat: Chat, is_older: bool) -> None:
+    chat.peers.is_without_batch_filter = is_older
+    for room_id in ("one", "two", "three"):
+        for user_id in ("alice", "bob"):
+            move = read_states_pb2.SetReadCursorRequest(room_id=room_id, seq=0)
+            await chat.suite.read_states.SetReadCursor(move, metadata=user(user_id))
+    chat.peers.remove("two", "alice")
+    chat.peers.members["three"].discard("bob")
+    async with chat.following("one", "two", "three", cursors=True, who="alice") as reader:
+        events = await reader.until_room("", "caught_up")
+    told = {(event.room_id, event.cursor_set.user_id) for event in events if event.HasField("cursor_set")}
+    assert told == {("one", "alice"), ("one", "bob"), ("three", "alice")}
+    assert chat.peers.batches_filtered == ([] if is_older else [2])
+    assert chat.peers.filtered == (2 if is_older else 0)
 
 
 async def test_who_may_not_read_cursors_in_a_room_gets_the_others_when_asking_for_them(chat: Chat) -> None:

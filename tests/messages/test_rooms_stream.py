@@ -1,6 +1,7 @@
 """The queue of a stream of several rooms: what is kept back, dropped and closed, and for which of its rooms."""
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -40,8 +41,7 @@ class _Stream:
         self.events: list[room_event_pb2.RoomEvent] = []
 
     def _room(self, name: str) -> RoomOfStream:
-        query = AccessQuery(name, "bob", False, method_policy_pb2.MEMBERSHIP_REQUIRED, "")
-        room = RoomOfStream(self.queue, RoomGrant(uuid4(), uuid4()), query)
+        room = RoomOfStream(self.queue, RoomGrant(uuid4(), uuid4()), name)
         self.queue.rooms[room.room_uid] = room
         room.open("epoch", 0, [])
         return room
@@ -201,3 +201,27 @@ async def test_a_stream_that_ends_lets_go_who_waits_to_open_the_next_rooms() -> 
     stream.queue.end(_removed())
     async with asyncio.timeout(10):
         await waiting
+
+
+def test_a_room_costs_little_on_each_further_stream() -> None:
+    names, uids = [f"room {number}" for number in range(1_000)], [uuid4() for _ in range(1_000)]
+
+    def follow() -> RoomsStream:
+        stream = _Stream().queue
+        for name, uid in zip(names, uids, strict=True):
+            # Strings of their own, as requests bring them.
+            room = RoomOfStream(stream, RoomGrant(uid, uid), bytes(name, "ascii").decode())
+            room.open(bytes(f"epoch of {name}", "ascii").decode(), 0, [])
+            stream.rooms[uid] = room
+        return stream
+
+    tracemalloc.start()
+    try:
+        kept = [follow()]
+        before, _ = tracemalloc.get_traced_memory()
+        kept.append(follow())
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(kept[1].rooms) == 1_003
+    assert after - before < 300 * 1_000

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -135,7 +136,7 @@ async def test_whoever_is_outside_is_told_the_same_of_every_room_whatever_their_
 async def test_a_public_room_asks_for_the_permission_only(rooms: Suite) -> None:
     read = rooms.rooms.GetRoom
     public, private = (rooms_pb2.GetRoomRequest(room_id=room_id) for room_id in ("public", "private"))
-    assert not (await read(public, metadata=user("carol"))).HasField("membership")
+    assert list((await read(public, metadata=user("carol"))).membership.user_ids) == ["alice", "bob"]
     await refused(read(private, metadata=user("carol")), "ROOM_ACCESS_DENIED")
     await rooms.assign("carol", "nothing")
     await refused(read(public, metadata=user("carol")), "PERMISSION_MISSING")
@@ -353,12 +354,38 @@ async def test_members_are_told_from_others(rooms: Suite) -> None:
     )
 
 
+async def test_members_of_many_rooms_are_told_from_others_by_uids(rooms: Suite) -> None:
+    with psycopg.connect(rooms.database.superuser_dsn) as connection:
+        rows = connection.execute("SELECT room_id, user_id, room_uid, user_uid FROM rooms.memberships").fetchall()
+    by_name = {row[name]: row[uid].bytes for row in rows for name, uid in ((0, 2), (1, 3))}
+    alice, bob, nobody = by_name["alice"], by_name["bob"], uuid4().bytes
+
+    async def members(*asked: tuple[bytes, list[bytes]]) -> dict[bytes, set[bytes]]:
+        request = pb2.BatchFilterMembersRequest()
+        for room_uid, user_uids in asked:
+            request.rooms.add(room_uid=room_uid, user_uids=user_uids)
+        answer = await _stub(rooms).BatchFilterMembers(request, metadata=_service())
+        return {room.room_uid: set(room.user_uids) for room in answer.rooms}
+
+    public, private = by_name["public"], by_name["private"]
+    await _leave(rooms, "bob")
+    # What is asked about one room is not answered of another, and a room may be asked about twice.
+    asked = (public, [alice, bob, nobody]), (private, [alice]), (nobody, [alice]), (private, [nobody, bob])
+    assert await members(*asked) == {public: {alice}, private: {alice, bob}}
+    assert await members((public, [bob]), (private, [nobody])) == {}
+    for wrong in ((b"short", [alice]), (public, [b"short"])):
+        await refused(members(wrong), "FIELD_INVALID")
+    await refused(members((public, [alice] * 251)), "LIMIT_EXCEEDED")
+    await refused(members(), "FIELD_REQUIRED")
+
+
 async def test_it_is_for_services_only(rooms: Suite) -> None:
     stub = _stub(rooms)
     for call, request in (
         (stub.BatchCheckAccess, pb2.BatchCheckAccessRequest(room_ids=["public"], user_id="bob")),
         (stub.ListRoomsOf, pb2.ListRoomsOfRequest(user_id="bob")),
         (stub.FilterMembers, pb2.FilterMembersRequest(room_id="public", user_ids=["bob"])),
+        (stub.BatchFilterMembers, pb2.BatchFilterMembersRequest(rooms=[pb2.UsersOfRoom(room_uid=bytes(16))])),
     ):
         await refused(call(request, metadata=su()), "SERVICE_REQUIRED")
         await refused(call(request, metadata=service("messages", "users")), "TOKEN_INVALID")

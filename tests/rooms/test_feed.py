@@ -178,7 +178,7 @@ async def test_it_tells_of_roles_and_who_has_them(rooms: Suite) -> None:
     assert [event.role_changed for event in events if event.HasField("role_changed")] == [guard, default, guard]
     added, removed = events[7].member_added, events[8].member_removed
     assert added == removed
-    assert added.user_id == "u1"
+    assert (added.user_id, added.room_id) == ("u1", "lobby")
     globally = pb2.RoleAssignment(user_id="u1", user_uid=added.user_uid)
     in_the_room = pb2.RoleAssignment(user_id="u1", user_uid=added.user_uid, room_uid=added.room_uid)
     assert [event.role_assigned for event in events if event.HasField("role_assigned")] == [
@@ -230,6 +230,7 @@ async def test_what_another_release_recorded_is_told_as_well_as_can_be(rooms: Su
     removed, unknown = await feed.events(2)
     feed.call.cancel()
     assert (removed.version, removed.member_removed.user_id) == (2, "")
+    assert removed.member_removed.room_id == ""
     assert (unknown.version, unknown.WhichOneof("event")) == (3, "reset")
 
 

@@ -80,10 +80,12 @@ async def test_users_who_do_not_exist_are_all_named_and_nothing_is_stored(rooms:
     assert rooms.database.count("rooms.memberships") == 2
 
 
-async def test_an_outsider_reads_a_public_room_without_its_members_and_no_private_one(rooms: Suite) -> None:
+async def test_an_outsider_reads_a_public_room_with_its_members_as_listed_and_no_private_one(rooms: Suite) -> None:
     read = await rooms.rooms.GetRoom(rooms_pb2.GetRoomRequest(room_id="public"), metadata=user("carol"))
     assert read.room.name == "public"
-    assert not read.HasField("membership")
+    assert list(read.membership.user_ids) == ["alice"]
+    listed = await rooms.rooms.ListJoinableRooms(rooms_pb2.ListJoinableRoomsRequest(), metadata=user("carol"))
+    assert (listed.rooms[0], listed.memberships[0]) == (read.room, read.membership)
     unknown = await refused(
         rooms.rooms.GetRoom(rooms_pb2.GetRoomRequest(room_id="nope"), metadata=user("carol")), "ROOM_ACCESS_DENIED"
     )

@@ -195,8 +195,8 @@ class _Rooms:
         self.asked.append(asked)
         return _view(asked["room_id"], "alice", *asked["user_ids"])
 
-    async def get(self, _grant: object, *, with_members: bool) -> RoomView:
-        return _view("lobby", *(["alice"] if with_members else []))
+    async def get(self, _grant: object) -> RoomView:
+        return _view("lobby", "alice")
 
     async def direct(self, user_id: str, other_user_id: str, seconds: float) -> RoomView:
         self.asked.append(("direct", user_id, other_user_id, seconds > 0))
@@ -463,7 +463,7 @@ class _Feed:
         lobby, bob = uid_of("lobby"), uid_of("bob")
         changes = [
             Change(after + 1, ChangeKind.MEMBER_REMOVED, lobby, bob),
-            Change(after + 2, ChangeKind.MEMBER_ADDED, lobby, bob, "bob"),
+            Change(after + 2, ChangeKind.MEMBER_ADDED, lobby, bob, "bob", room_id="lobby"),
             Change(after + 3, ChangeKind.ROLE_ASSIGNED, None, bob, "bob"),
             Change(after + 4, ChangeKind.ROLE_ASSIGNED, lobby, bob, "bob"),
             Change(after + 5, ChangeKind.ROLE_CHANGED, role=(RoleScope.ROOM, "guard")),
@@ -548,7 +548,9 @@ def test_the_changes_of_access(handlers: Handlers, page_tokens: PageTokens, limi
     assert events[1].heartbeat.elapsed_ms == 1500
     lobby, bob = uid_of("lobby").bytes, uid_of("bob").bytes
     assert events[2].member_removed == access_pb2.MemberChange(room_uid=lobby, user_uid=bob)
-    assert events[3].member_added == access_pb2.MemberChange(room_uid=lobby, user_uid=bob, user_id="bob")
+    assert events[3].member_added == access_pb2.MemberChange(
+        room_uid=lobby, user_uid=bob, user_id="bob", room_id="lobby"
+    )
     assert events[4].role_assigned == access_pb2.RoleAssignment(user_uid=bob, user_id="bob")
     assert events[5].role_assigned == access_pb2.RoleAssignment(room_uid=lobby, user_uid=bob, user_id="bob")
     assert events[6].role_changed == access_pb2.RoleName(scope=role_pb2.ROLE_SCOPE_ROOM, name="guard")

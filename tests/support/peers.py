@@ -68,6 +68,12 @@ class Peers(
     # Set to answer as rooms did before it could tell members from others; and how often it was asked to.
     is_without_filter: bool = False
     filtered: int = 0
+    # Set to answer as rooms did before it could tell them for many rooms at once; and how many each question was about.
+    is_without_batch_filter: bool = False
+    batches_filtered: list[int] = field(default_factory=list)
+    # Set to tell of memberships as rooms did before it named their rooms; and how often it was asked to list rooms.
+    is_without_room_ids: bool = False
+    listed: int = 0
     # The retention of rooms in days, by id; rooms that are not in it have the deployment's.
     retention: dict[str, int] = field(default_factory=dict)
     # Set to answer as rooms did before retention.
@@ -132,6 +138,7 @@ class Peers(
         )
 
     async def ListRoomsOf(self, request: access_pb2.ListRoomsOfRequest, _context: Any) -> Message:
+        self.listed += 1
         after = request.page_token.removeprefix("after ")
         rooms = sorted(room_id for room_id, members in self.members.items() if request.user_id in members)
         page = [room_id for room_id in rooms if room_id > after][: request.page_size]
@@ -150,6 +157,17 @@ class Peers(
         return access_pb2.FilterMembersResponse(
             user_uids=[uid_of(user_id).bytes for user_id in request.user_ids if user_id in members]
         )
+
+    async def BatchFilterMembers(self, request: access_pb2.BatchFilterMembersRequest, context: Any) -> Message:
+        if self.is_without_filter or self.is_without_batch_filter:
+            await _refuse(context, Unimplemented("METHOD_NOT_FOUND", "there is no such method here"))
+        self.batches_filtered.append(len(request.rooms))
+        members = {uid_of(name).bytes: {uid_of(one).bytes for one in ids} for name, ids in self.members.items()}
+        response = access_pb2.BatchFilterMembersResponse()
+        for room in request.rooms:
+            of_room = [uid for uid in room.user_uids if uid in members.get(room.room_uid, ())]
+            response.rooms.add(room_uid=room.room_uid, user_uids=of_room)
+        return response
 
     async def BatchCheckAccess(self, request: access_pb2.BatchCheckAccessRequest, context: Any) -> Message:
         self.batches.append(len(request.room_ids))
@@ -225,12 +243,12 @@ class Peers(
     def remove(self, room_id: str, user_id: str, *, tell: bool = True) -> None:
         """End a membership; without `tell` nobody who watches hears of it."""
         self.members[room_id].discard(user_id)
-        self._change(tell, member_removed=_member(room_id, user_id))
+        self._change(tell, member_removed=self._member(room_id, user_id))
 
     def add(self, room_id: str, user_id: str) -> None:
         """Begin a membership, of a room that may be new."""
         self.members.setdefault(room_id, set()).add(user_id)
-        self._change(member_added=_member(room_id, user_id))
+        self._change(member_added=self._member(room_id, user_id))
 
     def assign(self, user_id: str, role: RoleKey, *, room_id: str = "", denied: Iterable[str] = ()) -> None:
         """Give a user another role, with which they lack these permissions."""
@@ -250,6 +268,14 @@ class Peers(
         """Tell that changes were missed."""
         self._change(reset=access_pb2.AccessReset())
 
+    def _member(self, room_id: str, user_id: str) -> access_pb2.MemberChange:
+        return access_pb2.MemberChange(
+            room_uid=uid_of(room_id).bytes,
+            user_uid=uid_of(user_id).bytes,
+            user_id=user_id,
+            room_id="" if self.is_without_room_ids else room_id,
+        )
+
     def _change(self, tell: bool = True, **event: Any) -> None:
         self.version += 1
         if tell:
@@ -264,10 +290,6 @@ class Peers(
 
 async def _refuse(context: Any, error: ChatkitError) -> None:
     await context.abort(error.code, error.message, ((DETAILS_KEY, to_status(error).SerializeToString()),))
-
-
-def _member(room_id: str, user_id: str) -> access_pb2.MemberChange:
-    return access_pb2.MemberChange(room_uid=uid_of(room_id).bytes, user_uid=uid_of(user_id).bytes, user_id=user_id)
 
 
 @asynccontextmanager

@@ -92,8 +92,8 @@ class RoomsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetRoom(self, request, context):
-        """Reads one room. Public rooms can be read by anyone; their members are told
-        to members only.
+        """Reads one room. Public rooms can be read by anyone, and their members with
+        them, as ListJoinableRooms tells them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -28,7 +28,7 @@ from chatkit.contract.v1 import method_policy_pb2 as chatkit_dot_contract_dot_v1
 from chatkit.rooms.v1 import role_pb2 as chatkit_dot_rooms_dot_v1_dot_role__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/chatkit/internal/access/v1/access_service.proto\x12\x1a\x63hatkit.internal.access.v1\x1a&chatkit/contract/v1/error_reason.proto\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a\x1b\x63hatkit/rooms/v1/role.proto\"\xaa\x01\n\x12\x43heckAccessRequest\x12\x17\n\x07room_id\x18\x01 \x01(\tB\x06\xea\xe0\x18\x02\x18\x07\x12\x17\n\x07user_id\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02\x18\x07\x12\x33\n\nmembership\x18\x03 \x01(\x0e\x32\x1f.chatkit.contract.v1.Membership\x12\x1a\n\npermission\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x07\x12\x11\n\tsuperuser\x18\x05 \x01(\x08\"\x7f\n\x13\x43heckAccessResponse\x12\x10\n\x08room_uid\x18\x01 \x01(\x0c\x12\x10\n\x08user_uid\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x33\n\x05roles\x18\x04 \x03(\x0b\x32$.chatkit.internal.access.v1.RoleName\"\xb4\x01\n\x17\x42\x61tchCheckAccessRequest\x12\x1c\n\x08room_ids\x18\x01 \x03(\tB\n\xea\xe0\x18\x06\x08\x01\x18\x07 \x1b\x12\x17\n\x07user_id\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02\x18\x07\x12\x33\n\nmembership\x18\x03 \x01(\x0e\x32\x1f.chatkit.contract.v1.Membership\x12\x1a\n\npermission\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x07\x12\x11\n\tsuperuser\x18\x05 \x01(\x08\"U\n\x18\x42\x61tchCheckAccessResponse\x12\x39\n\x07\x61nswers\x18\x01 \x03(\x0b\x32(.chatkit.internal.access.v1.AccessAnswer\"\x83\x01\n\x0c\x41\x63\x63\x65ssAnswer\x12@\n\x07granted\x18\x01 \x01(\x0b\x32/.chatkit.internal.access.v1.CheckAccessResponse\x12\x31\n\x07refusal\x18\x02 \x01(\x0e\x32 .chatkit.contract.v1.ErrorReason\"\x86\x01\n\x12ListRoomsOfRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x08\x01\x18\x07\x12\x1a\n\npermission\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02\x18\x07\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"v\n\x13ListRoomsOfResponse\x12\x35\n\x05rooms\x18\x01 \x03(\x0b\x32&.chatkit.internal.access.v1.RoomOfUser\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"A\n\nRoomOfUser\x12\x0f\n\x07room_id\x18\x01 \x01(\t\x12\x10\n\x08room_uid\x18\x02 \x01(\x0c\x12\x10\n\x08user_uid\x18\x03 \x01(\x0c\"M\n\x14\x46ilterMembersRequest\x12\x19\n\x07room_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x08\x01\x18\x07\x12\x1a\n\x08user_ids\x18\x02 \x03(\tB\x08\xea\xe0\x18\x04\x18\x07 \n\"*\n\x15\x46ilterMembersResponse\x12\x11\n\tuser_uids\x18\x01 \x03(\x0c\"D\n\x08RoleName\x12*\n\x05scope\x18\x01 \x01(\x0e\x32\x1b.chatkit.rooms.v1.RoleScope\x12\x0c\n\x04name\x18\x02 \x01(\t\"3\n\x12WatchAccessRequest\x12\x1d\n\rafter_version\x18\x01 \x01(\x03\x42\x06\xea\xe0\x18\x02P\x01\"N\n\x13WatchAccessResponse\x12\x37\n\x06\x65vents\x18\x01 \x03(\x0b\x32\'.chatkit.internal.access.v1.AccessEvent\"\xec\x03\n\x0b\x41\x63\x63\x65ssEvent\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x38\n\x05reset\x18\x02 \x01(\x0b\x32\'.chatkit.internal.access.v1.AccessResetH\x00\x12@\n\theartbeat\x18\x03 \x01(\x0b\x32+.chatkit.internal.access.v1.AccessHeartbeatH\x00\x12@\n\x0cmember_added\x18\x04 \x01(\x0b\x32(.chatkit.internal.access.v1.MemberChangeH\x00\x12\x42\n\x0emember_removed\x18\x05 \x01(\x0b\x32(.chatkit.internal.access.v1.MemberChangeH\x00\x12\x43\n\rrole_assigned\x18\x06 \x01(\x0b\x32*.chatkit.internal.access.v1.RoleAssignmentH\x00\x12<\n\x0crole_changed\x18\x07 \x01(\x0b\x32$.chatkit.internal.access.v1.RoleNameH\x00\x12>\n\x0croom_updated\x18\x08 \x01(\x0b\x32&.chatkit.internal.access.v1.RoomChangeH\x00\x42\x07\n\x05\x65vent\"\r\n\x0b\x41\x63\x63\x65ssReset\"%\n\x0f\x41\x63\x63\x65ssHeartbeat\x12\x12\n\nelapsed_ms\x18\x01 \x01(\x03\"C\n\x0cMemberChange\x12\x10\n\x08room_uid\x18\x01 \x01(\x0c\x12\x10\n\x08user_uid\x18\x02 \x01(\x0c\x12\x0f\n\x07user_id\x18\x03 \x01(\t\"\x1e\n\nRoomChange\x12\x10\n\x08room_uid\x18\x01 \x01(\x0c\"E\n\x0eRoleAssignment\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08user_uid\x18\x02 \x01(\x0c\x12\x10\n\x08room_uid\x18\x03 \x01(\x0c\x32\xa0\x05\n\rAccessService\x12}\n\x0b\x43heckAccess\x12..chatkit.internal.access.v1.CheckAccessRequest\x1a/.chatkit.internal.access.v1.CheckAccessResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x15\x38\x88\'\x12\x8c\x01\n\x10\x42\x61tchCheckAccess\x12\x33.chatkit.internal.access.v1.BatchCheckAccessRequest\x1a\x34.chatkit.internal.access.v1.BatchCheckAccessResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x15\x38\x88\'\x12}\n\x0bListRoomsOf\x12..chatkit.internal.access.v1.ListRoomsOfRequest\x1a/.chatkit.internal.access.v1.ListRoomsOfResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x15\x38\x88\'\x12\x83\x01\n\rFilterMembers\x12\x30.chatkit.internal.access.v1.FilterMembersRequest\x1a\x31.chatkit.internal.access.v1.FilterMembersResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x15\x38\x88\'\x12|\n\x0bWatchAccess\x12..chatkit.internal.access.v1.WatchAccessRequest\x1a/.chatkit.internal.access.v1.WatchAccessResponse\"\n\xe2\xe0\x18\x06\x08\x03(\x01\x30\x15\x30\x01\x42x\n\x1e\x63om.chatkit.internal.access.v1P\x01Z7chatkit.example/gen/chatkit/internal/access/v1;accessv1\xaa\x02\x1a\x43hatkit.Internal.Access.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/chatkit/internal/access/v1/access_service.proto\x12\x1a\x63hatkit.internal.access.v1\x1a&chatkit/contract/v1/error_reason.proto\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a\x1b\x63hatkit/rooms/v1/role.proto\"\xaa\x01\n\x12\x43heckAccessRequest\x12\x17\n\x07room_id\x18\x01 \x01(\tB\x06\xea\xe0\x18\x02\x18\x07\x12\x17\n\x07user_id\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02\x18\x07\x12\x33\n\nmembership\x18\x03 \x01(\x0e\x32\x1f.chatkit.contract.v1.Membership\x12\x1a\n\npermission\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x07\x12\x11\n\tsuperuser\x18\x05 \x01(\x08\"\x7f\n\x13\x43heckAccessResponse\x12\x10\n\x08room_uid\x18\x01 \x01(\x0c\x12\x10\n\x08user_uid\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x33\n\x05roles\x18\x04 \x03(\x0b\x32$.chatkit.internal.access.v1.RoleName\"\xb4\x01\n\x17\x42\x61tchCheckAccessRequest\x12\x1c\n\x08room_ids\x18\x01 \x03(\tB\n\xea\xe0\x18\x06\x08\x01\x18\x07 \x1b\x12\x17\n\x07user_id\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02\x18\x07\x12\x33\n\nmembership\x18\x03 \x01(\x0e\x32\x1f.chatkit.contract.v1.Membership\x12\x1a\n\npermission\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x07\x12\x11\n\tsuperuser\x18\x05 \x01(\x08\"U\n\x18\x42\x61tchCheckAccessResponse\x12\x39\n\x07\x61nswers\x18\x01 \x03(\x0b\x32(.chatkit.internal.access.v1.AccessAnswer\"\x83\x01\n\x0c\x41\x63\x63\x65ssAnswer\x12@\n\x07granted\x18\x01 \x01(\x0b\x32/.chatkit.internal.access.v1.CheckAccessResponse\x12\x31\n\x07refusal\x18\x02 \x01(\x0e\x32 .chatkit.contract.v1.ErrorReason\"\x86\x01\n\x12ListRoomsOfRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x08\x01\x18\x07\x12\x1a\n\npermission\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02\x18\x07\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"v\n\x13ListRoomsOfResponse\x12\x35\n\x05rooms\x18\x01 \x03(\x0b\x32&.chatkit.internal.access.v1.RoomOfUser\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"A\n\nRoomOfUser\x12\x0f\n\x07room_id\x18\x01 \x01(\t\x12\x10\n\x08room_uid\x18\x02 \x01(\x0c\x12\x10\n\x08user_uid\x18\x03 \x01(\x0c\"M\n\x14\x46ilterMembersRequest\x12\x19\n\x07room_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x08\x01\x18\x07\x12\x1a\n\x08user_ids\x18\x02 \x03(\tB\x08\xea\xe0\x18\x04\x18\x07 \n\"*\n\x15\x46ilterMembersResponse\x12\x11\n\tuser_uids\x18\x01 \x03(\x0c\"]\n\x19\x42\x61tchFilterMembersRequest\x12@\n\x05rooms\x18\x01 \x03(\x0b\x32\'.chatkit.internal.access.v1.UsersOfRoomB\x08\xea\xe0\x18\x04\x08\x01 \x1b\"T\n\x1a\x42\x61tchFilterMembersResponse\x12\x36\n\x05rooms\x18\x01 \x03(\x0b\x32\'.chatkit.internal.access.v1.UsersOfRoom\":\n\x0bUsersOfRoom\x12\x10\n\x08room_uid\x18\x01 \x01(\x0c\x12\x19\n\tuser_uids\x18\x02 \x03(\x0c\x42\x06\xea\xe0\x18\x02 \n\"D\n\x08RoleName\x12*\n\x05scope\x18\x01 \x01(\x0e\x32\x1b.chatkit.rooms.v1.RoleScope\x12\x0c\n\x04name\x18\x02 \x01(\t\"3\n\x12WatchAccessRequest\x12\x1d\n\rafter_version\x18\x01 \x01(\x03\x42\x06\xea\xe0\x18\x02P\x01\"N\n\x13WatchAccessResponse\x12\x37\n\x06\x65vents\x18\x01 \x03(\x0b\x32\'.chatkit.internal.access.v1.AccessEvent\"\xec\x03\n\x0b\x41\x63\x63\x65ssEvent\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x38\n\x05reset\x18\x02 \x01(\x0b\x32\'.chatkit.internal.access.v1.AccessResetH\x00\x12@\n\theartbeat\x18\x03 \x01(\x0b\x32+.chatkit.internal.access.v1.AccessHeartbeatH\x00\x12@\n\x0cmember_added\x18\x04 \x01(\x0b\x32(.chatkit.internal.access.v1.MemberChangeH\x00\x12\x42\n\x0emember_removed\x18\x05 \x01(\x0b\x32(.chatkit.internal.access.v1.MemberChangeH\x00\x12\x43\n\rrole_assigned\x18\x06 \x01(\x0b\x32*.chatkit.internal.access.v1.RoleAssignmentH\x00\x12<\n\x0crole_changed\x18\x07 \x01(\x0b\x32$.chatkit.internal.access.v1.RoleNameH\x00\x12>\n\x0croom_updated\x18\x08 \x01(\x0b\x32&.chatkit.internal.access.v1.RoomChangeH\x00\x42\x07\n\x05\x65vent\"\r\n\x0b\x41\x63\x63\x65ssReset\"%\n\x0f\x41\x63\x63\x65ssHeartbeat\x12\x12\n\nelapsed_ms\x18\x01 \x01(\x03\"T\n\x0cMemberChange\x12\x10\n\x08room_uid\x18\x01 \x01(\x0c\x12\x10\n\x08user_uid\x18\x02 \x01(\x0c\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x0f\n\x07room_id\x18\x04 \x01(\t\"\x1e\n\nRoomChange\x12\x10\n\x08room_uid\x18\x01 \x01(\x0c\"E\n\x0eRoleAssignment\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08user_uid\x18\x02 \x01(\x0c\x12\x10\n\x08room_uid\x18\x03 \x01(\x0c\x32\xb5\x06\n\rAccessService\x12}\n\x0b\x43heckAccess\x12..chatkit.internal.access.v1.CheckAccessRequest\x1a/.chatkit.internal.access.v1.CheckAccessResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x15\x38\x88\'\x12\x8c\x01\n\x10\x42\x61tchCheckAccess\x12\x33.chatkit.internal.access.v1.BatchCheckAccessRequest\x1a\x34.chatkit.internal.access.v1.BatchCheckAccessResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x15\x38\x88\'\x12}\n\x0bListRoomsOf\x12..chatkit.internal.access.v1.ListRoomsOfRequest\x1a/.chatkit.internal.access.v1.ListRoomsOfResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x15\x38\x88\'\x12\x83\x01\n\rFilterMembers\x12\x30.chatkit.internal.access.v1.FilterMembersRequest\x1a\x31.chatkit.internal.access.v1.FilterMembersResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x15\x38\x88\'\x12\x92\x01\n\x12\x42\x61tchFilterMembers\x12\x35.chatkit.internal.access.v1.BatchFilterMembersRequest\x1a\x36.chatkit.internal.access.v1.BatchFilterMembersResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x15\x38\x88\'\x12|\n\x0bWatchAccess\x12..chatkit.internal.access.v1.WatchAccessRequest\x1a/.chatkit.internal.access.v1.WatchAccessResponse\"\n\xe2\xe0\x18\x06\x08\x03(\x01\x30\x15\x30\x01\x42x\n\x1e\x63om.chatkit.internal.access.v1P\x01Z7chatkit.example/gen/chatkit/internal/access/v1;accessv1\xaa\x02\x1a\x43hatkit.Internal.Access.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,6 +60,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FILTERMEMBERSREQUEST'].fields_by_name['room_id']._serialized_options = b'\352\340\030\004\010\001\030\007'
   _globals['_FILTERMEMBERSREQUEST'].fields_by_name['user_ids']._loaded_options = None
   _globals['_FILTERMEMBERSREQUEST'].fields_by_name['user_ids']._serialized_options = b'\352\340\030\004\030\007 \n'
+  _globals['_BATCHFILTERMEMBERSREQUEST'].fields_by_name['rooms']._loaded_options = None
+  _globals['_BATCHFILTERMEMBERSREQUEST'].fields_by_name['rooms']._serialized_options = b'\352\340\030\004\010\001 \033'
+  _globals['_USERSOFROOM'].fields_by_name['user_uids']._loaded_options = None
+  _globals['_USERSOFROOM'].fields_by_name['user_uids']._serialized_options = b'\352\340\030\002 \n'
   _globals['_WATCHACCESSREQUEST'].fields_by_name['after_version']._loaded_options = None
   _globals['_WATCHACCESSREQUEST'].fields_by_name['after_version']._serialized_options = b'\352\340\030\002P\001'
   _globals['_ACCESSSERVICE'].methods_by_name['CheckAccess']._loaded_options = None
@@ -70,6 +74,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCESSSERVICE'].methods_by_name['ListRoomsOf']._serialized_options = b'\342\340\030\t\010\003(\0010\0258\210\''
   _globals['_ACCESSSERVICE'].methods_by_name['FilterMembers']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['FilterMembers']._serialized_options = b'\342\340\030\t\010\003(\0010\0258\210\''
+  _globals['_ACCESSSERVICE'].methods_by_name['BatchFilterMembers']._loaded_options = None
+  _globals['_ACCESSSERVICE'].methods_by_name['BatchFilterMembers']._serialized_options = b'\342\340\030\t\010\003(\0010\0258\210\''
   _globals['_ACCESSSERVICE'].methods_by_name['WatchAccess']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['WatchAccess']._serialized_options = b'\342\340\030\006\010\003(\0010\025'
   _globals['_CHECKACCESSREQUEST']._serialized_start=230
@@ -92,24 +98,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FILTERMEMBERSREQUEST']._serialized_end=1336
   _globals['_FILTERMEMBERSRESPONSE']._serialized_start=1338
   _globals['_FILTERMEMBERSRESPONSE']._serialized_end=1380
-  _globals['_ROLENAME']._serialized_start=1382
-  _globals['_ROLENAME']._serialized_end=1450
-  _globals['_WATCHACCESSREQUEST']._serialized_start=1452
-  _globals['_WATCHACCESSREQUEST']._serialized_end=1503
-  _globals['_WATCHACCESSRESPONSE']._serialized_start=1505
-  _globals['_WATCHACCESSRESPONSE']._serialized_end=1583
-  _globals['_ACCESSEVENT']._serialized_start=1586
-  _globals['_ACCESSEVENT']._serialized_end=2078
-  _globals['_ACCESSRESET']._serialized_start=2080
-  _globals['_ACCESSRESET']._serialized_end=2093
-  _globals['_ACCESSHEARTBEAT']._serialized_start=2095
-  _globals['_ACCESSHEARTBEAT']._serialized_end=2132
-  _globals['_MEMBERCHANGE']._serialized_start=2134
-  _globals['_MEMBERCHANGE']._serialized_end=2201
-  _globals['_ROOMCHANGE']._serialized_start=2203
-  _globals['_ROOMCHANGE']._serialized_end=2233
-  _globals['_ROLEASSIGNMENT']._serialized_start=2235
-  _globals['_ROLEASSIGNMENT']._serialized_end=2304
-  _globals['_ACCESSSERVICE']._serialized_start=2307
-  _globals['_ACCESSSERVICE']._serialized_end=2979
+  _globals['_BATCHFILTERMEMBERSREQUEST']._serialized_start=1382
+  _globals['_BATCHFILTERMEMBERSREQUEST']._serialized_end=1475
+  _globals['_BATCHFILTERMEMBERSRESPONSE']._serialized_start=1477
+  _globals['_BATCHFILTERMEMBERSRESPONSE']._serialized_end=1561
+  _globals['_USERSOFROOM']._serialized_start=1563
+  _globals['_USERSOFROOM']._serialized_end=1621
+  _globals['_ROLENAME']._serialized_start=1623
+  _globals['_ROLENAME']._serialized_end=1691
+  _globals['_WATCHACCESSREQUEST']._serialized_start=1693
+  _globals['_WATCHACCESSREQUEST']._serialized_end=1744
+  _globals['_WATCHACCESSRESPONSE']._serialized_start=1746
+  _globals['_WATCHACCESSRESPONSE']._serialized_end=1824
+  _globals['_ACCESSEVENT']._serialized_start=1827
+  _globals['_ACCESSEVENT']._serialized_end=2319
+  _globals['_ACCESSRESET']._serialized_start=2321
+  _globals['_ACCESSRESET']._serialized_end=2334
+  _globals['_ACCESSHEARTBEAT']._serialized_start=2336
+  _globals['_ACCESSHEARTBEAT']._serialized_end=2373
+  _globals['_MEMBERCHANGE']._serialized_start=2375
+  _globals['_MEMBERCHANGE']._serialized_end=2459
+  _globals['_ROOMCHANGE']._serialized_start=2461
+  _globals['_ROOMCHANGE']._serialized_end=2491
+  _globals['_ROLEASSIGNMENT']._serialized_start=2493
+  _globals['_ROLEASSIGNMENT']._serialized_end=2562
+  _globals['_ACCESSSERVICE']._serialized_start=2565
+  _globals['_ACCESSSERVICE']._serialized_end=3386
 # @@protoc_insertion_point(module_scope)

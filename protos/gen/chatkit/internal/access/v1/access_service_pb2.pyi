@@ -110,6 +110,26 @@ class FilterMembersResponse(_message.Message):
     user_uids: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, user_uids: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
+class BatchFilterMembersRequest(_message.Message):
+    __slots__ = ("rooms",)
+    ROOMS_FIELD_NUMBER: _ClassVar[int]
+    rooms: _containers.RepeatedCompositeFieldContainer[UsersOfRoom]
+    def __init__(self, rooms: _Optional[_Iterable[_Union[UsersOfRoom, _Mapping]]] = ...) -> None: ...
+
+class BatchFilterMembersResponse(_message.Message):
+    __slots__ = ("rooms",)
+    ROOMS_FIELD_NUMBER: _ClassVar[int]
+    rooms: _containers.RepeatedCompositeFieldContainer[UsersOfRoom]
+    def __init__(self, rooms: _Optional[_Iterable[_Union[UsersOfRoom, _Mapping]]] = ...) -> None: ...
+
+class UsersOfRoom(_message.Message):
+    __slots__ = ("room_uid", "user_uids")
+    ROOM_UID_FIELD_NUMBER: _ClassVar[int]
+    USER_UIDS_FIELD_NUMBER: _ClassVar[int]
+    room_uid: bytes
+    user_uids: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, room_uid: _Optional[bytes] = ..., user_uids: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
 class RoleName(_message.Message):
     __slots__ = ("scope", "name")
     SCOPE_FIELD_NUMBER: _ClassVar[int]
@@ -161,14 +181,16 @@ class AccessHeartbeat(_message.Message):
     def __init__(self, elapsed_ms: _Optional[int] = ...) -> None: ...
 
 class MemberChange(_message.Message):
-    __slots__ = ("room_uid", "user_uid", "user_id")
+    __slots__ = ("room_uid", "user_uid", "user_id", "room_id")
     ROOM_UID_FIELD_NUMBER: _ClassVar[int]
     USER_UID_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
+    ROOM_ID_FIELD_NUMBER: _ClassVar[int]
     room_uid: bytes
     user_uid: bytes
     user_id: str
-    def __init__(self, room_uid: _Optional[bytes] = ..., user_uid: _Optional[bytes] = ..., user_id: _Optional[str] = ...) -> None: ...
+    room_id: str
+    def __init__(self, room_uid: _Optional[bytes] = ..., user_uid: _Optional[bytes] = ..., user_id: _Optional[str] = ..., room_id: _Optional[str] = ...) -> None: ...
 
 class RoomChange(_message.Message):
     __slots__ = ("room_uid",)

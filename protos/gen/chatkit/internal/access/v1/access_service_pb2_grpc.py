@@ -57,6 +57,11 @@ class AccessServiceStub:
                 request_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.FilterMembersRequest.SerializeToString,
                 response_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.FilterMembersResponse.FromString,
                 _registered_method=True)
+        self.BatchFilterMembers = channel.unary_unary(
+                '/chatkit.internal.access.v1.AccessService/BatchFilterMembers',
+                request_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchFilterMembersRequest.SerializeToString,
+                response_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchFilterMembersResponse.FromString,
+                _registered_method=True)
         self.WatchAccess = channel.unary_stream(
                 '/chatkit.internal.access.v1.AccessService/WatchAccess',
                 request_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.WatchAccessRequest.SerializeToString,
@@ -105,6 +110,13 @@ class AccessServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchFilterMembers(self, request, context):
+        """Answers the same question for many rooms at once, by uids.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchAccess(self, request, context):
         """Follows the changes of access after a version. If changes after that
         version are no longer kept, or the version is unknown, the first event is
@@ -137,6 +149,11 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.FilterMembers,
                     request_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.FilterMembersRequest.FromString,
                     response_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.FilterMembersResponse.SerializeToString,
+            ),
+            'BatchFilterMembers': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchFilterMembers,
+                    request_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchFilterMembersRequest.FromString,
+                    response_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchFilterMembersResponse.SerializeToString,
             ),
             'WatchAccess': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchAccess,
@@ -255,6 +272,33 @@ class AccessService:
             '/chatkit.internal.access.v1.AccessService/FilterMembers',
             chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.FilterMembersRequest.SerializeToString,
             chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.FilterMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchFilterMembers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.internal.access.v1.AccessService/BatchFilterMembers',
+            chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchFilterMembersRequest.SerializeToString,
+            chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchFilterMembersResponse.FromString,
             options,
             channel_credentials,
             insecure,

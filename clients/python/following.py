@@ -1,0 +1,105 @@
+"""Streams without end: another one is opened after every ending that is not final."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from chatkit.messages.v1 import room_event_pb2
+from google.protobuf.message import Message
+
+from clients.python.errors import ChatkitError, from_closed
+from clients.python.retry import Backoff, Clock
+from clients.python.room_log import Item
+from clients.python.stream import Stream
+from clients.python.tokens import Tokens
+
+_RESUMABLE = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+}
+
+
+def is_resumable(ending: ChatkitError) -> bool:
+    """Tell whether it makes sense to open another stream after this ending."""
+    return ending.code in _RESUMABLE
+
+
+class Following(ABC):
+    """An async iterator of what streams bring; use it as a context manager to close its stream when you stop."""
+
+    def __init__(self, *, stream: Callable[..., Any], tokens: Tokens, clock: Clock) -> None:
+        # How often a stream was opened.
+        self.streams = 0
+        self._stream = stream
+        self._tokens = tokens
+        self._clock = clock
+        # The one that the stream was opened with.
+        self._token: str | None = None
+        self._items = self._follow()
+
+    @abstractmethod
+    def _request(self) -> Message:
+        """Return what opens a stream where we are."""
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Forget what is of the stream before."""
+
+    @abstractmethod
+    def _take(self, event: room_event_pb2.RoomEvent) -> AsyncGenerator[Item, None]:
+        """Yield what an event brings; raises ChatkitError when the stream is over by it."""
+
+    def __aiter__(self) -> AsyncIterator[Item]:
+        return self._items
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._items.aclose()
+
+    async def _follow(self) -> AsyncGenerator[Item, None]:
+        backoff = Backoff()
+        while True:
+            try:
+                async with aclosing(self._follow_once()) as items:
+                    async for item in items:
+                        yield item
+                        backoff.succeeded()
+            except ChatkitError as ending:
+                if not await self._may_resume(ending):
+                    raise
+                await self._clock.sleep(backoff.next_delay(ending.retry_after))
+
+    async def _may_resume(self, ending: ChatkitError) -> bool:
+        if ending.reason == "TOKEN_EXPIRED" and self._tokens.can_renew:
+            await self._tokens.renewed(self._token)
+            return True
+        return is_resumable(ending)
+
+    async def _follow_once(self) -> AsyncGenerator[Item, None]:
+        self._token = await self._tokens.current()
+        self._begin()
+        call = self._stream(self._request(), metadata=(("authorization", f"Bearer {self._token}"),))
+        self.streams += 1
+        async with aclosing(Stream(call, self._clock).events()) as events:
+            async for event in events:
+                if event.HasField("closed") and not self._is_of_a_room(event):
+                    raise from_closed(event.closed)
+                async for item in self._take(event):
+                    yield item
+        raise ChatkitError(grpc.StatusCode.UNAVAILABLE, "", "the stream ended without a reason")
+
+    def _is_of_a_room(self, _event: room_event_pb2.RoomEvent) -> bool:
+        """Tell whether an ending is that of one room of several, and the stream goes on."""
+        return False
