@@ -1,6 +1,7 @@
 """The whole check of the repository, `./chatkit test`: lint, types, contract and tests, one named step after the other.
 
-With arguments it runs pytest alone and hands them on; paths among them are relative to the root of the repository.
+With arguments it runs pytest alone, in one process, and hands them on (`-n 2` makes it two workers); paths among them
+are relative to the root of the repository.
 """
 
 import shutil

@@ -29,9 +29,17 @@ def bootstrap(superuser_dsn: str, database: str, passwords: Mapping[str, str]) -
         for role in all_roles():
             _make_role(connection, role, passwords[role])
         _make_database(connection, database)
+        admit_services(connection, database)
     with psycopg.connect(superuser_dsn, dbname=database) as connection:
         for service in SERVICES:
-            _make_schema(connection, service, database)
+            _make_schema(connection, service)
+
+
+def admit_services(connection: psycopg.Connection[tuple[object, ...]], database: str) -> None:
+    """Let the suite's roles, and nobody else, connect to a database; a copy of a database doesn't get that with it."""
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
+    roles = sql.SQL(", ").join(map(sql.Identifier, all_roles()))
+    connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(database), roles))
 
 
 def _make_role(connection: psycopg.Connection[tuple[object, ...]], role: str, password: str) -> None:
@@ -44,20 +52,17 @@ def _make_role(connection: psycopg.Connection[tuple[object, ...]], role: str, pa
 def _make_database(connection: psycopg.Connection[tuple[object, ...]], database: str) -> None:
     if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone() is None:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
-    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
 
 
-def _make_schema(connection: psycopg.Connection[tuple[object, ...]], service: str, database: str) -> None:
+def _make_schema(connection: psycopg.Connection[tuple[object, ...]], service: str) -> None:
     runtime, migrate = role_names(service)
     names = {
         "schema": sql.Identifier(service),
         "runtime": sql.Identifier(runtime),
         "migrate": sql.Identifier(migrate),
-        "database": sql.Identifier(database),
     }
     for statement in (
         "REVOKE ALL ON SCHEMA public FROM PUBLIC",
-        "GRANT CONNECT ON DATABASE {database} TO {runtime}, {migrate}",
         "CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {migrate}",
         "GRANT USAGE ON SCHEMA {schema} TO {runtime}",
         (

@@ -1,14 +1,18 @@
 """A pytest plugin that writes down what ran and what did not, for the summary at the end of `./chatkit test`.
 
-It runs in pytest's process (`-p tests.checks.ledger --ledger FILE`); the summary reads the file in its own.
+It runs in pytest's process (`-p tests.checks.ledger --ledger FILE`); the summary reads the file in its own. Where
+pytest has workers, they report to it, and only it writes.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+_DESELECTED = "chatkit_deselected"
 
 
 @dataclass(slots=True)
@@ -54,6 +58,11 @@ class Recorder:
         """Count what -k, -m and the like left out."""
         self._deselected += len(items)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Count what the workers left out: each of them has selected from all tests."""
+        self._deselected = max(self._deselected, getattr(node, "workeroutput", {}).get(_DESELECTED, 0))
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the file."""
         started = sum("::" in test for test in self._outcomes)
@@ -79,6 +88,22 @@ class Recorder:
         return sum(found == outcome for found in self._outcomes.values())
 
 
+class Worker:
+    """Tells the session that a worker of pytest-xdist works for what nothing else tells it."""
+
+    def __init__(self, output: dict[str, object]) -> None:
+        self._output = output
+        self._deselected = 0
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Count what -k, -m and the like left out."""
+        self._deselected += len(items)
+
+    def pytest_sessionfinish(self) -> None:
+        """Tell it."""
+        self._output[_DESELECTED] = self._deselected
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --ledger."""
     parser.addoption("--ledger", type=Path, help="write what ran and what did not to this file, as JSON")
@@ -87,7 +112,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Record the session if it was asked for."""
     path = config.getoption("--ledger")
-    if path:
+    output = getattr(config, "workeroutput", None)
+    if output is not None:
+        config.pluginmanager.register(Worker(output))
+    elif path:
         config.pluginmanager.register(Recorder(path))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LANDED = "protos/landed.binpb"
 CLEAN_UP_SECONDS = 60
+MOST_WORKERS = 4  # each has a PostgreSQL, and of the tests that are left at the end some are long
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,19 @@ def static_steps() -> list[Step]:
 
 
 def pytest_step(scratch: Path, ledger: Path, arguments: list[str]) -> Step:
-    """Run pytest with its files in `scratch`: a fixed place under /tmp would be shared with other users and clones."""
+    """Run pytest with its files in `scratch`: a fixed place under /tmp would be shared with other users and clones.
+
+    Without arguments the whole suite is run by a worker per core; with some it is the one process that --pdb needs.
+    """
     command = (sys.executable, "-m", "pytest", "-p", "tests.checks.ledger")
-    return Step("pytest", (*command, f"--ledger={ledger}", f"--basetemp={scratch / 't'}", *arguments), live=True)
+    told = (f"--ledger={ledger}", f"--basetemp={scratch / 't'}", *(arguments or _every_core()))
+    return Step("pytest", (*command, *told), live=True)
+
+
+def _every_core() -> list[str]:
+    workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    # Tests stay in their order, whose neighbours need the same, until a worker has none left and takes of another's.
+    return [f"--numprocesses={workers}", "--dist=worksteal", "--override-ini=console_output_style=count"]
 
 
 def run(step: Step, seconds: float) -> Result:

@@ -1,15 +1,18 @@
 """What was acknowledged arrives once and in order, whatever is killed meanwhile.
 
-Each test plays rooms through the edge while a subscriber per room checks what arrives, breaks something when a part has
-been played, and lets the rest go on.
+Each test plays rooms of its own through the edge while a subscriber per room checks what arrives, breaks something when
+a part has been played, and lets the rest go on. What is broken comes back, so one suite takes one fault after another;
+a test that fails with it leaves it to nobody.
 """
 
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+import pytest_asyncio
 
 from clients.python import connect
 from services.stack import sign_in
@@ -20,10 +23,52 @@ from tests.support.stack import RunningStack, running_stack
 _ROOMS, _MESSAGES = 6, 150
 _USERS = tuple(User(f"user {number}", f"User {number}", "", None) for number in range(5))
 Fault = Callable[[RunningStack], Awaitable[None]]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-def _export() -> Export:
-    return Export(_USERS, tuple(_room(f"room {number}") for number in range(_ROOMS)))
+class Lender:
+    """Lends one suite again and again, until somebody's test fails with it."""
+
+    def __init__(self, *options: str) -> None:
+        self._options = options
+        self._running = AsyncExitStack()
+        self._stack: RunningStack | None = None
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[RunningStack]:
+        """Lend it, started if there is none."""
+        if self._stack is None:
+            self._stack = await self._running.enter_async_context(running_stack(*self._options))
+        try:
+            yield self._stack
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Stop it."""
+        self._stack = None
+        await self._running.aclose()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def single() -> AsyncIterator[Lender]:
+    """Have one process of each service."""
+    lender = Lender()
+    yield lender
+    await lender.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def doubled() -> AsyncIterator[Lender]:
+    """Have two processes of each service."""
+    lender = Lender("--workers", "2")
+    yield lender
+    await lender.close()
+
+
+def _export(name: str) -> Export:
+    return Export(_USERS, tuple(_room(f"{name} {number}") for number in range(_ROOMS)))
 
 
 def _room(room_id: str) -> Room:
@@ -34,8 +79,8 @@ def _room(room_id: str) -> Room:
     return Room(room_id, room_id, False, _USERS[0].id, tuple(user.id for user in _USERS), None, messages)
 
 
-async def _play(stack: RunningStack, fault: Fault | None = None) -> Result:
-    """Play the rooms, and let the fault happen when a quarter has been played."""
+async def _play(stack: RunningStack, name: str, fault: Fault | None = None) -> Result:
+    """Play rooms that are called so, and let the fault happen when a quarter has been played."""
     played, due = 0, asyncio.Event()
 
     def progress(count: int) -> None:
@@ -58,7 +103,7 @@ async def _play(stack: RunningStack, fault: Fault | None = None) -> Result:
         asyncio.TaskGroup() as group,
     ):
         group.create_task(happen())
-        playing = group.create_task(Player(client, token, progress).play(_export()))
+        playing = group.create_task(Player(client, token, progress).play(_export(name)))
     return playing.result()
 
 
@@ -117,12 +162,12 @@ async def _kill_up_and_start_it_again(stack: RunningStack) -> None:
 
 
 async def _hold(stack: RunningStack, fault: Fault) -> None:
-    result = await _play(stack, fault)
+    result = await _play(stack, _name(fault), fault)
     assert result.is_sound, result
     assert not result.skipped
     # A send whose answer was lost before the subscriber opened counts as there already; none was before it here.
     assert (result.sent, result.delivered) == (_ROOMS * _MESSAGES, _ROOMS * _MESSAGES)
-    again = await _play(stack)
+    again = await _play(stack, _name(fault))
     assert (again.sent, again.already_there) == (0, _ROOMS * _MESSAGES)
     assert again.is_sound
 
@@ -144,8 +189,8 @@ def _name(fault: Fault) -> str:
     ],
     ids=_name,
 )
-async def test_nothing_acknowledged_is_lost_or_doubled(fault: Fault) -> None:
-    async with running_stack() as stack:
+async def test_nothing_acknowledged_is_lost_or_doubled(single: Lender, fault: Fault) -> None:
+    async with single.lend() as stack:
         await _hold(stack, fault)
 
 
@@ -154,6 +199,6 @@ async def test_nothing_acknowledged_is_lost_or_doubled(fault: Fault) -> None:
     [_kill_one_of_two, _kill_nats, pytest.param(_stop_nats_for_a_while, marks=pytest.mark.slow)],
     ids=_name,
 )
-async def test_nothing_is_lost_or_doubled_between_replicas(fault: Fault) -> None:
-    async with running_stack("--workers", "2") as stack:
+async def test_nothing_is_lost_or_doubled_between_replicas(doubled: Lender, fault: Fault) -> None:
+    async with doubled.lend() as stack:
         await _hold(stack, fault)
