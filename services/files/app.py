@@ -74,6 +74,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             uploads,
             urls,
             patience=settings.file_stall_seconds,
+            most_downloads=server.limits[limit_pb2.LIMIT_DOWNLOADS_PER_PROCESS],
             is_ending=lambda: server.readiness.is_ending,
         )
         listener = HttpListener(http.app, server)

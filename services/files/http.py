@@ -46,8 +46,6 @@ _HTTP_STATUS = {
     grpc.StatusCode.DEADLINE_EXCEEDED: 408,
 }
 _FULL_STATUS = 507
-_MOST_DIGITS = 20
-_MOST_DOWNLOADS = 1_000
 _SOON = timedelta(seconds=1)
 
 
@@ -62,7 +60,7 @@ class FilesHttp:
         *,
         patience: float,
         is_ending: Callable[[], bool],
-        most_downloads: int = _MOST_DOWNLOADS,
+        most_downloads: int,
     ) -> None:
         self._files = files
         self._uploads = uploads
@@ -127,9 +125,7 @@ class FilesHttp:
         uid, query = file_uid(file_id), request.query_params
         if uid is None:
             raise not_found(file_id)
-        # Python refuses to read numbers of thousands of digits.
-        expires = query.get(EXPIRES, "")[:_MOST_DIGITS]
-        self._urls.check(purpose, uid, expires, query.get(SIGNATURE, ""))
+        self._urls.check(purpose, uid, query.get(EXPIRES, ""), query.get(SIGNATURE, ""))
         return uid
 
     def _answering(self, handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

@@ -54,6 +54,7 @@ class Limit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LIMIT_UPLOADS_PER_PROCESS: _ClassVar[Limit]
     LIMIT_SHA256_CHARS: _ClassVar[Limit]
     LIMIT_FILES_PER_CALL: _ClassVar[Limit]
+    LIMIT_DOWNLOADS_PER_PROCESS: _ClassVar[Limit]
 LIMIT_UNSPECIFIED: Limit
 LIMIT_ROOM_MEMBERS: Limit
 LIMIT_MESSAGE_BYTES: Limit
@@ -100,6 +101,7 @@ LIMIT_UPLOADS_PER_USER: Limit
 LIMIT_UPLOADS_PER_PROCESS: Limit
 LIMIT_SHA256_CHARS: Limit
 LIMIT_FILES_PER_CALL: Limit
+LIMIT_DOWNLOADS_PER_PROCESS: Limit
 LIMIT_FIELD_NUMBER: _ClassVar[int]
 limit: _descriptor.FieldDescriptor
 
