@@ -27,22 +27,30 @@ class Gap:
 
 
 Item = room_event_pb2.RoomEvent | Gap
+# After a position, with the last so many messages, or as the server chooses.
+Start = position_pb2.Position | int | None
 Pages = Callable[[str, position_pb2.Position, int], AsyncGenerator[room_event_pb2.RoomEvent, None]]
 
 
 class RoomLog:
     """How far a room was processed, and what must come before the next event."""
 
-    def __init__(self, room_id: str, position: position_pb2.Position | None, pages: Pages) -> None:
+    def __init__(self, room_id: str, start: Start, pages: Pages) -> None:
         self.room_id = room_id
         # After the last event that was processed, which it is when the next one is asked for. None before `opened`.
-        self.position = position
+        self.position = start if isinstance(start, position_pb2.Position) else None
+        self._last = start if isinstance(start, int) else None
         # What a server should never do: send an event again, leave one out.
         self.repeated, self.holes = 0, 0
         self._pages = pages
         # The snapshot that is being replayed, if one is.
         self._snapshot: room_event_pb2.Opened | None = None
         self._hole_after = -1
+
+    @property
+    def last(self) -> int | None:
+        """How many messages the next stream starts with, as long as there is no position; None: the server chooses."""
+        return self._last if self.position is None else None
 
     def begin(self) -> None:
         """Go on with another stream."""

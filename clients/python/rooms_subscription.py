@@ -11,18 +11,15 @@ from chatkit.messages.v1 import messages_service_pb2, position_pb2, room_event_p
 from clients.python.errors import from_closed
 from clients.python.following import Following, is_resumable
 from clients.python.retry import Backoff, Clock
-from clients.python.room_log import Item, Pages, RoomLog
+from clients.python.room_log import Item, Pages, RoomLog, Start
 from clients.python.tokens import Tokens
-
-Start = position_pb2.Position | int | None
 
 
 class _Room:
     """A room, open or closed."""
 
     def __init__(self, room_id: str, start: Start, pages: Pages) -> None:
-        self.log = RoomLog(room_id, start if isinstance(start, position_pb2.Position) else None, pages)
-        self.last = start if isinstance(start, int) else None
+        self.log = RoomLog(room_id, start, pages)
         # False once the server has closed it for good; it may open the room again, when the user has joined it anew.
         self.is_followed = True
         # Of a room that closes again and again while the others go on.
@@ -30,9 +27,8 @@ class _Room:
 
     def request(self) -> room_subscription_pb2.RoomSubscription:
         """Return where the room starts on the next stream."""
-        after = self.log.position
-        last = self.last if after is None else None
-        return room_subscription_pb2.RoomSubscription(room_id=self.log.room_id, after=after, last=last)
+        log = self.log
+        return room_subscription_pb2.RoomSubscription(room_id=log.room_id, after=log.position, last=log.last)
 
 
 class RoomsSubscription(Following):

@@ -11,7 +11,7 @@ from chatkit.messages.v1 import messages_service_pb2, position_pb2, room_event_p
 
 from clients.python.following import Following
 from clients.python.retry import Clock
-from clients.python.room_log import Item, Pages, RoomLog
+from clients.python.room_log import Item, Pages, RoomLog, Start
 from clients.python.tokens import Tokens
 
 
@@ -27,7 +27,7 @@ class Subscription(Following):
     def __init__(
         self,
         room_id: str,
-        start: position_pb2.Position | int | None,
+        start: Start,
         *,
         include_cursors: bool = False,
         stream: Callable[..., Any],
@@ -37,8 +37,7 @@ class Subscription(Following):
     ) -> None:
         super().__init__(stream=stream, tokens=tokens, clock=clock)
         self.room_id = room_id
-        self._log = RoomLog(room_id, start if isinstance(start, position_pb2.Position) else None, log)
-        self._last = start if isinstance(start, int) else None
+        self._log = RoomLog(room_id, start, log)
         self._include_cursors = include_cursors
 
     @property
@@ -64,7 +63,7 @@ class Subscription(Following):
         return messages_service_pb2.SubscribeRoomRequest(
             room_id=self.room_id,
             after=self.position,
-            last=self._last if self.position is None else None,
+            last=self._log.last,
             include_cursors=self._include_cursors,
         )
 
