@@ -94,8 +94,7 @@ class RenewedChannel:
     def __init__(self, address: str, certificates: Certificates, options: Sequence[tuple[str, Any]]) -> None:
         self._address = address
         self._certificates = certificates
-        # Channels to one address share their connections otherwise, and so the certificate of the first one.
-        self._options = (*options, ("grpc.use_local_subchannel_pool", 1))
+        self._options = tuple(options)
         self._line = self._open()
         self._retired: list[_Line] = []
 

@@ -22,9 +22,13 @@ DEADLINE_SECONDS = 5.0
 # What is left of a caller's deadline, less what this process needs to answer.
 _SHAVE_SECONDS = 0.1
 _SERVICE_CONFIG = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}
-_OPTIONS: tuple[tuple[str, Any], ...] = (
+OPTIONS: tuple[tuple[str, Any], ...] = (
     # A name may have several addresses, as that of a scaled service has; and who says NOT_SERVING is passed over.
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    # Channels of a process to one address share their connections otherwise. Two that connect at the same moment then
+    # crash gRPC 1.85: the second one's health check begins in what the first one has not finished making
+    # (tests/runtime/shared_health_checks.py). And with TLS the first one's certificate would be everybody's.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
@@ -134,8 +138,8 @@ class Peer:
 
 def _channel(address: str, certificates: Certificates | None) -> "grpc.aio.Channel | RenewedChannel":
     if certificates is not None:
-        return RenewedChannel(address, certificates, _OPTIONS)
-    return grpc.aio.insecure_channel(address, options=_OPTIONS)
+        return RenewedChannel(address, certificates, OPTIONS)
+    return grpc.aio.insecure_channel(address, options=OPTIONS)
 
 
 Check = Callable[[], Awaitable[None]]

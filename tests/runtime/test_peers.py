@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -33,6 +34,8 @@ class _Replica(directory_service_pb2_grpc.DirectoryServiceServicer):
     def __init__(self, certificates: Certificates | None = None) -> None:
         self.port = Port("127.0.0.1")
         self.calls = 0
+        # The connections that calls came by, each named by the caller's port.
+        self.callers: set[str] = set()
         # While it is not set, calls are not answered.
         self.answers = asyncio.Event()
         self.answers.set()
@@ -41,8 +44,9 @@ class _Replica(directory_service_pb2_grpc.DirectoryServiceServicer):
         self._certificates = certificates
         self._server: grpc.aio.Server | None = None
 
-    async def ResolveUsers(self, _request: pb2.ResolveUsersRequest, _context: object) -> pb2.ResolveUsersResponse:
+    async def ResolveUsers(self, _request: pb2.ResolveUsersRequest, context: Any) -> pb2.ResolveUsersResponse:
         self.calls += 1
+        self.callers.add(context.peer())
         await self.answers.wait()
         return pb2.ResolveUsersResponse()
 
@@ -139,6 +143,17 @@ async def test_a_call_that_is_lost_with_its_replica_is_made_once_more_at_another
         await asyncio.gather(*calls)
         assert other.calls == others + 2
     await users.peer.close()
+
+
+async def test_channels_to_one_address_share_no_connection() -> None:
+    """Two that share one and connect at the same moment crash gRPC: shared_health_checks.py."""
+    replica = _Replica()
+    several = [_Users(replica.port.address) for _ in range(3)]
+    async with _running(replica):
+        await asyncio.gather(*(users.call(2) for users in several))
+        assert len(replica.callers) == 3
+        for users in several:
+            await users.peer.close()
 
 
 async def test_one_replica_that_listens_is_enough_to_begin() -> None:
