@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.checks.ledger import Ledger
 from tests.checks.steps import Result, Step, pytest_step, run, static_steps
-from tests.checks.summary import closing_line, not_run
+from tests.checks.summary import closing_line, not_run, repeating
 
 TOTAL_SECONDS = 45 * 60
 INTERRUPTED = 130
@@ -36,6 +36,7 @@ def main(arguments: list[str]) -> int:
         shutil.rmtree(scratch)
     else:
         print(f"\nThe files of the failed tests are in {scratch}")
+        print(*(f"To repeat them: {command}" for command in repeating(ledger, scratch)), sep="\n")
     print(f"\n{closing_line(results, ledger)}")
     return 0 if ok else results[-1].status or 1
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.checks.deaths import DeadWorkers, Witness, folder_of
+
 _DESELECTED = "chatkit_deselected"
 
 
@@ -21,6 +23,8 @@ class Ledger:
 
     passed: int = 0
     failed: int = 0
+    failures: list[str] = field(default_factory=list)  # the tests that failed
+    dead_workers: list[str] = field(default_factory=list)  # a file for each, with the tests that it began
     skipped: dict[str, list[str]] = field(default_factory=dict)  # the tests, by the reason
     deselected: int = 0
     not_reached: int = 0
@@ -38,8 +42,9 @@ class Ledger:
 class Recorder:
     """Collects the outcomes of one session and writes them at its end, also when it is interrupted."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, dead_workers: DeadWorkers) -> None:
         self._path = path
+        self._dead_workers = dead_workers
         self._outcomes: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
         self._deselected = 0
@@ -69,6 +74,8 @@ class Recorder:
         ledger = Ledger(
             passed=self._count("passed"),
             failed=self._count("failed"),
+            failures=[test for test, outcome in self._outcomes.items() if outcome == "failed"],
+            dead_workers=[str(tests) for tests in self._dead_workers.tests],
             deselected=self._deselected,
             not_reached=max(0, session.testscollected - started),
         )
@@ -115,8 +122,12 @@ def pytest_configure(config: pytest.Config) -> None:
     output = getattr(config, "workeroutput", None)
     if output is not None:
         config.pluginmanager.register(Worker(output))
+        if folder := folder_of(getattr(config, "workerinput", {})):
+            config.pluginmanager.register(Witness(config, folder))
     elif path:
-        config.pluginmanager.register(Recorder(path))
+        dead_workers = DeadWorkers(path.parent)
+        config.pluginmanager.register(dead_workers)
+        config.pluginmanager.register(Recorder(path, dead_workers))
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:

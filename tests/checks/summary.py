@@ -1,7 +1,12 @@
-"""The end of `./chatkit test`: what did not run and why, and one line that counts what did."""
+"""The end of `./chatkit test`: what did not run and why, how to repeat what failed, and one line that counts."""
+
+import shlex
+from pathlib import Path
 
 from tests.checks.ledger import Ledger
 from tests.checks.steps import Result
+
+_MOST_NAMED = 5  # tests on one command line
 
 
 def not_run(results: list[Result], ledger: Ledger) -> list[str]:
@@ -13,6 +18,20 @@ def not_run(results: list[Result], ledger: Ledger) -> list[str]:
         "the run ended before": ledger.not_reached,
     }
     return [*steps, *tests, *(f"{why} {count} tests" for why, count in rest.items() if count)]
+
+
+def repeating(ledger: Ledger, folder: Path) -> list[str]:
+    """List the commands that run again what failed; long lists of tests are written into the folder."""
+    commands = []
+    if ledger.failures:
+        told = shlex.join(ledger.failures)
+        if len(ledger.failures) > _MOST_NAMED:
+            listed = folder / "failed.tests"
+            listed.write_text("".join(f"{test}\n" for test in ledger.failures))
+            told = f"@{listed}"
+        commands.append(f"./chatkit test {told}")
+    commands += [f"./chatkit test @{tests}  # all that a worker did until it died" for tests in ledger.dead_workers]
+    return commands
 
 
 def closing_line(results: list[Result], ledger: Ledger) -> str:
