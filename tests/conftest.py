@@ -12,6 +12,7 @@ from services.stack.postgres import Postgres
 from tests.support import databases
 from tests.support.databases import TestDatabase
 from tests.support.edge import Edge, running_edge
+from tests.support.eventually import HANG_SECONDS
 from tests.support.suite import Suite, running
 
 # How long an example takes says nothing about the code: others may keep the machine busy.
@@ -52,5 +53,5 @@ async def edge(suite: Suite, short_path: Path) -> AsyncIterator[Edge]:
     """Run Envoy in front of the suite, with two users and a room."""
     await suite.make_users("alice", "bob")
     await suite.make_room("lobby", "alice", "bob")
-    async with asyncio.timeout(60), running_edge(suite, short_path) as started:
+    async with asyncio.timeout(HANG_SECONDS), running_edge(suite, short_path) as started:
         yield started

@@ -37,7 +37,7 @@ from tests.clients.scripted import (
 from tests.messages.chat import Chat, text
 from tests.support import peers
 from tests.support.databases import TestDatabase
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.own_process import own_process
 from tests.support.peers import Peers
 from tests.support.suite import running, settings
@@ -53,7 +53,7 @@ Seen = tuple[str, int | str] | Gap
 async def _until(events: RoomsSubscription, *last: Seen) -> list[Seen]:
     """Return what comes until all of `last` have: rooms with seqs, rooms that close with why, gaps."""
     seen: list[Seen] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         async for item in events:
             if isinstance(item, Gap):
                 seen.append(item)
@@ -155,7 +155,7 @@ async def test_what_is_not_of_the_log_passes_through_but_for_heartbeats() -> Non
     script = Script([([*_START, *of("a", cursor(1, 1), typing()), *beats, *of("a", message(3))], HANG)])
     async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
         kinds: list[tuple[str, str | None]] = []
-        async with client.subscribe_rooms({"a": None, "b": None}) as events, asyncio.timeout(20):
+        async with client.subscribe_rooms({"a": None, "b": None}) as events, asyncio.timeout(HANG_SECONDS):
             async for item in events:
                 assert not isinstance(item, Gap)
                 kinds.append((item.room_id, item.WhichOneof("event")))

@@ -26,6 +26,7 @@ from tests.clients.scripted import (
     snapshot,
     typing,
 )
+from tests.support.eventually import HANG_SECONDS
 
 _START = [snapshot("NEW", 2, 1), message(1), message(2), caught_up(2)]
 
@@ -33,7 +34,7 @@ _START = [snapshot("NEW", 2, 1), message(1), message(2), caught_up(2)]
 async def _seqs(events: Subscription, last: int) -> list[int | Gap]:
     """Return what comes up to a message: seqs, and gaps."""
     seen: list[int | Gap] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         async for item in events:
             if isinstance(item, Gap):
                 seen.append(item)
@@ -243,7 +244,7 @@ async def test_cursors_and_typing_pass_through_and_move_no_position() -> None:
     )
     async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
         seen: list[str | int] = []
-        async with client.subscribe("lobby", 20, include_cursors=True) as events, asyncio.timeout(20):
+        async with client.subscribe("lobby", 20, include_cursors=True) as events, asyncio.timeout(HANG_SECONDS):
             async for item in events:
                 assert not isinstance(item, Gap)
                 kind = item.WhichOneof("event")

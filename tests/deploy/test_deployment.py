@@ -27,7 +27,7 @@ from services.stack.supervisor import Child
 from tests.deploy.compose import ENV_SAMPLE, NO_SECRETS, ROOT, Json, load, read_env
 from tests.deploy.dockerfile import final
 from tests.deploy.faults import PROCESSES
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.nats import Nats
 from tests.support.nats import running as running_nats
 
@@ -85,7 +85,9 @@ class Deployment:
         part = self.services[name]
         command = [*part.get("entrypoint", self.entrypoint), *part.get("command", [])]
         environ = {**self.environment(name), "SERVICE": part["build"]["args"]["SERVICE"]}
-        return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(
+            command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=HANG_SECONDS
+        )
 
     @property
     def entrypoint(self) -> list[str]:

@@ -24,12 +24,15 @@ from services.runtime import healthcheck
 from services.stack.ports import Port
 from tests.deploy.compose import ROOT
 from tests.support import tokens
+from tests.support.eventually import HANG_SECONDS
 
 
 def _ask(protocol: str, listen: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", healthcheck.__name__, protocol]
     environ = {**os.environ, "CHATKIT_LISTEN": listen, **environment}
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=HANG_SECONDS
+    )
 
 
 def test_a_service_that_waits_for_its_database_is_not_healthy(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.edge.calling import FACES, GET, Call, heard, refused, unheard
 from tests.support import http2, tokens
 from tests.support.backend import silent_backend
 from tests.support.edge import running_edge
-from tests.support.eventually import until
+from tests.support.eventually import HANG_SECONDS, until
 from tests.support.suite import Suite
 
 _SUBSCRIBE = "/chatkit.messages.v1.MessagesService/SubscribeRoom"
@@ -130,7 +130,7 @@ async def test_a_call_that_is_never_answered_ends_at_its_deadline(face: str, sui
         silent_backend() as address,
         running_edge(suite, short_path, "short deadlines", CHATKIT_USERS_ADDRESS=address) as edge,
         unheard(suite),
-        asyncio.timeout(20),
+        asyncio.timeout(HANG_SECONDS),
     ):
         told = await Call().by(face, edge)
     assert told is not None

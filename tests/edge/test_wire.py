@@ -10,6 +10,7 @@ from google.protobuf import descriptor_pb2
 from tests.edge.calling import GET, Call, refused
 from tests.support import tokens
 from tests.support.edge import Edge
+from tests.support.eventually import HANG_SECONDS
 
 
 async def test_a_call_gets_the_same_answer_through_every_protocol(edge: Edge) -> None:
@@ -41,7 +42,7 @@ async def test_a_service_that_is_away_is_unavailable_with_a_delay_and_comes_back
         assert told.error.retry_after is not None
         assert told.error.retry_after.total_seconds() == 0.5
     await edge.suite.start("users", listen=edge.suite.servers["users"].address)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while (await edge.json(GET, {"userId": "bob"}, tokens.token("alice"))).status_code != 200:
             pass
 
@@ -94,7 +95,7 @@ async def test_http_that_is_not_spoken_here_is_told_so(edge: Edge) -> None:
         host, _, port = edge.address.rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(f"{request}\r\n".encode())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             answered, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
         assert answered.startswith(b"HTTP/1.1 400 "), answered

@@ -25,7 +25,7 @@ from services.messages.epoch import IDENTITY
 from services.stack.postgres import BINARIES, SUPERUSER, Postgres, as_ordinary_user
 from tests.messages.chat import Chat, Reader, text
 from tests.support.databases import TEMPLATE, TestDatabase, make_template
-from tests.support.eventually import until
+from tests.support.eventually import HANG_SECONDS, until
 from tests.support.peers import Peers, serve
 from tests.support.suite import running
 from tests.support.tokens import user
@@ -167,7 +167,7 @@ async def test_what_was_acknowledged_outlives_the_primary_and_no_position_is_gue
         senders = [_Sender(chat, f"sender {n}") for n in range(_SENDERS)]
         async with chat.reading(last=0) as reader:
             position = (await reader.next()).opened.position
-            async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
                 for sender in senders:
                     group.create_task(sender.send(_SENDS_BEFORE))
                 # In the middle of it.

@@ -37,6 +37,7 @@ from tests.files.library import user
 from tests.support.clock import LeapingClock
 from tests.support.databases import TestDatabase
 from tests.support.dying import LEAP_SECONDS
+from tests.support.eventually import HANG_SECONDS
 from tests.support.own_process import own_process
 from tests.support.peers import Peers, serve
 from tests.support.s3 import BUCKET, S3, running_s3
@@ -182,7 +183,7 @@ async def _told(database: TestDatabase, folder: Path, seed: int, store: str) -> 
         serve(peers),
         grpc.aio.insecure_channel(ports["files"].address, options=_CHANNEL) as files,
         grpc.aio.insecure_channel(ports["messages"].address, options=_CHANNEL) as messages,
-        httpx.AsyncClient(timeout=30, trust_env=False) as http,
+        httpx.AsyncClient(timeout=HANG_SECONDS, trust_env=False) as http,
         running(database, folder, clock=clock) as suite,
     ):
         common = {**told, "rooms_address": peers.address, "users_address": peers.address}

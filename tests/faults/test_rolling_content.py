@@ -18,6 +18,7 @@ from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 from services.stack.sign_in import bearer
 from tests.faults.rolling import Call, Callers, restart
+from tests.support.eventually import HANG_SECONDS
 from tests.support.stack import RunningStack, running_stack
 
 # Those of one step at once.
@@ -80,7 +81,7 @@ async def _slowly() -> AsyncIterator[bytes]:
 
 
 async def test_every_replica_is_restarted_and_no_content_is_lost_on_its_way(stack: RunningStack) -> None:
-    async with grpc.aio.insecure_channel(stack.address) as channel, httpx.AsyncClient(timeout=60) as http:
+    async with grpc.aio.insecure_channel(stack.address) as channel, httpx.AsyncClient(timeout=HANG_SECONDS) as http:
         load = _Content(stack, channel, http)
         load.begin()
         for names in _STEPS:

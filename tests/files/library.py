@@ -20,6 +20,7 @@ from services.runtime.identity import mint_service_token
 from services.stack.ports import Port
 from tests.support.clock import LeapingClock
 from tests.support.databases import TestDatabase
+from tests.support.eventually import HANG_SECONDS
 from tests.support.own_process import own_process
 from tests.support.peers import Peers, serve, uid_of
 from tests.support.references import References, serve_references
@@ -170,7 +171,7 @@ async def library(
         }
         here = () if command else ("files",)
         suite = await stack.enter_async_context(running(database, folder, *here, clock=clock, **told))
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=60, trust_env=False))
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=HANG_SECONDS, trust_env=False))
         shelf = Library(suite, peers, references, clock, client, folder)
         if command:
             values = settings_of(database, folder, "files", listen=listen.address, **told)

@@ -22,7 +22,7 @@ from tests.files.library import PICTURE, Library, library, sha256
 from tests.support import tokens
 from tests.support.certificates import Authority
 from tests.support.databases import TestDatabase
-from tests.support.eventually import eventually, until
+from tests.support.eventually import HANG_SECONDS, eventually, until
 from tests.support.refusals import refused
 
 
@@ -105,7 +105,7 @@ async def test_a_byte_too_many_ends_an_upload_at_once(shelf: Library) -> None:
             sent += 1
             yield b"x" * 64 * 1024
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         try:
             answer = await shelf.http.put(created.upload_url, content=endless())
             refusal(answer, "FILE_CONTENT_MISMATCH", 400)
@@ -336,7 +336,7 @@ async def test_an_upload_that_outlasts_the_process_is_told_to_come_again(
         writer.write(head.encode() + PICTURE[:1000])
         await eventually(lambda: shelf.database.count("files.uploads") == 1)
         await shelf.suite.stop("files")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             answer = (await reader.read()).decode()
         writer.close()
         assert answer.startswith("HTTP/1.1 503 ")

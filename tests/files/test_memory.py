@@ -13,7 +13,7 @@ import pytest
 
 from tests.files.library import library
 from tests.support.databases import TestDatabase
-from tests.support.eventually import until
+from tests.support.eventually import HANG_SECONDS, until
 
 _FILES, _BYTES, _AT_ONCE = 50, 5_242_880, 50
 # What fifty files would take at once is 250 MiB. Measured were 40 MB.
@@ -43,7 +43,7 @@ async def test_memory_stays_flat_while_fifty_files_go_up_and_down_at_once(
         content = memoryview(bytes(_BYTES))
         watching = asyncio.create_task(watch())
         limits = httpx.Limits(max_connections=_AT_ONCE)
-        async with httpx.AsyncClient(timeout=120, trust_env=False, limits=limits) as http:
+        async with httpx.AsyncClient(timeout=HANG_SECONDS, trust_env=False, limits=limits) as http:
 
             async def put(url: str) -> None:
                 async def sent() -> bool:

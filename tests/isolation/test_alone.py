@@ -13,6 +13,7 @@ from services.runtime.clock import SystemClock
 from services.stack.ports import Port
 from services.stack.roles import SERVICES
 from tests.support.databases import TestDatabase
+from tests.support.eventually import HANG_SECONDS
 from tests.support.refusals import refused
 from tests.support.suite import BUILDS, Suite, ready, settings
 from tests.support.tokens import su
@@ -24,7 +25,7 @@ _NO_DATABASE = "postgresql://nobody:nothing@127.0.0.1:1/none"
 async def _status(address: str) -> int:
     async with grpc.aio.insecure_channel(address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
-        return int((await stub.Check(health_pb2.HealthCheckRequest(), timeout=10)).status)
+        return int((await stub.Check(health_pb2.HealthCheckRequest(), timeout=HANG_SECONDS)).status)
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -18,6 +18,7 @@ from services.messages.app import _lane
 from services.messages.epoch import Epoch, rotate
 from tests.messages.chat import Chat, text
 from tests.support.databases import ROOT, TestDatabase
+from tests.support.eventually import HANG_SECONDS
 from tests.support.refusals import refused
 from tests.support.tokens import user
 
@@ -26,7 +27,9 @@ def _run(database: TestDatabase, *arguments: str) -> subprocess.CompletedProcess
     """Run a command of messages as an operator does."""
     environ = {**os.environ, "CHATKIT_DATABASE_URL": database.dsn("messages")}
     command = [sys.executable, "-m", "services.messages", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=HANG_SECONDS, check=False
+    )
 
 
 def _epoch(database: TestDatabase) -> UUID:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from clients.python import Client, Gap, Messages, connect
 from tests.support.databases import TestDatabase
+from tests.support.eventually import HANG_SECONDS
 from tests.support.nats import running as running_nats
 from tests.support.peers import Peers, serve
 from tests.support.suite import running
@@ -286,7 +287,7 @@ def _every_example(
         run = Run(database, clients, room_id, readers)
         for reader in readers:
             await reader.start()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_SECONDS):
             for burst in bursts:
                 await _at_once(burst, run)
             await run.check(random.shuffle)

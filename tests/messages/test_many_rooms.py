@@ -22,7 +22,7 @@ from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 from tests.messages.chat import Chat, Reader, in_room, text
 from tests.support.databases import TestDatabase
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.peers import Peers, serve, uid_of
 from tests.support.refusals import refused
 from tests.support.suite import running
@@ -474,7 +474,7 @@ async def test_a_reader_who_stops_loses_the_whole_stream_and_others_go_on(chat: 
         while len(_seqs(read, "one")) < 400 or len(_seqs(read, "two")) < 400:
             read.append(await other.next())
         assert _seqs(read, "one") == _seqs(read, "two") == list(range(1, 401))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_SECONDS):
             seen += await stopped.until("closed")
         assert _reasons(seen) == {"": "SLOW_CONSUMER"}
         await refused(stopped.next(), "SLOW_CONSUMER")

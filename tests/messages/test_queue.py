@@ -15,6 +15,7 @@ from services.runtime.errors import ChatkitError, PermissionDenied, Unavailable
 from services.runtime.event_queue import FRAME_BYTES
 from services.runtime.identity import Caller
 from tests.support.clock import ManualClock
+from tests.support.eventually import HANG_SECONDS
 
 
 def _subscription(clock: ManualClock, freshness: Freshness | None = None, ending_delay: float = 0.0) -> Subscription:
@@ -31,7 +32,7 @@ def _subscription(clock: ManualClock, freshness: Freshness | None = None, ending
 async def _ending(subscription: Subscription) -> tuple[list[bytes], str]:
     frames = []
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_SECONDS):
             async for frame in subscription.frames():
                 frames.append(frame)  # noqa: PERF401 - it ends by raising
     except ChatkitError as ending:

@@ -26,7 +26,7 @@ from services.runtime.clock import SystemClock
 from tests.messages.chat import Reader, text
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.nats import Nats
 from tests.support.nats import running as running_nats
 from tests.support.peers import Peers, serve
@@ -131,7 +131,7 @@ async def test_without_nats_it_arrives_by_a_look_at_the_database(
 async def test_nats_that_is_paused_holds_up_no_send(database: TestDatabase, tmp_path: Path, nats: Nats) -> None:
     async with _replicas(database, tmp_path, nats) as (first, second), first.reading() as reader:
         with nats.paused():
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANG_SECONDS):
                 assert len(await second.send(*(["x" * 1_000] * 500))) == 500
         assert await reader.until_seq(500) == list(range(1, 501))
 

@@ -16,7 +16,7 @@ from chatkit.messages.v1 import part_pb2, position_pb2, room_event_pb2
 from tests.messages.chat import Chat, text
 from tests.messages.sweeping import grow_old, oldest_seq
 from tests.support.databases import ROOT, TestDatabase
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.peers import Peers, serve, uid_of
 from tests.support.refusals import refused
 from tests.support.suite import running
@@ -66,7 +66,7 @@ async def _swept(chat: Chat, oldest: int, room_id: str = "lobby") -> None:
 async def _begins_for_streams(chat: Chat, oldest: int) -> list[room_event_pb2.RoomEvent]:
     """Return what a resumed stream starts with when the hub has heard where the log begins."""
     position = await chat.position(oldest - 1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             async with chat.reading(after=position) as reader:
                 events = await reader.until("caught_up")
@@ -197,7 +197,9 @@ async def test_nothing_is_swept_as_long_as_rooms_does_not_say_what_may_be(kept: 
 def test_a_deployments_retention_below_the_minimum_is_a_sentence_and_no_start(database: TestDatabase) -> None:
     environ = {**os.environ, "CHATKIT_DATABASE_URL": database.dsn("messages"), "CHATKIT_RETENTION_DAYS": "6"}
     command = [sys.executable, "-m", "services.messages", "serve"]
-    ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=HANG_SECONDS, check=False
+    )
     assert ended.returncode == 2
     assert ended.stderr.startswith(
         "messages: CHATKIT_RETENTION_DAYS is 6, and messages are kept for 7 days at the least"

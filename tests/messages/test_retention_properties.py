@@ -29,6 +29,7 @@ from tests.messages.test_log_properties import (
     suppress_not_found,
 )
 from tests.support.databases import TestDatabase
+from tests.support.eventually import HANG_SECONDS
 from tests.support.nats import running as running_nats
 from tests.support.peers import Peers, serve, uid_of
 from tests.support.suite import running
@@ -186,7 +187,7 @@ async def test_whoever_reads_a_log_that_is_swept_ends_with_what_it_says(database
 async def _play(bursts: list[list[Step]], random: Random, run: SweptRun) -> None:
     for reader in run.readers:
         await reader.start()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         for burst in bursts:
             await _at_once(burst, run)
         await run.check(random.shuffle)

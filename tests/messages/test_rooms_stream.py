@@ -20,6 +20,7 @@ from services.runtime.access_cache import Freshness
 from services.runtime.errors import ChatkitError, PermissionDenied
 from services.runtime.identity import Caller
 from tests.support.clock import ManualClock
+from tests.support.eventually import HANG_SECONDS
 
 _NAMES = ("one", "two", "three")
 _OPS = st.lists(st.tuples(st.sampled_from(["push", "push", "doubt", "trust", "read", "cut"]), st.sampled_from(_NAMES)))
@@ -199,7 +200,7 @@ async def test_a_stream_that_ends_lets_go_who_waits_to_open_the_next_rooms() -> 
     await stream.read()
     assert not waiting.done()
     stream.queue.end(_removed())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         await waiting
 
 

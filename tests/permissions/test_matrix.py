@@ -24,6 +24,7 @@ from tests.permissions import table
 from tests.permissions.callers import CALLERS, NOTHING, OK, Caller, asked_for, expected
 from tests.permissions.requests import CONTENT, REQUESTS, Place, request_of
 from tests.support.edge import Edge
+from tests.support.eventually import HANG_SECONDS
 from tests.support.suite import Suite
 from tests.support.tokens import bearer, su
 
@@ -186,7 +187,7 @@ async def _call(edge: Edge, method: MethodContract, caller: Caller, at: Place) -
     body = request_of(method, at, acts_for_another=caller.name == "su").SerializeToString()
     metadata = bearer(token) if token is not None else ()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             if method.streams_requests:
                 upload: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = edge.channel.stream_unary(method.path)
                 method.response_class.FromString(await upload(iter([body]), metadata=metadata))

@@ -12,7 +12,7 @@ from services.runtime.errors import Aborted, NotFound, Unavailable
 from tests.rooms.openings import Openings, Stream, openings
 from tests.rooms.user_stream import short
 from tests.support.databases import TestDatabase
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 
 _ROUNDS = 20
 
@@ -45,7 +45,7 @@ async def test_a_state_that_was_read_before_changes_were_handed_out_has_them_nev
     parts.store.go.clear()
     async with parts.reading("alice") as stream:
         first = asyncio.ensure_future(stream.next())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             await parts.store.state_was_read.wait()
         await _change_all(parts)
         await parts.handed_out()
@@ -119,7 +119,7 @@ async def test_whoever_comes_while_rooms_are_read_for_others_is_told_all_that_co
             parts.store.state_was_read.clear()
             parts.store.go.clear()
             first = asyncio.ensure_future(bob.next())
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANG_SECONDS):
                 await parts.store.state_was_read.wait()
                 await parts.rename("y", "Y")
                 await parts.rename("x", "X")

@@ -23,7 +23,7 @@ from services.runtime.tls import Certificates
 from services.stack.ports import Port
 from tests.support.certificates import Authority
 from tests.support.databases import TestDatabase
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.suite import settings
 from tests.support.tokens import SERVICE_KEY
 
@@ -120,7 +120,7 @@ async def test_a_replica_that_says_it_is_about_to_end_is_passed_over() -> None:
     ending, other = _Replica(), _Replica()
     ending.health = health.aio.HealthServicer()
     users = _Users(f"{ending.port.address},{other.port.address}")
-    async with _running(ending, other), asyncio.timeout(20):
+    async with _running(ending, other), asyncio.timeout(HANG_SECONDS):
         await users.until_all_answer(ending, other)
         await ending.health.enter_graceful_shutdown()
         called = -1
@@ -133,7 +133,7 @@ async def test_a_replica_that_says_it_is_about_to_end_is_passed_over() -> None:
 async def test_a_call_that_is_lost_with_its_replica_is_made_once_more_at_another() -> None:
     dying, other = _Replica(), _Replica()
     users = _Users(f"{dying.port.address},{other.port.address}")
-    async with _running(dying, other), asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with _running(dying, other), asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
         await users.until_all_answer(dying, other)
         dying.answers.clear()
         before, others = dying.calls, other.calls

@@ -13,6 +13,7 @@ from services.runtime.keys import ApiKey
 from services.stack.roles import SERVICES
 from tests.support import tokens
 from tests.support.databases import ROOT
+from tests.support.eventually import HANG_SECONDS
 
 
 @pytest.fixture
@@ -30,7 +31,9 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 def _run(environ: dict[str, str], *arguments: str, service: str = "users") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", f"services.{service}", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=HANG_SECONDS, check=False
+    )
 
 
 @pytest.mark.parametrize("service", SERVICES)

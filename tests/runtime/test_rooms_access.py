@@ -15,7 +15,7 @@ from services.runtime.identity import ServiceTokens
 from services.runtime.peers import Peer
 from services.runtime.rooms_access import RoomsAccess
 from tests.support.clock import ManualClock
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.peers import Peers, serve
 from tests.support.tokens import SERVICE_KEY
 
@@ -41,7 +41,7 @@ class _Access:
 
     async def fresh(self) -> None:
         """Move the clock until the changes are followed again."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             while not self.rooms.freshness.is_fresh():
                 await self.clock.advance(0.5)
                 # The connection is made in real time.

@@ -20,7 +20,7 @@ from tests.support import tokens
 from tests.support.certificates import Authority
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.suite import BUILDS, Suite, settings
 
 _NO_DATABASE = "postgresql://nobody:nothing@127.0.0.1:1/none"
@@ -71,7 +71,7 @@ async def _answers(channel: grpc.aio.Channel) -> bool:
     stub: Any = health_pb2_grpc.HealthStub(channel)
     async with channel:
         try:
-            await stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
+            await stub.Check(health_pb2.HealthCheckRequest(), timeout=HANG_SECONDS)
         except grpc.aio.AioRpcError as error:
             assert error.code() is grpc.StatusCode.UNAVAILABLE  # noqa: PT017 - the only way not to answer
             return False
@@ -160,7 +160,7 @@ async def test_a_channel_takes_the_new_certificate_for_new_calls_and_lets_the_ot
     stub: Any = health_pb2_grpc.HealthStub(channel)
     watching = stub.Watch(health_pb2.HealthCheckRequest())
     await watching.read()
-    await stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
+    await stub.Check(health_pb2.HealthCheckRequest(), timeout=HANG_SECONDS)
     first = channel._line
     await channel.renew()
     assert channel._line is first
@@ -170,7 +170,7 @@ async def test_a_channel_takes_the_new_certificate_for_new_calls_and_lets_the_ot
     await channel.renew()
     assert channel._line is not first
     assert channel._retired == [first]
-    await stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
+    await stub.Check(health_pb2.HealthCheckRequest(), timeout=HANG_SECONDS)
     await channel.channel_ready()
     # What was open goes on, on the connection of the old one.
     await server.readiness.servicer.set("", health_pb2.HealthCheckResponse.SERVING)
@@ -205,7 +205,7 @@ async def test_services_call_one_another_and_are_called_only_with_certificates(
 
 async def _serving(channel: grpc.aio.Channel) -> None:
     stub: Any = health_pb2_grpc.HealthStub(channel)
-    async for answer in stub.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=30):
+    async for answer in stub.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=HANG_SECONDS):
         if answer.status == health_pb2.HealthCheckResponse.SERVING:
             return
 
@@ -222,7 +222,7 @@ async def test_a_service_that_shows_no_certificate_is_no_peer(
                 await eventually(lambda: any(log.get("dependency") == "rooms" for log in logs))
             async with grpc.aio.insecure_channel(messages.address) as channel:
                 stub: Any = health_pb2_grpc.HealthStub(channel)
-                status = (await stub.Check(health_pb2.HealthCheckRequest(), timeout=10)).status
+                status = (await stub.Check(health_pb2.HealthCheckRequest(), timeout=HANG_SECONDS)).status
             assert status == health_pb2.HealthCheckResponse.NOT_SERVING
     finally:
         await suite.close()

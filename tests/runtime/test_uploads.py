@@ -20,7 +20,7 @@ from services.runtime.identity import TokenVerifier
 from services.runtime.streams import Streams
 from tests.support import tokens
 from tests.support.clock import ManualClock
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.refusals import refused
 
 Behaviour = Callable[[Any, AsyncIterator[Any], Call], Any]
@@ -68,7 +68,7 @@ async def _serving(behaviour: Behaviour) -> AsyncIterator[Served]:
     await server.start()
     ticking = asyncio.create_task(served.streams.run())
     try:
-        async with asyncio.timeout(30), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as served.channel:
+        async with asyncio.timeout(HANG_SECONDS), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as served.channel:
             yield served
     finally:
         ticking.cancel()

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.stack import RunningStack, running_stack
 
 _ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ async def _chatkit(stack: RunningStack, *arguments: str) -> tuple[int, str, str]
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(HANG_SECONDS):
         out, err = await process.communicate()
     return process.returncode or 0, out.decode(), err.decode()
 
@@ -46,7 +46,7 @@ def _line(stack: RunningStack, what: str) -> str:
 
 async def _shell(line: str) -> str:
     process = await asyncio.create_subprocess_shell(line, stdout=asyncio.subprocess.PIPE, cwd=_ROOT)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         out, _ = await process.communicate()
     return out.decode()
 
@@ -62,7 +62,7 @@ async def test_the_printed_lines_work_as_printed(stack: RunningStack) -> None:
     )
     assert watching.stdout is not None
     await _shell(_line(stack, "send as alice"))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         while b"Hello, Bob" not in await watching.stdout.readline():
             pass
     watching.terminate()
@@ -135,7 +135,7 @@ async def test_a_crashed_child_is_reported_and_started_again(stack: RunningStack
     await eventually(lambda: "users ended (signal 9) and is started again" in stack.output)
     await eventually(lambda: before not in {running.pid for running in stack.home.state().processes})
     await eventually(lambda: "users" in {running.name for running in stack.home.state().processes})
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         while (await _chatkit(stack, "services"))[0] != 0:
             pass
 

@@ -16,6 +16,7 @@ from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 
 from tests.support import tokens
 from tests.support.edge import Edge
+from tests.support.eventually import HANG_SECONDS
 from tests.support.faces import FACES, events
 from tests.support.tokens import user
 
@@ -51,7 +52,7 @@ async def _replace_the_database(edge: Edge) -> None:
         )
 
     # The committer looks whose database it is when it connects, which is before its next append.
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             try:
                 await _send(edge, "after the restore")
@@ -90,7 +91,7 @@ async def _closed(edge: Edge, face: str, end: End, lifetime: timedelta) -> room_
     token = tokens.token("bob", ttl=lifetime)
     request = pb2.SubscribeRoomRequest(room_id="lobby", last=1)
     seen = []
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
         async for event in events(face, edge, request, token):
             seen.append(event)
             if event.HasField("caught_up"):
@@ -124,7 +125,7 @@ async def test_a_stream_ends_when_the_key_of_its_token_is_revoked(edge: Edge, fa
 async def test_a_reader_who_stops_is_told_so_when_it_reads_on(edge: Edge, face: str) -> None:
     request = pb2.SubscribeRoomRequest(room_id="lobby", last=0)
     stream = events(face, edge, request, tokens.token("bob"))
-    async with asyncio.timeout(60), aclosing(stream) as opened:
+    async with asyncio.timeout(HANG_SECONDS), aclosing(stream) as opened:
         async for event in opened:
             if event.HasField("caught_up"):
                 break
@@ -145,7 +146,7 @@ async def test_a_room_of_several_is_closed_for_itself_and_the_stream_says_when_i
     rooms = [RoomSubscription(room_id=room_id) for room_id in ("lobby", "garden", "secret")]
     request = pb2.SubscribeRoomsRequest(rooms=rooms)
     told = []
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
         async for event in events(face, edge, request, tokens.token("bob", ttl=timedelta(seconds=6))):
             told.append((event.room_id, event.WhichOneof("event"), event.closed.reason))
             if told[-1][:2] == ("", "caught_up"):

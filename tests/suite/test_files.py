@@ -22,7 +22,7 @@ from chatkit.rooms.v1.rooms_service_pb2 import SubscribeUserRequest
 from chatkit.rooms.v1.rooms_service_pb2_grpc import RoomsServiceStub
 
 from tests.support.edge import Edge
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.refusals import refused
 from tests.support.tokens import token, user
 
@@ -68,7 +68,7 @@ async def test_what_one_sends_another_sees_and_fetches_as_identical_bytes(edge: 
         part = part_pb2.Part(content_type=content_type, file_id=file_id)
         send = pb2.SendMessageRequest(room_id="lobby", parts=[part], request_id=content_type)
         await MessagesServiceStub(edge.channel).SendMessage(send, metadata=user("alice"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             attached = (await anext(seen)).message_created.parts[0].file
         assert attached.sha256 == hashlib.sha256(content).hexdigest()
         stub = FilesServiceStub(edge.channel)
@@ -163,7 +163,7 @@ async def test_custom_data_as_deep_as_may_be_can_be_read_wherever_it_is_shown(ed
         RoomsServiceStub(edge.channel).SubscribeUser(SubscribeUserRequest(), metadata=user("alice")),
     ]
     for stream in streams:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             async for frame in stream:
                 if any(event.WhichOneof("event") == "caught_up" for event in frame.events):
                     break
@@ -194,7 +194,7 @@ async def test_more_than_a_file_may_have_is_cut_off_by_the_edge(edge: Edge) -> N
 
     # Cut off, with an answer or without one.
     with suppress(httpx.TransportError):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             answer = await edge.http.put(_path(created["uploadUrl"]), content=endless())
             assert answer.status_code in {400, 413}
     await eventually(lambda: not edge.suite.database.count("files.uploads"))

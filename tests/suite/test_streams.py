@@ -7,7 +7,7 @@ from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 from tests.support.edge import Edge
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.refusals import refused
 from tests.support.tokens import user
 
@@ -21,7 +21,7 @@ async def _open(edge: Edge, user_id: str) -> Any:
 
 async def test_a_hundred_streams_go_on_when_the_next_one_is_refused_and_one_that_ends_makes_room(edge: Edge) -> None:
     streams = edge.suite.servers["messages"].streams
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         opened = [await _open(edge, "bob") for _ in range(100)]
         error = await refused(_open(edge, "bob"), "QUOTA_EXCEEDED")
         assert error.metadata == {"limit": "STREAMS_PER_USER", "maximum": "100", "actual": "101"}

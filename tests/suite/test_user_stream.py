@@ -13,6 +13,7 @@ from google.protobuf import struct_pb2
 from tests.rooms.user_stream import Folded, listed, reason, short
 from tests.support import tokens
 from tests.support.edge import Edge
+from tests.support.eventually import HANG_SECONDS
 from tests.support.faces import FACES, frames
 from tests.support.tokens import su, user
 
@@ -44,7 +45,7 @@ async def _change(edge: Edge) -> None:
 @pytest.mark.parametrize("face", FACES)
 async def test_the_state_its_changes_and_the_ending_arrive_in_every_face(edge: Edge, face: str) -> None:
     folded, kinds, seen = Folded(), set[str](), []
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
         async for event in _events(face, edge):
             folded.apply(event)
             seen.append(short(event))

@@ -17,6 +17,7 @@ from services.stack.ports import Port
 from services.stack.processes import Program
 from services.stack.supervisor import Child, EdgeHealth, Health
 from tests.support import tokens
+from tests.support.eventually import HANG_SECONDS
 from tests.support.suite import Suite
 
 
@@ -71,7 +72,7 @@ async def running_edge(suite: Suite, folder: Path, without: str = "", **settings
         await child.wait_until(health, deadline=float("inf"))
         async with (
             grpc.aio.insecure_channel(held.address) as channel,
-            httpx.AsyncClient(base_url=f"http://{held.address}", timeout=30, trust_env=False) as http,
+            httpx.AsyncClient(base_url=f"http://{held.address}", timeout=HANG_SECONDS, trust_env=False) as http,
         ):
             yield Edge(held.address, suite, child, channel, http, folder, metrics.address)
     finally:

@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+# Longer than anything takes on the slowest machine that does other work as well: only what hangs lasts so long.
+HANG_SECONDS = 120.0
 _POLL_SECONDS = 0.01
 
 
-async def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
+async def eventually(condition: Callable[[], object], seconds: float = HANG_SECONDS) -> None:
     """Return once the condition holds; after so many seconds it is a TimeoutError."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(_POLL_SECONDS)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> float:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = HANG_SECONDS) -> float:
     """Return once a condition that has to be asked for holds, and how long it took."""
     began = asyncio.get_running_loop().time()
     async with asyncio.timeout(seconds):

@@ -30,6 +30,7 @@ from services.stack.ports import Port
 from services.users import app as users_app
 from tests.support import tokens
 from tests.support.databases import TestDatabase
+from tests.support.eventually import HANG_SECONDS
 
 Build = Callable[[Settings, Clock], AbstractAsyncContextManager[Server]]
 BUILDS: dict[str, Build] = {
@@ -213,6 +214,6 @@ async def ready(address: str) -> None:
     """Return when a service says that it serves."""
     async with grpc.aio.insecure_channel(address) as channel:
         watch: Any = health_pb2_grpc.HealthStub(channel)
-        async for answer in watch.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=20):
+        async for answer in watch.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=HANG_SECONDS):
             if answer.status == health_pb2.HealthCheckResponse.SERVING:
                 return

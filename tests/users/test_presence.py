@@ -24,7 +24,7 @@ from services.stack.ports import Port
 from tests.support import tokens
 from tests.support.database_clock import DatabaseClock
 from tests.support.databases import ROOT, TestDatabase
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.peers import Peers, serve
 from tests.support.refusals import refused
 from tests.support.suite import Suite, ready, running, settings
@@ -156,7 +156,7 @@ async def test_a_crowd_that_comes_at_once_is_let_in(world: World) -> None:
             "INSERT INTO users.users (uid, id, name, avatar_url) SELECT gen_random_uuid(), unnest(%s::text[]), '', ''"
         )
         connection.execute(insert, (crowd,))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         await asyncio.gather(*(online(world.one, user_id) for user_id in crowd))
     assert world.suite.database.count("users.presence_sessions") == len(crowd)
 

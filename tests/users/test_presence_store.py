@@ -18,7 +18,7 @@ from services.users.presence_store import LeaseLostError, PresenceStore
 from tests.support.clock import ManualClock
 from tests.support.database_clock import DatabaseClock
 from tests.support.databases import TestDatabase
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 
 _LEASE, _GRACE = 5.0, 10.0
 ONLINE, OFFLINE = ChangeKind.USER_ONLINE, ChangeKind.USER_OFFLINE
@@ -223,7 +223,7 @@ async def test_a_replica_that_has_just_come_takes_nobody_offline(world: World) -
 async def test_a_replica_that_stood_still_makes_its_users_online_again(world: World) -> None:
     one, two = await _living(world, 2)
     running = asyncio.create_task(one.sessions.run())
-    async with asyncio.timeout(20), one.sessions.online(world.user("ann"), "ann"):
+    async with asyncio.timeout(HANG_SECONDS), one.sessions.online(world.user("ann"), "ann"):
         await world.passes(16, two)
         assert await world.told("ann") == [ONLINE, OFFLINE]
         await one.sessions.renew()
@@ -265,7 +265,7 @@ async def test_replicas_that_open_close_and_reap_at_once_neither_deadlock_nor_lo
                 await replica.sessions.renew()
             await asyncio.gather(*(replica.sessions.reap() for replica in replicas))
 
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
         writing = [asyncio.create_task(replica.sessions.run()) for replica in replicas]
         passing = group.create_task(time())
         async with asyncio.TaskGroup() as flaps:
