@@ -88,7 +88,10 @@ def refusals(limits: Limits) -> list[Refusal]:
             Refusal("REQUEST_MALFORMED", "the request is not one that the method takes", 400, cause=cause)
             for cause in (400, 403, 426, 501)
         ),
-        Refusal("SERVICE_UNAVAILABLE", unreachable, 503, cause=503, retry_after=_SOON),
+        # 502 is an answer that Envoy could not read.
+        *(Refusal("SERVICE_UNAVAILABLE", unreachable, 503, cause=cause, retry_after=_SOON) for cause in (502, 503)),
+        Refusal("DEADLINE_EXCEEDED", "the service did not answer in time", 504, cause=504),
+        Refusal("INTERNAL", "the edge failed", 500, cause=500),
     ]
 
 

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from services.runtime.contract import error_definition
+from services.runtime.error_bounds import bounded_message, bounded_metadata, bounded_violations
 
 DOMAIN = "chatkit"
 DETAILS_KEY = "grpc-status-details-bin"
@@ -161,27 +162,32 @@ def number_of(reason: str) -> error_reason_pb2.ErrorReason:
 
 
 def to_status(error: ChatkitError) -> status_pb2.Status:
-    """Encode an error as google.rpc.Status with all its details."""
-    status = status_pb2.Status(code=error.code.value[0], message=error.message)
+    """Encode an error as google.rpc.Status with its details, so much of them as fits into headers."""
+    status = status_pb2.Status(code=error.code.value[0], message=bounded_message(error.message))
+    metadata = bounded_metadata(error.metadata)
     _attach(
         status,
-        error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata),
+        error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata),
     )
     if error.violations:
         request = error_details_pb2.BadRequest()
-        for violation in error.violations:
-            request.field_violations.add(field=violation.field, description=violation.description)
+        for field, description in _bounded(error.violations):
+            request.field_violations.add(field=field, description=description)
         _attach(status, request)
     if error.quota:
         failure = error_details_pb2.QuotaFailure()
-        for violation in error.quota:
-            failure.violations.add(subject=violation.field, description=violation.description)
+        for subject, description in _bounded(error.quota):
+            failure.violations.add(subject=subject, description=description)
         _attach(status, failure)
     if error.retry_after is not None:
         delay = duration_pb2.Duration()
         delay.FromTimedelta(error.retry_after)
         _attach(status, error_details_pb2.RetryInfo(retry_delay=delay))
     return status
+
+
+def _bounded(violations: Sequence[Violation]) -> list[tuple[str, str]]:
+    return bounded_violations([(violation.field, violation.description) for violation in violations])
 
 
 def _attach(

@@ -182,8 +182,8 @@ async def _first(bodies: AsyncIterator[bytes]) -> bytes:
 
 async def abort(context: Context, error: ChatkitError) -> Never:
     """End a call with an error and all its details."""
-    details = ((DETAILS_KEY, to_status(error).SerializeToString()),)
-    await context.abort(error.code, error.message, details)
+    status = to_status(error)
+    await context.abort(error.code, status.message, ((DETAILS_KEY, status.SerializeToString()),))
 
 
 class _Unknown(grpc.GenericRpcHandler):

@@ -140,3 +140,15 @@ async def test_services_hear_the_token_and_nothing_that_only_envoy_says(suite: S
         assert str(backend.headers["authorization"]).startswith("Bearer ")
         assert backend.headers["x-request-id"]
         assert not {"x-envoy-retry-on", "x-envoy-max-retries", "x-envoy-internal"} & backend.headers.keys()
+
+
+async def test_an_answer_that_the_edge_can_not_read_is_told_in_the_suites_words(suite: Suite, short_path: Path) -> None:
+    async with (
+        running_backend() as backend,
+        running_edge(suite, short_path, CHATKIT_USERS_ADDRESS=backend.address) as edge,
+    ):
+        backend.trailers = (("x-large", "x" * 100_000),)
+        for face in ("grpc", "grpc-web", "json"):
+            told = await _CALL.by(face, edge)
+            assert told is not None
+            assert told.error.reason == "SERVICE_UNAVAILABLE"

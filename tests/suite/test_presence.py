@@ -1,13 +1,16 @@
 """Presence through the edge as gRPC, gRPC-Web and Server-Sent Events."""
 
 import asyncio
+import json
 from contextlib import aclosing
 
 import pytest
 from chatkit.contract.v1 import error_reason_pb2
 from chatkit.users.v1 import presence_event_pb2 as event_pb2
 from chatkit.users.v1 import presence_service_pb2 as pb2
+from google.protobuf import json_format
 
+from tests.edge.calling import Call
 from tests.support import tokens
 from tests.support.edge import Edge
 from tests.support.eventually import eventually
@@ -70,3 +73,29 @@ async def test_the_last_event_says_that_the_service_stops(edge: Edge, face: str)
     assert error_reason_pb2.ErrorReason.Name(closed.reason) == "ERROR_REASON_SHUTTING_DOWN"
     assert 0 < closed.retry_after.ToTimedelta().total_seconds() <= 1
     assert edge.suite.database.count("users.presence_sessions") == 0
+
+
+@pytest.mark.parametrize("face", ["grpc", "grpc-web", "json"])
+async def test_watching_a_crowd_that_does_not_exist_is_told_and_ends_nobody_elses_stream(edge: Edge, face: str) -> None:
+    missing = [f"{number:03}".ljust(160, "ÿ") for number in range(400)]
+    request = pb2.SubscribePresenceRequest(watch_user_ids=missing)
+    call = Call(_PATH, request.SerializeToString(), json_format.MessageToDict(request))
+    neighbour = pb2.SubscribePresenceRequest(watch_user_ids=["alice"])
+    token = tokens.token("bob")
+    async with asyncio.timeout(_SECONDS):
+        stream = frames("grpc", edge, _PATH, neighbour, pb2.SubscribePresenceResponse, token)
+        async with aclosing(stream) as opened:
+            await anext(opened)
+            told = await call.by(face, edge)
+            assert told is not None
+            assert told.error.reason == "USER_NOT_FOUND"
+            named = json.loads(told.error.metadata["user_ids"])
+            assert named == missing[: len(named)]
+            assert int(told.error.metadata["user_ids_left_out"]) == 400 - len(named)
+            # The neighbour's stream is on the same connection to the service, and goes on.
+            online = pb2.SubscribePresenceRequest(online=True)
+            alice = frames("sse", edge, _PATH, online, pb2.SubscribePresenceResponse, tokens.token("alice"))
+            async with aclosing(alice) as come:
+                await anext(come)
+                while not any(_kind(event) == "presence_changed" for event in (await anext(opened)).events):
+                    pass

@@ -23,6 +23,8 @@ class Backend(grpc.GenericRpcHandler):
     answer: bytes = b""
     refusal: ChatkitError | None = None
     is_serving: bool = True
+    # With these, which are sent as they are, every method is refused.
+    trailers: tuple[tuple[str, str], ...] = ()
     # The paths that were called, without those of health checks, and the headers of the last call.
     calls: list[str] = field(default_factory=list)
     headers: dict[str, str | bytes] = field(default_factory=dict)
@@ -36,6 +38,8 @@ class Backend(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(self._answer)
 
     async def _answer(self, _body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        if self.trailers:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "", self.trailers)
         if self.refusal is not None:
             await abort(context, self.refusal)  # type: ignore[arg-type]
         return self.answer
