@@ -11,7 +11,14 @@ from services.edge.observability import access_log, admin_cluster, metrics_liste
 from services.edge.parts import Json, address, pipe_cluster, typed
 from services.edge.rates import rate_filter
 from services.edge.refusals import kept_status_filter, local_reply_config
-from services.edge.routes import CORS_FILTER, GRPC_WEB_FILTER, STREAM_IDLE_SECONDS, longest_request, route_configuration
+from services.edge.routes import (
+    CORS_FILTER,
+    GRPC_WEB_FILTER,
+    STREAM_IDLE_SECONDS,
+    TRANSCODER_FILTER,
+    longest_request,
+    route_configuration,
+)
 from services.edge.sizes import size_filters
 from services.edge.tls import downstream_socket
 from services.edge.tokens import KEYS_CLUSTER, claims_filter, jwt_filter
@@ -120,7 +127,7 @@ def _filters(deployment: Deployment, limits: Limits) -> list[Json]:
 
 def _transcoder(deployment: Deployment) -> Json:
     return typed(
-        "envoy.filters.http.grpc_json_transcoder",
+        TRANSCODER_FILTER,
         "filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
         proto_descriptor=str(deployment.descriptor),
         services=[service.full_name for _, service in public.services()],
@@ -131,7 +138,6 @@ def _transcoder(deployment: Deployment) -> Json:
             "stream_newline_delimited": True,
             "stream_sse_style_delimited": True,
         },
-        request_validation_options={"reject_unknown_query_parameters": True},
         max_request_body_size=_JSON_REQUEST_BYTES,
         max_response_body_size=_JSON_RESPONSE_BYTES,
     )

@@ -1,7 +1,9 @@
 """The routes: one per method that clients may call, with what its policy declares.
 
 What has no route does not exist for clients, so methods between services can't be reached through the edge. Every rule
-holds unless a route says that it does not, so a route that forgets one is refused and not open.
+holds unless a route says that it does not, so a route that forgets one is refused and not open. A method has one
+spelling, without a query: where no token is asked for, no filter may make another path of what came, because Envoy
+would choose the route anew, and the rules that the first one has switched off would stay off.
 """
 
 import json
@@ -17,6 +19,7 @@ from services.runtime.contract import Limits, MethodContract, limit_name
 
 CORS_FILTER = "envoy.filters.http.cors"
 GRPC_WEB_FILTER = "envoy.filters.http.grpc_web"
+TRANSCODER_FILTER = "envoy.filters.http.grpc_json_transcoder"
 STREAM_IDLE_SECONDS = 60
 # The service's own answer to a deadline says more than ours, so it gets this much time to arrive.
 _SLACK_SECONDS = 0.5
@@ -47,6 +50,7 @@ def route_configuration(limits: Limits, descriptor_path: str, cors_origins: Sequ
         "routes": [
             *([_preflight()] if cors_origins else []),
             *(_method(cluster, method, limits) for cluster, method in public.methods()),
+            _with_a_query(),
             _content(),
             _direct("/", "application/json", {"inline_string": _about(limits)}),
             _direct("/descriptor.binpb", "application/octet-stream", {"filename": descriptor_path}),
@@ -60,7 +64,8 @@ def route_configuration(limits: Limits, descriptor_path: str, cors_origins: Sequ
 
 def _method(cluster: str, method: MethodContract, limits: Limits) -> Json:
     return {
-        "match": {"path": method.path, "headers": [_method_is("POST")]},
+        # The path is compared without its query, the header with it.
+        "match": {"path": method.path, "headers": [_method_is("POST"), _path_is(exact=method.path)]},
         "route": {
             "cluster": cluster,
             **_deadline(method),
@@ -144,17 +149,30 @@ def _direct(path: str, content_type: str, body: Json) -> Json:
     }
 
 
+def _with_a_query() -> Json:
+    """Refuse calls with a query, whose parameters would take the place of the body's fields."""
+    return {
+        "match": {"prefix": "/chatkit.", "headers": [_method_is("POST"), _path_is(contains="?")]},
+        "direct_response": {"status": 400},
+        "typed_per_filter_config": _for_anyone(),
+    }
+
+
 def _nothing() -> Json:
     """Answer what is no method to everybody, with a token or without one."""
     return {"match": {"prefix": "/"}, "direct_response": {"status": 404}, "typed_per_filter_config": _for_anyone()}
 
 
 def _for_anyone() -> Json:
-    return {name: switched_off() for name in (JWT_FILTER, CLAIMS_FILTER, RATE_FILTER)}
+    return {name: switched_off() for name in (JWT_FILTER, CLAIMS_FILTER, RATE_FILTER, TRANSCODER_FILTER)}
 
 
 def _method_is(method: str) -> Json:
     return {"name": ":method", "string_match": {"exact": method}}
+
+
+def _path_is(**match: str) -> Json:
+    return {"name": ":path", "string_match": match}
 
 
 def _preflight() -> Json:

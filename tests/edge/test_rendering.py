@@ -50,7 +50,7 @@ def test_every_method_for_clients_has_a_route_and_no_other_has_one() -> None:
         for method in methods_of(service)
         if method.policy.audience in {method_policy_pb2.AUDIENCE_USER, method_policy_pb2.AUDIENCE_SUPERUSER}
     }
-    assert set(routes) == expected | {"/", "/descriptor.binpb", "/files/"}
+    assert set(routes) == expected | {"/", "/descriptor.binpb", "/files/", "/chatkit."}
     assert not [path for path in routes if "internal" in path]
     assert methods_of(access_service_pb2.DESCRIPTOR.services_by_name["AccessService"])[0].path not in routes
 
@@ -137,6 +137,7 @@ def test_content_needs_no_token_and_is_counted_but_not_held_back() -> None:
     assert {name for name, config in configs.items() if config.get("disabled")} == {
         *tokens_and_rates,
         "envoy.filters.http.buffer",
+        "envoy.filters.http.grpc_json_transcoder",
         # Content may be of any type, also of one that makes other requests calls.
         "envoy.filters.http.grpc_web",
     }
