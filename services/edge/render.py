@@ -22,7 +22,7 @@ from services.edge.routes import (
 from services.edge.sizes import size_filters
 from services.edge.tls import downstream_socket
 from services.edge.tokens import KEYS_CLUSTER, claims_filter, jwt_filter
-from services.edge.upstreams import CIRCUIT, CONNECTION_BUFFER_BYTES, WINDOWS, content_cluster, service_cluster
+from services.edge.upstreams import BUFFER_BYTES, CIRCUIT, CLIENT_WINDOWS, content_cluster, service_cluster
 from services.runtime.contract import Limits
 
 _KIB, _MIB = 1024, 1024 * 1024
@@ -73,7 +73,7 @@ def _listener(deployment: Deployment, limits: Limits) -> Json:
     return {
         "name": "edge",
         "address": address(deployment.listen),
-        "per_connection_buffer_limit_bytes": CONNECTION_BUFFER_BYTES,
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "filter_chains": [{"filters": [_connection_manager(deployment, limits)], **downstream_socket(deployment)}],
     }
 
@@ -91,7 +91,7 @@ def _connection_manager(deployment: Deployment, limits: Limits) -> Json:
         max_request_headers_kb=math.ceil(limits[limit_pb2.LIMIT_HEADERS_BYTES] / _KIB),
         common_http_protocol_options={"idle_timeout": f"{STREAM_IDLE_SECONDS}s"},
         http2_protocol_options={
-            **WINDOWS,
+            **CLIENT_WINDOWS,
             # More calls and streams of one connection wait in the client until one of them has ended.
             "max_concurrent_streams": limits[limit_pb2.LIMIT_STREAMS_PER_CONNECTION],
             # Whoever has lost the network says no word, and would be online for as long as TCP hopes.

@@ -11,9 +11,14 @@ from services.edge.parts import Json, address, extension
 from services.edge.tls import upstream_socket
 
 _KIB, _MIB = 1024, 1024 * 1024
-# Windows and buffers are small, so that a reader who has stopped costs megabytes and not tens of them, and is cut off.
-WINDOWS = {"initial_stream_window_size": 64 * _KIB, "initial_connection_window_size": _MIB}
-CONNECTION_BUFFER_BYTES = _MIB
+# Small, so that a stream that nobody reads costs little: so much waits in its window, and as much again on its way out.
+_STREAM_BYTES = 64 * _KIB
+BUFFER_BYTES = 128 * _KIB
+# A client's connection is its own. Those to services are everybody's: what streams that nobody reads hold of the
+# window of the connection, the others lack, and with an empty one all of them stand still. This is the largest there
+# is: more streams than a service has (STREAMS_PER_PROCESS) can't empty it.
+CLIENT_WINDOWS = {"initial_stream_window_size": _STREAM_BYTES, "initial_connection_window_size": _MIB}
+SERVICE_WINDOWS = {"initial_stream_window_size": _STREAM_BYTES, "initial_connection_window_size": 2**31 - 1}
 # Envoy's own default, 1,024 streams to a service, would be the suite's size. What bounds it are the services.
 CIRCUIT = 1_000_000
 _ENFORCED, _NEVER = 100, 0
@@ -22,7 +27,7 @@ _CONTENT_IDLE_SECONDS = 30
 
 def service_cluster(name: str, endpoints: Sequence[str], deployment: Deployment) -> Json:
     """Return the cluster of a service."""
-    http2 = {**WINDOWS, "connection_keepalive": {"interval": "30s", "timeout": "10s"}}
+    http2 = {**SERVICE_WINDOWS, "connection_keepalive": {"interval": "30s", "timeout": "10s"}}
     return {
         **_cluster(name, endpoints),
         "health_checks": [_health_check(grpc_health_check={})],
@@ -51,7 +56,7 @@ def _cluster(name: str, endpoints: Sequence[str]) -> Json:
         "name": name,
         "type": "STRICT_DNS",
         "connect_timeout": "1s",
-        "per_connection_buffer_limit_bytes": CONNECTION_BUFFER_BYTES,
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "lb_policy": "LEAST_REQUEST",
         # Where none serves, or none is known to serve yet, all are tried: their own answer says more than ours.
         # What a health check finds holds at once; Envoy would wait for a second to gather more of it.

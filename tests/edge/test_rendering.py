@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from chatkit.contract.v1 import method_policy_pb2
+from chatkit.contract.v1 import limit_pb2, method_policy_pb2
 from chatkit.internal.access.v1 import access_service_pb2
 from google.protobuf import descriptor_pb2
 
@@ -105,6 +105,16 @@ def test_what_bounds_a_user_and_a_connection_are_the_limits() -> None:
         "/chatkit.messages.v1.MessagesService/SendMessage",
         "/chatkit.messages.v1.MessagesService/EditMessage",
     }
+
+
+def test_more_streams_than_a_service_has_can_not_empty_the_window_that_all_share() -> None:
+    limits, clusters = Limits(), configuration(EXAMPLE, Limits())["static_resources"]["clusters"]
+    for cluster in clusters:
+        if cluster["name"] in public.CLUSTERS:
+            (options,) = cluster["typed_extension_protocol_options"].values()
+            http2 = options["explicit_http_config"]["http2_protocol_options"]
+            streams = limits[limit_pb2.LIMIT_STREAMS_PER_PROCESS]
+            assert streams * http2["initial_stream_window_size"] < http2["initial_connection_window_size"]
 
 
 def test_only_what_may_be_repeated_is_retried_and_only_before_it_reached_a_service() -> None:

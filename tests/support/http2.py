@@ -109,3 +109,18 @@ async def connected(address: str) -> AsyncIterator[Connection]:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         writer.close()
+
+
+@asynccontextmanager
+async def unread(address: str) -> AsyncIterator[Connection]:
+    """Open a connection from which nothing is ever read."""
+    host, _, port = address.rpartition(":")
+    # Nothing is read into memory here either, beyond what the reader takes before it lets the socket wait.
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    connection = Connection(reader, writer, address)
+    await connection.start()
+    try:
+        yield connection
+    finally:
+        writer.transport.abort()
