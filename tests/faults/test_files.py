@@ -38,6 +38,7 @@ from tests.support.clock import LeapingClock
 from tests.support.databases import TestDatabase
 from tests.support.dying import LEAP_SECONDS
 from tests.support.eventually import HANG_SECONDS
+from tests.support.folders import files_in
 from tests.support.own_process import own_process
 from tests.support.peers import Peers, serve
 from tests.support.s3 import BUCKET, S3, running_s3
@@ -158,7 +159,7 @@ class Story:
     def stored(self) -> dict[str, str]:
         """Return the hash of everything that lies in the store, by its name there."""
         folder = self.suite.folder / "blobs" if self.s3 is None else self.s3.folder / BUCKET
-        paths = [path for path in folder.rglob("*") if path.is_file()] if self.s3 is None else self.s3.objects()
+        paths = files_in(folder) if self.s3 is None else self.s3.objects()
         return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 

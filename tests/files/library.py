@@ -1,7 +1,8 @@
 """The files service on a real database and a real folder, with short ways to create, send and fetch files."""
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,6 +22,7 @@ from services.stack.ports import Port
 from tests.support.clock import LeapingClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS
+from tests.support.folders import files_in
 from tests.support.own_process import own_process
 from tests.support.peers import Peers, serve, uid_of
 from tests.support.references import References, serve_references
@@ -28,6 +30,8 @@ from tests.support.suite import Suite, running
 from tests.support.suite import settings as settings_of
 from tests.support.tokens import SERVICE_KEY, Metadata, bearer, token
 
+# What the service sleeps between two looks at what may go, and nothing else in it sleeps.
+COLLECT_SECONDS = 61.0
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 300
 
 
@@ -129,9 +133,22 @@ class Library:
         """Return the metadata of calls that messages makes."""
         return bearer(mint_service_token(SERVICE_KEY, "messages", "files", self.clock.now()))
 
+    async def look(self) -> None:
+        """Let the service's collector look at everything once; the time leaps by two of its intervals."""
+        await self.clock.whole_round(COLLECT_SECONDS)
+
+    async def collected(self, condition: Callable[[], object]) -> None:
+        """Let the collector look again and again until the condition holds.
+
+        A look may find the database or the bucket busy, and leaves what it has claimed for the next ones.
+        """
+        async with asyncio.timeout(HANG_SECONDS):
+            while not condition():
+                await self.look()
+
     def stored(self) -> list[Path]:
         """List what lies in the folder of content."""
-        return [path for path in (self.folder / "blobs").rglob("*") if path.is_file()]
+        return files_in(self.folder / "blobs")
 
 
 def user(user_id: str) -> Metadata:
@@ -167,6 +184,7 @@ async def library(
             "messages_address": references.address,
             "http_listen": http.address,
             "public_url": f"http://{http.address}",
+            "file_collect_interval_seconds": COLLECT_SECONDS,
             **settings,
         }
         here = () if command else ("files",)

@@ -18,7 +18,6 @@ from services.runtime.errors import Unavailable
 from tests.files.library import PICTURE, Library, library
 from tests.files.world import Asked, World
 from tests.support.databases import TestDatabase
-from tests.support.eventually import eventually
 from tests.support.refusals import refused
 from tests.support.suite import settings
 
@@ -44,19 +43,20 @@ async def test_a_file_that_no_message_has_goes_after_a_day_and_one_in_use_stays(
     unused, used, pending = await shelf.add(), await shelf.add(), (await shelf.create()).file
     await shelf.attach(used.id)
     shelf.references.used.add(used.id)
-    shelf.clock.leap(DAY - 120)
+    shelf.clock.leap(DAY - 600)
     await shelf.add(name="young")
+    await shelf.look()
     assert shelf.database.count("files.files") == 4
-    shelf.clock.leap(130)
-    await eventually(lambda: shelf.database.count("files.files") == 2)
+    shelf.clock.leap(600)
+    await shelf.collected(lambda: shelf.database.count("files.files") == 2)
     await refused(shelf.get(unused.id, "alice"), "FILE_NOT_FOUND")
     await refused(shelf.get(pending.id, "alice"), "FILE_NOT_FOUND")
     assert await shelf.download(used.id) == PICTURE
     # The message is deleted, and the file goes a day after the collector has last seen it in use.
     shelf.references.used.clear()
     shelf.clock.leap(2 * DAY)
-    await eventually(lambda: shelf.database.count("files.files") == 0)
-    await eventually(lambda: shelf.stored() == [])
+    await shelf.collected(lambda: shelf.database.count("files.files") == 0)
+    assert shelf.stored() == []
     assert (await _reconciled(shelf)) == CLEAN
     await shelf.create()
 
@@ -65,12 +65,11 @@ async def test_attaching_a_file_gives_it_another_day(shelf: Library) -> None:
     file = await shelf.add()
     shelf.clock.leap(DAY - 600)
     await shelf.attach(file.id)
-    other = await shelf.add()
-    shelf.clock.leap(700)
-    await shelf.delete(other.id)
+    shelf.clock.leap(600)
+    await shelf.look()
     assert (await shelf.get(file.id)).id == file.id
     shelf.clock.leap(DAY)
-    await eventually(lambda: shelf.database.count("files.files") == 0)
+    await shelf.collected(lambda: shelf.database.count("files.files") == 0)
 
 
 async def test_while_messages_does_not_answer_nothing_is_removed(database: TestDatabase, tmp_path: Path) -> None:
@@ -81,11 +80,11 @@ async def test_while_messages_does_not_answer_nothing_is_removed(database: TestD
         await shelf.delete(pending.id)
         assert (await shelf.attach(file.id)).files[0].id == file.id
         shelf.clock.leap(2 * DAY)
+        await shelf.look()
         assert await shelf.download(file.id) == PICTURE
         await shelf.suite.restart("files", messages_address=shelf.references.address)
-        # Whoever worked on it has died, and its lease runs out.
-        shelf.clock.leap(400)
-        await eventually(lambda: shelf.database.count("files.files") == 0)
+        # The one that had worked on it has died, and its lease runs out.
+        await shelf.collected(lambda: shelf.database.count("files.files") == 0)
 
 
 async def test_a_file_that_turns_out_to_be_in_use_while_it_is_condemned_comes_back(shelf: Library) -> None:

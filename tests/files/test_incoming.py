@@ -123,7 +123,7 @@ async def test_what_is_put_there_later_changes_nothing(place: Place) -> None:
     await place.shelf.attach(file.id)
     place.shelf.references.used.add(file.id)
     place.shelf.clock.leap(DAY + 120)
-    await eventually(lambda: place.incoming() == [])
+    await place.shelf.collected(lambda: place.incoming() == [])
     assert await place.shelf.download(file.id) == PICTURE
 
 
@@ -180,15 +180,10 @@ async def test_a_file_that_goes_takes_along_what_came_for_it_and_what_comes_late
     assert len(place.incoming()) == 2
     place.shelf.clock.leap(DAY - 600)
     await place.put((await place.create()).upload_url)
+    await place.shelf.look()
     assert len(place.incoming()) == 3
     place.shelf.clock.leap(2 * DAY)
-
-    def nothing_is_left() -> bool:
-        # The collector may still have been busy with the time before.
-        place.shelf.clock.leap(61)
-        return place.s3.objects() == [] and place.shelf.database.count("files.files") == 0
-
-    await eventually(nothing_is_left)
+    await place.shelf.collected(lambda: place.s3.objects() == [] and place.shelf.database.count("files.files") == 0)
 
 
 async def test_a_bucket_that_goes_away_is_told_and_what_came_is_still_there_afterwards(place: Place) -> None:

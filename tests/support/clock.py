@@ -1,10 +1,13 @@
-"""Clocks that a test moves: one that stands still meanwhile, and one that runs."""
+"""Clocks that a test moves: one that stands still meanwhile, and one that runs until it is told to stand still."""
 
 import asyncio
 import heapq
 import time
+from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+
+from tests.support.eventually import eventually
 
 
 class ManualClock:
@@ -58,23 +61,28 @@ class LeapingClock:
     """The machine's clock, which a test may also move forward; sleepers notice."""
 
     def __init__(self) -> None:
+        # How many sleeps of each length have begun.
+        self.sleeps: Counter[float] = Counter()
         self._leapt_by = 0.0
         self._leapt = asyncio.Event()
+        # The wall clock's time and the monotonic one's at which it was told to stand still.
+        self._stopped: tuple[datetime, float] | None = None
 
     def now(self) -> datetime:
         """Return the time in UTC."""
-        return datetime.now(UTC) + timedelta(seconds=self._leapt_by)
+        return (self._stopped[0] if self._stopped else datetime.now(UTC)) + timedelta(seconds=self._leapt_by)
 
     def monotonic(self) -> float:
         """Return seconds that pass by themselves and when the clock leaps."""
-        return time.monotonic() + self._leapt_by
+        return (self._stopped[1] if self._stopped else time.monotonic()) + self._leapt_by
 
     async def sleep(self, seconds: float) -> None:
         """Wait for that many seconds."""
+        self.sleeps[seconds] += 1
         end = self.monotonic() + seconds
         while (left := end - self.monotonic()) > 0:
             with suppress(TimeoutError):
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(None if self._stopped else left):
                     await self._leapt.wait()
 
     def leap(self, seconds: float) -> None:
@@ -82,3 +90,22 @@ class LeapingClock:
         self._leapt_by += seconds
         leapt, self._leapt = self._leapt, asyncio.Event()
         leapt.set()
+
+    def stop(self) -> None:
+        """Let time pass only by leaps from now on."""
+        self._stopped = (datetime.now(UTC), time.monotonic())
+        self.leap(0)
+
+    async def whole_round(self, seconds: float) -> None:
+        """Let the only one that sleeps for so long between two rounds of work begin a round and end it.
+
+        The time leaps by two of the sleeps.
+        """
+        # The first sleep to begin may be the end of a round that began before.
+        await self._next_sleep(seconds)
+        await self._next_sleep(seconds)
+
+    async def _next_sleep(self, seconds: float) -> None:
+        begun = self.sleeps[seconds]
+        self.leap(seconds)
+        await eventually(lambda: self.sleeps[seconds] > begun)
