@@ -12,9 +12,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from services.stack.nats import CONFIGURATION, binary, quoted
+from services.stack.ports import Port
+from tests.support.eventually import HANG_SECONDS
 
 TOKEN = "123e5 the token, which would be a number unquoted"
-_START_SECONDS = 20.0
+_POLL_SECONDS = 0.01
 
 
 class Nats:
@@ -24,7 +26,9 @@ class Nats:
         self._token = token
         self.log = folder / "nats.log"
         self._options = options or ("--config", str(CONFIGURATION))
-        self.port, self._monitor_port = _free_port(), _free_port()
+        # Held until `close`, so that nobody else has them when the server starts, or starts again.
+        self._held = [Port("127.0.0.1", child="reuses address") for _ in range(2)]
+        self.port, self._monitor_port = (int(held.address.partition(":")[2]) for held in self._held)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -34,7 +38,9 @@ class Nats:
 
     def subscriptions(self) -> int:
         """Return how many subjects clients listen to, each of them for itself."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._monitor_port}/connz?subs=1", timeout=5) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self._monitor_port}/connz?subs=1", timeout=HANG_SECONDS
+        ) as answer:
             return sum(connection["subscriptions"] for connection in json.load(answer)["connections"])
 
     def start(self) -> None:
@@ -43,13 +49,14 @@ class Nats:
         command = [str(binary()), "--addr", "127.0.0.1", *ports, *self._options]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, env={"NATS_TOKEN": quoted(self._token)}, stdout=log, stderr=log)
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + HANG_SECONDS
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                socket.create_connection(("127.0.0.1", self.port), HANG_SECONDS).close()
             except OSError:
                 assert self._process.poll() is None, self.log.read_text()
                 assert time.monotonic() < deadline, self.log.read_text()
+                time.sleep(_POLL_SECONDS)
             else:
                 return
 
@@ -59,6 +66,12 @@ class Nats:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def close(self) -> None:
+        """Kill it and give its ports back."""
+        self.kill()
+        for held in self._held:
+            held.release()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -71,18 +84,12 @@ class Nats:
             self._process.send_signal(signal.SIGCONT)
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @contextmanager
 def running(folder: Path, token: str = TOKEN) -> Iterator[Nats]:
     """Run a server while the context is open."""
     server = Nats(folder, token=token)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
-        server.kill()
+        server.close()

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from services.stack.ports import Port
-from tests.support.eventually import until
+from tests.support.eventually import HANG_SECONDS, until
 from tests.support.folders import files_in
 
 BUCKET = "files"
@@ -53,10 +53,8 @@ class S3:
 async def running_s3(folder: Path) -> AsyncIterator[S3]:
     """Run it on loopback."""
     (folder / BUCKET).mkdir(parents=True)
-    # It does not set SO_REUSEPORT, so the port can't be held for it.
-    held = Port("127.0.0.1")
+    held = Port("127.0.0.1", child="reuses address")
     host, _, port = held.address.partition(":")
-    held.release()
     command = ("-m", "nanio", "serve", "--data-dir", str(folder), "--host", host, "--port", port)
     with (folder.parent / "s3.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
@@ -67,6 +65,7 @@ async def running_s3(folder: Path) -> AsyncIterator[S3]:
         )
 
     async def answers() -> bool:
+        assert process.returncode is None, (folder.parent / "s3.log").read_text()
         try:
             await http.get(f"http://{held.address}/")
         except httpx.TransportError:
@@ -75,8 +74,9 @@ async def running_s3(folder: Path) -> AsyncIterator[S3]:
 
     s3 = S3(f"http://{held.address}", folder, process)
     try:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=HANG_SECONDS, trust_env=False) as http:
             await until(answers)
         yield s3
     finally:
         await s3.stop()
+        held.release()
