@@ -2,13 +2,16 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from services.runtime import log
 from services.runtime.keys import ApiKey
 from services.stack.roles import SERVICES
 from tests.support import tokens
@@ -16,31 +19,61 @@ from tests.support.databases import ROOT
 from tests.support.eventually import HANG_SECONDS
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a process has ended, and what it has written."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
 @pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
-    """Return an environment with which a service would start."""
+def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Set an environment with which a service would start."""
+    for name in os.environ:
+        if name.startswith("CHATKIT_"):
+            monkeypatch.delenv(name)
     keys, service_keys = tokens.write_keys(tmp_path)
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("CHATKIT_")},
-        "CHATKIT_DATABASE_URL": "postgresql://nobody@/nothing",
-        "CHATKIT_KEYS_FILE": str(keys),
-        "CHATKIT_SERVICE_KEYS_FILE": str(service_keys),
-        "CHATKIT_INSTANCE": tokens.INSTANCE,
-    }
+    monkeypatch.setenv("CHATKIT_DATABASE_URL", "postgresql://nobody@/nothing")
+    monkeypatch.setenv("CHATKIT_KEYS_FILE", str(keys))
+    monkeypatch.setenv("CHATKIT_SERVICE_KEYS_FILE", str(service_keys))
+    monkeypatch.setenv("CHATKIT_INSTANCE", tokens.INSTANCE)
+    return monkeypatch
 
 
-def _run(environ: dict[str, str], *arguments: str, service: str = "users") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"services.{service}", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=HANG_SECONDS, check=False
-    )
+class Here:
+    """Runs what `python -m` would run, in the test's process: an interpreter of its own takes a second to import it."""
+
+    def __init__(self, environ: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]) -> None:
+        self._environ = environ
+        self._captured = captured
+        # It would redirect the logs of all tests that follow.
+        environ.setattr(log, "configure", lambda *_: None)
+
+    def __call__(self, *arguments: str, service: str = "users", **variables: str) -> Ended:
+        """Run a service's command, with these variables as well."""
+        with self._environ.context() as changed:
+            changed.setattr(sys, "argv", [service, *arguments])
+            for name, value in variables.items():
+                changed.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                runpy.run_module(f"services.{service}", run_name="__main__")
+        assert isinstance(ended.value.code, int)
+        return Ended(ended.value.code, *self._captured.readouterr())
+
+
+@pytest.fixture
+def run(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """Lend what runs a service's commands."""
+    return Here(environ, capsys)
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_bad_limit_is_one_line_with_its_name_and_status_2(environ: dict[str, str], service: str) -> None:
-    ended = _run({**environ, "CHATKIT_LIMIT_ROOM_MEMBERS": "many"}, "serve", service=service)
+def test_a_bad_limit_is_one_line_with_its_name_and_status_2(run: Here, service: str) -> None:
+    ended = run("serve", service=service, CHATKIT_LIMIT_ROOM_MEMBERS="many")
     assert ended.stderr == f"{service}: CHATKIT_LIMIT_ROOM_MEMBERS must be a positive whole number, not 'many'\n"
-    assert (ended.returncode, ended.stdout) == (2, "")
+    assert (ended.status, ended.stdout) == (2, "")
 
 
 @pytest.mark.parametrize(
@@ -56,20 +89,17 @@ def test_a_bad_limit_is_one_line_with_its_name_and_status_2(environ: dict[str, s
     ],
 )
 def test_a_setting_with_which_no_service_can_run_is_one_line_and_status_2(
-    environ: dict[str, str], name: str, value: str, told: str
+    run: Here, name: str, value: str, told: str
 ) -> None:
-    # gRPC says in lines of its own what it could not bind.
-    ended = _run({**environ, name: value, "GRPC_VERBOSITY": "NONE"}, "serve")
+    ended = run("serve", **{name: value})
     (line,) = ended.stderr.splitlines()
     assert line.startswith("users: ")
     assert told in line
     assert "hush" not in line
-    assert ended.returncode == 2
+    assert ended.status == 2
 
 
-def test_sample_secrets_are_refused_in_one_line_that_does_not_show_them(
-    environ: dict[str, str], tmp_path: Path
-) -> None:
+def test_sample_secrets_are_refused_in_one_line_that_does_not_show_them(run: Here, tmp_path: Path) -> None:
     sample = tmp_path / "sample.json"
     tokens.write(sample, ApiKey("example", "sample-hush, which everybody can read in an example"))
     for name, value, command in (
@@ -79,30 +109,47 @@ def test_sample_secrets_are_refused_in_one_line_that_does_not_show_them(
         ("CHATKIT_MIGRATE_DATABASE_URL", "postgresql://users:sample-hush@nowhere/chatkit", "migrate"),
         ("CHATKIT_NATS_URL", "nats://sample-hush@nowhere", "serve"),
     ):
-        ended = _run({**environ, name: value}, command)
+        ended = run(command, **{name: value})
         (line,) = ended.stderr.splitlines()
         assert line.startswith("users: ")
         assert "is a sample secret" in line
         assert "CHATKIT_ALLOW_SAMPLE_SECRETS=true" in line
         assert "hush" not in line
-        assert ended.returncode == 2
+        assert ended.status == 2
     # Allowed, the next thing that is wrong is told.
     told = {"CHATKIT_KEYS_FILE": str(sample), "CHATKIT_ALLOW_SAMPLE_SECRETS": "true", "CHATKIT_LISTEN": "127.0.0.1:x"}
-    assert "can't be listened on" in _run({**environ, **told, "GRPC_VERBOSITY": "NONE"}, "serve").stderr
+    assert "can't be listened on" in run("serve", **told).stderr
 
 
-def test_the_command_must_be_named(environ: dict[str, str]) -> None:
+def test_the_command_must_be_named(run: Here) -> None:
     for arguments in ((), ("restart",)):
-        ended = _run(environ, *arguments)
-        assert ended.returncode == 2
+        ended = run(*arguments)
+        assert ended.status == 2
         assert "usage: services.users" in ended.stderr
 
 
-def test_logs_are_one_json_object_a_line(environ: dict[str, str]) -> None:
+@pytest.mark.usefixtures("environ")
+def test_a_process_that_can_not_serve_ends_with_its_line_and_its_status() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "services.users", "serve"],
+        cwd=ROOT,
+        env={**os.environ, "CHATKIT_LOG_FORMAT": "xml"},
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=False,
+    )
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("users: CHATKIT_LOG_FORMAT: ")
+    assert (ended.returncode, ended.stdout) == (2, "")
+
+
+@pytest.mark.usefixtures("environ")
+def test_logs_are_one_json_object_a_line() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "services.users", "serve"],
         cwd=ROOT,
-        env={**environ, "CHATKIT_DRAIN_SECONDS": "0.1"},
+        env={**os.environ, "CHATKIT_DRAIN_SECONDS": "0.1"},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -117,11 +164,12 @@ def test_logs_are_one_json_object_a_line(environ: dict[str, str]) -> None:
     assert process.returncode == 0
 
 
-def test_a_process_that_drains_is_stopped_at_once_by_the_other_signal(environ: dict[str, str]) -> None:
+@pytest.mark.usefixtures("environ")
+def test_a_process_that_drains_is_stopped_at_once_by_the_other_signal() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "services.users", "serve"],
         cwd=ROOT,
-        env={**environ, "CHATKIT_DRAIN_SECONDS": "3600"},
+        env={**os.environ, "CHATKIT_DRAIN_SECONDS": "3600"},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
