@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
         log.configure(settings.log_format, "edge")
         return asyncio.run(_serve(settings))
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"edge: {error}\n")
+        log.complain(f"edge: {error}")
         return 2
 
 

@@ -14,6 +14,7 @@ from services.files.blobs import Blobs, StoredBlob, open_blobs
 from services.files.collector import STALE
 from services.files.model import INCOMING
 from services.files.store import FileStore
+from services.runtime import log
 from services.runtime.clock import Clock
 from services.runtime.database import Database, create_engine
 from services.runtime.errors import ChatkitError
@@ -116,7 +117,7 @@ async def reconcile(settings: Settings, clock: Clock) -> int:
     try:
         found = await Reconciler(store, open_blobs(settings), clock, _print).reconcile()
     except ChatkitError as error:
-        sys.stderr.write(f"files: {error.message}\n")
+        log.complain(f"files: {error.message}")
         return 2
     finally:
         await database.close()

@@ -1,6 +1,7 @@
 """The use cases of files: no gRPC, no HTTP, no SQL. Whose a file is, is looked at here."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
@@ -121,7 +122,9 @@ class Files:
         try:
             is_in_use = bool(await self._messages.referenced([file.id], seconds)) if file.has_content else False
         except BaseException:
-            await self._store.keep([file.uid], now + self._unattached_for)
+            # Where this fails too, the collector asks again when the lease is over; the caller hears of the first.
+            with suppress(ChatkitError):
+                await self._store.keep([file.uid], now + self._unattached_for)
             raise
         if is_in_use:
             await self._store.keep([file.uid], now + self._unattached_for)

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -51,11 +50,11 @@ def main(name: str, build: Build, migrations: Path, commands: Mapping[str, Comma
             return uvloop.run(_run(own[command], settings))
         return uvloop.run(_serve(build, settings))
     except (ValueError, ValidationError, OSError) as error:
-        sys.stderr.write(f"{name}: {error}\n")
+        log.complain(f"{name}: {error}")
         return 2
     except psycopg.Error as error:
         # The lines after the first one show the statement.
-        sys.stderr.write(f"{name}: {str(error).partition(chr(10))[0]}\n")
+        log.complain(f"{name}: {str(error).partition(chr(10))[0]}")
         return 2
 
 

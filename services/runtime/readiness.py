@@ -48,8 +48,8 @@ class Readiness:
     async def break_down(self, reason: str) -> None:
         """Say NOT_SERVING for good, because a part died that the service can't do without."""
         self._broken = True
-        _log.error("broken", reason=reason)
         await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
+        _log.error("broken", reason=reason)
 
     async def drain(self) -> None:
         """Say NOT_SERVING for good, because the process is about to end."""

@@ -82,6 +82,7 @@ class Server:
         self.handlers = Handlers(verifier=self._verifier, limits=self.limits, streams=self.streams)
         # Set when a background task has died: the process should end.
         self.failed = asyncio.Event()
+        self._is_stopping = False
 
     def use_access(self, access: AccessChecker) -> None:
         """Say who answers for rooms and roles; call it before `add`."""
@@ -143,18 +144,22 @@ class Server:
         self._services.append(service.full_name)
 
     def run(self, name: str, work: Awaitable[None]) -> None:
-        """Run a part in the background for the server's life; its death turns health off."""
+        """Run a part in the background for the server's life; its death turns health off and ends the process."""
 
         async def supervised() -> None:
             try:
                 await work
-            except Exception:  # noqa: BLE001 - whatever it was, the part is dead
-                _log.exception("task_failed", task=name)
-                await self.readiness.break_down(name)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the part is dead
+                # First what ends the process, and the telling last: nothing that fails here may keep it alive.
                 self.failed.set()
+                await self.readiness.break_down(name)
+                _log.error("task_failed", task=name, exc_info=error)
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
+            if not self._is_stopping and (task.cancelled() or task.exception() is not None):
+                # Also one that somebody cancelled whom nobody had told to: it is as dead as the others.
+                self.failed.set()
             if asyncio.iscoroutine(work):
                 # A process that can't listen ends before its parts have begun; Python would complain of them.
                 work.close()
@@ -240,6 +245,7 @@ class Server:
 
     async def stop(self) -> None:
         """Refuse new calls, end the streams, wait for open calls, close."""
+        self._is_stopping = True
         await self.readiness.drain()
         for drain in self._drains:
             drain()
