@@ -21,6 +21,7 @@ import psutil
 import psycopg
 
 from services.stack import unprivileged
+from services.stack.rotation import RotatingLog
 from services.stack.trouble import Trouble
 
 
@@ -59,6 +60,11 @@ class Postgres:
     settings: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
     _socket_folder: Path | None = None
+    _rotating: RotatingLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Keep the log bounded."""
+        self._rotating = RotatingLog(self.log)
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -104,7 +110,7 @@ class Postgres:
         settings = {**_SETTINGS, "max_connections": str(self.max_connections), **self.settings}
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
         command = [*as_ordinary_user(), str(BINARIES / "postgres"), "-D", str(self.data)]
-        with self.log.open("ab") as log:
+        with self._rotating.taking() as log:
             self._process = subprocess.Popen(
                 [*command, "-k", str(self.socket_folder), *options],
                 stdin=subprocess.DEVNULL,
@@ -119,7 +125,7 @@ class Postgres:
         deadline = time.monotonic() + _START_SECONDS
         while True:
             if self._running().poll() is not None:
-                raise Trouble(f"PostgreSQL did not start; its log is {self.log}:\n{_tail(self.log)}")
+                raise Trouble(f"PostgreSQL did not start; its log is {self.log}:\n{self._rotating.last_lines()}")
             try:
                 psycopg.connect(self.superuser_dsn).close()
             except psycopg.OperationalError as error:
@@ -219,7 +225,3 @@ def as_ordinary_user() -> list[str]:
             f" ({tried.stderr.strip()}): run the command as an ordinary user"
         )
     return prefix
-
-
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-10:])

@@ -11,6 +11,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.stack.processes import Program
+from services.stack.rotation import RotatingLog
 from services.stack.trouble import Trouble
 
 _POLL_SECONDS = 0.05
@@ -29,14 +30,14 @@ class Child:
     def __init__(self, program: Program, log: Path, say: Say, on_start: Callable[[], None]) -> None:
         self.program = program
         self.process: asyncio.subprocess.Process | None = None
-        self._log = log
+        self._log = RotatingLog(log)
         self._say = say
         self._on_start = on_start
         self._stopping = False
 
     async def start(self) -> None:
         """Start the process; its output goes to its log."""
-        with self._log.open("ab") as log:
+        with self._log.taking() as log:
             self.process = await asyncio.create_subprocess_exec(
                 *self.program.command,
                 env=dict(self.program.environment),
@@ -57,7 +58,7 @@ class Child:
             if self._stopping:
                 return
             delay = _FIRST_DELAY_SECONDS if time.monotonic() - started > _STEADY_SECONDS else delay
-            self._say(f"{self.program.name} ended ({_status(status)}) and is started again; its log: {self._log}")
+            self._say(f"{self.program.name} ended ({_status(status)}) and is started again; its log: {self._log.path}")
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
             if not self._stopping:
@@ -84,12 +85,17 @@ class Child:
         """Return when the process is healthy."""
         while not await is_healthy(self.program.address):
             if self._running().returncode is not None:
-                raise Trouble(f"{self.program.name} ended at once; its log is {self._log}:\n{_tail(self._log)}")
+                raise Trouble(f"{self.program.name} ended at once; {self._shown_log()}")
             if time.monotonic() > deadline:
-                raise Trouble(
-                    f"{self.program.name} does not become healthy; its log is {self._log}:\n{_tail(self._log)}"
-                )
+                raise Trouble(f"{self.program.name} does not become healthy; {self._shown_log()}")
             await asyncio.sleep(_POLL_SECONDS)
+
+    def last_words(self) -> str:
+        """Return the last lines of the log."""
+        return self._log.last_lines()
+
+    def _shown_log(self) -> str:
+        return f"its log is {self._log.path}:\n{self.last_words()}"
 
     def _running(self) -> asyncio.subprocess.Process:
         if self.process is None:
@@ -160,12 +166,8 @@ async def run_once(program: Program, log: Path) -> None:
     process = child.process
     status = await process.wait() if process is not None else 0
     if status != 0:
-        raise Trouble(f"the migration of {program.name} failed ({_status(status)}):\n{_tail(log)}")
+        raise Trouble(f"the migration of {program.name} failed ({_status(status)}):\n{child.last_words()}")
 
 
 def _status(status: int) -> str:
     return f"signal {-status}" if status < 0 else f"exit status {status}"
-
-
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-10:])
