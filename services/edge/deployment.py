@@ -37,6 +37,9 @@ class Deployment:
     # The instance that tokens must name.
     instance: str
     upstreams: Mapping[str, Sequence[str]]
+    # How many clients may be connected at once, and how much memory Envoy may have.
+    connections: int = 9_000
+    heap_bytes: int = 1 << 30
     # Who may call from a browser's page of another origin; "*" is anyone.
     cors_origins: tuple[str, ...] = ()
     # What clients see; without one the listener is not encrypted.

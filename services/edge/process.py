@@ -6,12 +6,14 @@ import re
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from services.edge import envoy, keys, public
 from services.edge.deployment import EXAMPLE, Deployment
+from services.edge.overload import room_for_connections
 from services.edge.render import configuration, to_yaml
 from services.edge.service_config import service_config, to_json
 from services.edge.settings import EdgeSettings
@@ -55,7 +57,7 @@ async def _serve(settings: EdgeSettings) -> int:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, stopping.set)
-    deployment = settings.deployment
+    deployment = replace(settings.deployment, connections=room_for_connections())
     keyring = Keyring(settings.keys_file, settings.jwks_file, allow_sample_secrets=settings.allow_sample_secrets)
     rendering = write(deployment, settings.limits)
     watch = asyncio.create_task(Watch(deployment, settings.keys_poll_interval_seconds).run())

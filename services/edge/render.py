@@ -8,6 +8,7 @@ from chatkit.contract.v1 import limit_pb2
 from services.edge import public
 from services.edge.deployment import Deployment
 from services.edge.observability import access_log, admin_cluster, metrics_listener
+from services.edge.overload import overload_manager
 from services.edge.parts import Json, address, pipe_cluster, typed
 from services.edge.rates import rate_filter
 from services.edge.refusals import kept_status_filter, local_reply_config
@@ -19,16 +20,16 @@ from services.edge.routes import (
     longest_request,
     route_configuration,
 )
-from services.edge.sizes import size_filters
+from services.edge.sizes import json_bytes, json_size_filters, largest_request, size_filters
 from services.edge.tls import downstream_socket
 from services.edge.tokens import KEYS_CLUSTER, claims_filter, jwt_filter
-from services.edge.upstreams import BUFFER_BYTES, CIRCUIT, CLIENT_WINDOWS, content_cluster, service_cluster
+from services.edge.upstreams import BUFFER_BYTES, CLIENT_WINDOWS, content_cluster, service_cluster
 from services.runtime.contract import Limits
 
 _KIB, _MIB = 1024, 1024 * 1024
-# JSON is at worst six times as long as the bytes that it escapes.
-_JSON_REQUEST_BYTES = 6 * _MIB
 _JSON_RESPONSE_BYTES = 32 * _MIB
+# Of a connection that brings many requests at once the others wait for its turn, which comes after everybody's.
+_FAIRNESS = {"http.max_requests_per_io_cycle": 4}
 _HEAD = "# Rendered from protos/ by `python -m services.edge print`; edits are lost, and a test compares.\n"
 
 
@@ -57,15 +58,8 @@ def configuration(deployment: Deployment, limits: Limits) -> Json:
         "node": {"id": "edge", "cluster": "chatkit"},
         "admin": {"address": {"pipe": {"path": str(deployment.admin_socket), "mode": 0o600}}},
         "static_resources": {"listeners": listeners, "clusters": clusters},
-        "overload_manager": {
-            "resource_monitors": [
-                typed(
-                    "envoy.resource_monitors.global_downstream_max_connections",
-                    "resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                    max_active_downstream_connections=CIRCUIT,
-                )
-            ]
-        },
+        "overload_manager": overload_manager(deployment),
+        "layered_runtime": {"layers": [{"name": "fairness", "static_layer": _FAIRNESS}]},
     }
 
 
@@ -118,14 +112,15 @@ def _filters(deployment: Deployment, limits: Limits) -> list[Json]:
         jwt_filter(),
         claims_filter(deployment.instance, limits),
         rate_filter(limits),
-        _transcoder(deployment),
+        *json_size_filters(limits),
+        _transcoder(deployment, limits),
         # After the transcoder, so that a route's limit counts the bytes of the message and not of its JSON.
         *size_filters(limits),
         typed("envoy.filters.http.router", "filters.http.router.v3.Router"),
     ]
 
 
-def _transcoder(deployment: Deployment) -> Json:
+def _transcoder(deployment: Deployment, limits: Limits) -> Json:
     return typed(
         TRANSCODER_FILTER,
         "filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
@@ -138,6 +133,6 @@ def _transcoder(deployment: Deployment) -> Json:
             "stream_newline_delimited": True,
             "stream_sse_style_delimited": True,
         },
-        max_request_body_size=_JSON_REQUEST_BYTES,
+        max_request_body_size=json_bytes(largest_request(limits)),
         max_response_body_size=_JSON_RESPONSE_BYTES,
     )

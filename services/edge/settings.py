@@ -18,6 +18,9 @@ class EdgeSettings(Settings):
     )
     run_dir: Path = Field(default=Path("/run/chatkit"), description="folder of the rendering and the sockets")
     concurrency: int = Field(default=1, ge=1, description="Envoy's worker threads")
+    edge_heap_megabytes: int = Field(
+        default=1024, ge=256, description="memory at which Envoy refuses everything; before that it sheds, from 60 % on"
+    )
     cors_origins: str = Field(
         default="", description="origins whose pages may call, with commas between them; * for any"
     )
@@ -37,6 +40,7 @@ class EdgeSettings(Settings):
             upstreams={
                 name: getattr(self, f"{name}_address").split(",") for name in (*public.CLUSTERS, public.CONTENT_CLUSTER)
             },
+            heap_bytes=self.edge_heap_megabytes << 20,
             cors_origins=tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip()),
             certificate=_pair("CHATKIT_EDGE_TLS", self.edge_tls_certificate_file, self.edge_tls_key_file),
             services_tls=self._services_tls,

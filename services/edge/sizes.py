@@ -18,24 +18,50 @@ COUNT_FILTER = "envoy.filters.http.body_size_limit"
 CONTENT_LIMIT = limit_pb2.LIMIT_FILE_BYTES
 # A gRPC body is a message with five bytes before it.
 _FRAME_BYTES = 5
+# JSON is at worst so many times as long as the bytes that it escapes.
+_JSON_FACTOR = 6
+
+
+def json_size_filters(limits: Limits) -> Iterable[Json]:
+    """Yield the filters that count JSON before it is made a message of, which holds back all of it."""
+    for limit in _counted_in_methods():
+        yield _counter(_json_counter(limit), json_bytes(limits[limit]))
+
+
+def json_bytes(message_bytes: int) -> int:
+    """Return how long the JSON of a message may be."""
+    return _JSON_FACTOR * (message_bytes + _FRAME_BYTES)
 
 
 def size_filters(limits: Limits) -> Iterable[Json]:
     """Yield the filters: one that counts for every limit that a method names, and one that holds back."""
     for limit in counted():
-        counter = typed(
-            f"{COUNT_FILTER}.{limit_name(limit)}",
-            "filters.http.body_size_limit.v3.BodySizeLimit",
-            max_request_bytes=limits[limit] + _FRAME_BYTES,
-        )
-        yield {**counter, "disabled": True}
-    largest = max(limits[method.policy.request_bytes] for _, method in public.methods())
+        yield _counter(f"{COUNT_FILTER}.{limit_name(limit)}", limits[limit] + _FRAME_BYTES)
+    largest = largest_request(limits)
     yield typed(BUFFER_FILTER, "filters.http.buffer.v3.Buffer", max_request_bytes=largest + _FRAME_BYTES)
+
+
+def largest_request(limits: Limits) -> int:
+    """Return the size of the largest message that a method takes."""
+    return max(limits[limit] for limit in _counted_in_methods())
 
 
 def counted() -> list[int]:
     """List the limits that bodies are counted by."""
-    return sorted({CONTENT_LIMIT, *(method.policy.request_bytes for _, method in public.methods())})
+    return sorted({CONTENT_LIMIT, *_counted_in_methods()})
+
+
+def _counted_in_methods() -> list[int]:
+    return sorted({method.policy.request_bytes for _, method in public.methods()})
+
+
+def _counter(name: str, most: int) -> Json:
+    counter = typed(name, "filters.http.body_size_limit.v3.BodySizeLimit", max_request_bytes=most)
+    return {**counter, "disabled": True}
+
+
+def _json_counter(limit: int) -> str:
+    return f"{COUNT_FILTER}.json.{limit_name(limit)}"
 
 
 def size_of_content() -> Json:
@@ -53,6 +79,7 @@ def size_of(method: MethodContract, limits: Limits) -> Json:
         return {BUFFER_FILTER: extension("filters.http.buffer.v3.BufferPerRoute", disabled=True)}
     buffer = {"max_request_bytes": limits[limit] + _FRAME_BYTES}
     return {
+        _json_counter(limit): switched_on(),
         f"{COUNT_FILTER}.{limit_name(limit)}": switched_on(),
         BUFFER_FILTER: extension("filters.http.buffer.v3.BufferPerRoute", buffer=buffer),
     }

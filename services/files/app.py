@@ -75,6 +75,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             urls,
             patience=settings.file_stall_seconds,
             most_downloads=server.limits[limit_pb2.LIMIT_DOWNLOADS_PER_PROCESS],
+            most_of_file=server.limits[limit_pb2.LIMIT_DOWNLOADS_PER_FILE],
             is_ending=lambda: server.readiness.is_ending,
         )
         listener = HttpListener(http.app, server)

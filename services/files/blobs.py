@@ -23,7 +23,8 @@ from services.files.bucket import Bucket
 from services.runtime.errors import ChatkitError, ResourceExhausted, Unavailable
 from services.runtime.settings import Settings
 
-READ_BYTES = 256 * 1024
+# As much is held for each download that nobody reads.
+READ_BYTES = 64 * 1024
 _KIB, _MIB = 1024, 1024 * 1024
 # S3 takes parts of 5 MiB and more; what is smaller is sent at once.
 _BUCKET_BUFFER_BYTES, _FOLDER_BUFFER_BYTES = 5 * _MIB, 256 * _KIB

@@ -5,6 +5,7 @@ JSON as the edge writes them.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -61,13 +62,14 @@ class FilesHttp:
         patience: float,
         is_ending: Callable[[], bool],
         most_downloads: int,
+        most_of_file: int,
     ) -> None:
         self._files = files
         self._uploads = uploads
         self._urls = urls
         self._patience = patience
         self._is_ending = is_ending
-        self._downloads = _Places(most_downloads)
+        self._downloads = _Places(most_downloads, most_of_file)
         routes = [
             Route(HEALTH_PATH, self._health, methods=["GET"]),
             Route(PATH + "{file_id}", self._answering(self._put), methods=["PUT"]),
@@ -114,7 +116,7 @@ class FilesHttp:
         if request.method == "HEAD":
             return Response(status_code=status, headers=headers)
         with ExitStack() as held:
-            held.enter_context(self._downloads.held())
+            held.enter_context(self._downloads.held(file.uid))
             pieces = self._files.content(file, start, end)
             # The first one before the head, so that content which is not there is an error and no broken answer.
             first = await anext(pieces, b"")
@@ -158,22 +160,31 @@ def _shutting_down() -> Unavailable:
 
 
 class _Places:
-    """The downloads that are under way; each holds up to a megabyte, also of those who read nothing."""
+    """The downloads that are under way, also of those who read nothing; a URL can be opened by anybody any often."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, most_of_file: int) -> None:
         self._most = most
-        self._taken = 0
+        self._most_of_file = most_of_file
+        self._taken: Counter[UUID] = Counter()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, file_uid: UUID) -> Iterator[None]:
         """Hold a place, or raise OVERLOADED when none is left."""
-        if self._taken >= self._most:
-            raise Unavailable("OVERLOADED", f"the process sends {self._most} contents already", retry_after=_SOON)
-        self._taken += 1
+        if self._taken.total() >= self._most:
+            raise _overloaded(f"the process sends {self._most} contents already")
+        if self._taken[file_uid] >= self._most_of_file:
+            raise _overloaded(f"the process sends this content {self._most_of_file} times already")
+        self._taken[file_uid] += 1
         try:
             yield
         finally:
-            self._taken -= 1
+            self._taken[file_uid] -= 1
+            if not self._taken[file_uid]:
+                del self._taken[file_uid]
+
+
+def _overloaded(message: str) -> Unavailable:
+    return Unavailable("OVERLOADED", message, retry_after=_SOON)
 
 
 class _Content(StreamingResponse):

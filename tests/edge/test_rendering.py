@@ -72,7 +72,11 @@ def test_deadlines_and_sizes_are_those_of_the_options_and_of_the_deployment() ->
         most = limits[method.policy.request_bytes] + 5
         buffer = route["typed_per_filter_config"]["envoy.filters.http.buffer"]["buffer"]
         assert buffer["max_request_bytes"] == most
-        counter = f"envoy.filters.http.body_size_limit.{limit_name(method.policy.request_bytes)}"
+        name = limit_name(method.policy.request_bytes)
+        in_json = f"envoy.filters.http.body_size_limit.json.{name}"
+        assert in_json in route["typed_per_filter_config"]
+        assert filters[in_json]["typed_config"]["max_request_bytes"] == 6 * most
+        counter = f"envoy.filters.http.body_size_limit.{name}"
         assert counter in route["typed_per_filter_config"]
         assert filters[counter]["typed_config"]["max_request_bytes"] == most
 

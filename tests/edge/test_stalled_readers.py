@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 from chatkit.files.v1 import files_service_pb2
 from chatkit.messages.v1 import messages_service_pb2, part_pb2
@@ -15,7 +14,8 @@ from google.protobuf.message import Message
 
 from tests.edge.calling import Call, heard
 from tests.support import http2, tokens
-from tests.support.edge import Edge, running_edge
+from tests.support.edge import running_edge
+from tests.support.envoys import envoy_of
 from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.suite import Suite
 
@@ -104,12 +104,6 @@ def _arrived(suite: Suite, attack: Attack) -> int:
     return heard(suite, attack.path) + suite.servers[service].streams.count
 
 
-def _envoy(edge: Edge) -> psutil.Process:
-    assert edge.child.process is not None
-    (child,) = psutil.Process(edge.child.process.pid).children()
-    return child
-
-
 @pytest.mark.parametrize("name", ATTACKS)
 async def test_streams_that_nobody_reads_hold_up_nobody_else(name: str, suite: Suite, short_path: Path) -> None:
     attack = ATTACKS[name]
@@ -121,7 +115,7 @@ async def test_streams_that_nobody_reads_hold_up_nobody_else(name: str, suite: S
         AsyncExitStack() as stack,
     ):
         assert await attack.victim.by("grpc", edge) is None
-        before = _envoy(edge).memory_info().rss
+        before = envoy_of(edge).memory_info().rss
         for user in _HOSTILE:
             body = (await attack.asked(suite, user)).SerializeToString()
             connection = await stack.enter_async_context(http2.unread(edge.address))
@@ -130,4 +124,4 @@ async def test_streams_that_nobody_reads_hold_up_nobody_else(name: str, suite: S
         await eventually(lambda: _arrived(suite, attack) >= _STREAMS * len(_HOSTILE))
         for face in ("grpc", "grpc-web", "json") * 5:
             assert await attack.victim.by(face, edge) is None
-        assert _envoy(edge).memory_info().rss - before < _HELD_BYTES * _STREAMS * len(_HOSTILE)
+        assert envoy_of(edge).memory_info().rss - before < _HELD_BYTES * _STREAMS * len(_HOSTILE)

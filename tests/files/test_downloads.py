@@ -36,7 +36,9 @@ class _Reader:
 
 
 @asynccontextmanager
-async def _routes(shelf: Library, most_downloads: int, patience: float = 60) -> AsyncIterator[FilesHttp]:
+async def _routes(
+    shelf: Library, most_downloads: int, most_of_file: int = 9, patience: float = 60
+) -> AsyncIterator[FilesHttp]:
     world = World(shelf)
     files, urls = world.files()
     yield FilesHttp(
@@ -46,6 +48,7 @@ async def _routes(shelf: Library, most_downloads: int, patience: float = 60) -> 
         patience=patience,
         is_ending=lambda: False,
         most_downloads=most_downloads,
+        most_of_file=most_of_file,
     )
     await world.database.close()
 
@@ -68,6 +71,27 @@ async def test_so_many_downloads_go_on_at_once_and_each_that_ends_makes_room(she
             reader.may_read.set()
             await reader.done
             assert reader.body == PICTURE
+
+
+async def test_one_url_that_is_opened_many_times_takes_no_place_from_other_files(shelf: Library) -> None:
+    url, other = (await shelf.add()).download_url, (await shelf.add(name="other")).download_url
+    async with _routes(shelf, most_downloads=3, most_of_file=1) as http:
+        first = _Reader(http, url)
+        await first.is_told.wait()
+        for _ in range(3):
+            refused = _Reader(http, url)
+            await refused.done
+            assert (refused.status, b"OVERLOADED" in refused.body) == (503, True)
+        second = _Reader(http, other)
+        await second.is_told.wait()
+        assert second.status == 200
+        for reader in (first, second):
+            reader.may_read.set()
+            await reader.done
+        again = _Reader(http, url)
+        again.may_read.set()
+        await again.done
+        assert again.status == 200
 
 
 async def test_content_that_is_not_there_and_a_reader_who_is_given_up_hold_no_place(shelf: Library) -> None:

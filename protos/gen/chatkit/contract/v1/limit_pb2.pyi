@@ -55,6 +55,7 @@ class Limit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LIMIT_SHA256_CHARS: _ClassVar[Limit]
     LIMIT_FILES_PER_CALL: _ClassVar[Limit]
     LIMIT_DOWNLOADS_PER_PROCESS: _ClassVar[Limit]
+    LIMIT_DOWNLOADS_PER_FILE: _ClassVar[Limit]
 LIMIT_UNSPECIFIED: Limit
 LIMIT_ROOM_MEMBERS: Limit
 LIMIT_MESSAGE_BYTES: Limit
@@ -102,6 +103,7 @@ LIMIT_UPLOADS_PER_PROCESS: Limit
 LIMIT_SHA256_CHARS: Limit
 LIMIT_FILES_PER_CALL: Limit
 LIMIT_DOWNLOADS_PER_PROCESS: Limit
+LIMIT_DOWNLOADS_PER_FILE: Limit
 LIMIT_FIELD_NUMBER: _ClassVar[int]
 limit: _descriptor.FieldDescriptor
 

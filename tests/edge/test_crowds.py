@@ -1,0 +1,145 @@
+"""Clients who fill the edge with connections, bodies and downloads that go nowhere, while somebody else sends."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from chatkit.files.v1 import files_service_pb2
+from chatkit.messages.v1 import messages_service_pb2, part_pb2
+
+from services.edge import overload
+from tests.edge.calling import Call
+from tests.support import tokens
+from tests.support.edge import Edge, running_edge
+from tests.support.envoys import envoy_of
+from tests.support.eventually import HANG_SECONDS, eventually, until
+from tests.support.suite import Suite
+
+_SEND = "/chatkit.messages.v1.MessagesService/SendMessage"
+_CONTENT = b"x" * 5_242_880
+_IDLE, _BODIES, _NOBODYS, _DOWNLOADS = 2_000, 300, 200, 1_100
+# What Envoy may have: it begins to shed at 60 % of this.
+_HEAP_MEGABYTES = 256
+# Measured were 130 MB, and 190 MB before streams' buffers were small and one URL had its own bound.
+_MOST_GROWTH_BYTES = 160 << 20
+
+
+class Crowd:
+    """Connections that are opened, told something once, and never read."""
+
+    def __init__(self, edge: Edge) -> None:
+        host, _, port = edge.address.rpartition(":")
+        self._address = (host, int(port))
+        self._open: list[socket.socket] = []
+
+    async def come(self, count: int, said: bytes = b"") -> None:
+        """Open so many connections, which say this; those that are turned away may be."""
+        loop = asyncio.get_running_loop()
+        for _ in range(count):
+            opened = socket.socket()
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            opened.setblocking(False)
+            self._open.append(opened)
+            try:
+                await loop.sock_connect(opened, self._address)
+                opened.send(said)
+            except OSError:
+                continue
+            await asyncio.sleep(0)
+
+    def go(self) -> None:
+        """Hang up."""
+        for opened in self._open:
+            opened.close()
+
+
+@asynccontextmanager
+async def _crowd(edge: Edge) -> AsyncIterator[Crowd]:
+    crowd = Crowd(edge)
+    try:
+        yield crowd
+    finally:
+        crowd.go()
+
+
+def _body(path: str, size: int, token: str | None) -> bytes:
+    """Return a request in JSON whose last byte never comes."""
+    lines = [f"POST {path} HTTP/1.1", "host: edge", "content-type: application/json", f"content-length: {size}"]
+    lines += [f"authorization: Bearer {token}"] if token else []
+    begun = b'{"roomId": "' + b"x" * 60_000
+    return "\r\n".join([*lines, "", ""]).encode() + begun
+
+
+async def _has_arrived(edge: Edge) -> bool:
+    """Tell whether every download has come as far as files."""
+    told = await edge.admin("/stats?filter=^cluster.files_http.upstream_rq_total$")
+    return int(told.rpartition(" ")[2]) >= _DOWNLOADS
+
+
+async def _file(suite: Suite) -> str:
+    request = files_service_pb2.CreateFileRequest(
+        room_id="lobby", content_type="video/mp4", size_bytes=len(_CONTENT), request_id="r"
+    )
+    created = await suite.files.CreateFile(request, metadata=tokens.user("bob"))
+
+    async def frames() -> AsyncIterator[files_service_pb2.UploadFileRequest]:
+        yield files_service_pb2.UploadFileRequest(room_id="lobby", file_id=created.file.id)
+        for start in range(0, len(_CONTENT), 250_000):
+            yield files_service_pb2.UploadFileRequest(chunk=_CONTENT[start : start + 250_000])
+
+    answer = await suite.files.UploadFile(frames(), metadata=tokens.user("bob"))
+    url = str(answer.file.download_url)
+    return url[url.index("/files/") :]
+
+
+@pytest.mark.slow
+async def test_a_crowd_that_goes_nowhere_stops_nobody_and_fills_no_memory(suite: Suite, short_path: Path) -> None:
+    await suite.make_users("alice", "bob")
+    await suite.make_room("lobby", "alice", "bob")
+    path = await _file(suite)
+    part = part_pb2.Part(content_type="text/plain", content="hello")
+    async with (
+        asyncio.timeout(2 * HANG_SECONDS),
+        running_edge(
+            suite,
+            short_path,
+            CHATKIT_EDGE_HEAP_MEGABYTES=str(_HEAP_MEGABYTES),
+            CHATKIT_LIMIT_REQUESTS_PER_USER_PER_SECOND="1000",
+            CHATKIT_LIMIT_SENDS_PER_USER_PER_SECOND="1000",
+        ) as edge,
+        _crowd(edge) as crowd,
+    ):
+
+        async def send(number: int) -> None:
+            request = messages_service_pb2.SendMessageRequest(room_id="lobby", parts=[part], request_id=f"{number}")
+            call = Call(_SEND, request.SerializeToString())
+            assert await call.by("grpc", edge) is None
+
+        await send(0)
+        before, most = envoy_of(edge).memory_info().rss, 0
+        await crowd.come(_IDLE)
+        await send(1)
+        await crowd.come(_BODIES, _body(_SEND, 380_000, tokens.token("bob")))
+        await send(2)
+        await crowd.come(_NOBODYS, _body(_SEND, 6_000_000, None))
+        await send(3)
+        await crowd.come(_DOWNLOADS, f"GET {path} HTTP/1.1\r\nhost: edge\r\n\r\n".encode())
+        await until(lambda: _has_arrived(edge))
+        for number in range(4, 300):
+            await send(number)
+            most = max(most, envoy_of(edge).memory_info().rss - before)
+        assert most < _MOST_GROWTH_BYTES
+        crowd.go()
+        # Nothing of it is left for long.
+        await eventually(lambda: suite.servers["files"].streams.count == 0)
+        await send(99)
+
+
+async def test_the_edge_says_at_its_start_that_it_may_open_too_few_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overload.resource, "getrlimit", lambda _: (1024, 1024))
+    monkeypatch.setattr(overload.resource, "setrlimit", lambda *_: None)
+    with pytest.raises(ValueError, match=r"may open 1024 files, and needs 3000: raise the limit \(ulimit -n\)"):
+        overload.room_for_connections()
