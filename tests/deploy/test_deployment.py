@@ -31,7 +31,6 @@ from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.nats import Nats
 from tests.support.nats import running as running_nats
 
-_START_SECONDS = 60.0
 _HTTP = "files' HTTP"
 
 
@@ -102,7 +101,7 @@ class Deployment:
 
     async def wait_until_healthy(self, child: Child) -> None:
         """Return when the image's health check passes; a process that ends before is a failure."""
-        async with asyncio.timeout(_START_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             while not await asyncio.to_thread(self.is_healthy, child.program.name):
                 ended = child.process is None or child.process.returncode is not None
                 assert not ended, self._log(child.program.name).read_text()

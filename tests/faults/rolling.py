@@ -8,11 +8,8 @@ from typing import Any
 
 import grpc
 
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.stack import RunningStack
-
-# A call that is repeated for longer than it takes to start a process has failed.
-_CALL_SECONDS = 20.0
 
 Call = Callable[[int], Awaitable[Any]]
 
@@ -43,7 +40,7 @@ class Callers:
     async def some_more(self, calls_of_each: int = 10) -> None:
         """Return when everyone has been answered again."""
         wanted = self.answered + calls_of_each * len(self._tasks)
-        await eventually(lambda: self.answered >= wanted or self.failed, 60)
+        await eventually(lambda: self.answered >= wanted or self.failed)
 
     async def _go_on(self, call: Call, caller: int) -> None:
         number = caller
@@ -52,7 +49,7 @@ class Callers:
             number += self._callers
 
     async def _once(self, call: Call, number: int) -> None:
-        deadline = asyncio.get_running_loop().time() + _CALL_SECONDS
+        deadline = asyncio.get_running_loop().time() + HANG_SECONDS
         while True:
             try:
                 await call(number)
@@ -77,5 +74,5 @@ async def restart(stack: RunningStack, name: str) -> None:
     log = stack.home.logs / f"{name}.log"
     readies = log.read_text().count("ready")
     stack.signal(name, signal.SIGTERM)
-    await eventually(lambda: any(one.name == name and one.pid != before for one in stack.home.state().processes), 60)
-    await eventually(lambda: log.read_text().count("ready") > readies, 60)
+    await eventually(lambda: any(one.name == name and one.pid != before for one in stack.home.state().processes))
+    await eventually(lambda: log.read_text().count("ready") > readies)

@@ -14,11 +14,11 @@ from chatkit.rooms.v1 import memberships_service_pb2, memberships_service_pb2_gr
 
 from services.stack.sign_in import bearer
 from tests.messages.chat import Reader, text
+from tests.support.eventually import HANG_SECONDS
 from tests.support.refusals import check
 from tests.support.stack import RunningStack, running_stack
 
 _PATIENCE_SECONDS = 3
-_GIVEN_UP_SECONDS = 20.0
 
 
 class _Lobby:
@@ -34,7 +34,7 @@ class _Lobby:
         """Send a message and return its seq."""
         self._sent += 1
         response = await self._messages.SendMessage(
-            text("hello", f"{who} {self._sent}"), metadata=bearer(self._stack.home, who), timeout=20
+            text("hello", f"{who} {self._sent}"), metadata=bearer(self._stack.home, who), timeout=HANG_SECONDS
         )
         return int(response.message.seq)
 
@@ -71,7 +71,7 @@ async def lobby(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[_Lobby]:
 
 async def _until(lobby: _Lobby, *, refused: bool) -> None:
     """Send until a send is refused, with SERVICE_UNAVAILABLE, or until one is not."""
-    async with asyncio.timeout(_GIVEN_UP_SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             try:
                 await lobby.send()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-_SECONDS = 120.0
+from tests.support.eventually import HANG_SECONDS
 
 
 async def _run(workload: str, folder: Path) -> dict[str, dict[str, Any]]:
@@ -24,7 +24,7 @@ async def _run(workload: str, folder: Path) -> dict[str, dict[str, Any]]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(_SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         out, progress = await process.communicate()
     assert process.returncode == 0, progress.decode()
     return {figure["case"]: figure["details"] for figure in json.loads(out)["figures"]}

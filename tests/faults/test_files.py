@@ -47,7 +47,6 @@ from tests.support.suite import Suite, running, settings
 # How often CI tells the story; more seeds were tried by hand.
 SEEDS = range(int(os.environ.get("CHATKIT_TEST_SEEDS", "3")))
 _STEPS = {"files": 60, "messages": 16}
-_SECONDS = 60.0
 _POLLS_PER_LEAP = 50
 
 
@@ -87,7 +86,7 @@ class Story:
 
     async def insist(self, attempt: Callable[[], Awaitable[Any]]) -> Any:
         """Repeat a call until it is answered, as clients do; None when it is refused for good."""
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             while True:
                 try:
                     return await attempt()
@@ -101,7 +100,7 @@ class Story:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds, reviving whoever dies meanwhile and letting leases run out."""
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             while True:
                 await self.leap()
                 for _ in range(_POLLS_PER_LEAP):

@@ -122,7 +122,7 @@ async def test_every_replica_is_restarted_and_nobody_loses_a_call_or_hangs_on_a_
         load = _Load(stack, channel)
         await _prepare(load)
         streams = _streams(load, channel)
-        await eventually(lambda: all(stream.opened for stream in streams), 30)
+        await eventually(lambda: all(stream.opened for stream in streams))
         load.begin()
         for name in _REPLICAS:
             await restart(stack, name)
@@ -135,7 +135,7 @@ async def test_every_replica_is_restarted_and_nobody_loses_a_call_or_hangs_on_a_
         await load.rooms.UpdateRoom(renamed, metadata=bearer(stack.home, None, su=True))
         rooms, presence = streams[:_STREAMS], streams[_STREAMS:]
         for stream in rooms:
-            await eventually(lambda: any(_names_the_end(event) for event in stream.events), 30)  # noqa: B023 - awaited here
+            await eventually(lambda: any(_names_the_end(event) for event in stream.events))  # noqa: B023 - awaited here
         assert all(_is_online(stream, "bob") for stream in presence)
         assert sum(stream.opened for stream in rooms) > _STREAMS
         assert [stream.wrong for stream in streams] == [[]] * len(streams)

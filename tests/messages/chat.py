@@ -10,11 +10,11 @@ from chatkit.messages.v1 import message_pb2, part_pb2, position_pb2, room_event_
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1.room_subscription_pb2 import RoomSubscription
 
+from tests.support.eventually import HANG_SECONDS
 from tests.support.peers import Peers
 from tests.support.suite import Suite
 from tests.support.tokens import Metadata, user
 
-_SECONDS = 20.0
 _Call = (
     grpc.aio.UnaryStreamCall[pb2.SubscribeRoomRequest, pb2.SubscribeRoomResponse]
     | grpc.aio.UnaryStreamCall[pb2.SubscribeRoomsRequest, pb2.SubscribeRoomsResponse]
@@ -41,7 +41,7 @@ class Reader:
 
     async def next(self) -> room_event_pb2.RoomEvent:
         """Return the next event."""
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             return await anext(self._events)
 
     async def until(self, kind: str) -> list[room_event_pb2.RoomEvent]:

@@ -33,10 +33,9 @@ from services.runtime.errors import ChatkitError, NotFound, Unavailable
 from services.runtime.identity import Caller
 from tests.rooms.user_stream import Folded, Shown
 from tests.support.databases import TestDatabase
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.peers import uid_of
 
-_SECONDS = 20.0
 _EVER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
@@ -116,7 +115,7 @@ class Stream:
 
     async def next(self) -> user_event_pb2.UserEvent:
         """Return the next event."""
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             return await anext(self._events)
 
     async def until(self, kind: str) -> list[user_event_pb2.UserEvent]:

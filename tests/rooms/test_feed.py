@@ -24,13 +24,11 @@ from services.runtime.database import Database, create_engine
 from services.runtime.settings import Settings
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.nats import running as running_nats
 from tests.support.refusals import check, refused
 from tests.support.suite import Suite, running
 from tests.support.tokens import service, su, user
-
-_SECONDS = 20.0
 
 
 class _Feed:
@@ -42,14 +40,14 @@ class _Feed:
         self._events = self._read()
 
     async def next(self) -> pb2.AccessEvent:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             return await anext(self._events)
 
     async def events(self, count: int) -> list[pb2.AccessEvent]:
         """Return so many events, passing heartbeats over."""
         seen: list[pb2.AccessEvent] = []
         # For all of them together, because heartbeats go on coming.
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             while len(seen) < count:
                 event = await self.next()
                 if not event.HasField("heartbeat"):
@@ -258,7 +256,7 @@ async def test_a_feed_that_never_rests_has_heartbeats_too() -> None:
     )
     heartbeats: list[tuple[int, int]] = []
     told = 0
-    async with asyncio.timeout(_SECONDS), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
         running = group.create_task(feed.run())
         async for news in feed.follow(0):
             assert not news.is_reset

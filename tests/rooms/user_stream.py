@@ -12,10 +12,10 @@ from chatkit.rooms.v1 import rooms_service_pb2 as pb2
 from chatkit.rooms.v1.rooms_service_pb2_grpc import RoomsServiceStub
 from chatkit.users.v1 import user_pb2
 
+from tests.support.eventually import HANG_SECONDS
 from tests.support.suite import Suite
 from tests.support.tokens import Metadata, user
 
-_SECONDS = 20.0
 # A room as the contract shows it, and its members.
 Shown = tuple[room_pb2.Room, list[str]]
 
@@ -87,7 +87,7 @@ class UserReader:
 
     async def next(self) -> user_event_pb2.UserEvent:
         """Return the next event."""
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             return await anext(self._events)
 
     async def until(self, kind: str) -> list[user_event_pb2.UserEvent]:

@@ -20,7 +20,7 @@ from services.stack.replicas import ONE_OF_EACH, parse_replicas, process_names
 from services.stack.sign_in import bearer
 from services.stack.trouble import Trouble
 from tests.messages.chat import Reader, text
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.stack import RunningStack, running_stack
 
 _REPLICAS = ("messages-1", "messages-2")
@@ -104,7 +104,7 @@ class _Alice:
         while True:
             try:
                 answer = await self._stub.SendMessage(
-                    text(content, content), metadata=bearer(self._stack.home, "alice"), timeout=20
+                    text(content, content), metadata=bearer(self._stack.home, "alice"), timeout=HANG_SECONDS
                 )
             except grpc.aio.AioRpcError as error:
                 if error.code() is not grpc.StatusCode.UNAVAILABLE:

@@ -13,11 +13,10 @@ from google.protobuf import json_format
 from tests.edge.calling import Call
 from tests.support import tokens
 from tests.support.edge import Edge
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.faces import FACES, frames
 
 _PATH = "/chatkit.users.v1.PresenceService/SubscribePresence"
-_SECONDS = 60
 
 
 def _kind(event: event_pb2.PresenceEvent) -> str:
@@ -30,7 +29,7 @@ async def test_a_client_of_any_kind_is_online_and_watches(edge: Edge, face: str)
     request = pb2.SubscribePresenceRequest(online=True, watch_user_ids=["bob", "alice"])
     bob = pb2.SubscribePresenceRequest(online=True)
     seen: list[event_pb2.PresenceEvent] = []
-    async with asyncio.timeout(_SECONDS), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
 
         async def come() -> None:
             async with aclosing(
@@ -64,7 +63,7 @@ async def test_a_client_of_any_kind_is_online_and_watches(edge: Edge, face: str)
 async def test_the_last_event_says_that_the_service_stops(edge: Edge, face: str) -> None:
     request = pb2.SubscribePresenceRequest(online=True)
     seen: list[event_pb2.PresenceEvent] = []
-    async with asyncio.timeout(_SECONDS), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
         async for frame in frames(face, edge, _PATH, request, pb2.SubscribePresenceResponse, tokens.token("alice")):
             seen.extend(frame.events)
             if _kind(seen[-1]) == "caught_up":

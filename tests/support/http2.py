@@ -9,6 +9,8 @@ import h2.config
 import h2.connection
 import h2.events
 
+from tests.support.eventually import HANG_SECONDS
+
 
 class _Rude(h2.connection.H2Connection):
     """A connection that opens more streams than the other end allows."""
@@ -60,9 +62,9 @@ class Connection:
         await self._flush()
         return number
 
-    async def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object]) -> None:
         """Return once the condition holds."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(HANG_SECONDS):
             while not condition():
                 self._progress.clear()
                 await self._progress.wait()

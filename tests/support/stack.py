@@ -10,10 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from services.stack.home import Home
-from tests.support.eventually import eventually
-
-_READY_SECONDS = 90.0
-_STOP_SECONDS = 60.0
+from tests.support.eventually import HANG_SECONDS, eventually
 
 
 class RunningStack:
@@ -52,10 +49,7 @@ class RunningStack:
                 stderr=output,
                 start_new_session=True,
             )
-        await eventually(
-            lambda: self.output.count("\nready") > before or self._ended(),
-            _READY_SECONDS,
-        )
+        await eventually(lambda: self.output.count("\nready") > before or self._ended())
         assert not self._ended(), self.output
         self.address = self.home.running_address()
 
@@ -79,7 +73,7 @@ class RunningStack:
         if self.process.returncode is None:
             with suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(_STOP_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             return await self.process.wait()
 
     def _ended(self) -> bool:

@@ -11,11 +11,11 @@ from chatkit.users.v1 import presence_event_pb2 as event_pb2
 from chatkit.users.v1 import presence_service_pb2 as pb2
 from chatkit.users.v1.presence_service_pb2_grpc import PresenceServiceStub
 
+from tests.support.eventually import HANG_SECONDS
 from tests.support.refusals import refused
 from tests.support.tokens import Metadata, user
 
 ONLINE, OFFLINE = event_pb2.PRESENCE_STATE_ONLINE, event_pb2.PRESENCE_STATE_OFFLINE
-_SECONDS = 20
 
 
 class PresenceStream:
@@ -31,7 +31,7 @@ class PresenceStream:
 
     async def next(self) -> event_pb2.PresenceEvent:
         """Return the next event that is no heartbeat."""
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             while True:
                 while not self._events:
                     frame = await self.call.read()
@@ -67,7 +67,7 @@ class PresenceStream:
             if event.HasField("closed"):
                 break
         reason = error_reason_pb2.ErrorReason.Name(event.closed.reason).removeprefix("ERROR_REASON_")
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             error = await refused(self.call.read(), reason)
         assert (error.code.value[0], error.retry_after) == (event.closed.code, _duration(event.closed))
         return reason

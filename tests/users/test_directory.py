@@ -11,10 +11,10 @@ from chatkit.internal.directory.v1.directory_service_pb2_grpc import DirectorySe
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 
 from tests.support.databases import TestDatabase
+from tests.support.eventually import HANG_SECONDS
 from tests.support.suite import Suite, running
 from tests.support.tokens import service, su
 
-_SECONDS = 20.0
 _FRAME_BYTES = 64 * 1024
 _USERS = """
     INSERT INTO users.users (uid, id, name, avatar_url, custom_data)
@@ -40,7 +40,7 @@ async def _frames(suite: Suite, after: int, events: int) -> list[pb2.WatchUsersR
     request = pb2.WatchUsersRequest(after_version=after)
     call = stub.WatchUsers(request, metadata=service("rooms", "users"))
     frames: list[pb2.WatchUsersResponse] = []
-    async with asyncio.timeout(_SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         async for frame in call:
             if frame.events[0].HasField("user_updated"):
                 frames.append(frame)

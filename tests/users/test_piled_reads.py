@@ -8,9 +8,7 @@ import pytest
 
 from services.runtime.errors import Unavailable
 from services.users.piled_reads import PiledReads
-from tests.support.eventually import eventually
-
-_SECONDS = 20
+from tests.support.eventually import HANG_SECONDS, eventually
 
 
 class _Reader:
@@ -34,7 +32,7 @@ async def _running(reader: _Reader) -> AsyncIterator[PiledReads[int, dict[int, i
     reads = PiledReads(reader.read)
     task = asyncio.create_task(reads.run())
     try:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             yield reads
     finally:
         task.cancel()

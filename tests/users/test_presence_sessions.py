@@ -13,10 +13,9 @@ from services.runtime.errors import Aborted, NotFound, Unavailable
 from services.users.presence_sessions import Sessions
 from services.users.presence_store import LeaseLostError
 from tests.support.clock import ManualClock
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.peers import uid_of
 
-_SECONDS = 20
 _AWAY = Unavailable("DATABASE_UNAVAILABLE", "the database can't be reached")
 
 
@@ -87,7 +86,7 @@ class _World:
     async def running(self) -> AsyncIterator[None]:
         task = asyncio.create_task(self.sessions.run())
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(HANG_SECONDS):
                 yield
         finally:
             task.cancel()
