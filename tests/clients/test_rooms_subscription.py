@@ -16,6 +16,7 @@ from chatkit.contract.v1 import error_reason_pb2
 from chatkit.messages.v1 import room_event_pb2
 
 from clients.python import ChatkitError, Gap, RoomsSubscription, connect
+from services.runtime.clock import Clock, SystemClock
 from services.stack.ports import Port
 from tests.clients.scripted import (
     HANG,
@@ -36,6 +37,7 @@ from tests.clients.scripted import (
 )
 from tests.messages.chat import Chat, text
 from tests.support import peers
+from tests.support.clock import LeapingClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.own_process import own_process
@@ -185,11 +187,12 @@ async def test_an_expired_token_is_fetched_again_and_one_that_was_given_ends_the
 
 
 @asynccontextmanager
-async def _chat(database: TestDatabase, folder: Path) -> AsyncIterator[Chat]:
-    told = Peers(members={room_id: {"alice", "bob"} for room_id in ("a", "b", "c")}, users={"alice", "bob"})
+async def _chat(database: TestDatabase, folder: Path, clock: Clock) -> AsyncIterator[Chat]:
+    members = {room_id: {"alice", "bob"} for room_id in ("a", "b", "c")}
+    told = Peers(members=members, users={"alice", "bob"}, clock=clock)
     async with peers.serve(told):
         addresses: dict[str, Any] = {"rooms_address": told.address, "users_address": told.address}
-        async with running(database, folder, "messages", **addresses) as suite:
+        async with running(database, folder, "messages", clock=clock, **addresses) as suite:
             yield Chat(suite, told)
 
 
@@ -197,7 +200,7 @@ async def test_nothing_is_lost_or_doubled_when_the_service_is_killed_and_rooms_a
     database: TestDatabase, tmp_path: Path
 ) -> None:
     port = Port("127.0.0.1")
-    async with _chat(database, tmp_path) as chat:
+    async with _chat(database, tmp_path, SystemClock()) as chat:
         address = chat.peers.address
         told = settings(
             database, tmp_path, "messages", rooms_address=address, users_address=address, listen=port.address
@@ -236,20 +239,22 @@ async def test_nothing_is_lost_or_doubled_when_the_service_is_killed_and_rooms_a
 
 
 async def test_another_epoch_and_an_expired_token_are_gone_through(database: TestDatabase, tmp_path: Path) -> None:
+    clock = LeapingClock()
     fetched: list[timedelta] = []
 
     async def fetch() -> str:
-        fetched.append(timedelta(seconds=2) if not fetched else timedelta(hours=1))
+        fetched.append(timedelta(minutes=10) if not fetched else timedelta(hours=1))
         return token("bob", ttl=fetched[-1])
 
     async with (
-        _chat(database, tmp_path) as chat,
+        _chat(database, tmp_path, clock) as chat,
         connect(chat.suite.servers["messages"].address, fetch) as client,
         client.subscribe_rooms({"a": None, "b": None}) as events,
     ):
         await chat.send_many(2, room_id="a")
         await _until(events, ("a", 2))
         waiting = asyncio.create_task(_until(events, ("b", 1)))
+        clock.leap(660)
         await eventually(lambda: events.streams == 2)
         await chat.send_many(1, room_id="b")
         assert await waiting == [("b", 1)]

@@ -20,7 +20,9 @@ from chatkit.messages.v1 import position_pb2, room_event_pb2
 from chatkit.messages.v1 import read_states_service_pb2 as read_states_pb2
 from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
+from services.runtime.clock import Clock, SystemClock
 from tests.messages.chat import Chat, Reader, in_room, text
+from tests.support.clock import LeapingClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.peers import Peers, serve, uid_of
@@ -73,12 +75,15 @@ def chat(chat: Chat) -> Chat:
 
 
 @asynccontextmanager
-async def _chat(database: TestDatabase, folder: Path, **changes: Any) -> AsyncIterator[Chat]:
-    """Run the service with other settings."""
-    peers = Peers(members={"one": {"alice", "bob"}, "two": {"alice", "bob"}}, users={"alice", "bob"})
+async def _chat(
+    database: TestDatabase, folder: Path, *, clock: Clock | None = None, **changes: Any
+) -> AsyncIterator[Chat]:
+    """Run the service with other settings, or on another clock."""
+    clock = clock or SystemClock()
+    peers = Peers(members={"one": {"alice", "bob"}, "two": {"alice", "bob"}}, users={"alice", "bob"}, clock=clock)
     async with serve(peers):
         changes |= {"rooms_address": peers.address, "users_address": peers.address}
-        async with running(database, folder, "messages", **changes) as suite:
+        async with running(database, folder, "messages", clock=clock, **changes) as suite:
             yield Chat(suite, peers)
 
 
@@ -376,21 +381,29 @@ def _statements(chat: Chat) -> Iterator[list[str]]:
 async def test_heartbeats_name_the_rooms_that_have_moved_and_then_the_stream(
     database: TestDatabase, tmp_path: Path
 ) -> None:
-    running_chat = _chat(database, tmp_path, heartbeat_interval_seconds=1.0)
-    async with running_chat as chat, chat.following("one", "two") as reader:
+    clock, interval = LeapingClock(), 900.0
+    # The leaps are longer than rooms may be silent: no stream ends by that before it is heard again.
+    settings = {"heartbeat_interval_seconds": interval, "access_ending_spread_seconds": 1e9}
+    async with _chat(database, tmp_path, clock=clock, **settings) as chat, chat.following("one", "two") as reader:
         await reader.until_room("", "caught_up")
+        clock.leap(interval)
         assert _told(await reader.until("heartbeat")) == {"": ["heartbeat"]}
         await chat.send_many(2, room_id="two")
+        clock.leap(interval)
         events = await reader.until_room("", "heartbeat")
         beats = [(event.room_id, event.heartbeat.head_seq) for event in events if event.HasField("heartbeat")]
         assert beats == [("two", 2), ("", 0)]
+        clock.leap(interval)
         assert _told(await reader.until("heartbeat")) == {"": ["heartbeat"]}
 
 
-async def test_a_stream_ends_with_its_token_and_all_its_rooms(chat: Chat) -> None:
-    metadata = bearer(token("bob", ttl=timedelta(seconds=3)))
-    async with chat.following("one", "two", metadata=metadata) as reader:
+async def test_a_stream_ends_with_its_token_and_all_its_rooms(database: TestDatabase, tmp_path: Path) -> None:
+    clock = LeapingClock()
+    metadata = bearer(token("bob", ttl=timedelta(minutes=10)))
+    running_chat = _chat(database, tmp_path, clock=clock)
+    async with running_chat as chat, chat.following("one", "two", metadata=metadata) as reader:
         await reader.until_room("", "caught_up")
+        clock.leap(660)
         (event,) = await reader.until("closed")
         assert _reasons([event]) == {"": "TOKEN_EXPIRED"}
         await refused(reader.next(), "TOKEN_EXPIRED")

@@ -22,6 +22,7 @@ from chatkit.users.v1 import presence_service_pb2 as pb2
 
 from services.stack.ports import Port
 from tests.support import tokens
+from tests.support.clock import LeapingClock
 from tests.support.database_clock import DatabaseClock
 from tests.support.databases import ROOT, TestDatabase
 from tests.support.eventually import HANG_SECONDS, eventually
@@ -36,11 +37,12 @@ _GUEST = (role_pb2.ROLE_SCOPE_GLOBAL, "guest")
 
 @dataclass
 class World:
-    """Two replicas of users, what stands in for rooms, and the database's time."""
+    """Two replicas of users, what stands in for rooms, the database's time, and the replicas' own."""
 
     suite: Suite
     peers: Peers
     time: DatabaseClock
+    clock: LeapingClock
     one: grpc.aio.Channel
     two: grpc.aio.Channel
     living: int = 2
@@ -73,10 +75,10 @@ class World:
 @pytest.fixture
 async def world(database: TestDatabase, tmp_path: Path) -> AsyncIterator[World]:
     """Run two replicas that hold their leases for long enough to reap, with four users."""
-    time = DatabaseClock(database, "users")
+    time, clock = DatabaseClock(database, "users"), LeapingClock()
     async with (
-        serve(Peers()) as peers,
-        running(database, tmp_path, rooms_address=peers.address, **_QUICK) as suite,
+        serve(Peers(clock=clock)) as peers,
+        running(database, tmp_path, clock=clock, rooms_address=peers.address, **_QUICK) as suite,
     ):
         channels = []
         for _ in range(2):
@@ -84,7 +86,7 @@ async def world(database: TestDatabase, tmp_path: Path) -> AsyncIterator[World]:
             channels.append(suite.channel("users"))
         await suite.make_users("ann", "bob", "cat", "dan")
         one, two = channels
-        made = World(suite, peers, time, one, two)
+        made = World(suite, peers, time, clock, one, two)
         await made.passes(6)
         yield made
 
@@ -218,8 +220,10 @@ async def test_streams_end_with_the_permission_and_not_with_rooms(world: World) 
 
 
 async def test_a_stream_ends_with_its_token(world: World) -> None:
-    token = tokens.bearer(tokens.token("ann", ttl=timedelta(seconds=2)))
+    token = tokens.bearer(tokens.token("ann", ttl=timedelta(minutes=10)))
     stream = PresenceStream(world.one, "ann", online=True, metadata=token)
+    assert await stream.opened() == {}
+    world.clock.leap(660)
     assert await stream.closed() == "TOKEN_EXPIRED"
     await world.leaving("ann")
 
