@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from chatkit.contract.v1 import error_reason_pb2
@@ -230,8 +231,15 @@ def leaping(database: TestDatabase, tmp_path: Path) -> _Leaping:
 
 
 async def test_streams_end_spread_over_ten_seconds_when_rooms_is_silent_and_hear_nothing_meanwhile(
-    leaping: _Leaping,
+    leaping: _Leaping, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    delays = iter(range(30))
+
+    def evenly(low: float, high: float) -> float:
+        """Return the delays of thirty streams, three in each second of ten."""
+        return low + (high - low) * (next(delays) + 0.5) / 30
+
+    monkeypatch.setattr("services.messages.service.random", SimpleNamespace(uniform=evenly))
     async with serve(leaping.peers), leaping.chat() as chat, AsyncExitStack() as stack:
         streams = [await stack.enter_async_context(chat.reading()) for _ in range(30)]
         await asyncio.gather(*(stream.until("caught_up") for stream in streams))
@@ -240,18 +248,16 @@ async def test_streams_end_spread_over_ten_seconds_when_rooms_is_silent_and_hear
         await chat.send(text("in time", "1"))
         await asyncio.gather(*(stream.until_seq(1) for stream in streams))
         endings = [asyncio.create_task(stream.until("closed")) for stream in streams]
+        leaping.clock.stop()
         leaping.clock.leap(10)
         # Rooms answers questions all the same: sends go on.
         await chat.send(text("too late", "2"))
-        ended: list[int] = []
-        for _ in range(11):
-            ended.append(sum(ending.done() for ending in endings))
-            leaping.clock.leap(1)
-            # The streams are looked at each second; so long an ending takes to arrive.
-            await asyncio.sleep(0.1)
+        for second in range(11):
+            # More than these can't end before the next leap, and fewer are waited for.
+            await eventually(lambda: sum(ending.done() for ending in endings) == 3 * second)  # noqa: B023 - awaited here
+            # A bit more than the second after which all streams are looked at, because it is added up in floats.
+            leaping.clock.leap(1.01)
         events = await asyncio.gather(*endings)
-    assert ended[0] < 10
-    assert len(set(ended)) > 3
     for seen in events:
         assert not any(event.HasField("message_created") for event in seen)
         assert _closed(seen[-1]) == (14, "SERVICE_UNAVAILABLE")
@@ -269,12 +275,14 @@ async def test_streams_that_have_not_ended_go_on_when_rooms_is_heard_again(leapi
         await reader.until("caught_up")
         leaping.peers.silent = True
         leaping.clock.leap(60)
+        reading = asyncio.create_task(reader.next())
         await chat.send(text("held back", "1"))
-        reading = asyncio.create_task(reader.until_seq(1))
-        await asyncio.sleep(0.2)
+        # It would have come before the second answer, on the same connection.
+        await chat.send(text("held back, too", "2"))
         assert not reading.done()
         leaping.peers.silent = False
-        assert await reading == [1]
+        assert (await reading).seq == 1
+        assert await reader.until_seq(2) == [2]
 
 
 async def test_without_rooms_members_go_on_for_thirty_seconds_and_are_then_unavailable(leaping: _Leaping) -> None:
