@@ -1,6 +1,7 @@
 """Clients who fill the edge with connections, bodies and downloads that go nowhere, while somebody else sends."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -139,7 +140,7 @@ async def test_a_crowd_that_goes_nowhere_stops_nobody_and_fills_no_memory(suite:
 
 
 async def test_the_edge_says_at_its_start_that_it_may_open_too_few_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overload.resource, "getrlimit", lambda _: (1024, 1024))
-    monkeypatch.setattr(overload.resource, "setrlimit", lambda *_: None)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 1024))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
     with pytest.raises(ValueError, match=r"may open 1024 files, and needs 3000: raise the limit \(ulimit -n\)"):
         overload.room_for_connections()
