@@ -13,11 +13,20 @@ from tests.support import databases
 from tests.support.databases import TestDatabase
 from tests.support.edge import Edge, running_edge
 from tests.support.eventually import HANG_SECONDS
+from tests.support.lost_connections import watching
 from tests.support.suite import Suite, running
 
 # How long an example takes says nothing about the code: others may keep the machine busy.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def lost_connections() -> Iterator[list[str]]:
+    """Fail the test in which a connection is found that was never given back to its pool."""
+    with watching() as lost:
+        yield lost
+    assert not lost
 
 
 @pytest.fixture(scope="session")

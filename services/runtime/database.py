@@ -5,7 +5,7 @@ An error before the commit means that nothing happened; one at the commit is an 
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -54,12 +54,14 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        # Connections on their way for callers who have gone meanwhile, each to be given back.
+        self._unwanted: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection for single statements, each with a snapshot of its own."""
         try:
-            async with self._reader.connect() as connection:
+            async with self._lent(self._reader) as connection:
                 yield connection
         except (DBAPIError, PoolTimeoutError, psycopg.Error, OSError) as error:
             raise translate(error) from error
@@ -68,11 +70,30 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Run one transaction at READ COMMITTED; leaving normally commits."""
         try:
-            async with self._engine.connect() as connection:
+            async with self._lent(self._engine) as connection:
                 yield connection
                 await _commit(connection)
         except (DBAPIError, PoolTimeoutError, psycopg.Error, OSError) as error:
             raise translate(error) from error
+
+    @asynccontextmanager
+    async def _lent(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection that comes back to the pool wherever this is cancelled.
+
+        It is taken in a task of its own: SQLAlchemy forgets one that is cut between the pool and its caller, as while
+        the isolation level is set. Giving back is a task of its own already.
+        """
+        taking = asyncio.create_task(_take(engine))
+        try:
+            connection = await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            returning = asyncio.create_task(_give_back(taking))
+            self._unwanted.add(returning)
+            returning.add_done_callback(self._unwanted.discard)
+            raise
+        async with AsyncExitStack() as stack:
+            stack.push_async_exit(connection)
+            yield connection
 
     async def check(self) -> None:
         """Raise Unavailable unless the database answers."""
@@ -97,10 +118,21 @@ class Database:
         """Close every connection."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_RETURN_SECONDS):
+                await asyncio.gather(*self._unwanted)
                 # One that a cancelled task was just giving back comes back by itself, and nobody closes it after that.
                 while self._engine.pool.checkedout():  # type: ignore[attr-defined]  # noqa: ASYNC110 - no event
                     await asyncio.sleep(_LOOK_SECONDS)
         await self._engine.dispose()
+
+
+async def _take(engine: AsyncEngine) -> AsyncConnection:
+    return await engine.connect()
+
+
+async def _give_back(taking: asyncio.Task[AsyncConnection]) -> None:
+    # That it could not be taken, or given back, is of no interest to anybody any more.
+    with suppress(DBAPIError, PoolTimeoutError, psycopg.Error, OSError):
+        await (await taking).close()
 
 
 async def unbroken(work: Coroutine[Any, Any, _Result]) -> _Result:

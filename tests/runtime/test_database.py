@@ -1,19 +1,23 @@
 """PostgreSQL's troubles in the suite's own words: what may be repeated, what lost a race, and what nobody knows."""
 
 import asyncio
+import gc
+import random
+import warnings
 from collections.abc import AsyncIterator, Callable
 
 import psycopg
 import pytest
 from psycopg import errors as pg
 from sqlalchemy import TextClause, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError, OperationalError, SAWarning
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from services.runtime import database as runtime_database
 from services.runtime.database import Database, create_engine, sqlalchemy_url, sqlstate, translate, unbroken
 from services.runtime.errors import Aborted, ChatkitError, Unavailable
 from tests.support.databases import TestDatabase
+from tests.support.eventually import eventually
 
 # By SQLSTATE: the reason that callers see, or None for what comes back as it is.
 TRANSLATIONS = {
@@ -142,6 +146,61 @@ async def test_a_cancelled_transaction_rolls_back_and_gives_its_connection_back(
             await task
     await users.check()
     assert database.count("users.users") == 0
+
+
+async def _read(users: Database) -> None:
+    async with users.reading() as connection:
+        await connection.execute(text("SELECT 1"))
+
+
+async def _write(users: Database) -> None:
+    async with users.transaction() as connection:
+        await connection.execute(text("SELECT 1"))
+        await connection.execute(text("SELECT 2"))
+
+
+async def _steps(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_calls_that_are_cancelled_anywhere_leave_the_pool_whole(
+    users: Database, lost_connections: list[str], seed: int
+) -> None:
+    chance = random.Random(seed)
+    for _ in range(150):
+        calls = [asyncio.create_task(chance.choice((_read, _write))(users)) for _ in range(4)]
+        for call in calls:
+            await _steps(chance.randrange(12))
+            # Half of them go on, so that there are connections in the pool; some are cancelled while they clean up.
+            for _ in range(chance.choice((0, 0, 1, 2))):
+                call.cancel()
+                await _steps(chance.randrange(4))
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(end is None or isinstance(end, asyncio.CancelledError) for end in ended), ended
+    await eventually(lambda: users._engine.pool.checkedout() == 0)  # type: ignore[attr-defined]
+    # Both at once, so that none is missing.
+    async with users.reading(), users.transaction():
+        pass
+    assert not lost_connections
+
+
+async def test_a_connection_that_nobody_gives_back_is_noticed(
+    database: TestDatabase, lost_connections: list[str]
+) -> None:
+    engine = create_engine(database.dsn("users"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)
+        connection = await engine.connect()
+        raw = (await connection.get_raw_connection()).driver_connection
+        del connection
+        gc.collect()
+    assert len(lost_connections) == 1
+    lost_connections.clear()
+    assert raw is not None
+    await raw.close()
+    await engine.dispose()
 
 
 async def test_a_connection_that_is_lost_before_the_commit_is_unavailable_and_at_it_unknown(
