@@ -5,6 +5,7 @@ young enough and all changes up to a moment ago are known to have arrived. Refus
 """
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from services.runtime.access import (
     RoomUpdated,
 )
 from services.runtime.clock import Clock
+from services.runtime.steps import emptied
 
 MOST_ENTRIES = 100_000
 MOST_CHANGES = 10_000
@@ -31,6 +33,8 @@ class Freshness:
 
     def __init__(self, clock: Clock, patience: float) -> None:
         self.patience = patience
+        # How many are still finding out whom a change that has arrived concerns.
+        self._holds = 0
         # A moment by the monotonic clock; every change before it has arrived.
         self.proved_at = float("-inf")
         self._clock = clock
@@ -42,6 +46,19 @@ class Freshness:
     def prove(self, moment: float) -> None:
         """Take note that all changes up to a moment have arrived."""
         self.proved_at = max(self.proved_at, moment)
+
+    def hold(self) -> None:
+        """Let nothing be sent until `release`: a change has arrived, and whom it concerns is yet to be found out."""
+        self._holds += 1
+
+    def release(self) -> None:
+        """Let things be sent again."""
+        self._holds -= 1
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing may be sent for now."""
+        return self._holds > 0
 
 
 class PeerTime:
@@ -86,6 +103,7 @@ class AccessCache:
         lifetime: float,
         most_entries: int = MOST_ENTRIES,
         most_changes: int = MOST_CHANGES,
+        let_go: Callable[[Iterator[int]], None] = lambda _: None,
     ) -> None:
         self.freshness = freshness
         # The version after the last event; None before the first one.
@@ -94,6 +112,8 @@ class AccessCache:
         self._lifetime = lifetime
         self._most_entries = most_entries
         self._most_changes = most_changes
+        # Takes the chore of freeing what was dropped.
+        self._let_go = let_go
         # The least recently used first.
         self._entries: OrderedDict[AccessQuery, _Entry] = OrderedDict()
         # The questions whose answers depend on a user or on a role.
@@ -103,6 +123,9 @@ class AccessCache:
         self._last_changes: dict[str | RoleKey | None, int] = {}
         self._floor = 0
         self._generation = 0
+        # Before which version all answers are void that depend on a user or on a role. They are not looked for, because
+        # of a role there may be as many as there are answers; each is dropped when it is asked for.
+        self._void_before: dict[str | RoleKey | None, int] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -111,6 +134,9 @@ class AccessCache:
         """Return the kept answer if it may be used now."""
         entry = self._entries.get(query)
         if entry is None:
+            return None
+        if self._void_before and self._is_void(query, entry.grant):
+            self._remove(query)
             return None
         now = self._clock.monotonic()
         if now - self.freshness.proved_at >= self.freshness.patience or now - entry.asked_at >= self._lifetime:
@@ -174,19 +200,27 @@ class AccessCache:
         self._drop_all()
 
     def _drop_all(self) -> None:
-        self._entries.clear()
-        self._dependants.clear()
+        entries, dependants = self._entries, self._dependants
+        self._entries, self._dependants = OrderedDict(), {}
+        self._void_before.clear()
+        self._let_go(_forgotten(entries, dependants))
 
     def _invalidate(self, key: str | RoleKey, room_uid: UUID | None) -> None:
         self._note(key)
-        dependants = self._dependants.get(key, set())
-        if room_uid is None and len(dependants) > len(self._entries) / 2:
-            # A role that most have: one by one would take a full cache half a second, in which nothing else runs.
-            self._drop_all()
+        dependants = self._dependants.get(key)
+        if not dependants or self.version is None:
+            return
+        if room_uid is None:
+            self._void_before[key] = self.version
+            if len(self._void_before) > self._most_changes:
+                self._drop_all()
             return
         for query in list(dependants):
-            if room_uid is None or _concerns(query, self._entries[query].grant, room_uid):
+            if _concerns(query, self._entries[query].grant, room_uid):
                 self._remove(query)
+
+    def _is_void(self, query: AccessQuery, grant: AccessGrant) -> bool:
+        return any(grant.version < self._void_before.get(key, 0) for key in (query.user_id, *grant.roles))
 
     def _note(self, key: str | RoleKey) -> None:
         if self.version is None:
@@ -206,6 +240,20 @@ class AccessCache:
             dependants.discard(query)
             if not dependants:
                 del self._dependants[key]
+
+
+def _forgotten(
+    entries: OrderedDict[AccessQuery, _Entry], dependants: dict[str | RoleKey | None, set[AccessQuery]]
+) -> Iterator[int]:
+    """Return the chore of freeing what was kept."""
+    yield from emptied(entries)
+    while dependants:
+        _, queries = dependants.popitem()
+        # Of a role that most have there are as many as there are answers.
+        while queries:
+            queries.pop()
+            yield 1
+        yield 1
 
 
 def _concerns(query: AccessQuery, grant: AccessGrant, room_uid: UUID) -> bool:

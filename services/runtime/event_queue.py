@@ -85,7 +85,8 @@ class EventQueue:
 
     def wake(self) -> None:
         """Look again whether what waits may be sent."""
-        self._wake.set()
+        if self._waiting:
+            self._wake.set()
 
     def _may_send(self) -> bool:
         """Tell whether what waits may be sent now; it is asked in the moment in which a frame is taken."""

@@ -13,6 +13,7 @@ from services.runtime.access_client import AccessClient
 from services.runtime.access_watch import AccessWatch
 from services.runtime.clock import Clock
 from services.runtime.errors import ChatkitError
+from services.runtime.steps import Chores
 
 
 class RoomsAccess:
@@ -23,7 +24,8 @@ class RoomsAccess:
     ) -> None:
         self.freshness = Freshness(clock, patience)
         self._client = client
-        self._cache = AccessCache(clock, self.freshness, lifetime=lifetime)
+        self._chores = Chores()
+        self._cache = AccessCache(clock, self.freshness, lifetime=lifetime, let_go=self._chores.put)
         self._watch = AccessWatch(client, self._cache, clock, retry_interval=retry_interval)
         self._watch.listeners.append(self)
         # Questions that are with rooms and may be shared, and all that are with rooms.
@@ -65,7 +67,9 @@ class RoomsAccess:
     async def run(self) -> None:
         """Follow the changes until cancelled."""
         try:
-            await self._watch.run()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._chores.run())
+                group.create_task(self._watch.run())
         finally:
             for task in self._asked:
                 task.cancel()

@@ -217,20 +217,20 @@ class Server:
         while True:
             await self.clock.sleep(self.settings.keys_poll_interval_seconds)
             if self._keyring.look():
-                self._use_keys()
+                await self._use_keys()
             if self._certificates is not None:
                 self._certificates.look()
                 for peer in list(self._peers.values()):
                     await peer.renew()
 
-    def _use_keys(self) -> None:
+    async def _use_keys(self) -> None:
         keys = self._keyring.keys
         self._verifier.use(keys.api, keys.service)
         self._tokens.use(keys.service[0])
         self.page_tokens.use(keys.service)
         for use in self._keys_users:
             use(keys.service)
-        self.streams.end_revoked(self._verifier.still_knows)
+        await self.streams.end_revoked(self._verifier.still_knows)
 
     async def _check_database(self) -> None:
         await self.database.check_capacity(self.settings.database_processes * self.settings.database_connections)

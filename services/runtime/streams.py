@@ -24,6 +24,7 @@ from services.runtime.errors import (
     number_of,
 )
 from services.runtime.identity import Caller
+from services.runtime.steps import WAKING, Pace
 from services.runtime.timestamps import duration
 
 _TICK_SECONDS = 1.0
@@ -118,15 +119,19 @@ class Streams:
         """End the streams whose tokens expire, until cancelled."""
         while True:
             await self._clock.sleep(_TICK_SECONDS)
-            self._end([stream for stream in self._open if stream.has_expired], expired)
+            await self._end_those(lambda stream: stream.has_expired, expired)
 
-    def end_revoked(self, still_known: Callable[[Caller], bool]) -> None:
+    async def end_revoked(self, still_known: Callable[[Caller], bool]) -> None:
         """End the streams of callers whose key is not in force any more."""
-        self._end([stream for stream in self._open if not still_known(stream.caller)], _revoked)
+        await self._end_those(lambda stream: not still_known(stream.caller), _revoked)
 
-    def _end(self, streams: list[OpenStream], error: Callable[[], ChatkitError]) -> None:
-        for stream in streams:
-            stream.end(error())
+    async def _end_those(self, must_end: Callable[[OpenStream], bool], error: Callable[[], ChatkitError]) -> None:
+        pace = Pace()
+        for stream in list(self._open):
+            ends = must_end(stream)
+            if ends:
+                stream.end(error())
+            await pace.did(WAKING if ends else 1)
 
     def _check(self, subject: str | None) -> None:
         if subject is not None and self._of_user[subject] >= self._most_of_user:

@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from random import Random
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -41,7 +42,7 @@ def _removed(user_id: str = "bob", room_id: str = "lobby") -> MembershipChanged:
 class _Kept:
     """A cache that follows from version 10, and what stands around it."""
 
-    def __init__(self, **sizes: int) -> None:
+    def __init__(self, **sizes: Any) -> None:
         self.clock = ManualClock()
         self.cache = AccessCache(self.clock, Freshness(self.clock, PATIENCE), lifetime=LIFETIME, **sizes)
         self.time = PeerTime(self.clock)

@@ -220,12 +220,12 @@ async def _at_exp(served: Served) -> None:
 
 async def _at_revocation(served: Served) -> None:
     await served.open()
-    _revoke(served)
+    await _revoke(served)
 
 
-def _revoke(served: Served) -> None:
+async def _revoke(served: Served) -> None:
     served.verifier.use([tokens.SECOND_KEY], [tokens.SERVICE_KEY])
-    served.streams.end_revoked(served.verifier.still_knows)
+    await served.streams.end_revoked(served.verifier.still_knows)
 
 
 @pytest.mark.parametrize(
@@ -315,14 +315,14 @@ async def test_streams_end_when_their_key_is_revoked_and_others_go_on() -> None:
         revoked, stays = await served.open("bob"), await served.open("carol", key=tokens.SECOND_KEY)
         watching = served.watch()
         await watching.read()
-        _revoke(served)
+        await _revoke(served)
         await refused(revoked.read(), "TOKEN_INVALID")
         assert served.streams.count == 2
         assert not stays.done()
         served.verifier.use(
             [tokens.SECOND_KEY], [ApiKey(tokens.SERVICE_KEY.id, "the same id and another secret, long enough")]
         )
-        served.streams.end_revoked(served.verifier.still_knows)
+        await served.streams.end_revoked(served.verifier.still_knows)
         await refused(watching.read(), "TOKEN_INVALID")
 
 
@@ -394,7 +394,7 @@ async def test_who_is_cancelled_and_ended_at_once_is_cancelled() -> None:
     for ending, expected in ((lambda task: task.cancel(), asyncio.CancelledError), (lambda _: None, ChatkitError)):
         task = asyncio.create_task(hold())
         await eventually(lambda: streams.count == 1)
-        streams.end_revoked(lambda _: False)
+        await streams.end_revoked(lambda _: False)
         ending(task)
         with pytest.raises(expected):
             await task
