@@ -3,6 +3,7 @@
 A stream in doubt is given nothing until rooms has answered, however long that takes.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from services.messages.endings import act_on
@@ -17,9 +18,11 @@ from services.runtime.access import (
     RoleChanged,
     RoomsChecker,
 )
+from services.runtime.access_cache import Freshness
 from services.runtime.clock import Clock
 from services.runtime.doubt_queue import DoubtQueue
 from services.runtime.errors import ChatkitError, NotFound, PermissionDenied
+from services.runtime.steps import WAKING, each
 
 _ASKED_AT_ONCE = 16
 _ROOMS_AT_ONCE = 200
@@ -28,8 +31,11 @@ _ROOMS_AT_ONCE = 200
 class AccessWatch:
     """What changes of access do to the streams of this process."""
 
-    def __init__(self, access: RoomsChecker, hubs: Hubs, clock: Clock, *, retry_interval: float) -> None:
+    def __init__(
+        self, access: RoomsChecker, hubs: Hubs, freshness: Freshness, clock: Clock, *, retry_interval: float
+    ) -> None:
         self._access = access
+        self._freshness = freshness
         self._hubs = hubs
         self._in_doubt: DoubtQueue[Subscription | RoomsStream] = DoubtQueue(
             self._ask, clock, asked_at_once=_ASKED_AT_ONCE, retry_interval=retry_interval
@@ -44,29 +50,45 @@ class AccessWatch:
                 for stream in self._hubs.streams_of(change.user_id):
                     stream.joined(change.room_uid, change.room_id)
             case RoleAssigned():
-                for subscription in self._hubs.subscriptions_of(change.user_id):
-                    if change.room_uid in {None, subscription.room_uid} and not subscription.query.superuser:
-                        self._doubt(subscription)
+                self._doubt_those(
+                    self._hubs.all_streams_of(change.user_id),
+                    lambda one: change.room_uid in {None, one.room_uid} and not one.query.superuser,
+                )
             case RoleChanged():
-                for subscription in self._hubs.subscriptions():
-                    if subscription.may_depend_on(change.role):
-                        self._doubt(subscription)
+                self._doubt_those(self._hubs.streams(), lambda one: one.may_depend_on(change.role))
 
     def missed(self) -> None:
         """Doubt every stream; rooms may have been joined, too."""
-        for subscription in self._hubs.subscriptions():
-            self._doubt(subscription)
-        for stream in self._hubs.streams_of(""):
-            stream.joined(None)
+        self._doubt_those(self._hubs.streams(), lambda _: True)
+        self._hubs.chores.put(each(self._hubs.streams_of(""), lambda stream: stream.joined(None), WAKING))
 
     def fresh_again(self) -> None:
         """Let the streams go on."""
-        for stream in self._hubs.streams():
-            stream.wake()
+        self._hubs.chores.put(_waking(self._hubs.streams()))
 
     async def run(self) -> None:
         """Ask about the streams in doubt, so many at once, until cancelled."""
         await self._in_doubt.run()
+
+    def _doubt_those(self, streams: Sequence[Subscription | RoomsStream], may_end: Callable[[Follower], bool]) -> None:
+        """Doubt rooms of streams, in steps; nothing is sent to anybody before all are found.
+
+        A stream that comes meanwhile asks for its access itself, when the change has arrived.
+        """
+        self._freshness.hold()
+        self._hubs.chores.put(self._doubting(streams, may_end))
+
+    def _doubting(
+        self, streams: Sequence[Subscription | RoomsStream], may_end: Callable[[Follower], bool]
+    ) -> Iterator[int]:
+        for stream in streams:
+            rooms: list[Follower] = list(stream.rooms.values()) if isinstance(stream, RoomsStream) else [stream]
+            for room in rooms:
+                if may_end(room):
+                    self._doubt(room)
+            yield 1 + len(rooms)
+        self._freshness.release()
+        yield from _waking(streams)
 
     def _doubt(self, subscription: Follower) -> None:
         subscription.doubt()
@@ -96,3 +118,8 @@ class AccessWatch:
             answers = await stream.ask(self._access, [room.room_id for room, _ in rooms])
             for (room, doubts), answer in zip(rooms, answers, strict=True):
                 act_on(answer, room, doubts)
+
+
+def _waking(streams: Sequence[Subscription | RoomsStream]) -> Iterator[int]:
+    """Return the chore of letting streams look again whether what waits may be sent."""
+    return each(streams, lambda stream: stream.wake(), WAKING)

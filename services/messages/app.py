@@ -143,7 +143,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         server.run("cursors", cursors.run())
         server.run("read_states", read_state_feed.run())
         server.run("epoch", epoch.run(server.database, clock, settings.heads_poll_interval_seconds))
-        watch = AccessWatch(access, hubs, clock, retry_interval=settings.retry_interval_seconds)
+        watch = AccessWatch(access, hubs, access.freshness, clock, retry_interval=settings.retry_interval_seconds)
         access.listen(watch)
         access.listen(cursors)
         server.run("access_watch", watch.run())

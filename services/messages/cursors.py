@@ -19,10 +19,12 @@ from services.messages.subscription import Follower
 from services.runtime.access import AccessChange, MembershipChanged
 from services.runtime.clock import Clock
 from services.runtime.errors import DeadlineExceeded, Unavailable
+from services.runtime.steps import slices
 
 _log = structlog.get_logger()
 _LOADS_AT_ONCE = 2
 _ROOMS_AT_ONCE = 50
+_CURSORS_AT_ONCE = 100
 # Looks are spread over time when there are very many rooms.
 _ROOMS_PER_SECOND = 5_000
 
@@ -33,10 +35,12 @@ class _Room:
     def __init__(self, room_id: str) -> None:
         self.room_id = room_id
         self.followers: set[Follower] = set()
-        # By user: the revision, and the event that tells it.
+        # By user: the revision, and the event that tells it; of the so many-th database.
         self.known: dict[UUID, tuple[int, bytes]] = {}
-        # Where the next look starts; None before the cursors were read.
+        self.life = 0
+        # Where the next look starts; None before the cursors were read. As of when there had been so many doubts.
         self.horizon: int | None = None
+        self.doubts = 0
         self.loading = asyncio.Lock()
         # Who has left since the cursors were last being read.
         self.left: set[UUID] = set()
@@ -57,8 +61,10 @@ class Cursors:
         self._look_now = asyncio.Event()
         # Members who have come to a room, and may have left a cursor there earlier: room and user.
         self._arrived: set[tuple[UUID, UUID]] = set()
-        # How often it has become doubtful what is known of all rooms.
+        # How often it has become doubtful what is known of all rooms, and how often all of it was void: each room is
+        # brought up to that when it is looked at, because there may be very many.
         self._doubts = 0
+        self._lives = 0
 
     # What streams ask for; nothing is done for a subscriber who does not include cursors.
 
@@ -86,20 +92,20 @@ class Cursors:
         room = self._rooms.get(subscription.room_uid)
         if room is None or subscription not in room.followers:
             return []
-        return [event for _, event in room.known.values()]
+        return [event for _, event in self._known(room).values()]
 
     # What is told.
 
     def wants(self, room_uid: UUID, user_uid: UUID, revision: int) -> bool:
         """Tell whether somebody here follows the room's cursors and was not given this revision yet."""
         room = self._rooms.get(room_uid)
-        return room is not None and room.known.get(user_uid, (0, b""))[0] < revision
+        return room is not None and self._known(room).get(user_uid, (0, b""))[0] < revision
 
     def take(self, room_uid: UUID, user_uid: UUID, revision: int, event: bytes) -> None:
         """Hand a cursor to the room's subscribers, unless they have been given it or a newer one."""
         if self.wants(room_uid, user_uid, revision):
             room = self._rooms[room_uid]
-            room.known[user_uid] = (revision, event)
+            self._known(room)[user_uid] = (revision, event)
             for subscription in room.followers:
                 subscription.push(0, event)
 
@@ -109,8 +115,7 @@ class Cursors:
 
     def reset(self) -> None:
         """Forget every cursor, because the database is another one: revisions may have begun anew."""
-        for room in self._rooms.values():
-            room.known.clear()
+        self._lives += 1
         self.missed()
 
     # What changes of access do.
@@ -125,13 +130,11 @@ class Cursors:
             else:
                 self._arrived.discard(key)
                 room.left.add(change.user_uid)
-                room.known.pop(change.user_uid, None)
+                self._known(room).pop(change.user_uid, None)
 
     def missed(self) -> None:
         """Read the cursors anew, and ask who the members are."""
         self._doubts += 1
-        for room in self._rooms.values():
-            room.horizon = None
 
     def fresh_again(self) -> None:
         """Do nothing: who is a member is asked when it is needed."""
@@ -157,27 +160,33 @@ class Cursors:
 
     async def _heal(self) -> None:
         try:
-            await self._read_moves()
             await self._read_arrived()
-            unread = [uid for uid, room in self._rooms.items() if room.horizon is None]
-            for start in range(0, len(unread), _ROOMS_AT_ONCE):
-                await self._load(unread[start : start + _ROOMS_AT_ONCE])
+            for some in slices(list(self._rooms.items())):
+                await self._read_moves(some)
+                unread = [uid for uid, room in some if self._horizon(room) is None]
+                for page in slices(unread, _ROOMS_AT_ONCE):
+                    await self._load(page)
+                await asyncio.sleep(0)
         except Unavailable as error:
             _log.warning("cursors_unread", reason=error.reason)
 
-    async def _read_moves(self) -> None:
-        rooms = {uid: room.horizon for uid, room in self._rooms.items() if room.horizon is not None}
+    async def _read_moves(self, some: Sequence[tuple[UUID, _Room]]) -> None:
+        rooms = {uid: horizon for uid, room in some if (horizon := self._horizon(room)) is not None}
         if not rooms:
             return
         doubts = self._doubts
         moved = await self._store.moved_since(list(rooms), min(rooms.values()))
+        for cursors in slices(moved.cursors, _CURSORS_AT_ONCE):
+            if doubts != self._doubts:
+                return
+            self._take_all(cursors)
+            await asyncio.sleep(0)
         if doubts != self._doubts:
             return
-        self._take_all(moved.cursors)
         for room_uid, horizon in rooms.items():
             # A room that was read anew meanwhile has a horizon of its own.
-            if (room := self._rooms.get(room_uid)) is not None and room.horizon == horizon:
-                room.horizon = moved.horizon
+            if (room := self._rooms.get(room_uid)) is not None and self._horizon(room) == horizon:
+                self._stands_at(room, moved.horizon)
 
     async def _read_arrived(self) -> None:
         arrived = {key for key in self._arrived if key[0] in self._rooms}
@@ -195,26 +204,28 @@ class Cursors:
             await stack.enter_async_context(self._loads)
             # Again when it has become doubtful meanwhile.
             while unread := {
-                uid: room for uid, room in rooms.items() if room.horizon is None and room is self._rooms.get(uid)
+                uid: room for uid, room in rooms.items() if self._horizon(room) is None and room is self._rooms.get(uid)
             }:
                 await self._read_anew(unread)
 
     async def _read_anew(self, rooms: Mapping[UUID, _Room]) -> None:
-        doubts, before = self._doubts, {uid: set(room.known) for uid, room in rooms.items()}
+        doubts, before = self._doubts, {uid: set(self._known(room)) for uid, room in rooms.items()}
         for room in rooms.values():
             room.left.clear()
         moved = await self._store.newest(list(rooms), self._most)
         of_members: dict[UUID, list[ReadCursor]] = {uid: [] for uid in rooms}
         for cursor in await self._of_members({uid: room.room_id for uid, room in rooms.items()}, moved.cursors):
             of_members[cursor.room_uid].append(cursor)
-        if doubts != self._doubts:
-            # It may be of a database that is no longer the one.
-            return
         for uid, room in rooms.items():
+            # Room by room, because each may have as many as it has members.
+            await asyncio.sleep(0)
+            if doubts != self._doubts:
+                # It may be of a database that is no longer the one.
+                return
             for user_uid in before[uid] - {cursor.user_uid for cursor in of_members[uid]}:
-                room.known.pop(user_uid, None)
+                self._known(room).pop(user_uid, None)
             self._take_all(cursor for cursor in of_members[uid] if cursor.user_uid not in room.left)
-            room.horizon = moved.horizon
+            self._stands_at(room, moved.horizon)
 
     async def _of_members(self, room_ids: Mapping[UUID, str], cursors: Sequence[ReadCursor]) -> Sequence[ReadCursor]:
         try:
@@ -228,3 +239,17 @@ class Cursors:
             if (room := self._rooms.get(cursor.room_uid)) is not None:
                 event = unlogged.cursor_event(room.room_id, cursor)
                 self.take(cursor.room_uid, cursor.user_uid, cursor.revision, event)
+
+    def _known(self, room: _Room) -> dict[UUID, tuple[int, bytes]]:
+        """Return the cursors that are known of a room, of this database."""
+        if room.life != self._lives:
+            room.life = self._lives
+            room.known.clear()
+        return room.known
+
+    def _horizon(self, room: _Room) -> int | None:
+        """Return where the next look at a room starts; None when it is to be read anew."""
+        return room.horizon if room.doubts == self._doubts else None
+
+    def _stands_at(self, room: _Room, horizon: int) -> None:
+        room.horizon, room.doubts = horizon, self._doubts

@@ -34,10 +34,17 @@ class WantedMessages:
     last: int
 
 
+class LogLife:
+    """One life of the logs, which all hubs share that follow it: what they know is void at once when it is over."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+
+
 class RoomHub:
     """The subscribers of one room, and the end of its log."""
 
-    def __init__(self, room_uid: UUID, room_id: str, store: LogStore, kept: int) -> None:
+    def __init__(self, room_uid: UUID, room_id: str, store: LogStore, kept: int, life: LogLife | None = None) -> None:
         self.room_uid = room_uid
         self.room_id = room_id
         self.subscriptions: set[Follower] = set()
@@ -52,7 +59,8 @@ class RoomHub:
         self._early: dict[int, LogEntry] = {}
         # Held by whoever reads what the hub takes.
         self.reading = asyncio.Lock()
-        self._seeded = False
+        self._was_seeded = False
+        self._life = life or LogLife()
 
     @property
     def head(self) -> Head:
@@ -62,16 +70,16 @@ class RoomHub:
     @property
     def is_seeded(self) -> bool:
         """Whether the end of the log was read."""
-        return self._seeded
+        return self._was_seeded and not self._life.is_over
 
     @property
     def has_gap(self) -> bool:
         """Whether an event came whose predecessor did not."""
-        return self._seeded and bool(self._early)
+        return self.is_seeded and bool(self._early)
 
     def forget(self) -> None:
         """Read the end of the log anew before the next subscriber opens."""
-        self._seeded = False
+        self._was_seeded = False
         self._kept.clear()
         self._recent.start(0)
         self._early.clear()
@@ -79,7 +87,7 @@ class RoomHub:
     async def follow(self, most: int) -> None:
         """Have the end of the log, and at least its last `most` entries if there are as many."""
         async with self.reading:
-            if not self._seeded or self.lacks(most):
+            if not self.is_seeded or self.lacks(most):
                 self.take(await self._store.tail(self.room_uid, most))
 
     def lacks(self, most: int) -> bool:
@@ -92,14 +100,14 @@ class RoomHub:
 
     def take(self, stretch: Stretch) -> None:
         """Take the end of the log, or older entries than those that are kept; whoever calls it is `reading`."""
-        if self._seeded:
+        if self.is_seeded:
             self._put_before(stretch.entries)
             return
         self.last, self.oldest_seq = stretch.head.seq, stretch.head.oldest_seq
         self._recent.start(stretch.entries[0].seq if stretch.entries else self.last + 1)
         for entry in stretch.entries:
             self._keep(entry)
-        self._seeded = True
+        self._was_seeded = True
         self._take_early()
 
     async def recall(self, most: int) -> None:
@@ -110,13 +118,13 @@ class RoomHub:
 
     def wanted_messages(self, most: int) -> WantedMessages | None:
         """Return what must be read so that the last `most` messages are there; None when they are."""
-        if not self._seeded or not self._recent.lacks(most, self.oldest_seq):
+        if not self.is_seeded or not self._recent.lacks(most, self.oldest_seq):
             return None
         return WantedMessages(self._recent.from_seq, most - len(self._recent), self.last)
 
     def put_messages(self, wanted: WantedMessages, older: Sequence[LogEntry]) -> None:
         """Take the creations of older messages, unless it is unknown what became of them meanwhile."""
-        if not self._seeded or self._recent.from_seq != wanted.before_seq or self._kept_from > wanted.last + 1:
+        if not self.is_seeded or self._recent.from_seq != wanted.before_seq or self._kept_from > wanted.last + 1:
             return
         # Retention may have swept some of them since they were read.
         kept = [entry for entry in older if entry.seq >= self.oldest_seq]
@@ -128,12 +136,12 @@ class RoomHub:
 
     def offer(self, entry: LogEntry) -> bool:
         """Take an entry; False when entries before it are missing and must be read."""
-        if not self._seeded or entry.seq > self.last + 1:
+        if not self.is_seeded or entry.seq > self.last + 1:
             # A full waiting room is emptied: the gap is read from the database in any case.
             if len(self._early) >= _MOST_EARLY:
                 self._early.clear()
             self._early[entry.seq] = entry
-            return not self._seeded
+            return not self.is_seeded
         if entry.seq == self.last + 1:
             self._accept(entry)
             self._take_early()
@@ -142,7 +150,7 @@ class RoomHub:
     async def heal(self, head_seq: int) -> None:
         """Read what is missing up to `head_seq`."""
         async with self.reading:
-            while self._seeded and self.last < head_seq:
+            while self.is_seeded and self.last < head_seq:
                 # Entries may be offered while this reads, and then they, too, are progress.
                 before = self.last
                 stretch = await self._store.after(self.room_uid, before, _READ_AT_ONCE)
@@ -156,7 +164,7 @@ class RoomHub:
 
     def sweep(self, oldest_seq: int) -> None:
         """Forget what retention has swept: the events before `oldest_seq`, and the messages of those after it."""
-        if not self._seeded or oldest_seq <= self.oldest_seq:
+        if not self.is_seeded or oldest_seq <= self.oldest_seq:
             return
         self.oldest_seq = oldest_seq
         self._recent.sweep(oldest_seq)

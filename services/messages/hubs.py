@@ -1,33 +1,28 @@
-"""All hubs of a process: they come with a room's first subscriber, go with the last, and are healed from the database.
+"""All hubs of a process: they come with a room's first subscriber, go with the last, and are healed by `heads.py`.
 
-`run` looks at the heads of the rooms that are followed every few seconds, so that nothing depends on being told.
+A process may follow some 100,000 rooms, so whatever is done with all of them, or with all streams, is done in steps.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import TypeVar, cast
 from uuid import UUID
 
-import structlog
-
 from services.messages import wire
 from services.messages.endings import removed
-from services.messages.hub import RoomHub
-from services.messages.model import Head, LogEntry
+from services.messages.heads import Heads
+from services.messages.hub import LogLife, RoomHub
+from services.messages.model import LogEntry
 from services.messages.rooms_stream import RoomOfStream, RoomsStream
 from services.messages.store import LogStore
 from services.messages.subscription import Follower, Subscription
 from services.runtime.clock import Clock
 from services.runtime.errors import Aborted, ChatkitError, Unavailable
+from services.runtime.steps import WAKING, Chores, Pace, emptied
 
-_log = structlog.get_logger()
 _Stream = TypeVar("_Stream", Subscription, RoomsStream)
 _TICK_SECONDS = 1.0
-_TICK = timedelta(seconds=_TICK_SECONDS)
-_GAP_SECONDS = 0.005
-# Reads of followed heads are spread over time when there are very many rooms.
-_HEADS_PER_SECOND = 5_000
 # Events that a hub keeps as bytes; never fewer than a subscriber may resume over.
 _KEPT = 256
 
@@ -44,25 +39,31 @@ class Hubs:
         heartbeat_interval: float,
         most_replayed: int,
     ) -> None:
+        # What is done with all streams or rooms.
+        self.chores = Chores()
         self._store = store
         self._clock = clock
-        self._heads_interval = heads_interval
         self._heartbeat_interval = heartbeat_interval
         self._kept = max(_KEPT, most_replayed)
         self._hubs: dict[UUID, RoomHub] = {}
         # The streams of one room and those of several, by user.
         self._subscriptions: dict[str | None, set[Subscription]] = {}
         self._streams: dict[str | None, set[RoomsStream]] = {}
-        self._doubtful: set[UUID] = set()
-        # Rooms of which an event came before its turn.
-        self._gaps: set[UUID] = set()
-        self._look_now = asyncio.Event()
+        self._life = LogLife()
+        self._heads = Heads(
+            store,
+            clock,
+            lambda: list(self._hubs.values()),
+            interval=heads_interval,
+            heartbeat_interval=heartbeat_interval,
+        )
 
     def join(self, room_id: str, subscription: Follower) -> RoomHub:
         """Register a subscriber; from now on it is ended with its room, and given what the hub accepts."""
         hub = self._hubs.get(subscription.room_uid)
         if hub is None:
-            hub = self._hubs[subscription.room_uid] = RoomHub(subscription.room_uid, room_id, self._store, self._kept)
+            hub = RoomHub(subscription.room_uid, room_id, self._store, self._kept, self._life)
+            self._hubs[subscription.room_uid] = hub
         hub.subscriptions.add(subscription)
         if not isinstance(subscription, RoomOfStream):
             of_user = self._subscriptions.setdefault(subscription.query.user_id, set())
@@ -91,9 +92,9 @@ class Hubs:
 
     def unknown(self, room_uid: UUID) -> None:
         """Look at the room's head at once."""
-        if room_uid in self._hubs:
-            self._doubtful.add(room_uid)
-            self._look_now.set()
+        hub = self._hubs.get(room_uid)
+        if hub is not None:
+            self._heads.doubt(hub)
 
     # What other replicas tell.
 
@@ -105,9 +106,10 @@ class Hubs:
     def offer(self, room_uid: UUID, entry: LogEntry) -> None:
         """Hand an entry to the room's subscribers, in its turn."""
         hub = self._hubs.get(room_uid)
-        if hub is not None and not hub.offer(entry):
-            self._gaps.add(room_uid)
-            self._look_now.set()
+        if hub is not None:
+            self._heads.moved(hub)
+            if not hub.offer(entry):
+                self._heads.gap(hub)
 
     def show(self, room_uid: UUID, event: bytes, *, author_id: str) -> None:
         """Hand an event that is not in the log to the room's subscribers but for its author."""
@@ -118,8 +120,7 @@ class Hubs:
 
     def doubt_all(self) -> None:
         """Look at every head at once."""
-        self._doubtful.update(self._hubs)
-        self._look_now.set()
+        self._heads.doubt_all()
 
     # Endings.
 
@@ -132,14 +133,16 @@ class Hubs:
 
     def end_all(self, error: Callable[[], ChatkitError]) -> None:
         """End every stream."""
-        for stream in self.streams():
-            stream.end(error())
+        self.chores.put(_ending(self.streams(), error))
 
     def reset(self) -> None:
         """End every stream, because the log's epoch is another."""
+        # What the hubs know is void in this step, and nobody finds them any more.
+        self._life.is_over = True
+        self._life = LogLife()
+        hubs, self._hubs = self._hubs, {}
         self.end_all(lambda: Aborted("LOG_RESET", "the log's epoch has changed: subscribe again"))
-        for hub in self._hubs.values():
-            hub.forget()
+        self.chores.put(emptied(hubs))
 
     def streams(self) -> list[Subscription | RoomsStream]:
         """List every stream."""
@@ -154,14 +157,9 @@ class Hubs:
         of_users = self._streams.values() if not user_id else (self._streams.get(user_id, ()),)
         return [stream for some in of_users for stream in some]
 
-    def subscriptions(self) -> list[Follower]:
-        """List everyone who follows a room, once for each of their rooms."""
-        return [subscription for hub in self._hubs.values() for subscription in hub.subscriptions]
-
-    def subscriptions_of(self, user_id: str) -> list[Follower]:
-        """List where a user follows a room."""
-        rooms = (room for stream in self._streams.get(user_id, ()) for room in stream.rooms.values())
-        return [*self._subscriptions.get(user_id, ()), *rooms]
+    def all_streams_of(self, user_id: str) -> list[Subscription | RoomsStream]:
+        """List a user's streams."""
+        return [*self._subscriptions.get(user_id, ()), *self._streams.get(user_id, ())]
 
     def has(self, subscription: Follower) -> bool:
         """Tell whether a subscriber is still there."""
@@ -173,100 +171,71 @@ class Hubs:
     async def run(self) -> None:
         """Heal hubs, send heartbeats, and end streams whose time is over, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch_heads())
-            group.create_task(self._heal_doubtful())
+            group.create_task(self._heads.run())
             group.create_task(self._tick())
+            group.create_task(self.chores.run())
 
     async def _tick(self) -> None:
         while True:
             await self._clock.sleep(_TICK_SECONDS)
-            now = self._clock.monotonic()
-            beats: dict[UUID, bytes] = {}
+            # By room and where it stands: those of the hubs are serialized once for all streams.
+            beats: dict[tuple[UUID, int], bytes] = {}
+            pace = Pace()
             for stream in self.streams():
                 stream.check_access()
                 stream.check_progress()
-                if stream.is_open and now - stream.heartbeat_at >= self._heartbeat_interval:
-                    self._beat(stream, now, beats)
+                done = 1 if stream.error is None else WAKING
+                if stream.is_open and self._clock.monotonic() - stream.heartbeat_at >= self._heartbeat_interval:
+                    done = WAKING + self._beat(stream, beats)
+                await pace.did(done)
 
-    def _beat(self, stream: Subscription | RoomsStream, now: float, beats: dict[UUID, bytes]) -> None:
-        """Send a stream its heartbeat; those of the hubs are serialized once for all streams."""
-        rooms: Iterable[Follower]
-        rooms = (
-            (room for room in stream.rooms.values() if room.is_open) if isinstance(stream, RoomsStream) else [stream]
-        )
-        hubs = [(room, self._hubs[room.room_uid]) for room in rooms]
-        # A heartbeat says that the heads were read lately: without the database there is none.
-        if any(now - hub.head_known_at > self._heartbeat_interval for _, hub in hubs):
-            return
-        for room, hub in hubs:
+    def _beat(self, stream: Subscription | RoomsStream, beats: dict[tuple[UUID, int], bytes]) -> int:
+        """Send a stream its heartbeat; return how many rooms were looked at.
+
+        It says that the head was read lately: without the database there is none. A room of which nobody knows that
+        keeps no other room's back, and the stream gets a sign of life.
+        """
+        now = self._clock.monotonic()
+        rooms: Iterable[Follower] = stream.open_rooms() if isinstance(stream, RoomsStream) else [stream]
+        hubs = [(room, self._hubs.get(room.room_uid)) for room in rooms]
+        known = [
+            (room, hub) for room, hub in hubs if hub is not None and now - hub.head_known_at <= self._heartbeat_interval
+        ]
+        if hubs and not known:
+            return len(hubs)
+        has_beaten = False
+        for room, hub in known:
             if isinstance(room, RoomOfStream):
                 if room.told_seq == hub.last:
                     continue
                 room.told_seq = hub.last
-            if hub.room_uid not in beats:
-                beats[hub.room_uid] = wire.heartbeat_event(hub.room_id, self._clock.now(), hub.last)
-            room.push(0, beats[hub.room_uid])
-        if isinstance(stream, RoomsStream):
+            room.push(0, self._beat_of(hub, beats))
+            has_beaten = True
+        if isinstance(stream, RoomsStream) and len(known) == len(hubs):
+            # Of all the others it says that they have not moved.
             stream.push(0, wire.heartbeat_event("", self._clock.now(), 0))
+        elif not has_beaten:
+            room, hub = known[0]
+            room.push(0, self._beat_of(hub, beats))
         stream.heartbeat_at = now
+        return len(hubs)
 
-    async def _watch_heads(self) -> None:
-        while True:
-            await self._clock.sleep(max(self._heads_interval, len(self._hubs) / _HEADS_PER_SECOND))
-            await self._look(list(self._hubs))
-
-    async def _heal_doubtful(self) -> None:
-        while True:
-            await self._look_now.wait()
-            self._look_now.clear()
-            if self._gaps:
-                # Two replicas that write to one room overtake each other: the missing one is mostly on its way.
-                await self._clock.sleep(_GAP_SECONDS)
-            gaps, self._gaps = self._gaps, set()
-            doubtful, self._doubtful = self._doubtful, set()
-            doubtful |= {uid for uid in gaps if uid in self._hubs and self._hubs[uid].has_gap}
-            if not await self._look(doubtful):
-                self._doubtful |= doubtful & self._hubs.keys()
-                await self._clock.sleep(self._heads_interval / 10)
-                self._look_now.set()
+    def _beat_of(self, hub: RoomHub, beats: dict[tuple[UUID, int], bytes]) -> bytes:
+        key = hub.room_uid, hub.last
+        if key not in beats:
+            beats[key] = wire.heartbeat_event(hub.room_id, self._clock.now(), hub.last)
+        return beats[key]
 
     async def look(self, room_uids: Iterable[UUID]) -> None:
-        """Bring rooms' hubs up to the heads in the database; UNAVAILABLE when they can't be read."""
-        if not await self._look(room_uids):
-            raise Unavailable(
-                "DATABASE_UNAVAILABLE",
-                "the database can't be reached",
-                retry_after=_TICK,
-            )
+        """Bring rooms' hubs up to the heads in the database; DATABASE_UNAVAILABLE when they can't be read."""
+        await self._heads.look([self._hubs[uid] for uid in room_uids if uid in self._hubs])
 
-    async def _look(self, room_uids: Iterable[UUID]) -> bool:
-        """Compare hubs with the heads in the database and heal them; False when it can't be reached."""
-        before = {uid: self._hubs[uid].last for uid in room_uids if uid in self._hubs}
-        if not before:
-            return True
-        asked_at = self._clock.monotonic()
-        try:
-            heads = await self._store.heads(list(before))
-            for room_uid, head in heads.items():
-                await self._compare(room_uid, before[room_uid], head, asked_at)
-        except Unavailable as error:
-            _log.warning("heads_unread", reason=error.reason)
-            return False
-        return True
 
-    async def _compare(self, room_uid: UUID, last_before: int, head: Head, asked_at: float) -> None:
-        hub = self._hubs.get(room_uid)
-        if hub is None or not hub.is_seeded:
-            return
-        try:
-            _refuse_to_shrink(last_before, head.seq)
-            await hub.heal(head.seq)
-            hub.sweep(head.oldest_seq)
-            hub.head_known_at = asked_at
-        except Aborted as error:
-            _log.error("log_reset", room_uid=str(room_uid), last=last_before, head_seq=head.seq)
-            hub.end(error)
-            hub.forget()
+def _ending(streams: Iterable[Subscription | RoomsStream], error: Callable[[], ChatkitError]) -> Iterator[int]:
+    for stream in streams:
+        stream.end(error())
+        # Its rooms leave their hubs when it has ended.
+        yield WAKING + (len(stream.rooms) if isinstance(stream, RoomsStream) else 0)
 
 
 def _discard(by_user: dict[str | None, set[_Stream]], user_id: str | None, stream: _Stream) -> None:
@@ -283,8 +252,3 @@ def shutting_down(delay: timedelta) -> Unavailable:
         "the process is shutting down: resume elsewhere",
         retry_after=delay,
     )
-
-
-def _refuse_to_shrink(last: int, head_seq: int) -> None:
-    if head_seq < last:
-        raise Aborted("LOG_RESET", "the room's log is shorter than it was: subscribe again")

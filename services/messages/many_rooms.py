@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Container, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -231,9 +231,14 @@ class ManyRooms:
             self._leave_room(stream.ended.pop())
 
     def _leave(self, stream: RoomsStream) -> None:
-        self._leave_ended(stream)
-        self._forget(stream, list(stream.rooms.values()))
         self._hubs.detach(stream)
+        self._hubs.chores.put(self._leaving(stream))
+
+    def _leaving(self, stream: RoomsStream) -> Iterator[int]:
+        self._leave_ended(stream)
+        for room in list(stream.rooms.values()):
+            self._forget(stream, [room])
+            yield 1
 
     def _leave_room(self, room: RoomOfStream) -> None:
         self._cursors.leave(room)

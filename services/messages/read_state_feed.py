@@ -15,10 +15,12 @@ from services.messages.read_states_store import ReadStatesStore
 from services.messages.rooms_stream import RoomOfStream
 from services.runtime.clock import Clock
 from services.runtime.errors import Unavailable
+from services.runtime.steps import Pace, slices
 
 _log = structlog.get_logger()
 _SECONDS = 1.0
 _READ_AT_ONCE = 200
+_LOOKED_AT_ONCE = 500
 
 
 class ReadStateFeed:
@@ -30,6 +32,8 @@ class ReadStateFeed:
         self._interval = interval
         # By room and user: a user may follow a room on several streams.
         self._rooms: dict[tuple[UUID, UUID], set[RoomOfStream]] = {}
+        # Those whose read state may be another than what was sent.
+        self._changed: set[RoomOfStream] = set()
         # Where the next look for moves that nobody has told starts; None as long as nothing was followed.
         self._horizon: int | None = None
 
@@ -37,11 +41,14 @@ class ReadStateFeed:
         """Send the read states of a room from now on, if its stream includes them and the user is a member."""
         if room.stream.includes_read_states and room.user_uid is not None:
             self._rooms.setdefault((room.room_uid, room.user_uid), set()).add(room)
+            room.marks = self._changed
 
     def leave(self, room: RoomOfStream) -> None:
         """Forget a room."""
         if room.user_uid is None:
             return
+        room.marks = None
+        self._changed.discard(room)
         key = (room.room_uid, room.user_uid)
         rooms = self._rooms.get(key, set())
         rooms.discard(room)
@@ -59,8 +66,7 @@ class ReadStateFeed:
 
     def moved(self, room_uid: UUID, user_uid: UUID) -> None:
         """Hear that a cursor has moved."""
-        for room in self._rooms.get((room_uid, user_uid), ()):
-            room.is_changed = True
+        self._changed.update(self._rooms.get((room_uid, user_uid), ()))
 
     def reset(self) -> None:
         """Forget where the next look starts, because the database is another one."""
@@ -75,23 +81,23 @@ class ReadStateFeed:
     async def _send_regularly(self) -> None:
         while True:
             await self._clock.sleep(_SECONDS)
-            changed = [room for rooms in self._rooms.values() for room in rooms if room.is_changed and room.is_open]
+            changed = list(self._changed)
             try:
-                for start in range(0, len(changed), _READ_AT_ONCE):
-                    await self._send(changed[start : start + _READ_AT_ONCE])
+                for some in slices(changed, _READ_AT_ONCE):
+                    await self._send([room for room in some if room.is_open and room.marks is not None])
             except Unavailable as error:
                 _log.warning("read_states_unread", reason=error.reason)
 
     async def _send(self, rooms: Sequence[RoomOfStream]) -> None:
-        for room in rooms:
-            # Before it is read: what happens meanwhile marks it again.
-            room.is_changed = False
+        if not rooms:
+            return
+        # Before it is read: what happens meanwhile marks it again.
+        self._changed.difference_update(rooms)
         try:
             for room, event in await self._read(rooms):
                 room.push(0, event)
         except Unavailable:
-            for room in rooms:
-                room.is_changed = True
+            self._changed.update(room for room in rooms if room.marks is not None)
             raise
 
     async def _look_regularly(self) -> None:
@@ -100,13 +106,23 @@ class ReadStateFeed:
             if not self._rooms or self._horizon is None:
                 continue
             try:
-                moved = await self._store.moved_since(list({room_uid for room_uid, _ in self._rooms}), self._horizon)
+                await self._look(self._horizon)
             except Unavailable as error:
                 _log.warning("cursors_unread", reason=error.reason)
-                continue
-            self._horizon = moved.horizon
+
+    async def _look(self, since: int) -> None:
+        """Look for moves in every room; the next look starts where the first slice of this one was read."""
+        horizon: int | None = None
+        for keys in slices(list(self._rooms), _LOOKED_AT_ONCE):
+            moved = await self._store.moved_since(list({room_uid for room_uid, _ in keys}), since)
+            horizon = moved.horizon if horizon is None else min(horizon, moved.horizon)
+            pace = Pace()
             for cursor in moved.cursors:
                 self.moved(cursor.room_uid, cursor.user_uid)
+                await pace.did()
+            await asyncio.sleep(0)
+        if self._horizon == since and horizon is not None:
+            self._horizon = horizon
 
     async def _read(self, rooms: Sequence[RoomOfStream]) -> list[tuple[RoomOfStream, bytes]]:
         states = await self._store.states_of([(room.room_uid, room.user_uid) for room in rooms if room.user_uid])

@@ -67,7 +67,10 @@ class Replays:
     async def read(self, hub: RoomHub, start: Start) -> None:
         """Read what a hub lacks for a subscriber, and the whole of what others may resume over."""
         async with self._at_once:
+            was_seeded, asked_at = hub.is_seeded, self._clock.monotonic()
             await hub.follow(self._most)
+            if not was_seeded:
+                hub.head_known_at = max(hub.head_known_at, asked_at)
             await hub.recall(start.last)
         await self._look([(hub, start)])
 

@@ -24,7 +24,7 @@ from services.runtime.identity import Caller
 class RoomOfStream(Follower):
     """One room of a stream of several."""
 
-    __slots__ = ("_held", "_held_bytes", "epoch", "error", "is_changed", "is_open", "sent_seq", "stream", "told_seq")
+    __slots__ = ("_held", "_held_bytes", "epoch", "error", "is_open", "marks", "sent_seq", "stream", "told_seq")
 
     def __init__(self, stream: "RoomsStream", grant: RoomGrant, room_id: str) -> None:
         # The strings that all who follow the room have are one: there are very many of these.
@@ -34,8 +34,8 @@ class RoomOfStream(Follower):
         self.error: ChatkitError | None = None
         # False until the room's beginning is queued: nothing is admitted before it.
         self.is_open = False
-        # Whether what the room holds for the user may be another than what was sent.
-        self.is_changed = False
+        # Where the room is put when what it holds for the user may be another than what was sent; None if nobody asks.
+        self.marks: set[RoomOfStream] | None = None
         # Of the log that is sent; empty as long as the room is not open.
         self.epoch = ""
         # The last seq that was handed to the stream, and the one that a heartbeat has told.
@@ -58,8 +58,8 @@ class RoomOfStream(Follower):
 
     def push(self, seq: int, event: bytes) -> None:
         """Queue an event of the room; `seq` is 0 for one that is not in the log."""
-        if seq:
-            self.is_changed = True
+        if seq and self.marks is not None:
+            self.marks.add(self)
         if self.error is None and self.is_open:
             self.stream.push(seq, event, self)
 
@@ -219,7 +219,7 @@ class RoomsStream(SharedQueue):
         self.push(0, wire.closed_event(room_id, self.clock.now(), error, position))
 
     def _may_send(self) -> bool:
-        return self._staleness.is_fresh
+        return self._staleness.may_send
 
     def _overflow(self) -> None:
         # What a doubt keeps back is not the reader's fault.

@@ -106,6 +106,11 @@ class Staleness:
         return self._freshness.is_fresh()
 
     @property
+    def may_send(self) -> bool:
+        """Whether what waits may be sent, as far as the knowledge of changes goes."""
+        return self._freshness.is_fresh() and not self._freshness.is_held
+
+    @property
     def most_doubted_seconds(self) -> float:
         """How long a single answer may be missing."""
         return self._freshness.patience + self._delay
@@ -156,4 +161,4 @@ class Subscription(EventQueue, Follower):
             self.cut(unavailable_peer("rooms"))
 
     def _may_send(self) -> bool:
-        return self._doubted_at is None and self._staleness.is_fresh
+        return self._doubted_at is None and self._staleness.may_send

@@ -36,6 +36,10 @@ class Wanted:
         """Return the rooms that must be read yet, or read again with their members."""
         return (self.rooms - read.rooms) | (self.with_members - read.with_members)
 
+    def and_also(self, other: "Wanted") -> "Wanted":
+        """Return what either wants."""
+        return Wanted(self.rooms | other.rooms, self.with_members | other.with_members)
+
 
 class UserIndex:
     """The subscriptions of a process, by user and by room."""

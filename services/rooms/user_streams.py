@@ -5,7 +5,7 @@ so whoever compares it with the version of a state and registers in one step mis
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from typing import cast
@@ -19,9 +19,11 @@ from services.rooms.user_access import UserAccess
 from services.rooms.user_index import UserIndex, Wanted
 from services.rooms.user_state import UserStateStore
 from services.rooms.user_subscription import UserSubscription
+from services.runtime.access import RoleKey
 from services.runtime.change_feed import ChangeFeed, News
 from services.runtime.clock import Clock
 from services.runtime.errors import Aborted, ChatkitError, Unavailable
+from services.runtime.steps import WAKING, Chores, Pace, each, slices
 from services.runtime.streams import spread_delay
 
 _log = structlog.get_logger()
@@ -29,6 +31,8 @@ _TICK_SECONDS = 1.0
 _START_SECONDS = 3.0
 # How old a heartbeat may be that says that every change until then was sent.
 _LATELY_SECONDS = 5.0
+# Each may be told to everybody in a room.
+_CHANGES_AT_ONCE = 10
 _NEEDS_A_ROOM = {ChangeKind.MEMBER_ADDED, ChangeKind.MEMBER_REMOVED, ChangeKind.ROOM_UPDATED}
 _NEEDS_A_USER = {ChangeKind.MEMBER_ADDED, ChangeKind.MEMBER_REMOVED, ChangeKind.ROLE_ASSIGNED}
 
@@ -51,6 +55,9 @@ class UserStreams:
         self.position: int | None = None
         # How often everything was begun anew, because changes were missed.
         self.resets = 0
+        # What is done with all streams.
+        self._chores = Chores()
+        self._pace = Pace()
         self._feed = feed
         self._store = store
         self._access = access
@@ -91,10 +98,17 @@ class UserStreams:
         self._index.leave(subscription)
         subscription.give_back()
 
-    def tell(self, user_id: str, room_uids: Iterable[UUID], event: bytes) -> None:
+    async def tell(self, user_id: str, room_uids: Sequence[UUID], event: bytes) -> None:
         """Hand an event to a user's streams and to those of everybody who is in one of these rooms, once each."""
-        for subscription in self._index.neighbours(user_id, room_uids):
+        told = self._index.neighbours(user_id, ())
+        for subscription in list(told):
             subscription.push(0, event)
+        for room_uid in room_uids:
+            for subscription in self._index.neighbours(user_id, (room_uid,)) - told:
+                told.add(subscription)
+                subscription.push(0, event)
+                await self._pace.did(WAKING)
+            await self._pace.did()
 
     @property
     def is_empty(self) -> bool:
@@ -111,14 +125,14 @@ class UserStreams:
         self._end(self._index.subscriptions(), _shutting_down)
 
     def _end(self, subscriptions: Iterable[UserSubscription], error: Callable[[], ChatkitError]) -> None:
-        for subscription in subscriptions:
-            subscription.end(error())
+        self._chores.put(each(subscriptions, lambda one: one.end(error()), WAKING))
 
     async def run(self) -> None:
         """Follow the changes and look after the streams, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tail())
             group.create_task(self._tick())
+            group.create_task(self._chores.run())
 
     async def _tail(self) -> None:
         while True:
@@ -155,22 +169,31 @@ class UserStreams:
     async def _hand_out(self, changes: Sequence[Change]) -> None:
         views: dict[UUID, RoomView] = {}
         read = Wanted()
-        # Subscriptions that come while rooms are read may want more of them, or their members too.
-        while missing := (wanted := self._index.wanted(changes)).beyond(read):
-            views |= await self._store.views(missing, wanted.with_members & missing)
-            read = wanted
-        self._index.deliver(changes, views)
-        self.position = changes[-1].version
-        self._consider_access(changes)
-        self._consider_the_unknown(changes)
+        # All that is known to be wanted is read at once, and handed out in parts.
+        wanted = self._index.wanted(changes)
+        for some in slices(changes, _CHANGES_AT_ONCE):
+            # Subscriptions that come meanwhile may want more rooms, or their members too.
+            while missing := (wanted := wanted.and_also(self._index.wanted(some))).beyond(read):
+                views |= await self._store.views(missing, wanted.with_members & missing)
+                read = wanted
+            self._index.deliver(some, views)
+            self.position = some[-1].version
+            self._consider_access(some)
+            self._consider_the_unknown(some)
+            await asyncio.sleep(0)
 
     def _consider_access(self, changes: Sequence[Change]) -> None:
         for change in changes:
             if change.kind is ChangeKind.ROLE_ASSIGNED and change.room_uid is None and change.user_id:
                 self._access.doubt(self._index.subscriptions_of(change.user_id))
             elif change.kind is ChangeKind.ROLE_CHANGED and change.role and change.role[0] is RoleScope.GLOBAL:
-                role = change.role
-                self._access.doubt(one for one in self._index.subscriptions() if one.may_depend_on(role))
+                self._chores.put(self._doubting(self._index.subscriptions(), change.role))
+
+    def _doubting(self, subscriptions: Iterable[UserSubscription], role: RoleKey) -> Iterator[int]:
+        for subscription in subscriptions:
+            if subscription.may_depend_on(role):
+                self._access.doubt([subscription])
+            yield 1
 
     def _consider_the_unknown(self, changes: Sequence[Change]) -> None:
         """End the streams that a change may concern which another release recorded in a way that is not known here."""
@@ -186,17 +209,21 @@ class UserStreams:
     async def _tick(self) -> None:
         while True:
             await self._clock.sleep(_TICK_SECONDS)
-            now = self._clock.monotonic()
-            # Without the database there are no heartbeats.
-            is_complete = now - self._complete_at <= _LATELY_SECONDS
-            until = self._clock.now() - timedelta(seconds=now - self._complete_at) if is_complete else None
-            heartbeat = user_wire.heartbeat_event(until) if until is not None else None
+            pace = Pace()
             for subscription in self._index.subscriptions():
                 subscription.check_progress()
-                is_due = now - subscription.heartbeat_at >= self._heartbeat_interval
-                if heartbeat is not None and is_due and subscription.is_open:
-                    subscription.push(0, heartbeat)
-                    subscription.heartbeat_at = now
+                if self._clock.monotonic() - subscription.heartbeat_at >= self._heartbeat_interval:
+                    self._beat(subscription)
+                    await pace.did(WAKING)
+                await pace.did()
+
+    def _beat(self, subscription: UserSubscription) -> None:
+        now = self._clock.monotonic()
+        # Without the database there are no heartbeats.
+        if subscription.is_open and now - self._complete_at <= _LATELY_SECONDS:
+            until = self._clock.now() - timedelta(seconds=now - self._complete_at)
+            subscription.push(0, user_wire.heartbeat_event(until))
+            subscription.heartbeat_at = now
 
 
 def is_understood(change: Change) -> bool:

@@ -23,23 +23,26 @@ class StateBudget:
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._of_user: Counter[str] = Counter()
+        self._used = 0
 
     def take(self, user_id: str, size: int, retry_after: timedelta) -> None:
         """Reserve bytes, or raise OVERLOADED; a state that is larger than the bound may wait alone."""
         self._check(self._of_user[user_id], size, self._most_bytes // _USERS, retry_after)
-        self._check(self._of_user.total(), size, self._most_bytes, retry_after)
+        self._check(self._used, size, self._most_bytes, retry_after)
         self._of_user[user_id] += size
+        self._used += size
 
     def give(self, user_id: str, size: int) -> None:
         """Give bytes back."""
         self._of_user[user_id] -= size
+        self._used -= size
         if not self._of_user[user_id]:
             del self._of_user[user_id]
 
     @property
     def used(self) -> int:
         """The bytes that wait."""
-        return self._of_user.total()
+        return self._used
 
     @staticmethod
     def _check(used: int, size: int, most: int, retry_after: timedelta) -> None:

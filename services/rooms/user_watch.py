@@ -71,7 +71,7 @@ class UserWatch:
         elif changed and not self._streams.is_empty:
             rooms = await self._store.rooms_of([user.id for user in changed])
             for user in changed:
-                self._streams.tell(user.id, rooms[user.id], user_wire.user_updated_event(user))
+                await self._streams.tell(user.id, rooms[user.id], user_wire.user_updated_event(user))
         self._version = events[-1].version
 
     def _has_started_late(self, first: pb2.DirectoryEvent) -> bool:

@@ -3,10 +3,13 @@
 Rooms being away ends none of them: everybody would be offline with it. A stream in doubt goes on until rooms answers.
 """
 
+from collections.abc import Callable
+
 from services.runtime.access import AccessChange, AccessChecker, RoleAssigned, RoleChanged
 from services.runtime.clock import Clock
 from services.runtime.doubt_queue import DoubtQueue
 from services.runtime.errors import PermissionDenied
+from services.runtime.steps import each
 from services.users.presence_hub import PresenceHub, PresenceSubscription
 
 _ASKED_AT_ONCE = 16
@@ -34,14 +37,12 @@ class PresenceAccess:
                 for subscription in self._hub.subscriptions_of(change.user_id):
                     self._doubt(subscription)
             case RoleChanged():
-                for subscription in self._hub.subscriptions():
-                    if subscription.roles is None or change.role in subscription.roles:
-                        self._doubt(subscription)
+                role = change.role
+                self._doubt_those(lambda one: one.roles is None or role in one.roles)
 
     def missed(self) -> None:
         """Doubt every stream."""
-        for subscription in self._hub.subscriptions():
-            self._doubt(subscription)
+        self._doubt_those(lambda _: True)
 
     def fresh_again(self) -> None:
         """Do nothing: nobody waited for it."""
@@ -49,6 +50,10 @@ class PresenceAccess:
     async def run(self) -> None:
         """Ask about the streams in doubt, so many at once, until cancelled."""
         await self._in_doubt.run()
+
+    def _doubt_those(self, may_end: Callable[[PresenceSubscription], bool]) -> None:
+        found = self._hub.subscriptions()
+        self._hub.chores.put(each(found, lambda one: self._doubt(one) if may_end(one) else None))
 
     def _doubt(self, subscription: PresenceSubscription) -> None:
         if subscription.query is not None:

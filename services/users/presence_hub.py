@@ -18,6 +18,7 @@ from services.runtime.clock import Clock
 from services.runtime.errors import Aborted, ChatkitError
 from services.runtime.event_queue import EventQueue
 from services.runtime.identity import Caller
+from services.runtime.steps import WAKING, Chores, Pace, each
 from services.users import presence_wire as wire
 from services.users.model import Change, ChangeKind, Presence, PresenceState
 
@@ -76,6 +77,9 @@ class PresenceHub:
     def __init__(
         self, feed: ChangeFeed[Change], clock: Clock, *, heartbeat_interval: float, retry_interval: float
     ) -> None:
+        # What is done with all streams.
+        self.chores = Chores()
+        self._pace = Pace()
         self._feed = feed
         self._clock = clock
         self._heartbeat_interval = heartbeat_interval
@@ -130,14 +134,14 @@ class PresenceHub:
 
     def end_all(self, error: Callable[[], ChatkitError]) -> None:
         """End every stream."""
-        for subscription in self.subscriptions():
-            subscription.end(error())
+        self.chores.put(each(self.subscriptions(), lambda one: one.end(error()), WAKING))
 
     async def run(self) -> None:
         """Hand changes on, send heartbeats, and end streams that are not read, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
             group.create_task(self._tick())
+            group.create_task(self.chores.run())
 
     async def _follow(self) -> None:
         while True:
@@ -146,58 +150,66 @@ class PresenceHub:
             try:
                 async with aclosing(news_of) as followed:
                     async for news in followed:
-                        self._take(news, began)
+                        await self._take(news, began)
             except ChatkitError as error:
                 if error.reason == "SHUTTING_DOWN":
                     return
                 _log.warning("presence_unfollowed", reason=error.reason)
             await self._clock.sleep(self._retry_interval)
 
-    def _take(self, news: News[Change], began: float) -> None:
+    async def _take(self, news: News[Change], began: float) -> None:
         # Whoever follows from 0 is told nothing of what was before.
         is_gap = not news.changes and self._version is not None and news.version != self._version
         if news.is_reset or is_gap:
             _log.warning("presence_changes_missed", version=news.version)
-            self._miss()
+            await self._miss()
         for change in news.changes:
-            self._route(change)
+            await self._route(change)
         if not news.changes:
             self._known_at = began + news.elapsed_ms / 1000
         self._version = news.version
         self._following.set()
 
-    def _route(self, change: Change) -> None:
+    async def _route(self, change: Change) -> None:
         topic = self._topics.get(change.user_uid)
         state = _STATES.get(change.kind)
         if topic is None or state is None or change.time is None:
             return
         event = wire.changed_event(change.time, change.user_id, Presence(state, change.time))
-        for subscription in topic.subscriptions:
+        # A user whom all watch here has as many streams as the process. Who comes meanwhile has a state that knows it.
+        for subscription in list(topic.subscriptions):
             subscription.offer(change.version, event)
+            await self._pace.did(WAKING)
 
-    def _miss(self) -> None:
+    async def _miss(self) -> None:
         """End the streams that were owed the changes; those who watch nobody go on."""
         for subscription in self.subscriptions():
             if subscription.topics:
                 subscription.end(_changes_missed())
+                await self._pace.did(WAKING)
 
     async def _tick(self) -> None:
         while True:
             await self._clock.sleep(_TICK_SECONDS)
-            now, time = self._clock.monotonic(), self._clock.now()
-            # A heartbeat dates from when the database was last asked; without it there are none for those who watch.
-            known_for = now - self._known_at
-            alive = wire.heartbeat_event(time)
-            known = None
-            if known_for <= self._heartbeat_interval:
-                known = wire.heartbeat_event(time - timedelta(seconds=known_for))
+            pace = Pace()
             for subscription in self.subscriptions():
                 subscription.check_progress()
-                event = known if subscription.topics else alive
-                is_due = now - subscription.heartbeat_at >= self._heartbeat_interval
-                if is_due and subscription.is_open and event is not None:
-                    subscription.push(0, event)
-                    subscription.heartbeat_at = now
+                if self._clock.monotonic() - subscription.heartbeat_at >= self._heartbeat_interval:
+                    self._beat(subscription)
+                    await pace.did(WAKING)
+                await pace.did()
+
+    def _beat(self, subscription: PresenceSubscription) -> None:
+        now, time = self._clock.monotonic(), self._clock.now()
+        if subscription.topics:
+            # It dates from when the database was last asked; without it there is none for those who watch.
+            known_for = now - self._known_at
+            if known_for > self._heartbeat_interval:
+                return
+            time -= timedelta(seconds=known_for)
+        if subscription.is_open:
+            subscription.push(0, wire.heartbeat_event(time))
+            subscription.heartbeat_at = now
 
 
 def _user_of(subscription: PresenceSubscription) -> str | None:

@@ -19,6 +19,7 @@ from services.runtime.clock import Clock
 from services.runtime.database import unbroken
 from services.runtime.directory_client import users_not_found
 from services.runtime.errors import ChatkitError, Unavailable
+from services.runtime.steps import Pace
 from services.users.presence_store import MOST_AT_ONCE, LeaseLostError, PresenceStore
 
 _log = structlog.get_logger()
@@ -131,10 +132,12 @@ class Sessions:
             _log.warning("presence_lease_lapsed", users=len(self._places))
         self._held_since = held_since
         self._lapses += 1
-        for place in self._places.values():
+        pace = Pace()
+        for place in list(self._places.values()):
             if place.is_stored:
                 place.is_stored = None
                 self._unsettle(place)
+            await pace.did()
 
     async def flush(self) -> None:
         """Bring to disk what has piled up; when this fails, it may be called again."""
@@ -246,9 +249,11 @@ class Sessions:
 
     async def _release(self) -> None:
         """End the sessions of streams that the end of the process has cut, and give the lease up."""
-        for place in self._places.values():
+        pace = Pace()
+        for place in list(self._places.values()):
             place.streams = 0
             self._unsettled[place.user_uid] = place
+            await pace.did()
         await self.flush()
         await self._store.release()
 

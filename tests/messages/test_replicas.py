@@ -204,9 +204,9 @@ class _Log:
     async def after(self, _room_uid: UUID, seq: int, most: int) -> Stretch:
         return Stretch(self.head, self.entries[seq:][:most])
 
-    async def heads(self, room_uids: list[UUID]) -> dict[UUID, Head]:
+    async def moved_heads(self, known: list[tuple[UUID, Head]]) -> dict[UUID, Head]:
         self.looks += 1
-        return dict.fromkeys(room_uids, self.head)
+        return {room_uid: self.head for room_uid, head in known if head != self.head}
 
 
 class _Subscriber:
@@ -215,6 +215,7 @@ class _Subscriber:
     def __init__(self, room_uid: UUID) -> None:
         self.room_uid = room_uid
         self.query = SimpleNamespace(user_id="bob")
+        self.error = None
         self.is_open = False
         self.heartbeat_at = 0.0
         self.from_seq = 0
