@@ -81,7 +81,7 @@ async def test_watching_a_crowd_that_does_not_exist_is_told_and_ends_nobody_else
     call = Call(_PATH, request.SerializeToString(), json_format.MessageToDict(request))
     neighbour = pb2.SubscribePresenceRequest(watch_user_ids=["alice"])
     token = tokens.token("bob")
-    async with asyncio.timeout(_SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         stream = frames("grpc", edge, _PATH, neighbour, pb2.SubscribePresenceResponse, token)
         async with aclosing(stream) as opened:
             await anext(opened)
