@@ -21,6 +21,9 @@ class Context(Protocol):
     def time_remaining(self) -> float | None:
         """Return the seconds that the caller still waits."""
 
+    async def read(self) -> object:
+        """Return the next request, or grpc.aio.EOF."""
+
     async def abort(
         self,
         code: grpc.StatusCode,

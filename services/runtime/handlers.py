@@ -2,6 +2,10 @@
 
 It is not a chain of gRPC interceptors, because each of those costs on every call. Handlers take and give bytes: what a
 method returns as bytes is sent as it is.
+
+All methods are given to gRPC as ones whose requests are a stream, also those that take one request, which they read
+themselves. For a method of one request gRPC would begin when it is there: a call that never brings it would be no call,
+and one that ends without it would never be answered.
 """
 
 import asyncio
@@ -34,6 +38,8 @@ from services.runtime.streams import Streams
 
 _log = structlog.get_logger()
 _READ_AWAY_SECONDS = 0.5
+# How long a stream waits for its request; other calls have their deadlines.
+_REQUEST_SECONDS = 10.0
 
 Unary = Callable[[Any, Call], Awaitable[Message | bytes]]
 Stream = Callable[[Any, Call], AsyncIterator[Message | bytes]]
@@ -71,18 +77,19 @@ class Handlers:
         if method.streams_requests:
             return grpc.stream_unary_rpc_method_handler(self.requests(method, behaviour))
         if method.streams:
-            return grpc.unary_stream_rpc_method_handler(self.stream(method, behaviour))
-        return grpc.unary_unary_rpc_method_handler(self.unary(method, behaviour))
+            return grpc.stream_stream_rpc_method_handler(self.stream(method, behaviour))
+        return grpc.stream_unary_rpc_method_handler(self.unary(method, behaviour))
 
-    def unary(self, method: MethodContract, behaviour: Unary) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    def unary(self, method: MethodContract, behaviour: Unary) -> Callable[[object, Context], Awaitable[bytes]]:
         """Compose the handler of a unary method."""
         caller_of, admit = self._admission.caller, self._admission.of(method)
         deadline = method.policy.deadline_ms / 1000
 
-        async def handle(body: bytes, context: Context) -> bytes:
+        async def handle(_bodies: object, context: Context) -> bytes:
             try:
                 async with asyncio.timeout(deadline):
-                    request, call = await admit(body, context, caller_of(method, context), None)
+                    caller = caller_of(method, context)
+                    request, call = await admit(await _only(context), context, caller, None)
                     response = await behaviour(request, call)
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
                 await self._abort(method.path, error, context)
@@ -91,13 +98,15 @@ class Handlers:
 
         return handle
 
-    def stream(self, method: MethodContract, behaviour: Stream) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
+    def stream(self, method: MethodContract, behaviour: Stream) -> Callable[[object, Context], AsyncIterator[bytes]]:
         """Compose the handler of a server-streaming method."""
         caller_of, admit = self._admission.caller, self._admission.of(method)
 
-        async def handle(body: bytes, context: Context) -> AsyncIterator[bytes]:
+        async def handle(_bodies: object, context: Context) -> AsyncIterator[bytes]:
             try:
                 with self._streams.open(caller_of(method, context)) as stream:
+                    async with asyncio.timeout(_REQUEST_SECONDS):
+                        body = await _only(context)
                     request, call = await admit(body, context, stream.caller, stream)
                     # Closed with the call, and not whenever somebody collects it.
                     async with aclosing(cast("_Responses", behaviour(request, call))) as responses:
@@ -174,10 +183,22 @@ async def _read_away(bodies: AsyncIterator[bytes]) -> None:
                 pass
 
 
+async def _only(context: Context) -> bytes:
+    """Read the request of a method that takes one."""
+    body = await context.read()
+    if body is grpc.aio.EOF:
+        raise _no_request()
+    return cast("bytes", body)
+
+
 async def _first(bodies: AsyncIterator[bytes]) -> bytes:
     async for body in bodies:
         return body
-    raise InvalidArgument("REQUEST_MALFORMED", "the call brought no request")
+    raise _no_request()
+
+
+def _no_request() -> InvalidArgument:
+    return InvalidArgument("REQUEST_MALFORMED", "the call brought no request")
 
 
 async def abort(context: Context, error: ChatkitError) -> Never:
@@ -190,10 +211,10 @@ class _Unknown(grpc.GenericRpcHandler):
     def service(self, _details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
         """Answer every method that no other handler knows."""
 
-        async def refuse(_body: bytes, context: Context) -> bytes:
+        async def refuse(_bodies: object, context: Context) -> bytes:
             await abort(
                 context,
                 Unimplemented("METHOD_NOT_FOUND", "there is no such method here"),
             )
 
-        return grpc.unary_unary_rpc_method_handler(refuse)
+        return grpc.stream_unary_rpc_method_handler(refuse)

@@ -87,7 +87,7 @@ class Served:
 
 def _service(service: ServiceDescriptor, name: str, handlers: Handlers, behaviour: Behaviour) -> grpc.GenericRpcHandler:
     method = next(method for method in methods_of(service) if method.name == name)
-    handler: Any = grpc.unary_stream_rpc_method_handler(handlers.stream(method, behaviour))
+    handler: Any = grpc.stream_stream_rpc_method_handler(handlers.stream(method, behaviour))
     return grpc.method_handlers_generic_handler(service.full_name, {name: handler})
 
 

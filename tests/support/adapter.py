@@ -64,8 +64,12 @@ class _AbortedError(BaseException):
 class _Context:
     """grpcio-testing's context with the asynchronous face that handlers expect."""
 
-    def __init__(self, context: grpc.ServicerContext) -> None:
+    def __init__(self, context: grpc.ServicerContext, request: Message) -> None:
         self._context = context
+        self._request = request
+
+    async def read(self) -> bytes:
+        return self._request.SerializeToString()
 
     def invocation_metadata(self) -> Any:
         return self._context.invocation_metadata()
@@ -88,7 +92,7 @@ def _adapt(method: MethodContract, servicer: object, handlers: Handlers) -> Call
     def unary(request: Message, context: grpc.ServicerContext) -> Message:
         handle = handlers.unary(method, behaviour)
         try:
-            return parse(asyncio.run(_awaited(handle(request.SerializeToString(), _Context(context)))))
+            return parse(asyncio.run(_awaited(handle(None, _Context(context, request)))))
         except _AbortedError:
             return method.response_class()
 
@@ -97,7 +101,7 @@ def _adapt(method: MethodContract, servicer: object, handlers: Handlers) -> Call
             handle = handlers.stream(method, behaviour)
             bodies: list[bytes] = []
             try:
-                async for body in handle(request.SerializeToString(), _Context(context)):
+                async for body in handle(None, _Context(context, request)):
                     bodies.append(body)  # noqa: PERF401 - what came before an abort counts
             except _AbortedError:
                 pass

@@ -52,15 +52,24 @@ class Connection:
 
     async def call(self, path: str, body: bytes, *headers: tuple[str, str]) -> int:
         """Send a gRPC call and return its stream's number."""
+        number = await self.begin(path, *headers)
+        await self.send(number, b"\0" + len(body).to_bytes(4, "big") + body)
+        return number
+
+    async def begin(self, path: str, *headers: tuple[str, str]) -> int:
+        """Send the headers of a gRPC call and nothing else."""
         number = self._h2.get_next_available_stream_id()
         fixed = ((":method", "POST"), (":scheme", "http"), (":authority", self._address), (":path", path))
         grpc = (("content-type", "application/grpc"), ("te", "trailers"))
         self.answers[number] = Answer()
         self._h2.send_headers(number, [*fixed, *grpc, *headers])
-        framed = b"\0" + len(body).to_bytes(4, "big") + body
-        self._h2.send_data(number, framed, end_stream=True)
         await self._flush()
         return number
+
+    async def send(self, number: int, body: bytes) -> None:
+        """Send the whole body of a call that has begun."""
+        self._h2.send_data(number, body, end_stream=True)
+        await self._flush()
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Return once the condition holds."""
