@@ -141,11 +141,14 @@ async def test_without_deadlines_it_would_wait_for_ever(suite: Suite, short_path
     async with (
         silent_backend() as address,
         running_edge(suite, short_path, "deadlines", CHATKIT_USERS_ADDRESS=address) as edge,
+        http2.connected(edge.address) as connection,
     ):
-        # Four times as long as the calls above took.
-        _, waiting = await asyncio.wait([asyncio.create_task(Call().by("json", edge))], timeout=2)
-        assert waiting
-        waiting.pop().cancel()
+        waiting = await connection.call(GET, Call().body, *tokens.user("alice"))
+        # Four times as long as the calls above took, by the clock of the same Envoy, and on the same connection.
+        other = await connection.call(GET, Call().body, *tokens.user("alice"), ("grpc-timeout", "2S"))
+        await connection.until(lambda: connection.answers[other].ended)
+        assert connection.answers[other].headers["grpc-status"] == "4"
+        assert connection.answers[waiting] == http2.Answer()
 
 
 @pytest.mark.parametrize(
@@ -173,10 +176,9 @@ async def test_a_client_can_not_ask_for_a_longer_deadline(
 async def test_a_client_can_ask_for_a_shorter_deadline(suite: Suite, short_path: Path) -> None:
     async with (
         silent_backend() as address,
-        running_edge(suite, short_path, CHATKIT_USERS_ADDRESS=address) as edge,
+        # Nothing but the client's deadline can end the call.
+        running_edge(suite, short_path, "deadlines", CHATKIT_USERS_ADDRESS=address) as edge,
         http2.connected(edge.address) as connection,
-        # The method's own deadline is ten seconds.
-        asyncio.timeout(9),
     ):
         stream = await connection.call(GET, Call().body, *tokens.user("alice"), ("grpc-timeout", "300m"))
         await connection.until(lambda: connection.answers[stream].ended)
@@ -266,7 +268,7 @@ async def test_a_user_over_the_rate_is_told_when_to_come_back_and_others_are_not
         async def is_welcome() -> bool:
             return await _by("alice").by("json", edge) is None
 
-        assert await until(is_welcome) < 5
+        await until(is_welcome)
 
 
 def _by(user: str) -> Call:

@@ -45,10 +45,11 @@ def _route_everything(rendered: Json) -> None:
 
 
 def _no_deadlines(rendered: Json) -> None:
+    """Leave none but the client's own, which Envoy regards where it has a largest one; 0 is any."""
     for route in all_routes(rendered):
-        if "route" in route:
-            route["route"]["timeout"] = "0s"
-            route["route"].pop("max_stream_duration", None)
+        if "max_stream_duration" in route.get("route", {}):
+            bounds = dict.fromkeys(route["route"]["max_stream_duration"], "0s")
+            route["route"].update(timeout="0s", max_stream_duration=bounds)
 
 
 def _short_deadlines(rendered: Json) -> None:
