@@ -13,6 +13,7 @@ from tests.support.tokens import su
 
 
 async def test_a_file_has_what_was_declared_and_waits_for_its_content(shelf: Library) -> None:
+    shelf.clock.stop()
     created = await shelf.create(name="holiday.png", sha256=sha256(PICTURE).upper())
     file = created.file
     assert (file.room_id, file.owner_id, file.name, file.content_type) == ("lobby", "alice", "holiday.png", "image/png")
@@ -214,6 +215,7 @@ async def test_a_deleted_file_is_gone_with_its_content_and_its_request_id_is_fre
 
 
 async def test_a_file_in_use_is_not_deleted(shelf: Library) -> None:
+    shelf.clock.stop()
     file = await shelf.add()
     await shelf.attach(file.id)
     # The message may be about to be stored.

@@ -5,7 +5,7 @@ import json
 import shutil
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -206,6 +206,7 @@ async def test_an_altered_url_and_one_for_something_else_are_refused(shelf: Libr
 
 
 async def test_urls_hold_for_an_hour_and_getfile_renews_them(shelf: Library) -> None:
+    shelf.clock.stop()
     file, created = await shelf.add(request_id="ready"), await shelf.create(request_id="pending")
     shelf.clock.leap(3595)
     assert (await shelf.http.get(file.download_url)).status_code == 200
@@ -271,26 +272,38 @@ async def test_content_that_is_lost_is_an_error_and_no_broken_answer(shelf: Libr
     await refused(shelf.download(file.id), "FILE_NOT_FOUND")
 
 
-async def test_an_upload_that_stalls_is_ended_and_others_go_on(database: TestDatabase, tmp_path: Path) -> None:
+@asynccontextmanager
+async def _begun(url: str) -> AsyncIterator[asyncio.StreamReader]:
+    """Send the beginning of some content, and nothing more as long as the context is open."""
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    head = f"PUT {parts.path}?{parts.query} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(PICTURE)}\r\n\r\n"
+    writer.write(head.encode() + PICTURE[:1000])
+    try:
+        async with asyncio.timeout(HANG_SECONDS):
+            yield reader
+    finally:
+        writer.close()
+
+
+async def test_an_upload_that_stalls_is_ended(database: TestDatabase, tmp_path: Path) -> None:
     async with library(database, tmp_path, file_stall_seconds=0.3) as shelf:
-        created = await shelf.create()
-        stalled = asyncio.Event()
-
-        async def stalling() -> AsyncIterator[bytes]:
-            yield PICTURE[:1000]
-            await stalled.wait()
-
-        async def send() -> httpx.Response:
-            return await shelf.http.put(created.upload_url, content=stalling())
-
-        sending = asyncio.create_task(send())
-        assert (await shelf.add(as_user="bob")).sha256 == sha256(PICTURE)
+        async with _begun((await shelf.create()).upload_url) as reader:
+            answer = (await reader.read()).decode()
+        assert answer.startswith("HTTP/1.1 408 ")
+        assert "DEADLINE_EXCEEDED" in answer
         await eventually(lambda: shelf.database.count("files.uploads") == 0)
-        stalled.set()
-        with suppress(httpx.TransportError):
-            # The connection is closed after the answer, which a client that still sends may miss.
-            refusal(await sending, "DEADLINE_EXCEEDED", 408)
-        await eventually(lambda: len(shelf.stored()) == 1)
+        assert shelf.stored() == []
+
+
+async def test_while_an_upload_stalls_others_go_on(database: TestDatabase, tmp_path: Path) -> None:
+    async with (
+        library(database, tmp_path, file_stall_seconds=HANG_SECONDS, shutdown_grace_seconds=0) as shelf,
+        _begun((await shelf.create()).upload_url),
+    ):
+        await eventually(lambda: shelf.database.count("files.uploads") == 1)
+        assert (await shelf.add(as_user="bob")).sha256 == sha256(PICTURE)
+        assert shelf.database.count("files.uploads") == 1
 
 
 async def test_a_user_has_so_many_uploads_at_once(database: TestDatabase, tmp_path: Path) -> None:
@@ -328,17 +341,10 @@ async def test_an_upload_that_outlasts_the_process_is_told_to_come_again(
     database: TestDatabase, tmp_path: Path
 ) -> None:
     async with library(database, tmp_path, shutdown_grace_seconds=1) as shelf:
-        created = await shelf.create()
-
-        url = urlsplit(created.upload_url)
-        reader, writer = await asyncio.open_connection(url.hostname, url.port)
-        head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(PICTURE)}\r\n\r\n"
-        writer.write(head.encode() + PICTURE[:1000])
-        await eventually(lambda: shelf.database.count("files.uploads") == 1)
-        await shelf.suite.stop("files")
-        async with asyncio.timeout(HANG_SECONDS):
+        async with _begun((await shelf.create()).upload_url) as reader:
+            await eventually(lambda: shelf.database.count("files.uploads") == 1)
+            await shelf.suite.stop("files")
             answer = (await reader.read()).decode()
-        writer.close()
         assert answer.startswith("HTTP/1.1 503 ")
         assert "SHUTTING_DOWN" in answer
         assert "retry-after: 1" in answer
