@@ -7,6 +7,8 @@ import runpy
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +48,17 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPat
 _OF_GRPC = re.compile(r"[IWEF]\d{4} ")
 
 
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Restore how the test's process takes signals: uvloop leaves its own handlers when it closes, which do nothing."""
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
 class Here:
     """Runs what `python -m` would run, in the test's process: an interpreter of its own takes a second to import it."""
 
@@ -61,7 +74,7 @@ class Here:
             changed.setattr(sys, "argv", [service, *arguments])
             for name, value in variables.items():
                 changed.setenv(name, value)
-            with pytest.raises(SystemExit) as ended:
+            with pytest.raises(SystemExit) as ended, _signals_kept():
                 runpy.run_module(f"services.{service}", run_name="__main__")
         assert isinstance(ended.value.code, int)
         stdout, stderr = self._captured.readouterr()
