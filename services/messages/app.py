@@ -1,5 +1,6 @@
 """The composition root: the only place that names the concrete parts of the service."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -46,7 +47,10 @@ from services.runtime.streams import spread_delay
 _CONNECT_SECONDS = 3
 # Its statements look keys up. A plan that was made while the tables were empty would read them whole instead, each time
 # and more of them, until they are analysed.
-_LOOK_UP = "-c enable_seqscan=off"
+# Said after connecting: PgBouncer refuses a connection that says it with its start-up packet.
+_LOOK_UP = "SET enable_seqscan = off"
+# A pooler may take a connection and let its first statement wait for minutes.
+_FIRST_STATEMENTS_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -158,7 +162,9 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         )
         server.run("sweeper", sweeper.run())
         server.on_drain(lambda: hubs.end_all(_shutting_down))
-        await server.start({"rooms": access.ready, "users": users_peer.check, "epoch": epoch.check})
+        await server.start(
+            {"rooms": access.ready, "users": users_peer.check, "epoch": epoch.check, "committer": committer.check}
+        )
         yield server
 
 
@@ -166,11 +172,13 @@ def _lane(dsn: str, epoch: Epoch) -> Connect:
     @asynccontextmanager
     async def connect() -> AsyncIterator[Connection]:
         connection: Connection = await psycopg.AsyncConnection.connect(
-            dsn, connect_timeout=_CONNECT_SECONDS, application_name="chatkit committer", options=_LOOK_UP
+            dsn, connect_timeout=_CONNECT_SECONDS, application_name="chatkit committer"
         )
         try:
-            await epoch.look(connection)
-            await connection.set_autocommit(True)
+            async with asyncio.timeout(_FIRST_STATEMENTS_SECONDS):
+                await connection.execute(_LOOK_UP)
+                await epoch.look(connection)
+                await connection.set_autocommit(True)
             yield connection
         finally:
             await connection.close()

@@ -30,6 +30,7 @@ from services.messages.model import Deletion, LogEntry, Write, WriteKey
 from services.runtime.clock import Clock
 from services.runtime.database import unknown_outcome
 from services.runtime.errors import ChatkitError, Internal, Unavailable
+from services.runtime.problems import problem_of
 
 _log = structlog.get_logger()
 LANES = 2
@@ -39,7 +40,9 @@ _MOST_WAITING = 10_000
 _LINGER_SECONDS = 0.0015
 # How long the second lane waits for one room's head before it looks at the next room.
 _LOCK_WAIT_MS = 50
-_RECONNECT_SECONDS = 0.1
+# The first pause before a lane connects again is short, because a restart of the database must cost little; each
+# further one is longer.
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _PAUSE_GROWTH = 0.1, 2.0, 1.5
 _KNOWN_HEADS = 100_000
 # The database refuses the data; the same batch without the poisoned item may pass.
 _DATA_CLASSES = ("22", "23")
@@ -81,6 +84,7 @@ class Committer:
         self._some_busy = asyncio.Event()
         self._heads: dict[UUID, None] = {}
         self._open = 0
+        self._connected_once = 0
 
     async def send(self, write: Write, seconds: float) -> Appended:
         """Append a write within so many seconds.
@@ -140,15 +144,28 @@ class Committer:
             self._first.append(waiting)
             self._arrived.set()
 
+    async def check(self) -> None:
+        """Raise until each lane was connected once: without one of them writes would wait for ever."""
+        if self._connected_once < LANES:
+            raise LookupError("the committer's own connections are not made yet")
+
     async def _keep_connected(self, work: Callable[[Connection], Awaitable[None]]) -> None:
+        pause, was_connected = _FIRST_PAUSE_SECONDS, False
         while True:
             try:
                 async with self._connect() as connection:
+                    if not was_connected:
+                        was_connected = True
+                        self._connected_once += 1
+                    if pause > _FIRST_PAUSE_SECONDS:
+                        _log.info("committer_connected")
+                    pause = _FIRST_PAUSE_SECONDS
                     await work(connection)
             except (psycopg.Error, OSError) as error:
-                _log.warning("committer_disconnected", problem=type(error).__name__)
+                _log.warning("committer_disconnected", problem=problem_of(error), pause_seconds=round(pause, 2))
             self._expire()
-            await self._clock.sleep(_RECONNECT_SECONDS)
+            await self._clock.sleep(pause)
+            pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
 
     # The first lane.
 

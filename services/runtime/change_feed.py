@@ -16,6 +16,7 @@ import structlog
 from services.runtime.change_log import Change, ChangeStore
 from services.runtime.clock import Clock
 from services.runtime.errors import Unavailable
+from services.runtime.problems import problem_of
 
 _log = structlog.get_logger()
 _PAGE = 500
@@ -57,6 +58,7 @@ class ChangeFeed(Generic[Change]):
         self._seen = 0
         self._seen_at = float("-inf")
         self._looked = asyncio.Event()
+        self._is_unread = False
         self._nudged = asyncio.Event()
         self._followers = 0
         self._ended = False
@@ -143,8 +145,14 @@ class ChangeFeed(Generic[Change]):
         try:
             self._seen = await self._store.version()
         except Unavailable as error:
-            _log.warning("changes_unread", reason=error.reason)
+            if not self._is_unread:
+                # Said once for as long as it is so: it looks many times a second.
+                _log.warning("changes_unread", problem=problem_of(error))
+            self._is_unread = True
             return
+        if self._is_unread:
+            _log.info("changes_read_again")
+        self._is_unread = False
         self._seen_at = asked_at
         self._announce()
 

@@ -22,6 +22,7 @@ _WAIT_SECONDS = 2
 _CONNECT_SECONDS = 3
 _RETURN_SECONDS = 1.0
 _LOOK_SECONDS = 0.005
+_LOOKS_AT_SESSIONS = 3
 _RETRY_AFTER = timedelta(milliseconds=500)
 _Result = TypeVar("_Result")
 
@@ -113,6 +114,21 @@ class Database:
             raise ValueError(
                 f"the database admits {room} connections and the processes need {connections}: raise max_connections"
             )
+
+    async def check_sessions(self) -> None:
+        """Raise ValueError when a pooler lets two open connections share a session of the server.
+
+        Such a pooler (PgBouncer in transaction mode) gives the session that was just used to who asks next, so two that
+        ask in turn are told the same process; where others ask meanwhile it may take more than one look.
+        """
+        for _ in range(_LOOKS_AT_SESSIONS):
+            async with self.reading() as one, self.reading() as other:
+                pids = [(await each.execute(text("SELECT pg_backend_pid()"))).scalar_one() for each in (one, other)]
+            if len(set(pids)) == 1:
+                raise ValueError(
+                    "the database is behind a pooler that does not keep a session for each connection:"
+                    " PgBouncer must have pool_mode = session"
+                )
 
     async def close(self) -> None:
         """Close every connection."""

@@ -10,6 +10,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2
 
 from services.runtime.clock import Clock
+from services.runtime.problems import problem_of
 
 _log = structlog.get_logger()
 _ATTEMPT_SECONDS = 3.0
@@ -62,11 +63,12 @@ class Readiness:
             try:
                 async with asyncio.timeout(_ATTEMPT_SECONDS):
                     return await check()
-            except ValueError:
+            except ValueError as error:
                 # A configuration that can't work does not start to work by waiting.
+                _log.error("can_not_work", dependency=name, problem=str(error))
                 raise
             except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is not there yet
-                said = self._report(name, f"{type(error).__name__}: {error}", said)
+                said = self._report(name, problem_of(error), said)
             await self._clock.sleep(self._retry_interval)
 
     def _report(self, name: str, problem: str, said: str) -> str:

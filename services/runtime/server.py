@@ -233,6 +233,7 @@ class Server:
         await self.streams.end_revoked(self._verifier.still_knows)
 
     async def _check_database(self) -> None:
+        await self.database.check_sessions()
         await self.database.check_capacity(self.settings.database_processes * self.settings.database_connections)
 
     async def drain(self) -> None:

@@ -2,21 +2,25 @@
 
 import asyncio
 import random
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from services.messages.app import _lane
 from services.messages.committer import Committer
 from services.messages.epoch import Epoch
-from services.messages.log import Appended
+from services.messages.log import Appended, Connection
 from services.messages.model import Draft, LogEntry
 from services.runtime.clock import SystemClock
 from services.runtime.errors import AlreadyExists, ChatkitError, Unavailable
+from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
+from tests.support.eventually import until
 
 _SENDER = uuid4()
 
@@ -158,3 +162,48 @@ async def test_a_reused_request_id_is_refused_within_one_batch_too(database: Tes
         results = await asyncio.gather(*(committer.send(draft, 10) for draft in sends), return_exceptions=True)
     assert [isinstance(result, AlreadyExists) for result in results] == [False, False, True]
     assert _seqs(database) == {room: [1]}
+
+
+async def test_a_committer_that_cannot_connect_is_not_ready_and_says_why_with_growing_pauses(
+    database: TestDatabase,
+) -> None:
+    clock = ManualClock()
+    may_connect = False
+    lane = _lane(database.dsn("messages"), Epoch(on_change=lambda: None))
+
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[Connection]:
+        if not may_connect:
+            raise psycopg.OperationalError(
+                "connection to postgresql://messages:hush@pooler failed: FATAL: no such thing"
+            )
+        async with lane() as connection:
+            yield connection
+
+    committer = Committer(connect, _Nobody(), clock)
+    with capture_logs() as logs:
+        task = asyncio.create_task(committer.run())
+        for _ in range(400):
+            await clock.advance(0.1)
+        with pytest.raises(LookupError):
+            await committer.check()
+        said = list(logs)
+        may_connect = True
+        await clock.advance(2.0)
+        await until(lambda: _passes(committer))
+    pauses = [entry["pause_seconds"] for entry in said]
+    assert pauses[:2] == [0.1, 0.1]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 2.0
+    assert len(pauses) < 2 * 40
+    assert all("FATAL: no such thing" in entry["problem"] and "hush" not in entry["problem"] for entry in said)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _passes(committer: Committer) -> bool:
+    try:
+        await committer.check()
+    except LookupError:
+        return False
+    return True
