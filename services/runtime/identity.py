@@ -5,6 +5,7 @@ tokens for one another with keys of their own; neither kind of key can mint the 
 """
 
 import hashlib
+import math
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ SERVICE_TOKEN_LIFETIME = timedelta(seconds=60)
 _CACHED_TOKENS = 10_000
 # A token's times are compared with a little tolerance, because the clocks of two machines differ.
 _LEEWAY = timedelta(seconds=5)
+# A wall clock that differs by so much from what it was is one that was set, and not one that drifts.
+_STEP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ class TokenVerifier:
         self._subject_chars = limits[limit_pb2.LIMIT_ID_CHARS]
         self._token_chars = limits[limit_pb2.LIMIT_TOKEN_CHARS]
         self._clock = clock
-        self._cache: OrderedDict[bytes, Caller] = OrderedDict()
+        # With the time from which each is valid, because it may have been looked at by a clock that was ahead.
+        self._cache: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
         self.use(keys, service_keys)
 
     def use(self, keys: Sequence[Key], service_keys: Sequence[ApiKey]) -> None:
@@ -104,18 +108,21 @@ class TokenVerifier:
     def verify(self, token: str) -> Caller:
         """Return who signed in with the token, or raise Unauthenticated."""
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-        caller = self._cache.get(digest)
-        if caller is None:
-            caller = self._decode(token)
-            self._cache[digest] = caller
+        known = self._cache.get(digest)
+        if known is None:
+            known = self._decode(token)
+            self._cache[digest] = known
             if len(self._cache) > _CACHED_TOKENS:
                 self._cache.popitem(last=False)
-        if caller.expire_time <= self._clock.now():
+        caller, start = known
+        now = self._clock.now()
+        _check_start(start, now)
+        if caller.expire_time <= now:
             self._cache.pop(digest, None)
             raise Unauthenticated("TOKEN_EXPIRED", "the token has expired")
         return caller
 
-    def _decode(self, token: str) -> Caller:
+    def _decode(self, token: str) -> tuple[Caller, float]:
         if len(token) > self._token_chars:
             raise _invalid("the token is too long")
         try:
@@ -128,7 +135,7 @@ class TokenVerifier:
             return self._service_caller(token, issuer)
         return self._customer(token, issuer)
 
-    def _customer(self, token: str, issuer: str) -> Caller:
+    def _customer(self, token: str, issuer: str) -> tuple[Caller, float]:
         key = _known(self._keys.get(issuer.removeprefix(API_ISSUER)) if issuer.startswith(API_ISSUER) else None)
         claims = self._claims(token, key)
         if claims.get("instance") != self._instance:
@@ -139,28 +146,30 @@ class TokenVerifier:
         superuser = claims.get("su", False)
         if not isinstance(superuser, bool):
             raise _invalid("the token's su is not a boolean")
-        return Caller(
+        caller = Caller(
             subject=subject,
             superuser=superuser,
             service=None,
             expire_time=_expire_time(claims),
             key=key,
         )
+        return caller, _start(claims)
 
-    def _service_caller(self, token: str, issuer: str) -> Caller:
+    def _service_caller(self, token: str, issuer: str) -> tuple[Caller, float]:
         key_id = jwt.get_unverified_header(token).get("kid")
         key = _known(self._service_keys.get(key_id) if isinstance(key_id, str) else None)
         claims = self._claims(token, key, audience=self._service)
         expire_time = _expire_time(claims)
         if expire_time - self._clock.now() > SERVICE_TOKEN_LIFETIME + _LEEWAY:
             raise _invalid("the service token lives too long")
-        return Caller(
+        caller = Caller(
             subject=None,
             superuser=False,
             service=issuer.removeprefix(SERVICE_ISSUER),
             expire_time=expire_time,
             key=key,
         )
+        return caller, _start(claims)
 
     def _claims(self, token: str, key: Key, audience: str | None = None) -> dict[str, Any]:
         try:
@@ -181,21 +190,31 @@ class TokenVerifier:
             )
         except (jwt.PyJWTError, ValueError):
             raise _invalid("the token's signature or form is wrong") from None
-        self._check_start(claims)
+        # Before what else is wrong with the token.
+        _check_start(_start(claims), self._clock.now())
         return claims
-
-    def _check_start(self, claims: dict[str, Any]) -> None:
-        latest = (self._clock.now() + _LEEWAY).timestamp()
-        for claim in ("iat", "nbf"):
-            value = claims.get(claim, 0)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value <= latest:
-                raise _invalid(f"the token's {claim} is not a time in the past")
 
 
 def _known(key: Key | None) -> Key:
     if key is None:
         raise _invalid("the token is signed with an unknown key")
     return key
+
+
+def _start(claims: dict[str, Any]) -> float:
+    """Return the time from which a token is valid."""
+    latest = 0.0
+    for claim in ("iat", "nbf"):
+        value = claims.get(claim, 0)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+            raise _invalid(f"the token's {claim} is not a time")
+        latest = max(latest, value)
+    return latest
+
+
+def _check_start(start: float, now: datetime) -> None:
+    if start > now.timestamp() + _LEEWAY.total_seconds():
+        raise _invalid("the token's iat or nbf is not a time in the past")
 
 
 def _expire_time(claims: dict[str, Any]) -> datetime:
@@ -220,28 +239,49 @@ def _invalid(message: str) -> Unauthenticated:
     return Unauthenticated("TOKEN_INVALID", message)
 
 
+@dataclass(frozen=True, slots=True)
+class _Minted:
+    token: str
+    at: float
+    # What the wall clock was ahead of the monotonic one, so that a step of it is noticed.
+    offset: float
+
+
 class ServiceTokens:
-    """Mints this service's tokens for its peers, one per peer, renewed at half its life."""
+    """Mints this service's tokens for its peers, one per peer, renewed at half its life.
+
+    The half is by the monotonic clock: a token of a time at which the wall clock was wrong would else be kept until
+    then. And a token is minted anew when the wall clock was set since, and when a peer has refused it.
+    """
 
     def __init__(self, service: str, key: ApiKey, clock: Clock) -> None:
         self._service = service
         self._key = key
         self._clock = clock
-        self._minted: dict[str, tuple[str, datetime]] = {}
+        self._minted: dict[str, _Minted] = {}
 
     def use(self, key: ApiKey) -> None:
         """Sign with this key from now on."""
         self._key = key
         self._minted.clear()
 
+    def forget(self, peer: str) -> None:
+        """Mint anew for a peer, because it has refused what it was shown."""
+        self._minted.pop(peer, None)
+
     def for_peer(self, peer: str) -> str:
         """Return a token that the peer accepts."""
-        now = self._clock.now()
-        token, renew_time = self._minted.get(peer, ("", now))
-        if renew_time <= now:
-            token = mint_service_token(self._key, self._service, peer, now)
-            self._minted[peer] = (token, now + SERVICE_TOKEN_LIFETIME / 2)
-        return token
+        now, moment = self._clock.now(), self._clock.monotonic()
+        offset = now.timestamp() - moment
+        minted = self._minted.get(peer)
+        if (
+            minted is None
+            or moment - minted.at >= SERVICE_TOKEN_LIFETIME.total_seconds() / 2
+            or abs(offset - minted.offset) > _STEP_SECONDS
+        ):
+            minted = _Minted(mint_service_token(self._key, self._service, peer, now), moment, offset)
+            self._minted[peer] = minted
+        return minted.token
 
 
 def mint_service_token(key: ApiKey, service: str, peer: str, now: datetime) -> str:

@@ -7,12 +7,14 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar, cast
 
 import grpc
+import structlog
 
 from services.runtime import errors
 from services.runtime.channels import RenewedChannel, SpreadChannel
 from services.runtime.identity import ServiceTokens
 from services.runtime.tls import Certificates
 
+_log = structlog.get_logger()
 _Request_contra = TypeVar("_Request_contra", contravariant=True)
 _Response_co = TypeVar("_Response_co", covariant=True)
 _Request = TypeVar("_Request")
@@ -76,6 +78,7 @@ class Peer:
     ) -> None:
         self.name = name
         self._tokens = tokens
+        self._is_refused = False
         channels = [_channel(address.strip(), certificates) for address in addresses.split(",")]
         self._channel = SpreadChannel(channels)
         self.channel = cast("grpc.aio.Channel", self._channel)
@@ -88,23 +91,27 @@ class Peer:
     ) -> _Response:
         """Call a unary method; `remaining` is the seconds that our own caller still waits.
 
-        What was lost with its connection is called once more, mostly at another replica: methods between services are
-        all repeatable. Raises what the peer raised, or SERVICE_UNAVAILABLE.
+        What was lost with its connection, or refused with its token, is called once more, mostly at another replica:
+        methods between services are all repeatable. Raises what the peer raised, or SERVICE_UNAVAILABLE.
         """
         timeout = DEADLINE_SECONDS if remaining is None else min(DEADLINE_SECONDS, remaining - _SHAVE_SECONDS)
         deadline = time.monotonic() + timeout
         try:
             return await self._once(method, request, deadline)
         except grpc.aio.AioRpcError as error:
-            if not errors.was_lost(error):
-                raise errors.from_rpc_error(error, self.name) from error
+            if not errors.was_lost(error) and not _is_refusal(error):
+                raise self._decoded(error) from error
+            if _is_refusal(error):
+                self._tokens.forget(self.name)
         try:
             return await self._once(method, request, deadline)
         except grpc.aio.AioRpcError as error:
-            raise errors.from_rpc_error(error, self.name) from error
+            raise self._decoded(error) from error
 
     async def _once(self, method: UnaryCall[_Request, _Response], request: _Request, deadline: float) -> _Response:
-        return await method(request, timeout=max(deadline - time.monotonic(), 0.001), metadata=self._metadata())
+        response = await method(request, timeout=max(deadline - time.monotonic(), 0.001), metadata=self._metadata())
+        self._is_refused = False
+        return response
 
     async def stream(
         self, method: StreamCall[_Request, _Response], request: _Request
@@ -113,9 +120,10 @@ class Peer:
         call = method(request, metadata=self._metadata())
         try:
             async for response in call:
+                self._is_refused = False
                 yield response
         except grpc.aio.AioRpcError as error:
-            raise errors.from_rpc_error(error, self.name) from error
+            raise self._decoded(error) from error
         finally:
             call.cancel()
 
@@ -132,8 +140,24 @@ class Peer:
         with suppress(grpc.aio.UsageError):
             await self.channel.close(None)
 
+    def _decoded(self, error: grpc.aio.AioRpcError) -> errors.ChatkitError:
+        """Decode an error; that our own token was refused says nothing of our caller's, and is not for its ears."""
+        if not _is_refusal(error):
+            return errors.from_rpc_error(error, self.name)
+        self._tokens.forget(self.name)
+        if not self._is_refused:
+            # Said once for as long as it is so.
+            self._is_refused = True
+            reason = errors.from_rpc_error(error, self.name).reason
+            _log.error("service_token_refused", peer=self.name, reason=reason, hint="compare clocks and service keys")
+        return errors.unavailable_peer(self.name)
+
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self._tokens.for_peer(self.name)}"),)
+
+
+def _is_refusal(error: grpc.aio.AioRpcError) -> bool:
+    return error.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
 def _channel(address: str, certificates: Certificates | None) -> "grpc.aio.Channel | RenewedChannel":

@@ -62,7 +62,7 @@ _LEAVE_AFTER_GRACE = text("""
     WHERE user_uid = ANY(:user_uids) AND state = 1
 """)
 _LEAVE_AT = text("""
-    UPDATE users.presences SET leave_time = greatest(leave_time, :leave_time)
+    UPDATE users.presences SET leave_time = greatest(leave_time, least(:expire_time, clock_timestamp()) + :grace)
     WHERE user_uid = ANY(:user_uids) AND state = 1
 """)
 
@@ -70,15 +70,18 @@ _LEAVE_AT = text("""
 # that the others have had the time to renew theirs, and the clients that to come back.
 _LOCK_LAPSED = text("""
     SELECT replica_id, expire_time FROM users.presence_leases
-    WHERE expire_time < clock_timestamp() AND replica_id <> :replica_id AND EXISTS (
+    WHERE (expire_time < clock_timestamp() OR expire_time > clock_timestamp() + :lease)
+    AND replica_id <> :replica_id AND EXISTS (
         SELECT FROM users.presence_leases AS own WHERE own.replica_id = :replica_id
         AND own.expire_time > clock_timestamp() AND own.held_since <= clock_timestamp() - :lease
     )
     ORDER BY expire_time LIMIT 1 FOR UPDATE SKIP LOCKED
 """)
-# The time is a query of its own, because an index is not searched for what may be another value for every row.
+# The time is a query of its own, because an index is not searched for what may be another value for every row. What is
+# to come later than it can was written while the clock was ahead.
 _LOCK_DUE = text("""
-    SELECT user_uid FROM users.presences WHERE leave_time <= (SELECT clock_timestamp()) AND EXISTS (
+    SELECT user_uid FROM users.presences
+    WHERE (leave_time <= (SELECT clock_timestamp()) OR leave_time > (SELECT clock_timestamp() + :grace)) AND EXISTS (
         SELECT FROM users.presence_leases AS own WHERE own.replica_id = :replica_id
         AND own.expire_time > clock_timestamp() AND own.held_since <= clock_timestamp() - :lease
     )
@@ -184,8 +187,8 @@ class PresenceStore:
             user_uids = list(found.scalars())
             if not user_uids:
                 return (await connection.execute(_REMOVE_LEASE, other)).rowcount
-            leave_time = lapsed.expire_time + self._grace
-            await connection.execute(_LEAVE_AT, {"user_uids": user_uids, "leave_time": leave_time})
+            times = {"expire_time": lapsed.expire_time, "grace": self._grace}
+            await connection.execute(_LEAVE_AT, {"user_uids": user_uids, **times})
             await connection.execute(_REMOVE_SESSIONS, {"user_uids": user_uids, **other})
             return len(user_uids)
 
@@ -195,7 +198,9 @@ class PresenceStore:
         Return how many were looked at and how many of them went; nobody is when this replica may not reap.
         """
         async with self._database.transaction() as connection:
-            due = await connection.execute(_LOCK_DUE, {**self._own, **self._lease, "most": MOST_AT_ONCE})
+            due = await connection.execute(
+                _LOCK_DUE, {**self._own, **self._lease, "grace": self._grace, "most": MOST_AT_ONCE}
+            )
             user_uids = list(due.scalars())
             if not user_uids:
                 return 0, 0

@@ -344,6 +344,43 @@ def test_a_service_signs_with_the_first_key_at_once(verifier: TokenVerifier, clo
     _refused(verifier, before)
 
 
+@pytest.mark.parametrize("wrong_by", [120, 3_600, -3_600])
+async def test_a_service_whose_clock_was_wrong_signs_rightly_as_soon_as_it_is_right(
+    verifier: TokenVerifier, wrong_by: float
+) -> None:
+    clock = ManualClock(NOW)
+    minted = ServiceTokens("messages", tokens.SERVICE_KEY, clock)
+    clock.ahead = wrong_by
+    _refused(verifier, minted.for_peer("users"), "TOKEN_INVALID" if wrong_by > 0 else "TOKEN_EXPIRED")
+    clock.ahead = 0.0
+    assert verifier.verify(minted.for_peer("users")).service == "messages"
+
+
+async def test_a_services_token_is_renewed_at_half_its_life_and_when_a_peer_has_refused_it() -> None:
+    clock = ManualClock(NOW)
+    minted = ServiceTokens("messages", tokens.SERVICE_KEY, clock)
+    first = minted.for_peer("users")
+    await clock.advance(29.9)
+    assert minted.for_peer("users") == first
+    minted.forget("users")
+    second = minted.for_peer("users")
+    assert second != first
+    await clock.advance(30)
+    assert minted.for_peer("users") != second
+
+
+async def test_what_was_verified_by_a_clock_that_was_ahead_is_not_remembered_by_one_that_is_right(
+    verifier: TokenVerifier, clock: ManualClock
+) -> None:
+    token = _signed(_claims(nbf=SECONDS + 600))
+    clock.ahead = 3_000.0
+    assert verifier.verify(token).subject == "alice"
+    clock.ahead = 0.0
+    _refused(verifier, token)
+    await clock.advance(600)
+    assert verifier.verify(token).subject == "alice"
+
+
 def test_a_token_may_be_as_long_as_the_limit_says() -> None:
     verifier = TokenVerifier(
         keys=[tokens.KEY],

@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+from services.runtime.clock import SystemClock
 from tests.support.eventually import eventually
 
 
@@ -16,12 +17,14 @@ class ManualClock:
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._start = start
         self._elapsed = 0.0
+        # How far the wall clock is ahead of the time; it may be set while the monotonic one goes on.
+        self.ahead = 0.0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._count = 0
 
     def now(self) -> datetime:
         """Return the time in UTC."""
-        return self._start + timedelta(seconds=self._elapsed)
+        return self._start + timedelta(seconds=self._elapsed + self.ahead)
 
     def monotonic(self) -> float:
         """Return the seconds that the test has let pass."""
@@ -109,3 +112,14 @@ class LeapingClock:
         begun = self.sleeps[seconds]
         self.leap(seconds)
         await eventually(lambda: self.sleeps[seconds] > begun)
+
+
+class WrongClock(SystemClock):
+    """The machine's clock, whose wall clock a test may set wrong."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> datetime:
+        """Return the time in UTC, as far as this clock knows."""
+        return super().now() + timedelta(seconds=self.ahead)

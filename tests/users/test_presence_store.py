@@ -130,6 +130,24 @@ async def test_a_user_is_online_until_the_grace_after_the_last_stream_is_over(wo
     assert await world.told("ann") == [ONLINE, OFFLINE]
 
 
+async def test_who_left_while_the_databases_clock_was_an_hour_ahead_is_offline_soon_after_it_is_right(
+    world: World,
+) -> None:
+    one, two = await _living(world, 2)
+    await world.enter(one, "ann")
+    await world.enter(two, "bob", "eve")
+    world.time.advance(3_600)
+    await world.passes(1, one, two)
+    await world.leave(one, "ann")
+    world.time.advance(-3_600)
+    # From here on the second replica is dead; the first one's lease must be a period old before it may reap.
+    await world.passes(2 * _LEASE, one)
+    assert await world.state("ann") is PresenceState.OFFLINE
+    await world.passes(_GRACE, one)
+    assert await world.state("bob") is PresenceState.OFFLINE
+    assert await world.told("bob") == [ONLINE, OFFLINE]
+
+
 async def test_flaps_within_the_grace_are_no_changes(world: World) -> None:
     one, two = await _living(world, 2)
     await world.enter(one, "ann")
