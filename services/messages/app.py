@@ -107,6 +107,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         )
         many_rooms = ManyRooms(
             hubs=hubs,
+            log=store,
             replays=replays,
             cursors=cursors,
             read_states=read_state_feed,

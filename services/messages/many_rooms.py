@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
@@ -16,13 +17,15 @@ from services.messages.hubs import Hubs
 from services.messages.model import Start
 from services.messages.read_state_feed import ReadStateFeed
 from services.messages.replays import Replays, pages
-from services.messages.rooms_peer import Rooms
+from services.messages.rooms_peer import RoomOfUser, Rooms
 from services.messages.rooms_stream import RoomOfStream, RoomsStream, too_many_rooms
+from services.messages.store import LogStore
 from services.runtime.access import AccessGrant, AccessQuery, RoomGrant, RoomsChecker
 from services.runtime.access_cache import Freshness
 from services.runtime.clock import Clock
 from services.runtime.errors import ChatkitError, DeadlineExceeded, Internal, Unavailable, unavailable_peer
 from services.runtime.identity import Caller
+from services.runtime.steps import slices
 
 _log = structlog.get_logger()
 OnEnd = Callable[[Callable[[ChatkitError], None]], None]
@@ -30,6 +33,8 @@ OnEnd = Callable[[Callable[[ChatkitError], None]], None]
 _SECONDS = 3.0
 _PAGE = 100
 _LISTS_AT_ONCE = 4
+_TIMES_AT_ONCE = 500
+_NEVER = datetime.fromtimestamp(0, UTC)
 # A user who joins and leaves rooms all the time makes a stream ask about them no more often.
 _BETWEEN_ROUNDS_SECONDS = 0.2
 # What rooms answers about somebody who is not in the room.
@@ -54,6 +59,7 @@ class ManyRooms:
         self,
         *,
         hubs: Hubs,
+        log: LogStore,
         replays: Replays,
         cursors: Cursors,
         read_states: ReadStateFeed,
@@ -66,6 +72,7 @@ class ManyRooms:
         most_rooms: int,
     ) -> None:
         self._hubs = hubs
+        self._log = log
         self._replays = replays
         self._cursors = cursors
         self._read_states = read_states
@@ -141,7 +148,12 @@ class ManyRooms:
             raise
 
     async def _open_listed(self, stream: RoomsStream, joined: Container[UUID], start: Start) -> None:
-        """Open those of the user's rooms that are neither open nor closed for good."""
+        """Open those of the user's rooms that are neither open nor closed for good, the latest to move first.
+
+        All are listed before: where there are more than places, those that nothing happens in are left out, and not
+        those whose ids happen to come last. Whoever is added to many rooms by others keeps the rooms that are in use.
+        """
+        new: list[RoomOfUser] = []
         token = ""
         while True:
             try:
@@ -149,19 +161,25 @@ class ManyRooms:
                     rooms, token = await self._rooms.of_user(stream.query.user_id or "", _PAGE, token, _SECONDS)
             except DeadlineExceeded:
                 raise unavailable_peer("rooms") from None
-            new = [
-                room.room_id
+            new += [
+                room
                 for room in rooms
                 if room.room_uid not in stream.rooms and (room.room_uid in joined or room.room_id not in stream.closed)
             ]
-            await self._open(stream, [(room_id, start) for room_id in new], only_as_member=True)
             if not token:
                 break
+        moved: dict[UUID, datetime] = {}
+        for some in slices(new, _TIMES_AT_ONCE):
+            moved |= await self._log.last_times([room.room_uid for room in some])
+        # Those in which nothing has ever happened keep the order of their ids.
+        new.sort(key=lambda room: moved.get(room.room_uid, _NEVER), reverse=True)
+        await self._open(stream, [(room.room_id, start) for room in new], only_as_member=True)
 
     async def _open(
         self, stream: RoomsStream, wanted: Sequence[tuple[str, Start]], *, only_as_member: bool = False
     ) -> None:
-        for page in pages(wanted):
+        # Rooms is asked about no more at once than a subscription may have.
+        for page in pages(wanted, self._most_rooms):
             await stream.wait_for_room()
             await self._open_page(stream, page, only_as_member=only_as_member)
             self._leave_ended(stream)

@@ -156,13 +156,14 @@ def tell_of_loss(room_uid: UUID, seq: int, head_seq: int) -> None:
     _log.error("position_beyond_head", room_uid=str(room_uid), seq=seq, head_seq=head_seq)
 
 
-def pages(wanted: Sequence[tuple[str, Start]]) -> Iterator[Sequence[tuple[str, Start]]]:
-    """Split rooms into pages that are read at once."""
+def pages(wanted: Sequence[tuple[str, Start]], most: int = _PAGE_ROOMS) -> Iterator[Sequence[tuple[str, Start]]]:
+    """Split rooms into pages that are read at once, each of so many at the most."""
+    most = min(most, _PAGE_ROOMS)
     page: list[tuple[str, Start]] = []
     events = 0
     for room in wanted:
         expected = max(room[1].last, 1)
-        if page and (len(page) == _PAGE_ROOMS or events + expected > _PAGE_EVENTS):
+        if page and (len(page) == most or events + expected > _PAGE_EVENTS):
             yield page
             page, events = [], 0
         page.append(room)

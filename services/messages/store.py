@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -102,6 +103,9 @@ _MOVED_HEADS = text("""
     ) AS head ON true
     WHERE (coalesce(head.seq, 0), coalesce(head.oldest_seq, 1)) <> (known.seq, known.oldest_seq)
 """)
+_LAST_TIMES = text("""
+    SELECT room_uid, last_time FROM messages.heads WHERE room_uid = ANY(CAST(:room_uids AS uuid[])) AND seq > 0
+""")
 # A message's row is its own creation; other events refer to a message, which retention may have swept.
 _CREATED = select(
     messages.c.seq,
@@ -197,6 +201,12 @@ class LogStore:
     async def tail(self, room_uid: UUID, most: int) -> Stretch:
         """Return the last entries."""
         return await self._stretch(_TAIL, {"room_uid": room_uid, "most": most})
+
+    async def last_times(self, room_uids: Sequence[UUID]) -> Mapping[UUID, datetime]:
+        """Return when something last happened in those of some rooms in which anything did."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(_LAST_TIMES, {"room_uids": _array(uid.hex for uid in room_uids)})
+            return {row.room_uid: row.last_time for row in rows if row.last_time is not None}
 
     async def moved_heads(self, known: Sequence[tuple[UUID, Head]]) -> Mapping[UUID, Head]:
         """Return the ends of those of some logs that are not where they are known to be."""

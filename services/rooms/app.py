@@ -15,6 +15,7 @@ from services.rooms.access_store import AccessStore
 from services.rooms.changes import log
 from services.rooms.model import Change
 from services.rooms.peers import Users
+from services.rooms.quotas import Quotas
 from services.rooms.retention_servicer import RetentionServicer
 from services.rooms.roles import Roles
 from services.rooms.roles_servicer import RolesServicer
@@ -43,7 +44,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         users_peer = server.peer("users", settings.users_address)
         directory = DirectoryClient(users_peer)
         most_members = server.limits[limit_pb2.LIMIT_ROOM_MEMBERS]
-        store = RoomStore(server.database, most_members)
+        store = RoomStore(server.database, most_members, Quotas(server.limits))
         feed = await server.change_feed(log, settings.access_poll_interval_seconds)
         access_store = AccessStore(server.database)
         access = Access(access_store)

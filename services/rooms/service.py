@@ -7,6 +7,7 @@ from uuid import UUID
 from services.rooms.access import denied, room_not_found
 from services.rooms.access_store import AccessStore
 from services.rooms.model import Change, Draft, Room, RoomView, Visibility
+from services.rooms.quotas import Actor
 from services.rooms.store import RoomStore, direct_room, too_many_members
 from services.runtime.access import RoomGrant
 from services.runtime.change_feed import ChangeFeed
@@ -44,6 +45,7 @@ class Rooms:
         request_id: str,
         content_hash: bytes,
         seconds: float,
+        superuser: bool,
         push_notification_title_override: str | None = None,
         retention_days: int | None = None,
     ) -> RoomView:
@@ -64,11 +66,11 @@ class Rooms:
             push_notification_title_override=push_notification_title_override,
             retention_days=retention_days,
         )
-        created = await self._store.create(draft)
+        created = await self._store.create(draft, Actor(creator_id, superuser))
         self._feed.nudge()
         return created
 
-    async def direct(self, user_id: str, other_user_id: str, seconds: float) -> RoomView:
+    async def direct(self, user_id: str, other_user_id: str, seconds: float, *, superuser: bool) -> RoomView:
         """Return the one room of two users with both in it, made or mended where need be."""
         if user_id == other_user_id:
             raise invalid_field("FIELD_INVALID", "other_user_id", "must be another user")
@@ -86,7 +88,7 @@ class Rooms:
             members=users,
             is_direct=True,
         )
-        made = await self._store.get_or_create_direct(draft)
+        made = await self._store.get_or_create_direct(draft, Actor(user_id, superuser))
         self._feed.nudge()
         return made
 
@@ -118,10 +120,10 @@ class Rooms:
         self._feed.nudge()
         return room
 
-    async def add_members(self, grant: RoomGrant, user_ids: Sequence[str], seconds: float) -> None:
+    async def add_members(self, grant: RoomGrant, user_ids: Sequence[str], actor: Actor, seconds: float) -> None:
         """Make users members, all or none."""
         users = await self._users.resolve(user_ids, seconds)
-        await self._store.add_members(grant.room_uid, users)
+        await self._store.add_members(grant.room_uid, users, actor)
         self._feed.nudge()
 
     async def remove_members(self, grant: RoomGrant, user_ids: Sequence[str]) -> None:
@@ -159,7 +161,8 @@ class Visits:
         if standing.visibility is not Visibility.PUBLIC:
             raise await self._not_public(room_id, standing.room_uid, superuser)
         users = await self._users.resolve([user_id], seconds)
-        joined = await self._store.add_members(standing.room_uid, users, joining=True)
+        actor = Actor(user_id, superuser)
+        joined = await self._store.add_members(standing.room_uid, users, actor, joining=True)
         if joined is None:
             raise await self._not_public(room_id, standing.room_uid, superuser)
         self._feed.nudge()

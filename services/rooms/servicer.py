@@ -9,6 +9,7 @@ from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from google.protobuf.message import Message
 
 from services.rooms.model import RoomView, Visibility
+from services.rooms.quotas import Actor
 from services.rooms.service import Rooms, Visits
 from services.rooms.user_opening import UserOpenings
 from services.rooms.wire import membership_proto, room_proto
@@ -44,6 +45,7 @@ class RoomsServicer:
             request_id=request.request_id,
             content_hash=_content_hash(request, call.acting_user),
             seconds=call.seconds,
+            superuser=call.caller.superuser,
             push_notification_title_override=_title(request),
             retention_days=request.retention_days if request.HasField("retention_days") else None,
         )
@@ -53,7 +55,9 @@ class RoomsServicer:
         self, request: rooms_pb2.GetOrCreateDirectRoomRequest, call: Call
     ) -> rooms_pb2.GetOrCreateDirectRoomResponse:
         """Return the direct room of two users."""
-        view = await self._rooms.direct(call.acting_user, request.other_user_id, call.seconds)
+        view = await self._rooms.direct(
+            call.acting_user, request.other_user_id, call.seconds, superuser=call.caller.superuser
+        )
         return rooms_pb2.GetOrCreateDirectRoomResponse(room=room_proto(view.room), membership=membership_proto(view))
 
     async def GetRoom(self, _request: rooms_pb2.GetRoomRequest, call: Call) -> rooms_pb2.GetRoomResponse:
@@ -143,7 +147,8 @@ class MembershipsServicer:
         self, request: memberships_pb2.AddMembersRequest, call: Call
     ) -> memberships_pb2.AddMembersResponse:
         """Add members."""
-        await self._rooms.add_members(call.room, request.user_ids, call.seconds)
+        actor = Actor(call.user_id, call.caller.superuser)
+        await self._rooms.add_members(call.room, request.user_ids, actor, call.seconds)
         return memberships_pb2.AddMembersResponse()
 
     async def RemoveMembers(

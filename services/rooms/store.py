@@ -1,7 +1,8 @@
 """Rooms and memberships in PostgreSQL. One public method is one transaction.
 
 Memberships change only under their room's row lock, so `member_count` is their number and the limit holds. The order
-of locks: the request id or the pair of a direct room, the room, its memberships, the counter of changes.
+of locks: the request id or the pair of a direct room, the room, the users whose rooms are counted, the room's
+memberships, the counter of changes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from sqlalchemy.types import Text, Uuid
 
 from services.rooms import changes
 from services.rooms.model import Change, ChangeKind, Draft, Room, RoomView, Visibility
+from services.rooms.quotas import Actor, Quotas
 from services.rooms.tables import creations, memberships, rooms
 from services.runtime.database import Database
 from services.runtime.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, Violation
@@ -53,11 +55,12 @@ _MEMBERS_OF = (
 class RoomStore:
     """The tables of rooms and memberships."""
 
-    def __init__(self, database: Database, most_members: int) -> None:
+    def __init__(self, database: Database, most_members: int, quotas: Quotas) -> None:
         self._database = database
         self._most_members = most_members
+        self._quotas = quotas
 
-    async def create(self, draft: Draft) -> RoomView:
+    async def create(self, draft: Draft, actor: Actor) -> RoomView:
         """Store a room with its members; a repeated request answers the room that the first one made."""
         async with self._database.transaction() as connection:
             if draft.request_id:
@@ -67,9 +70,7 @@ class RoomStore:
             row = (await connection.execute(_insertion(draft))).one_or_none()
             if row is None:
                 raise AlreadyExists("ROOM_ALREADY_EXISTS", "a room with this id exists", metadata={"room_id": draft.id})
-            room = room_of(row)
-            await self._insert_members(connection, room, draft.members)
-            return RoomView(room, sorted(draft.members))
+            return await self._fill(connection, room_of(row), draft, actor)
 
     async def find_direct(self, users: Mapping[str, UUID]) -> RoomView | None:
         """Return the direct room of two users, whether both are members or not; None if they have none."""
@@ -77,18 +78,16 @@ class RoomStore:
             uid = await self._direct_uid(connection, users)
             return await self._view(connection, uid) if uid is not None else None
 
-    async def get_or_create_direct(self, draft: Draft) -> RoomView:
+    async def get_or_create_direct(self, draft: Draft, actor: Actor) -> RoomView:
         """Return the direct room of the draft's members with both of them in it; it is stored if they have none."""
         async with self._database.transaction() as connection:
             # Waits for a transaction that makes the same room, so exactly one of two goes on.
             row = (await connection.execute(_insertion(draft))).one_or_none()
             if row is not None:
-                room = room_of(row)
-                await self._insert_members(connection, room, draft.members)
-                return RoomView(room, sorted(draft.members))
+                return await self._fill(connection, room_of(row), draft, actor)
             uid = cast("UUID", await self._direct_uid(connection, draft.members))
             await self._one(connection, _LOCK, uid)
-            return await self._add(connection, await self._view(connection, uid), draft.members)
+            return await self._add(connection, await self._view(connection, uid), draft.members, actor)
 
     async def get(self, uid: UUID) -> Room:
         """Return a room, or raise ROOM_NOT_FOUND."""
@@ -174,14 +173,16 @@ class RoomStore:
             await changes.record(connection, [Change(0, ChangeKind.ROOM_UPDATED, uid)])
             return updated
 
-    async def add_members(self, uid: UUID, users: Mapping[str, UUID], *, joining: bool = False) -> RoomView | None:
+    async def add_members(
+        self, uid: UUID, users: Mapping[str, UUID], actor: Actor, *, joining: bool = False
+    ) -> RoomView | None:
         """Make users members, all or none; None when they join by themselves and the room is not public by now."""
         async with self._database.transaction() as connection:
             room = await self._one(connection, _LOCK, uid)
             present = (await self._members(connection, [uid]))[uid]
             if joining and room.visibility is not Visibility.PUBLIC and not users.keys() <= set(present):
                 return None
-            return await self._add(connection, RoomView(room, present), users)
+            return await self._add(connection, RoomView(room, present), users, actor)
 
     async def remove_members(self, uid: UUID, user_ids: Sequence[str]) -> None:
         """End memberships; users who are not members are ignored."""
@@ -217,7 +218,17 @@ class RoomStore:
     async def _direct_uid(self, connection: AsyncConnection, users: Mapping[str, UUID]) -> UUID | None:
         return (await connection.execute(_DIRECT_UID, {"pair": _pair(users)})).scalar_one_or_none()
 
-    async def _add(self, connection: AsyncConnection, locked: RoomView, users: Mapping[str, UUID]) -> RoomView:
+    async def _fill(self, connection: AsyncConnection, room: Room, draft: Draft, actor: Actor) -> RoomView:
+        """Give a room that was just created its first members, if its creator may have one more."""
+        if not actor.superuser:
+            await self._quotas.lock(connection, list(draft.members))
+            await self._quotas.check_creation(connection, draft.creator_id)
+        await self._insert_members(connection, room, draft.members, actor)
+        return RoomView(room, sorted(draft.members))
+
+    async def _add(
+        self, connection: AsyncConnection, locked: RoomView, users: Mapping[str, UUID], actor: Actor
+    ) -> RoomView:
         room, present = locked.room, set(locked.member_ids)
         new = {user_id: user_uid for user_id, user_uid in users.items() if user_id not in present}
         if not room.may_have(new.values()):
@@ -226,12 +237,20 @@ class RoomStore:
         if new:
             counted = update(rooms).where(rooms.c.uid == room.uid).values(member_count=len(present) + len(new))
             room = room_of((await connection.execute(counted.returning(*ROOM_COLUMNS))).one())
-            await self._insert_members(connection, room, new)
+            if not actor.superuser:
+                await self._quotas.lock(connection, list(new))
+            await self._insert_members(connection, room, new, actor)
         return RoomView(room, sorted(present | set(new)))
 
-    async def _insert_members(self, connection: AsyncConnection, room: Room, users: Mapping[str, UUID]) -> None:
+    async def _insert_members(
+        self, connection: AsyncConnection, room: Room, users: Mapping[str, UUID], actor: Actor
+    ) -> None:
+        given = {user_id: actor.gives_to(user_id) for user_id in users}
+        if not actor.superuser:
+            await self._quotas.check_places(connection, given)
+        of_room = {"room_uid": room.uid, "room_id": room.id}
         rows = [
-            {"room_uid": room.uid, "user_uid": user_uid, "room_id": room.id, "user_id": user_id}
+            {**of_room, "user_uid": user_uid, "user_id": user_id, "is_given": given[user_id]}
             for user_id, user_uid in users.items()
         ]
         await connection.execute(insert(memberships).values(rows))

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Integer,
@@ -45,6 +46,8 @@ memberships = Table(
     Column("user_id", _id, primary_key=True),
     Column("user_uid", Uuid),
     Column("room_id", _id),
+    # Somebody else, who is no superuser, has made the user a member.
+    Column("is_given", Boolean),
 )
 creations = Table(
     "creations",

@@ -17,6 +17,7 @@ from services.rooms.access import Access
 from services.rooms.access_store import AccessStore
 from services.rooms.changes import log
 from services.rooms.model import Change, Draft, RoomView, Visibility
+from services.rooms.quotas import Actor, Quotas
 from services.rooms.store import RoomStore
 from services.rooms.user_access import UserAccess
 from services.rooms.user_index import UserIndex
@@ -28,6 +29,7 @@ from services.rooms.wire import room_proto
 from services.runtime.change_feed import ChangeFeed
 from services.runtime.change_log import ChangeStore
 from services.runtime.clock import SystemClock
+from services.runtime.contract import Limits
 from services.runtime.database import Database, create_engine
 from services.runtime.errors import ChatkitError, NotFound, Unavailable
 from services.runtime.identity import Caller
@@ -37,6 +39,8 @@ from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.peers import uid_of
 
 _EVER = datetime(2100, 1, 1, tzinfo=UTC)
+
+_SUPERUSER = Actor(None, superuser=True)
 
 
 class HeldStore(UserStateStore):
@@ -152,12 +156,12 @@ class Openings:
         draft = Draft(
             self.uids[room_id], room_id, room_id, Visibility.PUBLIC, custom_data, members[0], users, request_id=""
         )
-        await self.rooms.create(draft)
+        await self.rooms.create(draft, _SUPERUSER)
         self.feed.nudge()
 
     async def add(self, room_id: str, user_id: str) -> None:
         """Begin a membership."""
-        await self.rooms.add_members(self.uids[room_id], {user_id: uid_of(user_id)})
+        await self.rooms.add_members(self.uids[room_id], {user_id: uid_of(user_id)}, _SUPERUSER)
         self.feed.nudge()
 
     async def remove(self, room_id: str, user_id: str) -> None:
@@ -215,7 +219,7 @@ async def openings(
     async with asyncio.TaskGroup() as group:
         works = [group.create_task(part.run()) for part in (feed, streams, access, watch)]
         try:
-            yield Openings(changes, RoomStore(connections, 100), store, users, feed, streams, made)
+            yield Openings(changes, RoomStore(connections, 100, Quotas(Limits())), store, users, feed, streams, made)
         finally:
             # A task that is cancelled while it connects would leave its connection to nobody.
             feed.end()

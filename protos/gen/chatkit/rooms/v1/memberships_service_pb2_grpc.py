@@ -72,7 +72,8 @@ class MembershipsServiceServicer:
         one does not belong to answers like an unknown one: PERMISSION_DENIED,
         ROOM_ACCESS_DENIED; superusers get FAILED_PRECONDITION, ROOM_NOT_PUBLIC, or
         DIRECT_ROOM if that is what it is. A full room is RESOURCE_EXHAUSTED,
-        QUOTA_EXCEEDED.
+        QUOTA_EXCEEDED, and so are more rooms than LIMIT_ROOMS_PER_USER, which
+        superusers need not keep to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,9 +92,11 @@ class MembershipsServiceServicer:
     def AddMembers(self, request, context):
         """Makes users members, all or none. Adding members again is harmless. Users
         that do not exist are NOT_FOUND, USER_NOT_FOUND; more members than
-        LIMIT_ROOM_MEMBERS are RESOURCE_EXHAUSTED, QUOTA_EXCEEDED. To a direct room
-        only its own two users can be added; anybody else is FAILED_PRECONDITION,
-        DIRECT_ROOM.
+        LIMIT_ROOM_MEMBERS are RESOURCE_EXHAUSTED, QUOTA_EXCEEDED, and so are, for
+        each user, more rooms than LIMIT_ROOMS_PER_USER, or more given by others than
+        LIMIT_ROOMS_GIVEN_PER_USER; superusers need not keep to these two. To a
+        direct room only its own two users can be added; anybody else is
+        FAILED_PRECONDITION, DIRECT_ROOM.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -85,7 +85,10 @@ class RoomsServiceServicer:
         """Creates a room. The creator becomes a member, and so do the users named;
         naming the creator again is harmless. An id that exists is ALREADY_EXISTS,
         ROOM_ALREADY_EXISTS; users that do not exist are NOT_FOUND, USER_NOT_FOUND,
-        and no room is created.
+        and no room is created. More than LIMIT_ROOMS_CREATED_PER_USER or
+        LIMIT_ROOMS_CREATED_PER_USER_PER_DAY, and for each member more than
+        LIMIT_ROOMS_PER_USER or LIMIT_ROOMS_GIVEN_PER_USER, is RESOURCE_EXHAUSTED,
+        QUOTA_EXCEEDED; superusers have none of these limits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,7 +111,8 @@ class RoomsServiceServicer:
         ever becomes a member, and the room stays private: FAILED_PRECONDITION,
         DIRECT_ROOM, for superusers too. Users that do not exist are NOT_FOUND,
         USER_NOT_FOUND; a user's direct room with themselves is INVALID_ARGUMENT,
-        FIELD_INVALID.
+        FIELD_INVALID. A room that is created, and a user who is brought in or back,
+        count as in CreateRoom.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
