@@ -22,6 +22,7 @@ from benchmarks.suite import Suite, running
 from benchmarks.workloads import (
     batches,
     durable_sends,
+    followed,
     history,
     idle_clients,
     last_messages,
@@ -41,6 +42,7 @@ _MODULES = (
     history,
     slow_reader,
     reconnect,
+    followed,
     # The last one, because it leaves much behind.
     pages,
 )
@@ -49,6 +51,7 @@ WORKLOADS: dict[str, Callable[[Suite, Options], Awaitable[list[Figure]]]] = {
 }
 _SECONDS, _QUICK_SECONDS = 4.0, 0.6
 _INTERRUPTED = 130
+_MOST_ROOMS = 1_000_000
 _STARTED = time.monotonic()
 # Details of figures that must be nothing, in a suite that keeps its promise.
 FAULTS = ("lost", "doubled", "hanging_lost", "refused")
@@ -57,7 +60,8 @@ FAULTS = ("lost", "doubled", "hanging_lost", "refused")
 def main(arguments: list[str]) -> int:
     """Run the command and return its exit status; trouble is one sentence on stderr and status 1."""
     parsed = _parser().parse_args(arguments)
-    options = Options(parsed.seconds or (_QUICK_SECONDS if parsed.quick else _SECONDS), parsed.quick)
+    seconds = parsed.seconds or (_QUICK_SECONDS if parsed.quick else _SECONDS)
+    options = Options(seconds, parsed.quick, tuple(parsed.rooms or ()))
     try:
         report = asyncio.run(_until_interrupted(_names(parsed.workloads), options))
     except (Trouble, LoadFailed) as trouble:
@@ -92,7 +96,16 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=_positive, metavar="N", help=f"how long each case is measured ({_SECONDS:g}; longer is surer)"
     )
     parser.add_argument("--quick", action="store_true", help="everything smaller and shorter, to see that it works")
+    parser.add_argument(
+        "--rooms", type=_rooms, action="append", metavar="N", help="how many rooms `followed` follows; may be repeated"
+    )
     return parser
+
+
+def _rooms(text: str) -> int:
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_ROOMS:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of rooms: from 1 to {_MOST_ROOMS:,}")
 
 
 def _positive(text: str) -> float:

@@ -16,6 +16,8 @@ class Options:
 
     seconds: float
     quick: bool = False
+    # How many rooms `followed` follows; its own choice when empty.
+    rooms: tuple[int, ...] = ()
 
     @property
     def warm_up(self) -> float:

@@ -78,6 +78,10 @@ _HEADS = """
     )) AS copy
     WHERE template.room_uid = %(template_uid)s
 """
+_EMPTY_LOGS = """
+    INSERT INTO messages.heads (room_uid, seq, oldest_seq, ordinal)
+    SELECT uid, 0, 1, 0 FROM rooms.rooms WHERE id LIKE %s
+"""
 _STEP = timedelta(milliseconds=1)
 
 
@@ -138,6 +142,11 @@ class Seeding:
         told = {"room_uid": room_uid, "template_uid": template_uid, "count": count, "last_time": began}
         self._connection.execute(_HEADS, told)
         self._connection.execute("DROP TABLE seeded")
+        self._connection.commit()
+
+    def empty_logs(self, prefix: str) -> None:
+        """Let rooms have logs in which nothing has happened."""
+        self._connection.execute(_EMPTY_LOGS, (f"{prefix}%",))
         self._connection.commit()
 
     def settle(self) -> None:

@@ -79,6 +79,10 @@ class Suite:
         """A superuser's token."""
         return token(self.home, None, su=True)
 
+    def token_of_superuser(self, user_id: str) -> str:
+        """Return the token of a superuser who acts as a user."""
+        return token(self.home, user_id, su=True)
+
     def namespace(self) -> int:
         """Return a number that no other job has, for request ids."""
         return int(next(self._namespaces))

@@ -76,3 +76,16 @@ class OpeningsJob:
     groups: dict[str, int]
     seconds: float
     warm_up_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedJob:
+    """More and more rooms that are followed: the streams that come each time, by token and rooms, and a sender."""
+
+    address: str
+    streams: list[list[tuple[str, list[str]]]]
+    room: Room
+    groups: dict[str, int]
+    seconds: float
+    per_second: float
+    namespace: int

@@ -45,7 +45,7 @@ async def test_a_quick_run_prints_json_whose_counts_add_up(short_path: Path) -> 
     assert "W1: 50 senders in 50 rooms, edge" in progress
     found: dict[str, Any] = json.loads(out)
     assert found.keys() == {"machine", "options", "figures", "bars", "bars_reference", "left_out"}
-    assert found["options"] == {"seconds": 0.3, "quick": True}
+    assert found["options"] == {"seconds": 0.3, "quick": True, "rooms": []}
     figures = {figure["via"]: figure for figure in found["figures"]}
     assert figures.keys() == {"services", "edge", "bare"}
     for via, figure in figures.items():
@@ -74,7 +74,11 @@ async def test_an_interrupted_run_leaves_nothing_behind(short_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [(["W9"], "there is no workload W9"), (["--seconds", "0"], "is no number of seconds")],
+    [
+        (["W9"], "there is no workload W9"),
+        (["--seconds", "0"], "is no number of seconds"),
+        (["--rooms", "0"], "is no number of rooms"),
+    ],
 )
 def test_what_can_not_be_run_is_said(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     try:

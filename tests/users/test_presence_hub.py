@@ -15,11 +15,13 @@ from services.runtime.access import AccessQuery
 from services.runtime.change_feed import News
 from services.runtime.errors import Aborted, ChatkitError, ResourceExhausted, Unavailable
 from services.runtime.identity import Caller
+from services.runtime.steps import MOST_AT_ONCE, WAKING
 from services.users.model import Change, ChangeKind
 from services.users.presence_hub import PresenceHub, PresenceSubscription
 from tests.support.clock import ManualClock
 from tests.support.eventually import HANG_SECONDS
 from tests.support.peers import uid_of
+from tests.support.turns import Turns
 
 
 class _Feed:
@@ -224,3 +226,26 @@ async def test_a_subscriber_of_ten_streams_is_found_until_the_last_has_left(worl
             world.hub.leave(stream)
             assert not world.hub.has(stream)
     assert world.hub.subscriptions() == []
+
+
+async def test_a_user_whom_very_many_watch_is_told_of_in_steps(world: _World) -> None:
+    class Noting(PresenceSubscription):
+        def offer(self, version: int, event: bytes) -> None:
+            turns.note()
+            super().offer(version, event)
+
+    caller = Caller("dan", False, None, datetime(2027, 1, 1, tzinfo=UTC))
+    async with Turns() as turns, world.running():
+        await world.feed.tell(News(1))
+        watching = [Noting(caller, None, world.clock) for _ in range(1_000)]
+        for one in watching:
+            world.hub.join(one)
+            await world.hub.watch(one, [uid_of("bob")])
+            one.start(1, [])
+        await world.feed.tell(_changes(_change(2, "bob"), _change(3, "bob", ChangeKind.USER_OFFLINE)))
+        assert (turns.noted, turns.most) == (2_000, MOST_AT_ONCE // WAKING)
+        # Each has both, in their order.
+        assert all(len(one._waiting) == 2 for one in watching)
+        world.hub.end_all(lambda: Unavailable("SHUTTING_DOWN", ""))
+        assert watching[-1].error is None
+        await turns.until(lambda: all(one.error is not None for one in watching))
