@@ -1,19 +1,24 @@
 """Who is told what of a batch of changes: the index by itself."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any, cast
 
 from chatkit.rooms.v1 import rooms_service_pb2 as pb2
 
 from services.rooms.model import Change, ChangeKind, Room, RoomView, Visibility
 from services.rooms.user_index import UserIndex
+from services.rooms.user_streams import UserStreams
 from services.rooms.user_subscription import StateBudget, UserSubscription
+from services.runtime.change_feed import ChangeFeed, News
 from services.runtime.errors import Aborted
 from services.runtime.identity import Caller
 from tests.rooms.user_stream import short
 from tests.support.clock import ManualClock
 from tests.support.peers import uid_of
+from tests.support.turns import Turns
 
 _TIME = datetime(2026, 1, 2, tzinfo=UTC)
 _A, _B = uid_of("a"), uid_of("b")
@@ -107,3 +112,34 @@ async def test_who_has_left_the_process_is_nowhere_in_the_index() -> None:
     index.leave(bob)
     assert index.is_empty
     assert index.wanted([_updated(1, "a"), _added(2, "b", "bob")]).rooms == set()
+
+
+async def test_very_many_streams_are_told_and_ended_in_steps() -> None:
+    index, clock = UserIndex(), ManualClock()
+    streams = UserStreams(
+        _Silent(), cast("Any", None), cast("Any", None), index, clock, heartbeat_interval=15.0, retry_interval=1.0
+    )
+    members = [_subscribed(index, f"user {number}", "a") for number in range(500)]
+    async with Turns() as turns:
+        running = asyncio.create_task(streams.run())
+        telling = asyncio.create_task(streams.tell("user 0", [_A], b"\n\x00"))
+        await asyncio.sleep(0)
+        # Others run before all are told.
+        assert 0 < sum(bool(one._waiting) for one in members) < len(members)
+        await telling
+        assert [len(one._waiting) for one in members] == [1] * 500
+        streams.end_all()
+        assert (members[0].error is None, all(one.error is not None for one in members)) == (False, False)
+        await turns.until(lambda: all(one.error is not None for one in members))
+        running.cancel()
+
+
+class _Silent(ChangeFeed[Change]):
+    """A feed that tells nothing."""
+
+    def __init__(self) -> None:
+        """Need nothing."""
+
+    async def follow(self, _after: int) -> AsyncIterator[News[Change]]:
+        await asyncio.Event().wait()
+        yield News(0)
