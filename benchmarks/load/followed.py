@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import grpc
+from chatkit.contract.v1 import error_reason_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import messages_service_pb2_grpc as pb2_grpc
 from chatkit.messages.v1 import part_pb2, room_subscription_pb2
@@ -29,6 +30,8 @@ class _Stream:
     def __init__(self) -> None:
         self.rooms = 0
         self.refused = 0
+        # Why rooms, or the stream, were closed.
+        self.reasons: set[str] = set()
         self.has_ended = False
         self.is_caught_up = asyncio.Event()
         self.heard_at = 0.0
@@ -47,11 +50,11 @@ class _Stream:
     def _hear(self, events: Sequence[Any]) -> None:
         self.look()
         self.heard_at = time.monotonic()
-        if self.is_caught_up.is_set():
-            return
         for event in events:
             self.rooms += event.HasField("opened") and bool(event.room_id)
-            self.refused += event.HasField("closed")
+            if event.HasField("closed"):
+                self.refused += 1
+                self.reasons.add(error_reason_pb2.ErrorReason.Name(event.closed.reason))
             if event.HasField("caught_up") and not event.room_id:
                 self.is_caught_up.set()
 
@@ -61,7 +64,9 @@ class _Stream:
 
     def look(self) -> float:
         """Return the longest silence until now."""
-        self.longest = max(self.longest, time.monotonic() - self.heard_at)
+        if not self.has_ended:
+            # What has ended is told as lost.
+            self.longest = max(self.longest, time.monotonic() - self.heard_at)
         return self.longest
 
 
@@ -118,6 +123,7 @@ async def _measured(job: FollowedJob, streams: list[_Stream], channel: Any, numb
         "rooms": sum(stream.rooms for stream in streams),
         "refused": refused + sum(stream.refused for stream in streams),
         "lost": sum(stream.has_ended for stream in streams),
+        "reasons": sorted({reason for stream in streams for reason in stream.reasons}),
         "longest_silence_seconds": max((stream.look() for stream in streams), default=0.0),
     }
 

@@ -67,6 +67,8 @@ async def run(suite: Suite, options: Options) -> list[Figure]:
             "lost": one["lost"] + max(0, size - one["rooms"]),
             "refused": one["refused"],
         }
+        if one["reasons"]:
+            shown["closed_with"] = ", ".join(one["reasons"])
         figures.append(replace(figure, details={**figure.details, **shown}))
     return figures
 
