@@ -4,8 +4,9 @@ Every cell is a call through the edge, in a room of its own.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -23,9 +24,10 @@ from tests.contract import descriptors
 from tests.permissions import table
 from tests.permissions.callers import CALLERS, NOTHING, OK, Caller, asked_for, expected
 from tests.permissions.requests import CONTENT, REQUESTS, Place, request_of
+from tests.support.databases import TestDatabase
 from tests.support.edge import Edge
 from tests.support.eventually import HANG_SECONDS
-from tests.support.suite import Suite
+from tests.support.suite import Suite, running
 from tests.support.tokens import bearer, su
 
 _PUBLIC = " (public room)"
@@ -34,6 +36,16 @@ _OWN = " (one's own)"
 _ALSO_PUBLIC = {"chatkit.rooms.v1.RoomsService/GetRoom"}
 _ONLY_PUBLIC = {"chatkit.rooms.v1.MembershipsService/JoinRoom"}
 _AT_ONCE = 8
+# One user makes the rooms of all cells.
+_LIMITS = dict.fromkeys(("ROOMS_CREATED_PER_USER", "ROOMS_CREATED_PER_USER_PER_DAY"), 100_000)
+_LIMITS |= dict.fromkeys(("ROOMS_PER_USER", "ROOMS_GIVEN_PER_USER"), 100_000)
+
+
+@pytest.fixture
+async def suite(database: TestDatabase, tmp_path: Path) -> AsyncIterator[Suite]:
+    """Run the services in this process, without the limits of rooms."""
+    async with running(database, tmp_path, "users", "rooms", "messages", "files", limit_overrides=_LIMITS) as started:
+        yield started
 
 
 @dataclass(frozen=True)

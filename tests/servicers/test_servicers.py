@@ -40,6 +40,7 @@ from services.rooms.model import (
     RoomView,
     Visibility,
 )
+from services.rooms.quotas import Actor
 from services.rooms.roles_servicer import RolesServicer
 from services.rooms.servicer import MembershipsServicer, RoomsServicer
 from services.runtime.access import AccessGrant, AccessQuery
@@ -198,8 +199,8 @@ class _Rooms:
     async def get(self, _grant: object) -> RoomView:
         return _view("lobby", "alice")
 
-    async def direct(self, user_id: str, other_user_id: str, seconds: float) -> RoomView:
-        self.asked.append(("direct", user_id, other_user_id, seconds > 0))
+    async def direct(self, user_id: str, other_user_id: str, seconds: float, *, superuser: bool) -> RoomView:
+        self.asked.append(("direct", user_id, other_user_id, seconds > 0, superuser))
         view = _view("d", user_id, other_user_id)
         pair = sorted(view.member_ids)
         return RoomView(replace(view.room, direct_user_ids=pair, push_notification_title_override=""), pair)
@@ -222,8 +223,8 @@ class _Rooms:
         self.asked.append((changes, etag))
         return _view("lobby").room
 
-    async def add_members(self, _grant: object, user_ids: Sequence[str], _seconds: float) -> None:
-        self.asked.append(("add", list(user_ids)))
+    async def add_members(self, _grant: object, user_ids: Sequence[str], actor: Actor, _seconds: float) -> None:
+        self.asked.append(("add", list(user_ids), actor))
 
     async def remove_members(self, _grant: object, user_ids: Sequence[str]) -> None:
         self.asked.append(("remove", list(user_ids)))
@@ -317,7 +318,7 @@ def test_direct_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limit
     assert answer.room.HasField("push_notification_title_override")
     request.user_id = "carol"
     tested.call("GetOrCreateDirectRoom", request, su())
-    assert rooms.asked == [("direct", "bob", "alice", True), ("direct", "carol", "alice", True)]
+    assert rooms.asked == [("direct", "bob", "alice", True, False), ("direct", "carol", "alice", True, True)]
     with pytest.raises(PermissionDenied):
         tested.call("GetOrCreateDirectRoom", request, user("bob"))
 
@@ -361,7 +362,7 @@ def test_memberships(handlers: Handlers, page_tokens: PageTokens, limits: Limits
     assert list(joined.membership.user_ids) == ["bob"]
     tested.call("LeaveRoom", memberships_pb2.LeaveRoomRequest(room_id="x"), user("bob"))
     assert rooms.asked == [
-        ("add", ["bob"]),
+        ("add", ["bob"], Actor("alice", superuser=False)),
         ("remove", ["bob"]),
         ("join", "bob", False, True),
         ("leave", "x", "bob"),
