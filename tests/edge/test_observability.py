@@ -36,12 +36,17 @@ async def test_every_call_is_a_line_without_token_query_or_body(edge: Edge) -> N
     assert await Call(token=lambda: token).by("grpc", edge) is None
     answer = await edge.json(f"{GET}?secret=in-the-query", {"userId": "in-the-body"}, token, cookie="in-the-cookie")
     assert answer.status_code == 400
-    # Envoy's own log would tell of this one, and of its query.
-    too_long = Call(path=f"{GET}?secret=in-the-query", body=b"x" * 100_000, token=lambda: token)
-    for face in ("grpc", "grpc-web"):
-        told = await too_long.by(face, edge)
-        assert told is not None
-        assert told.error.reason == "REQUEST_TOO_LARGE"
+    # Envoy's own log would tell of these, and of the query.
+    long = b"x" * 100_000
+    refusals = {
+        "REQUEST_TOO_LARGE": Call(body=long, token=lambda: token),
+        "REQUEST_MALFORMED": Call(path=f"{GET}?secret=in-the-query", body=long, token=lambda: token),
+    }
+    for reason, call in refusals.items():
+        for face in ("grpc", "grpc-web"):
+            told = await call.by(face, edge)
+            assert told is not None
+            assert told.error.reason == reason
     await refused(edge, Call(path="/nothing/Here", token=lambda: None), "METHOD_NOT_FOUND")
     await eventually(lambda: len(_lines(edge, "/nothing/Here")) == 3)
     lines = _lines(edge, GET)

@@ -117,7 +117,7 @@ async def test_such_tokens_are_refused(suite: Suite, short_path: Path) -> None:
 async def test_a_token_elsewhere_than_in_the_header_is_none(edge: Edge) -> None:
     token = tokens.token("alice")
     in_query = Call(path=f"{GET}?access_token={token}", token=lambda: None)
-    await refused(edge, in_query, "TOKEN_MISSING")
+    await refused(edge, in_query, "REQUEST_MALFORMED")
     cookies = {"cookie": f"access_token={token}; authorization=Bearer {token}"}
     await refused(edge, Call(token=lambda: None), "TOKEN_MISSING", headers=cookies)
     await refused(edge, Call(token=lambda: None), "TOKEN_MISSING", headers={"x-authorization": f"Bearer {token}"})
