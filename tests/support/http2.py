@@ -80,13 +80,18 @@ class Connection:
 
     async def read(self) -> None:
         """Take in what the other end sends, until it closes the connection."""
-        while data := await self._reader.read(65536):
-            for event in self._h2.receive_data(data):
-                self._take(event)
-            await self._flush()
+        try:
+            while data := await self._reader.read(65536):
+                for event in self._h2.receive_data(data):
+                    self._take(event)
+                await self._flush()
+                self._progress.set()
+        except ConnectionError:
+            # Closed while something was on its way there.
+            pass
+        finally:
+            self.closed = True
             self._progress.set()
-        self.closed = True
-        self._progress.set()
 
     def _take(self, event: h2.events.Event) -> None:
         answer = self.answers.get(getattr(event, "stream_id", None) or 0, Answer())
