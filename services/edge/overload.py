@@ -10,6 +10,8 @@ from services.edge.parts import Json, typed
 
 # Files that are open beside connections: logs, sockets of the admin interface, connections to services.
 _RESERVED_FILES = 1_000
+# More are of no use, and where there is no limit, as on macOS, the system still refuses to give as many as one likes.
+_MOST_FILES = 65_536
 # With fewer an edge is of no use to anybody.
 _LEAST_CONNECTIONS = 1_000
 _HEAP = "envoy.resource_monitors.fixed_heap"
@@ -23,8 +25,9 @@ def room_for_connections() -> int:
 
     Raises ValueError when that are too few. A client may need two: content has a connection of its own to files.
     """
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     connections = (most - _RESERVED_FILES) // 2
     if connections < _LEAST_CONNECTIONS:
         needed = 2 * _LEAST_CONNECTIONS + _RESERVED_FILES

@@ -144,3 +144,12 @@ async def test_the_edge_says_at_its_start_that_it_may_open_too_few_files(monkeyp
     monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
     with pytest.raises(ValueError, match=r"may open 1024 files, and needs 3000: raise the limit \(ulimit -n\)"):
         overload.room_for_connections()
+
+
+@pytest.mark.parametrize(("hard", "taken"), [(20_000, 20_000), (1 << 30, 65_536), (resource.RLIM_INFINITY, 65_536)])
+def test_the_edge_takes_no_more_files_than_it_can_use(monkeypatch: pytest.MonkeyPatch, hard: int, taken: int) -> None:
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: told.append(limits))
+    assert overload.room_for_connections() == (taken - 1_000) // 2
+    assert told == [(taken, hard)]
