@@ -51,7 +51,8 @@ async def test_a_quick_run_prints_json_whose_counts_add_up(short_path: Path) -> 
     for via, figure in figures.items():
         parts = {"bare", "generator"} if via == "bare" else {"service", "database", "edge", "nats", "generator"}
         assert figure["cpu_us"].keys() == parts
-        assert figure["per_second"] > 0
+        # So short a time can pass on a slow machine without an answer.
+        assert figure["per_second"] == pytest.approx(figure["details"]["count"] / figure["details"]["seconds"])
         assert figure["details"]["answered_in_all"] >= figure["details"]["count"]
         assert figure["details"]["refused"] == 0
     for via in ("services", "edge"):
