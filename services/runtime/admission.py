@@ -21,6 +21,7 @@ from services.runtime.errors import (
     Unauthenticated,
     Violation,
 )
+from services.runtime.fair_queue import on_behalf_of
 from services.runtime.identity import Caller, TokenVerifier
 from services.runtime.streams import OpenStream
 from services.runtime.validation import Validator
@@ -53,7 +54,7 @@ class Admission:
         self._validator.compile(method.request_class)
         policy = method.policy
         decode = self._decoder(method)
-        subject_of = _subject_reader(method)
+        subject_of, named_by = _subject_reader(method), _named_reader(method)
         query_of = self._query_reader(method)
         asks = policy.room.membership != MEMBERSHIP_REQUIRED_PER_ROOM
         asked_for_fields = _permissions_reader(method)
@@ -65,6 +66,7 @@ class Admission:
             request = decode(body)
             self._validator.check(request)
             user_id = subject_of(request, caller)
+            on_behalf_of.set(user_id or named_by(request) or caller.service or "")
             query = query_of(request, caller, user_id) if query_of else None
             grant, for_others = await self._ask(query if asks else None, policy.permission_for_others)
             if query is not None and not query.superuser:
@@ -200,6 +202,15 @@ def _subject_reader(method: MethodContract) -> Callable[[Message, Caller], str |
         return acting
 
     return subject
+
+
+def _named_reader(method: MethodContract) -> Callable[[Message], str]:
+    """Return what reads the user whom another service asks for, where it names one."""
+    is_between_services = method.policy.audience == method_policy_pb2.AUDIENCE_SERVICE
+    descriptor = cast("Descriptor", method.request_class.DESCRIPTOR)
+    if not is_between_services or "user_id" not in descriptor.fields_by_name:
+        return lambda _: ""
+    return field_getter(method.request_class, "user_id")
 
 
 def _permissions_reader(method: MethodContract) -> Callable[[Message], Sequence[str]]:

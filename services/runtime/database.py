@@ -16,9 +16,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.runtime.errors import Aborted, Unavailable
+from services.runtime.fair_queue import FairQueue, Turn, on_behalf_of
 
 POOL_CONNECTIONS = 4
-_WAIT_SECONDS = 2
+# A wait for a connection ends after so many periods in a row in which none has come back, or when it has lasted long.
+# In periods, because a process that was held up itself shall not take that for the database's fault.
+_PERIOD_SECONDS, _PERIODS, _MOST_PERIODS = 0.5, 4, 20
+_UNBROKEN_SECONDS = 2
 _CONNECT_SECONDS = 3
 _RETURN_SECONDS = 1.0
 _LOOK_SECONDS = 0.005
@@ -36,12 +40,12 @@ def sqlalchemy_url(dsn: str) -> URL:
 
 
 def create_engine(dsn: str, connections: int = POOL_CONNECTIONS) -> AsyncEngine:
-    """Make a pool that never overflows and refuses to wait for long."""
+    """Make a pool that never overflows; who gets a connection next is for `Database` to say."""
     return create_async_engine(
         sqlalchemy_url(dsn),
         pool_size=connections,
         max_overflow=0,
-        pool_timeout=_WAIT_SECONDS,
+        pool_timeout=_PERIOD_SECONDS * _PERIODS,
         connect_args={
             "connect_timeout": _CONNECT_SECONDS,
             "application_name": "chatkit",
@@ -50,10 +54,14 @@ def create_engine(dsn: str, connections: int = POOL_CONNECTIONS) -> AsyncEngine:
 
 
 class Database:
-    """A service's connections."""
+    """A service's connections: each call waits behind those of its own user, and not behind all that others ask."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        connections = engine.pool.size()  # type: ignore[attr-defined]
+        self._turns = FairQueue(connections, of_each=connections)
+        # How often a connection came back from a call that went well.
+        self._returns = 0
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         # Connections on their way for callers who have gone meanwhile, each to be given back.
         self._unwanted: set[asyncio.Task[None]] = set()
@@ -84,17 +92,40 @@ class Database:
         It is taken in a task of its own: SQLAlchemy forgets one that is cut between the pool and its caller, as while
         the isolation level is set. Giving back is a task of its own already.
         """
-        taking = asyncio.create_task(_take(engine))
+        turn = self._turns.ask(on_behalf_of.get())
         try:
-            connection = await asyncio.shield(taking)
-        except asyncio.CancelledError:
-            returning = asyncio.create_task(_give_back(taking))
-            self._unwanted.add(returning)
-            returning.add_done_callback(self._unwanted.discard)
-            raise
-        async with AsyncExitStack() as stack:
-            stack.push_async_exit(connection)
-            yield connection
+            if not turn.came.done():
+                await self._until_it_comes(turn)
+            taking = asyncio.create_task(_take(engine))
+            try:
+                connection = await asyncio.shield(taking)
+            except asyncio.CancelledError:
+                returning = asyncio.create_task(_give_back(taking))
+                self._unwanted.add(returning)
+                returning.add_done_callback(self._unwanted.discard)
+                raise
+            async with AsyncExitStack() as stack:
+                stack.push_async_exit(connection)
+                yield connection
+            self._returns += 1
+        finally:
+            turn.give_back()
+
+    async def _until_it_comes(self, turn: Turn) -> None:
+        """Raise DATABASE_UNAVAILABLE when no connection comes back, and OVERLOADED when others are served for too long.
+
+        A database that is busy or slow is one that answers.
+        """
+        still, returns = 0, self._returns
+        for _ in range(_MOST_PERIODS):
+            await asyncio.wait({turn.came}, timeout=_PERIOD_SECONDS)
+            if turn.came.done():
+                return
+            still = still + 1 if self._returns == returns else 0
+            returns = self._returns
+            if still == _PERIODS:
+                raise _unavailable()
+        raise _overloaded()
 
     async def check(self) -> None:
         """Raise Unavailable unless the database answers."""
@@ -160,7 +191,7 @@ async def unbroken(work: Coroutine[Any, Any, _Result]) -> _Result:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=_WAIT_SECONDS)
+        await asyncio.wait({task}, timeout=_UNBROKEN_SECONDS)
         if not task.cancel() and not task.cancelled():
             # Looked at, because nobody else will.
             task.exception()
@@ -209,15 +240,15 @@ def translate(error: Exception) -> Exception:
             (OperationalError, PoolTimeoutError, psycopg.OperationalError, OSError),
         )
     ):
-        return Unavailable(
-            "DATABASE_UNAVAILABLE",
-            "the database can't be reached",
-            retry_after=_RETRY_AFTER,
-        )
+        return _unavailable()
     if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return Unavailable(
-            "DATABASE_UNAVAILABLE",
-            "the database can't be reached",
-            retry_after=_RETRY_AFTER,
-        )
+        return _unavailable()
     return error
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("DATABASE_UNAVAILABLE", "the database can't be reached", retry_after=_RETRY_AFTER)
+
+
+def _overloaded() -> Unavailable:
+    return Unavailable("OVERLOADED", "the database has more to do than it can", retry_after=_RETRY_AFTER)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from services.runtime import database as runtime_database
 from services.runtime.database import Database, create_engine, sqlalchemy_url, sqlstate, translate, unbroken
 from services.runtime.errors import Aborted, ChatkitError, Unavailable
+from services.runtime.fair_queue import on_behalf_of
 from tests.support.databases import TestDatabase
 from tests.support.eventually import eventually
 
@@ -229,16 +230,58 @@ async def test_a_lock_that_is_held_for_long_is_contention(users: Database) -> No
     assert caught.value.reason == "CONTENTION"
 
 
-async def test_a_pool_never_overflows_and_refuses_to_wait_for_long(
+async def test_where_no_connection_comes_back_the_database_is_unavailable(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime_database, "_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(runtime_database, "_PERIOD_SECONDS", 0.01)
     small = Database(create_engine(database.dsn("users"), connections=1))
     async with small.reading():
         with pytest.raises(Unavailable) as caught:
             await small.check()
     assert caught.value.reason == "DATABASE_UNAVAILABLE"
     await small.check()
+    await small.close()
+
+
+async def test_a_busy_database_is_waited_for_and_then_overloaded(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime_database, "_PERIOD_SECONDS", 0.01)
+    small = Database(create_engine(database.dsn("users"), connections=1))
+
+    async def others_are_served() -> None:
+        while True:
+            small._returns += 1
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(others_are_served())
+    async with small.reading():
+        with pytest.raises(Unavailable) as caught:
+            await small.check()
+    others.cancel()
+    assert caught.value.reason == "OVERLOADED"
+    await small.check()
+    await small.close()
+
+
+async def test_a_user_who_asks_for_much_waits_behind_that_and_others_do_not(database: TestDatabase) -> None:
+    small = Database(create_engine(database.dsn("users"), connections=2))
+    served: list[str] = []
+
+    async def call(user_id: str) -> None:
+        on_behalf_of.set(user_id)
+        async with small.reading() as connection:
+            await connection.execute(text("SELECT 1"))
+            served.append(user_id)
+
+    async with asyncio.TaskGroup() as group, small.reading(), small.reading():
+        for _ in range(100):
+            group.create_task(call("mallory"))
+        await _steps(3)
+        group.create_task(call("alice"))
+        await _steps(3)
+    assert served.index("alice") <= 2
+    assert len(served) == 101
     await small.close()
 
 
