@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -24,16 +25,19 @@ from services.runtime.access import AccessGrant, AccessQuery, RoomGrant, RoomsCh
 from services.runtime.access_cache import Freshness
 from services.runtime.clock import Clock
 from services.runtime.errors import ChatkitError, DeadlineExceeded, Internal, Unavailable, unavailable_peer
+from services.runtime.fair_queue import FairQueue
 from services.runtime.identity import Caller
-from services.runtime.steps import slices
+from services.runtime.steps import Leisure, slices
 
 _log = structlog.get_logger()
 OnEnd = Callable[[Callable[[ChatkitError], None]], None]
 # How long rooms is waited for.
 _SECONDS = 3.0
 _PAGE = 100
-_LISTS_AT_ONCE = 4
+_PAGES_AT_ONCE = 4
 _TIMES_AT_ONCE = 500
+# What it counts in a step to join a room, and to begin it.
+_JOINING, _BEGINNING = 3, 10
 _NEVER = datetime.fromtimestamp(0, UTC)
 # A user who joins and leaves rooms all the time makes a stream ask about them no more often.
 _BETWEEN_ROUNDS_SECONDS = 0.2
@@ -83,7 +87,9 @@ class ManyRooms:
         self._ending_spread = ending_spread
         self._retry_interval = retry_interval
         self._most_rooms = most_rooms
-        self._lists = asyncio.Semaphore(_LISTS_AT_ONCE)
+        self._leisure = Leisure()
+        # A page of rooms at a time, so that whoever follows a few waits for no more than that.
+        self._turns = FairQueue(_PAGES_AT_ONCE, of_each=1)
 
     async def subscribe(self, query: AccessQuery, caller: Caller, wish: Wish, on_end: OnEnd) -> AsyncIterator[bytes]:
         """Yield the frames of a stream, `closed` included, and then raise why it ended.
@@ -156,11 +162,8 @@ class ManyRooms:
         new: list[RoomOfUser] = []
         token = ""
         while True:
-            try:
-                async with self._lists:
-                    rooms, token = await self._rooms.of_user(stream.query.user_id or "", _PAGE, token, _SECONDS)
-            except DeadlineExceeded:
-                raise unavailable_peer("rooms") from None
+            async with self._turn(stream):
+                rooms, token = await self._list(stream, token)
             new += [
                 room
                 for room in rooms
@@ -170,10 +173,20 @@ class ManyRooms:
                 break
         moved: dict[UUID, datetime] = {}
         for some in slices(new, _TIMES_AT_ONCE):
-            moved |= await self._log.last_times([room.room_uid for room in some])
+            async with self._turn(stream):
+                moved |= await self._log.last_times([room.room_uid for room in some])
         # Those in which nothing has ever happened keep the order of their ids.
         new.sort(key=lambda room: moved.get(room.room_uid, _NEVER), reverse=True)
         await self._open(stream, [(room.room_id, start) for room in new], only_as_member=True)
+
+    async def _list(self, stream: RoomsStream, token: str) -> tuple[list[RoomOfUser], str]:
+        try:
+            return await self._rooms.of_user(stream.query.user_id or "", _PAGE, token, _SECONDS)
+        except DeadlineExceeded:
+            raise unavailable_peer("rooms") from None
+
+    def _turn(self, stream: RoomsStream) -> AbstractAsyncContextManager[None]:
+        return self._turns.turn(stream.query.user_id or "")
 
     async def _open(
         self, stream: RoomsStream, wanted: Sequence[tuple[str, Start]], *, only_as_member: bool = False
@@ -181,12 +194,14 @@ class ManyRooms:
         # Rooms is asked about no more at once than a subscription may have.
         for page in pages(wanted, self._most_rooms):
             await stream.wait_for_room()
-            await self._open_page(stream, page, only_as_member=only_as_member)
+            async with self._turn(stream):
+                await self._open_page(stream, page, only_as_member=only_as_member)
             self._leave_ended(stream)
 
     async def _open_page(self, stream: RoomsStream, page: Sequence[tuple[str, Start]], *, only_as_member: bool) -> None:
         answers = await stream.ask(self._access, [room_id for room_id, _ in page])
         joined: list[tuple[RoomOfStream, RoomHub, Start]] = []
+        pace = self._leisure.pace()
         for (room_id, start), answer in zip(page, answers, strict=True):
             if only_as_member and not _is_member(answer):
                 # Nobody has named the room, and the user has left it meanwhile.
@@ -197,6 +212,7 @@ class ManyRooms:
                 stream.refuse(room_id, too_many_rooms(self._most_rooms))
             elif answer.room_uid is not None and answer.room_uid not in stream.rooms:
                 joined.append(self._join(stream, room_id, RoomGrant(answer.room_uid, answer.user_uid), start))
+            await pace.did(_JOINING)
         try:
             await self._replays.read_page([(hub, start) for _, hub, start in joined])
             await self._cursors.follow(*(room for room, _, _ in joined))
@@ -205,9 +221,11 @@ class ManyRooms:
         except ChatkitError:
             self._forget(stream, [room for room, _, _ in joined])
             raise
+        pace = self._leisure.pace()
         for room, hub, start in joined:
             if room.error is None:
-                self._begin(room, hub, start, read_states.get(room.room_uid))
+                count = self._begin(room, hub, start, read_states.get(room.room_uid))
+                await pace.did(_BEGINNING + count)
 
     def _join(
         self, stream: RoomsStream, room_id: str, grant: RoomGrant, start: Start
@@ -230,14 +248,19 @@ class ManyRooms:
         for room, count, answer in zip(rooms, doubts, answers, strict=True):
             act_on(answer, room, count)
 
-    def _begin(self, room: RoomOfStream, hub: RoomHub, start: Start, read_state: bytes | None) -> None:
-        """Queue the beginning of a room. Nothing is awaited here: so nothing is missed, and nothing doubled."""
+    def _begin(self, room: RoomOfStream, hub: RoomHub, start: Start, read_state: bytes | None) -> int:
+        """Queue the beginning of a room and return of how many events it is.
+
+        Nothing is awaited here: so nothing is missed, and nothing doubled.
+        """
         beginning = self._replays.beginning(hub, start, self._clock.now())
         unlogged = [(0, event) for event in self._cursors.events(room)]
         if read_state is not None:
             unlogged.append((0, read_state))
         room.told_seq = hub.last
-        room.open(beginning.epoch, beginning.sent_seq, [*beginning.events, *unlogged, beginning.caught_up])
+        events = [*beginning.events, *unlogged, beginning.caught_up]
+        room.open(beginning.epoch, beginning.sent_seq, events)
+        return len(events)
 
     def _forget(self, stream: RoomsStream, rooms: Sequence[RoomOfStream]) -> None:
         for room in rooms:

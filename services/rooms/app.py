@@ -35,6 +35,7 @@ from services.runtime.contract import permissions
 from services.runtime.directory_client import DirectoryClient
 from services.runtime.server import Server, open_server
 from services.runtime.settings import Settings
+from services.runtime.steps import Leisure
 
 
 @asynccontextmanager
@@ -84,7 +85,8 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
 def _user_streams(server: Server, feed: ChangeFeed[Change], access: Access, users: Users) -> UserOpenings:
     """Run what SubscribeUser stands on."""
     settings, clock, retry_interval = server.settings, server.clock, server.settings.retry_interval_seconds
-    store, index = UserStateStore(server.database), UserIndex()
+    leisure, index = Leisure(), UserIndex()
+    store = UserStateStore(server.database, leisure)
     user_access = UserAccess(access, index, clock, retry_interval=retry_interval)
     streams = UserStreams(
         feed,
@@ -101,4 +103,4 @@ def _user_streams(server: Server, feed: ChangeFeed[Change], access: Access, user
     server.run("user_watch", watch.run())
     server.on_drain(streams.end_all)
     most_state_bytes = settings.user_state_bytes
-    return UserOpenings(store, streams, watch, user_access, users, clock, most_state_bytes=most_state_bytes)
+    return UserOpenings(store, streams, watch, user_access, users, clock, leisure, most_state_bytes=most_state_bytes)

@@ -4,11 +4,9 @@ The state is read with its version, and the subscription registered in the step 
 past that. What happens from then on waits behind the state.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 from uuid import UUID
-from weakref import WeakValueDictionary
 
 from services.rooms import user_wire
 from services.rooms.model import Change, RoomView
@@ -22,15 +20,17 @@ from services.runtime.access import AccessQuery
 from services.runtime.clock import Clock
 from services.runtime.database import POOL_CONNECTIONS
 from services.runtime.errors import ChatkitError
+from services.runtime.fair_queue import FairQueue
 from services.runtime.identity import Caller
+from services.runtime.steps import Leisure, Pace
 from services.runtime.streams import spread_delay
 
 OnEnd = Callable[[Callable[[ChatkitError], None]], None]
 # Fewer than there are connections to the database, so that calls and the tail find one.
 _READ_AT_ONCE = POOL_CONNECTIONS - 1
 _PAGE = 500
-# Rooms that are serialized before others get their turn.
-_SLICE = 16
+# What serializing a room counts in a step, and how many of its members count as much as one thing.
+_ROOM, _MEMBERS = 5, 16
 
 
 class _State:
@@ -45,11 +45,10 @@ class _State:
     def size(self) -> int:
         return sum(len(event) for _, event in self.rooms.values())
 
-    async def add(self, views: dict[UUID, RoomView], now: datetime) -> None:
-        for place, (room_uid, view) in enumerate(views.items()):
+    async def add(self, views: dict[UUID, RoomView], now: datetime, pace: Pace) -> None:
+        for room_uid, view in views.items():
             self.rooms[room_uid] = view.room.id, user_wire.room_event(now, view)
-            if place % _SLICE == _SLICE - 1:
-                await asyncio.sleep(0)
+            await pace.did(_ROOM + len(view.member_ids) // _MEMBERS)
 
     def touched_by(self, change: Change) -> UUID | None:
         """Return the room of the user that a change is about."""
@@ -75,6 +74,7 @@ class UserOpenings:
         access: UserAccess,
         users: Users,
         clock: Clock,
+        leisure: Leisure,
         *,
         most_state_bytes: int,
     ) -> None:
@@ -85,9 +85,8 @@ class UserOpenings:
         self._users = users
         self._clock = clock
         self._budget = StateBudget(most_state_bytes)
-        self._reading = asyncio.Semaphore(_READ_AT_ONCE)
-        # One at once for each user, so that nobody's many streams keep others waiting.
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._leisure = leisure
+        self._reading = FairQueue(_READ_AT_ONCE, of_each=1)
 
     @property
     def waiting_bytes(self) -> int:
@@ -117,7 +116,7 @@ class UserOpenings:
     async def _open(self, subscription: UserSubscription) -> None:
         await self._streams.started()
         await self._watch.settled()
-        async with self._turns.setdefault(subscription.user_id, asyncio.Lock()), self._reading:
+        async with self._reading.turn(subscription.user_id):
             rooms = await self._register(subscription)
         await self._access.confirm(subscription)
         # After it is registered, so that no change of the user comes between.
@@ -132,7 +131,7 @@ class UserOpenings:
         resets = self._streams.resets
         read = await self._store.state(subscription.user_id)
         state = _State(subscription.user_id, read.version)
-        await state.add({view.room.uid: view for view in read.views}, self._clock.now())
+        await state.add({view.room.uid: view for view in read.views}, self._clock.now(), self._leisure.pace())
         while not self._join(subscription, state, resets):
             await self._advance(state)
         return state.in_order()
@@ -163,5 +162,6 @@ class UserOpenings:
         await state.add(
             {uid: view for uid, view in views.items() if state.has_user_in(view)},
             self._clock.now(),
+            self._leisure.pace(),
         )
         state.version = changes[-1].version

@@ -5,8 +5,9 @@ counted costs some microseconds; what makes others run in the same turn of the l
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -30,8 +31,50 @@ class Pace:
         if self._done < self._most:
             return False
         self._done = 0
-        await asyncio.sleep(0)
+        await self._let_others_run()
         return True
+
+    async def _let_others_run(self) -> None:
+        await asyncio.sleep(0)
+
+
+class Leisure:
+    """Lets long pieces of work have no more than half of the loop's time, all of them together.
+
+    Whoever makes a client wait anyway, as an opening of a thousand rooms does, then rests after each step for as long
+    as that took, and calls of others find the loop free.
+    """
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Coroutine[Any, Any, object]] = asyncio.sleep,
+    ) -> None:
+        self._now = now
+        self._sleep = sleep
+        self._free_at = 0.0
+
+    def pace(self, most: int = MOST_AT_ONCE) -> Pace:
+        """Return the pace of a piece of work that begins now and awaits nothing but this."""
+        return _LeisurelyPace(self, self._now(), most)
+
+    async def rest(self, began: float) -> float:
+        """Rest after a step that began then; return when the next one begins."""
+        ended = self._now()
+        self._free_at = max(began, self._free_at) + 2 * (ended - began)
+        await self._sleep(self._free_at - ended)
+        return self._now()
+
+
+class _LeisurelyPace(Pace):
+    def __init__(self, leisure: Leisure, began: float, most: int) -> None:
+        super().__init__(most)
+        self._leisure = leisure
+        self._began = began
+
+    async def _let_others_run(self) -> None:
+        self._began = await self._leisure.rest(self._began)
 
 
 class Chores:

@@ -3,8 +3,8 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,7 +20,11 @@ from chatkit.messages.v1 import position_pb2, room_event_pb2
 from chatkit.messages.v1 import read_states_service_pb2 as read_states_pb2
 from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
+from services.messages.hub import RoomHub
+from services.messages.model import Start
+from services.messages.replays import Beginning, Replays
 from services.runtime.clock import Clock, SystemClock
+from services.runtime.steps import MOST_AT_ONCE
 from tests.messages.chat import Chat, Reader, in_room, text
 from tests.support.clock import LeapingClock
 from tests.support.databases import TestDatabase
@@ -29,6 +33,7 @@ from tests.support.peers import Peers, serve, uid_of
 from tests.support.refusals import refused
 from tests.support.suite import running
 from tests.support.tokens import Metadata, bearer, su, token, user
+from tests.support.turns import Turns
 
 Events = Iterable[room_event_pb2.RoomEvent]
 
@@ -293,6 +298,33 @@ async def test_a_thousand_rooms_are_opened_and_resumed_in_a_bounded_number_of_st
         assert outcomes.count(room_event_pb2.OUTCOME_RESUMED) == 998
         assert _seqs(events, names[7]) == list(range(6, 31))
         assert 20 <= len(statements) <= 2 * 20
+
+
+async def test_streams_that_a_user_opens_at_once_open_one_after_the_other_and_in_small_steps(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms = [f"r{number:03}" for number in range(200)]
+    for room_id in rooms:
+        chat.peers.members[room_id] = {"alice", "bob"}
+    begun: list[str] = []
+    beginning = Replays.beginning
+
+    def noted(replays: Replays, hub: RoomHub, start: Start, now: datetime) -> Beginning:
+        turns.note()
+        begun.append(hub.room_id)
+        return beginning(replays, hub, start, now)
+
+    monkeypatch.setattr(Replays, "beginning", noted)
+    async with AsyncExitStack() as stack, Turns() as turns:
+        many = [await stack.enter_async_context(chat.following(*rooms)) for _ in range(4)]
+        few = await stack.enter_async_context(chat.following("one", "two", who="alice"))
+        await few.until_room("", "caught_up")
+        for reader in many:
+            await reader.until_room("", "caught_up")
+    assert turns.noted == 4 * len(rooms) + 2
+    assert turns.most <= MOST_AT_ONCE // 10
+    # One page of the other user's is in hand when these come.
+    assert begun.index("two") <= 4 * 50
 
 
 async def test_rooms_beyond_the_limit_are_closed_and_a_room_that_is_left_makes_place(

@@ -33,6 +33,7 @@ from services.runtime.contract import Limits
 from services.runtime.database import Database, create_engine
 from services.runtime.errors import ChatkitError, NotFound, Unavailable
 from services.runtime.identity import Caller
+from services.runtime.steps import Leisure
 from tests.rooms.user_stream import Folded, Shown
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, eventually
@@ -46,8 +47,8 @@ _SUPERUSER = Actor(None, superuser=True)
 class HeldStore(UserStateStore):
     """Reads as always; a test can hold back the answer, when everything was read."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
+    def __init__(self, database: Database, leisure: Leisure) -> None:
+        super().__init__(database, leisure)
         # How many states were read.
         self.states = 0
         # How many turns of the loop an answer takes to arrive.
@@ -203,7 +204,8 @@ async def openings(
 ) -> AsyncIterator[Openings]:
     """Run the parts."""
     connections, clock = Database(create_engine(database.dsn("rooms"))), SystemClock()
-    store, index, users = HeldStore(connections), UserIndex(), users or FakeUsers()
+    leisure, index, users = Leisure(), UserIndex(), users or FakeUsers()
+    store = HeldStore(connections, leisure)
     changes = ChangeStore(connections, log)
     feed: ChangeFeed[Change] = ChangeFeed(
         changes,
@@ -215,7 +217,9 @@ async def openings(
     access = UserAccess(Access(AccessStore(connections)), index, clock, retry_interval=0.01)
     streams = UserStreams(feed, store, access, index, clock, heartbeat_interval=15.0, retry_interval=0.01)
     watch = UserWatch(cast("Any", users), store, streams, clock, retry_interval=0.01)
-    made = UserOpenings(store, streams, watch, access, cast("Any", users), clock, most_state_bytes=most_state_bytes)
+    made = UserOpenings(
+        store, streams, watch, access, cast("Any", users), clock, leisure, most_state_bytes=most_state_bytes
+    )
     async with asyncio.TaskGroup() as group:
         works = [group.create_task(part.run()) for part in (feed, streams, access, watch)]
         try:

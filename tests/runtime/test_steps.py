@@ -3,11 +3,13 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from services.runtime.access import AccessGrant, AccessQuery, RoleAssigned, RoleChanged
 from services.runtime.access_cache import AccessCache, Freshness
 from services.runtime.contract import Limits
 from services.runtime.identity import Caller
-from services.runtime.steps import MOST_AT_ONCE, WAKING, Chores, Pace, each, emptied, slices
+from services.runtime.steps import MOST_AT_ONCE, WAKING, Chores, Leisure, Pace, each, emptied, slices
 from services.runtime.streams import Streams
 from tests.support.clock import ManualClock
 from tests.support.turns import Turns
@@ -24,6 +26,39 @@ async def test_a_pace_lets_others_run_after_so_many() -> None:
             await pace.did()
     assert turns.most == MOST_AT_ONCE
     assert turns.noted == _MANY
+
+
+async def test_long_pieces_of_work_rest_as_long_as_they_work_all_of_them_together() -> None:
+    time, rested = 0.0, 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal time, rested
+        time, rested = time + seconds, rested + seconds
+        await asyncio.sleep(0)
+
+    leisure = Leisure(now=lambda: time, sleep=sleep)
+    one = leisure.pace(10)
+    for number in range(100):
+        time += 0.001
+        assert await one.did() == (number % 10 == 9)
+    assert rested == pytest.approx(0.1)
+    other = leisure.pace(10)
+    for _ in range(100):
+        time += 0.002
+        await other.did(10)
+    assert rested == pytest.approx(0.3)
+
+
+async def test_who_works_while_another_rests_rests_for_both() -> None:
+    time, rests = 0.0, list[float]()
+
+    async def sleep(seconds: float) -> None:
+        rests.append(seconds)
+
+    leisure = Leisure(now=lambda: time, sleep=sleep)
+    for time in (1.0, 2.0, 3.0):
+        await leisure.rest(time - 1.0)
+    assert rests == [1.0, 2.0, 3.0]
 
 
 async def test_the_first_step_of_a_chore_is_done_at_once_and_the_rest_while_others_run() -> None:
