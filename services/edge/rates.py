@@ -1,5 +1,7 @@
 """How often a user may call, by the class of the method: a bucket per user and class, counted in this edge alone.
 
+A call counts as many as its method costs.
+
 The user is the `sub` of the verified token, never a header. Tokens without one are superusers' and are not limited.
 """
 
@@ -7,11 +9,12 @@ from chatkit.contract.v1 import limit_pb2, method_policy_pb2
 
 from services.edge.parts import Json, typed
 from services.edge.tokens import claim
-from services.runtime.contract import Limits, limit_name
+from services.runtime.contract import Limits, MethodContract, limit_name
 
-# Under this name a route's metadata says which limits its method is counted by: of the rate, and of the size.
+# Under this name a route's metadata says which limits its method is counted by, of the rate and of the size, and as how
+# many calls it counts.
 METADATA = "chatkit"
-RATE, SIZE = "rate", "size"
+RATE, SIZE, COST = "rate", "size", "cost"
 RATE_FILTER = "envoy.filters.http.local_ratelimit"
 LIMIT_OF = {
     method_policy_pb2.RATE_CLASS_REQUEST: limit_pb2.LIMIT_REQUESTS_PER_USER_PER_SECOND,
@@ -23,6 +26,11 @@ _BURST = 2
 _USERS = 20_000
 _NO_BOUND = 4_294_967_295
 _ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+
+
+def cost_of(method: MethodContract, limits: Limits) -> int:
+    """Return as how many calls one counts: never more than a second gives, so that whoever waits is let through."""
+    return min(max(1, method.policy.cost), limits[LIMIT_OF[method.policy.rate_class]])
 
 
 def rate_filter(limits: Limits) -> Json:
@@ -37,7 +45,9 @@ def rate_filter(limits: Limits) -> Json:
         max_dynamic_descriptors=_USERS,
         always_consume_default_token_bucket=False,
         token_bucket=_bucket(_NO_BOUND, _NO_BOUND),
-        rate_limits=[{"actions": [_of_route(), _of_user()]}],
+        rate_limits=[
+            {"actions": [_of_route(), _of_user()], "hits_addend": {"format": f"%METADATA(ROUTE:{METADATA}:{COST})%"}}
+        ],
         descriptors=[_descriptor(limit, limits[limit]) for limit in LIMIT_OF.values()],
     )
 

@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from services.edge import public
 from services.edge.parts import Json, extension, switched_off
-from services.edge.rates import LIMIT_OF, METADATA, RATE, RATE_FILTER, SIZE
+from services.edge.rates import COST, LIMIT_OF, METADATA, RATE, RATE_FILTER, SIZE, cost_of
 from services.edge.sizes import CONTENT_LIMIT, size_of, size_of_content
 from services.edge.tokens import CLAIMS_FILTER, JWT_FILTER
 from services.runtime.contract import Limits, MethodContract, limit_name
@@ -73,7 +73,7 @@ def _method(cluster: str, method: MethodContract, limits: Limits) -> Json:
             "flush_timeout": f"{_FLUSH_SECONDS}s",
             **_retries(method),
         },
-        "metadata": {"filter_metadata": {METADATA: _limits_of(method)}},
+        "metadata": {"filter_metadata": {METADATA: _limits_of(method, limits)}},
         "typed_per_filter_config": size_of(method, limits),
     }
 
@@ -134,9 +134,13 @@ def _elsewhere(retry_on: str) -> Json:
     }
 
 
-def _limits_of(method: MethodContract) -> Json:
-    """Name the limits that a refusal of this method is about."""
-    return {RATE: limit_name(LIMIT_OF[method.policy.rate_class]), SIZE: limit_name(method.policy.request_bytes)}
+def _limits_of(method: MethodContract, limits: Limits) -> Json:
+    """Name the limits that a refusal of this method is about, and say as how many calls it counts."""
+    return {
+        RATE: limit_name(LIMIT_OF[method.policy.rate_class]),
+        SIZE: limit_name(method.policy.request_bytes),
+        COST: cost_of(method, limits),
+    }
 
 
 def _direct(path: str, content_type: str, body: Json) -> Json:

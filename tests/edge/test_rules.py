@@ -275,6 +275,23 @@ def _by(user: str) -> Call:
     return Call(token=lambda: tokens.token(user))
 
 
+@pytest.mark.parametrize(("rate", "admitted"), [(50, 20), (2, 2)])
+async def test_a_call_counts_as_many_as_its_method_costs_and_never_more_than_a_second_gives(
+    rate: int, admitted: int, suite: Suite, short_path: Path
+) -> None:
+    await suite.make_users("alice", "bob", "carol")
+    costly = Call("/chatkit.rooms.v1.RoomsService/ListUserRooms", b"", {})
+    burst = 2 * rate
+    async with running_edge(suite, short_path, "refills", CHATKIT_LIMIT_REQUESTS_PER_USER_PER_SECOND=str(rate)) as edge:
+        for _ in range(admitted):
+            assert await costly.by("grpc", edge) is None
+        for told in await refused(edge, costly, "RATE_EXCEEDED"):
+            assert told.error.metadata == {"limit": "REQUESTS_PER_USER_PER_SECOND", "maximum": str(rate)}
+        for _ in range(burst):
+            assert await _by("carol").by("grpc", edge) is None
+        await refused(edge, _by("carol"), "RATE_EXCEEDED")
+
+
 async def test_sends_have_a_rate_of_their_own(suite: Suite, short_path: Path) -> None:
     await suite.make_users("alice", "bob")
     await suite.make_room("lobby", "alice", "bob")
@@ -285,8 +302,8 @@ async def test_sends_have_a_rate_of_their_own(suite: Suite, short_path: Path) ->
         ).SerializeToString(),
         json={"roomId": "lobby", "requestId": "one", "parts": [{"contentType": "text/plain", "content": "hello"}]},
     )
-    async with running_edge(suite, short_path, CHATKIT_LIMIT_SENDS_PER_USER_PER_SECOND="1") as edge:
-        for told in await refused(edge, send, "RATE_EXCEEDED", 20):
+    async with running_edge(suite, short_path, "refills", CHATKIT_LIMIT_SENDS_PER_USER_PER_SECOND="1") as edge:
+        for told in await refused(edge, send, "RATE_EXCEEDED", 3):
             assert told.error.metadata == {"limit": "SENDS_PER_USER_PER_SECOND", "maximum": "1"}
         for _ in range(20):
             assert await Call().by("grpc", edge) is None
@@ -294,6 +311,6 @@ async def test_sends_have_a_rate_of_their_own(suite: Suite, short_path: Path) ->
 
 async def test_a_superuser_without_a_subject_has_no_rate(suite: Suite, short_path: Path) -> None:
     await suite.make_users("bob")
-    async with running_edge(suite, short_path, CHATKIT_LIMIT_REQUESTS_PER_USER_PER_SECOND="1") as edge:
+    async with running_edge(suite, short_path, "refills", CHATKIT_LIMIT_REQUESTS_PER_USER_PER_SECOND="1") as edge:
         for _ in range(20):
             assert await Call(token=lambda: tokens.token(None, su=True)).by("grpc", edge) is None

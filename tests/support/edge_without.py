@@ -64,6 +64,13 @@ def _any_number_of_streams(rendered: Json) -> None:
     del manager(rendered)["http2_protocol_options"]["max_concurrent_streams"]
 
 
+def _no_refills(rendered: Json) -> None:
+    """Keep the rule of rates, and let no time be enough to get more."""
+    (counting,) = [item for item in manager(rendered)["http_filters"] if item["name"] == rates.RATE_FILTER]
+    for descriptor in counting["typed_config"]["descriptors"]:
+        descriptor["token_bucket"]["fill_interval"] = "86400s"
+
+
 def _any_headers(rendered: Json) -> None:
     manager(rendered)["max_request_headers_kb"] = 8192
 
@@ -72,6 +79,7 @@ RULES: dict[str, Callable[[Json], None]] = {
     "tokens": _without_filters(tokens.JWT_FILTER, tokens.CLAIMS_FILTER),
     "claims": _without_filters(tokens.CLAIMS_FILTER),
     "rates": _without_filters(rates.RATE_FILTER),
+    "refills": _no_refills,
     "sizes": _without_filters(sizes.COUNT_FILTER, sizes.BUFFER_FILTER),
     "routes": _route_everything,
     "deadlines": _no_deadlines,

@@ -52,7 +52,7 @@ class RoomPolicy(_message.Message):
     def __init__(self, field: _Optional[str] = ..., membership: _Optional[_Union[Membership, str]] = ...) -> None: ...
 
 class MethodPolicy(_message.Message):
-    __slots__ = ("audience", "permission", "room", "self_field", "repeatable", "request_bytes", "deadline_ms", "rate_class", "permission_for_others")
+    __slots__ = ("audience", "permission", "room", "self_field", "repeatable", "request_bytes", "deadline_ms", "rate_class", "permission_for_others", "cost")
     AUDIENCE_FIELD_NUMBER: _ClassVar[int]
     PERMISSION_FIELD_NUMBER: _ClassVar[int]
     ROOM_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +62,7 @@ class MethodPolicy(_message.Message):
     DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
     RATE_CLASS_FIELD_NUMBER: _ClassVar[int]
     PERMISSION_FOR_OTHERS_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
     audience: Audience
     permission: str
     room: RoomPolicy
@@ -71,4 +72,5 @@ class MethodPolicy(_message.Message):
     deadline_ms: int
     rate_class: RateClass
     permission_for_others: str
-    def __init__(self, audience: _Optional[_Union[Audience, str]] = ..., permission: _Optional[str] = ..., room: _Optional[_Union[RoomPolicy, _Mapping]] = ..., self_field: _Optional[str] = ..., repeatable: _Optional[bool] = ..., request_bytes: _Optional[_Union[_limit_pb2.Limit, str]] = ..., deadline_ms: _Optional[int] = ..., rate_class: _Optional[_Union[RateClass, str]] = ..., permission_for_others: _Optional[str] = ...) -> None: ...
+    cost: int
+    def __init__(self, audience: _Optional[_Union[Audience, str]] = ..., permission: _Optional[str] = ..., room: _Optional[_Union[RoomPolicy, _Mapping]] = ..., self_field: _Optional[str] = ..., repeatable: _Optional[bool] = ..., request_bytes: _Optional[_Union[_limit_pb2.Limit, str]] = ..., deadline_ms: _Optional[int] = ..., rate_class: _Optional[_Union[RateClass, str]] = ..., permission_for_others: _Optional[str] = ..., cost: _Optional[int] = ...) -> None: ...
