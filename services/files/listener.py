@@ -5,10 +5,12 @@ import contextlib
 import logging
 import socket
 import ssl
+import struct
 from collections.abc import Iterator
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from services.runtime.server import Server
 from services.runtime.settings import TlsFiles
@@ -16,6 +18,8 @@ from services.runtime.settings import TlsFiles
 # Longer than the edge keeps an idle connection, so that it is never the one that is surprised.
 _KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 1024
+# With what a socket is closed that sends nothing more, and keeps nothing.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class HttpListener:
@@ -29,7 +33,7 @@ class HttpListener:
         # It would say on its own what the service says, in another form.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         config = uvicorn.Config(
-            app,
+            _cutting(app),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -63,6 +67,27 @@ class _Uvicorn(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to the process."""
         yield
+
+
+def _cutting(app: ASGIApp) -> ASGIApp:
+    """Let a connection end at once when its answer fails half-way.
+
+    uvicorn closes it as well, and then it stays, with megabytes in buffers, until the client has read what was written,
+    which may be never.
+    """
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except BaseException:
+            cycle = getattr(send, "__self__", None)
+            if isinstance(cycle, RequestResponseCycle) and cycle.response_started:
+                if (connection := cycle.transport.get_extra_info("socket")) is not None:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                cycle.transport.abort()
+            raise
+
+    return answer
 
 
 def _listen(address: str) -> socket.socket:
