@@ -15,6 +15,7 @@ from services.files.http import FilesHttp
 from services.files.incoming import Incoming
 from services.files.listener import HttpListener
 from services.files.peers import Messages
+from services.files.places import Bounds
 from services.files.service import Files
 from services.files.servicer import AttachmentsServicer, FilesServicer
 from services.files.store import FileStore
@@ -39,15 +40,19 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         lifetime = timedelta(seconds=settings.file_url_lifetime_seconds)
         urls = FileUrls(settings.public_url, settings.instance, lifetime, clock)
         server.on_keys(urls.use)
+        bytes_per_second = server.limits[limit_pb2.LIMIT_TRANSFER_BYTES_PER_SECOND]
         uploads = Uploads(
             store,
             blobs,
             clock,
             new_uid=uuid4,
             unattached_for=settings.file_unattached_for,
-            patience=settings.file_stall_seconds,
-            most_of_user=server.limits[limit_pb2.LIMIT_UPLOADS_PER_USER],
-            most=server.limits[limit_pb2.LIMIT_UPLOADS_PER_PROCESS],
+            bounds=Bounds(
+                server.limits[limit_pb2.LIMIT_UPLOADS_PER_PROCESS],
+                server.limits[limit_pb2.LIMIT_UPLOADS_PER_USER],
+                settings.file_stall_seconds,
+                bytes_per_second,
+            ),
         )
         incoming = Incoming(store, blobs, uploads, clock, unattached_for=settings.file_unattached_for)
         files = Files(store, blobs, incoming, urls, messages, clock, unattached_for=settings.file_unattached_for)
@@ -73,13 +78,19 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             files,
             uploads,
             urls,
-            patience=settings.file_stall_seconds,
-            most_downloads=server.limits[limit_pb2.LIMIT_DOWNLOADS_PER_PROCESS],
-            most_of_file=server.limits[limit_pb2.LIMIT_DOWNLOADS_PER_FILE],
+            clock,
             is_ending=lambda: server.readiness.is_ending,
+            bounds=Bounds(
+                server.limits[limit_pb2.LIMIT_DOWNLOADS_PER_PROCESS],
+                server.limits[limit_pb2.LIMIT_DOWNLOADS_PER_FILE],
+                settings.file_stall_seconds,
+                bytes_per_second,
+            ),
         )
         listener = HttpListener(http.app, server)
         server.run("http", listener.run())
+        server.run("uploads", uploads.places.run())
+        server.run("downloads", http.downloads.run())
         server.run("collector", collector.run())
         server.on_stop(listener.stop)
         # Messages is asked by the collector alone, which waits for it.

@@ -5,9 +5,8 @@ JSON as the edge writes them.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -15,19 +14,21 @@ import grpc
 import structlog
 from chatkit.files.v1 import files_service_pb2
 from google.protobuf import json_format
-from google.protobuf.message import Message
+from google.protobuf.message import Message as ProtoMessage
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from services.files import serving, wire
 from services.files.model import File, essence, file_uid
+from services.files.places import Bounds, Place, Places
 from services.files.refusals import mismatch, not_found, not_ready
 from services.files.service import Files
 from services.files.uploads import Uploads
 from services.files.urls import EXPIRES, PATH, SIGNATURE, FileUrls, Purpose
+from services.runtime.clock import Clock
 from services.runtime.errors import ChatkitError, DeadlineExceeded, Internal, Unavailable, Unimplemented, to_status
 
 HEALTH_PATH = "/health"
@@ -58,18 +59,17 @@ class FilesHttp:
         files: Files,
         uploads: Uploads,
         urls: FileUrls,
+        clock: Clock,
         *,
-        patience: float,
         is_ending: Callable[[], bool],
-        most_downloads: int,
-        most_of_file: int,
+        bounds: Bounds,
     ) -> None:
         self._files = files
         self._uploads = uploads
         self._urls = urls
-        self._patience = patience
         self._is_ending = is_ending
-        self._downloads = _Places(most_downloads, most_of_file)
+        # By file, because a URL says of nobody who opens it, and anybody can open it any number of times.
+        self.downloads = Places("downloads", clock, bounds, _too_many_of_file)
         routes = [
             Route(HEALTH_PATH, self._health, methods=["GET"]),
             Route(PATH + "{file_id}", self._answering(self._put), methods=["PUT"]),
@@ -116,11 +116,11 @@ class FilesHttp:
         if request.method == "HEAD":
             return Response(status_code=status, headers=headers)
         with ExitStack() as held:
-            held.enter_context(self._downloads.held(file.uid))
+            place = held.enter_context(self.downloads.held(file.uid))
             pieces = self._files.content(file, start, end)
             # The first one before the head, so that content which is not there is an error and no broken answer.
             first = await anext(pieces, b"")
-            return _Content(_joined(first, pieces), status, headers, self._patience, held.pop_all())
+            return _Content(_joined(first, pieces), status, headers, place, held.pop_all())
 
     def _signed(self, request: Request, purpose: Purpose) -> UUID:
         file_id = request.path_params["file_id"]
@@ -159,51 +159,38 @@ def _shutting_down() -> Unavailable:
     return Unavailable("SHUTTING_DOWN", "the process is shutting down: repeat the call", retry_after=_SOON)
 
 
-class _Places:
-    """The downloads that are under way, also of those who read nothing; a URL can be opened by anybody any often."""
-
-    def __init__(self, most: int, most_of_file: int) -> None:
-        self._most = most
-        self._most_of_file = most_of_file
-        self._taken: Counter[UUID] = Counter()
-
-    @contextmanager
-    def held(self, file_uid: UUID) -> Iterator[None]:
-        """Hold a place, or raise OVERLOADED when none is left."""
-        if self._taken.total() >= self._most:
-            raise _overloaded(f"the process sends {self._most} contents already")
-        if self._taken[file_uid] >= self._most_of_file:
-            raise _overloaded(f"the process sends this content {self._most_of_file} times already")
-        self._taken[file_uid] += 1
-        try:
-            yield
-        finally:
-            self._taken[file_uid] -= 1
-            if not self._taken[file_uid]:
-                del self._taken[file_uid]
-
-
-def _overloaded(message: str) -> Unavailable:
-    return Unavailable("OVERLOADED", message, retry_after=_SOON)
+def _too_many_of_file(most: int) -> Unavailable:
+    return Unavailable("OVERLOADED", f"the process sends this content {most} times already", retry_after=_SOON)
 
 
 class _Content(StreamingResponse):
-    """Content on its way; whoever stops reading loses the connection. `held` is let go with its end."""
+    """Content on its way; whoever reads too slowly loses the connection. `held` is let go with its end."""
 
     def __init__(
-        self, pieces: AsyncIterator[bytes], status: int, headers: dict[str, str], patience: float, held: ExitStack
+        self, pieces: AsyncIterator[bytes], status: int, headers: dict[str, str], place: Place, held: ExitStack
     ) -> None:
         super().__init__(pieces, status, headers)
-        self._patience = patience
+        self._place = place
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def patient(message: object) -> None:
-            async with asyncio.timeout(self._patience):
-                await send(message)  # type: ignore[arg-type]
+        has_begun = False
+
+        async def paced(message: Message) -> None:
+            nonlocal has_begun
+            with self._place.waiting():
+                has_begun = True
+                await send(message)
+            self._place.moved(len(message.get("body", b"")))
 
         with self._held:
-            await super().__call__(scope, receive, patient)
+            try:
+                await super().__call__(scope, receive, paced)
+            except ChatkitError as error:
+                # An answer that has begun can't become another one: its connection is cut.
+                if has_begun:
+                    raise
+                await refusal(error)(scope, receive, send)
 
 
 async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -244,7 +231,7 @@ def refusal(error: Exception) -> Response:
     return response
 
 
-def _json(message: Message, status: int) -> Response:
+def _json(message: ProtoMessage, status: int) -> Response:
     text = json_format.MessageToJson(message, always_print_fields_with_no_presence=True)
     headers = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
     return Response(text + "\n", status, headers, "application/json")

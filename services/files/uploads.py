@@ -6,9 +6,8 @@ gives the file its content, and content never changes.
 
 import asyncio
 import hashlib
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,6 +15,7 @@ import structlog
 
 from services.files.blobs import Blobs, BlobWriter
 from services.files.model import File, FileState, blob_key
+from services.files.places import Bounds, Place, Places
 from services.files.refusals import mismatch, not_found
 from services.files.serving import stored_attributes
 from services.files.store import FileStore
@@ -23,7 +23,6 @@ from services.runtime.clock import Clock
 from services.runtime.errors import (
     AlreadyExists,
     ChatkitError,
-    DeadlineExceeded,
     ResourceExhausted,
     Unavailable,
     Violation,
@@ -46,28 +45,24 @@ class Uploads:
         *,
         new_uid: Callable[[], UUID],
         unattached_for: timedelta,
-        patience: float,
-        most_of_user: int,
-        most: int,
+        bounds: Bounds,
     ) -> None:
         self._store = store
         self._blobs = blobs
         self._clock = clock
         self._new_uid = new_uid
         self._unattached_for = unattached_for
-        self._patience = patience
-        self._most_of_user = most_of_user
-        self._most = most
-        self._of_user: Counter[UUID] = Counter()
+        self.places = Places("uploads", clock, bounds, _too_many_of_user)
         self._discards: set[asyncio.Task[None]] = set()
 
     async def take(self, file: File, chunks: AsyncIterator[bytes]) -> File:
         """Take a file's content and return the file with it; the same content again is as good.
 
-        Raises FILE_CONTENT_MISMATCH, FILE_ALREADY_READY, FILE_NOT_FOUND when the file has gone, and what stores raise.
+        Raises FILE_CONTENT_MISMATCH, FILE_ALREADY_READY, FILE_NOT_FOUND when the file has gone, OVERLOADED also when
+        the place is given to somebody else, DEADLINE_EXCEEDED for less than the pace, and what stores raise.
         """
-        with self._counted(file.owner_uid):
-            content = _Content(file, self._patience)
+        with self.places.held(file.owner_uid) as place:
+            content = _Content(file, place)
             if file.state is not FileState.PENDING:
                 async for _ in content.checked(chunks):
                     pass
@@ -115,22 +110,6 @@ class Uploads:
             )
         return file
 
-    @contextmanager
-    def _counted(self, owner_uid: UUID) -> Iterator[None]:
-        if self._of_user[owner_uid] >= self._most_of_user:
-            raise _too_many_of_user(self._most_of_user)
-        if self._of_user.total() >= self._most:
-            raise Unavailable(
-                "OVERLOADED", f"the process takes {self._most} uploads already", retry_after=_AFTER_OVERLOAD
-            )
-        self._of_user[owner_uid] += 1
-        try:
-            yield
-        finally:
-            self._of_user[owner_uid] -= 1
-            if not self._of_user[owner_uid]:
-                del self._of_user[owner_uid]
-
     def _discard_later(self, key: str) -> None:
         """Clear an attempt away while its caller, who may have gone, does not wait; the rest is the collector's."""
         task = asyncio.create_task(self._discard(key))
@@ -150,9 +129,9 @@ class Uploads:
 class _Content:
     """What arrives, compared with what was declared."""
 
-    def __init__(self, file: File, patience: float) -> None:
+    def __init__(self, file: File, place: Place) -> None:
         self._file = file
-        self._patience = patience
+        self._place = place
         self._digest = hashlib.sha256()
 
     @property
@@ -163,7 +142,7 @@ class _Content:
     async def checked(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield what arrives; one byte too many, or the end too early or with another hash, raises."""
         declared, arrived = self._file.size_bytes, 0
-        async for chunk in _patient(chunks, self._patience):
+        async for chunk in _paced(chunks, self._place):
             arrived += len(chunk)
             if arrived > declared:
                 raise mismatch("size_bytes", declared, f"{arrived} or more")
@@ -180,16 +159,14 @@ async def _copy(chunks: AsyncIterator[bytes], writer: BlobWriter) -> None:
         await writer.write(chunk)
 
 
-async def _patient(chunks: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
-    """Yield chunks as long as one comes every so many seconds: whoever stalls holds a place that others need."""
+async def _paced(chunks: AsyncIterator[bytes], place: Place) -> AsyncIterator[bytes]:
+    """Yield chunks as long as they come fast enough: whoever stalls holds a place that others need."""
     while True:
-        try:
-            async with asyncio.timeout(seconds):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
+        with place.waiting():
+            chunk = await anext(chunks, None)
+        if chunk is None:
             return
-        except TimeoutError:
-            raise DeadlineExceeded("DEADLINE_EXCEEDED", f"nothing of the content came for {seconds:g} s") from None
+        place.moved(len(chunk))
         if chunk:
             yield chunk
 

@@ -2,13 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from services.files.http import FilesHttp
+from services.files.places import TICK_SECONDS, Bounds
+from services.runtime.errors import DeadlineExceeded
 from tests.files.library import PICTURE, Library
 from tests.files.world import World
+from tests.support.eventually import eventually
+
+_PATIENCE = 200
 
 
 class _Reader:
@@ -37,20 +42,26 @@ class _Reader:
 
 @asynccontextmanager
 async def _routes(
-    shelf: Library, most_downloads: int, most_of_file: int = 9, patience: float = 60
+    shelf: Library, most_downloads: int, most_of_file: int = 9, bytes_per_second: int = 1
 ) -> AsyncIterator[FilesHttp]:
     world = World(shelf)
     files, urls = world.files()
-    yield FilesHttp(
+    http = FilesHttp(
         files,
         world.uploads(world.store),
         urls,
-        patience=patience,
+        shelf.clock,
         is_ending=lambda: False,
-        most_downloads=most_downloads,
-        most_of_file=most_of_file,
+        bounds=Bounds(most_downloads, most_of_file, _PATIENCE, bytes_per_second),
     )
-    await world.database.close()
+    ticking = asyncio.create_task(http.downloads.run())
+    try:
+        yield http
+    finally:
+        ticking.cancel()
+        with suppress(asyncio.CancelledError):
+            await ticking
+        await world.database.close()
 
 
 async def test_so_many_downloads_go_on_at_once_and_each_that_ends_makes_room(shelf: Library) -> None:
@@ -98,14 +109,21 @@ async def test_content_that_is_not_there_and_a_reader_who_is_given_up_hold_no_pl
     file, lost = await shelf.add(), await shelf.add()
     path = next(path for path in shelf.stored() if lost.id.replace("-", "") in path.name)
     path.unlink()
-    async with _routes(shelf, most_downloads=1, patience=0.01) as http:
+    async with _routes(shelf, most_downloads=1) as http:
         missing = _Reader(http, lost.download_url)
         missing.may_read.set()
         await missing.done
         assert missing.status == 404
         stalled = _Reader(http, file.download_url)
-        await asyncio.wait({stalled.done})
-        assert stalled.done.exception() is not None
+        await stalled.is_told.wait()
+
+        def given_up() -> bool:
+            shelf.clock.leap(TICK_SECONDS)
+            return stalled.done.done()
+
+        await eventually(given_up)
+        assert isinstance(stalled.done.exception(), DeadlineExceeded)
+        assert http.downloads.count == 0
         last = _Reader(http, file.download_url)
         last.may_read.set()
         await last.done

@@ -8,6 +8,7 @@ from uuid import uuid4
 from services.files.blobs import open_blobs
 from services.files.collector import Collector
 from services.files.incoming import Incoming
+from services.files.places import Bounds
 from services.files.service import Files
 from services.files.store import FileStore
 from services.files.uploads import Uploads
@@ -66,7 +67,7 @@ class World:
         )
         return files, urls
 
-    def uploads(self, store: FileStore) -> Uploads:
+    def uploads(self, store: FileStore, bounds: Bounds = Bounds(10, 10, 10, 1)) -> Uploads:  # noqa: B008 - it is frozen
         """Return a writer over a store."""
         return Uploads(
             store,
@@ -74,7 +75,5 @@ class World:
             self.clock,
             new_uid=uuid4,
             unattached_for=_DAY,
-            patience=10,
-            most_of_user=10,
-            most=10,
+            bounds=bounds,
         )

@@ -60,6 +60,7 @@ class Limit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LIMIT_ROOMS_PER_USER: _ClassVar[Limit]
     LIMIT_ROOMS_GIVEN_PER_USER: _ClassVar[Limit]
     LIMIT_DOWNLOADS_PER_FILE: _ClassVar[Limit]
+    LIMIT_TRANSFER_BYTES_PER_SECOND: _ClassVar[Limit]
 LIMIT_UNSPECIFIED: Limit
 LIMIT_ROOM_MEMBERS: Limit
 LIMIT_MESSAGE_BYTES: Limit
@@ -112,6 +113,7 @@ LIMIT_ROOMS_CREATED_PER_USER_PER_DAY: Limit
 LIMIT_ROOMS_PER_USER: Limit
 LIMIT_ROOMS_GIVEN_PER_USER: Limit
 LIMIT_DOWNLOADS_PER_FILE: Limit
+LIMIT_TRANSFER_BYTES_PER_SECOND: Limit
 LIMIT_FIELD_NUMBER: _ClassVar[int]
 limit: _descriptor.FieldDescriptor
 
