@@ -8,12 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from chatkit.files.v1 import files_service_pb2
 from chatkit.messages.v1 import messages_service_pb2, part_pb2
 
 from services.edge import overload
 from tests.edge.calling import Call
-from tests.support import tokens
+from tests.support import tokens, uploads
 from tests.support.edge import Edge, running_edge
 from tests.support.envoys import envoy_of
 from tests.support.eventually import HANG_SECONDS, eventually, until
@@ -81,18 +80,7 @@ async def _has_arrived(edge: Edge) -> bool:
 
 
 async def _file(suite: Suite) -> str:
-    request = files_service_pb2.CreateFileRequest(
-        room_id="lobby", content_type="video/mp4", size_bytes=len(_CONTENT), request_id="r"
-    )
-    created = await suite.files.CreateFile(request, metadata=tokens.user("bob"))
-
-    async def frames() -> AsyncIterator[files_service_pb2.UploadFileRequest]:
-        yield files_service_pb2.UploadFileRequest(room_id="lobby", file_id=created.file.id)
-        for start in range(0, len(_CONTENT), 250_000):
-            yield files_service_pb2.UploadFileRequest(chunk=_CONTENT[start : start + 250_000])
-
-    answer = await suite.files.UploadFile(frames(), metadata=tokens.user("bob"))
-    url = str(answer.file.download_url)
+    url = (await uploads.add(suite.files, _CONTENT, tokens.user("bob"))).download_url
     return url[url.index("/files/") :]
 
 

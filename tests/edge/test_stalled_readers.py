@@ -1,7 +1,7 @@
 """Whoever stops reading holds up nobody on the connections to services, which all clients share, and costs little."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from chatkit.rooms.v1 import memberships_service_pb2, rooms_service_pb2
 from google.protobuf.message import Message
 
 from tests.edge.calling import Call, heard
-from tests.support import http2, tokens
+from tests.support import http2, tokens, uploads
 from tests.support.edge import running_edge
 from tests.support.envoys import envoy_of
 from tests.support.eventually import HANG_SECONDS, eventually
@@ -56,18 +56,8 @@ async def _user_stream(suite: Suite, user: str) -> Message:
 
 
 async def _download(suite: Suite, user: str) -> Message:
-    request = files_service_pb2.CreateFileRequest(
-        room_id="lobby", content_type="image/png", size_bytes=len(_CONTENT), request_id=user
-    )
-    created = await suite.files.CreateFile(request, metadata=tokens.user(user))
-
-    async def frames() -> AsyncIterator[files_service_pb2.UploadFileRequest]:
-        yield files_service_pb2.UploadFileRequest(room_id="lobby", file_id=created.file.id)
-        for start in range(0, len(_CONTENT), 100_000):
-            yield files_service_pb2.UploadFileRequest(chunk=_CONTENT[start : start + 100_000])
-
-    await suite.files.UploadFile(frames(), metadata=tokens.user(user))
-    return files_service_pb2.DownloadFileRequest(room_id="lobby", file_id=created.file.id)
+    file = await uploads.add(suite.files, _CONTENT, tokens.user(user))
+    return files_service_pb2.DownloadFileRequest(room_id="lobby", file_id=file.id)
 
 
 @dataclass(frozen=True)

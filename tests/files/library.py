@@ -29,6 +29,7 @@ from tests.support.references import References, serve_references
 from tests.support.suite import Suite, running
 from tests.support.suite import settings as settings_of
 from tests.support.tokens import SERVICE_KEY, Metadata, bearer, token
+from tests.support.uploads import upload
 
 # What the service sleeps between two looks at what may go, and nothing else in it sleeps.
 COLLECT_SECONDS = 61.0
@@ -87,16 +88,9 @@ class Library:
 
     async def upload(
         self, file_id: str, chunks: Iterable[bytes], as_user: str = "alice", room_id: str = "lobby"
-    ) -> pb2.UploadFileResponse:
+    ) -> file_pb2.File:
         """Send content in frames."""
-
-        async def frames() -> AsyncIterator[pb2.UploadFileRequest]:
-            yield pb2.UploadFileRequest(room_id=room_id, file_id=file_id)
-            for chunk in chunks:
-                yield pb2.UploadFileRequest(chunk=chunk)
-
-        uploaded: pb2.UploadFileResponse = await self.stub.UploadFile(frames(), metadata=user(as_user))
-        return uploaded
+        return await upload(self.stub, file_id, chunks, user(as_user), room_id)
 
     async def get(self, file_id: str, as_user: str = "bob", room_id: str = "lobby") -> file_pb2.File:
         """Read a file's description."""

@@ -208,7 +208,7 @@ async def test_who_takes_all_places_gives_one_to_somebody_else_and_is_told_to_co
         await eventually(lambda: shelf.database.count("files.uploads") == 0)
         assert len(shelf.stored()) == 4
         # Whoever was ended comes again.
-        assert (await shelf.upload(created.file.id, [PICTURE])).file.sha256 == sha256(PICTURE)
+        assert (await shelf.upload(created.file.id, [PICTURE])).sha256 == sha256(PICTURE)
 
 
 class _Hostile:

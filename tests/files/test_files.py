@@ -48,7 +48,7 @@ async def test_a_file_becomes_ready_with_its_content_and_others_fetch_identical_
 
 async def test_content_sent_in_frames_is_as_good(shelf: Library) -> None:
     file = (await shelf.create()).file
-    ready = (await shelf.upload(file.id, [PICTURE[:1], PICTURE[1:50_000], PICTURE[50_000:]])).file
+    ready = await shelf.upload(file.id, [PICTURE[:1], PICTURE[1:50_000], PICTURE[50_000:]])
     assert (ready.state, ready.sha256) == (file_pb2.FILE_STATE_READY, sha256(PICTURE))
     assert await shelf.download(file.id) == PICTURE
 

@@ -49,7 +49,7 @@ async def test_a_put_that_is_repeated_is_harmless_and_one_with_other_bytes_chang
         "fileId": created.file.id
     } or {"file_id": created.file.id}
     await refused(shelf.upload(created.file.id, [other]), "FILE_ALREADY_READY")
-    assert (await shelf.upload(created.file.id, [PICTURE])).file.sha256 == sha256(PICTURE)
+    assert (await shelf.upload(created.file.id, [PICTURE])).sha256 == sha256(PICTURE)
     assert await shelf.download(created.file.id) == PICTURE
     await eventually(lambda: len(shelf.stored()) == 1)
     assert shelf.database.count("files.uploads") == 0
