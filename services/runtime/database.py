@@ -60,6 +60,7 @@ class Database:
         self._engine = engine
         connections = engine.pool.size()  # type: ignore[attr-defined]
         self._turns = FairQueue(connections, of_each=connections)
+        self._is_closed = False
         # How often a connection came back from a call that went well.
         self._returns = 0
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -100,16 +101,29 @@ class Database:
             try:
                 connection = await asyncio.shield(taking)
             except asyncio.CancelledError:
-                returning = asyncio.create_task(_give_back(taking))
+                returning = asyncio.create_task(self._give_back(taking))
                 self._unwanted.add(returning)
                 returning.add_done_callback(self._unwanted.discard)
                 raise
             async with AsyncExitStack() as stack:
                 stack.push_async_exit(connection)
+                stack.push_async_callback(self._invalidate_if_late, connection)
                 yield connection
             self._returns += 1
         finally:
             turn.give_back()
+
+    async def _invalidate_if_late(self, connection: AsyncConnection) -> None:
+        """Close a connection that comes back when everything was closed: the pool would keep it for nobody."""
+        if self._is_closed:
+            await connection.invalidate()
+
+    async def _give_back(self, taking: asyncio.Task[AsyncConnection]) -> None:
+        # That it could not be taken, or given back, is of no interest to anybody any more.
+        with suppress(DBAPIError, PoolTimeoutError, psycopg.Error, OSError):
+            connection = await taking
+            await self._invalidate_if_late(connection)
+            await connection.close()
 
     async def _until_it_comes(self, turn: Turn) -> None:
         """Raise DATABASE_UNAVAILABLE when no connection comes back, and OVERLOADED when others are served for too long.
@@ -162,24 +176,19 @@ class Database:
                 )
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; one that does not come back for a while is closed when it does."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_RETURN_SECONDS):
                 await asyncio.gather(*self._unwanted)
                 # One that a cancelled task was just giving back comes back by itself, and nobody closes it after that.
                 while self._engine.pool.checkedout():  # type: ignore[attr-defined]  # noqa: ASYNC110 - no event
                     await asyncio.sleep(_LOOK_SECONDS)
+        self._is_closed = True
         await self._engine.dispose()
 
 
 async def _take(engine: AsyncEngine) -> AsyncConnection:
     return await engine.connect()
-
-
-async def _give_back(taking: asyncio.Task[AsyncConnection]) -> None:
-    # That it could not be taken, or given back, is of no interest to anybody any more.
-    with suppress(DBAPIError, PoolTimeoutError, psycopg.Error, OSError):
-        await (await taking).close()
 
 
 async def unbroken(work: Coroutine[Any, Any, _Result]) -> _Result:

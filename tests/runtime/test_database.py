@@ -5,6 +5,7 @@ import gc
 import random
 import warnings
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -202,6 +203,19 @@ async def test_a_connection_that_nobody_gives_back_is_noticed(
     assert raw is not None
     await raw.close()
     await engine.dispose()
+
+
+async def test_a_connection_that_comes_back_after_the_end_is_closed(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch, lost_connections: list[str]
+) -> None:
+    monkeypatch.setattr(runtime_database, "_RETURN_SECONDS", 0.01)
+    late = Database(create_engine(database.dsn("users")))
+    async with late.reading() as connection:
+        raw: Any = (await connection.get_raw_connection()).driver_connection
+        await late.close()
+        assert not raw.closed
+    assert raw.closed
+    assert not lost_connections
 
 
 async def test_a_connection_that_is_lost_before_the_commit_is_unavailable_and_at_it_unknown(
