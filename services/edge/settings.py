@@ -1,5 +1,6 @@
 """What the edge is told by the environment, beside what every process is told."""
 
+import os
 from pathlib import Path
 
 from pydantic import Field
@@ -7,6 +8,10 @@ from pydantic import Field
 from services.edge import public
 from services.edge.deployment import Certificate, Deployment, ServicesTls
 from services.runtime.settings import Settings
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class EdgeSettings(Settings):
@@ -17,7 +22,9 @@ class EdgeSettings(Settings):
         default="127.0.0.1:9901", description="host:port where Prometheus finds /stats/prometheus; empty for none"
     )
     run_dir: Path = Field(default=Path("/run/chatkit"), description="folder of the rendering and the sockets")
-    concurrency: int = Field(default=1, ge=1, description="Envoy's worker threads")
+    concurrency: int = Field(
+        default_factory=_cores, ge=1, description="Envoy's worker threads; by default as many as the process has cores"
+    )
     edge_heap_megabytes: int = Field(
         default=1024, ge=256, description="memory at which Envoy refuses everything; before that it sheds, from 60 % on"
     )

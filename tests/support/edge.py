@@ -112,6 +112,8 @@ def _environment(suite: Suite, folder: Path, held: Port, metrics: Port, settings
         "CHATKIT_KEYS_FILE": str(keys_file),
         "CHATKIT_KEYS_POLL_INTERVAL_SECONDS": "0.1",
         "CHATKIT_SHUTDOWN_GRACE_SECONDS": "1",
+        # Whatever holds the worker up is met by everybody.
+        "CHATKIT_CONCURRENCY": "1",
         **{f"CHATKIT_{name.upper()}_ADDRESS": server.address for name, server in suite.servers.items()},
         **{
             f"CHATKIT_{name.upper()}_HTTP_ADDRESS": server.http_address
