@@ -3,6 +3,7 @@
 The real processes are told the time by libfaketime; what those with injected clocks show is the same, everywhere.
 """
 
+import itertools
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,22 +12,18 @@ from pathlib import Path
 
 import grpc
 import pytest
-from chatkit.rooms.v1 import (
-    memberships_service_pb2,
-    memberships_service_pb2_grpc,
-    rooms_service_pb2,
-    rooms_service_pb2_grpc,
-)
+from chatkit.files.v1 import files_service_pb2
+from chatkit.messages.v1 import read_states_service_pb2
+from chatkit.rooms.v1 import memberships_service_pb2, rooms_service_pb2
 
 from services.runtime.clock import SystemClock
-from services.stack.ports import Port
 from tests.support import tokens
 from tests.support.clock import WrongClock
 from tests.support.databases import TestDatabase
-from tests.support.eventually import HANG_SECONDS, until
+from tests.support.eventually import until
 from tests.support.own_process import own_process
 from tests.support.refusals import decode, refused
-from tests.support.suite import Suite, ready, running, settings
+from tests.support.suite import Suite, ready
 
 _HOUR = 3_600.0
 _FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
@@ -72,10 +69,36 @@ async def test_a_service_whose_clock_is_wrong_is_unavailable_and_available_as_so
         await suite.memberships.AddMembers(_adding(), metadata=_ALICE)
 
 
+async def _ask_of_users(suite: Suite, _number: int) -> object:
+    """Let a service ask another one, which it does each time: here rooms asks users."""
+    return await suite.memberships.AddMembers(_adding(), metadata=_ALICE)
+
+
+async def _ask_of_messages(suite: Suite, _number: int) -> object:
+    """Let messages ask rooms."""
+    return await suite.read_states.ListReadStates(read_states_service_pb2.ListReadStatesRequest(), metadata=_ALICE)
+
+
+async def _ask_of_files(suite: Suite, number: int) -> object:
+    """Let files ask rooms, whose answer it keeps, so each time about another room."""
+    room_id = f"room {number}"
+    room = rooms_service_pb2.CreateRoomRequest(id=room_id, name=room_id, visibility="VISIBILITY_PUBLIC")
+    await suite.rooms.CreateRoom(room, metadata=_ALICE)
+    file = files_service_pb2.CreateFileRequest(
+        room_id=room_id, content_type="image/png", size_bytes=1, request_id=room_id
+    )
+    return await suite.files.CreateFile(file, metadata=_ALICE)
+
+
+_ASKING = {"users": _ask_of_users, "rooms": _ask_of_users, "messages": _ask_of_messages, "files": _ask_of_files}
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(_FAKETIME is None, reason="libfaketime is not installed (apt-get install libfaketime)")
 @pytest.mark.parametrize("wrong_by", [_HOUR, -_HOUR], ids=["ahead", "behind"])
+@pytest.mark.parametrize("service", _ASKING)
 async def test_a_real_process_is_unavailable_while_its_clock_is_wrong_and_well_when_it_is_right(
-    database: TestDatabase, tmp_path: Path, wrong_by: float
+    database: TestDatabase, tmp_path: Path, service: str, wrong_by: float
 ) -> None:
     told_time = tmp_path / "time"
     told_time.write_text("+0\n")
@@ -86,23 +109,23 @@ async def test_a_real_process_is_unavailable_while_its_clock_is_wrong_and_well_w
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     told = (f"{name}={value}" for name, value in faked.items())
-    command = ("env", *told, sys.executable, "-m", "services.rooms", "serve")
-    port = Port("127.0.0.1")
-    async with running(database, tmp_path, "users", rooms_address=port.address) as suite:
-        address = suite.servers["users"].address
-        values = settings(database, tmp_path, "rooms", users_address=address, listen=port.address)
-        async with (
-            own_process(command, values, tmp_path / "rooms.log") as process,
-            grpc.aio.insecure_channel(port.address) as channel,
-        ):
-            assert process.returncode is None, (tmp_path / "rooms.log").read_text()
+    command = ("env", *told, sys.executable, "-m", f"services.{service}", "serve")
+    suite = Suite(database, tmp_path, SystemClock(), {})
+    numbers, log = itertools.count(), tmp_path / "own.log"
+    try:
+        for other in _ASKING:
+            if other != service:
+                await suite.begin(other)
+        async with own_process(command, suite.settings_of(service), log) as process:
+            assert process.returncode is None, log.read_text()
+            for name in _ASKING:
+                await ready(suite.address(name))
             await suite.make_users("alice", "bob")
-            stub = memberships_service_pb2_grpc.MembershipsServiceStub(channel)
-            await _make_room(channel)
+            await suite.make_room("lobby", "alice")
 
             async def reason() -> str:
                 try:
-                    await stub.AddMembers(_adding(), metadata=_ALICE, timeout=HANG_SECONDS)
+                    await _ASKING[service](suite, next(numbers))
                 except grpc.aio.AioRpcError as error:
                     return decode(error).reason
                 return ""
@@ -115,15 +138,11 @@ async def test_a_real_process_is_unavailable_while_its_clock_is_wrong_and_well_w
             async def is_well() -> bool:
                 return not await is_refused()
 
-            assert await reason() == ""
+            assert await is_well()
             told_time.write_text(f"{wrong_by:+.0f}\n")
             await until(is_refused)
             told_time.write_text("+0\n")
             took = await until(is_well)
             print(f"well again after {took:.2f} s")
-    port.release()
-
-
-async def _make_room(channel: grpc.aio.Channel) -> None:
-    request = rooms_service_pb2.CreateRoomRequest(id="lobby", name="lobby", visibility="VISIBILITY_PUBLIC")
-    await rooms_service_pb2_grpc.RoomsServiceStub(channel).CreateRoom(request, metadata=_ALICE)
+    finally:
+        await suite.close()

@@ -103,6 +103,12 @@ class Suite:
         await self._stack.enter_async_context(part)
         return server
 
+    def settings_of(self, service: str) -> Settings:
+        """Return the settings with which a service in a process of its own is one of the suite."""
+        addresses = {f"{name}_address": held.address for name, held in self._ports.items()}
+        told = {**addresses, "listen": self._ports[service].address, **self.changes}
+        return settings(self.database, self.folder, service, **told)
+
     async def stop(self, service: str) -> None:
         """Stop a service gracefully."""
         await self._parts.pop(service).aclose()
@@ -112,9 +118,13 @@ class Suite:
         await self.stop(service)
         return await self.start(service, listen=self.servers[service].address, **changes)
 
+    def address(self, service: str) -> str:
+        """Return where a service listens, or will."""
+        return self.servers[service].address if service in self.servers else self._ports[service].address
+
     def channel(self, service: str) -> grpc.aio.Channel:
         """Return a channel to a service; it is closed with the suite."""
-        address = self.servers[service].address
+        address = self.address(service)
         if address not in self._channels:
             options = (("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100))
             self._channels[address] = grpc.aio.insecure_channel(address, options=options)
