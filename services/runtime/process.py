@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -82,6 +83,9 @@ async def _serve(build: Build, settings: Settings) -> int:
     loop.add_signal_handler(signal.SIGTERM, told_to_end.set)
     loop.add_signal_handler(signal.SIGINT, told_to_stop.set)
     async with build(settings, SystemClock()) as server:
+        # From now on the garbage collector looks at what calls make. Where it looked at the hundred thousand objects of
+        # the modules as well, each full collection would stop every call for 0.1 to 0.25 s.
+        gc.freeze()
         await _first(told_to_end.wait(), told_to_stop.wait(), server.failed.wait())
         if told_to_end.is_set():
             _log.info("draining", seconds=settings.drain_seconds)

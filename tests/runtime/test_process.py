@@ -1,5 +1,7 @@
 """A service process as its supervisor sees it: one line and a status."""
 
+import asyncio
+import gc
 import json
 import os
 import re
@@ -7,15 +9,19 @@ import runpy
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from services.runtime import log
+from services.runtime import log, process
+from services.runtime.clock import Clock
 from services.runtime.keys import ApiKey
+from services.runtime.settings import Settings
 from services.stack.roles import SERVICES
 from tests.support import tokens
 from tests.support.databases import ROOT
@@ -204,3 +210,20 @@ def test_a_process_that_drains_is_stopped_at_once_by_the_other_signal() -> None:
         process.send_signal(signal.SIGINT)
         assert list(events)[-1] == "stopping"
     assert process.returncode == 0
+
+
+async def test_what_stays_is_left_out_when_garbage_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen: list[bool] = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(is_built))
+    is_built = False
+
+    @asynccontextmanager
+    async def build(_settings: Settings, _clock: Clock) -> AsyncIterator[Any]:
+        nonlocal is_built
+        is_built = True
+        failed = asyncio.Event()
+        failed.set()
+        yield SimpleNamespace(failed=failed)
+
+    assert await process._serve(build, Settings()) == 1
+    assert frozen == [True]
