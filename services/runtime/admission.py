@@ -66,7 +66,8 @@ class Admission:
             request = decode(body)
             self._validator.check(request)
             user_id = subject_of(request, caller)
-            on_behalf_of.set(user_id or named_by(request) or caller.service or "")
+            # What is nobody's is the caller's; no user's id begins so.
+            on_behalf_of.set(user_id or named_by(request) or f"\0{caller.service or 'superusers'}")
             query = query_of(request, caller, user_id) if query_of else None
             grant, for_others = await self._ask(query if asks else None, policy.permission_for_others)
             if query is not None and not query.superuser:

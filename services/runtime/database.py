@@ -59,7 +59,8 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         connections = engine.pool.size()  # type: ignore[attr-defined]
-        self._turns = FairQueue(connections, of_each=connections)
+        # Half of them: what waits for locks of one user's holds no more, and others go on.
+        self._turns = FairQueue(connections, of_each=max(1, connections // 2))
         self._is_closed = False
         # How often a connection came back from a call that went well.
         self._returns = 0

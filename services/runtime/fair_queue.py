@@ -50,7 +50,10 @@ class _User:
 
 
 class FairQueue:
-    """Lets work in: `at_once` pieces of all users, `of_each` of them at most of one."""
+    """Lets work in: `at_once` pieces of all users, `of_each` of them at most of one.
+
+    What the process does by itself waits its turn as that of a user does, and has no number of its own.
+    """
 
     def __init__(self, at_once: int, *, of_each: int, now: Callable[[], float] = time.monotonic) -> None:
         self._at_once = self._free = at_once
@@ -82,7 +85,7 @@ class FairQueue:
         if user is None:
             user = self._users[user_id] = _User()
         turn = Turn(self, user_id)
-        if self._free and user.in_hand < self._of_each:
+        if self._free and self._may_have_more(user_id, user):
             self._let_in(turn, user, max(self._tag, user.ends))
         else:
             user.waiting.append(turn)
@@ -101,10 +104,13 @@ class FairQueue:
         self._next()
 
     def _queue(self, user_id: str, user: _User) -> None:
-        if user.waiting and not user.is_queued and user.in_hand < self._of_each:
+        if user.waiting and not user.is_queued and self._may_have_more(user_id, user):
             user.is_queued = True
             self._count += 1
             heapq.heappush(self._heap, (max(self._tag, user.ends), user.has_had, self._count, user_id))
+
+    def _may_have_more(self, user_id: str, user: _User) -> bool:
+        return user.in_hand < self._of_each or not user_id
 
     def _next(self) -> None:
         while self._free and self._heap:

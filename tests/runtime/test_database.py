@@ -299,6 +299,29 @@ async def test_a_user_who_asks_for_much_waits_behind_that_and_others_do_not(data
     await small.close()
 
 
+async def test_work_of_a_user_that_stands_still_leaves_connections_to_others(database: TestDatabase) -> None:
+    shared = Database(create_engine(database.dsn("users")))
+    held, go_on = 0, asyncio.Event()
+
+    async def hold() -> None:
+        nonlocal held
+        on_behalf_of.set("mallory")
+        async with shared.reading():
+            held += 1
+            await go_on.wait()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(10):
+            group.create_task(hold())
+        await eventually(lambda: held == 2)
+        on_behalf_of.set("alice")
+        await shared.check()
+        assert held == 2
+        go_on.set()
+    assert held == 10
+    await shared.close()
+
+
 async def test_a_server_with_too_few_connections_is_a_mistake_of_the_deployment(users: Database) -> None:
     await users.check_capacity(150)
     with pytest.raises(ValueError, match="raise max_connections"):
