@@ -11,10 +11,10 @@ from services.edge.parts import Json, typed
 from services.edge.tokens import claim
 from services.runtime.contract import Limits, MethodContract, limit_name
 
-# Under this name a route's metadata says which limits its method is counted by, of the rate and of the size, and as how
-# many calls it counts.
+# Under this name a route's metadata says which limits its method is counted by, of the rate and of the size, how long
+# its JSON may be, and as how many calls it counts.
 METADATA = "chatkit"
-RATE, SIZE, COST = "rate", "size", "cost"
+RATE, SIZE, JSON_SIZE, COST = "rate", "size", "json_size", "cost"
 RATE_FILTER = "envoy.filters.http.local_ratelimit"
 LIMIT_OF = {
     method_policy_pb2.RATE_CLASS_REQUEST: limit_pb2.LIMIT_REQUESTS_PER_USER_PER_SECOND,

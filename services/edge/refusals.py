@@ -13,8 +13,8 @@ from chatkit.contract.v1 import limit_pb2
 from google.protobuf import json_format
 
 from services.edge.parts import Json, typed
-from services.edge.rates import LIMIT_OF, METADATA, RATE, SIZE
-from services.edge.sizes import counted
+from services.edge.rates import JSON_SIZE, LIMIT_OF, METADATA, RATE, SIZE
+from services.edge.sizes import CONTENT_LIMIT, in_json
 from services.runtime.contract import Limits, limit_name
 from services.runtime.errors import ChatkitError, Violation, class_of, to_status
 
@@ -122,22 +122,26 @@ def _rates(limits: Limits) -> Iterator[Refusal]:
 
 
 def _sizes(limits: Limits) -> Iterator[Refusal]:
-    for limit in counted():
-        yield _too_large(limit, limits, 413, _route_says(SIZE, limit_name(limit)))
-    yield _too_large(limit_pb2.LIMIT_HEADERS_BYTES, limits, 431, "")
+    for limit, in_json_most in in_json(limits):
+        when = f"{_route_says(SIZE, limit_name(limit))} && {_route_says(JSON_SIZE, str(in_json_most))}"
+        text = f"the request is larger than {limits[limit]} bytes, or its JSON than {in_json_most}"
+        yield _too_large(limit, limits, 413, text, when)
+    # Content has the limit of no method.
+    text = f"the request is larger than {limits[CONTENT_LIMIT]} bytes"
+    yield _too_large(CONTENT_LIMIT, limits, 413, text, _route_says(SIZE, limit_name(CONTENT_LIMIT)))
+    headers = limit_pb2.LIMIT_HEADERS_BYTES
+    yield _too_large(headers, limits, 431, f"the request's headers are larger than {limits[headers]} bytes", "")
 
 
-def _too_large(limit: int, limits: Limits, status: int, when: str) -> Refusal:
-    name, most = limit_name(limit), limits[limit]
-    what = "the request's headers are" if status == 431 else "the request is"  # noqa: PLR2004 - the HTTP status
-    text = f"{what} larger than {most} bytes"
+def _too_large(limit: int, limits: Limits, status: int, text: str, when: str) -> Refusal:
+    name = limit_name(limit)
     return Refusal(
         "REQUEST_TOO_LARGE",
         text,
         status,
         cause=status,
         when=when,
-        metadata={"limit": name, "maximum": str(most)},
+        metadata={"limit": name, "maximum": str(limits[limit])},
         quota=(Violation(name, text),),
     )
 

@@ -20,16 +20,20 @@ from services.edge.routes import (
     longest_request,
     route_configuration,
 )
-from services.edge.sizes import json_bytes, json_size_filters, largest_request, size_filters
+from services.edge.sizes import json_size_filters, largest_json, size_filters
 from services.edge.tls import downstream_socket
 from services.edge.tokens import KEYS_CLUSTER, claims_filter, jwt_filter
-from services.edge.upstreams import BUFFER_BYTES, CLIENT_WINDOWS, content_cluster, service_cluster
+from services.edge.upstreams import BUFFER_BYTES, CLIENT_WINDOWS, SMALL_SEND_BUFFER, content_cluster, service_cluster
 from services.runtime.contract import Limits
 
 _KIB, _MIB = 1024, 1024 * 1024
 _JSON_RESPONSE_BYTES = 32 * _MIB
 # Of a connection that brings many requests at once the others wait for its turn, which comes after everybody's.
-_FAIRNESS = {"http.max_requests_per_io_cycle": 4}
+_FAIRNESS = {
+    "http.max_requests_per_io_cycle": 4,
+    # A connection of which half of its streams, and so many, were given up within a second is closed.
+    "overload.premature_reset_total_stream_count": 100,
+}
 # What was freed goes back to the system, also when there is no overload: so much at once, so often.
 _MEMORY = {"bytes_to_release": 32 * _MIB, "memory_release_interval": "1s"}
 _HEAD = "# Rendered from protos/ by `python -m services.edge print`; edits are lost, and a test compares.\n"
@@ -71,6 +75,7 @@ def _listener(deployment: Deployment, limits: Limits) -> Json:
         "name": "edge",
         "address": address(deployment.listen),
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "socket_options": [SMALL_SEND_BUFFER],
         "filter_chains": [{"filters": [_connection_manager(deployment, limits)], **downstream_socket(deployment)}],
     }
 
@@ -136,6 +141,6 @@ def _transcoder(deployment: Deployment, limits: Limits) -> Json:
             "stream_newline_delimited": True,
             "stream_sse_style_delimited": True,
         },
-        max_request_body_size=json_bytes(largest_request(limits)),
+        max_request_body_size=largest_json(limits),
         max_response_body_size=_JSON_RESPONSE_BYTES,
     )

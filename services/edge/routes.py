@@ -12,8 +12,8 @@ from importlib.metadata import version
 
 from services.edge import public
 from services.edge.parts import Json, extension, switched_off
-from services.edge.rates import COST, LIMIT_OF, METADATA, RATE, RATE_FILTER, SIZE, cost_of
-from services.edge.sizes import CONTENT_LIMIT, size_of, size_of_content
+from services.edge.rates import COST, JSON_SIZE, LIMIT_OF, METADATA, RATE, RATE_FILTER, SIZE, cost_of
+from services.edge.sizes import CONTENT_LIMIT, json_bytes, size_of, size_of_content
 from services.edge.tokens import CLAIMS_FILTER, JWT_FILTER
 from services.runtime.contract import Limits, MethodContract, limit_name
 
@@ -139,6 +139,7 @@ def _limits_of(method: MethodContract, limits: Limits) -> Json:
     return {
         RATE: limit_name(LIMIT_OF[method.policy.rate_class]),
         SIZE: limit_name(method.policy.request_bytes),
+        JSON_SIZE: str(json_bytes(method, limits)),
         COST: cost_of(method, limits),
     }
 

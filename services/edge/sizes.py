@@ -6,7 +6,7 @@ back. Together they let nothing over a method's size reach a service.
 
 from collections.abc import Iterable
 
-from chatkit.contract.v1 import limit_pb2
+from chatkit.contract.v1 import limit_pb2, method_policy_pb2
 
 from services.edge import public
 from services.edge.parts import Json, extension, switched_on, typed
@@ -18,19 +18,35 @@ COUNT_FILTER = "envoy.filters.http.body_size_limit"
 CONTENT_LIMIT = limit_pb2.LIMIT_FILE_BYTES
 # A gRPC body is a message with five bytes before it.
 _FRAME_BYTES = 5
-# JSON is at worst so many times as long as the bytes that it escapes.
-_JSON_FACTOR = 6
+# JSON may be so many times as long as its message. It may need more only where nearly all is escaped, and what is held
+# back of it is the edge's memory.
+_JSON_FACTOR = 2
+# What users send is bounded by this as well: somebody who leaves as many bodies unfinished as the rates allow then
+# holds a sixth of what Envoy may have, and not several times that. A thousand rooms with positions are half of it.
+_JSON_BYTES_OF_USER = 512 * 1024
 
 
 def json_size_filters(limits: Limits) -> Iterable[Json]:
     """Yield the filters that count JSON before it is made a message of, which holds back all of it."""
-    for limit in _counted_in_methods():
-        yield _counter(_json_counter(limit), json_bytes(limits[limit]))
+    for most in sorted({most for _, most in in_json(limits)}):
+        yield _counter(_json_counter(most), most)
 
 
-def json_bytes(message_bytes: int) -> int:
-    """Return how long the JSON of a message may be."""
-    return _JSON_FACTOR * (message_bytes + _FRAME_BYTES)
+def in_json(limits: Limits) -> list[tuple[int, int]]:
+    """List each limit of size that methods have, with how long their JSON may be."""
+    methods = (method for _, method in public.methods())
+    return sorted({(method.policy.request_bytes, json_bytes(method, limits)) for method in methods})
+
+
+def json_bytes(method: MethodContract, limits: Limits) -> int:
+    """Return how long the JSON of a method's request may be."""
+    most = _JSON_FACTOR * limits[method.policy.request_bytes]
+    return most if method.policy.audience == method_policy_pb2.AUDIENCE_SUPERUSER else min(most, _JSON_BYTES_OF_USER)
+
+
+def largest_json(limits: Limits) -> int:
+    """Return the size of the largest JSON that a method takes."""
+    return max(most for _, most in in_json(limits))
 
 
 def size_filters(limits: Limits) -> Iterable[Json]:
@@ -60,8 +76,8 @@ def _counter(name: str, most: int) -> Json:
     return {**counter, "disabled": True}
 
 
-def _json_counter(limit: int) -> str:
-    return f"{COUNT_FILTER}.json.{limit_name(limit)}"
+def _json_counter(most: int) -> str:
+    return f"{COUNT_FILTER}.json.{most}"
 
 
 def size_of_content() -> Json:
@@ -79,7 +95,7 @@ def size_of(method: MethodContract, limits: Limits) -> Json:
         return {BUFFER_FILTER: extension("filters.http.buffer.v3.BufferPerRoute", disabled=True)}
     buffer = {"max_request_bytes": limits[limit] + _FRAME_BYTES}
     return {
-        _json_counter(limit): switched_on(),
+        _json_counter(json_bytes(method, limits)): switched_on(),
         f"{COUNT_FILTER}.{limit_name(limit)}": switched_on(),
         BUFFER_FILTER: extension("filters.http.buffer.v3.BufferPerRoute", buffer=buffer),
     }

@@ -4,6 +4,7 @@ Only what happened between the edge and a replica takes it out of use, and its o
 application answers never does, else a restart of the database would eject every replica.
 """
 
+import socket
 from collections.abc import Sequence
 
 from services.edge.deployment import Deployment
@@ -19,6 +20,20 @@ BUFFER_BYTES = 128 * _KIB
 # is: more streams than a service has (STREAMS_PER_PROCESS) can't empty it.
 CLIENT_WINDOWS = {"initial_stream_window_size": _STREAM_BYTES, "initial_connection_window_size": _MIB}
 SERVICE_WINDOWS = {"initial_stream_window_size": _STREAM_BYTES, "initial_connection_window_size": 2**31 - 1}
+# The system would keep megabytes for each connection that is not read: of what is to go out so much waits there, beside
+# what is on its way, and of what comes in so much.
+SMALL_SEND_BUFFER: Json = {
+    "level": socket.IPPROTO_TCP,
+    "name": socket.TCP_NOTSENT_LOWAT,
+    "int_value": BUFFER_BYTES,
+    "state": "STATE_LISTENING",
+}
+_SMALL_RECEIVE_BUFFER: Json = {
+    "level": socket.SOL_SOCKET,
+    "name": socket.SO_RCVBUF,
+    "int_value": BUFFER_BYTES,
+    "state": "STATE_PREBIND",
+}
 # Envoy's own default, 1,024 streams to a service, would be the suite's size. What bounds it are the services.
 CIRCUIT = 1_000_000
 _ENFORCED, _NEVER = 100, 0
@@ -46,6 +61,7 @@ def content_cluster(name: str, endpoints: Sequence[str], deployment: Deployment)
             explicit_http_config={"http_protocol_options": {}},
             common_http_protocol_options={"idle_timeout": f"{_CONTENT_IDLE_SECONDS}s"},
         ),
+        "upstream_bind_config": {"socket_options": [_SMALL_RECEIVE_BUFFER]},
         **upstream_socket(endpoints, deployment, protocol="http/1.1"),
     }
 

@@ -18,6 +18,7 @@ from services.runtime.settings import TlsFiles
 # Longer than the edge keeps an idle connection, so that it is never the one that is surprised.
 _KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 1024
+_SEND_BYTES = 64 * 1024
 # With what a socket is closed that sends nothing more, and keeps nothing.
 _RESET = struct.pack("ii", 1, 0)
 _LAST_WORD_SECONDS, _LOOK_SECONDS = 1.0, 0.01
@@ -111,6 +112,8 @@ def _listen(address: str) -> socket.socket:
     try:
         # As gRPC does, so that both kinds of port can be held for a process that is restarted.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # Else the system would take a whole file from us for whoever does not read it.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _SEND_BYTES)
         listening.bind((host, int(port)))
         listening.listen(_BACKLOG)
         listening.setblocking(False)

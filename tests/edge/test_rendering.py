@@ -73,9 +73,11 @@ def test_deadlines_and_sizes_are_those_of_the_options_and_of_the_deployment() ->
         buffer = route["typed_per_filter_config"]["envoy.filters.http.buffer"]["buffer"]
         assert buffer["max_request_bytes"] == most
         name = limit_name(method.policy.request_bytes)
-        in_json = f"envoy.filters.http.body_size_limit.json.{name}"
+        is_superusers = method.policy.audience == method_policy_pb2.AUDIENCE_SUPERUSER
+        most_json = 2 * limits[method.policy.request_bytes] if is_superusers else min(2 * (most - 5), 524_288)
+        in_json = f"envoy.filters.http.body_size_limit.json.{most_json}"
         assert in_json in route["typed_per_filter_config"]
-        assert filters[in_json]["typed_config"]["max_request_bytes"] == 6 * most
+        assert filters[in_json]["typed_config"]["max_request_bytes"] == most_json
         counter = f"envoy.filters.http.body_size_limit.{name}"
         assert counter in route["typed_per_filter_config"]
         assert filters[counter]["typed_config"]["max_request_bytes"] == most
