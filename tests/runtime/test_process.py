@@ -213,17 +213,15 @@ def test_a_process_that_drains_is_stopped_at_once_by_the_other_signal() -> None:
 
 
 async def test_what_stays_is_left_out_when_garbage_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
-    frozen: list[bool] = []
-    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(is_built))
-    is_built = False
+    done: list[str] = []
+    monkeypatch.setattr(gc, "freeze", lambda: done.append("frozen"))
 
     @asynccontextmanager
     async def build(_settings: Settings, _clock: Clock) -> AsyncIterator[Any]:
-        nonlocal is_built
-        is_built = True
+        done.append("built")
         failed = asyncio.Event()
         failed.set()
         yield SimpleNamespace(failed=failed)
 
     assert await process._serve(build, Settings()) == 1
-    assert frozen == [True]
+    assert done == ["built", "frozen"]
