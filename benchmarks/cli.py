@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
-from benchmarks import bars, machine
+from benchmarks import bars, crowding, machine
 from benchmarks.figures import Figure, Options
 from benchmarks.load.process import LoadFailed
 from benchmarks.report import Report
@@ -26,6 +26,7 @@ from benchmarks.workloads import (
     history,
     idle_clients,
     last_messages,
+    neighbours,
     one_room,
     pages,
     reconnect,
@@ -43,25 +44,28 @@ _MODULES = (
     slow_reader,
     reconnect,
     followed,
-    # The last one, because it leaves much behind.
+    # The last one of those that share a suite, because it leaves much behind.
     pages,
+    neighbours,
 )
 WORKLOADS: dict[str, Callable[[Suite, Options], Awaitable[list[Figure]]]] = {
     module.NAME: module.run for module in _MODULES
 }
+# What limits of rate are part of runs in a suite of its own, which has them.
+_WITH_RATES = {neighbours.NAME}
 _SECONDS, _QUICK_SECONDS = 4.0, 0.6
 _INTERRUPTED = 130
 _MOST_ROOMS = 1_000_000
 _STARTED = time.monotonic()
 # Details of figures that must be nothing, in a suite that keeps its promise.
-FAULTS = ("lost", "doubled", "hanging_lost", "refused")
+FAULTS = ("lost", "doubled", "hanging_lost", "refused", "failed", "too_small")
 
 
 def main(arguments: list[str]) -> int:
     """Run the command and return its exit status; trouble is one sentence on stderr and status 1."""
     parsed = _parser().parse_args(arguments)
     seconds = parsed.seconds or (_QUICK_SECONDS if parsed.quick else _SECONDS)
-    options = Options(seconds, parsed.quick, tuple(parsed.rooms or ()))
+    options = Options(seconds, parsed.quick, tuple(parsed.rooms or ()), tuple(parsed.attack or ()))
     try:
         report = asyncio.run(_until_interrupted(_names(parsed.workloads), options))
     except (Trouble, LoadFailed) as trouble:
@@ -74,7 +78,7 @@ def main(arguments: list[str]) -> int:
 
 
 def faults(figures: Sequence[Figure]) -> list[str]:
-    """List what was lost, doubled or refused."""
+    """List what was lost, doubled, refused or failed, and what was not put on the suite as it should be."""
     return [
         f"{figure.workload}, {figure.case}, {figure.via}: {figure.details[name]} {name}"
         for figure in figures
@@ -98,6 +102,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="everything smaller and shorter, to see that it works")
     parser.add_argument(
         "--rooms", type=_rooms, action="append", metavar="N", help="how many rooms `followed` follows; may be repeated"
+    )
+    parser.add_argument(
+        "--attack",
+        choices=neighbours.ATTACKS,
+        action="append",
+        metavar="NAME",
+        help=f"what the users of `neighbours` meet; may be repeated: {', '.join(neighbours.ATTACKS)} (all)",
     )
     return parser
 
@@ -142,13 +153,17 @@ async def _until_interrupted(names: Sequence[str], options: Options) -> Report |
 async def _run(names: Sequence[str], options: Options) -> Report:
     report = Report(machine.describe(), options)
     began = time.monotonic()
-    async with running(_say, options.size(10_000, 100)) as suite:
-        for name in names:
-            report.figures += await WORKLOADS[name](suite, options)
-        for module in (batches, history):
-            report.left_out += module.left_out() if module.NAME in names else []
-        _say("stopping")
-    report.standings = bars.standings(report.figures)
+    for has_rates in (False, True):
+        shared = [name for name in names if (name in _WITH_RATES) is has_rates]
+        if not shared:
+            continue
+        async with running(_say, options.size(10_000, 100), has_rates=has_rates) as suite:
+            for name in shared:
+                report.figures += await WORKLOADS[name](suite, options)
+            _say("stopping")
+    for module in (batches, history):
+        report.left_out += module.left_out() if module.NAME in names else []
+    report.standings = [*bars.standings(report.figures), *crowding.standings(report.figures)]
     for fault in faults(report.figures):
         _say(f"WRONG: {fault}")
     _say(f"done in {time.monotonic() - began:.0f} s")

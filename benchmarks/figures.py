@@ -18,6 +18,8 @@ class Options:
     quick: bool = False
     # How many rooms `followed` follows; its own choice when empty.
     rooms: tuple[int, ...] = ()
+    # What the neighbours are attacked with; everything there is when empty.
+    attacks: tuple[str, ...] = ()
 
     @property
     def warm_up(self) -> float:

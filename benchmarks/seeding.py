@@ -108,11 +108,13 @@ class Seeding:
         self._connection.commit()
         return [f"{prefix}{number:06d}" for number in range(count)]
 
-    def rooms(self, prefix: str, count: int, members: Sequence[str], *, apart: bool = False) -> list[str]:
+    def rooms(
+        self, prefix: str, count: int, members: Sequence[str], *, apart: bool = False, template: str = TEMPLATE
+    ) -> list[str]:
         """Make rooms of which all these users are members; `apart` shares the users out among the rooms."""
         size = len(members) // count if apart else len(members)
         told = {"prefix": prefix, "count": count, "members": size, "creator": members[0] if members else TEMPLATE}
-        self._connection.execute(_ROOMS, {**told, "template": TEMPLATE})
+        self._connection.execute(_ROOMS, {**told, "template": template})
         room_ids = [f"{prefix}{number:06d}" for number in range(count)]
         pairs = [
             (room_id, user_id)

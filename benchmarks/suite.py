@@ -83,6 +83,11 @@ class Suite:
         """Return the token of a superuser who acts as a user."""
         return token(self.home, user_id, su=True)
 
+    @property
+    def metrics(self) -> str:
+        """Where the edge tells its figures."""
+        return self.home.state().metrics_address
+
     def namespace(self) -> int:
         """Return a number that no other job has, for request ids."""
         return int(next(self._namespaces))
@@ -124,9 +129,16 @@ class Suite:
 
 
 @asynccontextmanager
-async def running(say: Say, past_messages: int = 10_000) -> AsyncIterator[Suite]:
-    """Run a suite with a past and the bare server while the context is open; nothing of them is left afterwards."""
-    os.environ.update(_RATES)
+async def running(say: Say, past_messages: int = 10_000, *, has_rates: bool = False) -> AsyncIterator[Suite]:
+    """Run a suite with a past and the bare server while the context is open; nothing of them is left afterwards.
+
+    The limits of rate are out of the way, unless it is said that it has them.
+    """
+    for name, value in _RATES.items():
+        if has_rates:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
     with tempfile.TemporaryDirectory(prefix="chatkit-bench-") as folder:
         home = Home(Path(folder))
         home.prepare()

@@ -37,6 +37,21 @@ class CpuMeter:
         return {name: {process.pid: _cpu(process) for process in tree} for name, tree in self._trees.items()}
 
 
+class MemoryMeter:
+    """The resident memory of groups, now and at most since the first look; processes that are new are not seen."""
+
+    def __init__(self, groups: Mapping[str, int]) -> None:
+        # Looked up beforehand: to find children, every process of the machine is looked at.
+        self._trees = {name: list(_tree(pid)) for name, pid in groups.items()}
+        self.most: dict[str, int] = {}
+
+    def look(self) -> dict[str, int]:
+        """Return the memory that is used now."""
+        now = {name: sum(_memory(process) for process in tree) for name, tree in self._trees.items()}
+        self.most = {name: max(size, self.most.get(name, 0)) for name, size in now.items()}
+        return now
+
+
 def memory_bytes(groups: Mapping[str, int]) -> dict[str, int]:
     """Return the resident memory of each group."""
     return {name: sum(_memory(process) for process in _tree(pid)) for name, pid in groups.items()}

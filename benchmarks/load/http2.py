@@ -98,6 +98,14 @@ class Connection(asyncio.Protocol):
 
     def call(self, head: Head, body: bytes, receiver: Receiver) -> int:
         """Make a call; the receiver is told what comes of it. Returns what `cancel` is told."""
+        message = b"\x00" + len(body).to_bytes(4, "big") + body
+        return self._begin(head, message, receiver, _END_STREAM)
+
+    def begin(self, head: Head, part: bytes, receiver: Receiver) -> int:
+        """Make a call of whose body only this part comes, never its end."""
+        return self._begin(head, part, receiver, 0)
+
+    def _begin(self, head: Head, body: bytes, receiver: Receiver, end: int) -> int:
         if not self.is_open:
             asyncio.get_running_loop().call_soon(receiver.ended)
             return 0
@@ -110,9 +118,8 @@ class Connection(asyncio.Protocol):
             block, self._indexed = head.first, head
         else:
             block = head.literal
-        message = b"\x00" + len(body).to_bytes(4, "big") + body
-        frames = _frame(_HEADERS, _END_HEADERS, stream_id, block) + _data_frames(stream_id, message)
-        self._may_send -= len(message)
+        frames = _frame(_HEADERS, _END_HEADERS, stream_id, block) + _data_frames(stream_id, body, end)
+        self._may_send -= len(body)
         if self._may_send < 0 or self._held:
             self._held.append(frames)
         else:
@@ -144,11 +151,7 @@ class Connection(asyncio.Protocol):
         """Greet the server."""
         self._transport = cast("asyncio.Transport", transport)
         self.is_open = True
-        settings = struct.pack(">HIHI", _ENABLE_PUSH, 0, _INITIAL_WINDOW_SIZE, self._window)
-        greeting = _PREFACE + _frame(_SETTINGS, 0, 0, settings)
-        if self._window > _DEFAULT_WINDOW:
-            greeting += _window_update(self._window - _DEFAULT_WINDOW)
-        self._transport.write(greeting)
+        self._transport.write(greeting(self._window))
 
     def connection_lost(self, _error: Exception | None) -> None:
         """End every call."""
@@ -236,16 +239,32 @@ class Connection(asyncio.Protocol):
         return self._transport
 
 
-def _data_frames(stream_id: int, message: bytes) -> bytes:
+def _data_frames(stream_id: int, message: bytes, end: int) -> bytes:
     pieces = range(0, len(message), _LARGEST_FRAME)
     return b"".join(
         _frame(
             _DATA,
-            _END_STREAM if start + _LARGEST_FRAME >= len(message) else 0,
+            end if start + _LARGEST_FRAME >= len(message) else 0,
             stream_id,
             message[start : start + _LARGEST_FRAME],
         )
         for start in pieces
+    )
+
+
+def greeting(window: int) -> bytes:
+    """Return what a client says first."""
+    settings = struct.pack(">HIHI", _ENABLE_PUSH, 0, _INITIAL_WINDOW_SIZE, window)
+    said = _PREFACE + _frame(_SETTINGS, 0, 0, settings)
+    return said + _window_update(window - _DEFAULT_WINDOW) if window > _DEFAULT_WINDOW else said
+
+
+def taken_back(block: bytes, first_stream: int, count: int) -> bytes:
+    """Return calls of which each is reset at once, with the headers of this block."""
+    reason = _CANCEL.to_bytes(4, "big")
+    return b"".join(
+        _frame(_HEADERS, _END_HEADERS, stream_id, block) + _frame(_RST_STREAM, 0, stream_id, reason)
+        for stream_id in range(first_stream, first_stream + 2 * count, 2)
     )
 
 

@@ -89,3 +89,83 @@ class FollowedJob:
     seconds: float
     per_second: float
     namespace: int
+
+
+@dataclass(frozen=True, slots=True)
+class NeighboursJob:
+    """Honest users in one room who send, read and upload at a steady rate, and one stream that follows the room."""
+
+    address: str
+    room_id: str
+    # Ids and tokens.
+    members: list[tuple[str, str]]
+    sends_per_second: float
+    # Of each of the methods that read.
+    reads_per_second: float
+    uploads_per_second: float
+    namespace: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call of an attack: the method's path, who calls, and the message; `is_whole` says whether the body ends."""
+
+    path: str
+    token: str
+    body: bytes
+    is_whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCallsJob:
+    """Calls that stay open: a list for each connection, whose answers are read or not."""
+
+    address: str
+    connections: list[list[Asked]]
+    is_read: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SilentJob:
+    """Connections that say something and then nothing, or a byte now and then; their answers are read or not."""
+
+    address: str
+    said: list[bytes]
+    is_read: bool
+    per_second: float
+    # A byte comes each time so many seconds are over; never when it is 0.
+    drip_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedJob:
+    """Calls at a rate, by turns, whatever they are answered."""
+
+    address: str
+    calls: list[Asked]
+    per_second: float
+    # What stands in the bodies where each call has a number of its own.
+    placeholder: bytes
+    namespace: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenedJob:
+    """Streams that are opened all at once, read until they are caught up, given up, and opened again."""
+
+    address: str
+    connections: list[list[Asked]]
+    # Between two openings, for the limit of rate.
+    least_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResetsJob:
+    """Calls that are taken back at once, as fast as it goes."""
+
+    address: str
+    asked: Asked
+    connections: int
+
+
+AttackJob = HeldCallsJob | SilentJob | RepeatedJob | ReopenedJob | ResetsJob

@@ -45,7 +45,7 @@ async def test_a_quick_run_prints_json_whose_counts_add_up(short_path: Path) -> 
     assert "W1: 50 senders in 50 rooms, edge" in progress
     found: dict[str, Any] = json.loads(out)
     assert found.keys() == {"machine", "options", "figures", "bars", "bars_reference", "left_out"}
-    assert found["options"] == {"seconds": 0.3, "quick": True, "rooms": []}
+    assert found["options"] == {"seconds": 0.3, "quick": True, "rooms": [], "attacks": []}
     figures = {figure["via"]: figure for figure in found["figures"]}
     assert figures.keys() == {"services", "edge", "bare"}
     for via, figure in figures.items():
@@ -59,6 +59,32 @@ async def test_a_quick_run_prints_json_whose_counts_add_up(short_path: Path) -> 
         # Every send that was acknowledged is in its room's log, and nothing else is.
         assert figures[via]["details"]["stored"] == figures[via]["details"]["answered_in_all"] > 0
     assert [bar["name"].partition(",")[0] for bar in found["bars"]] == ["W1", "W1"]
+    assert _left_behind(short_path) == []
+
+
+@pytest.mark.slow
+async def test_neighbours_are_measured_beside_attacks_that_have_come_to_their_size(short_path: Path) -> None:
+    process = await _start(
+        *(short_path, "neighbours", "--quick", "--attack", "unread-pages", "--attack", "spellings", "--json")
+    )
+    async with asyncio.timeout(_SECONDS):
+        out, _ = await process.communicate()
+    progress = (short_path / "err").read_text()
+    assert process.returncode == 0, progress
+    found: dict[str, Any] = json.loads(out)
+    figures = {figure["case"]: figure for figure in found["figures"]}
+    assert list(figures) == ["quiet", "unread-pages", "spellings", "quiet again", "at the end"]
+    for name in ("unread-pages", "spellings"):
+        details = figures[name]["details"]
+        assert details["count"] > 0
+        assert (details["failed"], details["lost"], details["too_small"], details["ended_processes"]) == (0, 0, 0, [])
+        assert details["reached"]["came"] >= details["wanted"]
+        assert details["memory_mb"].keys() == {"before", "most", "after"}
+        assert details["memory_mb"]["most"]["edge"] > 0
+    # What nobody reads is open at the edge, and other spellings send nothing.
+    assert figures["unread-pages"]["details"]["edge_sees"]["calls_active"] >= 50
+    assert figures["spellings"]["details"]["reached"]["answered"] == 0
+    assert {bar["name"].partition(",")[0] for bar in found["bars"]} == {"neighbours"}
     assert _left_behind(short_path) == []
 
 
@@ -79,6 +105,7 @@ async def test_an_interrupted_run_leaves_nothing_behind(short_path: Path) -> Non
         (["W9"], "there is no workload W9"),
         (["--seconds", "0"], "is no number of seconds"),
         (["--rooms", "0"], "is no number of rooms"),
+        (["--attack", "patience"], "invalid choice: 'patience'"),
     ],
 )
 def test_what_can_not_be_run_is_said(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:

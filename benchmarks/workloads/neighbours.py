@@ -1,0 +1,215 @@
+"""neighbours: honest users go on while one client, or a few, do the worst that the limits allow them.
+
+They are measured alone first, which is what each attack is compared with, and then beside one attack after the other.
+The limits of rate are in force. Attackers have a process of their own that gives way to all others, because on a small
+machine the neighbours would else wait for its CPU.
+"""
+
+import asyncio
+import http.client
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import grpc
+
+from benchmarks.figures import Figure, Options
+from benchmarks.load.attacks.attacking import attacking
+from benchmarks.load.jobs import NeighboursJob
+from benchmarks.load.neighbours import neighbours
+from benchmarks.load.process import Companion, companion
+from benchmarks.suite import Suite
+from benchmarks.usage import MemoryMeter
+from benchmarks.workloads import attacks
+from benchmarks.workloads.attacks import ATTACKS, Attack, Ground
+from services.stack.roles import SERVICES
+
+__all__ = ("ATTACKS", "NAME", "QUIET", "run")
+
+NAME = "neighbours"
+QUIET, QUIET_AGAIN, AT_THE_END = "quiet", "quiet again", "at the end"
+WATCHED = ("edge", *SERVICES)
+_MEMBERS = 8
+_SENDS_PER_SECOND, _READS_PER_SECOND, _UPLOADS_PER_SECOND = 40.0, 10.0, 1.0
+_NICENESS = 19
+_QUIET_LONGER = 2
+# What is called for the first time takes long, and all is compared with what comes next.
+_WARM_UP_LONGER = 5
+_LOOK_SECONDS = 0.2
+_PAUSE_SECONDS, _QUICK_PAUSE_SECONDS = 5.0, 0.3
+_AFTER_ALL_SECONDS, _QUICK_AFTER_ALL_SECONDS = 120.0, 1.0
+_MB = 1_000_000
+_ASK_SECONDS = 5.0
+_GAUGES = re.compile(
+    r'envoy_http_downstream_(cx|rq)_(active|total){envoy_http_conn_manager_prefix="edge"} (\d+)', re.MULTILINE
+)
+_NAMES = {"cx": "connections", "rq": "calls"}
+
+
+async def run(suite: Suite, options: Options) -> list[Figure]:
+    """Measure the neighbours alone, beside each attack, and alone again."""
+    chosen = [name for name in ATTACKS if name in options.attacks or not options.attacks]
+    user_ids = await asyncio.to_thread(suite.seeding.users, f"{NAME}-user-", _MEMBERS)
+    (room_id,) = await asyncio.to_thread(suite.seeding.rooms, f"{NAME}-", 1, user_ids)
+    await asyncio.to_thread(suite.seeding.settle)
+    job = NeighboursJob(
+        address=suite.edge,
+        room_id=room_id,
+        members=[(user_id, suite.token(user_id)) for user_id in user_ids],
+        sends_per_second=_SENDS_PER_SECOND,
+        reads_per_second=_READS_PER_SECOND,
+        uploads_per_second=_UPLOADS_PER_SECOND,
+        namespace=suite.namespace(),
+    )
+    async with (
+        companion(neighbours, job) as honest,
+        grpc.aio.insecure_channel(suite.edge, options=attacks.NO_PROXY) as channel,
+    ):
+        trial = _Trial(suite, options, honest, Ground(suite, options, channel, user_ids[0]))
+        return await trial.run(chosen)
+
+
+class _Trial:
+    def __init__(self, suite: Suite, options: Options, honest: Companion, ground: Ground) -> None:
+        self._suite = suite
+        self._options = options
+        self._honest = honest
+        self._ground = ground
+        self._figures = _Figures(suite.metrics)
+        self._pause = _QUICK_PAUSE_SECONDS if options.quick else _PAUSE_SECONDS
+
+    async def run(self, chosen: list[str]) -> list[Figure]:
+        await self._honest.ask("open")
+        await asyncio.sleep(self._options.warm_up * _WARM_UP_LONGER)
+        await self._honest.ask("tell")
+        start = self._memory()
+        quiet = await self._alone(QUIET)
+        figures = [_figure(QUIET, quiet, quiet)]
+        for number, name in enumerate(chosen, 1):
+            self._suite.say(f"{NAME}: {name} ({number} of {len(chosen)}): {ATTACKS[name].said}")
+            found = await self._beside(ATTACKS[name])
+            figures.append(_figure(name, found, quiet))
+        figures.append(_figure(QUIET_AGAIN, await self._alone(QUIET_AGAIN), quiet))
+        seconds = _QUICK_AFTER_ALL_SECONDS if self._options.quick else _AFTER_ALL_SECONDS
+        self._suite.say(f"{NAME}: what is left after {seconds:g} s")
+        await asyncio.sleep(seconds)
+        memory = {"before": start, "after": self._memory()}
+        found = await self._honest.ask("tell")
+        figures.append(_figure(AT_THE_END, {**found, "memory_mb": memory, "after_seconds": seconds}, quiet))
+        return figures
+
+    def _memory(self) -> dict[str, float]:
+        return _megabytes(MemoryMeter(self._watched()).look())
+
+    def _watched(self) -> dict[str, int]:
+        groups = self._suite.groups
+        return {name: groups[name] for name in WATCHED}
+
+    async def _alone(self, case: str) -> dict[str, Any]:
+        self._suite.say(f"{NAME}: {case}")
+        await self._window(self._options.seconds * _QUIET_LONGER)
+        return await self._honest.ask("tell")
+
+    async def _window(self, seconds: float) -> None:
+        await self._honest.ask("open")
+        await asyncio.sleep(seconds)
+        await self._honest.ask("close")
+
+    async def _beside(self, attack: Attack) -> dict[str, Any]:
+        """Measure beside an attack that is at its full size, and what it leaves."""
+        job, wanted = await attack.prepare(self._ground)
+        # What was noticed while it was prepared says nothing of it.
+        await self._honest.ask("tell")
+        processes = self._watched()
+        meter = MemoryMeter(processes)
+        before, seen = meter.look(), await self._figures.read()
+        async with companion(attacking, job, _NICENESS) as attacker, _watching(meter):
+            begun = await attacker.ask("begin")
+            held = _held(seen, await self._figures.read())
+            await self._window(self._options.seconds)
+            reached = await attacker.ask("found")
+            kept = _held(seen, await self._figures.read())
+        await asyncio.sleep(self._pause)
+        after = meter.look()
+        found = await self._honest.ask("tell")
+        ended = [name for name, pid in self._watched().items() if pid != processes[name]]
+        short = max(0.0, wanted - max(begun[attack.counted], reached[attack.counted]))
+        return {
+            **found,
+            "reached": reached,
+            "edge_sees": held,
+            "edge_keeps": kept,
+            "wanted": wanted,
+            # An attack that has not come proves nothing.
+            "too_small": round(short),
+            "ended_processes": ended,
+            "memory_mb": {
+                "before": _megabytes(before),
+                "most": _megabytes(meter.most),
+                "after": _megabytes(after),
+            },
+        }
+
+
+@asynccontextmanager
+async def _watching(meter: MemoryMeter) -> AsyncIterator[None]:
+    async def look() -> None:
+        while True:
+            meter.look()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    looking = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        looking.cancel()
+
+
+class _Figures:
+    """The edge's own counts of what is open there, over a connection that was there before every attack."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = http.client.HTTPConnection(address, timeout=_ASK_SECONDS)
+
+    async def read(self) -> dict[str, int]:
+        """Return the counts; empty when the edge does not tell them now."""
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> dict[str, int]:
+        for _ in range(2):
+            with suppress(OSError, http.client.HTTPException):
+                self._connection.request("GET", "/stats/prometheus")
+                text = self._connection.getresponse().read().decode()
+                return {f"{_NAMES[what]}_{kind}": int(count) for what, kind, count in _GAUGES.findall(text)}
+            self._connection.close()
+        return {}
+
+
+def _held(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    """Return what is open at the edge more than before, and what has come there since."""
+    return {name: now[name] - before.get(name, 0) for name in now}
+
+
+def _megabytes(sizes: Mapping[str, int]) -> dict[str, float]:
+    return {name: size / _MB for name, size in sizes.items()}
+
+
+def _figure(case: str, found: Mapping[str, Any], quiet: Mapping[str, Any]) -> Figure:
+    failures = found["failures"]
+    details = {
+        **{name: value for name, value in found.items() if name not in {"p50_ms", "p99_ms"}},
+        "failed": sum(failures.values()) + len(found.get("ended_processes", ())),
+        "p99_to_quiet": found["p99_ms"] / quiet["p99_ms"] if quiet["p99_ms"] else 0.0,
+    }
+    rate = found["count"] / found["seconds"] if found["count"] else 0.0
+    return Figure(
+        NAME,
+        case,
+        "edge",
+        "call",
+        per_second=rate,
+        p50_ms=found["p50_ms"],
+        p99_ms=found["p99_ms"],
+        details=details,
+    )
