@@ -118,6 +118,8 @@ def _reached(figure: Figure) -> list[str]:
     told = [f"{name.replace('_', ' ')} {value:,.0f}" for name, value in reached.items()]
     edge = figure.details["edge_keeps"]
     told += [f"{edge[name]:,} {name.removesuffix('_total')} in all at the edge" for name in edge if "total" in name]
+    if figure.details["recovery_seconds"]:
+        told.append(f"calls failed until {figure.details['recovery_seconds']:.1f} s after it had gone")
     ended = [f"{name} ENDED and was started again" for name in figure.details["ended_processes"]]
     short = [f"TOO SMALL: {figure.details['wanted']:,.0f} wanted"] if figure.details["too_small"] else []
     return [f"{figure.case}: {', '.join([*told, *ended, *short])}"]

@@ -47,6 +47,15 @@ class _Notes:
         self._uploads: list[tuple[float, float]] = []
         self.deliveries: list[tuple[float, float]] = []
         self._window = (0.0, 0.0)
+        self._last_failure = 0.0
+
+    def fail(self, what: str) -> None:
+        self.failures[what] += 1
+        self._last_failure = time.monotonic()
+
+    @property
+    def calm_seconds(self) -> float:
+        return time.monotonic() - self._last_failure
 
     def take(self, kind: str, due: float) -> None:
         durations = self._uploads if kind == UPLOAD else self._durations
@@ -141,7 +150,7 @@ class _Follower:
                         closed = self._take(event) or closed
             except grpc.aio.AioRpcError as error:
                 closed = _reason(error)
-            self._notes.failures[f"SubscribeRoom {closed}"] += 1
+            self._notes.fail(f"SubscribeRoom {closed}")
             await asyncio.sleep(_PAUSE_SECONDS)
 
     def _take(self, event: Any) -> str:
@@ -244,11 +253,11 @@ class _Neighbours:
         try:
             await call
         except grpc.aio.AioRpcError as error:
-            self.notes.failures[f"{kind} {_reason(error)}"] += 1
+            self.notes.fail(f"{kind} {_reason(error)}")
         except (OSError, http.client.HTTPException) as error:
-            self.notes.failures[f"{kind} {type(error).__name__}"] += 1
+            self.notes.fail(f"{kind} {type(error).__name__}")
         except _Refused as refusal:
-            self.notes.failures[f"{kind} {refusal}"] += 1
+            self.notes.fail(f"{kind} {refusal}")
         finally:
             # What was refused took as long as it took.
             self.notes.take(kind, due)
@@ -303,7 +312,10 @@ class _Refused(Exception):
 
 @asynccontextmanager
 async def neighbours(job: NeighboursJob) -> AsyncIterator[Answer]:
-    """Go on for as long as the context is open. `open` and `close` a window, and `tell` what was noticed since."""
+    """Go on for as long as the context is open. `open` and `close` a window, `tell` what was noticed since.
+
+    `calm` is for how long nothing has failed.
+    """
     async with AsyncExitStack() as stack:
         members = []
         for user_id, token in job.members:
@@ -323,6 +335,8 @@ async def neighbours(job: NeighboursJob) -> AsyncIterator[Answer]:
                     all_of_them.notes.open()
                 case "close":
                     all_of_them.notes.close()
+                case "calm":
+                    return {"seconds": all_of_them.notes.calm_seconds}
                 case _:
                     return await all_of_them.tell()
             return {}

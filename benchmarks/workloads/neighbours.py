@@ -8,6 +8,7 @@ machine the neighbours would else wait for its CPU.
 import asyncio
 import http.client
 import re
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -32,11 +33,13 @@ QUIET, QUIET_AGAIN, AT_THE_END = "quiet", "quiet again", "at the end"
 WATCHED = ("edge", *SERVICES)
 _MEMBERS = 8
 _SENDS_PER_SECOND, _READS_PER_SECOND, _UPLOADS_PER_SECOND = 40.0, 10.0, 1.0
-_NICENESS = 19
+_NICENESS = 10
 _QUIET_LONGER = 2
 # What is called for the first time takes long, and all is compared with what comes next.
 _WARM_UP_LONGER = 5
 _LOOK_SECONDS = 0.2
+# After an attack it is waited until nothing has failed for a while, so that the next one is not blamed.
+_CALM_SECONDS, _MOST_RECOVERY_SECONDS = 3.0, 60.0
 _PAUSE_SECONDS, _QUICK_PAUSE_SECONDS = 5.0, 0.3
 _AFTER_ALL_SECONDS, _QUICK_AFTER_ALL_SECONDS = 120.0, 1.0
 _MB = 1_000_000
@@ -84,20 +87,19 @@ class _Trial:
         await asyncio.sleep(self._options.warm_up * _WARM_UP_LONGER)
         await self._honest.ask("tell")
         start = self._memory()
-        quiet = await self._alone(QUIET)
-        figures = [_figure(QUIET, quiet, quiet)]
+        found = {QUIET: await self._alone(QUIET)}
         for number, name in enumerate(chosen, 1):
             self._suite.say(f"{NAME}: {name} ({number} of {len(chosen)}): {ATTACKS[name].said}")
-            found = await self._beside(ATTACKS[name])
-            figures.append(_figure(name, found, quiet))
-        figures.append(_figure(QUIET_AGAIN, await self._alone(QUIET_AGAIN), quiet))
+            found[name] = await self._beside(ATTACKS[name])
+        found[QUIET_AGAIN] = await self._alone(QUIET_AGAIN)
         seconds = _QUICK_AFTER_ALL_SECONDS if self._options.quick else _AFTER_ALL_SECONDS
         self._suite.say(f"{NAME}: what is left after {seconds:g} s")
         await asyncio.sleep(seconds)
         memory = {"before": start, "after": self._memory()}
-        found = await self._honest.ask("tell")
-        figures.append(_figure(AT_THE_END, {**found, "memory_mb": memory, "after_seconds": seconds}, quiet))
-        return figures
+        found[AT_THE_END] = {**await self._honest.ask("tell"), "memory_mb": memory, "after_seconds": seconds}
+        # Where somebody else uses the machine as well, the quieter one of both is what the suite itself does.
+        quiet_ms = min(found[QUIET]["p99_ms"], found[QUIET_AGAIN]["p99_ms"])
+        return [_figure(case, one, quiet_ms) for case, one in found.items()]
 
     def _memory(self) -> dict[str, float]:
         return _megabytes(MemoryMeter(self._watched()).look())
@@ -130,7 +132,7 @@ class _Trial:
             await self._window(self._options.seconds)
             reached = await attacker.ask("found")
             kept = _held(seen, await self._figures.read())
-        await asyncio.sleep(self._pause)
+        recovery = await self._recovered()
         after = meter.look()
         found = await self._honest.ask("tell")
         ended = [name for name, pid in self._watched().items() if pid != processes[name]]
@@ -143,6 +145,7 @@ class _Trial:
             "wanted": wanted,
             # An attack that has not come proves nothing.
             "too_small": round(short),
+            "recovery_seconds": recovery,
             "ended_processes": ended,
             "memory_mb": {
                 "before": _megabytes(before),
@@ -150,6 +153,16 @@ class _Trial:
                 "after": _megabytes(after),
             },
         }
+
+    async def _recovered(self) -> float:
+        """Wait until nothing fails any more, for a pause at least; return how long after the attack something did."""
+        gone = time.monotonic()
+        await asyncio.sleep(self._pause)
+        while True:
+            now, calm = time.monotonic(), (await self._honest.ask("calm"))["seconds"]
+            if calm >= min(_CALM_SECONDS, self._pause) or now - gone > _MOST_RECOVERY_SECONDS:
+                return float(max(0.0, now - calm - gone))
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 @asynccontextmanager
@@ -195,12 +208,12 @@ def _megabytes(sizes: Mapping[str, int]) -> dict[str, float]:
     return {name: size / _MB for name, size in sizes.items()}
 
 
-def _figure(case: str, found: Mapping[str, Any], quiet: Mapping[str, Any]) -> Figure:
+def _figure(case: str, found: Mapping[str, Any], quiet_ms: float) -> Figure:
     failures = found["failures"]
     details = {
         **{name: value for name, value in found.items() if name not in {"p50_ms", "p99_ms"}},
         "failed": sum(failures.values()) + len(found.get("ended_processes", ())),
-        "p99_to_quiet": found["p99_ms"] / quiet["p99_ms"] if quiet["p99_ms"] else 0.0,
+        "p99_to_quiet": found["p99_ms"] / quiet_ms if quiet_ms else 0.0,
     }
     rate = found["count"] / found["seconds"] if found["count"] else 0.0
     return Figure(

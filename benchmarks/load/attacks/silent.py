@@ -28,8 +28,6 @@ class _Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(0)
-        if not self._is_read:
-            self.transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         if not self._answer:
@@ -94,7 +92,12 @@ class Silent:
             opened.close()
             return
         self._clients.append(client)
-        if said and client.transport is not None:
+        if client.transport is None:
+            return
+        if not self._job.is_read:
+            # Not before: uvloop begins to read after it has told of the connection.
+            client.transport.pause_reading()
+        if said:
             client.transport.write(said)
 
     async def _drip(self) -> None:
