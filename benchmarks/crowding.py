@@ -9,6 +9,7 @@ from rich.text import Text
 
 from benchmarks.bars import Standing
 from benchmarks.figures import Figure
+from benchmarks.usage import SOCKETS
 from benchmarks.workloads import neighbours
 from services.stack.roles import SERVICES
 
@@ -16,6 +17,8 @@ from services.stack.roles import SERVICES
 MOST_TO_QUIET = 3.0
 # What a deployment must be able to rely on.
 EDGE_MB, SERVICE_MB = 1_024.0, 512.0
+# Of the whole machine, because the system charges no process with it, and all of them wait when it has no more.
+SOCKETS_MB = 512.0
 # How much more than at the start may be left when all attacks are over: what allocators keep.
 MOST_LEFT = 1.5
 _NOTES = """\
@@ -23,6 +26,9 @@ Calls of the honest users while an attack is at its full size: p50, p99 and the 
 and p99 as a multiple of theirs alone; `failed` and `lost` are over all of the attack, its beginning and end too.
 `delivery` is the p99 until a message had come to the one who follows, `upload` the slowest of the small files.
 `calls/edge` and `conns/edge` are what Envoy had open more than before, at the beginning and the end of the window."""
+
+
+_MEMORY_NOTE = "MB resident: before, at most during, and after each; of sockets, what the system has for TCP in all"
 
 
 def is_of(figure: Figure) -> bool:
@@ -108,7 +114,7 @@ def _most(figure: Figure) -> Mapping[str, float]:
 
 
 def _bound(name: str) -> float:
-    return EDGE_MB if name == "edge" else SERVICE_MB
+    return {"edge": EDGE_MB, SOCKETS: SOCKETS_MB}.get(name, SERVICE_MB)
 
 
 def _reached(figure: Figure) -> list[str]:
@@ -126,9 +132,9 @@ def _reached(figure: Figure) -> list[str]:
 
 
 def _memory(figures: Sequence[Figure]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption="MB resident: before, at most during, and after each")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=_MEMORY_NOTE)
     table.add_column("memory", no_wrap=True)
-    names = ("edge", *SERVICES)
+    names = ("edge", *SERVICES, SOCKETS)
     for name in names:
         table.add_column(name, justify="right")
     for figure in figures:
@@ -150,7 +156,7 @@ def standings(figures: Sequence[Figure]) -> list[Standing]:
         _at_most(f"p99 beside {slowest.case}, times quiet", MOST_TO_QUIET, slowest.details["p99_to_quiet"]),
         _at_most("calls that failed and messages that were lost", 0.0, failed),
     ]
-    for name in ("edge", *SERVICES):
+    for name in ("edge", *SERVICES, SOCKETS):
         most = max(_most(figure)[name] for figure in attacked)
         found.append(_at_most(f"{name}, MB at most", _bound(name), most))
     for figure in figures:
@@ -159,6 +165,7 @@ def standings(figures: Sequence[Figure]) -> list[Standing]:
             found += [
                 _at_most(f"{name}, MB at the end, times the start", MOST_LEFT, after / memory["before"][name])
                 for name, after in memory["after"].items()
+                if name != SOCKETS
             ]
     return found
 

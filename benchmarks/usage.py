@@ -4,10 +4,15 @@ The figures come from /proc, which counts CPU in hundredths of a second; what a 
 it.
 """
 
+import resource
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
+
+SOCKETS = "sockets"
+_SOCKETS = Path("/proc/net/sockstat")
 
 
 class CpuMeter:
@@ -46,8 +51,9 @@ class MemoryMeter:
         self.most: dict[str, int] = {}
 
     def look(self) -> dict[str, int]:
-        """Return the memory that is used now."""
+        """Return the memory that is used now, with that of the machine's sockets, which no process is charged with."""
         now = {name: sum(_memory(process) for process in tree) for name, tree in self._trees.items()}
+        now[SOCKETS] = _socket_bytes()
         self.most = {name: max(size, self.most.get(name, 0)) for name, size in now.items()}
         return now
 
@@ -55,6 +61,15 @@ class MemoryMeter:
 def memory_bytes(groups: Mapping[str, int]) -> dict[str, int]:
     """Return the resident memory of each group."""
     return {name: sum(_memory(process) for process in _tree(pid)) for name, pid in groups.items()}
+
+
+def _socket_bytes() -> int:
+    """Return what the system holds for TCP on the whole machine; 0 where it does not tell."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in _SOCKETS.read_text().splitlines():
+            if line.startswith("TCP:"):
+                return int(line.split()[-1]) * resource.getpagesize()
+    return 0
 
 
 def _growth(before: Mapping[int, float], after: Mapping[int, float]) -> float:

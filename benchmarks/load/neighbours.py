@@ -28,6 +28,7 @@ from services.runtime.errors import from_rpc_error
 
 _OWN_CONNECTION = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
 _SECONDS = 10.0
+_LONG_SECONDS = 1.0
 _PAUSE_SECONDS = 0.1
 _CATCH_UP_SECONDS = 5.0
 _CONTENT = b"x" * 10_000
@@ -53,9 +54,10 @@ class _Notes:
         self.failures[what] += 1
         self._last_failure = time.monotonic()
 
-    @property
-    def calm_seconds(self) -> float:
-        return time.monotonic() - self._last_failure
+    def calm_seconds(self, oldest_due: float) -> float:
+        """Return for how long nothing has failed; 0 while a call waits for long, because it may fail as well."""
+        now = time.monotonic()
+        return 0.0 if now - oldest_due > _LONG_SECONDS else now - self._last_failure
 
     def take(self, kind: str, due: float) -> None:
         durations = self._uploads if kind == UPLOAD else self._durations
@@ -98,6 +100,8 @@ class _Member:
         self.users: Any = users_service_pb2_grpc.UsersServiceStub(channel)
         self.files: Any = files_service_pb2_grpc.FilesServiceStub(channel)
         self._http = http.client.HTTPConnection(address, timeout=_SECONDS)
+        # A connection of HTTP/1.1 carries one at a time.
+        self.uploading = asyncio.Lock()
 
     def put(self, url: str) -> str:
         """Put content and return why that was refused, if it was."""
@@ -210,7 +214,8 @@ class _Neighbours:
         self._members = members
         self.notes = _Notes()
         self.follower = _Follower(job, members[-1], self.notes)
-        self._under_way = 0
+        # When the calls that are under way were due.
+        self._under_way: Counter[float] = Counter()
         self._sent = 0
 
     async def run(self, *, caught_up: Callable[[], None]) -> None:
@@ -248,7 +253,7 @@ class _Neighbours:
             turn += 1
 
     async def _note(self, kind: str, due: float, call: Awaitable[None]) -> None:
-        self._under_way += 1
+        self._under_way[due] += 1
         self.notes.calls += 1
         try:
             await call
@@ -261,7 +266,14 @@ class _Neighbours:
         finally:
             # What was refused took as long as it took.
             self.notes.take(kind, due)
-            self._under_way -= 1
+            self._under_way[due] -= 1
+            if not self._under_way[due]:
+                del self._under_way[due]
+
+    @property
+    def calm_seconds(self) -> float:
+        """For how long nothing has failed, nor waits for long."""
+        return self.notes.calm_seconds(min(self._under_way, default=time.monotonic()))
 
     async def _send(self, member: _Member, due: float) -> None:
         self._sent += 1
@@ -297,13 +309,15 @@ class _Neighbours:
             request_id=f"{self._job.namespace}-{self._sent}",
         )
         created = await member.files.CreateFile(request, metadata=member.metadata, timeout=_SECONDS)
-        if refusal := await asyncio.to_thread(member.put, created.upload_url):
+        async with member.uploading:
+            refusal = await asyncio.to_thread(member.put, created.upload_url)
+        if refusal:
             raise _Refused(refusal)
 
     async def tell(self) -> dict[str, Any]:
         """Return what was noticed since it was last told, with the calls that are under way."""
         lost = await self.follower.lost()
-        return {**self.notes.tell(), "lost": lost, "under_way": self._under_way}
+        return {**self.notes.tell(), "lost": lost, "under_way": self._under_way.total()}
 
 
 class _Refused(Exception):
@@ -336,7 +350,7 @@ async def neighbours(job: NeighboursJob) -> AsyncIterator[Answer]:
                 case "close":
                     all_of_them.notes.close()
                 case "calm":
-                    return {"seconds": all_of_them.notes.calm_seconds}
+                    return {"seconds": all_of_them.calm_seconds}
                 case _:
                     return await all_of_them.tell()
             return {}

@@ -89,11 +89,12 @@ class Reopened:
         self._rounds += 1
 
     def found(self) -> dict[str, Any]:
-        """Return how often streams were opened and were caught up, refused or too late; what is open now apart."""
+        """Return how often streams were asked for and were caught up, refused or too late; `taken` was not refused."""
         return {
             "came": self._came,
+            "taken": self._came - self._ended,
             "rounds": self._rounds,
-            "open": sum(stream.is_open for line in self._lines for stream in line),
+            "with_an_event_now": sum(stream.is_open for line in self._lines for stream in line),
             "caught_up": self._caught_up,
             "ended": self._ended,
             "too_late": self._late,
