@@ -37,8 +37,8 @@ _REQUESTS_PER_SECOND, _SENDS_PER_SECOND = 120.0, 80.0
 # So that none of them is one too many: bursts and rate are those of calls.
 _BODIES_PER_SECOND = 95.0
 _FAST_PER_SECOND = 5_000.0
-# The largest JSON of methods with one resource and of those with many: six times the message and its frame.
-_JSON_BYTES, _LARGE_JSON_BYTES = 6 * (65_536 + 5), 6 * (1_048_576 + 5)
+# The largest JSON of methods with one resource, which is twice the message, and the largest that users may send.
+_JSON_BYTES, _LARGE_JSON_BYTES = 131_072, 524_288
 _NOBODYS_BYTES = 6_000_000
 _PLACEHOLDER = b"N" * 16
 _SPELLINGS = ("{}/", "{}//", "{};a=b", "{}%2F", "/{}", "/.{}", "{}?a=b", "{}/.")
@@ -336,8 +336,8 @@ ATTACKS = {
     "unread-downloads": Attack("3 users x 100 DownloadFile of 5 MB, unread", _unread_downloads),
     "large-errors": Attack("SubscribePresence of 400 unknown ids, at the rate", _large_errors, "per_second"),
     "one-url": Attack("a URL of 5 MB opened 1,100 times, unread", _downloads_of_one_file),
-    "json-bodies": Attack("600 bodies of 393 KB of one user, unfinished", _json_bodies),
-    "large-json-bodies": Attack("600 bodies of 6.3 MB of one user, unfinished", _large_json_bodies),
+    "json-bodies": Attack("600 bodies of 131 KB of one user, unfinished", _json_bodies),
+    "large-json-bodies": Attack("600 bodies of 524 KB of one user, unfinished", _large_json_bodies),
     "nobodys-bodies": Attack("200 bodies of 6 MB without a token, unfinished", _bodies_without_token),
     "resets": Attack("HEADERS and RST_STREAM on 4 connections, as fast as it goes", _resets, "per_second"),
     "idle-connections": Attack("as many idle connections as there may be, up to 20,000", _idle_connections),

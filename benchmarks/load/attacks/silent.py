@@ -9,6 +9,7 @@ from benchmarks.load.jobs import SilentJob
 from benchmarks.load.room import spawn
 
 _SMALL_BUFFER_BYTES = 4_096
+_SEND_BUFFER_BYTES = 65_536
 _SETTLE_SECONDS = 1.0
 _SAID_SECONDS = 30.0
 _HEAD = b"HTTP/1.1 "
@@ -81,6 +82,8 @@ class Silent:
         loop = asyncio.get_running_loop()
         opened = socket.socket()
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BUFFER_BYTES)
+        # What waits here is not the suite's.
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         opened.setblocking(False)
         client = _Client(opened, is_read=self._job.is_read)
         try:
