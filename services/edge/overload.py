@@ -53,7 +53,8 @@ def overload_manager(deployment: Deployment) -> Json:
         ],
         "buffer_factory_config": {"minimum_account_to_track_power_of_two": _TRACKED_POWER_OF_TWO},
         "actions": [
-            _action("shrink_heap", threshold={"value": 0.6}),
+            # Not an emergency: what was freed goes back to the system, every ten seconds.
+            _action("shrink_heap", threshold={"value": 0.01}),
             {**_action("reduce_timeouts", scaled=_between(0.6, 0.9)), "typed_config": _shorter_idling()},
             _action("reset_high_memory_stream", scaled=_between(0.75, 0.95)),
             _action("stop_accepting_connections", threshold={"value": 0.95}),

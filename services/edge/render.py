@@ -31,11 +31,9 @@ _JSON_RESPONSE_BYTES = 32 * _MIB
 # Of a connection that brings many requests at once the others wait for its turn, which comes after everybody's.
 _FAIRNESS = {
     "http.max_requests_per_io_cycle": 4,
-    # A connection of which half of its streams, and so many, were given up within a second is closed.
-    "overload.premature_reset_total_stream_count": 100,
+    # A connection is closed that has given up a hundred streams within a second of each, half of so many.
+    "overload.premature_reset_total_stream_count": 200,
 }
-# What was freed goes back to the system, also when there is no overload: so much at once, so often.
-_MEMORY = {"bytes_to_release": 32 * _MIB, "memory_release_interval": "1s"}
 _HEAD = "# Rendered from protos/ by `python -m services.edge print`; edits are lost, and a test compares.\n"
 
 
@@ -65,7 +63,6 @@ def configuration(deployment: Deployment, limits: Limits) -> Json:
         "admin": {"address": {"pipe": {"path": str(deployment.admin_socket), "mode": 0o600}}},
         "static_resources": {"listeners": listeners, "clusters": clusters},
         "overload_manager": overload_manager(deployment),
-        "memory_allocator_manager": _MEMORY,
         "layered_runtime": {"layers": [{"name": "fairness", "static_layer": _FAIRNESS}]},
     }
 

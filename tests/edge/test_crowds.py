@@ -4,23 +4,28 @@ import asyncio
 import resource
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import h2.exceptions
 import pytest
 from chatkit.messages.v1 import messages_service_pb2, part_pb2
 
 from services.edge import overload
 from tests.edge.calling import Call
-from tests.support import tokens, uploads
+from tests.support import http2, tokens, uploads
 from tests.support.edge import Edge, running_edge
 from tests.support.envoys import envoy_of
 from tests.support.eventually import HANG_SECONDS, eventually, until
 from tests.support.suite import Suite
 
+# By itself Envoy would take 250.
+_MOST_GIVEN_UP = 180
 _SEND = "/chatkit.messages.v1.MessagesService/SendMessage"
 _CONTENT = b"x" * 5_242_880
 _IDLE, _BODIES, _NOBODYS, _DOWNLOADS = 2_000, 300, 200, 1_100
+# How many of them have a place: all have the same URL.
+_MOST_DOWNLOADS = 100
 # What Envoy may have: it begins to shed at 60 % of this.
 _HEAP_MEGABYTES = 256
 # Measured were 130 MB, and 190 MB before streams' buffers were small and one URL had its own bound.
@@ -49,6 +54,17 @@ class Crowd:
             except OSError:
                 continue
             await asyncio.sleep(0)
+
+    def answered(self, status: str) -> int:
+        """Count those who were answered with a status, and read nothing of it."""
+        return sum(self._begins_with(opened, f"HTTP/1.1 {status}".encode()) for opened in self._open)
+
+    @staticmethod
+    def _begins_with(opened: socket.socket, said: bytes) -> bool:
+        try:
+            return opened.recv(len(said), socket.MSG_PEEK | socket.MSG_DONTWAIT) == said
+        except OSError:
+            return False
 
     def go(self) -> None:
         """Hang up."""
@@ -121,10 +137,35 @@ async def test_a_crowd_that_goes_nowhere_stops_nobody_and_fills_no_memory(suite:
             await send(number)
             most = max(most, envoy_of(edge).memory_info().rss - before)
         assert most < _MOST_GROWTH_BYTES
+        # None has made place for another one because the system had taken the whole file from us.
+        assert crowd.answered("200") == _MOST_DOWNLOADS
         crowd.go()
         # Nothing of it is left for long.
         await eventually(lambda: suite.servers["files"].streams.count == 0)
         await send(99)
+
+
+async def test_a_connection_that_gives_up_its_calls_as_fast_as_it_makes_them_is_closed(
+    suite: Suite, short_path: Path
+) -> None:
+    async with (
+        running_edge(suite, short_path, CHATKIT_LIMIT_SENDS_PER_USER_PER_SECOND="1000") as edge,
+        http2.connected(edge.address) as connection,
+    ):
+
+        async def give_up(count: int) -> None:
+            """Give so many calls up, and wait for the answer of another one."""
+            for _ in range(count):
+                await connection.take_back(await connection.begin(_SEND, *tokens.user("alice")))
+            answer = connection.answers[await connection.call(_SEND, b"")]
+            await connection.until(lambda: answer.ended or connection.closed)
+
+        await give_up(90)
+        assert not connection.closed
+        with suppress(ConnectionError, h2.exceptions.ProtocolError):
+            while len(connection.answers) < _MOST_GIVEN_UP:
+                await give_up(20)
+        assert connection.closed
 
 
 async def test_the_edge_says_at_its_start_that_it_may_open_too_few_files(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import h2.config
 import h2.connection
+import h2.errors
 import h2.events
 
 from tests.support.eventually import HANG_SECONDS
@@ -69,6 +70,11 @@ class Connection:
     async def send(self, number: int, body: bytes) -> None:
         """Send the whole body of a call that has begun."""
         self._h2.send_data(number, body, end_stream=True)
+        await self._flush()
+
+    async def take_back(self, number: int) -> None:
+        """Give a call up."""
+        self._h2.reset_stream(number, error_code=h2.errors.ErrorCodes.CANCEL)
         await self._flush()
 
     async def until(self, condition: Callable[[], object]) -> None:
