@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from clients.python import ChatkitError, Gap, connect
 from services.stack.home import Home
 from services.stack.sign_in import token
+from services.stack.terminal import printable
 from services.stack.trouble import Trouble
 
 _OPTIONS = (("grpc.enable_http_proxy", 0),)
@@ -82,12 +83,7 @@ def _show(message: message_pb2.Message, arguments: argparse.Namespace) -> None:
         return
     is_deleted = message.HasField("delete_time")
     time = (message.delete_time if is_deleted else message.create_time).ToDatetime().strftime("%H:%M:%S")
-    text = _printable(" ".join(part.content or part.url for part in message.parts))
+    text = printable(" ".join(part.content or part.url for part in message.parts))
     mark = " (edited)" if message.HasField("edit_time") else ""
-    line = "was deleted" if is_deleted else f"{message.sender_id}: {text}{mark}"
+    line = "was deleted" if is_deleted else f"{printable(message.sender_id)}: {text}{mark}"
     print(f"{message.seq:>6}  {time}  {line}", flush=True)
-
-
-def _printable(text: str) -> str:
-    """Keep other people's control characters from the terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)

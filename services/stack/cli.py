@@ -9,10 +9,13 @@ from pathlib import Path
 from services.stack import chat, edge_command, epoch_command, inspection, sign_in, up_command
 from services.stack.home import DEFAULT, Home
 from services.stack.replay import command as replay
+from services.stack.terminal import printable
 from services.stack.trouble import Trouble
 
 ROOT = Path(__file__).parents[2]
 _HIGHEST_PORT = 65535
+# Few enough for a field of the contract, many enough for every limit.
+_DIGITS = 9
 _INTERRUPTED = 130
 
 Command = Callable[[Home, argparse.Namespace], int]
@@ -25,7 +28,7 @@ def main(arguments: list[str]) -> int:
     try:
         return command(Home(Path(parsed.home)), parsed)
     except Trouble as trouble:
-        sys.stderr.write(f"chatkit: {trouble}\n")
+        sys.stderr.write("\n".join(printable(line) for line in f"chatkit: {trouble}".split("\n")) + "\n")
         return 1
     except BrokenPipeError:
         # Whoever read our output has gone, as `| head` does.
@@ -88,7 +91,7 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 def _add_token(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = _command(commands, "token", sign_in.run, "print a token, and nothing else")
-    parser.add_argument("--user", metavar="ID", help="whose token it is; may be left out with --su")
+    parser.add_argument("--user", type=_text, metavar="ID", help="whose token it is; may be left out with --su")
     parser.add_argument("--su", action="store_true", help="a superuser's, who may do everything")
     parser.add_argument("--ttl", default="24h", metavar="TIME", help="how long it holds: 90s, 15m, 24h, 7d (24h)")
 
@@ -114,19 +117,38 @@ def _add_edge(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     send = _command(commands, "send", chat.send, "send a message")
-    send.add_argument("text", metavar="TEXT")
+    send.add_argument("text", type=_text, metavar="TEXT")
     watch = _command(commands, "watch", chat.watch, "show a room's messages as they come, until Ctrl-C")
     history = _command(commands, "list", chat.history, "show a room's last messages")
     for parser, default in ((send, "alice"), (watch, "bob"), (history, "bob")):
-        parser.add_argument("--room", default="lobby", metavar="ID", help="the room (lobby)")
-        parser.add_argument("--as", dest="user", default=default, metavar="ID", help=f"the user ({default})")
+        parser.add_argument("--room", type=_text, default="lobby", metavar="ID", help="the room (lobby)")
+        parser.add_argument(
+            "--as", dest="user", type=_text, default=default, metavar="ID", help=f"the user ({default})"
+        )
         parser.add_argument("--json", action="store_true", help="for machines: one JSON object per line")
-    send.add_argument("--request-id", metavar="ID", help="repeating a send with the same id sends nothing twice")
-    watch.add_argument("--last", type=int, default=20, metavar="N", help="how many messages to start with (20)")
-    history.add_argument("--last", type=int, default=20, metavar="N", help="how many messages (20)")
+    send.add_argument(
+        "--request-id", type=_text, metavar="ID", help="repeating a send with the same id sends nothing twice"
+    )
+    watch.add_argument("--last", type=_number, default=20, metavar="N", help="how many messages to start with (20)")
+    history.add_argument("--last", type=_number, default=20, metavar="N", help="how many messages (20)")
 
 
 def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > _HIGHEST_PORT:
+    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS or int(text) > _HIGHEST_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to {_HIGHEST_PORT}")
+    return int(text)
+
+
+def _text(text: str) -> str:
+    """Take what can be sent: bytes that are not UTF-8 reach Python as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not UTF-8") from None
+    return text
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of up to {_DIGITS} digits")
     return int(text)

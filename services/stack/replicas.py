@@ -29,8 +29,7 @@ def parse_replicas(told: Sequence[str], workers: str = "1") -> dict[str, int]:
 
 
 def _count(told: str) -> int | None:
-    is_number = told.isascii() and told.isdigit() and 1 <= int(told) <= MOST
-    return int(told) if is_number else None
+    return next((number for number in range(1, MOST + 1) if told == str(number)), None)
 
 
 def names(service: str, count: int) -> list[str]:

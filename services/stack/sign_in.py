@@ -10,6 +10,8 @@ from services.stack.home import Home
 from services.stack.trouble import Trouble
 
 DEFAULT_LIFETIME = timedelta(hours=24)
+# A hundred years: an end that a clock can show.
+_LONGEST = timedelta(days=36_500)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])")
 
@@ -31,7 +33,10 @@ def parse_lifetime(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise Trouble(f"{text!r} is not a time such as 90s, 15m, 24h or 7d")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    lifetime = timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    if lifetime > _LONGEST:
+        raise Trouble(f"{text!r} is longer than {_LONGEST.days}d")
+    return lifetime
 
 
 def run(home: Home, arguments: argparse.Namespace) -> int:

@@ -44,6 +44,9 @@ def test_a_superuser_needs_no_id(home: Home, capsys: Captured) -> None:
         (["token"], "say whose token it is"),
         (["token", "--user", "bob", "--ttl", "soon"], "'soon' is not a time"),
         (["token", "--user", "bob", "--ttl", "0s"], "'0s' is not a time"),
+        (["token", "--user", "bob", "--ttl", "999999999d"], "'999999999d' is longer than"),
+        (["up", "--workers", "9" * 5000], "is not like 2"),
+        (["replay", "/no\x1bwhere"], "nothing runs in"),
         (["services"], "nothing runs in"),
         (["send", "hello"], "nothing runs in"),
         (["watch"], "nothing runs in"),
@@ -93,3 +96,25 @@ def test_a_port_that_is_none_is_refused(capsys: Captured) -> None:
         main(["up", "--port", "65536"])
     assert ended.value.code == 2
     assert "is not a port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["send", "a\udcff"],
+        ["send", "hello", "--request-id", "a\udcff"],
+        ["list", "--room", "a\udcff"],
+        ["watch", "--as", "a\udcff"],
+        ["token", "--user", "a\udcff"],
+        ["list", "--last", "9" * 5000],
+        ["watch", "--last", "-1"],
+        ["up", "--port", "9" * 5000],
+    ],
+)
+def test_an_argument_that_can_not_be_sent_is_a_sentence_before_anything_is_done(
+    arguments: list[str], capsys: Captured
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "error: argument " in capsys.readouterr().err

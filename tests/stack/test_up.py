@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -170,3 +171,51 @@ async def test_a_replay_is_sound_and_adds_nothing_the_second_time(stack: Running
     status, shown, _ = await _chatkit(stack, "replay", str(_EXPORT), "--json")
     again = json.loads(shown)
     assert (status, again["sent"], again["already_there"], again["lost"]) == (0, 0, 273, 0)
+
+
+_ODD: dict[str, list[dict[str, Any]]] = {
+    "users": [
+        {"id": "odd-1", "name": "One"},
+        {"id": "odd-2", "name": "n" * 161},
+        {"id": "odd-3", "name": "Three", "custom_data": [1]},
+    ],
+    "rooms": [
+        {"id": "odd", "name": 2020, "created_by_id": "odd-1", "member_ids": ["odd-2", "odd-4"]},
+        {"id": "long", "name": "n" * 61, "created_by_id": "odd-1"},
+        {"id": "lost", "created_by_id": "odd-3"},
+    ],
+    "messages": [
+        {"id": 1, "sender_id": sender, "room_id": room, "parts": [{"part_type": "inline", "payload": payload}]}
+        for sender, room, payload in (
+            ("odd-1", "odd", {"type": "text/plain", "content": "one"}),
+            ("odd-2", "odd", {"type": "text/plain", "content": "two"}),
+            ("odd-1", "odd", {"type": "text/plain", "content": "\0"}),
+            ("odd-1", "long", {"type": "text/plain", "content": "three"}),
+        )
+    ],
+}
+
+
+def _odd_export(folder: Path) -> Path:
+    for name, records in _ODD.items():
+        (folder / f"{name}.ndjson").write_text("\n".join(json.dumps(record) for record in records))
+    return folder
+
+
+async def test_a_replay_names_the_records_that_the_suite_refuses_and_plays_the_rest(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    status, shown, told = await _chatkit(stack, "replay", str(_odd_export(tmp_path)), "--json")
+    result = json.loads(shown)
+    assert (status, result["sent"], result["delivered"]) == (1, 1, 1)
+    assert sorted(line.removeprefix(f"{tmp_path}/").partition(":")[0] for line in told.splitlines()) == [
+        "messages.ndjson, line 2",
+        "messages.ndjson, line 3",
+        "messages.ndjson, line 4",
+        "rooms.ndjson, line 1",
+        "rooms.ndjson, line 2",
+        "rooms.ndjson, line 3",
+        "users.ndjson, line 2",
+        "users.ndjson, line 3",
+    ]
+    assert len(result["refused"]) == 8

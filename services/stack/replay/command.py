@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import sys
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from clients.python import ChatkitError, connect
+from clients.python import connect
 from services.stack import sign_in
 from services.stack.home import Home
 from services.stack.replay.export import Export, read
-from services.stack.replay.player import Player, Result
+from services.stack.replay.player import Player, ReplayStopped, Result
+from services.stack.terminal import printable
 from services.stack.trouble import Trouble
 
 SAMPLE = Path(__file__).parents[3] / "tests" / "data" / "one-room"
@@ -34,26 +36,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=str(SAMPLE),
         metavar="DIR",
         help="an export: users, rooms and messages, each .ndjson or .json, a record per line or one array"
-        " (a sample of one room). Attachments become parts with their URL. Replaying again adds nothing.",
+        " (a sample of one room). Attachments become parts with their URL. Replaying again adds nothing. A record that"
+        " can't be taken is named on standard error, and the rest goes on.",
     )
     parser.add_argument("--json", action="store_true", help="for machines")
 
 
 def run(home: Home, arguments: argparse.Namespace) -> int:
-    """Play an export; the exit status is 1 when anything was lost, doubled or out of order."""
+    """Play an export; the exit status is 1 when anything was refused, lost, doubled or out of order."""
     address = home.running_address()
     export = read(Path(arguments.folder))
     try:
         result = asyncio.run(_play(home, address, export))
     except ExceptionGroup as group:
-        errors, rest = group.split(ChatkitError)
-        if rest is not None or errors is None:
+        stopped, rest = group.split(ReplayStopped)
+        if rest is not None or stopped is None:
             raise
-        raise Trouble(f"the replay was refused: {_first(errors)}") from None
+        raise Trouble(f"the replay stopped: {_first(stopped)}") from None
+    for refused in result.refused:
+        sys.stderr.write(f"{printable(refused.where)}: {printable(refused.why)}\n")
     print(json.dumps(_summary(result)) if arguments.json else _table(result))
     if not arguments.json and result.turned_away["RATE_EXCEEDED"]:
         print(_HELD_BACK)
-    return 0 if result.is_sound else 1
+    return 0 if result.is_sound and not result.refused else 1
 
 
 async def _play(home: Home, address: str, export: Export) -> Result:
@@ -85,6 +90,7 @@ def _summary(result: Result) -> dict[str, object]:
         "sent": result.sent,
         "already_there": result.already_there,
         "skipped": dict(result.skipped),
+        "refused": [asdict(refused) for refused in result.refused],
         "delivered": result.delivered,
         "lost": result.lost,
         "doubled": result.doubled,
@@ -101,6 +107,8 @@ def _table(result: Result) -> str:
         shown = value
         if isinstance(value, dict):
             shown = ", ".join(f"{count} {reason}" for reason, count in value.items()) or 0
+        elif isinstance(value, list):
+            shown = len(value)
         table.add_row(name.replace("_", " "), f"{shown:,}" if isinstance(shown, int) else str(shown))
     console = Console(width=100)
     with console.capture() as captured:
@@ -108,6 +116,6 @@ def _table(result: Result) -> str:
     return captured.get().rstrip()
 
 
-def _first(group: ExceptionGroup[ChatkitError]) -> ChatkitError:
+def _first(group: ExceptionGroup[ReplayStopped]) -> ReplayStopped:
     first = group.exceptions[0]
     return _first(first) if isinstance(first, ExceptionGroup) else first

@@ -1,20 +1,20 @@
 """Reading a Chatkit export: users, rooms and messages, a record per line or one array per file.
 
 Ids of messages repeat across rooms, and may be numbers or strings. The order within a room is that of the file: exports
-have messages whose time is missing.
+have messages whose time is missing. A record is taken whole or refused whole.
 """
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+from google.protobuf import struct_pb2
+
+from services.stack.replay.records import OddRecord, Raw, Refused, flag, items, struct, take, text, text_or_empty, texts
 from services.stack.trouble import Trouble
 
-_ENDINGS = (".ndjson", ".json")
 _REQUEST_ID_CHARS = 64
 
 
@@ -25,7 +25,8 @@ class User:
     id: str
     name: str
     avatar_url: str
-    custom_data: Mapping[str, Any] | None
+    custom_data: struct_pb2.Struct | None
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Message:
     sender_id: str
     parts: tuple[Part, ...]
     request_id: str
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,9 @@ class Room:
     is_private: bool
     creator_id: str
     member_ids: tuple[str, ...]
-    custom_data: Mapping[str, Any] | None
+    custom_data: struct_pb2.Struct | None
     messages: tuple[Message, ...]
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,109 +68,121 @@ class Export:
 
     users: tuple[User, ...]
     rooms: tuple[Room, ...]
+    refused: tuple[Refused, ...] = ()
+    # Ids of users whose records were refused: nobody takes their place.
+    refused_user_ids: frozenset[str] = frozenset()
 
 
 def read(folder: Path) -> Export:
-    """Read an export; a record that can't be read is Trouble that names its file and place."""
+    """Read an export; a file that can't be read at all is Trouble, a record that can't be taken is refused."""
     if not folder.is_dir():
         raise Trouble(f"{folder} is not a folder")
-    messages: dict[str, list[Message]] = {}
-    request_ids: Counter[tuple[str, str, str]] = Counter()
-    for where, raw in _records(folder, "messages"):
-        room_id, message = _message(where, raw, request_ids)
-        messages.setdefault(room_id, []).append(message)
-    rooms = tuple(_room(where, raw, messages) for where, raw in _records(folder, "rooms"))
-    unknown = messages.keys() - {room.id for room in rooms}
-    if unknown:
-        raise Trouble(
-            f"{folder}: messages are in rooms that the export does not have: {', '.join(sorted(unknown)[:5])}"
+    return _Reading().read(folder)
+
+
+class _Reading:
+    """What was read so far."""
+
+    def __init__(self) -> None:
+        self._users: dict[str, User] = {}
+        self._rooms: dict[str, Room] = {}
+        self._messages: dict[str, list[Message]] = {}
+        self._request_ids: Counter[tuple[str, str, str]] = Counter()
+        self._odd_user_ids: set[str] = set()
+        self._odd_room_ids: set[str] = set()
+
+    def read(self, folder: Path) -> Export:
+        """Read the files, those first that others refer to."""
+        files = (("users", self._user), ("rooms", self._room), ("messages", self._message))
+        refused = tuple(odd for name, into in files for odd in take(folder, name, into))
+        rooms = tuple(
+            replace(room, messages=tuple(self._messages.get(room_id, ()))) for room_id, room in self._rooms.items()
         )
-    users = {user.id: user for user in (_user(where, raw) for where, raw in _records(folder, "users"))}
-    for user_id in sorted(_named(rooms) - users.keys()):
-        users[user_id] = User(user_id, user_id, "", None)
-    return Export(tuple(users.values()), rooms)
+        for user_id, where in sorted(_named(rooms).items()):
+            if user_id not in self._odd_user_ids:
+                self._users.setdefault(user_id, User(user_id, user_id, "", None, where))
+        return Export(tuple(self._users.values()), rooms, refused, frozenset(self._odd_user_ids - self._users.keys()))
+
+    def _user(self, where: str, raw: Raw) -> None:
+        user_id = text(raw, "id")
+        try:
+            user = User(user_id, text(raw, "name", user_id), text_or_empty(raw, "avatar_url"), _data(raw), where)
+        except OddRecord:
+            self._odd_user_ids.add(user_id)
+            raise
+        _put(self._users, user_id, user)
+
+    def _room(self, where: str, raw: Raw) -> None:
+        room_id = text(raw, "id")
+        try:
+            room = Room(
+                id=room_id,
+                name=text(raw, "name", room_id),
+                is_private=flag(raw, "private"),
+                creator_id=text(raw, "created_by_id"),
+                member_ids=texts(raw, "member_ids"),
+                custom_data=_data(raw),
+                messages=(),
+                where=where,
+            )
+        except OddRecord:
+            self._odd_room_ids.add(room_id)
+            raise
+        _put(self._rooms, room_id, room)
+
+    def _message(self, where: str, raw: Raw) -> None:
+        room_id, sender_id, message_id = text(raw, "room_id"), text(raw, "sender_id"), text(raw, "id")
+        key = (room_id, sender_id, message_id)
+        # Also of what is refused below: the request id is the same when the record was put right.
+        self._request_ids[key] += 1
+        if room_id not in self._rooms:
+            raise OddRecord(
+                "its room was refused" if room_id in self._odd_room_ids else "its room is not in the export"
+            )
+        parts = tuple(_part(part) for part in items(raw, "parts"))
+        message = Message(sender_id, parts, _request_id(message_id, self._request_ids[key]), where)
+        self._messages.setdefault(room_id, []).append(message)
 
 
-def _named(rooms: tuple[Room, ...]) -> set[str]:
-    senders = {message.sender_id for room in rooms for message in room.messages}
-    return senders | {user_id for room in rooms for user_id in (room.creator_id, *room.member_ids)}
+_Record = TypeVar("_Record", User, Room)
 
 
-def _records(folder: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    path = next((folder / (name + ending) for ending in _ENDINGS if (folder / (name + ending)).exists()), None)
-    if path is None:
-        raise Trouble(f"{folder} has no {name}.ndjson and no {name}.json")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Trouble(f"{path} is not UTF-8: byte {error.start}") from None
-    found = _array(path, text) if text.lstrip().startswith("[") else _lines(path, text)
-    for where, record in found:
-        if not isinstance(record, dict):
-            raise Trouble(f"{where}: not an object")
-        yield where, record
+def _put(records: dict[str, _Record], key: str, record: _Record) -> None:
+    """Keep a record; the same one again is no fault, and another one of the same id is."""
+    first = records.setdefault(key, record)
+    if first != record:
+        raise OddRecord(f"differs from {first.where}, which has the same id")
 
 
-def _array(path: Path, text: str) -> Iterator[tuple[str, Any]]:
-    for number, record in enumerate(_parse(str(path), text), start=1):
-        yield f"{path}, record {number}", record
+def _named(rooms: tuple[Room, ...]) -> dict[str, str]:
+    """Return the users that rooms and messages name, and where each is named first."""
+    named: dict[str, str] = {}
+    for room in rooms:
+        for user_id in (room.creator_id, *room.member_ids):
+            named.setdefault(user_id, room.where)
+        for message in room.messages:
+            named.setdefault(message.sender_id, message.where)
+    return named
 
 
-def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
-    # Not splitlines: it splits at characters that stand unescaped in JSON's strings.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            where = f"{path}, line {number}"
-            yield where, _parse(where, line)
+def _data(raw: Raw) -> struct_pb2.Struct | None:
+    return struct(raw, "custom_data")
 
 
-def _parse(where: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise Trouble(f"{where}: not JSON: {error}") from None
-
-
-def _user(where: str, raw: dict[str, Any]) -> User:
-    user_id = _text(where, raw, "id")
-    return User(user_id, raw.get("name") or user_id, raw.get("avatar_url") or "", raw.get("custom_data") or None)
-
-
-def _room(where: str, raw: dict[str, Any], messages: dict[str, list[Message]]) -> Room:
-    room_id = _text(where, raw, "id")
-    return Room(
-        id=room_id,
-        name=raw.get("name") or room_id,
-        is_private=bool(raw.get("private")),
-        creator_id=_text(where, raw, "created_by_id"),
-        member_ids=tuple(map(str, raw.get("member_ids") or ())),
-        custom_data=raw.get("custom_data") or None,
-        messages=tuple(messages.get(room_id, ())),
-    )
-
-
-def _message(where: str, raw: dict[str, Any], request_ids: Counter[tuple[str, str, str]]) -> tuple[str, Message]:
-    room_id, sender_id = _text(where, raw, "room_id"), _text(where, raw, "sender_id")
-    key = (room_id, sender_id, _text(where, raw, "id"))
-    request_ids[key] += 1
-    parts = tuple(_part(where, part) for part in raw.get("parts") or ())
-    return room_id, Message(sender_id, parts, _request_id(key[2], request_ids[key]))
-
-
-def _part(where: str, raw: dict[str, Any]) -> Part:
-    payload = raw.get("payload")
-    if not isinstance(payload, dict):
-        raise Trouble(f"{where}: a part has no payload")
-    content_type = str(payload.get("type") or "")
+def _part(raw: object) -> Part:
+    payload = raw.get("payload") if isinstance(raw, dict) else None
+    if not isinstance(raw, dict) or not isinstance(payload, dict):
+        raise OddRecord("a part has no payload")
+    content_type = text_or_empty(payload, "type")
     match raw.get("part_type"):
         case "inline":
-            return Part(content_type, str(payload.get("content") or ""), None)
+            return Part(content_type, text_or_empty(payload, "content"), None)
         case "url":
-            return Part(content_type, None, str(payload.get("url") or ""))
+            return Part(content_type, None, text_or_empty(payload, "url"))
         case "attachment":
-            return Part(content_type, None, str(payload.get("download_url") or ""))
+            return Part(content_type, None, text_or_empty(payload, "download_url"))
         case kind:
-            raise Trouble(f"{where}: part_type is {kind!r}")
+            raise OddRecord(f"part_type is {kind!r}")
 
 
 def _request_id(message_id: str, occurrence: int) -> str:
@@ -175,12 +190,3 @@ def _request_id(message_id: str, occurrence: int) -> str:
     if len(request_id) > _REQUEST_ID_CHARS:
         return sha256(request_id.encode()).hexdigest()
     return request_id
-
-
-def _text(where: str, raw: dict[str, Any], field: str) -> str:
-    value = raw.get(field)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str) or not value:
-        raise Trouble(f"{where}: {field} is missing")
-    return value

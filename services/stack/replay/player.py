@@ -3,8 +3,8 @@
 import asyncio
 import json
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,11 +12,11 @@ from typing import Any
 from chatkit.messages.v1 import messages_service_pb2, part_pb2
 from chatkit.rooms.v1 import memberships_service_pb2, rooms_service_pb2
 from chatkit.users.v1 import users_service_pb2
-from google.protobuf import json_format, struct_pb2
 
 from clients.python import ChatkitError, Client, Gap
 from services.stack.replay.checker import Checker
 from services.stack.replay.export import Export, Message, Part, Room, User
+from services.stack.replay.records import Refused
 
 _AT_ONCE = 64
 _USERS_PER_CALL = 10
@@ -42,6 +42,8 @@ class Result:
     seconds: float = 0.0
     # Messages that the suite refused, by reason.
     skipped: Counter[str] = field(default_factory=Counter)
+    # Records that were not taken, by the reader or by the suite, and what depends on them.
+    refused: list[Refused] = field(default_factory=list)
     # How often a call was turned away and waited, by reason.
     turned_away: Counter[str] = field(default_factory=Counter)
 
@@ -56,6 +58,10 @@ class Result:
         return (self.sent + self.already_there) / self.seconds if self.seconds else 0.0
 
 
+class ReplayStopped(Exception):
+    """The suite could not be called, for longer than any of its restarts takes; the text says at which record."""
+
+
 class Player:
     """Plays one export against one edge."""
 
@@ -65,13 +71,18 @@ class Player:
         self._on_progress = on_progress
         self._clients: dict[str | None, Client] = {}
         self._result = Result()
+        # Users who are not there because their records were refused.
+        self._refused_user_ids: set[str] = set()
 
     async def play(self, export: Export) -> Result:
-        """Play it, wait until everything has arrived, and return what was counted."""
+        """Play it, wait until everything has arrived, and return what was counted; raises ReplayStopped."""
+        self._result.refused.extend(export.refused)
+        self._refused_user_ids.update(export.refused_user_ids)
         await self._at_once(self._create_users(batch) for batch in _batches(export.users, _USERS_PER_CALL))
-        await self._at_once(self._create_room(room) for room in export.rooms)
+        created: list[Room] = []
+        await self._at_once(self._create_room(room, created) for room in export.rooms)
         began = time.monotonic()
-        await self._at_once(self._play_room(room) for room in export.rooms)
+        await self._at_once(self._play_room(room) for room in created)
         self._result.seconds = time.monotonic() - began
         self._result.turned_away = self._client.turned_away
         return self._result
@@ -90,55 +101,115 @@ class Player:
     async def _create_users(self, users: Sequence[User]) -> None:
         while users:
             request = users_service_pb2.BatchCreateUsersRequest(requests=[_user(user) for user in users])
-            try:
-                await self._call(None, self._client.users.BatchCreateUsers, request)
-            except ChatkitError as error:
-                if error.reason != "USER_ALREADY_EXISTS":
-                    raise
-                present = set(json.loads(error.metadata["user_ids"]))
-                users = [user for user in users if user.id not in present]
-            else:
+            refusal = await self._refusal(users[0].where, self._client.users.BatchCreateUsers, request)
+            if refusal is None:
                 return
+            present = _user_ids(refusal) if refusal.reason == "USER_ALREADY_EXISTS" else set()
+            absent = [user for user in users if user.id not in present]
+            if len(absent) == len(users):
+                await self._create_users_one_by_one(users, refusal)
+                return
+            users = absent
 
-    async def _create_room(self, room: Room) -> None:
+    async def _create_users_one_by_one(self, users: Sequence[User], refusal: ChatkitError) -> None:
+        """Find out whom of a batch the suite refuses."""
+        if len(users) > 1:
+            for user in users:
+                await self._create_users([user])
+            return
+        self._refused_user_ids.add(users[0].id)
+        self._refuse(users[0].where, refusal)
+
+    async def _create_room(self, room: Room, created: list[Room]) -> None:
+        """Create a room with its members, and add it to those that are there now."""
+        if room.creator_id in self._refused_user_ids:
+            self._refuse_room(room, "the record of its creator was refused")
+            return
         request = rooms_service_pb2.CreateRoomRequest(
             id=room.id,
             creator_id=room.creator_id,
             name=room.name,
             visibility="VISIBILITY_PRIVATE" if room.is_private else "VISIBILITY_PUBLIC",
-            custom_data=_struct(room.custom_data),
+            custom_data=room.custom_data,
         )
-        with _unless("ROOM_ALREADY_EXISTS"):
-            # As a superuser, because who moves in may have made more rooms than a user makes in a day.
-            await self._call(None, self._client.rooms.CreateRoom, request)
+        # As a superuser, because who moves in may have made more rooms than a user makes in a day.
+        refusal = await self._refusal(room.where, self._client.rooms.CreateRoom, request)
+        if refusal is not None and refusal.reason != "ROOM_ALREADY_EXISTS":
+            self._refuse_room(room, refusal)
+            return
         senders = {message.sender_id for message in room.messages}
-        members = sorted(senders.union(room.member_ids) - {room.creator_id})
-        for batch in _batches(members, _MEMBERS_PER_CALL):
-            added = memberships_service_pb2.AddMembersRequest(room_id=room.id, user_ids=batch)
-            with _unless("QUOTA_EXCEEDED"):
-                await self._call(None, self._client.memberships.AddMembers, added)
+        members = senders.union(room.member_ids) - {room.creator_id}
+        for user_id in sorted(members & self._refused_user_ids):
+            self._refuse(room.where, f"without the member {user_id!r}, whose record was refused")
+        for batch in _batches(sorted(members - self._refused_user_ids), _MEMBERS_PER_CALL):
+            await self._add_members(room, batch)
+        created.append(room)
+
+    async def _add_members(self, room: Room, user_ids: Sequence[str]) -> None:
+        request = memberships_service_pb2.AddMembersRequest(room_id=room.id, user_ids=user_ids)
+        refusal = await self._refusal(room.where, self._client.memberships.AddMembers, request)
+        if refusal is None:
+            return
+        # A room that is full has no place for another ten either, and takes those for whom it has.
+        if len(user_ids) > 1:
+            for user_id in user_ids:
+                await self._add_members(room, [user_id])
+            return
+        self._refuse(room.where, f"without the member {user_ids[0]!r}: {refusal}")
 
     async def _play_room(self, room: Room) -> None:
         checker = Checker()
-        async with self._subscriber(room, checker):
-            for message in room.messages:
-                await self._send(room, message, checker)
-                self._on_progress(1)
-            await _arrival(checker)
+        waiting = deque(room.messages)
+        try:
+            async with self._subscriber(room, checker):
+                while waiting:
+                    await self._send(room, waiting[0], checker)
+                    waiting.popleft()
+                    self._on_progress(1)
+                await _arrival(checker)
+        except ChatkitError as error:
+            # Of the subscriber, who is the room's creator, and may have left it since.
+            _stop_if_away(room.where, error)
+            self._refuse(room.where, f"can't be followed: {error}")
+            self._refuse_messages(waiting)
         self._count(checker)
 
     async def _send(self, room: Room, message: Message, checker: Checker) -> None:
+        if message.sender_id in self._refused_user_ids:
+            self._refuse(message.where, "the record of its sender was refused")
+            return
         request = messages_service_pb2.SendMessageRequest(
             room_id=room.id, parts=[_part(part) for part in message.parts], request_id=message.request_id
         )
         try:
             answer = await self._call(message.sender_id, self._client.messages.SendMessage, request)
         except ChatkitError as error:
-            if error.is_passing or error.is_turned_away:
-                raise
+            _stop_if_away(message.where, error)
             self._result.skipped[error.reason] += 1
+            self._refuse(message.where, error)
             return
         checker.acknowledge(answer.message.seq, _content(answer.message))
+
+    def _refuse_room(self, room: Room, why: object) -> None:
+        self._refuse(room.where, why)
+        self._refuse_messages(room.messages)
+
+    def _refuse_messages(self, messages: Collection[Message]) -> None:
+        for message in messages:
+            self._refuse(message.where, "its room was refused")
+        self._on_progress(len(messages))
+
+    def _refuse(self, where: str, why: object) -> None:
+        self._result.refused.append(Refused(where, str(why)))
+
+    async def _refusal(self, where: str, method: Callable[..., Any], request: Any) -> ChatkitError | None:
+        """Call as the superuser, and return why it was refused, if it was; raises ReplayStopped."""
+        try:
+            await self._call(None, method, request)
+        except ChatkitError as error:
+            _stop_if_away(where, error)
+            return error
+        return None
 
     @asynccontextmanager
     async def _subscriber(self, room: Room, checker: Checker) -> AsyncIterator[None]:
@@ -201,17 +272,14 @@ async def _arrival(checker: Checker) -> None:
                 await checker.progress.wait()
 
 
-class _unless:  # noqa: N801 - it reads as a word of the language
-    """Ignore a refusal for one reason."""
+def _stop_if_away(where: str, error: ChatkitError) -> None:
+    """Raise ReplayStopped if the call was not answered at all, or only turned away, however often it was repeated."""
+    if error.is_passing or error.is_turned_away:
+        raise ReplayStopped(f"{where}: {error}") from error
 
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
-        return isinstance(error, ChatkitError) and error.reason == self._reason
+def _user_ids(error: ChatkitError) -> set[str]:
+    return set(json.loads(error.metadata["user_ids"]))
 
 
 def _batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
@@ -220,16 +288,12 @@ def _batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 
 def _user(user: User) -> users_service_pb2.CreateUserRequest:
     return users_service_pb2.CreateUserRequest(
-        id=user.id, name=user.name, avatar_url=user.avatar_url, custom_data=_struct(user.custom_data)
+        id=user.id, name=user.name, avatar_url=user.avatar_url, custom_data=user.custom_data
     )
 
 
 def _part(part: Part) -> part_pb2.Part:
     return part_pb2.Part(content_type=part.content_type, content=part.content, url=part.url)
-
-
-def _struct(data: Mapping[str, Any] | None) -> struct_pb2.Struct | None:
-    return json_format.ParseDict(dict(data), struct_pb2.Struct()) if data is not None else None
 
 
 def _content(message: Any) -> bytes:

@@ -8,6 +8,7 @@ import pytest
 
 from services.stack.replay.command import SAMPLE
 from services.stack.replay.export import Message, Part, read
+from services.stack.replay.records import Refused
 from services.stack.trouble import Trouble
 
 _USER = {"id": "alice", "name": "Alice", "created_at": "", "updated_at": ""}
@@ -56,29 +57,125 @@ def test_a_long_id_becomes_a_request_id_that_is_short_enough(tmp_path: Path) -> 
     assert all(len(message.request_id) == 64 for message in room.messages)
 
 
+_GOOD = json.dumps(_message(9)).encode()
+
+
+@pytest.mark.parametrize("form", ["ndjson", "json"])
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("record", "why"),
     [
-        (b'{"id": 1}\n{', "messages.ndjson, line 2: not JSON|messages.ndjson, line 1: room_id is missing"),
-        (b"[1]", "messages.ndjson, record 1: not an object"),
+        (b"[1]", "not an object"),
+        (b'{"id": 1}', "room_id is missing"),
+        (b'{"id": 1, "n": NaN}', "not JSON: NaN is no number"),
+        (json.dumps(_message(True)).encode(), "id is not text"),
+        (json.dumps(_message("a\ud83d")).encode(), "id is not Unicode text"),
+        (json.dumps(_message(1)).encode().replace(b"alice", b"\xff"), "sender_id is not Unicode text"),
+        (json.dumps(_message(1, sender_id=["alice"])).encode(), "sender_id is not text"),
+        (json.dumps(_message(1, "nowhere")).encode(), "its room is not in the export"),
+        (json.dumps(_message(1, parts={"a": 1})).encode(), "parts is not an array"),
+        (json.dumps(_message(1, parts=["a"])).encode(), "a part has no payload"),
+        (json.dumps(_message(1, parts=[{"part_type": "x", "payload": {}}])).encode(), "part_type is 'x'"),
         (
-            b'{"id": 1, "sender_id": "a", "room_id": "r", "parts": [{"part_type": "x", "payload": {}}]}',
-            "part_type is 'x'",
+            json.dumps(_message(1, parts=[{"part_type": "inline", "payload": {"content": {}}}])).encode(),
+            "content is not text",
         ),
-        (b'{"id": 1, "sender_id": "a", "room_id": "r", "parts": [{}]}', "line 1: a part has no payload"),
-        (b'{"id": 1, "sender_id": "a", "room_id": "nowhere"}', "rooms that the export does not have: nowhere"),
-        (b"\xff", "is not UTF-8: byte 0"),
     ],
 )
-def test_what_can_not_be_read_is_one_sentence_with_its_place(tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_record_that_can_not_be_taken_is_refused_by_its_place_and_the_rest_is_read(
+    tmp_path: Path, form: str, record: bytes, why: str
+) -> None:
+    _write(tmp_path, form, [], [_ROOM])
+    ndjson = b"\n".join((_GOOD, record, _GOOD))
+    content = ndjson if form == "ndjson" else b"[" + ndjson.replace(b"\n", b",\n") + b"]"
+    (tmp_path / f"messages.{form}").write_bytes(content)
+    export = read(tmp_path)
+    place = f"{tmp_path}/messages.{form}, {'line' if form == 'ndjson' else 'record'} 2"
+    assert export.refused == (Refused(place, why),)
+    assert [message.request_id for message in export.rooms[0].messages] == ["export-9", "export-9-2"]
+
+
+@pytest.mark.parametrize("broken", [b"{", b"[" * 100_000, b"9" * 5000])
+def test_a_line_that_is_no_json_is_refused_and_the_next_one_is_read(tmp_path: Path, broken: bytes) -> None:
     _write(tmp_path, "ndjson", [], [_ROOM])
-    (tmp_path / "messages.ndjson").write_bytes(content)
-    with pytest.raises(Trouble, match=words):
-        read(tmp_path)
+    (tmp_path / "messages.ndjson").write_bytes(b"\n".join((_GOOD, broken, _GOOD)))
+    export = read(tmp_path)
+    (refused,) = export.refused
+    assert refused.where.endswith("messages.ndjson, line 2")
+    assert refused.why.startswith("not JSON: ")
+    assert len(export.rooms[0].messages) == 2
+
+
+def test_lines_of_which_the_first_is_an_array_are_lines(tmp_path: Path) -> None:
+    _write(tmp_path, "ndjson", [], [_ROOM])
+    (tmp_path / "messages.ndjson").write_bytes(b"[1]\n" + _GOOD)
+    export = read(tmp_path)
+    assert [refused.why for refused in export.refused] == ["not an object"]
+    assert len(export.rooms[0].messages) == 1
+
+
+@pytest.mark.parametrize("broken", [b"{", b"{]", b"[" * 100_000])
+def test_an_array_that_breaks_off_is_read_up_to_there(tmp_path: Path, broken: bytes) -> None:
+    _write(tmp_path, "json", [], [_ROOM])
+    (tmp_path / "messages.json").write_bytes(b"[" + _GOOD + b"," + broken)
+    export = read(tmp_path)
+    assert [refused.where.rpartition(", ")[2] for refused in export.refused] == ["record 2"]
+    assert len(export.rooms[0].messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"name": ["Alice"]}, "name is not text"),
+        ({"name": "x\ud83d"}, "name is not Unicode text"),
+        ({"avatar_url": {}}, "avatar_url is not text"),
+        ({"custom_data": [1]}, "custom_data is not an object"),
+        ({"custom_data": {"a": "\ud83d"}}, "custom_data is not Unicode text"),
+        ({"custom_data": {"a": 10**400}}, "custom_data can't be sent: int too large to convert to float"),
+        ({"custom_data": json.loads('{"a":' * 300 + "1" + "}" * 300)}, "custom_data can't be sent: "),
+    ],
+)
+def test_an_odd_user_is_refused_and_nobody_takes_their_place(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
+    _write(tmp_path, "ndjson", [_message(1)], [_ROOM])
+    (tmp_path / "users.ndjson").write_text(json.dumps({**_USER, **changes}))
+    export = read(tmp_path)
+    (refused,) = export.refused
+    assert refused.why.startswith(why)
+    assert [user.id for user in export.users] == ["bob"]
+    assert export.refused_user_ids == {"alice"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"private": "false"}, "private is neither true nor false"),
+        ({"member_ids": "bob"}, "member_ids is not an array"),
+        ({"member_ids": ["bob", None]}, "member_ids[1] is not text"),
+        ({"created_by_id": None}, "created_by_id is missing"),
+        ({"custom_data": "x"}, "custom_data is not an object"),
+    ],
+)
+def test_what_is_in_an_odd_room_is_refused_with_it(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
+    export = read(_write(tmp_path, "ndjson", [_message(1)], [{**_ROOM, **changes}]))
+    assert [refused.why for refused in export.refused] == [why, "its room was refused"]
+    assert export.rooms == ()
+
+
+def test_numbers_are_taken_for_texts_and_an_empty_array_for_no_custom_data(tmp_path: Path) -> None:
+    room = {**_ROOM, "id": 7, "name": 2020, "member_ids": [1], "created_by_id": 2, "custom_data": []}
+    (taken,) = read(_write(tmp_path, "json", [], [room])).rooms
+    assert (taken.id, taken.name, taken.member_ids, taken.creator_id) == ("7", "2020", ("1",), "2")
+    assert taken.custom_data is None
+
+
+def test_a_record_twice_is_one_and_another_of_the_same_id_is_refused(tmp_path: Path) -> None:
+    export = read(_write(tmp_path, "ndjson", [], [_ROOM, _ROOM, {**_ROOM, "name": "Other"}]))
+    assert [room.name for room in export.rooms] == ["Lobby"]
+    first = f"{tmp_path}/rooms.ndjson, line "
+    assert export.refused == (Refused(first + "3", f"differs from {first}1, which has the same id"),)
 
 
 def test_a_folder_that_is_no_export_is_said_to_be_none(tmp_path: Path) -> None:
-    with pytest.raises(Trouble, match=r"no messages\.ndjson and no messages\.json"):
+    with pytest.raises(Trouble, match=r"no users\.ndjson and no users\.json"):
         read(tmp_path)
     with pytest.raises(Trouble, match="is not a folder"):
         read(tmp_path / "nowhere")
