@@ -14,6 +14,8 @@ from typing import Literal
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from services.runtime.shown import shown
+
 _STDERR = 2
 _NEWLINE = b"\n"
 
@@ -21,17 +23,12 @@ _NEWLINE = b"\n"
 def configure(log_format: Literal["json", "text"], service: str) -> None:
     """Send the process's logs to standard error in one format."""
     _keep_stderr_taken()
-    renderer: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=os.isatty(_STDERR))
-    )
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        renderer,
+        *rendered_as(log_format, colors=os.isatty(_STDERR)),
     ]
     lines = Lines(_STDERR)
     structlog.configure(
@@ -43,6 +40,26 @@ def configure(log_format: Literal["json", "text"], service: str) -> None:
     structlog.contextvars.bind_contextvars(service=service)
     # It drops by itself what it can't write, and so do warnings.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def rendered_as(log_format: Literal["json", "text"], *, colors: bool) -> list[Processor]:
+    """Return the processors that make a line of an event, in which nothing that others wrote is invisible."""
+    if log_format == "json":
+        return [structlog.processors.JSONRenderer(ensure_ascii=False), lambda _logger, _method, line: _shown(str(line))]
+    return [_show_values, structlog.dev.ConsoleRenderer(colors=colors)]
+
+
+def _show_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape texts; other values are shown by `repr`, which does. A traceback keeps its lines."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = "\n".join(map(_shown, value.split("\n"))) if key == "exception" else _shown(value)
+    return event
+
+
+def _shown(text: str) -> str:
+    """Escape as JSON does what is hidden: ends of lines of any kind, and orders to terminals."""
+    return shown(text, lambda char: json.dumps(char)[1:-1])
 
 
 def complain(text: str) -> None:

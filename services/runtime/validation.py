@@ -6,27 +6,20 @@ contract does not know.
 """
 
 import math
-import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from chatkit.contract.v1 import field_policy_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from services.runtime import json_values
-from services.runtime.contract import Limits, field_policy, limit_name, oneof_required, permissions
+from services.runtime.contract import Limits, field_policy, limit_name, oneof_required
 from services.runtime.errors import InvalidArgument, Violation
+from services.runtime.forms import FORM_NAMES, FORMS
 
-_MEDIA_TYPE = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
-    r"(\s*;\s*[A-Za-z0-9!#$&^_.+-]+=([A-Za-z0-9!#$&^_.+-]+|\"[^\"\\\x00-\x1f\x7f]*\"))*"
-)
-_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 # google.protobuf.Timestamp is defined from year 1 to year 9999.
 _TIMESTAMP_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _NANOS = range(1_000_000_000)
@@ -170,7 +163,7 @@ class Validator:
 
     def _string(self, policy: field_policy_pb2.FieldPolicy) -> Check:
         most = self._limits[policy.max_chars] if policy.max_chars else None
-        has_form = _FORMS[policy.format]
+        has_form = FORMS[policy.format]
 
         def check(value: str, path: str) -> Iterator[Finding]:
             if most is not None and len(value) > most:
@@ -178,7 +171,7 @@ class Validator:
             elif "\0" in value:
                 yield Finding("FIELD_INVALID", path, "must not contain U+0000")
             elif value and has_form is not None and not has_form(value):
-                yield Finding("FIELD_INVALID", path, _FORM_NAMES[policy.format])
+                yield Finding("FIELD_INVALID", path, FORM_NAMES[policy.format])
 
         return check
 
@@ -282,53 +275,6 @@ def _is_deeper(value: object, levels: int) -> bool:
         return False
     items = value.values() if isinstance(value, dict) else value
     return levels == 0 or any(_is_deeper(item, levels - 1) for item in items)
-
-
-def _is_identifier(value: str) -> bool:
-    return value.isprintable() or not any(unicodedata.category(char) == "Cc" for char in value)
-
-
-def _is_url(value: str) -> bool:
-    if not _is_identifier(value) or any(char.isspace() for char in value):
-        return False
-    try:
-        parts = urlsplit(value)
-        _ = parts.port
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
-
-
-def _is_media_type(value: str) -> bool:
-    return _MEDIA_TYPE.fullmatch(value) is not None
-
-
-def _is_sha256(value: str) -> bool:
-    return _SHA256.fullmatch(value) is not None
-
-
-_PERMISSIONS = frozenset(permission.name for permission in permissions())
-
-
-def _is_permission(value: str) -> bool:
-    return value in _PERMISSIONS
-
-
-_FORMS: dict[int, Callable[[str], bool] | None] = {
-    field_policy_pb2.FORMAT_UNSPECIFIED: None,
-    field_policy_pb2.FORMAT_IDENTIFIER: _is_identifier,
-    field_policy_pb2.FORMAT_URL: _is_url,
-    field_policy_pb2.FORMAT_MEDIA_TYPE: _is_media_type,
-    field_policy_pb2.FORMAT_PERMISSION: _is_permission,
-    field_policy_pb2.FORMAT_SHA256: _is_sha256,
-}
-_FORM_NAMES: dict[int, str] = {
-    field_policy_pb2.FORMAT_IDENTIFIER: "must not contain control characters",
-    field_policy_pb2.FORMAT_URL: "must be an absolute http or https URL",
-    field_policy_pb2.FORMAT_MEDIA_TYPE: "must be a media type such as text/plain",
-    field_policy_pb2.FORMAT_PERMISSION: "is not a permission that the contract declares",
-    field_policy_pb2.FORMAT_SHA256: "must be a SHA-256 in 64 hexadecimal digits",
-}
 
 
 def _error(findings: Sequence[Finding]) -> InvalidArgument:

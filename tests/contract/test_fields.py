@@ -19,6 +19,11 @@ EXEMPT = {
 }
 
 
+_ID, _VISIBLE_ID = field_policy_pb2.FORMAT_IDENTIFIER, field_policy_pb2.FORMAT_VISIBLE_IDENTIFIER
+# A file's name is a proposal for saving, which the service makes when there is none; a role's name is its id.
+_NAMED_OTHERWISE = {"CreateFileRequest", "UpdateRoleRequest"}
+
+
 def _is(field: FieldDescriptor, well_known: str) -> bool:
     return field.message_type is not None and field.message_type.full_name == descriptors.WELL_KNOWN + well_known
 
@@ -72,8 +77,24 @@ def test_ids_of_public_requests_have_the_form_and_length_of_ids() -> None:
         if field.name == "id" or field.name.endswith(("_id", "_ids")):
             policy = field_policy(field)
             most = limit_pb2.LIMIT_REQUEST_ID_CHARS if field.name == "request_id" else limit_pb2.LIMIT_ID_CHARS
-            assert policy.format == field_policy_pb2.FORMAT_IDENTIFIER, field.full_name
+            assert policy.format == (_VISIBLE_ID if field.name == "id" and _is_created(field) else _ID), field.full_name
             assert policy.max_chars == most, field.full_name
+
+
+def test_a_name_that_is_given_shows_something() -> None:
+    names = [field for field in FIELDS if field.name == "name" and _is_created(field)]
+    assert len(names) == 5
+    for field in names:
+        assert field_policy(field).format in {_VISIBLE_ID, field_policy_pb2.FORMAT_VISIBLE}, field.full_name
+
+
+def _is_created(field: FieldDescriptor) -> bool:
+    """Tell whether a field says what something shall be called, and not what it is called."""
+    assert field.containing_type is not None
+    message = field.containing_type.name
+    if message in _NAMED_OTHERWISE:
+        return False
+    return message.startswith(("Create", "Update") if field.name == "name" else "Create")
 
 
 def test_a_page_size_has_its_default_and_maximum_and_no_other_field_has() -> None:

@@ -6,11 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Literal
 
 import pytest
 import structlog
 
-from services.runtime.log import Lines, rendering
+from services.runtime.log import Lines, rendered_as, rendering
 from tests.support.databases import ROOT
 
 _FULL = "/dev/full"
@@ -66,6 +67,30 @@ def test_an_event_whose_values_cannot_be_shown_still_tells_its_name() -> None:
     shown = render(None, "info", {"event": "odd", "value": Unshowable()})
     assert isinstance(shown, str)
     assert json.loads(shown) == {"event": "log_unrenderable", "of": "odd", "problem": "LookupError"}
+
+
+# Ends of lines by somebody's count, an order to terminals, text that runs the other way, and half a pair.
+_FAMILY = "👨\u200d👩\u200d👧 🫎"
+_HIDDEN = "a\n\r\x0b\x85\u2028\u2029\x1b[31m\u202e\ud83db"
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_what_others_wrote_is_one_line_of_printable_characters(log_format: Literal["json", "text"]) -> None:
+    render = rendering(rendered_as(log_format, colors=False))
+    shown = render(None, "info", {"event": "odd", "value": _HIDDEN, "list": [_HIDDEN], "name": f"møøse {_FAMILY}"})
+    assert isinstance(shown, str)
+    assert not {char for char in shown if char in _HIDDEN and not char.isprintable()}
+    if log_format == "json":
+        assert f"møøse {_FAMILY}" in shown
+        assert json.loads(shown)["value"] == _HIDDEN
+
+
+def test_a_traceback_for_people_keeps_its_lines_and_nothing_else_that_is_hidden() -> None:
+    render = rendering(rendered_as("text", colors=False))
+    shown = render(None, "error", {"event": "odd", "exception": "Traceback\n  x\x1b[31m"})
+    assert isinstance(shown, str)
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert "\n  x" in shown
 
 
 def test_nothing_else_gets_the_number_of_a_standard_error_that_is_closed() -> None:

@@ -9,6 +9,7 @@ from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import part_pb2, position_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
+from chatkit.rooms.v1 import roles_service_pb2 as roles_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 from google.protobuf import field_mask_pb2, json_format, struct_pb2, timestamp_pb2
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from services.runtime import json_values
 from services.runtime.contract import Limits
 from services.runtime.errors import InvalidArgument, to_status
+from services.runtime.forms import is_visible
 from services.runtime.validation import Validator
 
 FAMILY = "👨‍👩‍👧‍👦"  # seven code points, one picture
@@ -80,8 +82,8 @@ def test_a_name_is_measured_in_code_points() -> None:
 
 
 @given(st.text(min_size=50, max_size=70))
-def test_a_name_passes_if_and_only_if_it_fits_and_has_no_nul(name: str) -> None:
-    fits = len(name) <= 60 and "\0" not in name
+def test_a_name_passes_if_and_only_if_it_fits_and_shows_and_has_no_nul(name: str) -> None:
+    fits = len(name) <= 60 and "\0" not in name and is_visible(name)
     try:
         VALIDATOR.check(_room(name=name))
     except InvalidArgument:
@@ -112,7 +114,7 @@ def test_an_override_is_what_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "id_", ["a b", "a/b", "../..", "%00", "møøse 🫎", FAMILY, "\u2028\u200b\ufeff", "x" * 160, "🫎" * 160]
+    "id_", ["a b", "a/b", "../..", "%00", "møøse 🫎", FAMILY, "\u2028\u200bx\ufeff", "x" * 160, "🫎" * 160]
 )
 def test_any_unicode_is_an_id(id_: str) -> None:
     VALIDATOR.check(_user(id=id_))
@@ -131,6 +133,90 @@ def test_control_characters_are_in_no_id(id_: str) -> None:
 def test_a_name_may_have_control_characters() -> None:
     VALIDATOR.check(_room(name="two\nlines"))
     VALIDATOR.check(_message(_text("two\nlines\ttabs \x1b[0m")))
+
+
+_INVISIBLE = [
+    " ",
+    "\u00a0\u3000",
+    "\u2028\u200b\ufeff",
+    "\u200d\u2060\u00ad",
+    "\u202e",
+    "\ufe0f\u034f",
+    "\u3164\u115f\u1160\uffa0",
+    "\u2800",
+    "\U000e0041\U000e007f",
+    "\u0301",
+]
+
+
+@pytest.mark.parametrize("text", _INVISIBLE)
+def test_nothing_is_created_with_an_id_or_a_name_that_does_not_show(text: str) -> None:
+    role = {"scope": "ROLE_SCOPE_GLOBAL"}
+    for request, field in (
+        (_user(id=text), "id"),
+        (_user(name=text), "name"),
+        (users_pb2.UpdateUserRequest(user_id="a", name=text), "name"),
+        (_room(id=text), "id"),
+        (_room(name=text), "name"),
+        (rooms_pb2.UpdateRoomRequest(room_id="a", name=text), "name"),
+        (roles_pb2.CreateRoleRequest(name=text, **role), "name"),
+    ):
+        assert _refused(request, "FIELD_INVALID").metadata == {"field": field}
+    VALIDATOR.check(_user(id=text + "x", name="x" + text))
+    # What was created before can be read and left.
+    VALIDATOR.check(users_pb2.GetUserRequest(user_id=text))
+    VALIDATOR.check(memberships_pb2.LeaveRoomRequest(room_id=text))
+
+
+@pytest.mark.parametrize("text", ["🫎", FAMILY, "\u0628", "한", "\u0915\u094d", "1\ufe0f\u20e3", "\ue000", "!"])
+def test_pictures_and_letters_of_every_script_show(text: str) -> None:
+    VALIDATOR.check(_user(id=text, name=text))
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "a/b",
+        "text/plain;charset=utf-8",
+        "text/plain ; charset=utf-8; format=flowed",
+        'image/svg+xml; name="a b (1).svg"',
+        'multipart/mixed; boundary=""',
+    ],
+)
+def test_a_media_type_may_have_parameters(content_type: str) -> None:
+    VALIDATOR.check(_file(content_type=content_type))
+    VALIDATOR.check(_message(part_pb2.Part(content_type=content_type, content="")))
+
+
+# Whatever some language or protocol takes for a space, the end of a line, or nothing.
+_ODD_SPACES = [char for number in range(0x3001) if (char := chr(number)).isspace() and char != " "]
+
+
+@pytest.mark.parametrize(
+    "odd", [*_ODD_SPACES, "\r\n", "\0", "\x1b", "\x7f", "\u200b", "\u202e", "\ufeff", "é", '"', "\\"]
+)
+def test_a_media_type_is_ascii_that_prints_wherever_something_else_is_put(odd: str) -> None:
+    for content_type in (
+        f"{odd}image/png",
+        f"image{odd}/png",
+        f"image/{odd}png",
+        f"image/png{odd}",
+        f"image/png;{odd}a=1",
+        f"image/png; a{odd}=1",
+        f"image/png; a=1{odd}",
+        f"image/png; a=1{odd}; b=2",
+        f'image/png; a="b{odd}c"',
+    ):
+        assert _fields(_file(content_type=content_type)) == ["content_type"], repr(content_type)
+        part = part_pb2.Part(content_type=content_type, content="")
+        assert _fields(_message(part)) == ["parts[0].content_type"], repr(content_type)
+
+
+@pytest.mark.parametrize("odd", [*_ODD_SPACES, " ", "\x1b", "\x7f", "\u200b", "\u202e", "\ufeff"])
+def test_a_url_has_no_spaces_ends_of_lines_or_orders_to_who_shows_it(odd: str) -> None:
+    for url in (f"https://a{odd}b/", f"https://a/{odd}", f"{odd}https://a/", f"https://a/?q=a{odd}b"):
+        assert _fields(_user(avatar_url=url)) == ["avatar_url"], repr(url)
+    VALIDATOR.check(_user(avatar_url=f"https://møøse.example/{FAMILY}?q=ü"))
 
 
 # How to put a text somewhere in a request, and what that place is called.

@@ -31,7 +31,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$chatkit/rooms/v1/rooms_service.proto\x12\x10\x63hatkit.rooms.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a!chatkit/rooms/v1/membership.proto\x1a\x1b\x63hatkit/rooms/v1/room.proto\x1a!chatkit/rooms/v1/user_event.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xa4\x03\n\x11\x43reateRoomRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x16\n\x04name\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x08\x01\x18\x06\x12\x30\n\nvisibility\x18\x03 \x01(\x0e\x32\x1c.chatkit.rooms.v1.Visibility\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\x12\x1c\n\ncreator_id\x18\x05 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1c\n\x08user_ids\x18\x06 \x03(\tB\n\xea\xe0\x18\x06\x10\x01\x18\x07 \x05\x12\x1c\n\nrequest_id\x18\x07 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x0e\x12\x35\n push_notification_title_override\x18\x08 \x01(\tB\x06\xea\xe0\x18\x02\x18\'H\x00\x88\x01\x01\x12\x30\n\x0eretention_days\x18\t \x01(\x05\x42\x13\xea\xe0\x18\x0fp\x19z\x0broom:updateH\x01\x88\x01\x01\x42#\n!_push_notification_title_overrideB\x11\n\x0f_retention_days\"l\n\x12\x43reateRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x30\n\nmembership\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.Membership\"-\n\x0eGetRoomRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"i\n\x0fGetRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x30\n\nmembership\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.Membership\"\\\n\x1cGetOrCreateDirectRoomRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12!\n\rother_user_id\x18\x02 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"w\n\x1dGetOrCreateDirectRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x30\n\nmembership\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.Membership\"\x87\x01\n\x10ListRoomsRequest\x12\x1f\n\rafter_room_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x17\n\x0finclude_private\x18\x02 \x01(\x08\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"S\n\x11ListRoomsResponse\x12%\n\x05rooms\x18\x01 \x03(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"p\n\x18ListJoinableRoomsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x03 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"\x8e\x01\n\x19ListJoinableRoomsResponse\x12%\n\x05rooms\x18\x01 \x03(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x31\n\x0bmemberships\x18\x02 \x03(\x0b\x32\x1c.chatkit.rooms.v1.Membership\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"l\n\x14ListUserRoomsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x03 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"\x8a\x01\n\x15ListUserRoomsResponse\x12%\n\x05rooms\x18\x01 \x03(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x31\n\x0bmemberships\x18\x02 \x03(\x0b\x32\x1c.chatkit.rooms.v1.Membership\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x91\x03\n\x11UpdateRoomRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x14\n\x04name\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02\x18\x06\x12\x30\n\nvisibility\x18\x03 \x01(\x0e\x32\x1c.chatkit.rooms.v1.Visibility\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\x12\x37\n\x0bupdate_mask\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xea\xe0\x18\x02 \x13\x12\x14\n\x04\x65tag\x18\x06 \x01(\tB\x06\xea\xe0\x18\x02\x18\x12\x12\x35\n push_notification_title_override\x18\x07 \x01(\tB\x06\xea\xe0\x18\x02\x18\'H\x00\x88\x01\x01\x12#\n\x0eretention_days\x18\x08 \x01(\x05\x42\x06\xea\xe0\x18\x02p\x19H\x01\x88\x01\x01\x42#\n!_push_notification_title_overrideB\x11\n\x0f_retention_days\":\n\x12UpdateRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\"1\n\x14SubscribeUserRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\"D\n\x15SubscribeUserResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.chatkit.rooms.v1.UserEvent2\xd0\x08\n\x0cRoomsService\x12\x83\x01\n\nCreateRoom\x12#.chatkit.rooms.v1.CreateRoomRequest\x1a$.chatkit.rooms.v1.CreateRoomResponse\"*\xe2\xe0\x18&\x08\x01\x12\x0broom:create\"\ncreator_id(\x01\x30\x15\x38\x90N@\x01P\x05\x12v\n\x07GetRoom\x12 .chatkit.rooms.v1.GetRoomRequest\x1a!.chatkit.rooms.v1.GetRoomResponse\"&\xe2\xe0\x18\"\x08\x01\x12\x08room:get\x1a\x0b\n\x07room_id\x10\x02(\x01\x30\x14\x38\x90N@\x01\x12\x9f\x01\n\x15GetOrCreateDirectRoom\x12..chatkit.rooms.v1.GetOrCreateDirectRoomRequest\x1a/.chatkit.rooms.v1.GetOrCreateDirectRoomResponse\"%\xe2\xe0\x18!\x08\x01\x12\x0broom:create\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x12\x65\n\tListRooms\x12\".chatkit.rooms.v1.ListRoomsRequest\x1a#.chatkit.rooms.v1.ListRoomsResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x12\x96\x01\n\x11ListJoinableRooms\x12*.chatkit.rooms.v1.ListJoinableRoomsRequest\x1a+.chatkit.rooms.v1.ListJoinableRoomsResponse\"(\xe2\xe0\x18$\x08\x01\x12\x0euser:rooms:get\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x12\x8c\x01\n\rListUserRooms\x12&.chatkit.rooms.v1.ListUserRoomsRequest\x1a\'.chatkit.rooms.v1.ListUserRoomsResponse\"*\xe2\xe0\x18&\x08\x01\x12\x0euser:rooms:get\"\x07user_id(\x01\x30\x14\x38\x90N@\x01P\x05\x12\x82\x01\n\nUpdateRoom\x12#.chatkit.rooms.v1.UpdateRoomRequest\x1a$.chatkit.rooms.v1.UpdateRoomResponse\")\xe2\xe0\x18%\x08\x01\x12\x0broom:update\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x8b\x01\n\rSubscribeUser\x12&.chatkit.rooms.v1.SubscribeUserRequest\x1a\'.chatkit.rooms.v1.SubscribeUserResponse\"\'\xe2\xe0\x18#\x08\x01\x12\x0euser:rooms:get\"\x07user_id(\x01\x30\x14@\x01P\n0\x01\x42Y\n\x14\x63om.chatkit.rooms.v1P\x01Z,chatkit.example/gen/chatkit/rooms/v1;roomsv1\xaa\x02\x10\x43hatkit.Rooms.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$chatkit/rooms/v1/rooms_service.proto\x12\x10\x63hatkit.rooms.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a!chatkit/rooms/v1/membership.proto\x1a\x1b\x63hatkit/rooms/v1/room.proto\x1a!chatkit/rooms/v1/user_event.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xa6\x03\n\x11\x43reateRoomRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x05\x18\x07\x12\x18\n\x04name\x18\x02 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x06\x18\x06\x12\x30\n\nvisibility\x18\x03 \x01(\x0e\x32\x1c.chatkit.rooms.v1.Visibility\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\x12\x1c\n\ncreator_id\x18\x05 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1c\n\x08user_ids\x18\x06 \x03(\tB\n\xea\xe0\x18\x06\x10\x01\x18\x07 \x05\x12\x1c\n\nrequest_id\x18\x07 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x0e\x12\x35\n push_notification_title_override\x18\x08 \x01(\tB\x06\xea\xe0\x18\x02\x18\'H\x00\x88\x01\x01\x12\x30\n\x0eretention_days\x18\t \x01(\x05\x42\x13\xea\xe0\x18\x0fp\x19z\x0broom:updateH\x01\x88\x01\x01\x42#\n!_push_notification_title_overrideB\x11\n\x0f_retention_days\"l\n\x12\x43reateRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x30\n\nmembership\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.Membership\"-\n\x0eGetRoomRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"i\n\x0fGetRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x30\n\nmembership\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.Membership\"\\\n\x1cGetOrCreateDirectRoomRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12!\n\rother_user_id\x18\x02 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"w\n\x1dGetOrCreateDirectRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x30\n\nmembership\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.Membership\"\x87\x01\n\x10ListRoomsRequest\x12\x1f\n\rafter_room_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x17\n\x0finclude_private\x18\x02 \x01(\x08\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"S\n\x11ListRoomsResponse\x12%\n\x05rooms\x18\x01 \x03(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"p\n\x18ListJoinableRoomsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x03 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"\x8e\x01\n\x19ListJoinableRoomsResponse\x12%\n\x05rooms\x18\x01 \x03(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x31\n\x0bmemberships\x18\x02 \x03(\x0b\x32\x1c.chatkit.rooms.v1.Membership\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"l\n\x14ListUserRoomsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x03 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"\x8a\x01\n\x15ListUserRoomsResponse\x12%\n\x05rooms\x18\x01 \x03(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x31\n\x0bmemberships\x18\x02 \x03(\x0b\x32\x1c.chatkit.rooms.v1.Membership\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x93\x03\n\x11UpdateRoomRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x16\n\x04name\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x06\x18\x06\x12\x30\n\nvisibility\x18\x03 \x01(\x0e\x32\x1c.chatkit.rooms.v1.Visibility\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\x12\x37\n\x0bupdate_mask\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xea\xe0\x18\x02 \x13\x12\x14\n\x04\x65tag\x18\x06 \x01(\tB\x06\xea\xe0\x18\x02\x18\x12\x12\x35\n push_notification_title_override\x18\x07 \x01(\tB\x06\xea\xe0\x18\x02\x18\'H\x00\x88\x01\x01\x12#\n\x0eretention_days\x18\x08 \x01(\x05\x42\x06\xea\xe0\x18\x02p\x19H\x01\x88\x01\x01\x42#\n!_push_notification_title_overrideB\x11\n\x0f_retention_days\":\n\x12UpdateRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\"1\n\x14SubscribeUserRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\"D\n\x15SubscribeUserResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.chatkit.rooms.v1.UserEvent2\xd0\x08\n\x0cRoomsService\x12\x83\x01\n\nCreateRoom\x12#.chatkit.rooms.v1.CreateRoomRequest\x1a$.chatkit.rooms.v1.CreateRoomResponse\"*\xe2\xe0\x18&\x08\x01\x12\x0broom:create\"\ncreator_id(\x01\x30\x15\x38\x90N@\x01P\x05\x12v\n\x07GetRoom\x12 .chatkit.rooms.v1.GetRoomRequest\x1a!.chatkit.rooms.v1.GetRoomResponse\"&\xe2\xe0\x18\"\x08\x01\x12\x08room:get\x1a\x0b\n\x07room_id\x10\x02(\x01\x30\x14\x38\x90N@\x01\x12\x9f\x01\n\x15GetOrCreateDirectRoom\x12..chatkit.rooms.v1.GetOrCreateDirectRoomRequest\x1a/.chatkit.rooms.v1.GetOrCreateDirectRoomResponse\"%\xe2\xe0\x18!\x08\x01\x12\x0broom:create\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x12\x65\n\tListRooms\x12\".chatkit.rooms.v1.ListRoomsRequest\x1a#.chatkit.rooms.v1.ListRoomsResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x12\x96\x01\n\x11ListJoinableRooms\x12*.chatkit.rooms.v1.ListJoinableRoomsRequest\x1a+.chatkit.rooms.v1.ListJoinableRoomsResponse\"(\xe2\xe0\x18$\x08\x01\x12\x0euser:rooms:get\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x12\x8c\x01\n\rListUserRooms\x12&.chatkit.rooms.v1.ListUserRoomsRequest\x1a\'.chatkit.rooms.v1.ListUserRoomsResponse\"*\xe2\xe0\x18&\x08\x01\x12\x0euser:rooms:get\"\x07user_id(\x01\x30\x14\x38\x90N@\x01P\x05\x12\x82\x01\n\nUpdateRoom\x12#.chatkit.rooms.v1.UpdateRoomRequest\x1a$.chatkit.rooms.v1.UpdateRoomResponse\")\xe2\xe0\x18%\x08\x01\x12\x0broom:update\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x8b\x01\n\rSubscribeUser\x12&.chatkit.rooms.v1.SubscribeUserRequest\x1a\'.chatkit.rooms.v1.SubscribeUserResponse\"\'\xe2\xe0\x18#\x08\x01\x12\x0euser:rooms:get\"\x07user_id(\x01\x30\x14@\x01P\n0\x01\x42Y\n\x14\x63om.chatkit.rooms.v1P\x01Z,chatkit.example/gen/chatkit/rooms/v1;roomsv1\xaa\x02\x10\x43hatkit.Rooms.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,9 +40,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\024com.chatkit.rooms.v1P\001Z,chatkit.example/gen/chatkit/rooms/v1;roomsv1\252\002\020Chatkit.Rooms.V1'
   _globals['_CREATEROOMREQUEST'].fields_by_name['id']._loaded_options = None
-  _globals['_CREATEROOMREQUEST'].fields_by_name['id']._serialized_options = b'\352\340\030\004\020\001\030\007'
+  _globals['_CREATEROOMREQUEST'].fields_by_name['id']._serialized_options = b'\352\340\030\004\020\005\030\007'
   _globals['_CREATEROOMREQUEST'].fields_by_name['name']._loaded_options = None
-  _globals['_CREATEROOMREQUEST'].fields_by_name['name']._serialized_options = b'\352\340\030\004\010\001\030\006'
+  _globals['_CREATEROOMREQUEST'].fields_by_name['name']._serialized_options = b'\352\340\030\006\010\001\020\006\030\006'
   _globals['_CREATEROOMREQUEST'].fields_by_name['custom_data']._loaded_options = None
   _globals['_CREATEROOMREQUEST'].fields_by_name['custom_data']._serialized_options = b'\352\340\030\002(\003'
   _globals['_CREATEROOMREQUEST'].fields_by_name['creator_id']._loaded_options = None
@@ -82,7 +82,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEROOMREQUEST'].fields_by_name['room_id']._loaded_options = None
   _globals['_UPDATEROOMREQUEST'].fields_by_name['room_id']._serialized_options = b'\352\340\030\006\010\001\020\001\030\007'
   _globals['_UPDATEROOMREQUEST'].fields_by_name['name']._loaded_options = None
-  _globals['_UPDATEROOMREQUEST'].fields_by_name['name']._serialized_options = b'\352\340\030\002\030\006'
+  _globals['_UPDATEROOMREQUEST'].fields_by_name['name']._serialized_options = b'\352\340\030\004\020\006\030\006'
   _globals['_UPDATEROOMREQUEST'].fields_by_name['custom_data']._loaded_options = None
   _globals['_UPDATEROOMREQUEST'].fields_by_name['custom_data']._serialized_options = b'\352\340\030\002(\003'
   _globals['_UPDATEROOMREQUEST'].fields_by_name['update_mask']._loaded_options = None
@@ -112,37 +112,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROOMSSERVICE'].methods_by_name['SubscribeUser']._loaded_options = None
   _globals['_ROOMSSERVICE'].methods_by_name['SubscribeUser']._serialized_options = b'\342\340\030#\010\001\022\016user:rooms:get\"\007user_id(\0010\024@\001P\n'
   _globals['_CREATEROOMREQUEST']._serialized_start=303
-  _globals['_CREATEROOMREQUEST']._serialized_end=723
-  _globals['_CREATEROOMRESPONSE']._serialized_start=725
-  _globals['_CREATEROOMRESPONSE']._serialized_end=833
-  _globals['_GETROOMREQUEST']._serialized_start=835
-  _globals['_GETROOMREQUEST']._serialized_end=880
-  _globals['_GETROOMRESPONSE']._serialized_start=882
-  _globals['_GETROOMRESPONSE']._serialized_end=987
-  _globals['_GETORCREATEDIRECTROOMREQUEST']._serialized_start=989
-  _globals['_GETORCREATEDIRECTROOMREQUEST']._serialized_end=1081
-  _globals['_GETORCREATEDIRECTROOMRESPONSE']._serialized_start=1083
-  _globals['_GETORCREATEDIRECTROOMRESPONSE']._serialized_end=1202
-  _globals['_LISTROOMSREQUEST']._serialized_start=1205
-  _globals['_LISTROOMSREQUEST']._serialized_end=1340
-  _globals['_LISTROOMSRESPONSE']._serialized_start=1342
-  _globals['_LISTROOMSRESPONSE']._serialized_end=1425
-  _globals['_LISTJOINABLEROOMSREQUEST']._serialized_start=1427
-  _globals['_LISTJOINABLEROOMSREQUEST']._serialized_end=1539
-  _globals['_LISTJOINABLEROOMSRESPONSE']._serialized_start=1542
-  _globals['_LISTJOINABLEROOMSRESPONSE']._serialized_end=1684
-  _globals['_LISTUSERROOMSREQUEST']._serialized_start=1686
-  _globals['_LISTUSERROOMSREQUEST']._serialized_end=1794
-  _globals['_LISTUSERROOMSRESPONSE']._serialized_start=1797
-  _globals['_LISTUSERROOMSRESPONSE']._serialized_end=1935
-  _globals['_UPDATEROOMREQUEST']._serialized_start=1938
-  _globals['_UPDATEROOMREQUEST']._serialized_end=2339
-  _globals['_UPDATEROOMRESPONSE']._serialized_start=2341
-  _globals['_UPDATEROOMRESPONSE']._serialized_end=2399
-  _globals['_SUBSCRIBEUSERREQUEST']._serialized_start=2401
-  _globals['_SUBSCRIBEUSERREQUEST']._serialized_end=2450
-  _globals['_SUBSCRIBEUSERRESPONSE']._serialized_start=2452
-  _globals['_SUBSCRIBEUSERRESPONSE']._serialized_end=2520
-  _globals['_ROOMSSERVICE']._serialized_start=2523
-  _globals['_ROOMSSERVICE']._serialized_end=3627
+  _globals['_CREATEROOMREQUEST']._serialized_end=725
+  _globals['_CREATEROOMRESPONSE']._serialized_start=727
+  _globals['_CREATEROOMRESPONSE']._serialized_end=835
+  _globals['_GETROOMREQUEST']._serialized_start=837
+  _globals['_GETROOMREQUEST']._serialized_end=882
+  _globals['_GETROOMRESPONSE']._serialized_start=884
+  _globals['_GETROOMRESPONSE']._serialized_end=989
+  _globals['_GETORCREATEDIRECTROOMREQUEST']._serialized_start=991
+  _globals['_GETORCREATEDIRECTROOMREQUEST']._serialized_end=1083
+  _globals['_GETORCREATEDIRECTROOMRESPONSE']._serialized_start=1085
+  _globals['_GETORCREATEDIRECTROOMRESPONSE']._serialized_end=1204
+  _globals['_LISTROOMSREQUEST']._serialized_start=1207
+  _globals['_LISTROOMSREQUEST']._serialized_end=1342
+  _globals['_LISTROOMSRESPONSE']._serialized_start=1344
+  _globals['_LISTROOMSRESPONSE']._serialized_end=1427
+  _globals['_LISTJOINABLEROOMSREQUEST']._serialized_start=1429
+  _globals['_LISTJOINABLEROOMSREQUEST']._serialized_end=1541
+  _globals['_LISTJOINABLEROOMSRESPONSE']._serialized_start=1544
+  _globals['_LISTJOINABLEROOMSRESPONSE']._serialized_end=1686
+  _globals['_LISTUSERROOMSREQUEST']._serialized_start=1688
+  _globals['_LISTUSERROOMSREQUEST']._serialized_end=1796
+  _globals['_LISTUSERROOMSRESPONSE']._serialized_start=1799
+  _globals['_LISTUSERROOMSRESPONSE']._serialized_end=1937
+  _globals['_UPDATEROOMREQUEST']._serialized_start=1940
+  _globals['_UPDATEROOMREQUEST']._serialized_end=2343
+  _globals['_UPDATEROOMRESPONSE']._serialized_start=2345
+  _globals['_UPDATEROOMRESPONSE']._serialized_end=2403
+  _globals['_SUBSCRIBEUSERREQUEST']._serialized_start=2405
+  _globals['_SUBSCRIBEUSERREQUEST']._serialized_end=2454
+  _globals['_SUBSCRIBEUSERRESPONSE']._serialized_start=2456
+  _globals['_SUBSCRIBEUSERRESPONSE']._serialized_end=2524
+  _globals['_ROOMSSERVICE']._serialized_start=2527
+  _globals['_ROOMSSERVICE']._serialized_end=3631
 # @@protoc_insertion_point(module_scope)
