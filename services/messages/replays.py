@@ -152,8 +152,11 @@ class Replays:
 
 
 def tell_of_loss(room_uid: UUID, seq: int, head_seq: int) -> None:
-    """Log that a client knows of an event that the log has lost, unless the client has made it up."""
-    _log.error("position_beyond_head", room_uid=str(room_uid), seq=seq, head_seq=head_seq)
+    """Log that a client knows of an event that the log has lost, unless the client has made it up.
+
+    Any member can, and as often as they like, so that nobody is called out of bed for it.
+    """
+    _log.info("position_beyond_head", room_uid=str(room_uid), seq=seq, head_seq=head_seq)
 
 
 def pages(wanted: Sequence[tuple[str, Start]], most: int = _PAGE_ROOMS) -> Iterator[Sequence[tuple[str, Start]]]:

@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from typing import cast
 from uuid import UUID
 
+from chatkit.contract.v1 import method_policy_pb2
 from chatkit.internal.access.v1 import access_service_pb2 as pb2
 from chatkit.rooms.v1 import role_pb2
 
 from services.rooms.access import Access
-from services.rooms.model import Change, ChangeKind
+from services.rooms.model import Change, ChangeKind, MembershipRule
 from services.rooms.wire import uid_of
 from services.runtime.access import AccessGrant, AccessQuery, RoleKey
 from services.runtime.call import Call
@@ -16,6 +17,8 @@ from services.runtime.change_feed import ChangeFeed, News
 from services.runtime.contract import Limits
 from services.runtime.errors import ChatkitError, invalid_field, number_of
 from services.runtime.paging import PageTokens, page_size
+
+_RULES = frozenset({method_policy_pb2.MEMBERSHIP_UNSPECIFIED, *MembershipRule})
 
 
 class AccessServicer:
@@ -80,6 +83,9 @@ def _query(request: pb2.CheckAccessRequest | pb2.BatchCheckAccessRequest, room_i
     if not request.user_id and not request.superuser:
         # Nobody has the roles of nobody.
         raise invalid_field("FIELD_REQUIRED", "user_id", "required without superuser")
+    if request.membership not in _RULES:
+        # A policy of a method that asks for itself is no question about a room.
+        raise invalid_field("FIELD_INVALID", "membership", "is no rule of one room")
     return AccessQuery(room_id, request.user_id or None, request.superuser, request.membership, request.permission)
 
 

@@ -13,6 +13,7 @@ import pytest
 from chatkit.contract.v1 import error_reason_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import room_event_pb2
+from structlog.testing import capture_logs
 
 from services.messages.app import _lane
 from services.messages.epoch import Epoch, rotate
@@ -76,6 +77,20 @@ async def test_it_rotates_by_itself_when_the_database_is_not_the_one_that_it_was
         closed = (await reader.until("closed"))[-1].closed
         assert error_reason_pb2.ErrorReason.Name(closed.reason) == "ERROR_REASON_LOG_RESET"
     assert _epoch(chat.suite.database) != before
+
+
+async def test_a_position_that_a_member_has_made_up_is_told_and_alarms_nobody(chat: Chat) -> None:
+    await chat.send_many(3)
+    async with chat.reading(last=0) as reader:
+        position = (await reader.next()).opened.position
+    position.seq += 1_000_000
+    with capture_logs() as logs:
+        async with chat.reading(after=position) as reader:
+            assert (await reader.next()).opened.reason == room_event_pb2.SNAPSHOT_REASON_EPOCH
+        request = pb2.ListRoomEventsRequest(room_id="lobby", after=position)
+        await refused(chat.suite.messages.ListRoomEvents(request, metadata=user("bob")), "LOG_RESET")
+    told = [(line["event"], line["log_level"]) for line in logs if line["log_level"] != "debug"]
+    assert told == [("position_beyond_head", "info")] * 2
 
 
 async def test_it_stays_when_the_process_starts_anew(chat: Chat) -> None:

@@ -389,3 +389,13 @@ async def test_it_is_for_services_only(rooms: Suite) -> None:
     ):
         await refused(call(request, metadata=su()), "SERVICE_REQUIRED")
         await refused(call(request, metadata=service("messages", "users")), "TOKEN_INVALID")
+
+
+@pytest.mark.parametrize("room_id", ["public", ""])
+async def test_a_rule_that_is_none_of_one_room_is_refused_by_its_field(rooms: Suite, room_id: str) -> None:
+    per_room = method_policy_pb2.MEMBERSHIP_REQUIRED_PER_ROOM
+    asked = _stub(rooms).CheckAccess(_question(room_id, membership=per_room), metadata=_service())
+    assert (await refused(asked, "FIELD_INVALID")).metadata == {"field": "membership"}
+    many = pb2.BatchCheckAccessRequest(room_ids=[room_id or "private"], user_id="bob", membership=per_room)
+    refusal = await refused(_stub(rooms).BatchCheckAccess(many, metadata=_service()), "FIELD_INVALID")
+    assert refusal.metadata == {"field": "membership"}
