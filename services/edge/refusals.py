@@ -14,6 +14,7 @@ from google.protobuf import json_format
 
 from services.edge.parts import Json, typed
 from services.edge.rates import JSON_SIZE, LIMIT_OF, METADATA, RATE, SIZE
+from services.edge.screening import MOST_HEADERS
 from services.edge.sizes import CONTENT_LIMIT, in_json
 from services.runtime.contract import Limits, limit_name
 from services.runtime.errors import ChatkitError, Violation, class_of, to_status
@@ -130,7 +131,8 @@ def _sizes(limits: Limits) -> Iterator[Refusal]:
     text = f"the request is larger than {limits[CONTENT_LIMIT]} bytes"
     yield _too_large(CONTENT_LIMIT, limits, 413, text, _route_says(SIZE, limit_name(CONTENT_LIMIT)))
     headers = limit_pb2.LIMIT_HEADERS_BYTES
-    yield _too_large(headers, limits, 431, f"the request's headers are larger than {limits[headers]} bytes", "")
+    text = f"the request's headers are larger than {limits[headers]} bytes, or more than {MOST_HEADERS}"
+    yield _too_large(headers, limits, 431, text, "")
 
 
 def _too_large(limit: int, limits: Limits, status: int, text: str, when: str) -> Refusal:

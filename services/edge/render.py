@@ -20,6 +20,7 @@ from services.edge.routes import (
     longest_request,
     route_configuration,
 )
+from services.edge.screening import MOST_HEADERS, screen_filter
 from services.edge.sizes import json_size_filters, largest_json, size_filters
 from services.edge.tls import downstream_socket
 from services.edge.tokens import KEYS_CLUSTER, claims_filter, jwt_filter
@@ -88,7 +89,7 @@ def _connection_manager(deployment: Deployment, limits: Limits) -> Json:
         always_set_request_id_in_response=True,
         path_with_escaped_slashes_action="REJECT_REQUEST",
         max_request_headers_kb=math.ceil(limits[limit_pb2.LIMIT_HEADERS_BYTES] / _KIB),
-        common_http_protocol_options={"idle_timeout": f"{STREAM_IDLE_SECONDS}s"},
+        common_http_protocol_options={"idle_timeout": f"{STREAM_IDLE_SECONDS}s", "max_headers_count": MOST_HEADERS},
         http2_protocol_options={
             **CLIENT_WINDOWS,
             # More calls and streams of one connection wait in the client until one of them has ended.
@@ -121,6 +122,7 @@ def _filters(deployment: Deployment, limits: Limits) -> list[Json]:
         _transcoder(deployment, limits),
         # After the transcoder, so that a route's limit counts the bytes of the message and not of its JSON.
         *size_filters(limits),
+        screen_filter(),
         typed("envoy.filters.http.router", "filters.http.router.v3.Router"),
     ]
 

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from services.edge import public
 from services.edge.parts import Json, extension, switched_off
 from services.edge.rates import COST, JSON_SIZE, LIMIT_OF, METADATA, RATE, RATE_FILTER, SIZE, cost_of
+from services.edge.screening import SCREEN_FILTER
 from services.edge.sizes import CONTENT_LIMIT, json_bytes, size_of, size_of_content
 from services.edge.tokens import CLAIMS_FILTER, JWT_FILTER
 from services.runtime.contract import Limits, MethodContract, limit_name
@@ -169,7 +170,8 @@ def _nothing() -> Json:
 
 
 def _for_anyone() -> Json:
-    return {name: switched_off() for name in (JWT_FILTER, CLAIMS_FILTER, RATE_FILTER, TRANSCODER_FILTER)}
+    off = (JWT_FILTER, CLAIMS_FILTER, RATE_FILTER, TRANSCODER_FILTER, SCREEN_FILTER)
+    return {name: switched_off() for name in off}
 
 
 def _method_is(method: str) -> Json:

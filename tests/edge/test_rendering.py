@@ -154,6 +154,7 @@ def test_content_needs_no_token_and_is_counted_but_not_held_back() -> None:
         *tokens_and_rates,
         "envoy.filters.http.buffer",
         "envoy.filters.http.grpc_json_transcoder",
+        "envoy.filters.http.lua",
         # Content may be of any type, also of one that makes other requests calls.
         "envoy.filters.http.grpc_web",
     }

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from services.edge import process, rates, routes, sizes, tokens
+from services.edge import process, rates, routes, screening, sizes, tokens
 from services.edge.deployment import Deployment
 from services.edge.render import configuration
 from services.runtime.contract import Limits
@@ -80,7 +80,9 @@ RULES: dict[str, Callable[[Json], None]] = {
     "claims": _without_filters(tokens.CLAIMS_FILTER),
     "rates": _without_filters(rates.RATE_FILTER),
     "refills": _no_refills,
-    "sizes": _without_filters(sizes.COUNT_FILTER, sizes.BUFFER_FILTER),
+    # What screens a message holds it back, too.
+    "sizes": _without_filters(sizes.COUNT_FILTER, sizes.BUFFER_FILTER, screening.SCREEN_FILTER),
+    "screening": _without_filters(screening.SCREEN_FILTER),
     "routes": _route_everything,
     "deadlines": _no_deadlines,
     "short deadlines": _short_deadlines,
