@@ -1,10 +1,10 @@
 """BatchSendMessages: many messages in one call of a superuser's, each with a result of its own.
 
-Rooms and users are asked once for all messages that need the same answer; files for each message that has some.
+Rooms and users are asked once for all messages together; files for each message that has some.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
@@ -18,7 +18,7 @@ from services.messages.drafts import draft_of
 from services.messages.log import Appended, Result
 from services.messages.model import Draft
 from services.messages.service import Messages
-from services.runtime.access import AccessChecker, AccessGrant, AccessQuery
+from services.runtime.access import AccessGrant, AccessQuery, RoomsChecker
 from services.runtime.contract import Limits
 from services.runtime.directory_client import DirectoryClient, users_not_found
 from services.runtime.errors import ChatkitError, invalid_field
@@ -36,7 +36,7 @@ class Batches:
         messages: Messages,
         users: DirectoryClient,
         attachments: Attachments,
-        access: AccessChecker,
+        access: RoomsChecker,
         limits: Limits,
     ) -> None:
         self._messages = messages
@@ -86,13 +86,31 @@ class Batches:
             for request, sender in zip(requests, senders, strict=True)
         ]
         asked = {query for query in queries if not isinstance(query, ChatkitError)}
-        answers = await _answers(self._access.check, asked)
+        kept = {query: grant for query in asked if (grant := self._access.kept(query)) is not None}
+        answers = {**kept, **await self._ask(asked - kept.keys())}
         return [query if isinstance(query, ChatkitError) else answers[query] for query in queries]
+
+    async def _ask(self, queries: Collection[AccessQuery]) -> Mapping[AccessQuery, AccessGrant | ChatkitError]:
+        """Ask rooms one question, whatever there are of rooms and senders.
+
+        The question is about one user. With several senders it is about none, because a superuser may send to any room
+        on behalf of anybody: then users says who the senders are.
+        """
+        if not queries:
+            return {}
+        senders = {query.user_id for query in queries}
+        room_ids = sorted({query.room_id for query in queries})
+        question = _query("", senders.pop() if len(senders) == 1 else None)
+        try:
+            grants = dict(zip(room_ids, await self._access.check_rooms(question, room_ids), strict=True))
+        except ChatkitError as error:
+            return dict.fromkeys(queries, error)
+        return {query: grants[query.room_id] for query in queries}
 
     async def _uids(
         self, senders: Sequence[str | ChatkitError], grants: Sequence[AccessGrant | ChatkitError], seconds: float
     ) -> Mapping[str, UUID] | ChatkitError:
-        """Return who those are that are no members, as far as they exist."""
+        """Return who those senders are of whom rooms has not told it, as far as they exist."""
         strangers = {
             sender
             for sender, grant in zip(senders, grants, strict=True)
@@ -169,7 +187,7 @@ def _nobody_sends() -> ChatkitError:
     return invalid_field("SUBJECT_REQUIRED", "sender_id", "neither the message nor the token says who sends it")
 
 
-def _query(room_id: str, sender: str) -> AccessQuery:
+def _query(room_id: str, sender: str | None) -> AccessQuery:
     # The permission of none is asked for: a superuser sends, on the sender's behalf.
     return AccessQuery(room_id, sender, superuser=True, membership=method_policy_pb2.MEMBERSHIP_REQUIRED, permission="")
 

@@ -57,7 +57,10 @@ class AccessChecker(Protocol):
 
 
 class RoomsChecker(AccessChecker, Protocol):
-    """Whoever can also be asked about many rooms at once."""
+    """Whoever can also be asked about many rooms at once, and for what is known without asking."""
+
+    def kept(self, query: AccessQuery) -> AccessGrant | None:
+        """Return the grant if it is known and may be used now."""
 
     async def check_rooms(self, query: AccessQuery, room_ids: Sequence[str]) -> list[AccessGrant | ChatkitError]:
         """Answer the query for each of the rooms instead of its own, in the order given."""

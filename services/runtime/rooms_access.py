@@ -46,6 +46,10 @@ class RoomsAccess:
         await asyncio.wait({asked})
         return asked.result()
 
+    def kept(self, query: AccessQuery) -> AccessGrant | None:
+        """Return the grant that is kept, if there is one and it may be used now; rooms is not asked."""
+        return self._cache.find(query)
+
     async def check_rooms(self, query: AccessQuery, room_ids: Sequence[str]) -> list[AccessGrant | ChatkitError]:
         """Answer the query for each of the rooms instead of its own, in the order given; rooms is asked once at most.
 

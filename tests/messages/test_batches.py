@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from chatkit.contract.v1 import error_reason_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import send_result_pb2
@@ -89,11 +90,22 @@ async def test_a_batch_is_for_superusers_and_bounded(chat: Chat) -> None:
     assert chat.suite.database.count("messages.messages") == 0
 
 
-async def test_rooms_and_users_are_asked_once_for_all_that_need_the_answer(chat: Chat) -> None:
+@pytest.mark.parametrize("senders", [("alice",), ("alice", "bob", "carol")])
+async def test_rooms_and_users_are_asked_one_question_each_for_many_rooms_and_senders(
+    chat: Chat, senders: tuple[str, ...]
+) -> None:
+    rooms = [f"room {n}" for n in range(100)]
+    chat.peers.members |= {room_id: {"alice", "bob"} for room_id in rooms}
     await chat.send(text("x", "before"))
-    checks = chat.peers.checks
-    await _batch(chat, *(text("x", f"{n}", sender_id="alice" if n % 2 else "carol") for n in range(50)))
-    assert chat.peers.checks == checks + 2
+    checks, batched = chat.peers.checks, len(chat.peers.batches)
+    requests = [text("x", "1", room_id, sender_id=senders[n % len(senders)]) for n, room_id in enumerate(rooms)]
+    results = await _batch(chat, *requests)
+    assert {_reason(result) for result in results} == {"OK"}
+    assert [result.message.sender_id for result in results] == [request.sender_id for request in requests]
+    assert (chat.peers.checks - checks, len(chat.peers.batches) - batched) == (0, 1)
+    # And what was answered is kept.
+    assert [result.message for result in await _batch(chat, *requests)] == [result.message for result in results]
+    assert (chat.peers.checks - checks, len(chat.peers.batches) - batched) == (0, 1)
 
 
 async def test_peers_that_are_away_are_an_error_of_each_message_that_needed_them(chat: Chat) -> None:
