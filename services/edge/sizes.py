@@ -16,6 +16,8 @@ BUFFER_FILTER = "envoy.filters.http.buffer"
 COUNT_FILTER = "envoy.filters.http.body_size_limit"
 # What bounds content, whose route is no method's.
 CONTENT_LIMIT = limit_pb2.LIMIT_FILE_BYTES
+# Files reads that much more away before it refuses, for clients that do not listen while they send.
+CONTENT_SLACK_BYTES = 64 * 1024 * 1024
 # A gRPC body is a message with five bytes before it.
 _FRAME_BYTES = 5
 # JSON may be so many times as long as its message. It may need more only where nearly all is escaped, and what is held
@@ -52,7 +54,8 @@ def largest_json(limits: Limits) -> int:
 def size_filters(limits: Limits) -> Iterable[Json]:
     """Yield the filters: one that counts for every limit that a method names, and one that holds back."""
     for limit in counted():
-        yield _counter(f"{COUNT_FILTER}.{limit_name(limit)}", limits[limit] + _FRAME_BYTES)
+        more = CONTENT_SLACK_BYTES if limit == CONTENT_LIMIT else _FRAME_BYTES
+        yield _counter(f"{COUNT_FILTER}.{limit_name(limit)}", limits[limit] + more)
     largest = largest_request(limits)
     yield typed(BUFFER_FILTER, "filters.http.buffer.v3.Buffer", max_request_bytes=largest + _FRAME_BYTES)
 

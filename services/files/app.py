@@ -80,6 +80,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             urls,
             clock,
             is_ending=lambda: server.readiness.is_ending,
+            file_bytes=server.limits[limit_pb2.LIMIT_FILE_BYTES],
             bounds=Bounds(
                 server.limits[limit_pb2.LIMIT_DOWNLOADS_PER_PROCESS],
                 server.limits[limit_pb2.LIMIT_DOWNLOADS_PER_FILE],

@@ -24,7 +24,7 @@ from starlette.types import Message, Receive, Scope, Send
 from services.files import serving, wire
 from services.files.model import File, essence, file_uid
 from services.files.places import Bounds, Place, Places
-from services.files.refusals import mismatch, not_found, not_ready
+from services.files.refusals import mismatch, not_found, not_ready, too_large
 from services.files.service import Files
 from services.files.uploads import Uploads
 from services.files.urls import EXPIRES, PATH, SIGNATURE, FileUrls, Purpose
@@ -34,6 +34,7 @@ from services.runtime.errors import ChatkitError, DeadlineExceeded, Internal, Un
 HEALTH_PATH = "/health"
 # What UploadFile has by its policy.
 _UPLOAD_SECONDS = 600.0
+_UNKNOWN, _DIGITS = -1, 19
 _log = structlog.get_logger()
 _HTTP_STATUS = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
@@ -47,7 +48,13 @@ _HTTP_STATUS = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 408,
 }
-_FULL_STATUS = 507
+# Reasons that HTTP has a status of its own for.
+_STATUS_OF_REASON = {"FILE_STORE_FULL": 507, "REQUEST_TOO_LARGE": 413}
+# How much of a body is read away before a PUT is refused, and for how long. Many clients look for an answer only when
+# they have sent everything, and hear of nothing but a reset connection when it is closed before.
+_READ_AWAY_BYTES, _READ_AWAY_SECONDS = 64 * 1024 * 1024, 10.0
+# What is wrong with these is not the request, and its body is no reason to stay.
+_NOT_READ_AWAY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.INTERNAL}
 _SOON = timedelta(seconds=1)
 
 
@@ -63,8 +70,10 @@ class FilesHttp:
         *,
         is_ending: Callable[[], bool],
         bounds: Bounds,
+        file_bytes: int,
     ) -> None:
         self._files = files
+        self._file_bytes = file_bytes
         self._uploads = uploads
         self._urls = urls
         self._is_ending = is_ending
@@ -85,6 +94,8 @@ class FilesHttp:
         return Response("ok\n", media_type="text/plain")
 
     async def _put(self, request: Request) -> Response:
+        if _length(request) > self._file_bytes:
+            raise too_large(self._file_bytes)
         file = await self._files.find(str(self._signed(request, Purpose.UPLOAD)))
         _check_declared(request, file)
         try:
@@ -143,7 +154,10 @@ class FilesHttp:
                 # The listener waits for open calls no longer, and nobody else cancels one; left to itself it says 500.
                 return _ended(request, refusal(_shutting_down()))
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
-                return _ended(request, refusal(error))
+                known = _known(error)
+                if request.method == "PUT" and known.code not in _NOT_READ_AWAY and await _read_away(request):
+                    return _answer_of(known)
+                return _ended(request, _answer_of(known))
 
         return answer
 
@@ -153,6 +167,23 @@ def _ended(request: Request, response: Response) -> Response:
     if request.method == "PUT":
         response.headers["connection"] = "close"
     return response
+
+
+async def _read_away(request: Request) -> bool:
+    """Let a client come to the end of what it sends, within bounds; return whether it did."""
+    left = _READ_AWAY_BYTES
+    try:
+        async with asyncio.timeout(_READ_AWAY_SECONDS):
+            async for piece in request.stream():
+                left -= len(piece)
+                if left < 0:
+                    return False
+    except (TimeoutError, ClientDisconnect):
+        return False
+    except RuntimeError:
+        # It was at its end already.
+        return True
+    return True
 
 
 def _shutting_down() -> Unavailable:
@@ -199,11 +230,17 @@ async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byt
         yield piece
 
 
+def _length(request: Request) -> int:
+    """Return how long the body is said to be."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() and len(length) <= _DIGITS else _UNKNOWN
+
+
 def _check_declared(request: Request, file: File) -> None:
     """Refuse by the headers what the content would be refused for, before it is sent."""
-    length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and int(length) != file.size_bytes:
-        raise mismatch("size_bytes", file.size_bytes, int(length))
+    length = _length(request)
+    if length not in {_UNKNOWN, file.size_bytes}:
+        raise mismatch("size_bytes", file.size_bytes, length)
     told = request.headers.get("content-type", "")
     if told and essence(told) != essence(file.content_type):
         raise mismatch("content_type", file.content_type, told)
@@ -219,12 +256,20 @@ def _part(request: Request, file: File, tag: str) -> serving.Range | None:
 
 def refusal(error: Exception) -> Response:
     """Return the answer for an error."""
-    known = error
-    if not isinstance(known, ChatkitError) or isinstance(known, Internal):
-        error_id = uuid4().hex
-        _log.error("call_failed", method="http", error_id=error_id, exc_info=error)
-        known = Internal("INTERNAL", f"internal error {error_id}", metadata={"error_id": error_id})
-    status = _FULL_STATUS if known.reason == "FILE_STORE_FULL" else _HTTP_STATUS.get(known.code, 500)
+    return _answer_of(_known(error))
+
+
+def _known(error: Exception) -> ChatkitError:
+    """Return the error that is told, of which the log says more when it is internal."""
+    if isinstance(error, ChatkitError) and not isinstance(error, Internal):
+        return error
+    error_id = uuid4().hex
+    _log.error("call_failed", method="http", error_id=error_id, exc_info=error)
+    return Internal("INTERNAL", f"internal error {error_id}", metadata={"error_id": error_id})
+
+
+def _answer_of(known: ChatkitError) -> Response:
+    status = _STATUS_OF_REASON.get(known.reason) or _HTTP_STATUS.get(known.code, 500)
     response = _json(to_status(known), status)
     if known.retry_after is not None:
         response.headers["retry-after"] = str(max(1, round(known.retry_after.total_seconds())))

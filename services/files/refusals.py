@@ -5,6 +5,7 @@ from services.runtime.errors import (
     InvalidArgument,
     NotFound,
     PermissionDenied,
+    ResourceExhausted,
     Violation,
 )
 
@@ -30,6 +31,17 @@ def in_use(file_id: str) -> FailedPrecondition:
         "FILE_IN_USE",
         "a message refers to the file, or one that is being sent may: delete the message, or try again in a minute",
         metadata={"file_id": file_id},
+    )
+
+
+def too_large(most: int) -> ResourceExhausted:
+    """Return the error for more content than any file has."""
+    name, description = "FILE_BYTES", f"the request is larger than {most} bytes"
+    return ResourceExhausted(
+        "REQUEST_TOO_LARGE",
+        description,
+        metadata={"limit": name, "maximum": str(most)},
+        quota=[Violation(name, description)],
     )
 
 

@@ -161,7 +161,7 @@ def test_content_needs_no_token_and_is_counted_but_not_held_back() -> None:
     filters = {item["name"]: item for item in manager(rendered)["http_filters"]}
     counter = "envoy.filters.http.body_size_limit.FILE_BYTES"
     assert counter in configs
-    assert filters[counter]["typed_config"]["max_request_bytes"] == 1005
+    assert filters[counter]["typed_config"]["max_request_bytes"] == 1000 + 64 * 1024 * 1024
     # The slowest upload has this long, and nothing that may take longer comes before it.
     assert manager(rendered)["request_timeout"] == "600.5s"
 

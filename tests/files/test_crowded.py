@@ -264,7 +264,15 @@ async def test_ten_files_that_are_opened_a_hundred_times_each_keep_no_eleventh_f
     world = World(shelf)
     files, signed = world.files()
     bounds = Bounds(1_000, 100, _PATIENCE, _PACE)
-    http = FilesHttp(files, world.uploads(world.store), signed, shelf.clock, is_ending=lambda: False, bounds=bounds)
+    http = FilesHttp(
+        files,
+        world.uploads(world.store),
+        signed,
+        shelf.clock,
+        is_ending=lambda: False,
+        bounds=bounds,
+        file_bytes=5_242_880,
+    )
     readers = []
     for url in urls * 5:
         readers += [_Reader(http, url) for _ in range(20)]
@@ -314,6 +322,7 @@ async def test_a_download_whose_place_goes_before_its_answer_begins_is_answered(
         shelf.clock,
         is_ending=lambda: False,
         bounds=Bounds(2, 2, 60, 1),
+        file_bytes=5_242_880,
     )
     readers = []
     for each in (url, url, other):

@@ -53,6 +53,7 @@ async def _routes(
         shelf.clock,
         is_ending=lambda: False,
         bounds=Bounds(most_downloads, most_of_file, _PATIENCE, bytes_per_second),
+        file_bytes=5_242_880,
     )
     ticking = asyncio.create_task(http.downloads.run())
     try:

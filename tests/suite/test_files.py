@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import http.client
+import json
 import random
 import shutil
 from collections.abc import AsyncIterator
@@ -182,6 +184,36 @@ async def test_the_edge_lets_through_what_is_signed_and_refuses_the_rest_in_the_
         answer = await edge.http.request(method, path)
         reasons = {detail.get("reason") for detail in answer.json()["details"]}
         assert (answer.status_code, reason in reasons) == (status, True), (path, answer.text)
+
+
+def _sent_at_once(address: str, path: str, content: bytes, **headers: str) -> tuple[int, dict[str, Any]]:
+    """Send everything and only then look for an answer, as simple clients do."""
+    connection = http.client.HTTPConnection(address, timeout=HANG_SECONDS)
+    try:
+        connection.request("PUT", path, content, headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+async def test_whoever_looks_for_an_answer_after_sending_is_told_why_a_put_was_refused(edge: Edge) -> None:
+    request = {"roomId": "lobby", "contentType": "video/mp4", "sizeBytes": 5_242_880, "requestId": "refused"}
+    created = (await edge.json(f"{SERVICE}CreateFile", request, token("alice"))).json()
+    path, content = _path(created["uploadUrl"]), CONTENTS["video/mp4"]
+    for target, sent, headers, status, reason in (
+        (path, content + b"!", {}, 413, "REQUEST_TOO_LARGE"),
+        (path, content * 10, {}, 413, "REQUEST_TOO_LARGE"),
+        (path, content[:-1], {}, 400, "FILE_CONTENT_MISMATCH"),
+        (path, content, {"content-type": "text/html"}, 400, "FILE_CONTENT_MISMATCH"),
+        (path.replace("signature=", "signature=x"), content, {}, 403, "FILE_URL_INVALID"),
+        ("/files/nothing", content, {}, 404, "FILE_NOT_FOUND"),
+    ):
+        told, answer = await asyncio.to_thread(_sent_at_once, edge.address, target, sent, **headers)
+        reasons = [detail["reason"] for detail in answer["details"] if "reason" in detail]
+        assert (told, reasons) == (status, [reason])
+    assert edge.suite.database.count("files.uploads") == 0
+    assert (await edge.http.put(path, content=content)).status_code == 200
 
 
 async def test_more_than_a_file_may_have_is_cut_off_by_the_edge(edge: Edge) -> None:
