@@ -53,7 +53,7 @@ def largest_json(limits: Limits) -> int:
 
 def size_filters(limits: Limits) -> Iterable[Json]:
     """Yield the filters: one that counts for every limit that a method names, and one that holds back."""
-    for limit in counted():
+    for limit in sorted({CONTENT_LIMIT, *_counted_in_methods()}):
         more = CONTENT_SLACK_BYTES if limit == CONTENT_LIMIT else _FRAME_BYTES
         yield _counter(f"{COUNT_FILTER}.{limit_name(limit)}", limits[limit] + more)
     largest = largest_request(limits)
@@ -63,11 +63,6 @@ def size_filters(limits: Limits) -> Iterable[Json]:
 def largest_request(limits: Limits) -> int:
     """Return the size of the largest message that a method takes."""
     return max(limits[limit] for limit in _counted_in_methods())
-
-
-def counted() -> list[int]:
-    """List the limits that bodies are counted by."""
-    return sorted({CONTENT_LIMIT, *_counted_in_methods()})
 
 
 def _counted_in_methods() -> list[int]:

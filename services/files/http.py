@@ -23,7 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from services.files import serving, wire
 from services.files.model import File, essence, file_uid
-from services.files.places import Bounds, Place, Places
+from services.files.places import Bounds, Place, Places, overloaded
 from services.files.refusals import mismatch, not_found, not_ready, too_large
 from services.files.service import Files
 from services.files.uploads import Uploads
@@ -191,7 +191,7 @@ def _shutting_down() -> Unavailable:
 
 
 def _too_many_of_file(most: int) -> Unavailable:
-    return Unavailable("OVERLOADED", f"the process sends this content {most} times already", retry_after=_SOON)
+    return overloaded(f"the process sends this content {most} times already")
 
 
 class _Content(StreamingResponse):

@@ -146,10 +146,10 @@ class Places:
     def _make_room(self, own: int) -> None:
         most = max(self._taken.values(), key=len)
         if len(most) < own + 2:
-            raise _overloaded(f"the process has {self._bounds.most} {self._name} already")
+            raise overloaded(f"the process has {self._bounds.most} {self._name} already")
         newest = most[-1]
         self._let_go(newest)
-        newest.end(_overloaded(f"the process has too many {self._name}, and others had fewer of them: try again"))
+        newest.end(overloaded(f"the process has too many {self._name}, and others had fewer of them: try again"))
 
     def _let_go(self, place: Place) -> None:
         places = self._taken.get(place.key, [])
@@ -159,7 +159,8 @@ class Places:
                 del self._taken[place.key]
 
 
-def _overloaded(message: str) -> Unavailable:
+def overloaded(message: str) -> Unavailable:
+    """Return the error for a transfer for which there is no place now."""
     return Unavailable("OVERLOADED", message, retry_after=_SOON)
 
 

@@ -14,7 +14,6 @@ from uuid import UUID, uuid4
 import pytest
 from chatkit.files.v1 import files_service_pb2 as pb2
 
-from services.files.http import FilesHttp
 from services.files.model import File
 from services.files.places import TICK_SECONDS, Bounds
 from services.files.service import Files
@@ -262,17 +261,7 @@ async def test_ten_files_that_are_opened_a_hundred_times_each_keep_no_eleventh_f
     urls = [(await shelf.add()).download_url for _ in range(10)]
     other = (await shelf.add(_LARGE)).download_url
     world = World(shelf)
-    files, signed = world.files()
-    bounds = Bounds(1_000, 100, _PATIENCE, _PACE)
-    http = FilesHttp(
-        files,
-        world.uploads(world.store),
-        signed,
-        shelf.clock,
-        is_ending=lambda: False,
-        bounds=bounds,
-        file_bytes=5_242_880,
-    )
+    http = world.http(Bounds(1_000, 100, _PATIENCE, _PACE))
     readers = []
     for url in urls * 5:
         readers += [_Reader(http, url) for _ in range(20)]
@@ -313,17 +302,8 @@ class _SlowFiles:
 async def test_a_download_whose_place_goes_before_its_answer_begins_is_answered(shelf: Library) -> None:
     url, other = (await shelf.add()).download_url, (await shelf.add(name="other")).download_url
     world = World(shelf)
-    files, signed = world.files()
-    slow = _SlowFiles(files)
-    http = FilesHttp(
-        cast("Files", slow),
-        world.uploads(world.store),
-        signed,
-        shelf.clock,
-        is_ending=lambda: False,
-        bounds=Bounds(2, 2, 60, 1),
-        file_bytes=5_242_880,
-    )
+    slow = _SlowFiles(world.files()[0])
+    http = world.http(Bounds(2, 2, 60, 1), cast("Files", slow))
     readers = []
     for each in (url, url, other):
         readers.append(_Reader(http, each))

@@ -45,16 +45,7 @@ async def _routes(
     shelf: Library, most_downloads: int, most_of_file: int = 9, bytes_per_second: int = 1
 ) -> AsyncIterator[FilesHttp]:
     world = World(shelf)
-    files, urls = world.files()
-    http = FilesHttp(
-        files,
-        world.uploads(world.store),
-        urls,
-        shelf.clock,
-        is_ending=lambda: False,
-        bounds=Bounds(most_downloads, most_of_file, _PATIENCE, bytes_per_second),
-        file_bytes=5_242_880,
-    )
+    http = world.http(Bounds(most_downloads, most_of_file, _PATIENCE, bytes_per_second))
     ticking = asyncio.create_task(http.downloads.run())
     try:
         yield http

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from services.files.blobs import open_blobs
 from services.files.collector import Collector
+from services.files.http import FilesHttp
 from services.files.incoming import Incoming
 from services.files.places import Bounds
 from services.files.service import Files
@@ -66,6 +67,19 @@ class World:
             self.store, self.blobs, self.incoming(), urls, cast("Any", Asked()), self.clock, unattached_for=_DAY
         )
         return files, urls
+
+    def http(self, bounds: Bounds, files: Files | None = None) -> FilesHttp:
+        """Return the routes of a process that goes on, with so many places for downloads."""
+        own, urls = self.files()
+        return FilesHttp(
+            files or own,
+            self.uploads(self.store),
+            urls,
+            self.clock,
+            is_ending=lambda: False,
+            bounds=bounds,
+            file_bytes=5_242_880,
+        )
 
     def uploads(self, store: FileStore, bounds: Bounds = Bounds(10, 10, 10, 1)) -> Uploads:  # noqa: B008 - it is frozen
         """Return a writer over a store."""
