@@ -54,8 +54,8 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
                 bytes_per_second,
             ),
         )
-        incoming = Incoming(store, blobs, uploads, clock, unattached_for=settings.file_unattached_for)
-        files = Files(store, blobs, incoming, urls, messages, clock, unattached_for=settings.file_unattached_for)
+        incoming = Incoming(store, blobs, uploads, unattached_for=settings.file_unattached_for)
+        files = Files(store, blobs, incoming, urls, messages, unattached_for=settings.file_unattached_for)
         collector = Collector(
             files,
             store,

@@ -64,14 +64,13 @@ class Collector:
         await self._incoming.sweep()
         removed = 0
         while True:
-            now = self._clock.now()
-            due = await self._store.claim_due(now, now + LEASE, self._batch)
+            due = await self._store.claim_due(LEASE, self._batch)
             removed += await self._remove_unused(due)
             if len(due) < self._batch:
                 return removed
 
     async def _clear_stale(self) -> None:
-        while stale := await self._store.revoke_stale(self._clock.now() - STALE, self._batch):
+        while stale := await self._store.revoke_stale(STALE, self._batch):
             for key in stale:
                 await self._blobs.remove(key)
                 await self._store.end_upload(key)
@@ -91,11 +90,10 @@ class Collector:
         used = await self._messages.referenced([file.id for file in files if file.has_content])
         kept = [file.uid for file in files if file.id in used]
         if kept:
-            await self._store.keep(kept, self._clock.now() + self._unattached_for)
+            await self._store.keep(kept, self._unattached_for)
         return [file for file in files if file.id not in used]
 
     async def _condemn(self, file: File) -> File | None:
         if file.state is FileState.DELETING:
             return file
-        now = self._clock.now()
-        return await self._store.condemn(file, now + LEASE, now - self._unattached_for)
+        return await self._store.condemn(file, LEASE, self._unattached_for)

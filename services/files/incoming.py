@@ -13,20 +13,16 @@ from services.files.model import INCOMING, File, FileState, incoming_key
 from services.files.refusals import not_found
 from services.files.store import FileStore
 from services.files.uploads import Uploads
-from services.runtime.clock import Clock
 from services.runtime.errors import AlreadyExists, ChatkitError, InvalidArgument
 
 
 class Incoming:
     """What lies in the bucket for files that are still PENDING."""
 
-    def __init__(
-        self, store: FileStore, blobs: Blobs, uploads: Uploads, clock: Clock, *, unattached_for: timedelta
-    ) -> None:
+    def __init__(self, store: FileStore, blobs: Blobs, uploads: Uploads, *, unattached_for: timedelta) -> None:
         self._store = store
         self._blobs = blobs
         self._uploads = uploads
-        self._clock = clock
         self._unattached_for = unattached_for
         self._under_way: dict[str, asyncio.Task[File]] = {}
 
@@ -53,7 +49,7 @@ class Incoming:
     async def sweep(self) -> None:
         """Throw away what came for files that have gone, or have other content: no file waits longer than this."""
         if self._blobs.takes_uploads:
-            oldest = self._clock.now() - self._unattached_for
+            oldest = await self._store.now() - self._unattached_for
             async for blob in self._blobs.list(INCOMING):
                 if blob.write_time < oldest:
                     await self._blobs.remove(blob.key)

@@ -7,7 +7,6 @@ removed something. It may run while the service serves.
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from services.files.blobs import Blobs, StoredBlob, open_blobs
@@ -42,10 +41,9 @@ class Findings:
 class Reconciler:
     """Compares and repairs."""
 
-    def __init__(self, store: FileStore, blobs: Blobs, clock: Clock, say: Say) -> None:
+    def __init__(self, store: FileStore, blobs: Blobs, say: Say) -> None:
         self._store = store
         self._blobs = blobs
-        self._clock = clock
         self._say = say
 
     async def reconcile(self) -> Findings:
@@ -57,12 +55,13 @@ class Reconciler:
         )
 
     async def _remove_unknown(self) -> int:
+        # What is young may be an upload's, whose row was written after the listing was made.
+        oldest_of_interest = await self._store.now() - STALE
         removed = 0
         async for batch in _batches(self._everything()):
             known = await self._store.known_keys([blob.key for blob in batch])
             for blob in batch:
-                # What is young may be an upload's, whose row was written after the listing was made.
-                if blob.key not in known and blob.write_time < self._oldest_of_interest():
+                if blob.key not in known and blob.write_time < oldest_of_interest:
                     self._say(f"{blob.key}: no file and no upload has this content ({blob.size_bytes} bytes): removed")
                     await self._blobs.remove(blob.key)
                     removed += 1
@@ -75,9 +74,6 @@ class Reconciler:
                 yield blob
         for leftover in self._blobs.leftovers():
             yield leftover
-
-    def _oldest_of_interest(self) -> datetime:
-        return self._clock.now() - STALE
 
     async def _correct_usages(self) -> int:
         wrong = await self._store.wrong_usage()
@@ -110,12 +106,12 @@ async def _batches(blobs: AsyncIterator[StoredBlob]) -> AsyncIterator[list[Store
         yield batch
 
 
-async def reconcile(settings: Settings, clock: Clock) -> int:
+async def reconcile(settings: Settings, _clock: Clock) -> int:
     """Run once, print what was found, and return the exit status: 1 if content was lost."""
     database = Database(create_engine(settings.database_url.get_secret_value(), connections=1))
     store = FileStore(database, most_bytes=0)
     try:
-        found = await Reconciler(store, open_blobs(settings), clock, _print).reconcile()
+        found = await Reconciler(store, open_blobs(settings), _print).reconcile()
     except ChatkitError as error:
         log.complain(f"files: {error.message}")
         return 2

@@ -12,7 +12,6 @@ from services.files.peers import Messages
 from services.files.refusals import in_use, not_found, not_owner, not_ready
 from services.files.store import FileStore
 from services.files.urls import FileUrls, Purpose, SignedUrl
-from services.runtime.clock import Clock
 from services.runtime.errors import Aborted, ChatkitError, FailedPrecondition
 
 # A message may be under way for as long as its send may take, and then some.
@@ -32,7 +31,6 @@ class Files:
         incoming: Incoming,
         urls: FileUrls,
         messages: Messages,
-        clock: Clock,
         *,
         unattached_for: timedelta,
     ) -> None:
@@ -41,13 +39,11 @@ class Files:
         self._incoming = incoming
         self._urls = urls
         self._messages = messages
-        self._clock = clock
         self._unattached_for = unattached_for
 
     async def create(self, draft: Draft) -> File:
         """Create a file without its content; repeated with the same request id it answers the file as it is."""
-        now = self._clock.now()
-        return await self._store.create(draft, now, now + self._unattached_for)
+        return await self._store.create(draft, self._unattached_for)
 
     async def find(self, file_id: str) -> File:
         """Return a file, in whatever room it is; for those who show a signature."""
@@ -115,8 +111,7 @@ class Files:
 
     async def delete(self, file: File, seconds: float) -> None:
         """Delete a file that no message refers to, and that none can come to refer to."""
-        now = self._clock.now()
-        condemned = await self._store.condemn(file, now + LEASE, now - ATTACHING)
+        condemned = await self._store.condemn(file, LEASE, ATTACHING)
         if condemned is None:
             raise in_use(file.id)
         try:
@@ -124,10 +119,10 @@ class Files:
         except BaseException:
             # Where this fails too, the collector asks again when the lease is over; the caller hears of the first.
             with suppress(ChatkitError):
-                await self._store.keep([file.uid], now + self._unattached_for)
+                await self._store.keep([file.uid], self._unattached_for)
             raise
         if is_in_use:
-            await self._store.keep([file.uid], now + self._unattached_for)
+            await self._store.keep([file.uid], self._unattached_for)
             raise in_use(file.id)
         await self.remove(condemned)
 
@@ -162,9 +157,8 @@ class Files:
                 if refusal is not None:
                     raise refusal
 
-        now = self._clock.now()
         wanted = [uid for uid in uids.values() if uid is not None]
-        attached = {file.id: file for file in await self._store.attach(wanted, judge, now, now + self._unattached_for)}
+        attached = {file.id: file for file in await self._store.attach(wanted, judge, self._unattached_for)}
         return [attached[file_id] for file_id in file_ids]
 
 

@@ -1,8 +1,11 @@
-"""Files in PostgreSQL, through SQLAlchemy Core. Every blob has a row here: that of its file, or that of its upload."""
+"""Files in PostgreSQL, through SQLAlchemy Core. Every blob has a row here: that of its file, or that of its upload.
+
+All times are the database's, so that a replica whose clock is wrong ends nobody's upload and removes nobody's file.
+"""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
@@ -32,6 +35,7 @@ from services.runtime.errors import AlreadyExists, ResourceExhausted, Violation
 
 metadata = MetaData(schema="files")
 _id = Text(collation="C")
+_now = func.clock_timestamp()
 files = Table(
     "files",
     metadata,
@@ -90,12 +94,17 @@ class FileStore:
         self._database = database
         self._most_bytes = most_bytes
 
-    async def create(self, draft: Draft, now: datetime, check_time: datetime) -> File:
+    async def now(self) -> datetime:
+        """Return the database's time."""
+        async with self._database.reading() as connection:
+            return cast("datetime", (await connection.execute(select(_now))).scalar_one())
+
+    async def create(self, draft: Draft, check_after: timedelta) -> File:
         """Create a file and count its size for its owner; repeated with the same request id it answers the file."""
         async with self._database.transaction() as connection:
             # First, because its row lock makes the creations of one owner wait for one another.
             used = await self._use(connection, draft.owner_uid, draft.size_bytes)
-            row = (await connection.execute(_insertion(draft, now, check_time))).one_or_none()
+            row = (await connection.execute(_insertion(draft, check_after))).one_or_none()
             if row is None:
                 # Nothing is kept of what was counted: the transaction is not committed.
                 return await self._made_before(connection, draft)
@@ -125,14 +134,14 @@ class FileStore:
 
     # Content.
 
-    async def begin_upload(self, key: str, uid: UUID, now: datetime) -> None:
+    async def begin_upload(self, key: str, uid: UUID) -> None:
         """Note where content is about to be written."""
         async with self._database.transaction() as connection:
             await connection.execute(
-                insert(uploads).values(blob_key=key, file_uid=uid, start_time=now, is_revoked=False)
+                insert(uploads).values(blob_key=key, file_uid=uid, start_time=_now, is_revoked=False)
             )
 
-    async def finish_upload(self, key: str, uid: UUID, sha256: bytes, check_time: datetime) -> File | None:
+    async def finish_upload(self, key: str, uid: UUID, sha256: bytes, check_after: timedelta) -> File | None:
         """Give a file its content; None when it has some already, or the upload was given up meanwhile."""
         async with self._database.transaction() as connection:
             mine = delete(uploads).where(uploads.c.blob_key == key, ~uploads.c.is_revoked)
@@ -142,7 +151,7 @@ class FileStore:
             ready = (
                 update(files)
                 .where(files.c.uid == uid, files.c.state == FileState.PENDING)
-                .values(state=FileState.READY, blob_key=key, sha256=sha256, check_time=check_time)
+                .values(state=FileState.READY, blob_key=key, sha256=sha256, check_time=_now + check_after)
                 .returning(*_COLUMNS)
             )
             row = (await connection.execute(ready)).one_or_none()
@@ -157,9 +166,9 @@ class FileStore:
         async with self._database.transaction() as connection:
             await connection.execute(delete(uploads).where(uploads.c.blob_key == key))
 
-    async def revoke_stale(self, before: datetime, size: int) -> list[str]:
+    async def revoke_stale(self, age: timedelta, size: int) -> list[str]:
         """Take from uploads that began so long ago the chance to finish, and return their keys."""
-        stale = select(uploads.c.blob_key).where(uploads.c.start_time < before).limit(size)
+        stale = select(uploads.c.blob_key).where(uploads.c.start_time < _now - age).limit(size)
         stale = stale.with_for_update(skip_locked=True)
         revoked = update(uploads).where(uploads.c.blob_key.in_(stale)).values(is_revoked=True)
         async with self._database.transaction() as connection:
@@ -168,45 +177,45 @@ class FileStore:
     # Messages, and the end.
 
     async def attach(
-        self, uids: Sequence[UUID], judge: Callable[[Sequence[File]], None], now: datetime, check_time: datetime
+        self, uids: Sequence[UUID], judge: Callable[[Sequence[File]], None], check_after: timedelta
     ) -> list[File]:
         """Note that messages may refer to files from now on, unless `judge` raises about them as they are."""
         async with self._database.transaction() as connection:
             found = [_file(row) for row in await connection.execute(_these(uids).with_for_update())]
             judge(found)
             moved = update(files).where(files.c.uid == func.any(list(uids), type_=ARRAY(Uuid)))
-            await connection.execute(moved.values(attach_time=now, check_time=check_time))
+            await connection.execute(moved.values(attach_time=_now, check_time=_now + check_after))
         return found
 
-    async def claim_due(self, now: datetime, until: datetime, size: int) -> list[File]:
+    async def claim_due(self, lease: timedelta, size: int) -> list[File]:
         """Return files that the collector must look at, and keep them from other replicas' for a while."""
-        due = select(files.c.uid).where(files.c.check_time <= now).order_by(files.c.check_time).limit(size)
+        due = select(files.c.uid).where(files.c.check_time <= _now).order_by(files.c.check_time).limit(size)
         claimed = (
             update(files)
             .where(files.c.uid.in_(due.with_for_update(skip_locked=True)))
-            .values(check_time=until)
+            .values(check_time=_now + lease)
             .returning(*_COLUMNS)
         )
         async with self._database.transaction() as connection:
             return [_file(row) for row in await connection.execute(claimed)]
 
-    async def keep(self, uids: Sequence[UUID], check_time: datetime) -> None:
+    async def keep(self, uids: Sequence[UUID], check_after: timedelta) -> None:
         """Let files be, or be again, until the collector looks at them next."""
         kept = (
             update(files)
             .where(files.c.uid == func.any(list(uids), type_=ARRAY(Uuid)), files.c.blob_key.is_not(None))
-            .values(state=FileState.READY, check_time=check_time)
+            .values(state=FileState.READY, check_time=_now + check_after)
         )
         async with self._database.transaction() as connection:
             await connection.execute(kept)
 
-    async def condemn(self, file: File, check_time: datetime, attached_before: datetime) -> File | None:
+    async def condemn(self, file: File, lease: timedelta, unattached_for: timedelta) -> File | None:
         """Let nobody attach a file any more; None if it is gone, was attached too recently, or has got its content."""
         condemned = (
             update(files)
             .where(files.c.uid == file.uid, files.c.blob_key.is_not_distinct_from(file.blob_key or None))
-            .where(files.c.attach_time.is_(None) | (files.c.attach_time < attached_before))
-            .values(state=FileState.DELETING, check_time=check_time)
+            .where(files.c.attach_time.is_(None) | (files.c.attach_time < _now - unattached_for))
+            .values(state=FileState.DELETING, check_time=_now + lease)
             .returning(*_COLUMNS)
         )
         async with self._database.transaction() as connection:
@@ -296,7 +305,7 @@ def _these(uids: Sequence[UUID]) -> Select[Any]:
     return select(*_COLUMNS).where(files.c.uid == func.any(list(uids), type_=ARRAY(Uuid))).order_by(files.c.uid)
 
 
-def _insertion(draft: Draft, now: datetime, check_time: datetime) -> Any:
+def _insertion(draft: Draft, check_after: timedelta) -> Any:
     insertion = insert(files).values(
         uid=draft.uid,
         room_uid=draft.room_uid,
@@ -311,8 +320,8 @@ def _insertion(draft: Draft, now: datetime, check_time: datetime) -> Any:
         state=FileState.PENDING,
         request_id=draft.request_id,
         content_hash=draft.content_hash,
-        create_time=now,
-        check_time=check_time,
+        create_time=_now,
+        check_time=_now + check_after,
     )
     return insertion.on_conflict_do_nothing(index_elements=["owner_uid", "request_id"]).returning(*_COLUMNS)
 

@@ -75,7 +75,7 @@ class Uploads:
 
     async def _write(self, file: File, content: "_Content", chunks: AsyncIterator[bytes]) -> File:
         key = blob_key(file.uid, self._new_uid())
-        await self._store.begin_upload(key, file.uid, self._clock.now())
+        await self._store.begin_upload(key, file.uid)
         try:
             async with self._blobs.writing(key, stored_attributes(file)) as writer:
                 await _copy(content.checked(chunks), writer)
@@ -99,9 +99,9 @@ class Uploads:
         """Give the file its content; a database that is away for a moment shall not cost the client a whole upload."""
         for pause in _PAUSES:
             with suppress(Unavailable):
-                return await self._store.finish_upload(key, file.uid, sha256, self._clock.now() + self._unattached_for)
+                return await self._store.finish_upload(key, file.uid, sha256, self._unattached_for)
             await self._clock.sleep(pause)
-        return await self._store.finish_upload(key, file.uid, sha256, self._clock.now() + self._unattached_for)
+        return await self._store.finish_upload(key, file.uid, sha256, self._unattached_for)
 
     def _same(self, file: File, sha256: bytes) -> File:
         if file.sha256 != sha256 or not file.has_content:

@@ -13,7 +13,6 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +29,10 @@ from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from services.files.blobs import open_blobs
 from services.files.reconciler import Findings, Reconciler
 from services.files.store import FileStore
-from services.runtime.clock import SystemClock
 from services.runtime.database import Database, create_engine
 from services.stack.ports import Port
 from tests.files.library import user
-from tests.support.clock import LeapingClock
+from tests.support.database_clock import SharedClock
 from tests.support.databases import TestDatabase
 from tests.support.dying import LEAP_SECONDS
 from tests.support.eventually import HANG_SECONDS
@@ -168,7 +166,7 @@ async def _told(database: TestDatabase, folder: Path, seed: int, store: str) -> 
     mortal = "files" if seed % 4 else "messages"
     step = drawn.randrange(1, _STEPS[mortal])
     print(f"seed {seed}: {mortal} dies at step {step}")
-    clock = LeapingClock()
+    clock = SharedClock(database, "files")
     peers = Peers(clock=clock, members={"lobby": {"alice"}}, users={"alice"})
     ports = {name: Port("127.0.0.1") for name in ("files", "messages", "http")}
     told = {
@@ -205,6 +203,7 @@ async def _told(database: TestDatabase, folder: Path, seed: int, store: str) -> 
             yield story
 
 
+_DAY_SECONDS = 86_400
 _CHANNEL = (("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100))
 
 
@@ -224,13 +223,10 @@ async def _reconciled(story: Story) -> Findings:
     suite = story.suite
     database = Database(create_engine(suite.database.dsn("files"), connections=1))
     blobs = open_blobs(settings(suite.database, suite.folder, "files", **story.told))
-
-    class Later(SystemClock):
-        def now(self) -> datetime:
-            return super().now() + timedelta(days=1)
-
+    assert isinstance(suite.clock, SharedClock)
+    suite.clock.database.advance(_DAY_SECONDS)
     try:
-        return await Reconciler(FileStore(database, 0), blobs, Later(), print).reconcile()
+        return await Reconciler(FileStore(database, 0), blobs, print).reconcile()
     finally:
         await database.close()
 

@@ -19,7 +19,7 @@ from chatkit.internal.attachments.v1.attachments_service_pb2_grpc import Attachm
 
 from services.runtime.identity import mint_service_token
 from services.stack.ports import Port
-from tests.support.clock import LeapingClock
+from tests.support.database_clock import SharedClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS
 from tests.support.folders import files_in
@@ -43,7 +43,7 @@ class Library:
     suite: Suite
     peers: Peers
     references: References
-    clock: LeapingClock
+    clock: SharedClock
     http: httpx.AsyncClient
     folder: Path
     # Set when the service has a process of its own.
@@ -163,7 +163,7 @@ async def library(
 
     It runs in the test's own process, by the library's clock, or as the command that is given.
     """
-    clock = LeapingClock()
+    clock = SharedClock(database, "files")
     members = {"lobby": {"alice", "bob"}, "attic": {"alice", "carol"}}
     peers = Peers(clock=clock, members=members, users={"alice", "bob", "carol"})
     references, listen, http = References(), Port("127.0.0.1"), Port("127.0.0.1")

@@ -1,7 +1,7 @@
 """What nobody needs goes, and nothing that somebody may need: the collector, and the reconciler after accidents."""
 
 import os
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -21,20 +21,16 @@ from tests.support.databases import TestDatabase
 from tests.support.refusals import refused
 from tests.support.suite import settings
 
-DAY = 86_400.0
+DAY, HOUR = 86_400.0, 3600.0
 CLEAN = Findings(0, 0, 0)
 
 
-async def _reconciled(shelf: Library, later: timedelta = timedelta(hours=2)) -> Findings:
+async def _reconciled(shelf: Library, later: float = 2 * HOUR) -> Findings:
     database = Database(create_engine(shelf.database.dsn("files"), connections=1))
     blobs = open_blobs(settings(shelf.database, shelf.folder, "files"))
-
-    class Later(SystemClock):
-        def now(self) -> datetime:
-            return super().now() + later
-
+    shelf.clock.database.advance(later)
     try:
-        return await Reconciler(FileStore(database, 0), blobs, Later(), print).reconcile()
+        return await Reconciler(FileStore(database, 0), blobs, print).reconcile()
     finally:
         await database.close()
 
@@ -90,8 +86,8 @@ async def test_while_messages_does_not_answer_nothing_is_removed(database: TestD
 async def test_a_file_that_turns_out_to_be_in_use_while_it_is_condemned_comes_back(shelf: Library) -> None:
     file = await shelf.add()
     # The service's own collector does not wake.
-    world, now = World(shelf), shelf.clock.now()
-    shelf.clock.now = lambda: now + timedelta(days=2)  # type: ignore[method-assign]
+    world = World(shelf)
+    shelf.clock.database.advance(2 * DAY)
     messages = Asked(set(), {file.id})
     assert await world.collector(messages).collect() == 0
     assert messages.answers == []
@@ -101,8 +97,8 @@ async def test_a_file_that_turns_out_to_be_in_use_while_it_is_condemned_comes_ba
 
 async def test_a_condemned_file_can_be_read_and_not_attached_until_messages_has_answered(shelf: Library) -> None:
     file = await shelf.add()
-    world, now = World(shelf), shelf.clock.now()
-    shelf.clock.now = lambda: now + timedelta(days=2)  # type: ignore[method-assign]
+    world = World(shelf)
+    shelf.clock.database.advance(2 * DAY)
     collector = world.collector(Asked(set(), Unavailable("SERVICE_UNAVAILABLE", "messages is away")))
     with pytest.raises(Unavailable):
         await collector.collect()
@@ -110,9 +106,21 @@ async def test_a_condemned_file_can_be_read_and_not_attached_until_messages_has_
     assert await shelf.download(file.id) == PICTURE
     # Others leave it alone as long as somebody may be at it.
     assert await world.collector(Asked()).collect() == 0
-    shelf.clock.now = lambda: now + timedelta(days=2, minutes=6)  # type: ignore[method-assign]
+    shelf.clock.database.advance(360)
     assert await world.collector(Asked(set(), set())).collect() == 1
     assert shelf.stored() == []
+    await world.database.close()
+
+
+async def test_a_replica_whose_clock_is_wrong_ends_no_upload_and_removes_no_file(shelf: Library) -> None:
+    file, world, right = (await shelf.create()).file, World(shelf), shelf.clock.now()
+    await world.store.begin_upload("ab/x", UUID(file.id))
+    for wrong in (timedelta(days=2), timedelta(days=-2)):
+        shelf.clock.now = lambda wrong=wrong: right + wrong  # type: ignore[misc, method-assign]
+        assert await world.collector(Asked()).collect() == 0
+    shelf.clock.now = lambda: right  # type: ignore[method-assign]
+    assert (await shelf.get(file.id, "alice")).id == file.id
+    assert await world.store.finish_upload("ab/x", UUID(file.id), b"x", timedelta(days=1)) is not None
     await world.database.close()
 
 
@@ -120,26 +128,25 @@ async def test_an_upload_that_nobody_works_on_any_more_is_cleared_and_can_give_n
     file = (await shelf.create()).file
     world = World(shelf)
     key = f"ab/{uuid4().hex}"
-    await world.store.begin_upload(key, UUID(file.id), shelf.clock.now())
+    await world.store.begin_upload(key, UUID(file.id))
     async with world.blobs.writing(key, {}) as writer:
         await writer.write(PICTURE)
     (shelf.folder / "blobs" / f"{key}#1").write_bytes(b"half of it")
-    now = shelf.clock.now()
-    shelf.clock.now = lambda: now + timedelta(hours=2)  # type: ignore[method-assign]
+    shelf.clock.database.advance(2 * HOUR)
     await world.collector(Asked()).collect()
     assert shelf.stored() == []
     assert shelf.database.count("files.uploads") == 0
     # The process that was at it had only been stopped.
-    assert await world.store.finish_upload(key, UUID(file.id), b"x", now) is None
+    assert await world.store.finish_upload(key, UUID(file.id), b"x", timedelta()) is None
     await world.database.close()
 
 
 async def test_of_a_revoked_upload_nothing_becomes_content(shelf: Library) -> None:
     file = (await shelf.create()).file
-    world, now = World(shelf), shelf.clock.now()
-    await world.store.begin_upload("ab/x", UUID(file.id), now)
-    assert await world.store.revoke_stale(now + timedelta(seconds=1), 10) == ["ab/x"]
-    assert await world.store.finish_upload("ab/x", UUID(file.id), b"x", now) is None
+    world = World(shelf)
+    await world.store.begin_upload("ab/x", UUID(file.id))
+    assert await world.store.revoke_stale(timedelta(seconds=-1), 10) == ["ab/x"]
+    assert await world.store.finish_upload("ab/x", UUID(file.id), b"x", timedelta()) is None
     assert shelf.database.count("files.uploads") == 1
     await world.database.close()
 
@@ -156,7 +163,7 @@ async def test_the_reconciler_removes_what_has_no_row_corrects_counts_and_report
     with psycopg.connect(shelf.database.superuser_dsn) as connection:
         connection.execute("UPDATE files.usage SET bytes = 5")
     # What is young is left alone: it may be an upload's.
-    assert (await _reconciled(shelf, timedelta())).blobs_removed == 0
+    assert (await _reconciled(shelf, 0)).blobs_removed == 0
     with psycopg.connect(shelf.database.superuser_dsn) as connection:
         connection.execute("UPDATE files.usage SET bytes = 5")
     assert await _reconciled(shelf) == Findings(blobs_removed=2, usages_corrected=1, contents_lost=2)

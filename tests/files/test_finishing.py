@@ -1,7 +1,7 @@
 """The moment in which content becomes a file's: the database may be away, or not say what it did."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import timedelta
 from uuid import UUID
 
 from services.files.model import File
@@ -18,11 +18,11 @@ class _Away(FileStore):
 
     times = 2
 
-    async def finish_upload(self, key: str, uid: UUID, sha256: bytes, check_time: datetime) -> File | None:
+    async def finish_upload(self, key: str, uid: UUID, sha256: bytes, check_after: timedelta) -> File | None:
         self.times -= 1
         if self.times >= 0:
             raise Unavailable("DATABASE_UNAVAILABLE", "the database can't be reached")
-        return await super().finish_upload(key, uid, sha256, check_time)
+        return await super().finish_upload(key, uid, sha256, check_after)
 
 
 class _Silent(FileStore):
@@ -30,8 +30,8 @@ class _Silent(FileStore):
 
     was_asked = False
 
-    async def finish_upload(self, key: str, uid: UUID, sha256: bytes, check_time: datetime) -> File | None:
-        finished = await super().finish_upload(key, uid, sha256, check_time)
+    async def finish_upload(self, key: str, uid: UUID, sha256: bytes, check_after: timedelta) -> File | None:
+        finished = await super().finish_upload(key, uid, sha256, check_after)
         if not self.was_asked:
             self.was_asked = True
             raise unknown_outcome()

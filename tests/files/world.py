@@ -50,22 +50,21 @@ class World:
         """Return a collector that asks `messages`."""
         urls = FileUrls("http://x", "x", timedelta(hours=1), self.clock)
         asked, incoming = cast("Any", messages), self.incoming()
-        files = Files(self.store, self.blobs, incoming, urls, asked, self.clock, unattached_for=_DAY)
+        files = Files(self.store, self.blobs, incoming, urls, asked, unattached_for=_DAY)
         return Collector(
             files, self.store, self.blobs, incoming, asked, self.clock, interval=60, unattached_for=_DAY, batch=10
         )
 
     def incoming(self) -> Incoming:
         """Return what takes over content from a bucket."""
-        return Incoming(self.store, self.blobs, self.uploads(self.store), self.clock, unattached_for=_DAY)
+        return Incoming(self.store, self.blobs, self.uploads(self.store), unattached_for=_DAY)
 
     def files(self) -> tuple[Files, FileUrls]:
         """Return the use cases, and URLs as the running service takes them."""
         urls = FileUrls("http://x", INSTANCE, timedelta(hours=1), self.clock)
         urls.use([SERVICE_KEY])
-        files = Files(
-            self.store, self.blobs, self.incoming(), urls, cast("Any", Asked()), self.clock, unattached_for=_DAY
-        )
+        asked = cast("Any", Asked())
+        files = Files(self.store, self.blobs, self.incoming(), urls, asked, unattached_for=_DAY)
         return files, urls
 
     def http(self, bounds: Bounds, files: Files | None = None) -> FilesHttp:
