@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
     """Run the command and return its exit status; trouble is one sentence on stderr and status 1."""
     parsed = _parser().parse_args(arguments)
     seconds = parsed.seconds or (_QUICK_SECONDS if parsed.quick else _SECONDS)
-    options = Options(seconds, parsed.quick, tuple(parsed.rooms or ()), tuple(parsed.attack or ()))
+    options = Options(seconds, parsed.quick, tuple(parsed.rooms or ()), tuple(parsed.attack or ()), parsed.at_once)
     try:
         report = asyncio.run(_until_interrupted(_names(parsed.workloads), options))
     except (Trouble, LoadFailed) as trouble:
@@ -109,6 +109,9 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         metavar="NAME",
         help=f"what the users of `neighbours` meet; may be repeated: {', '.join(neighbours.ATTACKS)} (all)",
+    )
+    parser.add_argument(
+        "--at-once", action="store_true", help="the attacks on `neighbours` all at once only, not one after the other"
     )
     return parser
 

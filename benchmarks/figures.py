@@ -20,6 +20,8 @@ class Options:
     rooms: tuple[int, ...] = ()
     # What the neighbours are attacked with; everything there is when empty.
     attacks: tuple[str, ...] = ()
+    # Whether they come all at once only, instead of one after the other first.
+    at_once: bool = False
 
     @property
     def warm_up(self) -> float:

@@ -148,6 +148,8 @@ class Attack:
     prepare: Callable[[Ground], Awaitable[tuple[AttackJob, float]]]
     # What the wanted size counts, among what the attack has found.
     counted: str = "came"
+    # Of several at once it begins when the others have come: it takes what they need to come.
+    begins_last: bool = False
 
 
 def _put(url: str, size: int) -> str:
@@ -340,7 +342,9 @@ ATTACKS = {
     "large-json-bodies": Attack("600 bodies of 524 KB of one user, unfinished", _large_json_bodies),
     "nobodys-bodies": Attack("200 bodies of 6 MB without a token, unfinished", _bodies_without_token),
     "resets": Attack("HEADERS and RST_STREAM on 4 connections, as fast as it goes", _resets, "per_second"),
-    "idle-connections": Attack("as many idle connections as there may be, up to 20,000", _idle_connections),
+    "idle-connections": Attack(
+        "as many idle connections as there may be, up to 20,000", _idle_connections, begins_last=True
+    ),
     "many-rooms": Attack("40 SubscribeRooms of a user in 1,000 rooms, again and again", _many_rooms, "taken"),
     "user-streams": Attack("40 users in 1,000 rooms open SubscribeUser, again and again", _user_streams, "taken"),
     "slow-uploads": Attack("10 users x 20 uploads of a byte every 3 s", _slow_uploads),
