@@ -91,8 +91,7 @@ def _body(path: str, size: int, token: str | None) -> bytes:
 
 async def _has_arrived(edge: Edge) -> bool:
     """Tell whether every download has come as far as files."""
-    told = await edge.admin("/stats?filter=^cluster.files_http.upstream_rq_total$")
-    return int(told.rpartition(" ")[2]) >= _DOWNLOADS
+    return await edge.stat("cluster.files_http.upstream_rq_total") >= _DOWNLOADS
 
 
 async def _file(suite: Suite) -> str:

@@ -185,8 +185,7 @@ async def test_keys_that_can_not_be_fetched_are_those_that_were(edge: Edge) -> N
     failures = "http.edge.jwt_authn.jwks_fetch_failed"
 
     async def has_failed() -> bool:
-        answer = await edge.admin(f"/stats?filter={failures}")
-        return int(answer.rpartition(f"{failures}: ")[2].split()[0]) >= 2
+        return await edge.stat(failures) >= 2
 
     await until(has_failed)
     for face in FACES:

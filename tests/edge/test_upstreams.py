@@ -20,11 +20,6 @@ from tests.support.suite import Suite
 _CALL = Call(token=lambda: tokens.token(None, su=True))
 
 
-async def _stat(edge: Edge, name: str) -> int:
-    answer = await edge.admin(f"/stats?filter=^{name}$")
-    return int(answer.strip().rpartition(" ")[2])
-
-
 async def test_what_an_application_answers_ejects_no_replica(suite: Suite, short_path: Path) -> None:
     async with (
         running_backend() as one,
@@ -41,8 +36,8 @@ async def test_what_an_application_answers_ejects_no_replica(suite: Suite, short
             assert told.error.reason == "DATABASE_UNAVAILABLE"
         # Every one of them arrived once: nothing was repeated, nobody was left out.
         assert len(one.calls) + len(other.calls) == 50
-        assert await _stat(edge, "cluster.users.outlier_detection.ejections_enforced_total") == 0
-        assert await _stat(edge, "cluster.users.membership_healthy") == 2
+        assert await edge.stat("cluster.users.outlier_detection.ejections_enforced_total") == 0
+        assert await edge.stat("cluster.users.membership_healthy") == 2
         one.refusal = other.refusal = None
         assert await _CALL.by("grpc", edge) is None
 
@@ -116,7 +111,7 @@ async def test_a_replica_that_drains_gets_no_new_calls(suite: Suite, short_path:
         draining.is_serving = False
 
         async def is_left_out() -> bool:
-            return await _stat(edge, "cluster.users.membership_healthy") == 1
+            return await edge.stat("cluster.users.membership_healthy") == 1
 
         await until(is_left_out)
         before = len(draining.calls)

@@ -42,6 +42,11 @@ class Edge:
         """Ask Envoy's admin interface."""
         return await envoy.admin(self.folder / "run" / "admin.sock", method, path)
 
+    async def stat(self, name: str) -> int:
+        """Return one of Envoy's counts."""
+        answer = await self.admin(f"/stats?filter=^{name}$")
+        return int(answer.strip().rpartition(" ")[2])
+
     async def json(self, path: str, body: object, token: str | None = None, **headers: str) -> httpx.Response:
         """Call a method in JSON."""
         return await self.http.post(path, json=body, headers={**_bearer(token), **headers})

@@ -152,7 +152,7 @@ async def test_a_user_is_online_by_several_devices_on_several_replicas(world: Wo
 
 
 async def test_a_crowd_that_comes_at_once_is_let_in(world: World) -> None:
-    crowd = [f"u{number}" for number in range(300)]
+    crowd = [f"u{number}" for number in range(100)]
     with psycopg.connect(world.suite.database.superuser_dsn) as connection:
         insert = (
             "INSERT INTO users.users (uid, id, name, avatar_url) SELECT gen_random_uuid(), unnest(%s::text[]), '', ''"
