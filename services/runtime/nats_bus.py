@@ -37,6 +37,8 @@ _COALESCE_SECONDS = 0.004
 _BEHIND_SECONDS = 0.5
 # nats-py's own pings are not needed beside ours.
 _NEVER_SECONDS = 1_000_000
+# How NATS says that the credential has no right to a subject; the text holds the subject and no secret.
+_REFUSED = "permissions violation"
 _NOT_THERE = (nats.errors.Error, OSError, TimeoutError, ssl.SSLError)
 
 
@@ -100,6 +102,7 @@ class NatsBus:
         self._connection: _Connection | None = None
         self._problem = ""
         self._is_behind = False
+        self._refusals: set[str] = set()
 
     @property
     def is_connected(self) -> bool:
@@ -231,12 +234,20 @@ class NatsBus:
     async def _failed(self, error: Exception) -> None:
         if not isinstance(error, _NOT_THERE):
             _log.error("bus_listener_failed", exc_info=error)
+        elif _REFUSED in str(error).lower():
+            self._refused(str(error))
         elif not isinstance(error, nats.errors.SlowConsumerError):
             self._report(type(error).__name__)
         elif not self._is_behind:
             # nats-py drops what comes too fast, and says so each time: once in a while is enough.
             self._is_behind = True
             asyncio.get_running_loop().call_later(_BEHIND_SECONDS, self._catch_up)
+
+    def _refused(self, problem: str) -> None:
+        """Say once of each subject that NATS takes nothing there from us; the connection goes on."""
+        if problem not in self._refusals:
+            self._refusals.add(problem)
+            _log.error("bus_refused", problem=problem)
 
     def _catch_up(self) -> None:
         self._is_behind = False

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from services.runtime.access import AccessChecker
 from services.runtime.access_client import AccessClient
-from services.runtime.bus import Bus, InProcessBus, encoded
+from services.runtime.bus import Bus, InProcessBus
 from services.runtime.change_feed import ChangeFeed
 from services.runtime.change_log import Change, ChangeLog, ChangeStore
 from services.runtime.clock import Clock
@@ -33,6 +33,7 @@ from services.runtime.readiness import Check, Readiness
 from services.runtime.rooms_access import RoomsAccess
 from services.runtime.settings import Settings
 from services.runtime.streams import Streams
+from services.runtime.subjects import subject
 from services.runtime.tls import Certificates
 
 _log = structlog.get_logger()
@@ -128,8 +129,8 @@ class Server:
         return feed
 
     def subject(self, name: str) -> str:
-        """Return a subject of the bus that is this service's and this instance's own."""
-        return f"chatkit.{encoded(self.settings.instance)}.{self.name}.{name}"
+        """Return a declared subject of the bus that is this service's and this instance's own."""
+        return subject(self.settings.instance, self.name, name)
 
     def peer(self, name: str, address: str) -> Peer:
         """Return the channel to another service, the same one to whoever asks; it is closed with the server."""

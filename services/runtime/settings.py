@@ -87,8 +87,8 @@ class Settings(BaseSettings):
     )
     nats_url: SecretStr = Field(
         default=SecretStr(""),
-        description="nats://token@host:port or nats://user:password@host:port of the bus between replicas, tls:// with"
-        " TLS, several with commas; empty without other replicas",
+        description="nats://<service>:password@host:port of the bus between replicas, tls:// with TLS, several with"
+        " commas; empty without other replicas",
     )
     nats_ca_file: Path | None = Field(default=None, description="who must have signed NATS's certificate, for tls://")
     log_format: Literal["json", "text"] = "json"

@@ -9,7 +9,7 @@ import os
 import secrets
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 import psutil
 
+from services.runtime.subjects import SUBJECTS
 from services.stack.roles import all_roles
 from services.stack.trouble import Trouble
 
@@ -96,12 +97,13 @@ class Home:
         return dict(self._read("database.json"))
 
     @property
-    def nats_token(self) -> str:
-        """What the services sign in to NATS with."""
-        return str(self._read("nats.json")["token"])
+    def nats_passwords(self) -> dict[str, str]:
+        """What the services sign in to NATS with, by service."""
+        told = self._read("nats.json")
+        return {service: str(told[service]) for service in SUBJECTS}
 
     def prepare(self) -> None:
-        """Make what is missing; nothing that exists is touched."""
+        """Make what is missing, also in a home that an earlier release has made; nothing that exists is touched."""
         if self.folder.exists() and not self.folder.is_dir():
             raise Trouble(f"{self.folder} is not a folder")
         for folder in (self.folder, self.folder / "secrets", self.logs):
@@ -112,8 +114,8 @@ class Home:
         self._make("instance.json", {"instance": str(uuid.uuid4())})
         self._make("keys.json", {"keys": [{"id": "local", "secret": _secret()}]})
         self._make("service_keys.json", {"keys": [{"id": "services", "secret": _secret()}]})
-        self._make("nats.json", {"token": _secret()})
-        self._make("database.json", {role: _secret() for role in ["postgres", *all_roles()]})
+        self._complete("nats.json", SUBJECTS)
+        self._complete("database.json", ["postgres", *all_roles()])
 
     @contextmanager
     def lock(self) -> Iterator[bool]:
@@ -158,6 +160,14 @@ class Home:
         path = self.folder / "secrets" / name
         if not path.exists():
             _write(path, content)
+
+    def _complete(self, name: str, wanted: Iterable[str]) -> None:
+        """Give a secret to everybody who has none in a file yet."""
+        path = self.folder / "secrets" / name
+        told: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        missing = {one: _secret() for one in wanted if one not in told}
+        if missing:
+            _write(path, {**told, **missing})
 
 
 def _locked(file: TextIO) -> bool:

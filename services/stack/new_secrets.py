@@ -1,7 +1,8 @@
 """`python3 -m services.stack.new_secrets`: what compose.yaml reads, from the samples, with secrets of one's own.
 
-Every word that begins with `sample-` becomes a fresh secret. What exists is never written over. It runs with the
-standard library alone, on any machine that has the repository.
+Every word that begins with `sample-` becomes a fresh secret. What exists is never written over; an .env of an earlier
+release gets the variables that are new since. It runs with the standard library alone, on any machine that has the
+repository.
 """
 
 import os
@@ -11,19 +12,23 @@ import sys
 from pathlib import Path
 
 SAMPLE = "sample-"
+_ENV = ".env"
 _SAMPLES = {
-    ".env": ".env.example",
+    _ENV: ".env.example",
     "compose/secrets/keys.json": "compose/keys.example.json",
     "compose/secrets/service_keys.json": "compose/service_keys.example.json",
 }
 _BYTES = 32
 # The folder is its owner's alone; a container's user, who is somebody else, is given single files of it.
-_FOLDER_MODE, _FILE_MODES = 0o700, {".env": 0o600}
+_FOLDER_MODE, _FILE_MODES = 0o700, {_ENV: 0o600}
 _FILE_MODE = 0o444
 
 
 def main(root: Path) -> int:
-    """Write the files and return the exit status."""
+    """Write the files, or what an earlier release's .env lacks, and return the exit status."""
+    if added := _complete(root / _ENV, root / _SAMPLES[_ENV]):
+        sys.stdout.write(f"added to {_ENV}: {', '.join(added)}\n")
+        return 0
     present = [name for name in _SAMPLES if (root / name).exists()]
     if present:
         sys.stderr.write(f"there already, and left as they are: {', '.join(present)}\n")
@@ -38,6 +43,24 @@ def with_secrets(sample: str) -> str:
     """Return a sample with a fresh secret in the place of each of its own; equal ones stay equal."""
     fresh: dict[str, str] = {}
     return re.sub(rf"\b{SAMPLE}[a-z_]+", lambda found: fresh.setdefault(found[0], secrets.token_hex(_BYTES)), sample)
+
+
+def _complete(env: Path, sample: Path) -> list[str]:
+    """Add the sample's variables that a file of an earlier release does not have, and return their names."""
+    if not env.exists():
+        return []
+    there = env.read_text(encoding="utf-8")
+    lines = with_secrets(sample.read_text(encoding="utf-8")).splitlines()
+    wanted = {line.partition("=")[0]: line for line in lines if line and not line.startswith("#")}
+    missing = {
+        name: line
+        for name, line in wanted.items()
+        if not re.search(rf"^\s*(export\s+)?{name}\s*=", there, re.MULTILINE)
+    }
+    if missing:
+        with env.open("a", encoding="utf-8") as file:
+            file.write("\n".join(["" if there.endswith("\n") else "\n", *missing.values(), ""]))
+    return list(missing)
 
 
 def _write(root: Path, name: str, text: str) -> None:

@@ -84,7 +84,7 @@ def edge_program(plan: Plan, run_folder: str) -> Program:
 def nats_program(plan: Plan) -> Program:
     """Return the bus between the services' replicas."""
     address = plan.addresses["nats"]
-    return Program("nats", nats.command(address), {"NATS_TOKEN": nats.quoted(plan.home.nats_token)}, address)
+    return Program("nats", nats.command(address), nats.environment(plan.home.nats_passwords), address)
 
 
 def http_name(process: str) -> str:
@@ -106,12 +106,17 @@ def _service_environment(plan: Plan, service: str) -> dict[str, str]:
     passwords, postgres = plan.home.passwords, plan.postgres
     return {
         **_shared(plan),
-        "CHATKIT_NATS_URL": nats.url(plan.addresses["nats"], plan.home.nats_token),
+        **_bus_environment(plan, service),
         "CHATKIT_DATABASE_URL": postgres.dsn(runtime, passwords[runtime], DATABASE),
         "CHATKIT_MIGRATE_DATABASE_URL": postgres.dsn(migrate, passwords[migrate], DATABASE),
         "CHATKIT_DATABASE_PROCESSES": str(sum(plan.replicas.values())),
         "CHATKIT_DATABASE_CONNECTIONS": str(CONNECTIONS_PER_PROCESS),
     }
+
+
+def _bus_environment(plan: Plan, service: str) -> dict[str, str]:
+    password = plan.home.nats_passwords.get(service)
+    return {"CHATKIT_NATS_URL": nats.url(plan.addresses["nats"], service, password) if password else ""}
 
 
 def _content_environment(plan: Plan, process: str) -> dict[str, str]:

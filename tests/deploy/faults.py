@@ -12,6 +12,7 @@ from services.edge import public
 from services.edge.settings import EdgeSettings
 from services.runtime.contract import ENVIRONMENT_PREFIX, Limits
 from services.runtime.settings import Settings
+from services.runtime.subjects import SUBJECTS
 from services.stack import bootstrap, nats
 from services.stack.roles import SERVICES, all_roles, role_names
 from tests.deploy.compose import ROOT, Json
@@ -121,12 +122,19 @@ def _bus(services: Json, compose: Json) -> Iterator[str]:
     file = folders.get(bus.get("command", ["", ""])[-1], "")
     if bus.get("command", [""])[0] != "--config" or (ROOT / file).resolve() != nats.CONFIGURATION:
         yield "NATS is not run with its configuration"
+    told = bus.get("environment", {})
     for name in SERVICES:
+        if name not in SUBJECTS:
+            if "CHATKIT_NATS_URL" in services[name]["environment"]:
+                yield f"{name} has nothing to say at NATS"
+            continue
         url = urlsplit(services[name]["environment"].get("CHATKIT_NATS_URL", ""))
         if (url.scheme, url.hostname, url.port) != ("nats", "nats", _NATS_PORT):
             yield f"{name}'s bus is not where NATS is"
-        elif bus.get("environment", {}).get("NATS_TOKEN") != nats.quoted(url.username or ""):
-            yield f"{name} has another token than NATS"
+        elif url.username != name:
+            yield f"{name} signs in to NATS as {url.username}"
+        elif told.get(nats.password_variable(name)) != nats.quoted(url.password or ""):
+            yield f"{name} has another password than NATS gives {name}"
         elif not set(services[name]["networks"]) & set(bus["networks"]):
             yield f"{name} shares no network with NATS"
 

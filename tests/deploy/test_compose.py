@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.runtime.settings import Settings
+from services.runtime.subjects import SUBJECTS
 from services.stack.roles import SERVICES
 from tests.deploy.compose import COMPOSE, ENV_SAMPLE, NO_SECRETS, ROOT, Json, load, read_env, sample, variables
 from tests.deploy.faults import faults
@@ -41,10 +42,12 @@ def _change(service: str, **environment: str) -> Change:
         (_change("bootstrap", CHATKIT_ROOMS_PASSWORD="other"), "rooms has another password"),
         (_change("users", CHATKIT_DATABASE_PROCESSES="3"), "4 processes share"),
         (_change("users", CHATKIT_DATABASE_CONNECTIONS="60"), "does not admit so many"),
-        (_change("users", CHATKIT_NATS_URL="nats://sample-nats@bus:4222"), "users's bus is not where NATS is"),
-        (_change("rooms", CHATKIT_NATS_URL="nats://other@nats:4222"), "rooms has another token than NATS"),
-        (_change("nats", NATS_TOKEN="sample-nats"), "has another token than NATS"),
-        (lambda services: services["nats"].update(networks=["outside"]), "files shares no network with NATS"),
+        (_change("users", CHATKIT_NATS_URL="nats://users:sample@bus:4222"), "users's bus is not where NATS is"),
+        (_change("rooms", CHATKIT_NATS_URL="nats://users:other@nats:4222"), "rooms signs in to NATS as users"),
+        (_change("rooms", CHATKIT_NATS_URL="nats://rooms:other@nats:4222"), "another password than NATS gives rooms"),
+        (_change("nats", NATS_USERS_PASSWORD="sample-nats_users"), "another password than NATS gives users"),
+        (_change("files", CHATKIT_NATS_URL="nats://files:x@nats:4222"), "files has nothing to say at NATS"),
+        (lambda services: services["nats"].update(networks=["outside"]), "rooms shares no network with NATS"),
         (lambda services: services["nats"].pop("volumes"), "NATS is not run with its configuration"),
         (lambda services: services["nats"].pop("command"), "is not run with its configuration"),
         (lambda services: services["users"].update(command=["run"]), "users is run with run"),
@@ -91,13 +94,16 @@ def test_the_sample_has_every_variable_and_no_other() -> None:
 def test_whoever_has_no_secrets_yet_is_told_what_to_do() -> None:
     with pytest.raises(AssertionError, match="is not set"):
         load({})
-    assert COMPOSE.read_text().count(":?run python3 -m services.stack.new_secrets first}") == 2
+    assert COMPOSE.read_text().count(":?run python3 -m services.stack.new_secrets first}") == 2 + len(SUBJECTS)
 
 
 def test_no_default_is_a_secret() -> None:
     for name, value in read_env(ENV_SAMPLE).items():
         assert value.startswith("sample-") or name in NO_SECRETS, name
-    assert len(SERVICES) * 2 == sum(name.endswith("_PASSWORD") for name in read_env(ENV_SAMPLE)) - 1
+    assert (
+        len(SERVICES) * 2
+        == sum(name.endswith("_PASSWORD") and not name.startswith("NATS_") for name in read_env(ENV_SAMPLE)) - 1
+    )
 
 
 def test_compose_itself_takes_it(tmp_path: Path) -> None:

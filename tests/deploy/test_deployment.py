@@ -18,7 +18,9 @@ import pytest
 
 from services.runtime.identity import mint_token
 from services.runtime.keys import ApiKey
+from services.runtime.subjects import SUBJECTS
 from services.stack import bootstrap, new_secrets
+from services.stack.nats import password_variable
 from services.stack.ports import Port
 from services.stack.postgres import Postgres
 from services.stack.processes import Program
@@ -137,7 +139,7 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
     with (
         tempfile.TemporaryDirectory(prefix="edge-") as run_folder,
         Postgres(tmp_path / "data", tmp_path / "postgres.log", password=password) as postgres,
-        running_nats(tmp_path, env["NATS_TOKEN"]) as nats,
+        running_nats(tmp_path, {name: env[password_variable(name)] for name in SUBJECTS}) as nats,
     ):
         made = Deployment(tmp_path, Path(run_folder), env, postgres, nats)
         yield made
@@ -227,6 +229,32 @@ def test_secrets_are_made_once_differ_and_are_their_owners_alone(tmp_path: Path)
     assert (copy / ".env").stat().st_mode & 0o777 == 0o600
     assert len(set(values)) == len(values)
     assert all(len(value) == 64 and not value.startswith(new_secrets.SAMPLE) for value in values)
+
+
+def test_an_env_of_an_earlier_release_gets_what_is_new_and_keeps_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "compose" / "secrets").mkdir(parents=True)
+    for sample in (ENV_SAMPLE, *(ROOT / "compose").glob("*.example.json")):
+        shutil.copy(sample, tmp_path / sample.relative_to(ROOT))
+    assert new_secrets.main(tmp_path) == 0
+    env = tmp_path / ".env"
+    lines = env.read_text().splitlines()
+    kept = [line for line in lines if not line.startswith("NATS_")]
+    earlier = "\n".join([*kept, "NATS_TOKEN=of all"])
+    env.write_text(earlier)
+    capsys.readouterr()
+    assert new_secrets.main(tmp_path) == 0
+    names = ["NATS_USERS_PASSWORD", "NATS_ROOMS_PASSWORD", "NATS_MESSAGES_PASSWORD"]
+    assert capsys.readouterr().out == f"added to .env: {', '.join(names)}\n"
+    assert env.read_text().startswith(f"{earlier}\n")
+    added = read_env(env)
+    assert added.keys() == {*read_env(ENV_SAMPLE), "NATS_TOKEN"}
+    assert len({added[name] for name in names}) == len(names)
+    assert all(len(added[name]) == 64 for name in names)
+    assert env.stat().st_mode & 0o777 == 0o600
+    assert new_secrets.main(tmp_path) == 1
+    assert read_env(env) == added
 
 
 def test_what_holds_secrets_is_kept_out_of_git_and_of_images() -> None:

@@ -155,7 +155,7 @@ async def _two_replicas(
         told: dict[str, Any] = {
             "rooms_address": peers.address,
             "users_address": peers.address,
-            "nats_url": nats.url,
+            "nats": nats,
             "heads_poll_interval_seconds": poll_seconds,
         }
         async with running(database, folder, "messages", **told) as suite:

@@ -265,7 +265,7 @@ async def test_whoever_reads_and_however_ends_with_what_the_log_says(database: T
             told: dict[str, Any] = {
                 "rooms_address": peers.address,
                 "users_address": peers.address,
-                "nats_url": nats.url,
+                "nats": nats,
                 "limit_overrides": {"RESUME_MESSAGES": _RESUMED},
             }
             async with running(database, tmp_path, **told) as suite:

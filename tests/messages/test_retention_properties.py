@@ -165,7 +165,7 @@ async def test_whoever_reads_a_log_that_is_swept_ends_with_what_it_says(database
             told: dict[str, Any] = {
                 "rooms_address": peers.address,
                 "users_address": peers.address,
-                "nats_url": nats.url,
+                "nats": nats,
                 "limit_overrides": {"RESUME_MESSAGES": _RESUMED},
             }
             suite = await stack.enter_async_context(running(database, tmp_path, **told))

@@ -68,7 +68,7 @@ async def test_it_reaches_the_subscribers_of_other_replicas(database: TestDataba
                 "messages",
                 rooms_address=peers.address,
                 users_address=peers.address,
-                nats_url=nats.url,
+                nats=nats,
             ) as suite,
         ):
             first = suite.messages

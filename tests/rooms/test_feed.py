@@ -25,6 +25,7 @@ from services.runtime.settings import Settings
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, eventually
+from tests.support.nats import Nats
 from tests.support.nats import running as running_nats
 from tests.support.refusals import check, refused
 from tests.support.suite import Suite, running
@@ -274,9 +275,9 @@ async def test_a_feed_that_never_rests_has_heartbeats_too() -> None:
     assert [elapsed for _, elapsed in heartbeats] == [0, 1000, 2000, 3000]
 
 
-async def _two_replicas(database: TestDatabase, folder: Path, nats_url: str, stack: AsyncExitStack) -> Suite:
+async def _two_replicas(database: TestDatabase, folder: Path, nats: Nats, stack: AsyncExitStack) -> Suite:
     """Run two replicas of rooms that hardly look at the database; the second is the one that is called."""
-    told: dict[str, Any] = {"nats_url": nats_url, "access_poll_interval_seconds": 3_600.0}
+    told: dict[str, Any] = {"nats": nats, "access_poll_interval_seconds": 3_600.0}
     suite = await stack.enter_async_context(running(database, folder, "users", "rooms", **told))
     await suite.make_users("alice", "u1")
     await suite.make_room("lobby", "alice")
@@ -288,7 +289,7 @@ async def test_what_one_replica_changes_the_others_followers_are_told_at_once(
 ) -> None:
     with running_nats(tmp_path) as nats:
         async with AsyncExitStack() as stack:
-            suite = await _two_replicas(database, tmp_path, nats.url, stack)
+            suite = await _two_replicas(database, tmp_path, nats, stack)
             feed = _Feed(suite, 1)
             await feed.next()
             first = suite.servers["rooms"].address

@@ -238,9 +238,7 @@ class _World:
 
 @asynccontextmanager
 async def _two_replicas(database: TestDatabase, folder: Path, nats: Nats) -> AsyncIterator[Suite]:
-    async with running(
-        database, folder, "users", "rooms", nats_url=nats.url, access_poll_interval_seconds=0.1
-    ) as suite:
+    async with running(database, folder, "users", "rooms", nats=nats, access_poll_interval_seconds=0.1) as suite:
         await suite.make_users(*_USERS, _CLOCK)
         await suite.make_room(_ALL, *_USERS, _CLOCK)
         yield suite

@@ -15,12 +15,13 @@ from services.runtime.bus import MOST_GIFT_BYTES, Bus, Exchange, InProcessBus, O
 from services.runtime.clock import SystemClock
 from services.runtime.nats_bus import NatsBus
 from services.runtime.nats_servers import nats_secret, parse_servers
+from services.runtime.subjects import subject
 from services.stack.nats import CONFIGURATION
 from tests.support.certificates import Authority
 from tests.support.eventually import HANG_SECONDS, eventually
-from tests.support.nats import TOKEN, Nats, running
+from tests.support.nats import PASSWORDS, Nats, running
 
-_SUBJECT = "chatkit.test.log"
+_SUBJECT, _OTHER_SUBJECT = (subject("test", "messages", name) for name in ("log", "cursors"))
 
 
 class _Heard:
@@ -70,16 +71,16 @@ async def test_what_one_publishes_the_others_hear_in_order_and_not_oneself(
 ) -> None:
     # Who subscribes late returns when the server knows of it, however long that takes.
     monkeypatch.setattr("services.runtime.nats_bus._SUBSCRIBE_SECONDS", HANG_SECONDS)
-    first, second, third = _bus(nats.url), _bus(nats.url), _bus(nats.url)
+    first, second, third = _bus(nats.url()), _bus(nats.url()), _bus(nats.url())
     own, heard, late = _Heard(), _Heard(), _Heard()
     await first.subscribe(_SUBJECT, own)
     await second.subscribe(_SUBJECT, heard)
     async with _carried(first, second, third):
         await third.subscribe(_SUBJECT, late)
-        await third.subscribe("chatkit.test.other", _Heard())
+        await third.subscribe(_OTHER_SUBJECT, _Heard())
         for number in range(1_000):
             first.publish(_SUBJECT, str(number).encode(), b"gift")
-        first.publish("chatkit.test.nobody", b"1")
+        first.publish(subject("test", "messages", "typing"), b"1")
         await eventually(lambda: len(heard.all) == len(late.all) == 1_000)
     assert heard.keys == late.keys == list(range(1_000))
     assert {gift for _, gift in heard.all} == {b"gift"}
@@ -87,7 +88,7 @@ async def test_what_one_publishes_the_others_hear_in_order_and_not_oneself(
 
 
 async def test_a_gift_that_is_too_large_stays_behind(nats: Nats) -> None:
-    first, second, heard = _bus(nats.url), _bus(nats.url), _Heard()
+    first, second, heard = _bus(nats.url()), _bus(nats.url()), _Heard()
     await second.subscribe(_SUBJECT, heard)
     async with _carried(first, second):
         first.publish(_SUBJECT, b"1", b"x" * MOST_GIFT_BYTES)
@@ -101,7 +102,7 @@ async def test_nobody_waits_for_a_server_that_stands_still_and_the_newest_arrive
 ) -> None:
     # So that the connection is not given up meanwhile.
     monkeypatch.setattr("services.runtime.nats_bus._PING_SECONDS", HANG_SECONDS)
-    first, second, heard = _bus(nats.url), _bus(nats.url), _Heard()
+    first, second, heard = _bus(nats.url()), _bus(nats.url()), _Heard()
     await second.subscribe(_SUBJECT, heard)
     gift, count = b"x" * 10_000, 3_000
     async with _carried(first, second):
@@ -113,7 +114,7 @@ async def test_nobody_waits_for_a_server_that_stands_still_and_the_newest_arrive
                     first.publish(_SUBJECT, str(number).encode(), gift)
                     await asyncio.sleep(0)
                 assert first._outbox.dropped > 0
-                await first.subscribe("chatkit.test.while_paused", _Heard())
+                await first.subscribe(_OTHER_SUBJECT, _Heard())
         await eventually(lambda: heard.keys[-1:] == [count - 1])
         await eventually(lambda: first._outbox.dropped == 0)
     assert len(heard.all) < count
@@ -121,7 +122,7 @@ async def test_nobody_waits_for_a_server_that_stands_still_and_the_newest_arrive
 
 
 async def test_a_server_that_was_killed_is_found_again_and_listeners_are_told_to_look(nats: Nats) -> None:
-    first, second, heard = _bus(nats.url), _bus(nats.url), _Heard()
+    first, second, heard = _bus(nats.url()), _bus(nats.url()), _Heard()
     await second.subscribe(_SUBJECT, heard)
     async with _carried(first, second):
         assert heard.missed_count == 1
@@ -130,12 +131,12 @@ async def test_a_server_that_was_killed_is_found_again_and_listeners_are_told_to
         # Whoever waited for the server would wait for ever.
         async with asyncio.timeout(HANG_SECONDS):
             first.publish(_SUBJECT, b"1")
-            await second.subscribe("chatkit.test.meanwhile", meanwhile := _Heard())
+            await second.subscribe(_OTHER_SUBJECT, meanwhile := _Heard())
         nats.start()
         await eventually(lambda: first.is_connected and second.is_connected)
         assert heard.missed_count == 2
         first.publish(_SUBJECT, b"2")
-        first.publish("chatkit.test.meanwhile", b"3")
+        first.publish(_OTHER_SUBJECT, b"3")
         await eventually(lambda: heard.keys[-1:] == [2] and meanwhile.keys == [3])
 
 
@@ -143,7 +144,7 @@ async def test_a_server_that_stands_still_for_long_is_given_up_and_found_again(
     nats: Nats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.runtime.nats_bus._PING_SECONDS", 0.2)
-    first, second, heard = _bus(nats.url), _bus(nats.url), _Heard()
+    first, second, heard = _bus(nats.url()), _bus(nats.url()), _Heard()
     await second.subscribe(_SUBJECT, heard)
     async with _carried(first, second):
         with nats.paused():
@@ -159,7 +160,7 @@ async def test_a_server_that_stands_still_for_long_is_given_up_and_found_again(
 
 async def test_without_a_server_nothing_waits_and_it_may_come_later(tmp_path: Path) -> None:
     with closing(Nats(tmp_path)) as nats, capture_logs() as logs:
-        first, second, heard = _bus(nats.url), _bus(nats.url), _Heard()
+        first, second, heard = _bus(nats.url()), _bus(nats.url()), _Heard()
         await second.subscribe(_SUBJECT, heard)
         async with _carried(first, second, wait=False):
             first.publish(_SUBJECT, b"1")
@@ -168,11 +169,12 @@ async def test_without_a_server_nothing_waits_and_it_may_come_later(tmp_path: Pa
             await eventually(lambda: first.is_connected and second.is_connected)
             first.publish(_SUBJECT, b"2")
             await eventually(lambda: heard.keys[-1:] == [2])
-    assert TOKEN not in str(logs)
+    assert PASSWORDS["messages"] not in str(logs)
 
 
-async def test_whoever_has_another_token_is_refused_and_tries_again_for_ever(nats: Nats) -> None:
-    wrong = _bus(f"nats://wrong@127.0.0.1:{nats.port}")
+@pytest.mark.parametrize("credential", ["wrong@", "messages:wrong@", "files:wrong@", ""])
+async def test_whoever_has_another_credential_is_refused_and_tries_again_for_ever(nats: Nats, credential: str) -> None:
+    wrong = _bus(f"nats://{credential}127.0.0.1:{nats.port}")
     with capture_logs() as logs:
         async with _carried(wrong, wait=False):
             await eventually(lambda: any(entry["event"] == "nats_away" for entry in logs))
@@ -181,7 +183,7 @@ async def test_whoever_has_another_token_is_refused_and_tries_again_for_ever(nat
 
 
 async def test_a_frame_that_makes_no_sense_is_logged_and_the_next_one_is_heard(nats: Nats) -> None:
-    first, second, heard = _bus(nats.url), _bus(nats.url), _Heard()
+    first, second, heard = _bus(nats.url()), _bus(nats.url()), _Heard()
     await second.subscribe(_SUBJECT, heard)
     async with _carried(first, second):
         with capture_logs() as logs:
@@ -199,7 +201,7 @@ async def test_a_listener_that_fails_is_logged_and_the_next_announcement_is_hear
             if key == b"1":
                 raise LookupError
 
-    first, second, heard = _bus(nats.url), _bus(nats.url), Fails()
+    first, second, heard = _bus(nats.url()), _bus(nats.url()), Fails()
     await second.subscribe(_SUBJECT, heard)
     async with _carried(first, second):
         with capture_logs() as logs:
@@ -219,7 +221,7 @@ async def test_tls_is_used_and_insisted_upon(tmp_path: Path, nats: Nats) -> None
     configuration.write_text(CONFIGURATION.read_text() + f"tls {{ cert_file: '{certificate}', key_file: '{key}' }}\n")
     server = Nats(tmp_path, "--config", str(configuration))
     ca_file = files["tls_ca_file"]
-    first, second, heard = (*(_bus(server.url.replace("nats:", "tls:"), ca_file=ca_file) for _ in range(2)), _Heard())
+    first, second, heard = (*(_bus(server.url().replace("nats:", "tls:"), ca_file=ca_file) for _ in range(2)), _Heard())
     await second.subscribe(_SUBJECT, heard)
     try:
         server.start()
@@ -229,7 +231,7 @@ async def test_tls_is_used_and_insisted_upon(tmp_path: Path, nats: Nats) -> None
     finally:
         server.close()
     # A server without TLS is not told the token.
-    downgraded = _bus(nats.url.replace("nats:", "tls:"), ca_file=ca_file)
+    downgraded = _bus(nats.url().replace("nats:", "tls:"), ca_file=ca_file)
     with capture_logs() as logs:
         async with _carried(downgraded, wait=False):
             await eventually(lambda: any(entry["event"] == "nats_away" for entry in logs))
@@ -244,7 +246,7 @@ async def test_one_process_has_a_bus_too(nats: Nats) -> None:
         await bus.subscribe(_SUBJECT, listener)
     buses[0].publish(_SUBJECT, b"1", b"gift")
     buses[0].publish(_SUBJECT, b"2", b"x" * (MOST_GIFT_BYTES + 1))
-    buses[0].publish("chatkit.test.other", b"3")
+    buses[0].publish(_OTHER_SUBJECT, b"3")
     assert heard[1].all == []
     await asyncio.sleep(0)
     assert [listener.all for listener in heard] == [[], [(b"1", b"gift"), (b"2", b"")], []]
@@ -281,13 +283,13 @@ def test_any_text_is_one_part_of_a_subject_and_no_two_texts_are_the_same(one: st
 
 async def test_subjects_of_odd_names_arrive(nats: Nats) -> None:
     names = ["", "a.b", "*", ">", "zoë 🫎", "a\tb\r\nPUB x 0", "%2E", "."]
-    first, second = _bus(nats.url), _bus(nats.url)
+    first, second = _bus(nats.url()), _bus(nats.url())
     heard = {name: _Heard() for name in names}
     for name, listener in heard.items():
-        await second.subscribe(f"chatkit.{encoded(name)}.log", listener)
+        await second.subscribe(subject(name, "messages", "log"), listener)
     async with _carried(first, second):
         for number, name in enumerate(names):
-            first.publish(f"chatkit.{encoded(name)}.log", str(number).encode())
+            first.publish(subject(name, "messages", "log"), str(number).encode())
         await eventually(lambda: all(listener.all for listener in heard.values()))
     assert [listener.keys for listener in heard.values()] == [[number] for number in range(len(names))]
 

@@ -1,5 +1,6 @@
 """The state folder: secrets made once and kept to their owner, one `up` at a time, pids that are not believed."""
 
+import json
 import os
 import stat
 from dataclasses import replace
@@ -8,7 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from services.runtime.subjects import SUBJECTS
 from services.stack.home import Home, Running, State, process_of
+from services.stack.roles import all_roles
 from services.stack.trouble import Trouble
 
 
@@ -21,12 +24,43 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_secrets_are_made_once_and_only_their_owner_can_read_them(home: Home) -> None:
-    before = (home.instance, home.passwords, home.keys_file.read_text(), home.service_keys_file.read_text())
+    before = (
+        home.instance,
+        home.passwords,
+        home.nats_passwords,
+        home.keys_file.read_text(),
+        home.service_keys_file.read_text(),
+    )
     home.prepare()
-    assert (home.instance, home.passwords, home.keys_file.read_text(), home.service_keys_file.read_text()) == before
+    after = (
+        home.instance,
+        home.passwords,
+        home.nats_passwords,
+        home.keys_file.read_text(),
+        home.service_keys_file.read_text(),
+    )
+    assert after == before
     for path in (home.folder / "secrets").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     assert stat.S_IMODE((home.folder / "secrets").stat().st_mode) == 0o700
+
+
+def test_a_home_of_an_earlier_release_keeps_its_secrets_and_gets_what_it_lacks(home: Home) -> None:
+    # Of before the services had a credential each at NATS, and of before there was files.
+    nats_file, database_file = (home.folder / "secrets" / name for name in ("nats.json", "database.json"))
+    nats_file.write_text(json.dumps({"token": "the token of all"}))
+    before = {role: password for role, password in home.passwords.items() if "files" not in role}
+    database_file.write_text(json.dumps(before))
+    home.prepare()
+    assert home.passwords.items() > before.items()
+    assert set(home.passwords) == {"postgres", *all_roles()}
+    assert home.nats_passwords.keys() == SUBJECTS.keys()
+    # So the earlier release can be run again.
+    assert json.loads(nats_file.read_text())["token"] == "the token of all"
+    made = (home.nats_passwords, home.passwords)
+    home.prepare()
+    assert (home.nats_passwords, home.passwords) == made
+    assert stat.S_IMODE(nats_file.stat().st_mode) == 0o600
 
 
 def test_preparing_leaves_the_mode_of_folders_that_exist_alone(tmp_path: Path) -> None:

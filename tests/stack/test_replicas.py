@@ -153,10 +153,11 @@ async def test_two_run_both_are_used_and_one_that_is_killed_stops_nobody(stack: 
         assert (stack.home.logs / f"{name}.log").exists()
 
 
-async def test_nats_is_started_again_and_needs_its_token(stack: RunningStack) -> None:
+async def test_nats_is_started_again_and_needs_a_services_password(stack: RunningStack) -> None:
     before = stack.pid("nats")
     command_line = psutil.Process(before).cmdline()
-    assert stack.home.nats_token not in " ".join(command_line)
+    passwords = stack.home.nats_passwords.values()
+    assert not any(password in " ".join(command_line) for password in passwords)
     address = next(running.address for running in stack.home.state().processes if running.name == "nats")
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -169,4 +170,6 @@ async def test_nats_is_started_again_and_needs_its_token(stack: RunningStack) ->
     await eventually(lambda: any(one.name == "nats" and one.pid != before for one in stack.home.state().processes), 30)
     logs = [stack.home.logs / f"{name}.log" for name in (*_REPLICAS, "rooms")]
     await eventually(lambda: all(log.read_text().count("nats_connected") == 2 for log in logs), 30)
-    assert not any(stack.home.nats_token in path.read_text(errors="replace") for path in stack.home.logs.iterdir())
+    written = "".join(path.read_text(errors="replace") for path in stack.home.logs.iterdir())
+    assert "bus_refused" not in written
+    assert not any(password in written for password in passwords)

@@ -6,24 +6,26 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from services.stack.nats import CONFIGURATION, binary, quoted
+from services.runtime.subjects import SUBJECTS
+from services.stack.nats import CONFIGURATION, binary, environment, url
 from services.stack.ports import Port
 from tests.support.eventually import HANG_SECONDS
 
-TOKEN = "123e5 the token, which would be a number unquoted"
+# What would be a number unquoted, and means something in a URL and in a configuration.
+PASSWORDS = {service: f"123e5 {service} @#$" for service in SUBJECTS}
 _POLL_SECONDS = 0.01
 
 
 class Nats:
     """The server."""
 
-    def __init__(self, folder: Path, *options: str, token: str = TOKEN) -> None:
-        self._token = token
+    def __init__(self, folder: Path, *options: str, passwords: Mapping[str, str] = PASSWORDS) -> None:
+        self._passwords = passwords
         self.log = folder / "nats.log"
         self._options = options or ("--config", str(CONFIGURATION))
         # Held until `close`, so that nobody else has them when the server starts, or starts again.
@@ -31,10 +33,11 @@ class Nats:
         self.port, self._monitor_port = (int(held.address.partition(":")[2]) for held in self._held)
         self._process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def url(self) -> str:
-        """What a service is told."""
-        return f"nats://{quote(self._token)}@127.0.0.1:{self.port}"
+    def url(self, service: str = "messages") -> str:
+        """Return what a service is told; empty for one that has no subjects."""
+        if service not in self._passwords:
+            return ""
+        return url(f"127.0.0.1:{self.port}", service, quote(self._passwords[service]))
 
     def subscriptions(self) -> int:
         """Return how many subjects clients listen to, each of them for itself."""
@@ -48,7 +51,7 @@ class Nats:
         ports = ("--port", str(self.port), "--http_port", str(self._monitor_port))
         command = [str(binary()), "--addr", "127.0.0.1", *ports, *self._options]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, env={"NATS_TOKEN": quoted(self._token)}, stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, env=environment(self._passwords), stdout=log, stderr=log)
         deadline = time.monotonic() + HANG_SECONDS
         while True:
             try:
@@ -85,9 +88,9 @@ class Nats:
 
 
 @contextmanager
-def running(folder: Path, token: str = TOKEN) -> Iterator[Nats]:
+def running(folder: Path, passwords: Mapping[str, str] = PASSWORDS) -> Iterator[Nats]:
     """Run a server while the context is open."""
-    server = Nats(folder, token=token)
+    server = Nats(folder, passwords=passwords)
     try:
         server.start()
         yield server

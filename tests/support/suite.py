@@ -31,6 +31,7 @@ from services.users import app as users_app
 from tests.support import tokens
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS
+from tests.support.nats import Nats
 
 Build = Callable[[Settings, Clock], AbstractAsyncContextManager[Server]]
 BUILDS: dict[str, Build] = {
@@ -51,7 +52,8 @@ QUICK = {
 
 
 def settings(database: TestDatabase, folder: Path, service: str, **changes: Any) -> Settings:
-    """Return the settings of a service on a test's database."""
+    """Return the settings of a service on a test's database; `nats` is the server of its bus."""
+    nats: Nats | None = changes.pop("nats", None)
     keys, service_keys = tokens.write_keys(folder)
     values = {
         "blob_dir": folder / "blobs",
@@ -62,6 +64,7 @@ def settings(database: TestDatabase, folder: Path, service: str, **changes: Any)
         "keys_file": keys,
         "service_keys_file": service_keys,
         "log_format": "text",
+        "nats_url": nats.url(service) if nats is not None else "",
         **QUICK,
         **changes,
     }
