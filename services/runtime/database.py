@@ -39,6 +39,14 @@ def sqlalchemy_url(dsn: str) -> URL:
         raise ValueError("a database's URL must be like postgresql://user:password@host/database") from None
 
 
+def in_one_line(error: psycopg.Error | DBAPIError) -> str:
+    """Return what is wrong for people: the driver's first line, as those after it show the statement or ask back."""
+    told = error.orig if isinstance(error, DBAPIError) else error
+    first = str(told).strip().partition("\n")[0]
+    away = isinstance(told, psycopg.OperationalError) and told.sqlstate is None
+    return f"the database can't be reached: {first}" if away else first or type(told).__name__
+
+
 def create_engine(dsn: str, connections: int = POOL_CONNECTIONS) -> AsyncEngine:
     """Make a pool that never overflows; who gets a connection next is for `Database` to say."""
     return create_async_engine(

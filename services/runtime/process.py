@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -13,10 +14,11 @@ import psycopg
 import structlog
 import uvloop
 from pydantic import SecretStr, ValidationError
+from sqlalchemy.exc import DBAPIError
 
 from services.runtime import log
 from services.runtime.clock import Clock, SystemClock
-from services.runtime.database import sqlalchemy_url
+from services.runtime.database import in_one_line, sqlalchemy_url
 from services.runtime.keys import refuse_sample
 from services.runtime.migrations import upgrade
 from services.runtime.nats_servers import nats_secret
@@ -45,18 +47,23 @@ def main(name: str, build: Build, migrations: Path, commands: Mapping[str, Comma
         log.configure(settings.log_format, name)
         _refuse_sample_passwords(settings)
         if command == "migrate":
-            upgrade(settings.migrate_database_url.get_secret_value(), name, migrations)
-            return 0
+            return _migrate(name, settings.migrate_database_url.get_secret_value(), migrations)
         if command in own:
             return uvloop.run(_run(own[command], settings))
         return uvloop.run(_serve(build, settings))
     except (ValueError, ValidationError, OSError) as error:
         log.complain(f"{name}: {error}")
         return 2
-    except psycopg.Error as error:
-        # The lines after the first one show the statement.
-        log.complain(f"{name}: {str(error).partition(chr(10))[0]}")
+    except (psycopg.Error, DBAPIError) as error:
+        log.complain(f"{name}: {in_one_line(error)}")
         return 2
+
+
+def _migrate(name: str, dsn: str, migrations: Path) -> int:
+    if not dsn:
+        raise ValueError("CHATKIT_MIGRATE_DATABASE_URL is not set")
+    sys.stdout.write(f"{name}: {upgrade(dsn, name, migrations)}\n")
+    return 0
 
 
 async def _run(command: Command, settings: Settings) -> int:

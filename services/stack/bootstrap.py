@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import psycopg
 
+from services.runtime.database import in_one_line
 from services.stack.new_secrets import SAMPLE
 from services.stack.roles import all_roles, bootstrap
 
@@ -36,7 +37,7 @@ def main(environ: Mapping[str, str]) -> int:
     try:
         bootstrap(environ[SUPERUSER_URL], environ.get(DATABASE, "chatkit"), passwords)
     except psycopg.Error as error:
-        sys.stderr.write(f"bootstrap: {str(error).strip() or type(error).__name__}\n")
+        sys.stderr.write(f"bootstrap: {in_one_line(error)}\n")
         return 1
     return 0
 

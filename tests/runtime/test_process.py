@@ -24,7 +24,7 @@ from services.runtime.keys import ApiKey
 from services.runtime.settings import Settings
 from services.stack.roles import SERVICES
 from tests.support import tokens
-from tests.support.databases import ROOT
+from tests.support.databases import ROOT, TestDatabase
 from tests.support.eventually import HANG_SECONDS
 
 
@@ -145,6 +145,30 @@ def test_sample_secrets_are_refused_in_one_line_that_does_not_show_them(run: Her
     # Allowed, the next thing that is wrong is told.
     told = {"CHATKIT_KEYS_FILE": str(sample), "CHATKIT_ALLOW_SAMPLE_SECRETS": "true", "CHATKIT_LISTEN": "127.0.0.1:x"}
     assert "can't be listened on" in run("serve", **told).stderr
+
+
+_NOWHERE = "postgresql://users:hush@127.0.0.1:1/chatkit"
+
+
+@pytest.mark.parametrize(
+    ("service", "command"), [*((service, "migrate") for service in SERVICES), ("messages", "rotate-epoch")]
+)
+def test_a_database_that_is_away_is_one_sentence_without_its_password(run: Here, service: str, command: str) -> None:
+    ended = run(command, service=service, CHATKIT_DATABASE_URL=_NOWHERE, CHATKIT_MIGRATE_DATABASE_URL=_NOWHERE)
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"{service}: the database can't be reached: ")
+    assert "hush" not in line
+    assert (ended.status, ended.stdout) == (2, "")
+
+
+def test_migrate_says_what_it_did(run: Here, database: TestDatabase) -> None:
+    ended = run("migrate", CHATKIT_MIGRATE_DATABASE_URL=database.migrate_dsn("users"))
+    assert re.fullmatch(r"users: nothing to do, the schema is at [0-9]{4}\n", ended.stdout)
+    assert (ended.status, ended.stderr) == (0, "")
+
+
+def test_migrate_must_be_told_where(run: Here) -> None:
+    assert run("migrate").stderr == "users: CHATKIT_MIGRATE_DATABASE_URL is not set\n"
 
 
 def test_the_command_must_be_named(run: Here) -> None:
