@@ -7,13 +7,15 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.runtime.contract import Limits
+from services.runtime.secret_settings import read_secret, with_password
 
+PREFIX = "CHATKIT_"
 _TLS_SETTINGS = ("CHATKIT_TLS_CERTIFICATE_FILE", "CHATKIT_TLS_KEY_FILE", "CHATKIT_TLS_CA_FILE")
 
 
@@ -32,9 +34,17 @@ _Settings = TypeVar("_Settings", bound="Settings")
 class Settings(BaseSettings):
     """What every service is told; durations are seconds in the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="CHATKIT_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     listen: str = Field(default="127.0.0.1:0", description="host:port of the gRPC listener")
+    # Before the URLs that they belong to, which take them.
+    database_password: SecretStr = Field(
+        default=SecretStr(""), description="the password of database_url, where that has none"
+    )
+    migrate_database_password: SecretStr = Field(
+        default=SecretStr(""), description="the password of migrate_database_url, where that has none"
+    )
+    nats_password: SecretStr = Field(default=SecretStr(""), description="the password of nats_url, where that has none")
     database_url: SecretStr = Field(default=SecretStr(""), description="DSN of the runtime role")
     migrate_database_url: SecretStr = Field(default=SecretStr(""), description="DSN of the role that owns the schema")
     database_processes: int = Field(default=4, ge=1, description="service processes that share the database server")
@@ -159,6 +169,14 @@ class Settings(BaseSettings):
         can_be_unset = info.field_name is not None and cls.model_fields[info.field_name].default is None
         return None if told == "" and can_be_unset else told
 
+    @field_validator("database_url", "migrate_database_url", "nats_url")
+    @classmethod
+    def _has_its_password(cls, told: SecretStr, info: ValidationInfo) -> SecretStr:
+        """Put the password that is told beside a URL into it."""
+        name = str(info.field_name)
+        password: SecretStr = info.data[f"{name.removesuffix('_url')}_password"]
+        return SecretStr(with_password(told.get_secret_value(), password.get_secret_value()))
+
     @field_validator("presence_renewal_interval_seconds")
     @classmethod
     def _renews_in_time(cls, told: float, info: ValidationInfo) -> float:
@@ -201,6 +219,11 @@ class Settings(BaseSettings):
         return timedelta(seconds=self.shutdown_grace_seconds)
 
 
+def secret_settings(kind: type[Settings]) -> list[str]:
+    """List the settings that are secrets, each of which may be told as a file (`<VARIABLE>_FILE`) as well."""
+    return [name for name, field in kind.model_fields.items() if field.annotation is SecretStr]
+
+
 def read_settings() -> Settings:
     """Read the environment; a setting that makes no sense is a ValueError that names it."""
     return read_settings_of(Settings)
@@ -209,8 +232,13 @@ def read_settings() -> Settings:
 def read_settings_of(kind: type[_Settings]) -> _Settings:
     """Read the environment for a process that is told more than what all are."""
     overrides = {row.name: row.value for row in Limits.from_environ(os.environ).rows if row.value != row.default}
+    secrets: dict[str, Any] = {}
+    for name in secret_settings(kind):
+        if secret := read_secret(os.environ, f"{PREFIX}{name.upper()}"):
+            # As SecretStr, because what is refused is shown.
+            secrets[name] = SecretStr(secret)
     try:
-        return kind(limit_overrides=overrides)
+        return kind(limit_overrides=overrides, **secrets)
     except ValidationError as error:
         faults = [(str(fault["loc"][0]).upper(), fault["msg"], fault["input"]) for fault in error.errors()]
         raise ValueError("; ".join(f"CHATKIT_{name}: {wrong}, not {told!r}" for name, wrong, told in faults)) from None

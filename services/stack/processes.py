@@ -41,6 +41,12 @@ class Plan:
         return ",".join(self.addresses[name] for name in names(service, self.replicas[service]))
 
 
+# Where PostgreSQL and NATS are, and the passwords there: also as files, and beside the URLs.
+_OURS = tuple(
+    f"CHATKIT_{server}_{what}" for server in ("DATABASE", "MIGRATE_DATABASE", "NATS") for what in ("URL", "PASSWORD")
+)
+
+
 def service_programs(plan: Plan) -> list[Program]:
     """List the services' processes."""
     return [
@@ -131,7 +137,7 @@ def _shared(plan: Plan) -> dict[str, str]:
     home = plan.home
     return {
         # The deployment's own overrides (limits, log format, intervals) come through.
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith(_OURS)},
         "CHATKIT_INSTANCE": home.instance,
         "CHATKIT_KEYS_FILE": str(home.keys_file),
         "CHATKIT_SERVICE_KEYS_FILE": str(home.service_keys_file),

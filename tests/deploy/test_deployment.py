@@ -24,7 +24,7 @@ from services.stack.nats import password_variable
 from services.stack.ports import Port
 from services.stack.postgres import Postgres
 from services.stack.processes import Program
-from services.stack.roles import SERVICES, all_roles
+from services.stack.roles import SERVICES, all_roles, role_names
 from services.stack.supervisor import Child
 from tests.deploy.compose import ENV_SAMPLE, NO_SECRETS, ROOT, Json, load, read_env
 from tests.deploy.dockerfile import final
@@ -191,6 +191,29 @@ def test_a_job_that_can_not_work_says_why_and_fails(deployment: Deployment, caps
     said = capsys.readouterr().err
     assert said.startswith("bootstrap: ")
     assert "hush" not in said
+
+
+def test_passwords_may_be_files_on_both_sides(deployment: Deployment, tmp_path: Path) -> None:
+    told = {bootstrap.DATABASE: "chatkit"}
+    for name in (bootstrap.SUPERUSER_PASSWORD, *(bootstrap.password_variable(role) for role in all_roles())):
+        file = tmp_path / name
+        file.write_text(deployment.env["POSTGRES_PASSWORD"] if name == bootstrap.SUPERUSER_PASSWORD else f"@ {name}\n")
+        told[f"{name}_FILE"] = str(file)
+    told[bootstrap.SUPERUSER_URL] = f"postgresql://postgres@/postgres?host={deployment.postgres.socket_folder}"
+    assert bootstrap.main(told) == 0
+    role = role_names("users")[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "services.users", "migrate"],
+        cwd=ROOT,
+        env={
+            "CHATKIT_MIGRATE_DATABASE_URL": f"postgresql://{role}@/chatkit?host={deployment.postgres.socket_folder}",
+            "CHATKIT_MIGRATE_DATABASE_PASSWORD_FILE": told[f"{bootstrap.password_variable(role)}_FILE"],
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith("users: applied 0001"), done.stderr
 
 
 def test_a_new_password_is_in_force_after_the_next_bootstrap(deployment: Deployment) -> None:

@@ -9,7 +9,7 @@ from chatkit.contract.v1 import limit_pb2
 from pydantic import ValidationError
 
 from services.edge.settings import EdgeSettings
-from services.runtime.settings import Settings, read_settings, read_settings_of
+from services.runtime.settings import Settings, read_settings, read_settings_of, secret_settings
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +95,70 @@ def test_an_empty_path_is_none_also_in_the_settings_of_a_process_that_is_told_mo
     settings = read_settings_of(EdgeSettings)
     assert [getattr(settings, name) for name in names] == [None] * len(names)
     assert settings.tls is None
+
+
+_SECRETS = ["DATABASE_PASSWORD", "MIGRATE_DATABASE_PASSWORD", "NATS_PASSWORD", "DATABASE_URL", "MIGRATE_DATABASE_URL"]
+_SECRETS += ["S3_SECRET_ACCESS_KEY", "NATS_URL"]
+
+
+def test_every_secret_can_be_a_file() -> None:
+    assert sorted(secret_settings(Settings)) == sorted(name.lower() for name in _SECRETS)
+
+
+@pytest.mark.parametrize("name", _SECRETS)
+def test_a_secret_is_read_from_its_file_without_the_line_break_at_its_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text(" hush, \\1 of @/: \n")
+    monkeypatch.setenv(f"CHATKIT_{name}_FILE", str(file))
+    assert getattr(read_settings(), name.lower()).get_secret_value() == " hush, \\1 of @/: "
+    monkeypatch.setenv(f"CHATKIT_{name}", "hush")
+    with pytest.raises(ValueError, match=f"^CHATKIT_{name} and CHATKIT_{name}_FILE are both set") as caught:
+        read_settings()
+    monkeypatch.setenv(f"CHATKIT_{name}", "")
+    monkeypatch.setenv(f"CHATKIT_{name}_FILE", str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match=rf"^CHATKIT_{name}_FILE, .*/nowhere, can't be read: No such file"):
+        read_settings()
+    file.write_bytes(b"\xff hush")
+    monkeypatch.setenv(f"CHATKIT_{name}_FILE", str(file))
+    with pytest.raises(ValueError, match="it is no text") as unreadable:
+        read_settings()
+    assert "hush" not in f"{caught.value}{unreadable.value}"
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "whole"),
+    [
+        (
+            "DATABASE",
+            "postgresql://chatkit_users@db:5432/chatkit",
+            "postgresql://chatkit_users:p%40%2F%3A%5C1@db:5432/chatkit",
+        ),
+        (
+            "MIGRATE_DATABASE",
+            "postgresql://u@h1,h2/d?sslmode=require",
+            "postgresql://u:p%40%2F%3A%5C1@h1,h2/d?sslmode=require",
+        ),
+        ("NATS", "tls://users@n1:4222,tls://n2", "tls://users:p%40%2F%3A%5C1@n1:4222,tls://n2"),
+        ("NATS", "", ""),
+    ],
+)
+def test_a_password_goes_into_the_url_beside_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, url: str, whole: str
+) -> None:
+    (tmp_path / "password").write_text("p@/:\\1\n")
+    monkeypatch.setenv(f"CHATKIT_{name}_PASSWORD_FILE", str(tmp_path / "password"))
+    monkeypatch.setenv(f"CHATKIT_{name}_URL", url)
+    assert getattr(read_settings(), f"{name.lower()}_url").get_secret_value() == whole
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:hush@h/d", "postgresql://h/hush", "hush", "postgresql://@h/hush"])
+def test_a_password_that_has_no_place_in_its_url_is_refused_without_showing_either(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("CHATKIT_DATABASE_URL", url)
+    monkeypatch.setenv("CHATKIT_DATABASE_PASSWORD", "hush too")
+    with pytest.raises(ValueError, match=r"CHATKIT_DATABASE_URL: .*must name a user and no password") as caught:
+        read_settings()
+    assert "hush" not in str(caught.value)
