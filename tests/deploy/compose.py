@@ -12,7 +12,18 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose.yaml"
 ENV_SAMPLE = ROOT / ".env.example"
 # The variables of the sample whose values are nobody's secret.
-NO_SECRETS = {"CHATKIT_PORT", "CHATKIT_PUBLIC_URL", "CHATKIT_RETENTION_DAYS"}
+NO_SECRETS = {
+    *("CHATKIT_PORT", "CHATKIT_PUBLIC_URL", "CHATKIT_RETENTION_DAYS", "CHATKIT_CORS_ORIGINS", "BUCKET_IS_INSIDE"),
+    *("CHATKIT_JWKS_FILE", "CHATKIT_EDGE_TLS_CERTIFICATE_FILE", "CHATKIT_EDGE_TLS_KEY_FILE"),
+    *("CHATKIT_TLS_CERTIFICATE_FILE", "CHATKIT_TLS_KEY_FILE", "CHATKIT_TLS_CA_FILE"),
+    *("CHATKIT_S3_BUCKET", "CHATKIT_S3_ENDPOINT", "CHATKIT_S3_PUBLIC_ENDPOINT", "CHATKIT_S3_REGION"),
+    *("CHATKIT_S3_VIRTUAL_HOSTS", "CHATKIT_S3_ACCESS_KEY_ID"),
+    *("USERS_REPLICAS", "ROOMS_REPLICAS", "MESSAGES_REPLICAS", "FILES_REPLICAS"),
+    *("CHATKIT_DATABASE_PROCESSES", "CHATKIT_DATABASE_CONNECTIONS"),
+    # Of a bucket that is there already, so that nobody can make it here.
+    "CHATKIT_S3_SECRET_ACCESS_KEY",
+}
+SETTINGS_SAMPLE = ROOT / "compose" / "settings.example.env"
 _VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
 
 Json = dict[str, Any]

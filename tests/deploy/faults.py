@@ -5,20 +5,24 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
 from services.edge import public
 from services.edge.settings import EdgeSettings
 from services.runtime.contract import ENVIRONMENT_PREFIX, Limits
-from services.runtime.settings import Settings
+from services.runtime.settings import Settings, secret_settings
 from services.runtime.subjects import SUBJECTS
 from services.stack import bootstrap, nats
-from services.stack.roles import SERVICES, all_roles, role_names
+from services.stack.roles import SERVICES, role_names
 from tests.deploy.compose import ROOT, Json
 
 PROCESSES = (*SERVICES, "edge")
 _HTTP = "_http"
+# Beside `nats.CONFIGURATION`, which it includes.
+NATS_CONFIGURATION = ROOT / "compose" / "nats.conf"
+_SECRETS = "/run/secrets/"
 _OFFICIAL = ("postgres", "nats")
 _PREFIX = "CHATKIT_"
 _DATABASE_PORT, _NATS_PORT = 5432, 4222
@@ -53,11 +57,32 @@ def _variables(services: Json, compose: Json) -> Iterator[str]:
 
 def _known_variables(name: str) -> set[str]:
     if name == "bootstrap":
-        passwords = {bootstrap.password_variable(role) for role in all_roles()}
-        return {bootstrap.SUPERUSER_URL, bootstrap.DATABASE, *passwords}
+        return {bootstrap.DATABASE, *bootstrap.SECRETS, *(f"{secret}_FILE" for secret in bootstrap.SECRETS)}
     settings = EdgeSettings if name == "edge" else Settings
     fields = {_PREFIX + field.upper() for field in settings.model_fields.keys() - _NOT_TOLD}
+    fields |= {f"{_PREFIX}{secret.upper()}_FILE" for secret in secret_settings(settings)}
     return fields | {ENVIRONMENT_PREFIX + row.name for row in Limits().rows}
+
+
+def _told_to_all(services: Json, compose: Json) -> Iterator[str]:
+    """Look for what is told to some processes only, although others read it too."""
+    told = {name: services[name]["environment"] for name in PROCESSES}
+    for variable in set().union(*told.values()):
+        field = variable.removeprefix(_PREFIX).lower()
+        if field.endswith("_address") or field == "nats_url":
+            continue
+        yield from (
+            f"{name} is not told {variable}" for name in PROCESSES if _reads(name, field) != (variable in told[name])
+        )
+
+
+@cache
+def _reads(name: str, field: str) -> bool:
+    """Say whether a process reads a setting, from its source and from what all services have."""
+    folders = [name] if name == "edge" else [name, "runtime"]
+    text = "".join(path.read_text() for folder in folders for path in (ROOT / "services" / folder).glob("*.py"))
+    used = f"(settings|self)\\.({field}{'|tls' if field.startswith('tls_') else ''})\\b"
+    return re.search(used, text) is not None
 
 
 def _addresses(services: Json, compose: Json) -> Iterator[str]:
@@ -108,20 +133,24 @@ def _databases(services: Json, compose: Json) -> Iterator[str]:
 
 def _connections(services: Json, compose: Json) -> Iterator[str]:
     with_database = [part for part in services.values() if "CHATKIT_DATABASE_URL" in part.get("environment", {})]
+    count = sum(int(part["deploy"].get("replicas", 1)) for part in with_database)
     for part in with_database:
         told = part["environment"]
-        if int(told["CHATKIT_DATABASE_PROCESSES"]) != len(with_database):
-            yield f"{len(with_database)} processes share the database"
-        if len(with_database) * int(told["CHATKIT_DATABASE_CONNECTIONS"]) > _MOST_CONNECTIONS - _RESERVED_CONNECTIONS:
+        if int(told["CHATKIT_DATABASE_PROCESSES"]) != count:
+            yield f"{count} processes share the database"
+        if count * int(told["CHATKIT_DATABASE_CONNECTIONS"]) > _MOST_CONNECTIONS - _RESERVED_CONNECTIONS:
             yield "PostgreSQL does not admit so many connections"
 
 
 def _bus(services: Json, compose: Json) -> Iterator[str]:
     bus = services["nats"]
     folders = {target: source for source, target, *_ in (volume.split(":") for volume in bus.get("volumes", []))}
-    file = folders.get(bus.get("command", ["", ""])[-1], "")
-    if bus.get("command", [""])[0] != "--config" or (ROOT / file).resolve() != nats.CONFIGURATION:
+    read = bus.get("command", ["", ""])[-1]
+    file = folders.get(read, "")
+    if bus.get("command", [""])[0] != "--config" or (ROOT / file).resolve() != NATS_CONFIGURATION:
         yield "NATS is not run with its configuration"
+    elif (ROOT / folders.get(str(PurePosixPath(read).with_name("rights.conf")), "")).resolve() != nats.CONFIGURATION:
+        yield "NATS does not know the rights of the services"
     told = bus.get("environment", {})
     for name in SERVICES:
         if name not in SUBJECTS:
@@ -165,7 +194,7 @@ def _accepted(module: str) -> tuple[str, ...]:
 def _images(services: Json, compose: Json) -> Iterator[str]:
     for name, part in services.items():
         if name in _OFFICIAL:
-            if re.fullmatch(rf"{name}:[0-9]+", part["image"]) is None:
+            if re.fullmatch(rf"{name}:[0-9]+(-alpine)?", part["image"]) is None:
                 yield f"{name} is not the official image of one major version"
             continue
         service = "users" if name == "bootstrap" else name.removesuffix("-migrate")
@@ -177,6 +206,8 @@ def _images(services: Json, compose: Json) -> Iterator[str]:
 
 def _published(services: Json, compose: Json) -> Iterator[str]:
     yield from (f"{name} is published" for name, part in services.items() if "ports" in part and name != "edge")
+    if services["edge"]["environment"].get("CHATKIT_METRICS_LISTEN", "").partition(":")[0] != "0.0.0.0":
+        yield "nobody reaches the edge's figures"
     container_ports = [port.split(":")[-1] for port in services["edge"].get("ports", [])]
     if [f"0.0.0.0:{port}" for port in container_ports] != [services["edge"]["environment"]["CHATKIT_LISTEN"]]:
         yield "what is published is not where the edge listens"
@@ -185,12 +216,16 @@ def _published(services: Json, compose: Json) -> Iterator[str]:
 def _networks(services: Json, compose: Json) -> Iterator[str]:
     for name, part in services.items():
         yield from (f"{name} has no {network}" for network in part["networks"] if network not in compose["networks"])
-    outside = {name for name, network in compose["networks"].items() if not (network or {}).get("internal")}
+    outside = {name for name, network in compose["networks"].items() if not _is_internal(network)}
     for name, part in services.items():
         if name != "edge" and outside & set(part["networks"]):
             yield f"{name} reaches the outside"
     if set(services["edge"]["networks"]) & set(services["postgres"]["networks"]):
         yield "the edge reaches PostgreSQL"
+
+
+def _is_internal(network: Json | None) -> bool:
+    return str((network or {}).get("internal")).lower() == "true"
 
 
 def _order(services: Json, compose: Json) -> Iterator[str]:
@@ -213,8 +248,9 @@ def _health(services: Json, compose: Json) -> Iterator[str]:
         off = part.get("healthcheck", {}).get("disable", False)
         if off != _is_job(name):
             yield f"{name} has {'no' if off else 'a'} health check"
-    if "test" not in services["postgres"].get("healthcheck", {}):
-        yield "nobody knows when PostgreSQL is healthy"
+    for name in _OFFICIAL:
+        if "test" not in services[name].get("healthcheck", {}):
+            yield f"nobody knows when {name} is healthy"
 
 
 def _stopping(services: Json, compose: Json) -> Iterator[str]:
@@ -232,7 +268,7 @@ def _stopping(services: Json, compose: Json) -> Iterator[str]:
 def _secrets(services: Json, compose: Json) -> Iterator[str]:
     for name, part in services.items():
         values = [str(value) for key, value in part.get("environment", {}).items() if key.endswith("_FILE")]
-        used = {value.removeprefix("/run/secrets/") for value in values}
+        used = {value.removeprefix(_SECRETS) for value in values if value.startswith(_SECRETS)}
         if used != set(part.get("secrets", [])):
             yield f"{name} is given other secrets than it reads"
         yield from (f"{name} reads {secret}, which is none" for secret in used - set(compose["secrets"]))
@@ -253,6 +289,17 @@ def _hardening(services: Json, compose: Json) -> Iterator[str]:
         yield "the edge can't write its run folder"
 
 
+def _own_files(services: Json, compose: Json) -> Iterator[str]:
+    for name in PROCESSES:
+        mounts = services[name].get("volumes", [])
+        if f"./compose/own/{name}:/etc/chatkit/own:ro" not in mounts:
+            yield f"{name} has no place for files of its own"
+        if "./compose/shared:/etc/chatkit/shared:ro" not in mounts:
+            yield f"{name} does not see what all share"
+        if services[name].get("env_file") != [{"path": "compose/settings.env", "required": False}]:
+            yield f"{name} is not told the deployment's other settings"
+
+
 def _content(services: Json, compose: Json) -> Iterator[str]:
     folder = services["files"]["environment"].get("CHATKIT_BLOB_DIR", "")
     volumes = dict(mount.split(":")[:2][::-1] for mount in services["files"].get("volumes", []))
@@ -262,6 +309,7 @@ def _content(services: Json, compose: Json) -> Iterator[str]:
 
 _CHECKS: tuple[Callable[[Json, Json], Iterator[str]], ...] = (
     _variables,
+    _told_to_all,
     _addresses,
     _databases,
     _connections,
@@ -275,5 +323,6 @@ _CHECKS: tuple[Callable[[Json, Json], Iterator[str]], ...] = (
     _stopping,
     _secrets,
     _hardening,
+    _own_files,
     _content,
 )

@@ -1,5 +1,6 @@
 """compose.yaml fits the processes that it runs; whatever is changed in it so that it does not is found."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -7,10 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime.settings import Settings
+from services.edge.settings import EdgeSettings
+from services.runtime.settings import PREFIX, Settings
 from services.runtime.subjects import SUBJECTS
+from services.stack import bootstrap
 from services.stack.roles import SERVICES
-from tests.deploy.compose import COMPOSE, ENV_SAMPLE, NO_SECRETS, ROOT, Json, load, read_env, sample, variables
+from tests.deploy.compose import (
+    COMPOSE,
+    ENV_SAMPLE,
+    NO_SECRETS,
+    ROOT,
+    SETTINGS_SAMPLE,
+    Json,
+    load,
+    read_env,
+    sample,
+    variables,
+)
 from tests.deploy.faults import faults
 
 Change = Callable[[Json], object]
@@ -41,6 +55,15 @@ def _change(service: str, **environment: str) -> Change:
         (_change("users", CHATKIT_DATABASE_URL="postgresql://postgres:x@postgres:5432/chatkit"), "use chatkit_users"),
         (_change("bootstrap", CHATKIT_ROOMS_PASSWORD="other"), "rooms has another password"),
         (_change("users", CHATKIT_DATABASE_PROCESSES="3"), "4 processes share"),
+        (lambda services: services["rooms"]["deploy"].update(replicas="2"), "5 processes share"),
+        (lambda services: services["rooms"]["environment"].pop("CHATKIT_JWKS_FILE"), "rooms is not told CHATKIT_JWKS"),
+        (lambda services: services["edge"]["environment"].pop("CHATKIT_TLS_CA_FILE"), "edge is not told CHATKIT_TLS_C"),
+        (lambda services: services["edge"]["environment"].pop("CHATKIT_METRICS_LISTEN"), "reaches the edge's figures"),
+        (_change("users", CHATKIT_S3_BUCKET="b"), "users is not told CHATKIT_S3_BUCKET"),
+        (lambda services: services["users"].update(volumes=[]), "users has no place for files of its own"),
+        (lambda services: services["edge"].pop("env_file"), "edge is not told the deployment's other settings"),
+        (lambda services: services["nats"].pop("healthcheck"), "nobody knows when nats is healthy"),
+        (lambda services: services["nats"]["volumes"].pop(), "NATS does not know the rights"),
         (_change("users", CHATKIT_DATABASE_CONNECTIONS="60"), "does not admit so many"),
         (_change("users", CHATKIT_NATS_URL="nats://users:sample@bus:4222"), "users's bus is not where NATS is"),
         (_change("rooms", CHATKIT_NATS_URL="nats://users:other@nats:4222"), "rooms signs in to NATS as users"),
@@ -85,6 +108,49 @@ def test_messages_are_kept_for_ever_unless_the_environment_says_for_how_long() -
     for environ, days in ((told, None), (without, None), ({**told, "CHATKIT_RETENTION_DAYS": "30"}, 30)):
         environment = load(environ)["services"]["messages"]["environment"]
         assert Settings(retention_days=environment["CHATKIT_RETENTION_DAYS"]).retention_days == days
+
+
+def test_a_bucket_elsewhere_can_be_reached_by_files_alone() -> None:
+    told = {**read_env(ENV_SAMPLE), "BUCKET_IS_INSIDE": "false"}
+    assert faults(load(told)) == ["files reaches the outside"]
+
+
+def test_replicas_are_numbers_of_the_environment() -> None:
+    told = read_env(ENV_SAMPLE)
+    more = {"USERS_REPLICAS": "2", "MESSAGES_REPLICAS": "3", "CHATKIT_DATABASE_PROCESSES": "7"}
+    assert faults(load({**told, **more})) == []
+    without = {name: value for name, value in told.items() if name not in NO_SECRETS}
+    assert faults(load(without)) == []
+
+
+def _known() -> dict[str, str]:
+    """Return what the processes read, limits aside, with the value that holds when nobody says another."""
+    fields = {f"{PREFIX}{name.upper()}": str(field.default) for name, field in EdgeSettings.model_fields.items()}
+    fields.pop(f"{PREFIX}LIMIT_OVERRIDES")
+    return {**fields, **dict.fromkeys((bootstrap.DATABASE, *bootstrap.SECRETS), "")}
+
+
+def _offered() -> dict[str, str]:
+    return dict(re.findall(r"^# (CHATKIT_\w+)=(.*)$", SETTINGS_SAMPLE.read_text(), re.MULTILINE))
+
+
+def _left_out() -> set[str]:
+    """Return the names in the list at the end of the sample of the other settings."""
+    listed = SETTINGS_SAMPLE.read_text().partition("# Left out")[2]
+    return set(re.findall(r"CHATKIT_\w+", listed)) & _known().keys()
+
+
+def test_every_variable_that_the_processes_read_is_told_offered_or_left_out_by_name() -> None:
+    told = {name for part in sample()["services"].values() for name in part.get("environment", {})}
+    told = {name for name in told if name.startswith(PREFIX)}
+    assert sorted([*told, *_offered(), *_left_out()]) == sorted(_known())
+
+
+def test_what_is_offered_is_what_holds_without_it() -> None:
+    known = _known()
+    assert _offered() == {name: known[name] for name in _offered()}
+    # So nothing is changed by a copy of the sample.
+    assert read_env(SETTINGS_SAMPLE) == {}
 
 
 def test_the_sample_has_every_variable_and_no_other() -> None:

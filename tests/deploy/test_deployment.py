@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -33,7 +35,8 @@ from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.nats import Nats
 from tests.support.nats import running as running_nats
 
-_HTTP = "files' HTTP"
+_HTTP, _METRICS = "files' HTTP", "metrics"
+_LISTENERS = {_HTTP: ("files", "CHATKIT_HTTP_LISTEN"), _METRICS: ("edge", "CHATKIT_METRICS_LISTEN")}
 
 
 @dataclass
@@ -45,7 +48,9 @@ class Deployment:
     env: dict[str, str]
     postgres: Postgres
     nats: Nats
-    ports: dict[str, Port] = field(default_factory=lambda: {name: Port("127.0.0.1") for name in (*PROCESSES, _HTTP)})
+    ports: dict[str, Port] = field(
+        default_factory=lambda: {name: Port("127.0.0.1") for name in (*PROCESSES, *_LISTENERS)}
+    )
 
     @property
     def services(self) -> Json:
@@ -76,7 +81,7 @@ class Deployment:
         """Where what compose's network has is on this machine, for those who listen and for those who call."""
         found: dict[str, str] = {}
         for name, held in self.ports.items():
-            service, variable = ("files", "CHATKIT_HTTP_LISTEN") if name == _HTTP else (name, "CHATKIT_LISTEN")
+            service, variable = _LISTENERS.get(name, (name, "CHATKIT_LISTEN"))
             listen = self.services[service]["environment"][variable]
             found |= {listen: held.address, listen.replace("0.0.0.0", service): held.address}
         return found
@@ -136,10 +141,14 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
     assert new_secrets.main(tmp_path) == 0
     env = read_env(tmp_path / ".env")
     password = env["POSTGRES_PASSWORD"]
+    passwords = {name: env[password_variable(name)] for name in SUBJECTS}
+    for mount in load(env)["services"]["nats"]["volumes"]:
+        source, target, _ = mount.split(":")
+        shutil.copy(ROOT / source, tmp_path / Path(target).name)
     with (
         tempfile.TemporaryDirectory(prefix="edge-") as run_folder,
         Postgres(tmp_path / "data", tmp_path / "postgres.log", password=password) as postgres,
-        running_nats(tmp_path, {name: env[password_variable(name)] for name in SUBJECTS}) as nats,
+        running_nats(tmp_path, "--config", str(tmp_path / "nats.conf"), passwords=passwords) as nats,
     ):
         made = Deployment(tmp_path, Path(run_folder), env, postgres, nats)
         yield made
@@ -164,6 +173,8 @@ async def test_what_compose_runs_works_together(deployment: Deployment) -> None:
         url = f"http://{deployment.ports['edge'].address}/files/00000000-0000-0000-0000-000000000000"
         async with httpx.AsyncClient(trust_env=False) as client:
             assert "FILE_URL_INVALID" in (await client.get(url)).text
+            figures = await client.get(f"http://{deployment.ports[_METRICS].address}/stats/prometheus")
+            assert "envoy_http_downstream_rq_total" in figures.text
         # Users and rooms hear of changes; messages of entries, of cursors and of typing.
         await eventually(lambda: deployment.nats.subscriptions() == 1 + 1 + 3)
 
@@ -280,8 +291,17 @@ def test_an_env_of_an_earlier_release_gets_what_is_new_and_keeps_the_rest(
     assert read_env(env) == added
 
 
+def test_nats_answers_its_health_check(deployment: Deployment) -> None:
+    asked = urlsplit(deployment.services["nats"]["healthcheck"]["test"][-1])
+    # What listens there is what its configuration says; here the port is another.
+    told = re.search(r'^http: "(.*)"$', (deployment.folder / "nats.conf").read_text(), re.MULTILINE)
+    assert told is not None
+    assert asked.netloc == told[1]
+    assert json.loads(deployment.nats.ask(asked.path)) == {"status": "ok"}
+
+
 def test_what_holds_secrets_is_kept_out_of_git_and_of_images() -> None:
     ignored = (ROOT / ".gitignore").read_text().splitlines()
-    assert {"/.env", "/compose/secrets/"} <= set(ignored)
+    assert {"/.env", "/compose/secrets/", "/compose/own/"} <= set(ignored)
     # The Dockerfile's test holds what reaches the builder against what it copies.
     assert "*" in (ROOT / ".dockerignore").read_text().splitlines()

@@ -39,12 +39,16 @@ class Nats:
             return ""
         return url(f"127.0.0.1:{self.port}", service, quote(self._passwords[service]))
 
+    def ask(self, path: str) -> str:
+        """Return what it answers over HTTP."""
+        url = f"http://127.0.0.1:{self._monitor_port}{path}"
+        with urllib.request.urlopen(url, timeout=HANG_SECONDS) as answer:
+            return str(answer.read().decode())
+
     def subscriptions(self) -> int:
         """Return how many subjects clients listen to, each of them for itself."""
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{self._monitor_port}/connz?subs=1", timeout=HANG_SECONDS
-        ) as answer:
-            return sum(connection["subscriptions"] for connection in json.load(answer)["connections"])
+        connections = json.loads(self.ask("/connz?subs=1"))["connections"]
+        return sum(connection["subscriptions"] for connection in connections)
 
     def start(self) -> None:
         """Start it, and return when it takes connections."""
@@ -88,9 +92,9 @@ class Nats:
 
 
 @contextmanager
-def running(folder: Path, passwords: Mapping[str, str] = PASSWORDS) -> Iterator[Nats]:
+def running(folder: Path, *options: str, passwords: Mapping[str, str] = PASSWORDS) -> Iterator[Nats]:
     """Run a server while the context is open."""
-    server = Nats(folder, passwords=passwords)
+    server = Nats(folder, *options, passwords=passwords)
     try:
         server.start()
         yield server
