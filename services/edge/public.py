@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from chatkit.contract.v1 import method_policy_pb2
 from chatkit.files.v1 import files_service_pb2
 from chatkit.messages.v1 import messages_service_pb2, read_states_service_pb2
 from chatkit.rooms.v1 import memberships_service_pb2, roles_service_pb2, rooms_service_pb2
@@ -41,7 +40,7 @@ def methods() -> Iterator[tuple[str, MethodContract]]:
     """List every method that clients may call, with the process that serves it."""
     for cluster, service in services():
         for method in methods_of(service):
-            if method.policy.audience != method_policy_pb2.AUDIENCE_SERVICE:
+            if method.is_public:
                 yield cluster, method
 
 

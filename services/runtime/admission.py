@@ -5,6 +5,7 @@ In this order: the token, the method's audience, the request's bytes and fields,
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import cast
 
 from chatkit.contract.v1 import limit_pb2, method_policy_pb2
@@ -30,6 +31,8 @@ MEMBERSHIP_REQUIRED = method_policy_pb2.MEMBERSHIP_REQUIRED
 MEMBERSHIP_NOT_REQUIRED = method_policy_pb2.MEMBERSHIP_NOT_REQUIRED
 MEMBERSHIP_REQUIRED_PER_ROOM = method_policy_pb2.MEMBERSHIP_REQUIRED_PER_ROOM
 _BEARER = "bearer "
+# Which edge it is, and that it is one, the method sees in its request.
+_EDGE = Caller(subject=None, superuser=False, service="edge", expire_time=datetime.max.replace(tzinfo=UTC))
 
 Admit = Callable[[bytes, Context, Caller, OpenStream | None], Awaitable[tuple[Message, Call]]]
 
@@ -45,6 +48,8 @@ class Admission:
 
     def caller(self, method: MethodContract, context: Context) -> Caller:
         """Return who calls, by the token, if it is one that the method is for."""
+        if method.policy.audience == method_policy_pb2.AUDIENCE_EDGE:
+            return _EDGE
         caller = self._verifier.verify(_token(context))
         _check_audience(method, caller)
         return caller

@@ -144,6 +144,11 @@ class MethodContract:
     # Whether the requests are a stream; the first of them is the one that policies look at.
     streams_requests: bool = False
 
+    @property
+    def is_public(self) -> bool:
+        """Whether clients may call it, so that it has a route at the edge."""
+        return self.policy.audience in {method_policy_pb2.AUDIENCE_USER, method_policy_pb2.AUDIENCE_SUPERUSER}
+
 
 def methods_of(service: ServiceDescriptor) -> list[MethodContract]:
     """List the methods of a service; one without an audience is a mistake in the contract."""

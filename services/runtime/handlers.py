@@ -24,6 +24,7 @@ from services.runtime.access import AccessChecker
 from services.runtime.admission import Admission
 from services.runtime.call import Call, Context
 from services.runtime.contract import Limits, MethodContract, methods_of
+from services.runtime.edges import edge_of
 from services.runtime.errors import (
     DETAILS_KEY,
     ChatkitError,
@@ -104,7 +105,7 @@ class Handlers:
 
         async def handle(_bodies: object, context: Context) -> AsyncIterator[bytes]:
             try:
-                with self._streams.open(caller_of(method, context)) as stream:
+                with self._streams.open(caller_of(method, context), edge_of(context)) as stream:
                     async with asyncio.timeout(_REQUEST_SECONDS):
                         body = await _only(context)
                     request, call = await admit(body, context, stream.caller, stream)

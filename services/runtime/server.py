@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import grpc
 import structlog
 from chatkit.contract.v1 import limit_pb2
+from chatkit.internal.edges.v1 import edges_service_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -22,6 +23,7 @@ from services.runtime.change_log import Change, ChangeLog, ChangeStore
 from services.runtime.clock import Clock
 from services.runtime.contract import Limits
 from services.runtime.database import Database, create_engine
+from services.runtime.edges import EdgesServicer
 from services.runtime.handlers import Handlers
 from services.runtime.identity import ServiceTokens, TokenVerifier
 from services.runtime.keys import ApiKey, Keyring
@@ -185,6 +187,7 @@ class Server:
     async def start(self, dependencies: Mapping[str, Check]) -> None:
         """Listen, and become ready once every dependency and the database were reached."""
         await self.readiness.start()
+        self.add(edges_service_pb2.DESCRIPTOR.services_by_name["EdgesService"], EdgesServicer(self.streams))
         health_pb2_grpc.add_HealthServicer_to_server(self.readiness.servicer, self._grpc)
         names = (
             *self._services,

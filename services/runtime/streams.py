@@ -1,13 +1,14 @@
 """The open streams of a process: how many there may be, and that none outlives what let it in.
 
-A stream ends at its token's `exp` and when its token's key is revoked. Services' own streams are neither counted nor
-ended at `exp`, because the suite must not lock itself out and a service's token lives for a minute only.
+A stream ends at its token's `exp` and when its token's key is revoked, and a subscription when the edge ends that has
+brought it. Services' own streams are neither counted nor ended at `exp`, because the suite must not lock itself out and
+a service's token lives for a minute only.
 """
 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -34,8 +35,10 @@ _AFTER_OVERLOAD = timedelta(seconds=1)
 class OpenStream:
     """One stream, from its admission to its end."""
 
-    def __init__(self, caller: Caller, clock: Clock, task: "asyncio.Task[object] | None") -> None:
+    def __init__(self, caller: Caller, edge: str, clock: Clock, task: "asyncio.Task[object] | None") -> None:
         self.caller = caller
+        # The edge that has brought it; empty for none.
+        self.edge = edge
         # Why the process ends the stream; whoever carries it out raises this.
         self.error: ChatkitError | None = None
         # True while a response is on its way: gRPC's write must not be cancelled, or the client never gets a status.
@@ -49,6 +52,11 @@ class OpenStream:
     def has_expired(self) -> bool:
         """Whether the token that let the stream in has expired."""
         return self.caller.service is None and self.caller.expire_time <= self._clock.now()
+
+    @property
+    def can_go_elsewhere(self) -> bool:
+        """Whether it is a subscription that goes on, and whoever reads it can go on with another one."""
+        return self._goodbye is not None and self.error is None
 
     def on_end(self, goodbye: Callable[[ChatkitError], None]) -> None:
         """Leave the ending to the method: it is told why, sends nothing but its last word, and raises the error."""
@@ -91,6 +99,7 @@ class Streams:
         self._open: set[OpenStream] = set()
         self._counted = 0
         self._of_user: Counter[str] = Counter()
+        self._of_edge: dict[str, set[OpenStream]] = {}
 
     @property
     def count(self) -> int:
@@ -98,40 +107,47 @@ class Streams:
         return len(self._open)
 
     @contextmanager
-    def open(self, caller: Caller) -> Iterator[OpenStream]:
-        """Count a stream for as long as the context is open; one too many is refused."""
+    def open(self, caller: Caller, edge: str = "") -> Iterator[OpenStream]:
+        """Count a stream for as long as the context is open; one too many is refused.
+
+        `edge` names the edge that has brought it.
+        """
         subject = caller.subject
         if caller.service is None:
             self._check(subject)
-        stream = OpenStream(caller, self._clock, asyncio.current_task())
+        stream = OpenStream(caller, edge, self._clock, asyncio.current_task())
         self._add(stream, 1)
         self._open.add(stream)
+        self._of_edge.setdefault(edge, set()).add(stream)
         try:
             yield stream
         except asyncio.CancelledError:
             stream.take_cancellation()
             raise
         finally:
-            self._open.discard(stream)
+            self._forget(stream)
             self._add(stream, -1)
 
     async def run(self) -> None:
         """End the streams whose tokens expire, until cancelled."""
         while True:
             await self._clock.sleep(_TICK_SECONDS)
-            await self._end_those(lambda stream: stream.has_expired, expired)
+            await _end_those(self._open, lambda stream: stream.has_expired, expired)
 
     async def end_revoked(self, still_known: Callable[[Caller], bool]) -> None:
         """End the streams of callers whose key is not in force any more."""
-        await self._end_those(lambda stream: not still_known(stream.caller), _revoked)
+        await _end_those(self._open, lambda stream: not still_known(stream.caller), _revoked)
 
-    async def _end_those(self, must_end: Callable[[OpenStream], bool], error: Callable[[], ChatkitError]) -> None:
-        pace = Pace()
-        for stream in list(self._open):
-            ends = must_end(stream)
-            if ends:
-                stream.end(error())
-            await pace.did(WAKING if ends else 1)
+    async def end_of_edge(self, edge: str, error: Callable[[], ChatkitError]) -> int:
+        """End the subscriptions that an edge has brought, and return how many; uploads and downloads go on."""
+        return await _end_those(self._of_edge.get(edge, ()), lambda stream: stream.can_go_elsewhere, error)
+
+    def _forget(self, stream: OpenStream) -> None:
+        self._open.discard(stream)
+        of_edge = self._of_edge[stream.edge]
+        of_edge.discard(stream)
+        if not of_edge:
+            del self._of_edge[stream.edge]
 
     def _check(self, subject: str | None) -> None:
         if subject is not None and self._of_user[subject] >= self._most_of_user:
@@ -150,6 +166,19 @@ class Streams:
             self._of_user[subject] += count
             if not self._of_user[subject]:
                 del self._of_user[subject]
+
+
+async def _end_those(
+    streams: Iterable[OpenStream], must_end: Callable[[OpenStream], bool], error: Callable[[], ChatkitError]
+) -> int:
+    pace, ended = Pace(), 0
+    for stream in list(streams):
+        ends = must_end(stream)
+        if ends:
+            stream.end(error())
+            ended += 1
+        await pace.did(WAKING if ends else 1)
+    return ended
 
 
 def closed(error: ChatkitError) -> stream_pb2.StreamClosed:

@@ -13,6 +13,7 @@ TEXT = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
 NUMBERS = (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64)
 # Fields that need no limit, with the reason.
 EXEMPT = {
+    "chatkit.internal.edges.v1.EndStreamsRequest.secret": "what has not 32 bytes is refused",
     "chatkit.internal.access.v1.UsersOfRoom.room_uid": "what has not 16 bytes is refused",
     "chatkit.internal.access.v1.UsersOfRoom.user_uids": "what has not 16 bytes is refused",
     "chatkit.internal.retention.v1.BatchGetRetentionRequest.room_uids": "what has not 16 bytes is refused",

@@ -8,10 +8,11 @@ from services.runtime.contract import MethodContract, permissions
 from tests.contract import descriptors
 
 METHODS = descriptors.methods()
-U, S, I = (  # noqa: E741 - the letters of the design's table
+U, S, I, E = (  # noqa: E741 - the letters of the design's table
     method_policy_pb2.AUDIENCE_USER,
     method_policy_pb2.AUDIENCE_SUPERUSER,
     method_policy_pb2.AUDIENCE_SERVICE,
+    method_policy_pb2.AUDIENCE_EDGE,
 )
 MEMBER, MEMBER_UNLESS_PUBLIC, ANYONE, PER_ROOM = (
     method_policy_pb2.MEMBERSHIP_REQUIRED,
@@ -80,6 +81,7 @@ ACCESS = {
     "chatkit.internal.attachments.v1.ReferencesService/ReferencedFiles": (I, "", NO_ROOM, ""),
     "chatkit.internal.directory.v1.DirectoryService/ResolveUsers": (I, "", NO_ROOM, ""),
     "chatkit.internal.directory.v1.DirectoryService/WatchUsers": (I, "", NO_ROOM, ""),
+    "chatkit.internal.edges.v1.EdgesService/EndStreams": (E, "", NO_ROOM, ""),
     "chatkit.internal.retention.v1.RetentionService/BatchGetRetention": (I, "", NO_ROOM, ""),
 }
 # What is asked instead where a method acts on what is another user's.
@@ -110,9 +112,8 @@ def test_a_method_has_a_largest_request_and_either_a_deadline_or_a_stream(method
 
 @every_method
 def test_public_methods_have_a_rate_and_internal_ones_none(method: MethodContract) -> None:
-    is_public = method.policy.audience != method_policy_pb2.AUDIENCE_SERVICE
-    assert bool(method.policy.rate_class) == is_public
-    assert method.path.startswith("/chatkit.internal.") != is_public
+    assert bool(method.policy.rate_class) == method.is_public
+    assert method.path.startswith("/chatkit.internal.") != method.is_public
 
 
 @every_method

@@ -67,7 +67,7 @@ def asked_for(policy: method_policy_pb2.MethodPolicy, *, is_own: bool) -> str:
 def expected(method: MethodContract, caller: Caller, *, room_is_public: bool, is_own: bool) -> str:
     """Return what the options of the contract say that the edge and the services answer."""
     policy = method.policy
-    if policy.audience == method_policy_pb2.AUDIENCE_SERVICE:
+    if not method.is_public:
         return "METHOD_NOT_FOUND"
     if caller.name in {"nobody", "service"}:
         return "TOKEN_MISSING" if caller.name == "nobody" else "TOKEN_INVALID"

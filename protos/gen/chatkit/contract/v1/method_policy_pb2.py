@@ -26,7 +26,7 @@ from chatkit.contract.v1 import limit_pb2 as chatkit_dot_contract_dot_v1_dot_lim
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'chatkit/contract/v1/method_policy.proto\x12\x13\x63hatkit.contract.v1\x1a\x1f\x63hatkit/contract/v1/limit.proto\x1a google/protobuf/descriptor.proto\"P\n\nRoomPolicy\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x33\n\nmembership\x18\x02 \x01(\x0e\x32\x1f.chatkit.contract.v1.Membership\"\xd3\x02\n\x0cMethodPolicy\x12/\n\x08\x61udience\x18\x01 \x01(\x0e\x32\x1d.chatkit.contract.v1.Audience\x12\x12\n\npermission\x18\x02 \x01(\t\x12-\n\x04room\x18\x03 \x01(\x0b\x32\x1f.chatkit.contract.v1.RoomPolicy\x12\x12\n\nself_field\x18\x04 \x01(\t\x12\x12\n\nrepeatable\x18\x05 \x01(\x08\x12\x31\n\rrequest_bytes\x18\x06 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x07 \x01(\x05\x12\x32\n\nrate_class\x18\x08 \x01(\x0e\x32\x1e.chatkit.contract.v1.RateClass\x12\x1d\n\x15permission_for_others\x18\t \x01(\t\x12\x0c\n\x04\x63ost\x18\n \x01(\x05*e\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\x11\n\rAUDIENCE_USER\x10\x01\x12\x16\n\x12\x41UDIENCE_SUPERUSER\x10\x02\x12\x14\n\x10\x41UDIENCE_SERVICE\x10\x03*\xa7\x01\n\nMembership\x12\x1a\n\x16MEMBERSHIP_UNSPECIFIED\x10\x00\x12\x17\n\x13MEMBERSHIP_REQUIRED\x10\x01\x12%\n!MEMBERSHIP_REQUIRED_UNLESS_PUBLIC\x10\x02\x12\x1b\n\x17MEMBERSHIP_NOT_REQUIRED\x10\x03\x12 \n\x1cMEMBERSHIP_REQUIRED_PER_ROOM\x10\x04*T\n\tRateClass\x12\x1a\n\x16RATE_CLASS_UNSPECIFIED\x10\x00\x12\x16\n\x12RATE_CLASS_REQUEST\x10\x01\x12\x13\n\x0fRATE_CLASS_SEND\x10\x02:S\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\x8c\x8c\x03 \x01(\x0b\x32!.chatkit.contract.v1.MethodPolicyBe\n\x17\x63om.chatkit.contract.v1P\x01Z2chatkit.example/gen/chatkit/contract/v1;contractv1\xaa\x02\x13\x43hatkit.Contract.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'chatkit/contract/v1/method_policy.proto\x12\x13\x63hatkit.contract.v1\x1a\x1f\x63hatkit/contract/v1/limit.proto\x1a google/protobuf/descriptor.proto\"P\n\nRoomPolicy\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x33\n\nmembership\x18\x02 \x01(\x0e\x32\x1f.chatkit.contract.v1.Membership\"\xd3\x02\n\x0cMethodPolicy\x12/\n\x08\x61udience\x18\x01 \x01(\x0e\x32\x1d.chatkit.contract.v1.Audience\x12\x12\n\npermission\x18\x02 \x01(\t\x12-\n\x04room\x18\x03 \x01(\x0b\x32\x1f.chatkit.contract.v1.RoomPolicy\x12\x12\n\nself_field\x18\x04 \x01(\t\x12\x12\n\nrepeatable\x18\x05 \x01(\x08\x12\x31\n\rrequest_bytes\x18\x06 \x01(\x0e\x32\x1a.chatkit.contract.v1.Limit\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x07 \x01(\x05\x12\x32\n\nrate_class\x18\x08 \x01(\x0e\x32\x1e.chatkit.contract.v1.RateClass\x12\x1d\n\x15permission_for_others\x18\t \x01(\t\x12\x0c\n\x04\x63ost\x18\n \x01(\x05*x\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\x11\n\rAUDIENCE_USER\x10\x01\x12\x16\n\x12\x41UDIENCE_SUPERUSER\x10\x02\x12\x14\n\x10\x41UDIENCE_SERVICE\x10\x03\x12\x11\n\rAUDIENCE_EDGE\x10\x04*\xa7\x01\n\nMembership\x12\x1a\n\x16MEMBERSHIP_UNSPECIFIED\x10\x00\x12\x17\n\x13MEMBERSHIP_REQUIRED\x10\x01\x12%\n!MEMBERSHIP_REQUIRED_UNLESS_PUBLIC\x10\x02\x12\x1b\n\x17MEMBERSHIP_NOT_REQUIRED\x10\x03\x12 \n\x1cMEMBERSHIP_REQUIRED_PER_ROOM\x10\x04*T\n\tRateClass\x12\x1a\n\x16RATE_CLASS_UNSPECIFIED\x10\x00\x12\x16\n\x12RATE_CLASS_REQUEST\x10\x01\x12\x13\n\x0fRATE_CLASS_SEND\x10\x02:S\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\x8c\x8c\x03 \x01(\x0b\x32!.chatkit.contract.v1.MethodPolicyBe\n\x17\x63om.chatkit.contract.v1P\x01Z2chatkit.example/gen/chatkit/contract/v1;contractv1\xaa\x02\x13\x43hatkit.Contract.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,11 +35,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\027com.chatkit.contract.v1P\001Z2chatkit.example/gen/chatkit/contract/v1;contractv1\252\002\023Chatkit.Contract.V1'
   _globals['_AUDIENCE']._serialized_start=555
-  _globals['_AUDIENCE']._serialized_end=656
-  _globals['_MEMBERSHIP']._serialized_start=659
-  _globals['_MEMBERSHIP']._serialized_end=826
-  _globals['_RATECLASS']._serialized_start=828
-  _globals['_RATECLASS']._serialized_end=912
+  _globals['_AUDIENCE']._serialized_end=675
+  _globals['_MEMBERSHIP']._serialized_start=678
+  _globals['_MEMBERSHIP']._serialized_end=845
+  _globals['_RATECLASS']._serialized_start=847
+  _globals['_RATECLASS']._serialized_end=931
   _globals['_ROOMPOLICY']._serialized_start=131
   _globals['_ROOMPOLICY']._serialized_end=211
   _globals['_METHODPOLICY']._serialized_start=214

@@ -14,6 +14,7 @@ class Audience(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AUDIENCE_USER: _ClassVar[Audience]
     AUDIENCE_SUPERUSER: _ClassVar[Audience]
     AUDIENCE_SERVICE: _ClassVar[Audience]
+    AUDIENCE_EDGE: _ClassVar[Audience]
 
 class Membership(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -32,6 +33,7 @@ AUDIENCE_UNSPECIFIED: Audience
 AUDIENCE_USER: Audience
 AUDIENCE_SUPERUSER: Audience
 AUDIENCE_SERVICE: Audience
+AUDIENCE_EDGE: Audience
 MEMBERSHIP_UNSPECIFIED: Membership
 MEMBERSHIP_REQUIRED: Membership
 MEMBERSHIP_REQUIRED_UNLESS_PUBLIC: Membership
