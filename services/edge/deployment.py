@@ -37,6 +37,8 @@ class Deployment:
     # The instance that tokens must name.
     instance: str
     upstreams: Mapping[str, Sequence[str]]
+    # By which services know whose streams they carry; empty where no edge runs.
+    name: str = ""
     # How many clients may be connected at once, and how much memory Envoy may have.
     connections: int = 9_000
     heap_bytes: int = 1 << 30
@@ -82,6 +84,7 @@ EXAMPLE = Deployment(
     metrics_listen="127.0.0.1:9901",
     run_folder=Path("/run/chatkit"),
     instance="the instance's id",
+    name="the edge's name",
     upstreams={
         "users": ["users:50051"],
         "rooms": ["rooms:50052"],

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+# How long Envoy goes on taking connections while it sends clients away with every answer, in whole seconds.
+GOODBYE_SECONDS = 5
 
 
 def binary() -> Path:
@@ -29,6 +31,10 @@ def command(configuration: Path, *, concurrency: int) -> list[str]:
         "--concurrency",
         str(concurrency),
         "--disable-hot-restart",
+        "--drain-time-s",
+        str(GOODBYE_SECONDS),
+        "--drain-strategy",
+        "immediate",
         "--log-level",
         "warning",
         # The logger of the HTTP filters would print the path of a refused call, and with it what a client put there.

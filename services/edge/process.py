@@ -2,17 +2,21 @@
 
 import argparse
 import asyncio
-import re
+import secrets
 import signal
 import sys
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from services.edge import envoy, keys, public
 from services.edge.deployment import EXAMPLE, Deployment
+from services.edge.ending import Ending
+from services.edge.farewell import Farewell
 from services.edge.overload import room_for_connections
 from services.edge.render import configuration, to_yaml
 from services.edge.service_config import service_config, to_json
@@ -20,12 +24,14 @@ from services.edge.settings import EdgeSettings
 from services.edge.tls import Watch, write_descriptions
 from services.runtime import log
 from services.runtime.contract import Limits
+from services.runtime.edges import SECRET_BYTES, name_of
 from services.runtime.keys import Keyring
 from services.runtime.settings import read_settings_of
 
 _log = structlog.get_logger()
-_POLL_SECONDS = 0.1
 _KILL_SECONDS = 5.0
+# The seconds that an ending takes at the most, beyond the two settings.
+LONGEST_BEYOND_SETTINGS = envoy.GOODBYE_SECONDS + _KILL_SECONDS
 
 
 def main(arguments: list[str]) -> int:
@@ -53,33 +59,72 @@ def main(arguments: list[str]) -> int:
 
 
 async def _serve(settings: EdgeSettings) -> int:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, stopping.set)
-    deployment = replace(settings.deployment, connections=room_for_connections())
+    told = _Told()
+    told.listen()
+    secret = secrets.token_bytes(SECRET_BYTES)
+    deployment = replace(settings.deployment, name=name_of(secret), connections=room_for_connections())
     keyring = Keyring(settings.keys_file, settings.jwks_file, allow_sample_secrets=settings.allow_sample_secrets)
     rendering = write(deployment, settings.limits)
     watch = asyncio.create_task(Watch(deployment, settings.keys_poll_interval_seconds).run())
+    ending = Ending(
+        deployment.admin_socket,
+        Farewell(deployment.upstreams, secret, settings.tls),
+        drain_seconds=settings.drain_seconds,
+        grace_seconds=settings.shutdown_grace_seconds,
+    )
     async with keys.serving(deployment.keys_socket, keyring):
         process = await envoy.start(rendering, concurrency=settings.concurrency)
         try:
-            return await _until_told(process, stopping, settings)
+            return await _until_told(process, told, ending)
         finally:
             watch.cancel()
 
 
-async def _until_told(process: asyncio.subprocess.Process, stopping: asyncio.Event, settings: EdgeSettings) -> int:
-    told, ended = asyncio.create_task(stopping.wait()), asyncio.create_task(process.wait())
-    await asyncio.wait((told, ended), return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
-    if process.returncode is not None:
-        _log.error("envoy_ended", status=process.returncode)
+class _Told:
+    """What signals have told the process: to end, to stop without a successor, or, with a second one, to go at once."""
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+        self.has_successor = False
+
+    def listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._hear, True)
+        loop.add_signal_handler(signal.SIGINT, self._hear, False)
+
+    def _hear(self, has_successor: bool) -> None:
+        if self.first.is_set():
+            self.second.set()
+            return
+        self.has_successor = has_successor
+        self.first.set()
+
+
+async def _until_told(process: asyncio.subprocess.Process, told: _Told, ending: Ending) -> int:
+    """Run until a signal tells to end, and then until nothing is open; a second signal cuts that short."""
+    try:
+        await _first(told.first.wait(), process.wait())
+        if told.first.is_set():
+            await _first(ending.drain() if told.has_successor else ending.stop(), told.second.wait(), process.wait())
+    finally:
+        status = process.returncode
+        await _stop(process, at_once=told.second.is_set())
+    if status is not None:
+        _log.error("envoy_ended", status=status)
         return 1
-    _log.info("stopping")
-    await _drain(settings.deployment.admin_socket, settings.shutdown_grace_seconds)
-    await _stop(process)
     return 0
+
+
+async def _first(*works: Coroutine[Any, Any, object]) -> None:
+    """Return when the first of several is done, and cancel the others."""
+    tasks = [asyncio.create_task(work) for work in works]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(ended, Exception):
+            _log.error("ending_failed", exc_info=ended)
 
 
 def write(deployment: Deployment, limits: Limits) -> Path:
@@ -92,24 +137,9 @@ def write(deployment: Deployment, limits: Limits) -> Path:
     return path
 
 
-async def _drain(socket: Path, seconds: float) -> None:
-    """Tell clients to go elsewhere, and wait until no call is open or the time is over."""
-    with suppress(OSError, TimeoutError):
-        async with asyncio.timeout(seconds):
-            await envoy.admin(socket, "POST", "/drain_listeners?graceful&skip_exit")
-            while await _open_calls(socket):  # noqa: ASYNC110 - Envoy does not tell when they are done
-                await asyncio.sleep(_POLL_SECONDS)
-
-
-async def _open_calls(socket: Path) -> int:
-    answer = await envoy.admin(socket, "GET", "/stats?filter=^http.edge.downstream_rq_active$")
-    found = re.search(r"downstream_rq_active: ([0-9]+)", answer)
-    return int(found[1]) if found else 0
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def _stop(process: asyncio.subprocess.Process, *, at_once: bool) -> None:
     with suppress(ProcessLookupError):
-        process.terminate()
+        process.kill() if at_once else process.terminate()
         try:
             async with asyncio.timeout(_KILL_SECONDS):
                 await process.wait()

@@ -14,6 +14,7 @@ from google.protobuf import json_format
 
 from services.edge.parts import Json, typed
 from services.edge.rates import JSON_SIZE, LIMIT_OF, METADATA, RATE, SIZE
+from services.edge.routes import DRAINING
 from services.edge.screening import MOST_HEADERS
 from services.edge.sizes import CONTENT_LIMIT, in_json
 from services.runtime.contract import Limits, limit_name
@@ -52,6 +53,14 @@ def refusals(limits: Limits) -> list[Refusal]:
     """List the refusals; the first that fits is taken. Flags are the response flags of Envoy's access logs."""
     unreachable = "the service can't be reached"
     return [
+        Refusal(
+            "SHUTTING_DOWN",
+            "the edge is about to end: go elsewhere",
+            503,
+            cause=503,
+            when=_route_says(DRAINING, "yes"),
+            retry_after=_SOON,
+        ),
         Refusal("TOKEN_MISSING", "the call carries no token", 401, when=_token_is("Jwt_is_missing")),
         Refusal("TOKEN_EXPIRED", "the token has expired", 401, when=_token_is("Jwt_is_expired")),
         Refusal(

@@ -29,6 +29,9 @@ from services.runtime.contract import Limits
 
 _KIB, _MIB = 1024, 1024 * 1024
 _JSON_RESPONSE_BYTES = 32 * _MIB
+# When it is to end, Envoy would also close connections that it has told nothing, and over HTTP/1 it reads nothing for a
+# second before it does: what a client sends meanwhile is lost. So they stay, and are told with their next answer.
+_TELLS_FIRST = {"envoy.reloadable_features.use_connection_event_drain": False}
 # Of a connection that brings many requests at once the others wait for its turn, which comes after everybody's.
 _FAIRNESS = {
     "http.max_requests_per_io_cycle": 4,
@@ -64,13 +67,21 @@ def configuration(deployment: Deployment, limits: Limits) -> Json:
         "admin": {"address": {"pipe": {"path": str(deployment.admin_socket), "mode": 0o600}}},
         "static_resources": {"listeners": listeners, "clusters": clusters},
         "overload_manager": overload_manager(deployment),
-        "layered_runtime": {"layers": [{"name": "fairness", "static_layer": _FAIRNESS}]},
+        "layered_runtime": {
+            "layers": [
+                {"name": "fairness", "static_layer": _FAIRNESS},
+                {"name": "draining", "static_layer": _TELLS_FIRST},
+                {"name": "told", "admin_layer": {}},
+            ]
+        },
     }
 
 
 def _listener(deployment: Deployment, limits: Limits) -> Json:
     return {
         "name": "edge",
+        # What is drained by that, so that the figures can still be read then.
+        "traffic_direction": "INBOUND",
         "address": address(deployment.listen),
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "socket_options": [SMALL_SEND_BUFFER],
@@ -103,7 +114,7 @@ def _connection_manager(deployment: Deployment, limits: Limits) -> Json:
         request_timeout=f"{longest_request():g}s",
         access_log=[access_log()],
         local_reply_config=local_reply_config(limits),
-        route_config=route_configuration(limits, str(deployment.descriptor), deployment.cors_origins),
+        route_config=route_configuration(limits, str(deployment.descriptor), deployment.cors_origins, deployment.name),
         http_filters=_filters(deployment, limits),
     )
 

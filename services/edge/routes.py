@@ -17,11 +17,14 @@ from services.edge.screening import SCREEN_FILTER
 from services.edge.sizes import CONTENT_LIMIT, json_bytes, size_of, size_of_content
 from services.edge.tokens import CLAIMS_FILTER, JWT_FILTER
 from services.runtime.contract import Limits, MethodContract, limit_name
+from services.runtime.edges import EDGE_HEADER
 
 CORS_FILTER = "envoy.filters.http.cors"
 GRPC_WEB_FILTER = "envoy.filters.http.grpc_web"
 TRANSCODER_FILTER = "envoy.filters.http.grpc_json_transcoder"
 STREAM_IDLE_SECONDS = 60
+# What Envoy's runtime says at 100 when the edge is about to end.
+DRAINING = "chatkit.draining"
 # The service's own answer to a deadline says more than ours, so it gets this much time to arrive.
 _SLACK_SECONDS = 0.5
 _FLUSH_SECONDS = 30
@@ -43,8 +46,8 @@ _CORS_RESPONSE_HEADERS = (
 )
 
 
-def route_configuration(limits: Limits, descriptor_path: str, cors_origins: Sequence[str]) -> Json:
-    """Return Envoy's route configuration."""
+def route_configuration(limits: Limits, descriptor_path: str, cors_origins: Sequence[str], name: str) -> Json:
+    """Return Envoy's route configuration; `name` is the edge's."""
     host: Json = {
         "name": "chatkit",
         "domains": ["*"],
@@ -53,6 +56,8 @@ def route_configuration(limits: Limits, descriptor_path: str, cors_origins: Sequ
             *(_method(cluster, method, limits) for cluster, method in public.methods()),
             _with_a_query(),
             _content(),
+            *(_draining(path) for path in ("/", "/health")),
+            _direct("/health", "application/json", {"inline_string": '{"status": "SERVING"}\n'}),
             _direct("/", "application/json", {"inline_string": _about(limits)}),
             _direct("/descriptor.binpb", "application/octet-stream", {"filename": descriptor_path}),
             _nothing(),
@@ -60,7 +65,15 @@ def route_configuration(limits: Limits, descriptor_path: str, cors_origins: Sequ
     }
     if cors_origins:
         host["typed_per_filter_config"] = {CORS_FILTER: _cors(cors_origins)}
-    return {"name": "chatkit", "max_direct_response_body_size_bytes": _DIRECT_RESPONSE_BYTES, "virtual_hosts": [host]}
+    return {
+        "name": "chatkit",
+        "max_direct_response_body_size_bytes": _DIRECT_RESPONSE_BYTES,
+        "virtual_hosts": [host],
+        # By which services end the streams of an edge that ends.
+        "request_headers_to_add": [
+            {"header": {"key": EDGE_HEADER, "value": name}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        ],
+    }
 
 
 def _method(cluster: str, method: MethodContract, limits: Limits) -> Json:
@@ -151,6 +164,17 @@ def _direct(path: str, content_type: str, body: Json) -> Json:
         "match": {"path": path, "headers": [_method_is("GET")]},
         "direct_response": {"status": 200, "body": body},
         "response_headers_to_add": [header],
+        "typed_per_filter_config": _for_anyone(),
+    }
+
+
+def _draining(path: str) -> Json:
+    """Answer whoever asks how the edge is that it is about to end, once it is."""
+    never = {"default_value": {"numerator": 0, "denominator": "HUNDRED"}, "runtime_key": DRAINING}
+    return {
+        "match": {"path": path, "headers": [_method_is("GET")], "runtime_fraction": never},
+        "direct_response": {"status": 503},
+        "metadata": {"filter_metadata": {METADATA: {DRAINING: "yes"}}},
         "typed_per_filter_config": _for_anyone(),
     }
 

@@ -25,6 +25,17 @@ class EdgeSettings(Settings):
     concurrency: int = Field(
         default_factory=_cores, ge=1, description="Envoy's worker threads; by default as many as the process has cores"
     )
+    drain_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        description="how long an edge that was told to end (SIGTERM) goes on as before, while GET / tells load"
+        " balancers that it is about to end",
+    )
+    shutdown_grace_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        description="how long open calls, uploads and downloads may go on after clients were sent away",
+    )
     edge_heap_megabytes: int = Field(
         default=1024, ge=256, description="memory at which Envoy refuses everything; before that it sheds, from 60 % on"
     )

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from services.edge import public
+from services.edge.process import LONGEST_BEYOND_SETTINGS
 from services.edge.settings import EdgeSettings
 from services.runtime.contract import ENVIRONMENT_PREFIX, Limits
 from services.runtime.settings import Settings, secret_settings
@@ -256,11 +257,13 @@ def _health(services: Json, compose: Json) -> Iterator[str]:
 def _stopping(services: Json, compose: Json) -> Iterator[str]:
     for name in PROCESSES:
         allowed = float(services[name]["stop_grace_period"].removesuffix("s"))
-        environment, fields = services[name]["environment"], Settings.model_fields
+        environment = services[name]["environment"]
+        fields = (EdgeSettings if name == "edge" else Settings).model_fields
         needed = sum(
             float(environment.get(f"CHATKIT_{setting.upper()}") or fields[setting].default)
             for setting in ("drain_seconds", "shutdown_grace_seconds")
         )
+        needed += LONGEST_BEYOND_SETTINGS if name == "edge" else 0
         if allowed <= needed:
             yield f"{name} is killed while it waits for open calls"
 

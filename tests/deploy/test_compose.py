@@ -89,6 +89,7 @@ def _change(service: str, **environment: str) -> Change:
         (lambda services: services["edge"].update(depends_on={"users": {}}), "would be stopped before them"),
         (lambda services: services["users"].update(healthcheck={"disable": True}), "users has no health check"),
         (lambda services: services["users"].update(stop_grace_period="10s"), "users is killed while"),
+        (lambda services: services["edge"].update(stop_grace_period="45s"), "edge is killed while"),
         (lambda services: services["edge"].update(secrets=[]), "edge is given other secrets"),
         (lambda services: services["edge"].update(read_only=False), "edge may do more"),
         (lambda services: services["edge"].update(restart="no"), "edge is not restarted"),

@@ -1,0 +1,65 @@
+"""How an edge ends without cutting anything: it tells load balancers, then clients, then ends streams, then waits.
+
+Each step has its time, so that whoever restarts an edge knows how long that may take.
+"""
+
+import asyncio
+import re
+from pathlib import Path
+
+import structlog
+
+from services.edge import envoy
+from services.edge.farewell import Farewell
+from services.edge.routes import DRAINING
+
+_log = structlog.get_logger()
+_POLL_SECONDS = 0.1
+
+
+class Ending:
+    """The ending of the Envoy behind an admin socket."""
+
+    def __init__(self, socket: Path, farewell: Farewell, *, drain_seconds: float, grace_seconds: float) -> None:
+        self._socket = socket
+        self._farewell = farewell
+        self._drain_seconds = drain_seconds
+        self._grace_seconds = grace_seconds
+
+    async def drain(self) -> None:
+        """Let load balancers turn away and clients go elsewhere, and return when nothing is open or time is up."""
+        _log.info("draining", seconds=self._drain_seconds)
+        await self._ask("POST", f"/runtime_modify?{DRAINING}=100")
+        await asyncio.sleep(self._drain_seconds)
+        _log.info("sending_clients_away", seconds=envoy.GOODBYE_SECONDS)
+        await self._ask("POST", "/drain_listeners?graceful&inboundonly")
+        await asyncio.sleep(envoy.GOODBYE_SECONDS)
+        await self._finish()
+
+    async def stop(self) -> None:
+        """Take no connections any more, because nothing takes the edge's place, and return as `drain` does."""
+        _log.info("stopping")
+        await self._ask("POST", "/drain_listeners?graceful&skip_exit&inboundonly")
+        await self._ask("POST", "/drain_listeners?inboundonly")
+        await self._finish()
+
+    async def _finish(self) -> None:
+        telling = asyncio.create_task(self._farewell.say())
+        try:
+            async with asyncio.timeout(self._grace_seconds):
+                while sum(await self._open()):  # noqa: ASYNC110 - Envoy does not tell when they are done
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            calls, _ = await self._open()
+            _log.warning("calls_cut", calls=calls, seconds=self._grace_seconds)
+        finally:
+            telling.cancel()
+
+    async def _open(self) -> tuple[int, int]:
+        """Return how many calls and streams are open, and how many bytes of answers are still on their way."""
+        answer = await self._ask("GET", "/stats?filter=^http.edge.downstream_(rq_active|cx_tx_bytes_buffered)$")
+        figures = dict(re.findall(r"(rq_active|tx_bytes_buffered): ([0-9]+)", answer))
+        return int(figures.get("rq_active", 0)), int(figures.get("tx_bytes_buffered", 0))
+
+    async def _ask(self, method: str, path: str) -> str:
+        return await envoy.admin(self._socket, method, path)
