@@ -4,14 +4,14 @@ import sys
 from pathlib import Path
 
 from services.messages.app import build
-from services.messages.epoch import rotate
 from services.runtime.clock import Clock
+from services.runtime.epoch import rotate
 from services.runtime.process import main
 from services.runtime.settings import Settings
 
 
 async def _rotate_epoch(settings: Settings, _clock: Clock) -> int:
-    epoch = rotate(settings.database_url.get_secret_value())
+    epoch = rotate(settings.database_url.get_secret_value(), "messages")
     told = "no log was ever written: there is nothing to rotate" if epoch is None else f"the epoch is {epoch}"
     sys.stdout.write(f"{told}\n")
     return 0

@@ -9,10 +9,10 @@ import struct
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from services.messages.epoch import Epoch
 from services.messages.hubs import Hubs
 from services.messages.model import EventKind, LogEntry
 from services.runtime.bus import Bus
+from services.runtime.epoch import Epoch
 
 # A room's uid, the epoch of the database, and a seq; 0 says only that the room's head is to be looked at.
 _KEY = struct.Struct(">16s16sQ")

@@ -16,7 +16,6 @@ from services.messages.batches import Batches
 from services.messages.committer import Committer, Connect
 from services.messages.cursor_announcements import CursorAnnouncements
 from services.messages.cursors import Cursors
-from services.messages.epoch import Epoch
 from services.messages.hubs import Hubs, shutting_down
 from services.messages.log import Connection
 from services.messages.many_rooms import ManyRooms
@@ -39,6 +38,7 @@ from services.messages.tails_store import TailsStore
 from services.messages.typing_indicator import TypingIndicator
 from services.runtime.clock import Clock
 from services.runtime.directory_client import DirectoryClient
+from services.runtime.epoch import Epoch
 from services.runtime.errors import Unavailable
 from services.runtime.server import Server, open_server
 from services.runtime.settings import Settings
@@ -82,7 +82,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             most=2 * server.limits[limit_pb2.LIMIT_ROOM_MEMBERS],
         )
         read_state_feed = ReadStateFeed(read_states_store, clock, interval=settings.heads_poll_interval_seconds)
-        epoch = Epoch(on_change=lambda: _reset(hubs, cursors, read_state_feed))
+        epoch = Epoch("messages", on_change=lambda: _reset(hubs, cursors, read_state_feed))
         bus = server.bus()
         announcements = Announcements(hubs, epoch, bus, server.subject("log"))
         cursor_announcements = CursorAnnouncements(

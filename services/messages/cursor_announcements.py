@@ -6,9 +6,9 @@ from uuid import UUID
 
 from services.messages import unlogged
 from services.messages.cursors import Cursors
-from services.messages.epoch import Epoch
 from services.messages.read_state import ReadCursor
 from services.runtime.bus import Bus
+from services.runtime.epoch import Epoch
 
 # The uids of a room and a user, the epoch of the database, and the cursor's revision.
 _KEY = struct.Struct(">16s16s16sQ")

@@ -18,7 +18,7 @@ from services.messages.rooms_peer import Rooms
 from services.messages.subscription import Follower
 from services.runtime.access import AccessChange, MembershipChanged
 from services.runtime.clock import Clock
-from services.runtime.errors import DeadlineExceeded, Unavailable
+from services.runtime.errors import Aborted, DeadlineExceeded, Unavailable
 from services.runtime.steps import slices
 
 _log = structlog.get_logger()
@@ -167,7 +167,7 @@ class Cursors:
                 for page in slices(unread, _ROOMS_AT_ONCE):
                     await self._load(page)
                 await asyncio.sleep(0)
-        except Unavailable as error:
+        except (Unavailable, Aborted) as error:
             _log.warning("cursors_unread", reason=error.reason)
 
     async def _read_moves(self, some: Sequence[tuple[UUID, _Room]]) -> None:

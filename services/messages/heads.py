@@ -164,7 +164,8 @@ class Heads:
         """Look at hubs, and have those healed that are behind; False when the database can't be reached."""
         try:
             found = await self._read(hubs)
-        except Unavailable as error:
+        except (Unavailable, Aborted) as error:
+            # Away, or locked by whoever puts the schema back.
             _log.warning("heads_unread", reason=error.reason)
             return False
         for one in found:
@@ -195,7 +196,7 @@ class Heads:
             found = self._found[hub]
             try:
                 await self._settle(found)
-            except Unavailable as error:
+            except (Unavailable, Aborted) as error:
                 _log.warning("gap_unread", reason=error.reason)
                 await self._clock.sleep(self._interval / 10)
                 self.doubt(hub)
@@ -218,6 +219,8 @@ class Heads:
             hub.sweep(found.head.oldest_seq)
             hub.head_known_at = found.asked_at
         except Aborted as error:
+            if error.reason != "LOG_RESET":
+                raise
             _log.error("log_reset", room_uid=str(hub.room_uid), last=found.last_before, head_seq=found.head.seq)
             hub.end(error)
             hub.forget()

@@ -14,7 +14,7 @@ from services.messages import unlogged
 from services.messages.read_states_store import ReadStatesStore
 from services.messages.rooms_stream import RoomOfStream
 from services.runtime.clock import Clock
-from services.runtime.errors import Unavailable
+from services.runtime.errors import Aborted, Unavailable
 from services.runtime.steps import Pace, slices
 
 _log = structlog.get_logger()
@@ -85,7 +85,7 @@ class ReadStateFeed:
             try:
                 for some in slices(changed, _READ_AT_ONCE):
                     await self._send([room for room in some if room.is_open and room.marks is not None])
-            except Unavailable as error:
+            except (Unavailable, Aborted) as error:
                 _log.warning("read_states_unread", reason=error.reason)
 
     async def _send(self, rooms: Sequence[RoomOfStream]) -> None:
@@ -96,7 +96,7 @@ class ReadStateFeed:
         try:
             for room, event in await self._read(rooms):
                 room.push(0, event)
-        except Unavailable:
+        except (Unavailable, Aborted):
             self._changed.update(room for room in rooms if room.marks is not None)
             raise
 
@@ -107,7 +107,7 @@ class ReadStateFeed:
                 continue
             try:
                 await self._look(self._horizon)
-            except Unavailable as error:
+            except (Unavailable, Aborted) as error:
                 _log.warning("cursors_unread", reason=error.reason)
 
     async def _look(self, since: int) -> None:

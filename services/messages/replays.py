@@ -14,12 +14,12 @@ from uuid import UUID
 import structlog
 
 from services.messages import wire
-from services.messages.epoch import Epoch
 from services.messages.hub import RoomHub
 from services.messages.hubs import Hubs
 from services.messages.model import Opening, Position, Snapshot, Start, refusal_to_resume, room_epoch
 from services.messages.tails_store import Ask, TailsStore
 from services.runtime.clock import Clock
+from services.runtime.epoch import Epoch
 from services.runtime.errors import Unavailable
 
 _log = structlog.get_logger()

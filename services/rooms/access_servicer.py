@@ -75,7 +75,7 @@ class AccessServicer:
 
     async def WatchAccess(self, request: pb2.WatchAccessRequest, _call: Call) -> AsyncIterator[pb2.WatchAccessResponse]:
         """Follow the changes."""
-        async for news in self._feed.follow(request.after_version):
+        async for news in self._feed.follow(request.after_version, request.epoch):
             yield pb2.WatchAccessResponse(events=_events(news))
 
 
@@ -106,9 +106,10 @@ def _answer(answer: AccessGrant | ChatkitError) -> pb2.AccessAnswer:
 
 def _events(news: News[Change]) -> list[pb2.AccessEvent]:
     if news.is_reset:
-        return [pb2.AccessEvent(version=news.version, reset=pb2.AccessReset())]
+        return [pb2.AccessEvent(version=news.version, reset=pb2.AccessReset(epoch=news.epoch))]
     if not news.changes:
-        return [pb2.AccessEvent(version=news.version, heartbeat=pb2.AccessHeartbeat(elapsed_ms=news.elapsed_ms))]
+        heartbeat = pb2.AccessHeartbeat(elapsed_ms=news.elapsed_ms, epoch=news.epoch)
+        return [pb2.AccessEvent(version=news.version, heartbeat=heartbeat)]
     return [_event(change) for change in news.changes]
 
 

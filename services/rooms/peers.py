@@ -33,6 +33,7 @@ class Users:
             raise unavailable_peer(self._peer.name)
         return user
 
-    def changes(self, after_version: int) -> AsyncGenerator[directory_pb2.WatchUsersResponse, None]:
-        """Follow the changes of users after a version."""
-        return self._peer.stream(self._stub.WatchUsers, directory_pb2.WatchUsersRequest(after_version=after_version))
+    def changes(self, after_version: int, epoch: str) -> AsyncGenerator[directory_pb2.WatchUsersResponse, None]:
+        """Follow the changes of users after a version of an epoch; an empty one is not known."""
+        request = directory_pb2.WatchUsersRequest(after_version=after_version, epoch=epoch)
+        return self._peer.stream(self._stub.WatchUsers, request)

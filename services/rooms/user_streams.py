@@ -53,6 +53,7 @@ class UserStreams:
     ) -> None:
         # None before the database was reached for the first time.
         self.position: int | None = None
+        self._epoch = ""
         # How often everything was begun anew, because changes were missed.
         self.resets = 0
         # What is done with all streams.
@@ -147,10 +148,11 @@ class UserStreams:
 
     async def _follow(self) -> None:
         came_at = self._clock.monotonic()
-        told = cast("AsyncGenerator[News[Change], None]", self._feed.follow(self.position or 0))
+        told = cast("AsyncGenerator[News[Change], None]", self._feed.follow(self.position or 0, self._epoch))
         async with aclosing(told):
             async for news in told:
                 await self._take(news, came_at)
+                self._epoch = news.epoch
 
     async def _take(self, news: News[Change], came_at: float) -> None:
         if news.changes:

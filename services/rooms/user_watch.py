@@ -34,6 +34,8 @@ class UserWatch:
         self._retry_interval = retry_interval
         # The version up to which changes were told; None before users was reached.
         self._version: int | None = None
+        # The epoch of that version; empty before a users has told it.
+        self._epoch = ""
         self._is_following = False
         self._tried = asyncio.Event()
 
@@ -56,7 +58,7 @@ class UserWatch:
             await self._clock.sleep(self._retry_interval)
 
     async def _follow(self) -> None:
-        async with aclosing(self._users.changes(self._version or 0)) as responses:
+        async with aclosing(self._users.changes(self._version or 0, self._epoch)) as responses:
             async for response in responses:
                 await self._take(response.events)
                 self._is_following = True
@@ -73,6 +75,9 @@ class UserWatch:
             for user in changed:
                 await self._streams.tell(user.id, rooms[user.id], user_wire.user_updated_event(user))
         self._version = events[-1].version
+        for event in events:
+            if epoch := event.reset.epoch or event.heartbeat.epoch:
+                self._epoch = epoch
 
     def _has_started_late(self, first: pb2.DirectoryEvent) -> bool:
         """Tell whether changes may lie between the streams and the start, which was at the present version."""

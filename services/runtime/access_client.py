@@ -68,9 +68,10 @@ class AccessClient:
             for room_id, one in pairs
         ]
 
-    def changes(self, after_version: int) -> AsyncGenerator[pb2.WatchAccessResponse, None]:
-        """Follow the changes of access after a version."""
-        return self._peer.stream(self._stub.WatchAccess, pb2.WatchAccessRequest(after_version=after_version))
+    def changes(self, after_version: int, epoch: str) -> AsyncGenerator[pb2.WatchAccessResponse, None]:
+        """Follow the changes of access after a version of an epoch; an empty one is not known."""
+        request = pb2.WatchAccessRequest(after_version=after_version, epoch=epoch)
+        return self._peer.stream(self._stub.WatchAccess, request)
 
 
 def _grant(answer: pb2.CheckAccessResponse) -> AccessGrant:

@@ -36,6 +36,8 @@ class AccessWatch:
         self._clock = clock
         self._retry_interval = retry_interval
         self._is_following = False
+        # The epoch of the version that was seen last; empty before a rooms has told it.
+        self._epoch = ""
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -54,7 +56,7 @@ class AccessWatch:
         That is so after this process was stopped, and when rooms' clock is the slower one for days.
         """
         time = PeerTime(self._clock)
-        async with aclosing(self._client.changes(self._cache.version or 0)) as responses:
+        async with aclosing(self._client.changes(self._cache.version or 0, self._epoch)) as responses:
             async for response in responses:
                 self._is_following = True
                 for event in response.events:
@@ -71,8 +73,10 @@ class AccessWatch:
                 made_at = time.moment(event.heartbeat.elapsed_ms / 1000)
                 lag = self._clock.monotonic() - made_at
                 is_complete = self._cache.hear(event.version, made_at)
+                self._epoch = event.heartbeat.epoch
             case "reset":
                 self._cache.reset(event.version)
+                self._epoch = event.reset.epoch
                 is_complete = False
             case _:
                 is_complete = self._change(event)

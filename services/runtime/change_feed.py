@@ -2,7 +2,7 @@
 
 The poll alone bounds how late a change is told (in rooms, for how long a removed member is still let in), whatever
 becomes of the bus, which makes it quicker. A heartbeat says that everything up to its version was sent, as of when the
-database was last asked.
+database was last asked. Where the epoch is another, the schema was put back, and followers are told of a reset.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from typing import Generic
 
 import structlog
 
-from services.runtime.change_log import Change, ChangeStore
+from services.runtime.change_log import Change, ChangeStore, Head
 from services.runtime.clock import Clock
-from services.runtime.errors import Unavailable
+from services.runtime.errors import ChatkitError, Unavailable
 from services.runtime.problems import problem_of
 
 _log = structlog.get_logger()
@@ -33,6 +33,8 @@ class News(Generic[Change]):
     is_reset: bool = False
     # Of a heartbeat: from when the follower came until the database was asked.
     elapsed_ms: int = 0
+    # What the version belongs to; a stand-in need not know.
+    epoch: str = ""
 
 
 class ChangeFeed(Generic[Change]):
@@ -54,8 +56,8 @@ class ChangeFeed(Generic[Change]):
         self._heartbeat_interval = heartbeat_interval
         self._kept = kept
         self._tell_others = tell_others
-        # The version that the last look saw, when it began, and what is set when the next look is done.
-        self._seen = 0
+        # What the last look saw, when it began, and what is set when the next look is done.
+        self._seen: Head | None = None
         self._seen_at = float("-inf")
         self._looked = asyncio.Event()
         self._is_unread = False
@@ -92,45 +94,52 @@ class ChangeFeed(Generic[Change]):
                 if self._followers:
                     await self._look()
 
-    async def follow(self, after: int) -> AsyncIterator[News[Change]]:
-        """Tell the changes after a version, for ever; 0 starts at the present one."""
+    async def follow(self, after: int, epoch: str = "") -> AsyncIterator[News[Change]]:
+        """Tell the changes after a version of an epoch, for ever; 0 starts at the present one.
+
+        With an empty epoch the version is taken for one of the present epoch.
+        """
         self._followers += 1
         try:
-            async for news in self._follow(after):
+            async for news in self._follow(after, epoch):
                 yield news
         finally:
             self._followers -= 1
 
-    async def _follow(self, after: int) -> AsyncIterator[News[Change]]:
+    async def _follow(self, after: int, epoch: str) -> AsyncIterator[News[Change]]:
         came_at = self._clock.monotonic()
-        version = await self._store.version()
-        position = after or version
-        if position > version:
-            # A version that was never given: the database is not the one it was.
-            position = version
-            yield News(version, is_reset=True)
-        elif position == version:
-            yield News(version)
-        # When the position was last moved, and when the database was asked for the last heartbeat.
-        moved_at, beaten_at = self._clock.monotonic(), came_at
+        head = await self._store.head()
+        # When the head was read, when the position was last moved, and when the database was asked for the last
+        # heartbeat.
+        head_at = moved_at = self._clock.monotonic()
+        beaten_at = came_at
+        position = after or head.version
+        if position > head.version or (after and epoch not in {"", head.epoch}):
+            # A version that was never given in this epoch: the schema is not the one that it was.
+            position = head.version
+            yield News(position, is_reset=True, epoch=head.epoch)
+        elif position == head.version:
+            yield News(position, epoch=head.epoch)
         due: tuple[int, float] | None = None
         while not self._ended:
             looked = self._looked
-            page = await self._store.after(position, _PAGE) if position < max(version, self._seen) else []
+            if self._seen is not None and self._seen_at > head_at:
+                was, head, head_at = head, self._seen, self._seen_at
+                if head.epoch != was.epoch or (position > head.version and self._seen_at > moved_at):
+                    # The schema was put back, and the versions after the one it then had are others.
+                    position, moved_at, due = head.version, self._seen_at, None
+                    yield News(position, is_reset=True, epoch=head.epoch)
+            page = await self._store.after(position, _PAGE) if position < head.version else []
             if page:
                 missed = page[0].version != position + 1
-                yield News(page[-1].version, () if missed else page, is_reset=missed)
+                yield News(page[-1].version, () if missed else page, is_reset=missed, epoch=head.epoch)
                 position, moved_at = page[-1].version, self._clock.monotonic()
-            elif position > self._seen and self._seen_at > moved_at:
-                # The counter went back: the database is not the one it was.
-                position, due = self._seen, None
-                yield News(position, is_reset=True)
             if due is None and self._seen_at >= beaten_at + self._heartbeat_interval:
-                due = self._seen, self._seen_at
+                due = head.version, self._seen_at
             if due is not None and due[0] <= position:
                 # Also while changes go on coming: what was there when the database was asked has been sent.
                 beaten_at, due = due[1], None
-                yield News(position, elapsed_ms=int((beaten_at - came_at) * 1000))
+                yield News(position, elapsed_ms=int((beaten_at - came_at) * 1000), epoch=head.epoch)
             if not page:
                 await looked.wait()
         raise Unavailable("SHUTTING_DOWN", "the service is being stopped", retry_after=_AFTER_SHUTDOWN)
@@ -143,8 +152,9 @@ class ChangeFeed(Generic[Change]):
     async def _look(self) -> None:
         asked_at = self._clock.monotonic()
         try:
-            self._seen = await self._store.version()
-        except Unavailable as error:
+            self._seen = await self._store.head()
+        except ChatkitError as error:
+            # Away, or locked by whoever puts the schema back.
             if not self._is_unread:
                 # Said once for as long as it is so: it looks many times a second.
                 _log.warning("changes_unread", problem=problem_of(error))
@@ -165,5 +175,5 @@ class ChangeFeed(Generic[Change]):
             await self._clock.sleep(_SWEEP_SECONDS)
             try:
                 await self._store.sweep(self._kept)
-            except Unavailable as error:
+            except ChatkitError as error:
                 _log.warning("changes_unswept", reason=error.reason)

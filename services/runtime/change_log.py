@@ -5,6 +5,7 @@ order of versions is the order of commits, and whoever has seen `n` knows that `
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -12,6 +13,7 @@ from sqlalchemy import Table, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.database import Database, unbroken
+from services.runtime.epoch import Epoch
 
 
 class Versioned(Protocol):
@@ -23,6 +25,14 @@ class Versioned(Protocol):
 
 
 Change = TypeVar("Change", bound=Versioned)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The version of the last change, and the epoch that versions belong to, as of one moment."""
+
+    epoch: str
+    version: int
 
 
 class ChangeLog(Generic[Change]):
@@ -52,9 +62,9 @@ class ChangeLog(Generic[Change]):
         # Row by row in one round trip: a statement of many rows takes several times as long to be made, under the lock.
         await connection.execute(insert(self._changes), rows)
 
-    async def version(self, connection: AsyncConnection) -> int:
-        """Return the version of the last change."""
-        return int((await connection.execute(select(self._counter.c.version))).scalar_one())
+    def epoch(self) -> Epoch:
+        """Return what knows the epoch of the schema; it counts versions."""
+        return Epoch(str(self._counter.schema), counted=f"(SELECT version FROM {self._counter.fullname})")  # noqa: S608 - a name
 
     async def after(self, connection: AsyncConnection, version: int, most: int) -> list[Change]:
         """Return the changes after a version, oldest first; those that were swept are missing at the start."""
@@ -75,10 +85,11 @@ class ChangeStore(Generic[Change]):
     def __init__(self, database: Database, log: ChangeLog[Change]) -> None:
         self._database = database
         self._log = log
+        self._epoch = log.epoch()
 
-    async def version(self) -> int:
-        """Return the version of the last change."""
-        return await unbroken(self._version())
+    async def head(self) -> Head:
+        """Return the version of the last change, and its epoch."""
+        return await unbroken(self._head())
 
     async def after(self, version: int, most: int) -> list[Change]:
         """Return the changes after a version, oldest first; those that were swept are missing at the start."""
@@ -88,9 +99,9 @@ class ChangeStore(Generic[Change]):
         """Delete changes that are older than that, the newest one excepted; return how many."""
         return await unbroken(self._sweep(kept))
 
-    async def _version(self) -> int:
-        async with self._database.reading() as connection:
-            return await self._log.version(connection)
+    async def _head(self) -> Head:
+        seen = await self._epoch.glance(self._database)
+        return Head(str(seen.epoch), seen.counted)
 
     async def _after(self, version: int, most: int) -> list[Change]:
         async with self._database.reading() as connection:

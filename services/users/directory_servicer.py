@@ -26,15 +26,15 @@ class DirectoryServicer:
 
     async def WatchUsers(self, request: pb2.WatchUsersRequest, _call: Call) -> AsyncIterator[pb2.WatchUsersResponse]:
         """Follow the changes."""
-        async for news in self._feed.follow(request.after_version):
+        async for news in self._feed.follow(request.after_version, request.epoch):
             for frame in _frames(await self._events(news)):
                 yield frame
 
     async def _events(self, news: News[Change]) -> list[pb2.DirectoryEvent]:
         if news.is_reset:
-            return [pb2.DirectoryEvent(version=news.version, reset=pb2.DirectoryReset())]
+            return [pb2.DirectoryEvent(version=news.version, reset=pb2.DirectoryReset(epoch=news.epoch))]
         if not news.changes:
-            return [pb2.DirectoryEvent(version=news.version, heartbeat=pb2.DirectoryHeartbeat())]
+            return [pb2.DirectoryEvent(version=news.version, heartbeat=pb2.DirectoryHeartbeat(epoch=news.epoch))]
         # Each user once, at the place of their last change: they are shown as they are now.
         versions = {change.user_id: change.version for change in news.changes if change.kind is ChangeKind.USER_UPDATED}
         users = await self._users.find(list(versions)) if versions else []

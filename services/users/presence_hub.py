@@ -88,6 +88,7 @@ class PresenceHub:
         self._of_user: dict[str | None, set[PresenceSubscription]] = {}
         # The version up to which the changes were handed on; None before they were followed.
         self._version: int | None = None
+        self._epoch = ""
         self._following = asyncio.Event()
         # The moment, by the monotonic clock, up to which all changes were handed on.
         self._known_at = float("-inf")
@@ -146,7 +147,7 @@ class PresenceHub:
     async def _follow(self) -> None:
         while True:
             began = self._clock.monotonic()
-            news_of = cast("AsyncGenerator[News[Change], None]", self._feed.follow(self._version or 0))
+            news_of = cast("AsyncGenerator[News[Change], None]", self._feed.follow(self._version or 0, self._epoch))
             try:
                 async with aclosing(news_of) as followed:
                     async for news in followed:
@@ -167,7 +168,7 @@ class PresenceHub:
             await self._route(change)
         if not news.changes:
             self._known_at = began + news.elapsed_ms / 1000
-        self._version = news.version
+        self._version, self._epoch = news.version, news.epoch
         self._following.set()
 
     async def _route(self, change: Change) -> None:

@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 
 from services.messages.app import _lane
 from services.messages.committer import Committer
-from services.messages.epoch import Epoch
 from services.messages.log import Appended, Connection
 from services.messages.model import Draft, LogEntry
 from services.runtime.clock import SystemClock
+from services.runtime.epoch import Epoch
 from services.runtime.errors import AlreadyExists, ChatkitError, Unavailable
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
@@ -40,7 +40,7 @@ def _draft(room_uid: UUID, request_id: str, content: bytes = b"") -> Draft:
 
 
 async def _committer(database: TestDatabase, stack: AsyncExitStack, options: str = "") -> Committer:
-    epoch = Epoch(on_change=lambda: None)
+    epoch = Epoch("messages", on_change=lambda: None)
     committer = Committer(_lane(database.dsn("messages") + options, epoch), _Nobody(), SystemClock())
     task = asyncio.create_task(committer.run())
 
@@ -169,7 +169,7 @@ async def test_a_committer_that_cannot_connect_is_not_ready_and_says_why_with_gr
 ) -> None:
     clock = ManualClock()
     may_connect = False
-    lane = _lane(database.dsn("messages"), Epoch(on_change=lambda: None))
+    lane = _lane(database.dsn("messages"), Epoch("messages", on_change=lambda: None))
 
     @asynccontextmanager
     async def connect() -> AsyncIterator[Connection]:

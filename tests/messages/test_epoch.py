@@ -16,7 +16,7 @@ from chatkit.messages.v1 import room_event_pb2
 from structlog.testing import capture_logs
 
 from services.messages.app import _lane
-from services.messages.epoch import Epoch, rotate
+from services.runtime.epoch import Epoch, rotate
 from tests.messages.chat import Chat, text
 from tests.support.databases import ROOT, TestDatabase
 from tests.support.eventually import HANG_SECONDS
@@ -102,13 +102,13 @@ async def test_it_stays_when_the_process_starts_anew(chat: Chat) -> None:
 
 async def test_a_new_connection_looks_before_anything_is_appended(database: TestDatabase) -> None:
     changes: list[str] = []
-    epoch = Epoch(on_change=lambda: changes.append("changed"))
+    epoch = Epoch("messages", on_change=lambda: changes.append("changed"))
     connect = _lane(database.dsn("messages"), epoch)
     async with connect():
         first = epoch.value
     async with connect():
         assert (epoch.value, changes) == (first, [])
-    assert rotate(database.dsn("messages")) == _epoch(database) != first
+    assert rotate(database.dsn("messages"), "messages") == _epoch(database) != first
     async with connect():
         assert (epoch.value, changes) == (_epoch(database), ["changed"])
 

@@ -102,7 +102,7 @@ class FakeUsers:
             raise Unavailable("SERVICE_UNAVAILABLE", "users can't be reached")
         return user_pb2.User(id=user_id, name=user_id)
 
-    async def changes(self, after: int) -> AsyncGenerator[directory_pb2.WatchUsersResponse, None]:
+    async def changes(self, after: int, _epoch: str) -> AsyncGenerator[directory_pb2.WatchUsersResponse, None]:
         self.followed_after.append(after)
         while True:
             frame = await self.frames.get()
@@ -177,7 +177,7 @@ class Openings:
 
     async def handed_out(self) -> None:
         """Wait until the tail has handed out every change."""
-        version = await self.changes.version()
+        version = (await self.changes.head()).version
         await eventually(lambda: self.streams.position == version)
 
     async def listed(self, user_id: str) -> dict[str, Shown]:

@@ -19,7 +19,7 @@ from chatkit.rooms.v1 import roles_service_pb2 as roles_pb2
 from services.rooms.changes import log
 from services.rooms.model import Change, ChangeKind
 from services.runtime.change_feed import ChangeFeed
-from services.runtime.change_log import ChangeStore
+from services.runtime.change_log import ChangeStore, Head
 from services.runtime.database import Database, create_engine
 from services.runtime.settings import Settings
 from tests.support.clock import ManualClock
@@ -239,8 +239,8 @@ class _Busy:
     def __init__(self) -> None:
         self.last = 0
 
-    async def version(self) -> int:
-        return self.last
+    async def head(self) -> Head:
+        return Head("one", self.last)
 
     async def after(self, version: int, _most: int) -> list[Change]:
         self.last += 1

@@ -140,6 +140,6 @@ class _Silent(ChangeFeed[Change]):
     def __init__(self) -> None:
         """Need nothing."""
 
-    async def follow(self, _after: int) -> AsyncIterator[News[Change]]:
+    async def follow(self, _after: int, _epoch: object = None) -> AsyncIterator[News[Change]]:
         await asyncio.Event().wait()
         yield News(0)

@@ -170,7 +170,7 @@ def test_presence(handlers: Handlers) -> None:
 class _UserFeed:
     """A feed of one of each kind."""
 
-    async def follow(self, after: int) -> AsyncIterator[News[UserChange]]:
+    async def follow(self, after: int, _epoch: object = None) -> AsyncIterator[News[UserChange]]:
         bob = uid_of("bob")
         yield News(after, is_reset=True)
         yield News(after)
@@ -458,7 +458,7 @@ def test_roles(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> N
 class _Feed:
     """A feed of one of each kind."""
 
-    async def follow(self, after: int) -> AsyncIterator[News[Change]]:
+    async def follow(self, after: int, _epoch: object = None) -> AsyncIterator[News[Change]]:
         yield News(after, is_reset=True)
         yield News(after, elapsed_ms=1500)
         lobby, bob = uid_of("lobby"), uid_of("bob")

@@ -31,7 +31,7 @@ class _Feed:
         self.followed_after: list[int] = []
         self._told: asyncio.Queue[News[Change] | Exception] = asyncio.Queue()
 
-    async def follow(self, after: int) -> AsyncIterator[News[Change]]:
+    async def follow(self, after: int, _epoch: object = None) -> AsyncIterator[News[Change]]:
         self.followed_after.append(after)
         while True:
             told = await self._told.get()

@@ -139,10 +139,12 @@ class RoleName(_message.Message):
     def __init__(self, scope: _Optional[_Union[_role_pb2.RoleScope, str]] = ..., name: _Optional[str] = ...) -> None: ...
 
 class WatchAccessRequest(_message.Message):
-    __slots__ = ("after_version",)
+    __slots__ = ("after_version", "epoch")
     AFTER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     after_version: int
-    def __init__(self, after_version: _Optional[int] = ...) -> None: ...
+    epoch: str
+    def __init__(self, after_version: _Optional[int] = ..., epoch: _Optional[str] = ...) -> None: ...
 
 class WatchAccessResponse(_message.Message):
     __slots__ = ("events",)
@@ -171,14 +173,18 @@ class AccessEvent(_message.Message):
     def __init__(self, version: _Optional[int] = ..., reset: _Optional[_Union[AccessReset, _Mapping]] = ..., heartbeat: _Optional[_Union[AccessHeartbeat, _Mapping]] = ..., member_added: _Optional[_Union[MemberChange, _Mapping]] = ..., member_removed: _Optional[_Union[MemberChange, _Mapping]] = ..., role_assigned: _Optional[_Union[RoleAssignment, _Mapping]] = ..., role_changed: _Optional[_Union[RoleName, _Mapping]] = ..., room_updated: _Optional[_Union[RoomChange, _Mapping]] = ...) -> None: ...
 
 class AccessReset(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("epoch",)
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    epoch: str
+    def __init__(self, epoch: _Optional[str] = ...) -> None: ...
 
 class AccessHeartbeat(_message.Message):
-    __slots__ = ("elapsed_ms",)
+    __slots__ = ("elapsed_ms", "epoch")
     ELAPSED_MS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     elapsed_ms: int
-    def __init__(self, elapsed_ms: _Optional[int] = ...) -> None: ...
+    epoch: str
+    def __init__(self, elapsed_ms: _Optional[int] = ..., epoch: _Optional[str] = ...) -> None: ...
 
 class MemberChange(_message.Message):
     __slots__ = ("room_uid", "user_uid", "user_id", "room_id")

@@ -119,9 +119,10 @@ class AccessServiceServicer:
 
     def WatchAccess(self, request, context):
         """Follows the changes of access after a version. If changes after that
-        version are no longer kept, or the version is unknown, the first event is
-        a `reset`: whoever keeps answers must ask again. Every change has the
-        version after the one before it.
+        version are no longer kept, or the version is unknown or of another epoch,
+        the first event is a `reset`: whoever keeps answers must ask again. A
+        `reset` also comes in between, when the schema of rooms was put back to an
+        earlier state. Every change has the version after the one before it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,10 +34,12 @@ class ResolvedUser(_message.Message):
     def __init__(self, id: _Optional[str] = ..., uid: _Optional[bytes] = ..., user: _Optional[_Union[_user_pb2.User, _Mapping]] = ...) -> None: ...
 
 class WatchUsersRequest(_message.Message):
-    __slots__ = ("after_version",)
+    __slots__ = ("after_version", "epoch")
     AFTER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     after_version: int
-    def __init__(self, after_version: _Optional[int] = ...) -> None: ...
+    epoch: str
+    def __init__(self, after_version: _Optional[int] = ..., epoch: _Optional[str] = ...) -> None: ...
 
 class WatchUsersResponse(_message.Message):
     __slots__ = ("events",)
@@ -58,9 +60,13 @@ class DirectoryEvent(_message.Message):
     def __init__(self, version: _Optional[int] = ..., reset: _Optional[_Union[DirectoryReset, _Mapping]] = ..., heartbeat: _Optional[_Union[DirectoryHeartbeat, _Mapping]] = ..., user_updated: _Optional[_Union[_user_pb2.User, _Mapping]] = ...) -> None: ...
 
 class DirectoryReset(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("epoch",)
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    epoch: str
+    def __init__(self, epoch: _Optional[str] = ...) -> None: ...
 
 class DirectoryHeartbeat(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("epoch",)
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    epoch: str
+    def __init__(self, epoch: _Optional[str] = ...) -> None: ...

@@ -60,7 +60,9 @@ class DirectoryServiceServicer:
 
     def WatchUsers(self, request, context):
         """Follows the changes of users after a version. If changes after that version
-        are no longer kept, or the version is unknown, the first event is a `reset`.
+        are no longer kept, or the version is unknown or of another epoch, the first
+        event is a `reset`. One also comes in between, when the schema of users was
+        put back to an earlier state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
