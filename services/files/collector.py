@@ -12,6 +12,7 @@ import structlog
 from services.files.blobs import Blobs
 from services.files.incoming import Incoming
 from services.files.model import File, FileState
+from services.files.needed import Needed
 from services.files.peers import Messages
 from services.files.service import LEASE, Files
 from services.files.store import FileStore
@@ -44,6 +45,7 @@ class Collector:
         self._blobs = blobs
         self._incoming = incoming
         self._messages = messages
+        self._needed = Needed(store, messages)
         self._clock = clock
         self._interval = interval
         self._unattached_for = unattached_for
@@ -71,8 +73,13 @@ class Collector:
 
     async def _clear_stale(self) -> None:
         while stale := await self._store.revoke_stale(STALE, self._batch):
+            needed = await self._needed.among(stale)
             for key in stale:
-                await self._blobs.remove(key)
+                if key in needed:
+                    # It was finished after the backup that the tables are of: the reconciler tells of it.
+                    _log.warning("content_without_file_kept", key=key)
+                else:
+                    await self._blobs.remove(key)
                 await self._store.end_upload(key)
 
     async def _remove_unused(self, due: Sequence[File]) -> int:

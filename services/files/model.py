@@ -89,6 +89,19 @@ def blob_key(file: UUID, attempt: UUID) -> str:
     return f"{file.hex[:2]}/{file.hex}-{attempt.hex[:16]}"
 
 
+def file_of_key(key: str) -> UUID | None:
+    """Return the file whose content lies, or lay, under a key; None for a key that is nobody's."""
+    folder, _, name = key.partition("/")
+    hexed, dash, _ = name.partition("-")
+    if not dash or folder != hexed[:2]:
+        return None
+    try:
+        uid = UUID(hex=hexed)
+    except ValueError:
+        return None
+    return uid if uid.hex == hexed else None
+
+
 # Where clients put content straight into a bucket.
 INCOMING = "incoming"
 

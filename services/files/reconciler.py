@@ -1,21 +1,24 @@
 """`python -m services.files reconcile`: compares what the store holds with what the tables say, prints, and repairs.
 
 The collector leaves nothing for it to do; it is for what happens outside: a restored backup, a lost disk, a hand that
-removed something. It may run while the service serves.
+removed something. It may run while the service serves. No content is removed before messages has said that no message
+refers to it, and with `--dry-run` nothing is changed at all.
 """
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
 from services.files.blobs import Blobs, StoredBlob, open_blobs
 from services.files.collector import STALE
 from services.files.model import INCOMING
+from services.files.needed import Needed
+from services.files.peers import Messages
 from services.files.store import FileStore
 from services.runtime import log
 from services.runtime.clock import Clock
-from services.runtime.database import Database, create_engine
+from services.runtime.command import opened
 from services.runtime.errors import ChatkitError
 from services.runtime.settings import Settings
 
@@ -25,47 +28,69 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found, and repaired where that is possible."""
+    """What was found, and repaired where that is possible, unless nothing was to be changed."""
 
     blobs_removed: int
     usages_corrected: int
     # Files that say they have content which is not there: nothing can bring it back.
     contents_lost: int
+    # Content that messages refer to and of which no file knows: the tables are older than the messages.
+    files_lost: int = 0
 
     @property
-    def is_clean(self) -> bool:
-        """Whether there was nothing to repair."""
-        return not (self.blobs_removed or self.usages_corrected or self.contents_lost)
+    def has_losses(self) -> bool:
+        """Whether there is something that only a backup can repair."""
+        return bool(self.contents_lost or self.files_lost)
 
 
 class Reconciler:
-    """Compares and repairs."""
+    """Compares, and repairs unless it is told to change nothing."""
 
-    def __init__(self, store: FileStore, blobs: Blobs, say: Say) -> None:
+    def __init__(
+        self, store: FileStore, blobs: Blobs, messages: Messages, say: Say, *, is_dry_run: bool = False
+    ) -> None:
         self._store = store
         self._blobs = blobs
         self._say = say
+        self._needed = Needed(store, messages)
+        self._is_dry_run = is_dry_run
 
     async def reconcile(self) -> Findings:
-        """Compare everything once."""
+        """Compare everything once; SERVICE_UNAVAILABLE where messages must be asked and does not answer."""
+        removed, files_lost = await self._remove_unknown()
         return Findings(
-            blobs_removed=await self._remove_unknown(),
+            blobs_removed=removed,
+            files_lost=files_lost,
             usages_corrected=await self._correct_usages(),
             contents_lost=await self._report_lost(),
         )
 
-    async def _remove_unknown(self) -> int:
+    async def _remove_unknown(self) -> tuple[int, int]:
+        """Return how much was removed, and how much was not because messages refer to it."""
         # What is young may be an upload's, whose row was written after the listing was made.
         oldest_of_interest = await self._store.now() - STALE
-        removed = 0
+        removed = kept = 0
         async for batch in _batches(self._everything()):
             known = await self._store.known_keys([blob.key for blob in batch])
-            for blob in batch:
-                if blob.key not in known and blob.write_time < oldest_of_interest:
-                    self._say(f"{blob.key}: no file and no upload has this content ({blob.size_bytes} bytes): removed")
-                    await self._blobs.remove(blob.key)
-                    removed += 1
-        return removed
+            unknown = [blob for blob in batch if blob.key not in known and blob.write_time < oldest_of_interest]
+            needed = await self._needed.among([blob.key for blob in unknown])
+            for blob in unknown:
+                await self._judge(blob, needed)
+            kept += sum(blob.key in needed for blob in unknown)
+            removed += sum(blob.key not in needed for blob in unknown)
+        return removed, kept
+
+    async def _judge(self, blob: StoredBlob, needed: Collection[str]) -> None:
+        what = f"{blob.key}: no file and no upload has this content ({blob.size_bytes} bytes)"
+        if blob.key in needed:
+            self._say(f"{what}, and a message refers to it: kept; bring back a newer backup of files")
+            return
+        self._say(f"{what}: {self._done('removed')}")
+        if not self._is_dry_run:
+            await self._blobs.remove(blob.key)
+
+    def _done(self, what: str) -> str:
+        return f"would be {what}" if self._is_dry_run else what
 
     async def _everything(self) -> AsyncIterator[StoredBlob]:
         async for blob in self._blobs.list():
@@ -78,8 +103,11 @@ class Reconciler:
     async def _correct_usages(self) -> int:
         wrong = await self._store.wrong_usage()
         for owner_uid, (counted, real) in wrong.items():
-            self._say(f"user {owner_uid}: {counted} bytes were counted, and the files have {real}: corrected")
-            await self._store.correct_usage(owner_uid)
+            self._say(
+                f"user {owner_uid}: {counted} bytes were counted, and the files have {real}: {self._done('corrected')}"
+            )
+            if not self._is_dry_run:
+                await self._store.correct_usage(owner_uid)
         return len(wrong)
 
     async def _report_lost(self) -> int:
@@ -106,22 +134,26 @@ async def _batches(blobs: AsyncIterator[StoredBlob]) -> AsyncIterator[list[Store
         yield batch
 
 
-async def reconcile(settings: Settings, _clock: Clock) -> int:
-    """Run once, print what was found, and return the exit status: 1 if content was lost."""
-    database = Database(create_engine(settings.database_url.get_secret_value(), connections=1))
-    store = FileStore(database, most_bytes=0)
+async def reconcile(settings: Settings, clock: Clock, flags: Collection[str] = frozenset()) -> int:
+    """Run once, print what was found, and return the exit status: 1 if something was lost."""
+    is_dry_run = "dry-run" in flags
     try:
-        found = await Reconciler(store, open_blobs(settings), _print).reconcile()
+        async with opened("files", settings, clock) as tools:
+            store, messages = (
+                FileStore(tools.database, most_bytes=0),
+                Messages(tools.peer("messages", settings.messages_address)),
+            )
+            reconciler = Reconciler(store, open_blobs(settings), messages, _print, is_dry_run=is_dry_run)
+            found = await reconciler.reconcile()
     except ChatkitError as error:
         log.complain(f"files: {error.message}")
         return 2
-    finally:
-        await database.close()
+    would = "would be " if is_dry_run else ""
     _print(
-        f"{found.blobs_removed} blobs removed, {found.usages_corrected} counts corrected,"
-        f" {found.contents_lost} contents lost"
+        f"{found.blobs_removed} blobs {would}removed, {found.usages_corrected} counts {would}corrected,"
+        f" {found.contents_lost} contents lost, {found.files_lost} files lost"
     )
-    return 1 if found.contents_lost else 0
+    return 1 if found.has_losses else 0
 
 
 def _print(line: str) -> None:

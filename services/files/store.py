@@ -3,7 +3,7 @@
 All times are the database's, so that a replica whose clock is wrong ends nobody's upload and removes nobody's file.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
@@ -241,6 +241,14 @@ class FileStore:
             found = set(of_files.scalars())
             of_uploads = await connection.execute(select(uploads.c.blob_key).where(uploads.c.blob_key == wanted))
             return found | set(of_uploads.scalars())
+
+    async def with_content_among(self, uids: Collection[UUID]) -> set[UUID]:
+        """Return those of these files that have content."""
+        found = select(files.c.uid).where(
+            files.c.uid == func.any(list(uids), type_=ARRAY(Uuid)), files.c.blob_key.is_not(None)
+        )
+        async with self._database.reading() as connection:
+            return set((await connection.execute(found)).scalars())
 
     async def with_content(self, after: UUID, size: int) -> list[File]:
         """Return files that have content, by their uids."""

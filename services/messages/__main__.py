@@ -1,16 +1,17 @@
 """`python -m services.messages serve`, `… migrate` and `… rotate-epoch`."""
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from services.messages.app import build
 from services.runtime.clock import Clock
 from services.runtime.epoch import rotate
-from services.runtime.process import main
+from services.runtime.process import Command, main
 from services.runtime.settings import Settings
 
 
-async def _rotate_epoch(settings: Settings, _clock: Clock) -> int:
+async def _rotate_epoch(settings: Settings, _clock: Clock, _flags: Collection[str]) -> int:
     epoch = rotate(settings.database_url.get_secret_value(), "messages")
     told = "no log was ever written: there is nothing to rotate" if epoch is None else f"the epoch is {epoch}"
     sys.stdout.write(f"{told}\n")
@@ -18,4 +19,4 @@ async def _rotate_epoch(settings: Settings, _clock: Clock) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main("messages", build, Path(__file__).parent / "migrations", {"rotate-epoch": _rotate_epoch}))
+    sys.exit(main("messages", build, Path(__file__).parent / "migrations", {"rotate-epoch": Command(_rotate_epoch)}))

@@ -5,8 +5,9 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,16 @@ from services.runtime.nats_servers import nats_secret
 from services.runtime.server import Server
 from services.runtime.settings import Settings, read_settings
 
-# A command of one service's own: it writes lines for people, and returns the exit status.
-Command = Callable[[Settings, Clock], Awaitable[int]]
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command of one service's own: it writes lines, and returns the exit status; it is told which flags were set."""
+
+    run: Callable[[Settings, Clock, Collection[str]], Awaitable[int]]
+    # What each of its flags means, by name.
+    flags: Mapping[str, str] = field(default_factory=dict)
+
+
 Build = Callable[[Settings, Clock], AbstractAsyncContextManager[Server]]
 
 _log = structlog.get_logger()
@@ -41,7 +50,13 @@ def main(name: str, build: Build, migrations: Path, commands: Mapping[str, Comma
         choices=("serve", "migrate", *own),
         help=f"serve calls, bring the schema up to date{''.join(f', or {command}' for command in own)}",
     )
-    command = parser.parse_args().command
+    flags = {flag: text for each in own.values() for flag, text in each.flags.items()}
+    for flag, text in flags.items():
+        parser.add_argument(f"--{flag}", dest=flag, action="store_true", help=text)
+    arguments = vars(parser.parse_args())
+    command, told = arguments.pop("command"), {flag for flag, is_told in arguments.items() if is_told}
+    if strange := told - set(own[command].flags if command in own else ()):
+        parser.error(f"{command} knows no --{min(strange)}")
     try:
         settings = read_settings()
         log.configure(settings.log_format, name)
@@ -49,7 +64,7 @@ def main(name: str, build: Build, migrations: Path, commands: Mapping[str, Comma
         if command == "migrate":
             return _migrate(name, settings.migrate_database_url.get_secret_value(), migrations)
         if command in own:
-            return uvloop.run(_run(own[command], settings))
+            return uvloop.run(_run(own[command], settings, told))
         return uvloop.run(_serve(build, settings))
     except (ValueError, ValidationError, OSError) as error:
         log.complain(f"{name}: {error}")
@@ -66,8 +81,8 @@ def _migrate(name: str, dsn: str, migrations: Path) -> int:
     return 0
 
 
-async def _run(command: Command, settings: Settings) -> int:
-    return await command(settings, SystemClock())
+async def _run(command: Command, settings: Settings, flags: Collection[str]) -> int:
+    return await command.run(settings, SystemClock(), flags)
 
 
 def _refuse_sample_passwords(settings: Settings) -> None:

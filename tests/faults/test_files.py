@@ -32,6 +32,7 @@ from services.files.store import FileStore
 from services.runtime.database import Database, create_engine
 from services.stack.ports import Port
 from tests.files.library import user
+from tests.files.world import Asked
 from tests.support.database_clock import SharedClock
 from tests.support.databases import TestDatabase
 from tests.support.dying import LEAP_SECONDS
@@ -226,7 +227,9 @@ async def _reconciled(story: Story) -> Findings:
     assert isinstance(suite.clock, SharedClock)
     suite.clock.database.advance(_DAY_SECONDS)
     try:
-        return await Reconciler(FileStore(database, 0), blobs, print).reconcile()
+        # Nothing is found that messages would have to be asked about.
+        messages: Any = Asked()
+        return await Reconciler(FileStore(database, 0), blobs, messages, print).reconcile()
     finally:
         await database.close()
 

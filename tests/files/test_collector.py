@@ -3,6 +3,7 @@
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -15,6 +16,7 @@ from services.files.store import FileStore
 from services.runtime.clock import SystemClock
 from services.runtime.database import Database, create_engine
 from services.runtime.errors import Unavailable
+from services.stack.ports import Port
 from tests.files.library import PICTURE, Library, library
 from tests.files.world import Asked, World
 from tests.support.databases import TestDatabase
@@ -25,12 +27,13 @@ DAY, HOUR = 86_400.0, 3600.0
 CLEAN = Findings(0, 0, 0)
 
 
-async def _reconciled(shelf: Library, later: float = 2 * HOUR) -> Findings:
+async def _reconciled(shelf: Library, later: float = 2 * HOUR, **told: bool) -> Findings:
     database = Database(create_engine(shelf.database.dsn("files"), connections=1))
     blobs = open_blobs(settings(shelf.database, shelf.folder, "files"))
     shelf.clock.database.advance(later)
+    messages: Any = Asked(*([shelf.references.used] * 9))
     try:
-        return await Reconciler(FileStore(database, 0), blobs, print).reconcile()
+        return await Reconciler(FileStore(database, 0), blobs, messages, print, **told).reconcile()
     finally:
         await database.close()
 
@@ -173,13 +176,57 @@ async def test_the_reconciler_removes_what_has_no_row_corrects_counts_and_report
         assert connection.execute("SELECT bytes FROM files.usage").fetchall() == [(3 * len(PICTURE),)]
 
 
+@pytest.mark.parametrize("is_dry_run", [True, False])
+async def test_content_of_which_the_tables_know_nothing_stays_while_a_message_refers_to_it(
+    shelf: Library, is_dry_run: bool
+) -> None:
+    used, unused = await shelf.add(), await shelf.add()
+    shelf.references.used.add(used.id)
+    # The tables are put back to what they were before either was there.
+    with psycopg.connect(shelf.database.superuser_dsn) as connection:
+        connection.execute("TRUNCATE files.files, files.uploads, files.usage")
+    assert await _reconciled(shelf, is_dry_run=is_dry_run) == Findings(1, 0, 0, files_lost=1)
+    left = {path.name[:32] for path in shelf.stored()}
+    assert left == {one.id.replace("-", "") for one in ([used, unused] if is_dry_run else [used])}
+
+
+async def test_an_upload_that_ended_after_the_backup_keeps_its_content_while_a_message_refers_to_it(
+    shelf: Library,
+) -> None:
+    used, unused = await shelf.add(), await shelf.add()
+    shelf.references.used.add(used.id)
+    kept = next(path for path in shelf.stored() if path.name.startswith(used.id.replace("-", "")))
+    with psycopg.connect(shelf.database.superuser_dsn) as connection:
+        columns = "files.uploads (blob_key, file_uid, start_time)"
+        connection.execute(f"INSERT INTO {columns} SELECT blob_key, uid, '2026-01-01' FROM files.files")
+        connection.execute("UPDATE files.files SET state = 1, blob_key = NULL")
+    await shelf.collected(lambda: shelf.database.count("files.uploads") == 0)
+    assert shelf.stored() == [kept]
+    assert unused.id.replace("-", "") not in kept.name
+
+
+async def test_while_messages_does_not_say_nothing_is_removed(
+    shelf: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await shelf.add()
+    with psycopg.connect(shelf.database.superuser_dsn) as connection:
+        connection.execute("TRUNCATE files.files, files.uploads, files.usage")
+    shelf.clock.database.advance(2 * HOUR)
+    nobody = Port("127.0.0.1")
+    told = settings(shelf.database, shelf.folder, "files", messages_address=nobody.address)
+    assert await reconcile(told, SystemClock()) == 2
+    nobody.release()
+    assert capsys.readouterr().out == ""
+    assert len(shelf.stored()) == 1
+
+
 async def test_the_command_prints_and_tells_by_its_status_whether_content_was_lost(
     shelf: Library, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await shelf.add()
     told = settings(shelf.database, shelf.folder, "files")
     assert await reconcile(told, SystemClock()) == 0
-    assert capsys.readouterr().out.endswith("0 blobs removed, 0 counts corrected, 0 contents lost\n")
+    assert capsys.readouterr().out.endswith("0 blobs removed, 0 counts corrected, 0 contents lost, 0 files lost\n")
     os.truncate(shelf.stored()[0], 3)
     assert await reconcile(told, SystemClock()) == 1
     assert "has 3 bytes: bring back a backup" in capsys.readouterr().out

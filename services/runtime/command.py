@@ -1,0 +1,44 @@
+"""What a command of a service needs beside `serve`: its database, and the services that it asks, without serving."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from services.runtime.clock import Clock
+from services.runtime.database import Database, create_engine
+from services.runtime.identity import ServiceTokens
+from services.runtime.keys import Keyring
+from services.runtime.peers import Peer
+from services.runtime.settings import Settings
+from services.runtime.tls import Certificates
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """One connection to the service's database, and channels to other services by name and address."""
+
+    database: Database
+    peer: Callable[[str, str], Peer]
+
+
+@asynccontextmanager
+async def opened(service: str, settings: Settings, clock: Clock) -> AsyncIterator[Tools]:
+    """Open them for a command of a service; they are closed on the way out."""
+    keyring = Keyring(
+        settings.keys_file,
+        settings.jwks_file,
+        settings.service_keys_file,
+        allow_sample_secrets=settings.allow_sample_secrets,
+    )
+    tokens = ServiceTokens(service, keyring.keys.service[0], clock)
+    certificates = Certificates(settings.tls) if settings.tls is not None else None
+    async with AsyncExitStack() as stack:
+        database = Database(create_engine(settings.database_url.get_secret_value(), connections=1))
+        stack.push_async_callback(database.close)
+
+        def peer(name: str, address: str) -> Peer:
+            made = Peer(name, address, tokens, certificates)
+            stack.push_async_callback(made.close)
+            return made
+
+        yield Tools(database, peer)
