@@ -12,6 +12,7 @@ from datetime import timedelta
 from chatkit.contract.v1 import limit_pb2
 from google.protobuf import json_format
 
+from services.edge.json_fields import FIELD_HEADER, PLACE_HEADER
 from services.edge.parts import Json, typed
 from services.edge.rates import JSON_SIZE, LIMIT_OF, METADATA, RATE, SIZE
 from services.edge.routes import DRAINING
@@ -39,13 +40,19 @@ class Refusal:
     cause: int = 0
     when: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    violations: tuple[Violation, ...] = ()
     quota: tuple[Violation, ...] = ()
     retry_after: timedelta | None = None
 
     def error(self) -> ChatkitError:
         """Return it as the error that a service would have raised."""
         return class_of(self.reason)(
-            self.reason, self.message, metadata=self.metadata, quota=self.quota, retry_after=self.retry_after
+            self.reason,
+            self.message,
+            metadata=self.metadata,
+            violations=self.violations,
+            quota=self.quota,
+            retry_after=self.retry_after,
         )
 
 
@@ -93,6 +100,7 @@ def refusals(limits: Limits) -> list[Refusal]:
         Refusal("SERVICE_UNAVAILABLE", unreachable, 503, cause=507, retry_after=_SOON),
         Refusal("METHOD_NOT_FOUND", "there is no such method", 404, cause=404),
         Refusal("DEADLINE_EXCEEDED", "the request did not arrive in time", 408, cause=408),
+        *_json_faults(),
         # Upgrades are 403, versions of HTTP that are too old 426, and other encodings of bodies than chunks 501.
         *(
             Refusal("REQUEST_MALFORMED", "the request is not one that the method takes", 400, cause=cause)
@@ -113,6 +121,29 @@ _BY_RULES_OF_WHO = (
     "response.code_details.startsWith('jwt_authn_access_denied')"
     " || response.code_details.startsWith('rbac_access_denied')"
 )
+
+
+def _json_faults() -> Iterator[Refusal]:
+    """Say in its own words what the script of json_fields has found."""
+    place = f"%RESP({PLACE_HEADER})%"
+    field = f"%RESP({FIELD_HEADER})%"
+    yield Refusal(
+        "REQUEST_MALFORMED",
+        "%LOCAL_REPLY_BODY%",
+        400,
+        cause=400,
+        when=f"'{FIELD_HEADER}' in response.headers",
+        metadata={"field": field, "place": place},
+        violations=(Violation(field, "%LOCAL_REPLY_BODY%"),),
+    )
+    yield Refusal(
+        "REQUEST_MALFORMED",
+        "%LOCAL_REPLY_BODY%",
+        400,
+        cause=400,
+        when=f"'{PLACE_HEADER}' in response.headers",
+        metadata={"place": place},
+    )
 
 
 def _rates(limits: Limits) -> Iterator[Refusal]:
@@ -172,10 +203,11 @@ def kept_status_filter() -> Json:
         "header": {"key": "grpc-status", "value": f"%RESP({_KEPT_STATUS})%"},
         "append_action": "OVERWRITE_IF_EXISTS",
     }
+    inner = (_KEPT_STATUS, FIELD_HEADER, PLACE_HEADER)
     return typed(
         "envoy.filters.http.header_mutation",
         "filters.http.header_mutation.v3.HeaderMutation",
-        mutations={"response_mutations": [{"append": kept}, {"remove": _KEPT_STATUS}]},
+        mutations={"response_mutations": [{"append": kept}, *({"remove": name} for name in inner)]},
     )
 
 

@@ -7,6 +7,7 @@ from chatkit.contract.v1 import limit_pb2
 
 from services.edge import public
 from services.edge.deployment import Deployment
+from services.edge.json_fields import json_filter
 from services.edge.observability import access_log, admin_cluster, metrics_listener
 from services.edge.overload import overload_manager
 from services.edge.parts import Json, address, pipe_cluster, typed
@@ -130,6 +131,7 @@ def _filters(deployment: Deployment, limits: Limits) -> list[Json]:
         claims_filter(deployment.instance, limits),
         rate_filter(limits),
         *json_size_filters(limits),
+        json_filter(),
         _transcoder(deployment, limits),
         # After the transcoder, so that a route's limit counts the bytes of the message and not of its JSON.
         *size_filters(limits),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from services.edge import public
+from services.edge.json_fields import JSON_FILTER
 from services.edge.parts import Json, extension, switched_off
 from services.edge.rates import COST, JSON_SIZE, LIMIT_OF, METADATA, RATE, RATE_FILTER, SIZE, cost_of
 from services.edge.screening import SCREEN_FILTER
@@ -87,6 +88,8 @@ def _method(cluster: str, method: MethodContract, limits: Limits) -> Json:
             "flush_timeout": f"{_FLUSH_SECONDS}s",
             **_retries(method),
         },
+        # JSON is held back before it is a message, and may be longer than what a connection keeps otherwise.
+        **({} if method.streams_requests else {"request_body_buffer_limit": json_bytes(method, limits)}),
         "metadata": {"filter_metadata": {METADATA: _limits_of(method, limits)}},
         "typed_per_filter_config": size_of(method, limits),
     }
@@ -194,7 +197,7 @@ def _nothing() -> Json:
 
 
 def _for_anyone() -> Json:
-    off = (JWT_FILTER, CLAIMS_FILTER, RATE_FILTER, TRANSCODER_FILTER, SCREEN_FILTER)
+    off = (JWT_FILTER, CLAIMS_FILTER, RATE_FILTER, JSON_FILTER, TRANSCODER_FILTER, SCREEN_FILTER)
     return {name: switched_off() for name in off}
 
 

@@ -91,7 +91,8 @@ def size_of(method: MethodContract, limits: Limits) -> Json:
     limit = method.policy.request_bytes
     if method.streams_requests:
         return {BUFFER_FILTER: extension("filters.http.buffer.v3.BufferPerRoute", disabled=True)}
-    buffer = {"max_request_bytes": limits[limit] + _FRAME_BYTES}
+    # What counts a message goes before it. JSON that was held back already is here for a moment, too.
+    buffer = {"max_request_bytes": max(json_bytes(method, limits), limits[limit] + _FRAME_BYTES)}
     return {
         _json_counter(json_bytes(method, limits)): switched_on(),
         f"{COUNT_FILTER}.{limit_name(limit)}": switched_on(),

@@ -15,6 +15,7 @@ from chatkit.contract.v1 import (
     permission_pb2,
 )
 from google.protobuf.descriptor import (
+    Descriptor,
     EnumValueDescriptor,
     FieldDescriptor,
     MethodDescriptor,
@@ -148,6 +149,11 @@ class MethodContract:
     def is_public(self) -> bool:
         """Whether clients may call it, so that it has a route at the edge."""
         return self.policy.audience in {method_policy_pb2.AUDIENCE_USER, method_policy_pb2.AUDIENCE_SUPERUSER}
+
+    @property
+    def request(self) -> Descriptor:
+        """The description of the request's message."""
+        return cast("Descriptor", self.request_class.DESCRIPTOR)
 
 
 def methods_of(service: ServiceDescriptor) -> list[MethodContract]:

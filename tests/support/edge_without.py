@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from services.edge import process, rates, routes, screening, sizes, tokens
+from services.edge import json_fields, process, rates, routes, screening, sizes, tokens
 from services.edge.deployment import Deployment
 from services.edge.render import configuration
 from services.runtime.contract import Limits
@@ -83,6 +83,7 @@ RULES: dict[str, Callable[[Json], None]] = {
     # What screens a message holds it back, too.
     "sizes": _without_filters(sizes.COUNT_FILTER, sizes.BUFFER_FILTER, screening.SCREEN_FILTER),
     "screening": _without_filters(screening.SCREEN_FILTER),
+    "json": _without_filters(json_fields.JSON_FILTER),
     "routes": _route_everything,
     "deadlines": _no_deadlines,
     "short deadlines": _short_deadlines,

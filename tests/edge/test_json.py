@@ -1,0 +1,201 @@
+"""JSON that says something else than what its method takes is refused, with field and place of what is wrong."""
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from services.edge import public
+from tests.edge.calling import GET, unheard
+from tests.support import tokens
+from tests.support.edge import Edge, running_edge
+from tests.support.suite import Suite
+
+_USERS = "/chatkit.users.v1.UsersService/"
+_ROOMS = "/chatkit.rooms.v1.RoomsService/"
+_MESSAGES = "/chatkit.messages.v1.MessagesService/"
+_CURSORS = "/chatkit.messages.v1.ReadStatesService/"
+
+# A body, and where in it what is wrong stands: the field, the column of its one line, and some words.
+WRONG: dict[str, tuple[str, str, str, int, str]] = {
+    "an end that is missing": (GET, '{"userId":', "userId", 11, "too early"),
+    "a list": (GET, "[]", "", 1, "must be an object"),
+    "a text": (GET, '"x"', "", 1, "must be an object"),
+    "blanks alone": (GET, "  ", "", 3, "must be an object"),
+    "more behind it": (GET, '{"userId": "x"} y', "", 17, "nothing may follow"),
+    "a comma at the end": (GET, '{"userId": "x",}', "", 16, "a name in double quotes"),
+    "single quotes": (GET, "{'userId': 'x'}", "", 2, "a name in double quotes"),
+    "no colon": (GET, '{"userId" "x"}', "userId", 11, "a colon"),
+    "no comma": (GET, '{"userId": "x" "a": 1}', "", 16, "a comma"),
+    "a text without an end": (GET, '{"userId": "x', "userId", 12, "does not end"),
+    "half a pair": (GET, r'{"userId": "\ud800"}', "userId", 13, "surrogate"),
+    "the other half": (GET, r'{"userId": "\udc00"}', "userId", 13, "surrogate"),
+    "two first halves": (GET, r'{"userId": "\ud800\ud800"}', "userId", 19, "surrogate"),
+    "no escape": (GET, r'{"userId": "\x"}', "userId", 13, "escape"),
+    "no hexadecimal digits": (GET, r'{"userId": "\u12g4"}', "userId", 13, "hexadecimal"),
+    "no value": (GET, '{"userId": nope}', "userId", 12, "a value"),
+    "a number that is none": (_CURSORS + "SetReadCursor", '{"seq": 1.2.3}', "seq", 9, "a value"),
+    "a number for a text": (GET, '{"userId": 1}', "userId", 12, "must be a text"),
+    "an object for a text": (GET, '{"userId": {}}', "userId", 12, "must not be an object"),
+    "a list for a text": (GET, '{"userId": ["x"]}', "userId", 12, "must not be a list"),
+    "an unknown field": (GET, '{"userid": "x"}', "userid", 2, "no such field"),
+    "one far inside": (
+        _MESSAGES + "SendMessage",
+        '{"parts": [{}, {"type": "x"}]}',
+        "parts[1].type",
+        17,
+        "no such field",
+    ),
+    "a field of a message in a list": (
+        _MESSAGES + "SendMessage",
+        '{"parts": [{"contentType": 3}]}',
+        "parts[0].contentType",
+        28,
+        "must be a text",
+    ),
+    "a text for a message": (_MESSAGES + "SendMessage", '{"parts": ["a"]}', "parts[0]", 12, "must be an object"),
+    "an enum's value": (_ROOMS + "CreateRoom", '{"visibility": "PRIVATE"}', "visibility", 16, "VISIBILITY_PRIVATE"),
+    "a fraction": (_ROOMS + "CreateRoom", '{"retentionDays": 1.5}', "retentionDays", 19, "whole number"),
+    "a number too large": (_ROOMS + "CreateRoom", '{"retentionDays": 2147483648}', "retentionDays", 19, "too large"),
+    "a text for a number": (_CURSORS + "SetReadCursor", '{"seq": "x"}', "seq", 9, "whole number"),
+    "a list for custom data": (_ROOMS + "CreateRoom", '{"customData": [1]}', "customData", 16, "must not be a list"),
+    "a word for a boolean": (_CURSORS + "SetReadCursor", '{"allowBackward": 1}', "allowBackward", 19, "true or false"),
+    "a value too deep": (
+        _ROOMS + "CreateRoom",
+        '{"customData": {"a": ' + "[" * 100 + "]" * 100 + "}}",
+        "customData.a" + "[0]" * 36 + "...",
+        110,
+        "too deeply",
+    ),
+}
+
+
+async def _post(edge: Edge, path: str, body: str | bytes) -> httpx.Response:
+    headers = {"content-type": "application/json", "authorization": f"Bearer {tokens.token('alice', su=True)}"}
+    return await edge.http.post(path, content=body, headers=headers)
+
+
+def _details(answer: httpx.Response) -> tuple[str, str, list[str]]:
+    """Return field and place of a refusal, and the fields of its violations."""
+    assert answer.status_code == 400, answer.text
+    error = answer.json()
+    info = error["details"][0]
+    assert (error["code"], info["reason"], info["domain"]) == (3, "REQUEST_MALFORMED", "chatkit")
+    violations = [found["field"] for detail in error["details"][1:] for found in detail["fieldViolations"]]
+    assert not [name for name in answer.headers if name.startswith("x-chatkit")]
+    return info["metadata"].get("field", ""), info["metadata"]["place"], violations
+
+
+async def test_what_is_wrong_is_told_with_its_field_and_its_place(edge: Edge) -> None:
+    async with unheard(edge.suite):
+        for name, (path, body, field, column, words) in WRONG.items():
+            answer = await _post(edge, path, body)
+            place = f"line 1, column {column}"
+            assert _details(answer) == (field, place, [field] if field else []), name
+            assert answer.json()["message"].startswith(f"{place}: {field}"), name
+            assert words in answer.json()["message"], name
+
+
+async def test_the_place_counts_lines(edge: Edge) -> None:
+    answer = await _post(edge, GET, '{\n  "userId": "x",\n  "other": 1\n}')
+    assert _details(answer) == ("other", "line 3, column 3", ["other"])
+
+
+async def test_what_a_client_wrote_is_cut_and_can_not_end_a_header(edge: Edge) -> None:
+    answer = await _post(edge, GET, json.dumps({"é\r\nx-injected: 1" + "x" * 100_000: 1}, ensure_ascii=False))
+    assert "x-injected" not in answer.headers
+    assert len(answer.content) < 2_000
+
+
+async def test_a_field_that_no_method_has_reaches_no_service(edge: Edge) -> None:
+    async with unheard(edge.suite):
+        for _, method in public.methods():
+            if not method.streams_requests:
+                answer = await _post(edge, method.path, '{"spelledWrong": 1}')
+                assert _details(answer) == ("spelledWrong", "line 1, column 2", ["spelledWrong"]), method.path
+
+
+async def test_without_the_rule_a_misspelt_field_is_dropped_in_silence(suite: Suite, short_path: Path) -> None:
+    await suite.make_users("alice", "bob")
+    async with running_edge(suite, short_path, "json") as edge:
+        assert (await _post(edge, GET, '{"userId": "bob", "spelledWrong": 1}')).status_code == 200
+
+
+def _messages() -> dict[str, type[Message]]:
+    found: dict[str, type[Message]] = {}
+    for _, method in public.methods():
+        if not method.streams_requests:
+            found[method.path] = method.request_class
+    return found
+
+
+def _some(descriptor: Descriptor, depth: int = 0) -> dict[str, Any]:
+    """Return a message of a type in JSON, with something in every field, and in one of each oneof."""
+    fields = [field for field in descriptor.fields if field.containing_oneof is None or _is_last(field)]
+    return {field.json_name: _some_values(field, depth) for field in fields if depth < 4}
+
+
+def _is_last(field: FieldDescriptor) -> bool:
+    return field.containing_oneof is not None and field.containing_oneof.fields[-1].name == field.name
+
+
+def _some_values(field: FieldDescriptor, depth: int) -> Any:
+    return [_some_value(field, depth)] * 2 if field.is_repeated else _some_value(field, depth)
+
+
+def _some_value(field: FieldDescriptor, depth: int) -> Any:
+    if field.enum_type is not None:
+        return field.enum_type.values[-1].name
+    if field.message_type is None:
+        return _SCALARS[field.type]
+    return _WELL_KNOWN.get(field.message_type.full_name) or _some(field.message_type, depth + 1)
+
+
+_SCALARS = {
+    FieldDescriptor.TYPE_BOOL: True,
+    FieldDescriptor.TYPE_INT32: 2**31 - 1,
+    FieldDescriptor.TYPE_INT64: str(2**63 - 1),
+    FieldDescriptor.TYPE_STRING: '\U0001f98e " \\ é \n',
+}
+_WELL_KNOWN = {
+    "google.protobuf.FieldMask": "name,customData",
+    "google.protobuf.Struct": {"a": [1, -1.5e-7, None, True, {"b": {}}, [], "x"]},
+    "google.protobuf.Timestamp": "2026-01-01T00:00:00.5Z",
+    "google.protobuf.Value": [{"a": None}],
+}
+
+
+@pytest.mark.parametrize("spelling", ["camel", "snake"])
+async def test_every_field_of_every_request_passes_in_both_spellings(spelling: str, edge: Edge) -> None:
+    """Whatever the services then think of such requests: it is not that they can't be read."""
+    for path, kind in _messages().items():
+        some = _some(cast("Descriptor", kind.DESCRIPTOR))
+        message = json_format.ParseDict(some, kind())
+        if spelling == "snake":
+            some = json_format.MessageToDict(message, preserving_proto_field_name=True)
+        body = json.dumps(some, indent=1, ensure_ascii=spelling == "camel")
+        headers = {"content-type": "application/json", "authorization": f"Bearer {tokens.token('alice', su=True)}"}
+        async with edge.http.stream("POST", path, content=body, headers=headers) as answer:
+            if answer.status_code != 200:
+                await answer.aread()
+                assert "REQUEST_MALFORMED" not in answer.text, (path, answer.text)
+
+
+async def test_json_as_large_as_it_may_be_is_read_whole(edge: Edge) -> None:
+    parts = [{"contentType": "text/plain", "content": "x"}] * 2_000
+    answer = await _post(edge, _MESSAGES + "SendMessage", json.dumps({"roomId": "lobby", "parts": parts}))
+    assert answer.json()["details"][0]["reason"] == "LIMIT_EXCEEDED"
+    wrong = json.dumps({"roomId": "lobby", "parts": [*parts, {"kind": "x"}]})
+    assert _details(await _post(edge, _MESSAGES + "SendMessage", wrong))[0] == "parts[2000].kind"
+    many = {"requests": [{"roomId": "lobby", "parts": parts}] * 20 + [{"room": ""}]}
+    answer = await _post(edge, _MESSAGES + "BatchSendMessages", json.dumps(many))
+    assert _details(answer)[0] == "requests[20].room"
+    async with httpx.AsyncClient(base_url=edge.http.base_url, http2=True, http1=False, trust_env=False) as by_http2:
+        headers = {"content-type": "application/json", "authorization": f"Bearer {tokens.token('alice')}"}
+        answer = await by_http2.post(_MESSAGES + "SendMessage", content=wrong, headers=headers)
+        assert (answer.http_version, _details(answer)[0]) == ("HTTP/2", "parts[2000].kind")
