@@ -38,7 +38,7 @@ class RoomsServicer:
         view = await self._rooms.create(
             room_id=request.id,
             name=request.name,
-            visibility=Visibility(request.visibility or Visibility.PUBLIC),
+            visibility=Visibility(request.visibility),
             custom_data=json_values.plain(request.custom_data) if request.HasField("custom_data") else None,
             creator_id=call.acting_user,
             user_ids=request.user_ids,

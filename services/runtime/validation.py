@@ -95,7 +95,7 @@ class Validator:
         if field.is_repeated:
             return self._repeated(name, policy, one)
         if field.message_type is not None or field.containing_oneof is not None:
-            required = policy.required and field.containing_oneof is None
+            required = policy.required and not _is_choice(field)
 
             def optional(message: Any, path: str) -> Iterator[Finding]:
                 if message.HasField(name):
@@ -223,6 +223,12 @@ class Validator:
                 yield _over(policy.max_items, path, most, len(value.paths))
 
         return check
+
+
+def _is_choice(field: FieldDescriptor) -> bool:
+    """Tell whether a field is one of several of which one is set; to be optional is a oneof of its own."""
+    oneof = field.containing_oneof
+    return oneof is not None and oneof.name != f"_{field.name}"
 
 
 def _if(wrong: bool, path: str, description: str) -> Iterator[Finding]:

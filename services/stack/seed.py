@@ -23,7 +23,9 @@ async def seed(home: Home, address: str) -> None:
         for user_id in (ALICE, BOB):
             user = users_service_pb2.CreateUserRequest(id=user_id, name=user_id.capitalize())
             await _once(users.CreateUser(user, metadata=bearer(home, None, su=True), timeout=_SECONDS))
-        room = rooms_service_pb2.CreateRoomRequest(id=ROOM, name="Lobby", user_ids=[BOB])
+        room = rooms_service_pb2.CreateRoomRequest(
+            id=ROOM, name="Lobby", user_ids=[BOB], visibility="VISIBILITY_PUBLIC"
+        )
         await _once(rooms.CreateRoom(room, metadata=bearer(home, ALICE), timeout=_SECONDS))
 
 

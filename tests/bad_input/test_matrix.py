@@ -105,9 +105,9 @@ async def test_messages_that_are_too_much_or_too_little(stored: Suite) -> None:
 
 async def test_names_are_counted_in_code_points(stored: Suite) -> None:
     before = _counts(stored)
-    long = rooms_pb2.CreateRoomRequest(id="r", name="x" * 61)
+    long = rooms_pb2.CreateRoomRequest(id="r", name="x" * 61, visibility="VISIBILITY_PUBLIC")
     await refused(stored.rooms.CreateRoom(long, metadata=user("alice")), "LIMIT_EXCEEDED")
-    families = rooms_pb2.CreateRoomRequest(id="r", name=_FAMILY * 8 + "xxxxx")
+    families = rooms_pb2.CreateRoomRequest(id="r", name=_FAMILY * 8 + "xxxxx", visibility="VISIBILITY_PUBLIC")
     refusal = await refused(stored.rooms.CreateRoom(families, metadata=user("alice")), "LIMIT_EXCEEDED")
     assert (refusal.metadata["limit"], refusal.metadata["actual"]) == ("ROOM_NAME_CHARS", "61")
     assert _counts(stored) == before
@@ -119,7 +119,9 @@ async def test_titles_of_push_notifications_are_counted_in_code_points_and_hold_
     before = _counts(stored)
     bad = {"🫎" * 161: "LIMIT_EXCEEDED", "a\0": "FIELD_INVALID"}
     for title, reason in bad.items():
-        created = rooms_pb2.CreateRoomRequest(id="r", name="r", push_notification_title_override=title)
+        created = rooms_pb2.CreateRoomRequest(
+            id="r", name="r", push_notification_title_override=title, visibility="VISIBILITY_PUBLIC"
+        )
         refusal = await refused(stored.rooms.CreateRoom(created, metadata=user("alice")), reason)
         assert refusal.metadata["field"] == "push_notification_title_override"
         updated = rooms_pb2.UpdateRoomRequest(room_id="lobby", push_notification_title_override=title)
@@ -158,14 +160,14 @@ async def test_custom_data_is_counted_as_compact_json(stored: Suite) -> None:
     before = _counts(stored)
     data = struct_pb2.Struct()
     data["k"] = "é" * 2_556  # {"k":"…"} is 8 bytes around it
-    request = rooms_pb2.CreateRoomRequest(id="r", name="r", custom_data=data)
+    request = rooms_pb2.CreateRoomRequest(id="r", name="r", custom_data=data, visibility="VISIBILITY_PUBLIC")
     await stored.rooms.CreateRoom(request, metadata=user("alice"))
     data["k"] = "é" * 2_556 + "x"
-    over = rooms_pb2.CreateRoomRequest(id="s", name="s", custom_data=data)
+    over = rooms_pb2.CreateRoomRequest(id="s", name="s", custom_data=data, visibility="VISIBILITY_PUBLIC")
     refusal = await refused(stored.rooms.CreateRoom(over, metadata=user("alice")), "LIMIT_EXCEEDED")
     assert (refusal.metadata["limit"], refusal.metadata["actual"]) == ("CUSTOM_DATA_BYTES", "5121")
     data["k"] = float("nan")
-    nan = rooms_pb2.CreateRoomRequest(id="s", name="s", custom_data=data)
+    nan = rooms_pb2.CreateRoomRequest(id="s", name="s", custom_data=data, visibility="VISIBILITY_PUBLIC")
     await refused(stored.rooms.CreateRoom(nan, metadata=user("alice")), "FIELD_INVALID")
     assert _counts(stored) == {**before, "rooms.rooms": 2, "rooms.memberships": 3}
 
@@ -181,7 +183,10 @@ async def test_eleven_users_in_one_request_are_too_many(stored: Suite) -> None:
         stored.memberships.RemoveMembers(
             memberships_pb2.RemoveMembersRequest(room_id="lobby", user_ids=ids), metadata=metadata
         ),
-        stored.rooms.CreateRoom(rooms_pb2.CreateRoomRequest(id="r", name="r", user_ids=ids), metadata=metadata),
+        stored.rooms.CreateRoom(
+            rooms_pb2.CreateRoomRequest(id="r", name="r", user_ids=ids, visibility="VISIBILITY_PUBLIC"),
+            metadata=metadata,
+        ),
     ):
         assert (await refused(call, "LIMIT_EXCEEDED")).metadata["limit"] == "MEMBERS_PER_REQUEST"
     assert _counts(stored) == before
@@ -212,10 +217,21 @@ async def test_u0000_is_refused_anywhere(stored: Suite) -> None:
     for call in (
         stored.messages.SendMessage(_send("a\0b"), metadata=metadata),
         stored.messages.SendMessage(_send(request_id="a\0"), metadata=metadata),
-        stored.rooms.CreateRoom(rooms_pb2.CreateRoomRequest(id="r", name="a\0"), metadata=metadata),
-        stored.rooms.CreateRoom(rooms_pb2.CreateRoomRequest(id="r", name="r", custom_data=data), metadata=metadata),
-        stored.rooms.CreateRoom(rooms_pb2.CreateRoomRequest(id="r", name="r", custom_data=key), metadata=metadata),
-        stored.rooms.CreateRoom(rooms_pb2.CreateRoomRequest(id="r", name="r", user_ids=["a\0"]), metadata=metadata),
+        stored.rooms.CreateRoom(
+            rooms_pb2.CreateRoomRequest(id="r", name="a\0", visibility="VISIBILITY_PUBLIC"), metadata=metadata
+        ),
+        stored.rooms.CreateRoom(
+            rooms_pb2.CreateRoomRequest(id="r", name="r", custom_data=data, visibility="VISIBILITY_PUBLIC"),
+            metadata=metadata,
+        ),
+        stored.rooms.CreateRoom(
+            rooms_pb2.CreateRoomRequest(id="r", name="r", custom_data=key, visibility="VISIBILITY_PUBLIC"),
+            metadata=metadata,
+        ),
+        stored.rooms.CreateRoom(
+            rooms_pb2.CreateRoomRequest(id="r", name="r", user_ids=["a\0"], visibility="VISIBILITY_PUBLIC"),
+            metadata=metadata,
+        ),
     ):
         await refused(call, "FIELD_INVALID")
     assert _counts(stored) == before

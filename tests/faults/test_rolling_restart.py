@@ -57,7 +57,9 @@ class _Load(Callers):
         await self.users.UpdateUser(request, metadata=bearer(self.stack.home, None, su=True))
 
     async def _make_room(self, number: int) -> None:
-        request = rooms_pb2.CreateRoomRequest(name="made", request_id=f"{number}", creator_id="alice", user_ids=["bob"])
+        request = rooms_pb2.CreateRoomRequest(
+            name="made", request_id=f"{number}", creator_id="alice", user_ids=["bob"], visibility="VISIBILITY_PUBLIC"
+        )
         # A user makes no more than a hundred in a day.
         await self.rooms.CreateRoom(request, metadata=bearer(self.stack.home, None, su=True))
 

@@ -57,7 +57,9 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
     "PresenceService/SubscribePresence": lambda at: presence_pb2.SubscribePresenceRequest(
         online=True, watch_user_ids=[at.member_id]
     ),
-    "RoomsService/CreateRoom": lambda at: rooms_service_pb2.CreateRoomRequest(id=at.new_id, name="New"),
+    "RoomsService/CreateRoom": lambda at: rooms_service_pb2.CreateRoomRequest(
+        id=at.new_id, name="New", visibility="VISIBILITY_PUBLIC"
+    ),
     "RoomsService/GetOrCreateDirectRoom": lambda at: rooms_service_pb2.GetOrCreateDirectRoomRequest(
         other_user_id=at.member_id
     ),

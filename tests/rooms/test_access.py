@@ -82,7 +82,7 @@ async def test_a_change_of_the_global_role_acts_on_the_next_call(rooms: Suite) -
     await rooms.roles.UnassignRole(roles_pb2.UnassignRoleRequest(user_id="bob"), metadata=su())
     await refused(_rename(rooms, "bob"), "PERMISSION_MISSING")
     await rooms.assign("bob", "nothing")
-    created = rooms_pb2.CreateRoomRequest(id="mine", name="mine")
+    created = rooms_pb2.CreateRoomRequest(id="mine", name="mine", visibility="VISIBILITY_PUBLIC")
     await refused(rooms.rooms.CreateRoom(created, metadata=user("bob")), "PERMISSION_MISSING")
     await rooms.rooms.CreateRoom(created, metadata=user("alice"))
 

@@ -95,7 +95,7 @@ async def test_nobody_becomes_a_third_member_whoever_asks(rooms: Suite) -> None:
     joined.user_id = "carol"
     refusal = await refused(rooms.memberships.JoinRoom(joined, metadata=su()), "DIRECT_ROOM")
     assert refusal.metadata == {"room_id": room_id}
-    created = rooms_pb2.CreateRoomRequest(id=room_id, name="x", user_ids=["bob"])
+    created = rooms_pb2.CreateRoomRequest(id=room_id, name="x", user_ids=["bob"], visibility="VISIBILITY_PUBLIC")
     await refused(rooms.rooms.CreateRoom(created, metadata=user("carol")), "ROOM_ALREADY_EXISTS")
     assert await _members(rooms, room_id) == (2, ["alice", "bob"])
 

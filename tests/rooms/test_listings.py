@@ -126,7 +126,7 @@ async def test_a_page_of_large_rooms_ends_early_and_nothing_is_left_out(rooms: S
     data["k"] = [1] * 2_500
     ids = [f"large {number:02}" for number in range(60)]
     for room_id in ids:
-        request = rooms_pb2.CreateRoomRequest(id=room_id, name="x", custom_data=data)
+        request = rooms_pb2.CreateRoomRequest(id=room_id, name="x", custom_data=data, visibility="VISIBILITY_PUBLIC")
         await rooms.rooms.CreateRoom(request, metadata=user("alice"))
     listed = rooms_pb2.ListRoomsRequest(page_size=100, after_room_id="large")
     pages = await _pages(rooms.rooms.ListRooms, listed, su())

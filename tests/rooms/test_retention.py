@@ -21,7 +21,9 @@ async def kept(suite: Suite) -> Suite:
     """Run the suite with a room of alice's, in which messages are kept for 30 days."""
     await suite.make_users("alice", "admin")
     await suite.assign("admin", "admin")
-    request = rooms_pb2.CreateRoomRequest(id="r", name="R", retention_days=30, creator_id="alice")
+    request = rooms_pb2.CreateRoomRequest(
+        id="r", name="R", retention_days=30, creator_id="alice", visibility="VISIBILITY_PUBLIC"
+    )
     created = await suite.rooms.CreateRoom(request, metadata=su())
     assert created.room.retention_days == 30
     return suite
@@ -77,7 +79,7 @@ async def test_a_retention_that_is_masked_and_unset_is_cleared(kept: Suite) -> N
 
 
 async def test_less_than_the_minimum_is_refused_and_the_limit_named(kept: Suite) -> None:
-    create = rooms_pb2.CreateRoomRequest(id="short", name="S", creator_id="alice")
+    create = rooms_pb2.CreateRoomRequest(id="short", name="S", creator_id="alice", visibility="VISIBILITY_PUBLIC")
     update = rooms_pb2.UpdateRoomRequest(room_id="r", update_mask=_MASKED)
     for days, call, request in (
         (6, kept.rooms.CreateRoom, create),
@@ -98,7 +100,7 @@ async def test_less_than_the_minimum_is_refused_and_the_limit_named(kept: Suite)
 
 
 async def test_who_may_update_rooms_may_set_it_and_nobody_else(kept: Suite) -> None:
-    create = rooms_pb2.CreateRoomRequest(id="new", name="N", retention_days=7)
+    create = rooms_pb2.CreateRoomRequest(id="new", name="N", retention_days=7, visibility="VISIBILITY_PUBLIC")
     update = rooms_pb2.UpdateRoomRequest(room_id="r", retention_days=7)
     for call in (
         kept.rooms.CreateRoom(create, metadata=user("alice")),
@@ -114,7 +116,7 @@ async def test_who_may_update_rooms_may_set_it_and_nobody_else(kept: Suite) -> N
 
 
 async def test_a_repeated_creation_with_another_retention_is_another_request(kept: Suite) -> None:
-    request = rooms_pb2.CreateRoomRequest(name="x", request_id="1", creator_id="alice")
+    request = rooms_pb2.CreateRoomRequest(name="x", request_id="1", creator_id="alice", visibility="VISIBILITY_PUBLIC")
     await kept.rooms.CreateRoom(request, metadata=su())
     request.retention_days = 7
     await refused(kept.rooms.CreateRoom(request, metadata=su()), "REQUEST_ID_REUSED")

@@ -44,7 +44,7 @@ async def test_a_created_room_is_read_as_it_was_stored(rooms: Suite) -> None:
 
 
 async def test_a_room_without_an_id_needs_a_request_id_and_gets_an_id(rooms: Suite) -> None:
-    request = rooms_pb2.CreateRoomRequest(name="x")
+    request = rooms_pb2.CreateRoomRequest(name="x", visibility="VISIBILITY_PUBLIC")
     refusal = await refused(rooms.rooms.CreateRoom(request, metadata=user("alice")), "FIELD_REQUIRED")
     assert refusal.metadata["field"] == "request_id"
     request.request_id = "1"
@@ -59,14 +59,16 @@ async def test_a_room_without_an_id_needs_a_request_id_and_gets_an_id(rooms: Sui
 
 
 async def test_the_same_request_at_once_makes_one_room(rooms: Suite) -> None:
-    request = rooms_pb2.CreateRoomRequest(name="x", request_id="1")
+    request = rooms_pb2.CreateRoomRequest(name="x", request_id="1", visibility="VISIBILITY_PUBLIC")
     made = await asyncio.gather(*(rooms.rooms.CreateRoom(request, metadata=user("alice")) for _ in range(8)))
     assert len({response.room.id for response in made}) == 1
     assert rooms.database.count("rooms.rooms") == 3
 
 
 async def test_a_taken_id_is_refused_and_nothing_is_stored(rooms: Suite) -> None:
-    request = rooms_pb2.CreateRoomRequest(id="public", name="x", user_ids=["bob"], request_id="1")
+    request = rooms_pb2.CreateRoomRequest(
+        id="public", name="x", user_ids=["bob"], request_id="1", visibility="VISIBILITY_PUBLIC"
+    )
     refusal = await refused(rooms.rooms.CreateRoom(request, metadata=user("carol")), "ROOM_ALREADY_EXISTS")
     assert refusal.metadata == {"room_id": "public"}
     assert rooms.database.count("rooms.memberships") == 2
@@ -74,7 +76,9 @@ async def test_a_taken_id_is_refused_and_nothing_is_stored(rooms: Suite) -> None
 
 
 async def test_users_who_do_not_exist_are_all_named_and_nothing_is_stored(rooms: Suite) -> None:
-    request = rooms_pb2.CreateRoomRequest(id="new", name="x", user_ids=["zoe", "bob", "yan"])
+    request = rooms_pb2.CreateRoomRequest(
+        id="new", name="x", user_ids=["zoe", "bob", "yan"], visibility="VISIBILITY_PUBLIC"
+    )
     refusal = await refused(rooms.rooms.CreateRoom(request, metadata=user("alice")), "USER_NOT_FOUND")
     assert json.loads(refusal.metadata["user_ids"]) == ["yan", "zoe"]
     added = memberships_pb2.AddMembersRequest(room_id="public", user_ids=["bob", "zoe"])

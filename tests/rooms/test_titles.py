@@ -16,7 +16,9 @@ _MASKED = field_mask_pb2.FieldMask(paths=[_FIELD])
 async def titled(suite: Suite) -> Suite:
     """Run the suite with a room that has a title."""
     await suite.make_users("alice")
-    request = rooms_pb2.CreateRoomRequest(id="r", name="R", push_notification_title_override="Ring\n🫎")
+    request = rooms_pb2.CreateRoomRequest(
+        id="r", name="R", push_notification_title_override="Ring\n🫎", visibility="VISIBILITY_PUBLIC"
+    )
     created = await suite.rooms.CreateRoom(request, metadata=user("alice"))
     assert created.room.push_notification_title_override == "Ring\n🫎"
     return suite
@@ -37,7 +39,9 @@ async def _update(suite: Suite, **changes: object) -> None:
 
 async def test_a_room_made_without_a_title_has_none_and_one_made_with_an_empty_title_has_that(titled: Suite) -> None:
     await titled.make_room("bare", "alice")
-    empty = rooms_pb2.CreateRoomRequest(id="empty", name="E", push_notification_title_override="")
+    empty = rooms_pb2.CreateRoomRequest(
+        id="empty", name="E", push_notification_title_override="", visibility="VISIBILITY_PUBLIC"
+    )
     await titled.rooms.CreateRoom(empty, metadata=user("alice"))
     assert [await _title(titled, room_id) for room_id in ("bare", "empty")] == [None, ""]
 
@@ -69,7 +73,7 @@ async def test_a_title_that_is_masked_and_unset_is_cleared_and_the_etag_moves(ti
 
 
 async def test_a_repeated_creation_with_another_title_is_another_request(titled: Suite) -> None:
-    request = rooms_pb2.CreateRoomRequest(name="x", request_id="1")
+    request = rooms_pb2.CreateRoomRequest(name="x", request_id="1", visibility="VISIBILITY_PUBLIC")
     await titled.rooms.CreateRoom(request, metadata=user("alice"))
     request.push_notification_title_override = ""
     await refused(titled.rooms.CreateRoom(request, metadata=user("alice")), "REQUEST_ID_REUSED")

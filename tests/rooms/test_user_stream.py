@@ -60,7 +60,9 @@ async def test_it_starts_with_the_user_and_their_rooms_in_the_order_of_ids(rooms
 async def test_every_field_of_a_room_is_in_the_state_and_in_what_follows(rooms: Suite) -> None:
     data = struct_pb2.Struct()
     data.update({"a": {"b": [1, 2.5, None, "x"]}})
-    request = pb2.CreateRoomRequest(id="full", name="Full", custom_data=data, push_notification_title_override="")
+    request = pb2.CreateRoomRequest(
+        id="full", name="Full", custom_data=data, push_notification_title_override="", visibility="VISIBILITY_PUBLIC"
+    )
     async with reading(rooms, "alice") as live:
         await live.until("caught_up")
         await rooms.rooms.CreateRoom(request, metadata=user("alice"))

@@ -164,7 +164,7 @@ class _World:
         self.model.members[room_id], self.model.names[room_id] = {creator, *others}, room_id
         # Not there for the others in this round.
         self._touched |= {room_id, *((room_id, user_id) for user_id in _USERS)}
-        request = pb2.CreateRoomRequest(id=room_id, name=room_id, user_ids=others)
+        request = pb2.CreateRoomRequest(id=room_id, name=room_id, user_ids=others, visibility="VISIBILITY_PUBLIC")
         return _made(self._rooms.CreateRoom(request, metadata=user(creator)))
 
     def _rename(self) -> Work | None:

@@ -8,6 +8,7 @@ from chatkit.files.v1 import files_service_pb2 as files_pb2
 from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import part_pb2, position_pb2
+from chatkit.messages.v1 import read_states_service_pb2 as read_states_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import roles_service_pb2 as roles_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
@@ -56,7 +57,7 @@ def _user(**fields: Any) -> users_pb2.CreateUserRequest:
 
 
 def _room(**fields: Any) -> rooms_pb2.CreateRoomRequest:
-    return rooms_pb2.CreateRoomRequest(**{"id": "a", "name": "n", **fields})
+    return rooms_pb2.CreateRoomRequest(**{"id": "a", "name": "n", "visibility": "VISIBILITY_PUBLIC", **fields})
 
 
 def _message(*parts: part_pb2.Part, **fields: Any) -> messages_pb2.SendMessageRequest:
@@ -381,6 +382,17 @@ def test_what_is_required_must_be_there_and_not_empty() -> None:
     assert _refused(_user(id=""), "FIELD_REQUIRED").metadata == {"field": "id"}
 
 
+def test_a_required_number_that_is_optional_must_be_said_and_may_be_zero() -> None:
+    assert _fields(read_states_pb2.SetReadCursorRequest(room_id="r")) == ["seq"]
+    VALIDATOR.check(read_states_pb2.SetReadCursorRequest(room_id="r", seq=0))
+    assert _fields(read_states_pb2.SetReadCursorRequest(room_id="r", seq=-1)) == ["seq"]
+
+
+def test_a_room_is_public_only_when_somebody_says_so() -> None:
+    error = _refused(_room(visibility=0), "FIELD_REQUIRED")
+    assert error.metadata == {"field": "visibility"}
+
+
 def test_one_field_of_a_required_oneof_must_be_set_and_may_be_empty() -> None:
     VALIDATOR.check(_message(_text("")))
     assert _fields(_message(part_pb2.Part(content_type="text/plain"))) == ["parts[0].value"]
@@ -414,7 +426,7 @@ def test_of_very_many_violations_the_first_twenty_are_told_because_details_trave
 
 
 def test_numbers_of_enums_are_those_of_the_contract() -> None:
-    for number in (0, 1, 2):
+    for number in (1, 2):
         VALIDATOR.check(_room(visibility=number))
     for number in (3, -1, 2**31 - 1):
         assert _fields(_room(visibility=number)) == ["visibility"]

@@ -245,7 +245,11 @@ def test_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> N
     tested = _tested(
         rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers
     )
-    created = tested.call("CreateRoom", rooms_pb2.CreateRoomRequest(id="r", name="R", user_ids=["bob"]), user("alice"))
+    created = tested.call(
+        "CreateRoom",
+        rooms_pb2.CreateRoomRequest(id="r", name="R", user_ids=["bob"], visibility="VISIBILITY_PUBLIC"),
+        user("alice"),
+    )
     assert (created.room.etag, created.room.visibility) == ("3", room_pb2.VISIBILITY_PRIVATE)
     assert list(created.membership.user_ids) == ["alice", "bob"]
     assert (rooms.asked[0]["creator_id"], rooms.asked[0]["visibility"]) == ("alice", Visibility.PUBLIC)
@@ -295,7 +299,9 @@ def test_titles_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Li
     )
     field = "push_notification_title_override"
     for title in (None, "", "T"):
-        request = rooms_pb2.CreateRoomRequest(id="r", name="R", push_notification_title_override=title)
+        request = rooms_pb2.CreateRoomRequest(
+            id="r", name="R", push_notification_title_override=title, visibility="VISIBILITY_PUBLIC"
+        )
         answer = tested.call("CreateRoom", request, user("alice"))
         assert rooms.asked[-1][field] == title
         assert not answer.room.HasField(field)

@@ -32,7 +32,9 @@ async def _change(edge: Edge) -> None:
     """Change what bob sees, and end his stream."""
     suite, data = edge.suite, struct_pb2.Struct()
     data["text"] = "x" * 5_000
-    created = pb2.CreateRoomRequest(id="hall", name="Hall", user_ids=["bob"], custom_data=data)
+    created = pb2.CreateRoomRequest(
+        id="hall", name="Hall", user_ids=["bob"], custom_data=data, visibility="VISIBILITY_PUBLIC"
+    )
     await suite.rooms.CreateRoom(created, metadata=user("alice"))
     await suite.rooms.UpdateRoom(
         pb2.UpdateRoomRequest(room_id="lobby", push_notification_title_override=""), metadata=su()
