@@ -3,6 +3,9 @@
 A field that is spelt wrong would then be one that was left out, and leaving a field out may open or lose something. So
 JSON is read here first, against the fields of the contract, and what is wrong is told with its field and its place.
 What is right is left to the transcoder, and so is what only it can judge, such as the bytes of UTF-8.
+
+It is also read no further than it can be right: what the limits let nobody send would cost the transcoder and a service
+a hundred times what it costs a client. What is a little too much is left to the service, whose answer names the limit.
 """
 
 import json
@@ -12,7 +15,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from services.edge import public
 from services.edge.parts import Json, typed
-from services.runtime.contract import MethodContract
+from services.runtime.contract import Limits, MethodContract, field_policy
 
 JSON_FILTER = "envoy.filters.http.lua.json"
 # The headers by which the script tells the mapping of refusals what it has found; no client sees them.
@@ -21,6 +24,8 @@ _LUA_FILTER = "filters.http.lua.v3.Lua"
 # What the transcoder takes, and what may lie in one another: lists and objects together.
 _MOST_NESTED = 90
 _MOST_CHARS = 120
+# How many times its limit a list may have in items.
+_ITEMS_FACTOR = 2
 # The script's words for what a value is; what is not here can be anything, and the transcoder knows its form.
 _KINDS = {
     FieldDescriptor.TYPE_BOOL: "bool",
@@ -30,9 +35,10 @@ _KINDS = {
     FieldDescriptor.TYPE_STRING: "text",
 }
 _ANY = "any"
+_JSON_KINDS = {"google.protobuf.Struct": "free", "google.protobuf.Value": "is_any"}
 _SCRIPT = """\
 local byte, sub, find = string.byte, string.sub, string.find
-local any, object, text, bool = {}, {free = true}, {is_text = true}, {is_bool = true}
+local any, text, bool = {is_any = true}, {is_text = true}, {is_bool = true}
 -- The last bits of a 64-bit number are the transcoder's affair: numbers are doubles here.
 local int32, int64 = {least = -2 ^ 31, most = 2 ^ 31 - 1}, {least = -2 ^ 63, most = 2 ^ 63}
 
@@ -62,8 +68,9 @@ local requests = {
 %(requests)s
 }
 
--- What is read, how far, and the names and numbers that lead there. Nothing waits while a body is read.
-local json, at, trail, depth
+-- What is read, how far, the names and numbers that lead there, and how many more values there may be in what may be
+-- anything. Nothing waits while a body is read.
+local json, at, trail, depth, left
 
 local function fail(words)
   error({words = words, at = at}, 0)
@@ -162,7 +169,7 @@ local function check_text(kind, said)
 end
 
 local function check_word(kind, word)
-  if word == "null" or kind == any then
+  if word == "null" or kind.is_any then
     return
   elseif kind.is_bool and (word == "true" or word == "false") then
     return
@@ -223,7 +230,7 @@ local function read_object(kind)
   end
 end
 
-local function read_list(item)
+local function read_list(item, most)
   at = at + 1
   if skip_blanks() == 93 then
     at = at + 1
@@ -231,6 +238,10 @@ local function read_list(item)
   end
   local index = 0
   while true do
+    if most and index >= most then
+      trail[depth] = nil
+      fail("has more items than anybody may send")
+    end
     trail[depth] = index
     read(item)
     local c = skip_blanks()
@@ -246,15 +257,14 @@ local function read_list(item)
   end
 end
 
-function read(kind)
+local function read_value(kind, one)
   local c = skip_blanks()
-  local one = kind.item or kind
   if c == 123 then
-    if not (one.fields or one.free or one == any) then
+    if not (one.fields or one.free or one.is_any) then
       fail(kind.item and "must be a list" or "must not be an object")
     end
   elseif c == 91 then
-    if not (kind.item or kind == any) then
+    if not (kind.item or kind.is_any) then
       fail("must not be a list")
     end
   elseif c == 34 then
@@ -276,11 +286,23 @@ function read(kind)
     fail("is nested too deeply")
   end
   if c == 123 then
-    read_object(one == any and any or one)
+    read_object(one)
   else
-    read_list(kind == any and any or kind.item)
+    read_list(kind.is_any and any or kind.item, kind.most_items)
   end
   depth = depth - 1
+end
+
+function read(kind)
+  local one, outside = kind.item or kind, left - 1
+  left = one.values or outside
+  if left < 0 then
+    fail("has more values than anybody may send")
+  end
+  read_value(kind, one)
+  if one.values then
+    left = outside
+  end
 end
 
 local function read_request(kind)
@@ -332,7 +354,7 @@ function envoy_on_request(call)
   if not body or body:length() == 0 then
     return
   end
-  json, at, trail, depth = body:getBytes(0, body:length()), 1, {}, 0
+  json, at, trail, depth, left = body:getBytes(0, body:length()), 1, {}, 0, math.huge
   local is_right, wrong = pcall(read_request, kind)
   if not is_right then
     if type(wrong) ~= "table" then
@@ -352,10 +374,10 @@ end
 """
 
 
-def json_filter() -> Json:
+def json_filter(limits: Limits) -> Json:
     """Return the filter, which goes before the transcoder and behind what counts JSON."""
     script = _SCRIPT % {
-        "kinds": "\n".join(_kinds()),
+        "kinds": "\n".join(_kinds(limits)),
         "requests": "\n".join(f'  ["{method.path}"] = {_the(method.request)},' for method in _methods()),
         "most_nested": _MOST_NESTED,
         "most_chars": _MOST_CHARS,
@@ -372,7 +394,7 @@ def _methods() -> Iterator[MethodContract]:
     return (method for _, method in public.methods() if not method.streams_requests)
 
 
-def _kinds() -> Iterator[str]:
+def _kinds(limits: Limits) -> Iterator[str]:
     """Yield the enums and messages that requests are made of, as the script declares them."""
     found: dict[str, Descriptor | EnumDescriptor] = {}
     for method in _methods():
@@ -383,7 +405,7 @@ def _kinds() -> Iterator[str]:
                 words = [name, *(value.name for value in enum.values)]
                 yield f"enum({', '.join(map(json.dumps, words))})"
             case message:
-                fields = ", ".join(f"{field.name} = {_values(field)}" for field in message.fields)
+                fields = ", ".join(f"{field.name} = {_values(field, limits)}" for field in message.fields)
                 yield f'message("{name}", {{{fields}}})'
 
 
@@ -397,16 +419,23 @@ def _collect(kind: Descriptor | EnumDescriptor, found: dict[str, Descriptor | En
                 _collect(inner, found)
 
 
-def _values(field: FieldDescriptor) -> str:
-    return f"{{item = {_value(field)}}}" if field.is_repeated else _value(field)
+def _values(field: FieldDescriptor, limits: Limits) -> str:
+    if not field.is_repeated:
+        return _value(field, limits)
+    most = field_policy(field).max_items
+    bound = f", most_items = {_ITEMS_FACTOR * limits[most]}" if most else ""
+    return f"{{item = {_value(field, limits)}{bound}}}"
 
 
-def _value(field: FieldDescriptor) -> str:
+def _value(field: FieldDescriptor, limits: Limits) -> str:
     kind = field.message_type or field.enum_type
     if kind is None:
         return _KINDS.get(field.type, _ANY)
-    if kind.full_name == "google.protobuf.Struct":
-        return "object"
+    if kind.full_name in _JSON_KINDS:
+        most = field_policy(field).max_json_bytes
+        # A value takes two bytes at the least.
+        bound = f", values = {limits[most]}" if most else ""
+        return f"{{{_JSON_KINDS[kind.full_name]} = true{bound}}}"
     return _ANY if kind.full_name.startswith("google.") else _the(kind)
 
 

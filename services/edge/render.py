@@ -131,7 +131,7 @@ def _filters(deployment: Deployment, limits: Limits) -> list[Json]:
         claims_filter(deployment.instance, limits),
         rate_filter(limits),
         *json_size_filters(limits),
-        json_filter(),
+        json_filter(limits),
         _transcoder(deployment, limits),
         # After the transcoder, so that a route's limit counts the bytes of the message and not of its JSON.
         *size_filters(limits),

@@ -72,6 +72,20 @@ WRONG: dict[str, tuple[str, str, str, int, str]] = {
         110,
         "too deeply",
     ),
+    "far more items than anybody may send": (
+        _USERS + "BatchGetUsers",
+        '{"userIds": [' + '"a",' * 500 + '"a"]}',
+        "userIds",
+        2014,
+        "more items",
+    ),
+    "far more values than fit into custom data": (
+        _ROOMS + "CreateRoom",
+        '{"customData": {"a": [' + "1," * 60_000 + "1]}}",
+        "customData.a[5119]",
+        10_261,
+        "more values",
+    ),
 }
 
 
@@ -99,6 +113,16 @@ async def test_what_is_wrong_is_told_with_its_field_and_its_place(edge: Edge) ->
             assert _details(answer) == (field, place, [field] if field else []), name
             assert answer.json()["message"].startswith(f"{place}: {field}"), name
             assert words in answer.json()["message"], name
+
+
+async def test_what_is_a_little_too_much_is_refused_by_the_service_which_names_the_limit(edge: Edge) -> None:
+    numbers = {"a": [1] * 2600}
+    for path, body, limit in (
+        (_USERS + "BatchGetUsers", {"userIds": ["a"] * 251}, "USERS_PER_GET"),
+        (_ROOMS + "CreateRoom", {"customData": numbers, "name": "x", "userIds": ["a"] * 9}, "CUSTOM_DATA_BYTES"),
+    ):
+        answer = (await _post(edge, path, json.dumps({"visibility": 1, **body} if "Room" in path else body))).json()
+        assert {detail.get("metadata", {}).get("limit") for detail in answer["details"]} >= {limit}, answer
 
 
 async def test_the_place_counts_lines(edge: Edge) -> None:
@@ -187,15 +211,15 @@ async def test_every_field_of_every_request_passes_in_both_spellings(spelling: s
 
 
 async def test_json_as_large_as_it_may_be_is_read_whole(edge: Edge) -> None:
-    parts = [{"contentType": "text/plain", "content": "x"}] * 2_000
+    parts = [{"contentType": "text/plain", "content": "\u00e9" * 1_050}] * 19
     answer = await _post(edge, _MESSAGES + "SendMessage", json.dumps({"roomId": "lobby", "parts": parts}))
     assert answer.json()["details"][0]["reason"] == "LIMIT_EXCEEDED"
     wrong = json.dumps({"roomId": "lobby", "parts": [*parts, {"kind": "x"}]})
-    assert _details(await _post(edge, _MESSAGES + "SendMessage", wrong))[0] == "parts[2000].kind"
-    many = {"requests": [{"roomId": "lobby", "parts": parts}] * 20 + [{"room": ""}]}
+    assert _details(await _post(edge, _MESSAGES + "SendMessage", wrong))[0] == "parts[19].kind"
+    many = {"requests": [{"roomId": "lobby", "parts": parts}] * 16 + [{"room": ""}]}
     answer = await _post(edge, _MESSAGES + "BatchSendMessages", json.dumps(many))
-    assert _details(answer)[0] == "requests[20].room"
+    assert _details(answer)[0] == "requests[16].room"
     async with httpx.AsyncClient(base_url=edge.http.base_url, http2=True, http1=False, trust_env=False) as by_http2:
         headers = {"content-type": "application/json", "authorization": f"Bearer {tokens.token('alice')}"}
         answer = await by_http2.post(_MESSAGES + "SendMessage", content=wrong, headers=headers)
-        assert (answer.http_version, _details(answer)[0]) == ("HTTP/2", "parts[2000].kind")
+        assert (answer.http_version, _details(answer)[0]) == ("HTTP/2", "parts[19].kind")

@@ -270,6 +270,18 @@ def _nested(levels: int, *, alone: bool) -> Any:
     return value
 
 
+def test_custom_data_that_is_certainly_too_much_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 5120
+    # `[0,0,…]` is what takes most bytes in a message for each of JSON's.
+    fits = _struct({"a": [0] * ((most - len('{"a":[]}')) // 2)})
+    VALIDATOR.check(_user(custom_data=fits))
+    monkeypatch.setattr(json_values, "plain_value", lambda _: pytest.fail("was read"))
+    refused = _refused(_user(custom_data=_struct({"a": [0] * most})), "LIMIT_EXCEEDED")
+    assert refused.metadata["maximum"] == str(most)
+    assert int(refused.metadata["actual"]) > most
+    assert "at least" in refused.message
+
+
 def test_custom_data_is_nested_no_deeper_than_others_can_read() -> None:
     def user(levels: int) -> Message:
         return _user(custom_data=json_format.ParseDict(_nested(levels, alone=False), struct_pb2.Struct()))
