@@ -39,6 +39,8 @@ class Deployment:
     upstreams: Mapping[str, Sequence[str]]
     # By which services know whose streams they carry; empty where no edge runs.
     name: str = ""
+    # The commit that the edge was built from; empty where it is not known.
+    commit: str = ""
     # How many clients may be connected at once, and how much memory Envoy may have.
     connections: int = 9_000
     heap_bytes: int = 1 << 30

@@ -2,6 +2,7 @@
 
 from services.edge.deployment import Deployment
 from services.edge.parts import Json, address, pipe_cluster, typed
+from services.runtime.release import Release
 
 ADMIN_CLUSTER = "admin"
 _PROMETHEUS = "/stats/prometheus"
@@ -21,12 +22,12 @@ _FIELDS = {
 }
 
 
-def access_log() -> Json:
+def access_log(deployment: Deployment) -> Json:
     """Return the access log, on standard output."""
     return typed(
         "envoy.access_loggers.stdout",
         "access_loggers.stream.v3.StdoutAccessLog",
-        log_format={"json_format": _FIELDS},
+        log_format={"json_format": {**_FIELDS, "version": Release(deployment.commit).label}},
     )
 
 

@@ -26,6 +26,7 @@ from services.runtime import log
 from services.runtime.contract import Limits
 from services.runtime.edges import SECRET_BYTES, name_of
 from services.runtime.keys import Keyring
+from services.runtime.release import Release
 from services.runtime.settings import read_settings_of
 
 _log = structlog.get_logger()
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> int:
         return 0
     try:
         settings = read_settings_of(EdgeSettings)
-        log.configure(settings.log_format, "edge")
+        log.configure(settings.log_format, "edge", Release(settings.commit))
         return asyncio.run(_serve(settings))
     except (ValueError, OSError) as error:
         log.complain(f"edge: {error}")

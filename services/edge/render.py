@@ -113,9 +113,9 @@ def _connection_manager(deployment: Deployment, limits: Limits) -> Json:
         request_headers_timeout="10s",
         # Of what has a deadline of its own that comes first.
         request_timeout=f"{longest_request():g}s",
-        access_log=[access_log()],
+        access_log=[access_log(deployment)],
         local_reply_config=local_reply_config(limits),
-        route_config=route_configuration(limits, str(deployment.descriptor), deployment.cors_origins, deployment.name),
+        route_config=route_configuration(deployment, limits),
         http_filters=_filters(deployment, limits),
     )
 

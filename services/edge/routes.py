@@ -8,9 +8,9 @@ would choose the route anew, and the rules that the first one has switched off w
 
 import json
 from collections.abc import Sequence
-from importlib.metadata import version
 
 from services.edge import public
+from services.edge.deployment import Deployment
 from services.edge.json_fields import JSON_FILTER
 from services.edge.parts import Json, extension, switched_off
 from services.edge.rates import COST, JSON_SIZE, LIMIT_OF, METADATA, RATE, RATE_FILTER, SIZE, cost_of
@@ -19,6 +19,7 @@ from services.edge.sizes import CONTENT_LIMIT, json_bytes, size_of, size_of_cont
 from services.edge.tokens import CLAIMS_FILTER, JWT_FILTER
 from services.runtime.contract import Limits, MethodContract, limit_name
 from services.runtime.edges import EDGE_HEADER
+from services.runtime.release import Release
 
 CORS_FILTER = "envoy.filters.http.cors"
 GRPC_WEB_FILTER = "envoy.filters.http.grpc_web"
@@ -47,8 +48,10 @@ _CORS_RESPONSE_HEADERS = (
 )
 
 
-def route_configuration(limits: Limits, descriptor_path: str, cors_origins: Sequence[str], name: str) -> Json:
-    """Return Envoy's route configuration; `name` is the edge's."""
+def route_configuration(deployment: Deployment, limits: Limits) -> Json:
+    """Return Envoy's route configuration."""
+    cors_origins = deployment.cors_origins
+    release = Release(deployment.commit)
     host: Json = {
         "name": "chatkit",
         "domains": ["*"],
@@ -58,9 +61,9 @@ def route_configuration(limits: Limits, descriptor_path: str, cors_origins: Sequ
             _with_a_query(),
             _content(),
             *(_draining(path) for path in ("/", "/health")),
-            _direct("/health", "application/json", {"inline_string": '{"status": "SERVING"}\n'}),
-            _direct("/", "application/json", {"inline_string": _about(limits)}),
-            _direct("/descriptor.binpb", "application/octet-stream", {"filename": descriptor_path}),
+            _direct("/health", "application/json", {"inline_string": _json({"status": "SERVING", **_said(release)})}),
+            _direct("/", "application/json", {"inline_string": _json(_about(release, limits))}),
+            _direct("/descriptor.binpb", "application/octet-stream", {"filename": str(deployment.descriptor)}),
             _nothing(),
         ],
     }
@@ -72,7 +75,7 @@ def route_configuration(limits: Limits, descriptor_path: str, cors_origins: Sequ
         "virtual_hosts": [host],
         # By which services end the streams of an edge that ends.
         "request_headers_to_add": [
-            {"header": {"key": EDGE_HEADER, "value": name}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+            {"header": {"key": EDGE_HEADER, "value": deployment.name}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
         ],
     }
 
@@ -234,11 +237,18 @@ def _origin(origin: str) -> Json:
     return {"safe_regex": {"regex": ".*"}} if origin == "*" else {"exact": origin}
 
 
-def _about(limits: Limits) -> str:
+def _said(release: Release) -> Json:
+    return {"version": release.version, **({"commit": release.commit} if release.commit else {})}
+
+
+def _about(release: Release, limits: Limits) -> Json:
     names = ("name", "value", "unit", "description", "planned")
-    about = {
+    return {
         "name": "chatkit",
-        "version": version("chatkit"),
+        **_said(release),
         "limits": [{name: getattr(row, name) for name in names} for row in limits.rows],
     }
-    return json.dumps(about, indent=2) + "\n"
+
+
+def _json(body: Json) -> str:
+    return json.dumps(body, indent=2) + "\n"

@@ -58,6 +58,7 @@ class EdgeSettings(Settings):
             upstreams={
                 name: getattr(self, f"{name}_address").split(",") for name in (*public.CLUSTERS, public.CONTENT_CLUSTER)
             },
+            commit=self.commit,
             heap_bytes=self.edge_heap_megabytes << 20,
             cors_origins=tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip()),
             certificate=_pair("CHATKIT_EDGE_TLS", self.edge_tls_certificate_file, self.edge_tls_key_file),

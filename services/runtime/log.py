@@ -14,14 +14,15 @@ from typing import Literal
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from services.runtime.release import Release
 from services.runtime.shown import shown
 
 _STDERR = 2
 _NEWLINE = b"\n"
 
 
-def configure(log_format: Literal["json", "text"], service: str) -> None:
-    """Send the process's logs to standard error in one format."""
+def configure(log_format: Literal["json", "text"], service: str, release: Release) -> None:
+    """Send the process's logs to standard error in one format; each line says which release it is of."""
     _keep_stderr_taken()
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -37,7 +38,7 @@ def configure(log_format: Literal["json", "text"], service: str) -> None:
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service)
+    structlog.contextvars.bind_contextvars(service=service, version=release.label)
     # It drops by itself what it can't write, and so do warnings.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 

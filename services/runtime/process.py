@@ -23,6 +23,7 @@ from services.runtime.database import in_one_line, sqlalchemy_url
 from services.runtime.keys import refuse_sample
 from services.runtime.migrations import upgrade
 from services.runtime.nats_servers import nats_secret
+from services.runtime.release import Release
 from services.runtime.server import Server
 from services.runtime.settings import Settings, read_settings
 
@@ -59,7 +60,7 @@ def main(name: str, build: Build, migrations: Path, commands: Mapping[str, Comma
         parser.error(f"{command} knows no --{min(strange)}")
     try:
         settings = read_settings()
-        log.configure(settings.log_format, name)
+        log.configure(settings.log_format, name, Release(settings.commit))
         _refuse_sample_passwords(settings)
         if command == "migrate":
             return _migrate(name, settings.migrate_database_url.get_secret_value(), migrations)

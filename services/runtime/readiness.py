@@ -5,12 +5,14 @@ It does not turn back when the database goes away for a while: else a restart of
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import structlog
 from grpc_health.v1 import health, health_pb2
 
 from services.runtime.clock import Clock
 from services.runtime.problems import problem_of
+from services.runtime.release import Release
 
 _log = structlog.get_logger()
 _ATTEMPT_SECONDS = 3.0
@@ -18,12 +20,29 @@ _ATTEMPT_SECONDS = 3.0
 Check = Callable[[], Awaitable[None]]
 
 
+class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # it has no types
+    """Says as metadata of each answer which release the process is of; the rest is grpcio-health-checking's."""
+
+    def __init__(self, release: Release) -> None:
+        super().__init__()
+        self._metadata = release.metadata
+
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> Any:
+        """Answer how the process is."""
+        await context.send_initial_metadata(self._metadata)
+        return await super().Check(request, context)
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
+        """Answer how the process is, and whenever that changes."""
+        await context.send_initial_metadata(self._metadata)
+        await super().Watch(request, context)
+
+
 class Readiness:
     """Decides what the health service says."""
 
-    def __init__(self, clock: Clock, retry_interval: float) -> None:
-        # grpcio-health-checking keeps the protocol's Watch as well, so it is used as it is.
-        self.servicer = health.aio.HealthServicer()
+    def __init__(self, clock: Clock, retry_interval: float, release: Release) -> None:
+        self.servicer = _Health(release)
         self._clock = clock
         self._retry_interval = retry_interval
         self._broken = False

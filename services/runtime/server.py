@@ -32,6 +32,7 @@ from services.runtime.nats_servers import parse_servers
 from services.runtime.paging import PageTokens
 from services.runtime.peers import Peer
 from services.runtime.readiness import Check, Readiness
+from services.runtime.release import Release
 from services.runtime.rooms_access import RoomsAccess
 from services.runtime.settings import Settings
 from services.runtime.streams import Streams
@@ -62,7 +63,7 @@ class Server:
         self.streams = Streams(self.limits, clock)
         self._certificates = Certificates(settings.tls) if settings.tls is not None else None
         self.page_tokens = PageTokens(keys.service)
-        self.readiness = Readiness(clock, settings.retry_interval_seconds)
+        self.readiness = Readiness(clock, settings.retry_interval_seconds, Release(settings.commit))
         self.address = ""
         # Where the service also listens for HTTP, if it does.
         self.http_address = ""

@@ -102,6 +102,11 @@ class Settings(BaseSettings):
     )
     nats_ca_file: Path | None = Field(default=None, description="who must have signed NATS's certificate, for tls://")
     log_format: Literal["json", "text"] = "json"
+    commit: str = Field(
+        default="",
+        pattern=r"^([0-9a-f]{7,64}(-dirty)?)?$",
+        description="the commit that the process was built from, where it is known; images have it from their build",
+    )
     drain_seconds: float = Field(
         default=2.0,
         ge=0,

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from services.runtime.contract import limits_table
 from services.stack.home import Home, Running
+from services.stack.releases import edge_release, service_release
 from services.stack.supervisor import EdgeHealth, NatsHealth, ServiceHealth
 from services.stack.trouble import Trouble
 
@@ -22,18 +23,25 @@ def services(home: Home, arguments: argparse.Namespace) -> int:
     """Print what runs; the exit status is 1 unless all of it is healthy."""
     home.running_address()
     processes = home.state().processes
-    healthy = asyncio.run(_all_healthy(processes))
+    found = asyncio.run(_look_at_all(processes))
+    healthy = [is_healthy for is_healthy, _ in found]
     rows = [
-        {"name": running.name, "address": running.address, "pid": running.pid, "healthy": is_healthy}
-        for running, is_healthy in zip(processes, healthy, strict=True)
+        {
+            "name": running.name,
+            "address": running.address,
+            "pid": running.pid,
+            "healthy": is_healthy,
+            "version": release,
+        }
+        for running, (is_healthy, release) in zip(processes, found, strict=True)
     ]
     if arguments.json:
         print(json.dumps(rows, indent=2))
     else:
-        table = Table("process", "address", "pid", "health", box=None)
+        table = Table("process", "address", "pid", "health", "version", box=None)
         for row in rows:
             health = "healthy" if row["healthy"] else "not healthy"
-            table.add_row(str(row["name"]), str(row["address"]), str(row["pid"]), health)
+            table.add_row(str(row["name"]), str(row["address"]), str(row["pid"]), health, str(row["version"]))
         _print(table)
         print(f"\nThe edge's figures for Prometheus: http://{home.state().metrics_address}/stats/prometheus")
     return 0 if all(healthy) else 1
@@ -76,22 +84,23 @@ def _asked(address: str) -> dict[str, Any]:
         raise Trouble(f"the edge at {address} does not answer: {error}") from None
 
 
-async def _all_healthy(processes: list[Running]) -> list[bool]:
-    return await asyncio.gather(*(_is_healthy(running) for running in processes))
+async def _look_at_all(processes: list[Running]) -> list[tuple[bool, str]]:
+    return await asyncio.gather(*(_look_at(running) for running in processes))
 
 
-async def _is_healthy(running: Running) -> bool:
+async def _look_at(running: Running) -> tuple[bool, str]:
+    """Return whether a process is healthy, and its release where it is one of ours and answers."""
     if running.process() is None:
-        return False
+        return False, ""
     match running.name:
         case "postgres":
-            return True
+            return True, ""
         case "nats":
-            return await NatsHealth()(running.address)
+            return await NatsHealth()(running.address), ""
         case "edge":
-            return await EdgeHealth()(running.address)
+            return await EdgeHealth()(running.address), await edge_release(running.address)
         case _:
-            return await ServiceHealth()(running.address)
+            return await ServiceHealth()(running.address), await service_release(running.address)
 
 
 def _print(table: Table) -> None:

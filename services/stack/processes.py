@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.stack import nats
+from services.stack.commit import commit
 from services.stack.home import Home
 from services.stack.postgres import Postgres
 from services.stack.replicas import names
@@ -138,6 +139,7 @@ def _shared(plan: Plan) -> dict[str, str]:
     return {
         # The deployment's own overrides (limits, log format, intervals) come through.
         **{name: value for name, value in os.environ.items() if not name.startswith(_OURS)},
+        "CHATKIT_COMMIT": os.environ.get("CHATKIT_COMMIT") or commit(),
         "CHATKIT_INSTANCE": home.instance,
         "CHATKIT_KEYS_FILE": str(home.keys_file),
         "CHATKIT_SERVICE_KEYS_FILE": str(home.service_keys_file),

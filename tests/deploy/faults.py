@@ -30,6 +30,8 @@ _DATABASE_PORT, _NATS_PORT = 5432, 4222
 # PostgreSQL's own defaults, which the image keeps.
 _MOST_CONNECTIONS, _RESERVED_CONNECTIONS = 100, 3
 _DONE, _HEALTHY = "service_completed_successfully", "service_healthy"
+# What the sample says of the commit, which is nothing.
+_COMMIT = ""
 # Filled from other variables, so that it is none itself.
 _NOT_TOLD = {"limit_overrides"}
 
@@ -199,8 +201,10 @@ def _images(services: Json, compose: Json) -> Iterator[str]:
                 yield f"{name} is not the official image of one major version"
             continue
         service = "users" if name == "bootstrap" else name.removesuffix("-migrate")
-        if part["image"] != f"chatkit-{service}" or part["build"]["args"] != {"SERVICE": service}:
+        if part["image"] != f"chatkit-{service}" or part["build"]["args"].get("SERVICE") != service:
             yield f"{name} runs the image of another service"
+        if part["build"]["args"].get("COMMIT") != _COMMIT:
+            yield f"{name} does not say which commit it is of"
         if not (ROOT / part["build"]["context"] / part["build"]["dockerfile"]).is_file():
             yield f"{name} has no Dockerfile"
 

@@ -76,6 +76,7 @@ def _change(service: str, **environment: str) -> Change:
         (lambda services: services["users"].update(command=["run"]), "users is run with run"),
         (lambda services: services["edge"].update(command=["migrate"]), "edge is run with migrate"),
         (lambda services: services["rooms"].update(image="chatkit-users"), "rooms runs the image of another"),
+        (lambda services: services["edge"]["build"]["args"].pop("COMMIT"), "edge does not say which commit"),
         (lambda services: services["postgres"].update(image="postgres"), "one major version"),
         (lambda services: services["postgres"].update(ports=["5432:5432"]), "postgres is published"),
         (lambda services: services["edge"].update(ports=["80:8081"]), "not where the edge listens"),
@@ -126,7 +127,9 @@ def test_replicas_are_numbers_of_the_environment() -> None:
 
 def _known() -> dict[str, str]:
     """Return what the processes read, limits aside, with the value that holds when nobody says another."""
-    fields = {f"{PREFIX}{name.upper()}": str(field.default) for name, field in EdgeSettings.model_fields.items()}
+    # Where the edge has a value of its own, the sample has that of the services, and says the other one.
+    known = {**EdgeSettings.model_fields, **Settings.model_fields}
+    fields = {f"{PREFIX}{name.upper()}": str(field.default) for name, field in known.items()}
     fields.pop(f"{PREFIX}LIMIT_OVERRIDES")
     return {**fields, **dict.fromkeys((bootstrap.DATABASE, *bootstrap.SECRETS), "")}
 

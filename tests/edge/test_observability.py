@@ -1,14 +1,18 @@
 """What the edge tells of itself: a line per call, and figures; and what it does not tell."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from services.runtime.release import Release
+from services.stack.releases import edge_release
 from tests.edge.calling import GET, Call, refused
 from tests.support import tokens
-from tests.support.edge import Edge
+from tests.support.edge import Edge, running_edge
 from tests.support.eventually import eventually
+from tests.support.suite import Suite
 
 _FIELDS = {
     "event",
@@ -23,6 +27,7 @@ _FIELDS = {
     "duration_ms",
     "request_id",
     "upstream",
+    "version",
 }
 
 
@@ -81,3 +86,16 @@ async def test_prometheus_finds_figures_and_nothing_else(edge: Edge) -> None:
             assert (await http.request(method, "/stats/prometheus")).status_code == 404
     for path in ("/stats/prometheus", "/stats", "/config_dump"):
         assert (await edge.http.get(path)).status_code == 404
+
+
+async def test_the_edge_says_which_release_it_is_of(suite: Suite, short_path: Path) -> None:
+    commit = "93ec10e5d2aa4d2b8c0e8f7b6a5d4c3b2a190807"
+    async with running_edge(suite, short_path, CHATKIT_COMMIT=commit) as edge:
+        for path in ("/", "/health"):
+            told = (await edge.http.get(path)).json()
+            assert (told["version"], told["commit"]) == (Release().version, commit)
+        assert await edge_release(edge.address) == Release(commit).label
+        await eventually(lambda: _lines(edge, "/health"))
+        assert _lines(edge, "/health")[0]["version"] == Release(commit).label
+    async with running_edge(suite, short_path, CHATKIT_COMMIT="") as edge:
+        assert "commit" not in (await edge.http.get("/")).json()

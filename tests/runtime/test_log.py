@@ -95,7 +95,8 @@ def test_a_traceback_for_people_keeps_its_lines_and_nothing_else_that_is_hidden(
 
 def test_nothing_else_gets_the_number_of_a_standard_error_that_is_closed() -> None:
     code = (
-        "import os; from services.runtime import log; log.configure('json', 'users')\n"
+        "import os; from services.runtime import log; from services.runtime.release import Release\n"
+        "log.configure('json', 'users', Release())\n"
         "print(os.open('/dev/null', os.O_RDONLY) > 2, os.readlink('/proc/self/fd/2'))"
     )
     command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", code]

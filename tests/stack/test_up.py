@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from services.runtime.release import Release
+from services.stack.commit import commit
 from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.stack import RunningStack, running_stack
 
@@ -89,6 +91,8 @@ async def test_what_runs_can_be_seen_and_a_second_up_says_where(stack: RunningSt
     assert (status, list(rows)) == (0, ["postgres", "nats", "edge", "users", "rooms", "messages", "files"])
     assert all(row["healthy"] for row in rows.values())
     assert rows["edge"]["address"] == stack.address
+    ours = {row["version"] for name, row in rows.items() if name not in {"postgres", "nats"}}
+    assert ours == {Release(commit()).label}
     status, again, _ = await _chatkit(stack, "up", "--port", "0")
     assert (status, again.strip()) == (1, f"it runs already, at http://{stack.address}")
     _, limits, _ = await _chatkit(stack, "limits", "--json")

@@ -23,6 +23,7 @@ from services.messages.committer import Committer
 from services.messages.peers import Files
 from services.messages.reference_store import ReferenceStore
 from services.runtime import log
+from services.runtime.release import Release
 from services.runtime.settings import read_settings
 from tests.support.clock import LeapingClock
 
@@ -82,7 +83,7 @@ async def _serve(service: str, last_step: int) -> None:
     clock = LeapingClock()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, clock.leap, LEAP_SECONDS)
     settings = read_settings()
-    log.configure(settings.log_format, service)
+    log.configure(settings.log_format, service, Release())
     async with _BUILDS[service](settings, clock):
         await asyncio.Event().wait()
 

@@ -1,0 +1,37 @@
+"""Asks processes which release they are of; one that does not say it, or does not answer, is of an unknown one."""
+
+import asyncio
+import json
+import urllib.request
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.runtime.release import COMMIT_HEADER, VERSION_HEADER, label
+
+_SECONDS = 5.0
+
+
+async def service_release(address: str) -> str:
+    """Return what a service says beside its health; empty for nothing."""
+    async with grpc.aio.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
+        call = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=_SECONDS)
+        try:
+            told = dict(await call.initial_metadata())
+        except grpc.aio.AioRpcError:
+            return ""
+    return label(str(told.get(VERSION_HEADER, "")), str(told.get(COMMIT_HEADER, "")))
+
+
+async def edge_release(address: str) -> str:
+    """Return what the edge says of itself; empty for nothing."""
+
+    def ask() -> str:
+        try:
+            with urllib.request.urlopen(f"http://{address}/", timeout=_SECONDS) as answer:
+                told = json.load(answer)
+        except (OSError, ValueError):
+            return ""
+        return label(str(told.get("version", "")), str(told.get("commit", "")))
+
+    return await asyncio.to_thread(ask)
