@@ -1,7 +1,7 @@
 """Who is typing: told to a room's subscribers here and over the bus, stored nowhere, and not told again when lost.
 
-A process shows one event per user, room and second, wherever it came from; so nobody is shown more, however many
-replicas are asked. Receivers let it lapse after 1.5 seconds, so nothing says that somebody has stopped.
+A process shows one event per user, room and second on average, wherever it came from; so nobody is shown more, however
+many replicas are asked. Receivers let it lapse after 1.5 seconds, so nothing says that somebody has stopped.
 """
 
 from itertools import islice
@@ -36,7 +36,7 @@ class TypingIndicator:
         await self._bus.subscribe(self._subject, self)
 
     def show(self, room_id: str, room_uid: UUID, user_id: str) -> None:
-        """Show that a user is typing, here and elsewhere; nothing happens more often than once a second."""
+        """Show that a user is typing, here and elsewhere; more often than once a second changes nothing."""
         if self._is_due(room_uid, user_id):
             event = unlogged.typing_event(room_id, self._clock.now(), user_id)
             self._hubs.show(room_uid, event, author_id=user_id)

@@ -11,7 +11,9 @@ from services.runtime.errors import invalid_field
 
 
 def changes(request: Message, updatable: Sequence[str], required: Sequence[str]) -> dict[str, Any]:
-    """Return the new values by field: those that the mask names, or without a mask those that are not empty.
+    """Return the new values by field: those that the mask names, or without a mask those that are set.
+
+    Set is a text or a number that is not empty, and whatever has presence and is there, an empty object included.
 
     A masked empty field clears, unless it is required: then it is FIELD_REQUIRED. A field that can be set and empty is
     cleared, to None, only when it is not set.

@@ -7,6 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from chatkit.messages.v1 import messages_service_pb2 as pb2
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.messages.typing_indicator import TypingIndicator
 from services.runtime.bus import Exchange, InProcessBus
@@ -130,6 +132,24 @@ def test_jitter_does_not_put_it_out_and_admits_no_more() -> None:
     assert [shown_at(seconds) for seconds in (0.0, 0.9, 2.1, 3.0)] == [True] * 4
     # Faster than once a second, each is shown in its second at the most.
     assert sum(shown_at(3 + n / 20) for n in range(1, 201)) <= 10 + 1
+
+
+@given(st.lists(st.floats(0, 2), max_size=60))
+def test_it_is_shown_at_most_once_a_second_on_average_and_never_sooner_than_after_0_8_seconds(
+    pauses: list[float],
+) -> None:
+    clock, hubs, room_uid = ManualClock(), _Hubs(), uuid4()
+    bus = SimpleNamespace(publish=lambda *_: None)
+    indicator = TypingIndicator(cast("Any", hubs), cast("Any", bus), "typing", clock)
+    shown: list[float] = []
+    for pause in pauses:
+        clock.jump(pause)
+        indicator.show("lobby", room_uid, "alice")
+        shown += [clock.monotonic()] * (len(hubs.shown) - len(shown))
+    for first, time in enumerate(shown):
+        # Of so many, each but the last has a second of its own, less what the last may come too early.
+        for last in range(first + 1, len(shown)):
+            assert shown[last] - time >= last - first - 0.2 - 1e-6
 
 
 def test_what_is_no_announcement_is_refused_and_one_without_its_event_shows_nothing() -> None:

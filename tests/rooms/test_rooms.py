@@ -242,6 +242,26 @@ async def test_an_update_changes_what_the_mask_names_and_loses_no_race(rooms: Su
     assert unchanged.room == first.room
 
 
+async def test_without_a_mask_an_update_changes_what_is_set_also_to_something_empty(rooms: Suite) -> None:
+    await rooms.assign("alice", "admin")
+    data = json_format.ParseDict({"old": 1}, struct_pb2.Struct())
+    full = rooms_pb2.UpdateRoomRequest(
+        room_id="public", custom_data=data, push_notification_title_override="Title", retention_days=30
+    )
+    before = (await rooms.rooms.UpdateRoom(full, metadata=user("alice"))).room
+    empty = rooms_pb2.UpdateRoomRequest(
+        room_id="public", name="", custom_data=struct_pb2.Struct(), push_notification_title_override=""
+    )
+    await rooms.rooms.UpdateRoom(empty, metadata=user("alice"))
+    read = (await rooms.rooms.GetRoom(rooms_pb2.GetRoomRequest(room_id="public"), metadata=user("alice"))).room
+    assert (read.name, read.visibility, read.retention_days) == (before.name, before.visibility, 30)
+    # Both are there, which is not the same as having none.
+    assert (read.HasField("custom_data"), dict(read.custom_data)) == (True, {})
+    assert (read.HasField("push_notification_title_override"), read.push_notification_title_override) == (True, "")
+    zero = rooms_pb2.UpdateRoomRequest(room_id="public", retention_days=0)
+    await refused(rooms.rooms.UpdateRoom(zero, metadata=user("alice")), "BELOW_MINIMUM")
+
+
 async def test_a_call_that_needs_no_users_goes_on_without_them(rooms: Suite) -> None:
     await rooms.stop("users")
     added = memberships_pb2.AddMembersRequest(room_id="public", user_ids=["bob"])

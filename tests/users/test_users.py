@@ -164,6 +164,11 @@ async def test_an_update_changes_what_it_names_and_replaces_custom_data_whole(us
     changed = (await users.users.UpdateUser(pb2.UpdateUserRequest(custom_data=new), metadata=user("a"))).user
     assert (changed.name, changed.avatar_url, changed.custom_data) == ("A", "https://example.com/a", new)
     assert changed.update_time.ToNanoseconds() > before.update_time.ToNanoseconds()
+    # {} is custom data like any other, and not the same as none.
+    emptied = pb2.UpdateUserRequest(custom_data=struct_pb2.Struct())
+    await users.users.UpdateUser(emptied, metadata=user("a"))
+    read = (await users.users.GetUser(pb2.GetUserRequest(user_id="a"), metadata=user("a"))).user
+    assert (read.name, read.HasField("custom_data"), dict(read.custom_data)) == ("A", True, {})
     mask = field_mask_pb2.FieldMask(paths=["avatar_url", "custom_data"])
     cleared = (await users.users.UpdateUser(pb2.UpdateUserRequest(update_mask=mask), metadata=user("a"))).user
     assert (cleared.avatar_url, cleared.HasField("custom_data")) == ("", False)

@@ -187,9 +187,9 @@ class MessagesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SendTyping(self, request, context):
-        """Shows to the other subscribers of a room that a user is typing. Call it at
-        most once a second for as long as that is so; more often is harmless and
-        shows nothing more. Nothing is stored.
+        """Shows to the other subscribers of a room that a user is typing. Call it once
+        a second for as long as that is so; more often is harmless and shows nothing
+        more. Nothing is stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
