@@ -8,8 +8,8 @@ from typing import Any
 from chatkit.contract.v1 import limit_pb2
 
 from services.edge.parts import Json, typed
+from services.runtime.api_keys import API_ISSUER
 from services.runtime.contract import Limits
-from services.runtime.identity import API_ISSUER
 
 JWT_FILTER = "envoy.filters.http.jwt_authn"
 CLAIMS_FILTER = "envoy.filters.http.rbac"

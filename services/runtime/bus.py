@@ -9,7 +9,6 @@ import struct
 from collections import deque
 from collections.abc import Iterator
 from typing import Protocol
-from urllib.parse import quote
 
 # Above it only the key is published: the listener reads the rest from the database.
 MOST_GIFT_BYTES = 256 * 1024
@@ -41,12 +40,6 @@ class Bus(Protocol):
 
     async def run(self) -> None:
         """Carry what is published, until cancelled."""
-
-
-def encoded(name: str) -> str:
-    """Return any text as one part of a subject, and different texts as different parts."""
-    # quote() leaves the dot alone, which divides a subject; it never yields a lone percent sign.
-    return quote(name, safe="").replace(".", "%2E") or "%"
 
 
 class Exchange:

@@ -16,12 +16,12 @@ from typing import Any
 import jwt
 from chatkit.contract.v1 import limit_pb2
 
+from services.runtime.api_keys import API_ISSUER, ApiKey
 from services.runtime.clock import Clock
 from services.runtime.contract import Limits
 from services.runtime.errors import Unauthenticated
-from services.runtime.keys import ApiKey, Key
+from services.runtime.keys import Key
 
-API_ISSUER = "api_keys/"
 SERVICE_ISSUER = "services/"
 SERVICE_TOKEN_LIFETIME = timedelta(seconds=60)
 _CACHED_TOKENS = 10_000
@@ -48,28 +48,6 @@ class Caller:
         if self.service is not None:
             return f"service:{self.service}"
         return f"{'superuser' if self.superuser else 'user'}:{self.subject or ''}"
-
-
-def mint_token(
-    key: ApiKey,
-    instance: str,
-    subject: str | None,
-    superuser: bool,
-    ttl: timedelta,
-    now: datetime,
-) -> str:
-    """Sign a customer's token."""
-    claims: dict[str, Any] = {
-        "instance": instance,
-        "iss": API_ISSUER + key.id,
-        "iat": int(now.timestamp()),
-        "exp": int((now + ttl).timestamp()),
-    }
-    if subject is not None:
-        claims["sub"] = subject
-    if superuser:
-        claims["su"] = True
-    return jwt.encode(claims, key.secret, algorithm=key.algorithm)
 
 
 class TokenVerifier:

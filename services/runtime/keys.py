@@ -4,38 +4,22 @@ A key verifies its own algorithm only, whatever a token's header says. No secret
 """
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import jwt
 import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from services.runtime.api_keys import ApiKey, listed, parse_keys, refuse_twins, text
 from services.runtime.watched import WatchedFiles
 
-SAMPLE_PREFIX = "sample-"
 _ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 _SMALLEST_RSA_BITS = 2_048
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """A secret that signs and verifies tokens."""
-
-    algorithm: ClassVar[str] = "HS256"
-
-    id: str
-    secret: str = field(repr=False)
-
-    @property
-    def material(self) -> Any:
-        """What verifies a signature."""
-        return self.secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +55,7 @@ class Keyring:
         *,
         allow_sample_secrets: bool = False,
     ) -> None:
-        secrets = partial(_parse_keys, allow_sample_secrets=allow_sample_secrets)
+        secrets = partial(parse_keys, allow_sample_secrets=allow_sample_secrets)
         self._api = WatchedFiles([keys_file], partial(secrets, keys_file))
         self._public = WatchedFiles([jwks_file], partial(_parse_jwks, jwks_file)) if jwks_file is not None else None
         self._service: WatchedFiles[tuple[ApiKey, ...]] | None = None
@@ -97,7 +81,7 @@ class Keyring:
     def _customers(self) -> tuple[Key, ...]:
         public = self._public.value if self._public is not None else ()
         keys: tuple[Key, ...] = (*self._api.value, *public)
-        _refuse_twins("the files of keys", (key.id for key in keys))
+        refuse_twins("the files of keys", (key.id for key in keys))
         return keys
 
     def _customers_or(self, before: tuple[Key, ...]) -> tuple[Key, ...]:
@@ -111,58 +95,19 @@ class Keyring:
         return self._service.value if self._service is not None else ()
 
 
-def read_keys(path: Path) -> tuple[ApiKey, ...]:
-    """Read a file of keys: {"keys": [{"id": …, "secret": …}]}; the first one signs."""
-    return _parse_keys(path, path.read_bytes(), allow_sample_secrets=True, may_be_empty=False)
-
-
-def refuse_sample(secret: str, name: str, *, is_allowed: bool) -> None:
-    """Refuse a secret that everybody can read in an example, unless the deployment allows those."""
-    if secret.startswith(SAMPLE_PREFIX) and not is_allowed:
-        raise ValueError(
-            f"{name} is a sample secret, which everybody knows: replace it with one of your own"
-            " (CHATKIT_ALLOW_SAMPLE_SECRETS=true allows it where nobody else can call)"
-        )
-
-
-def _parse_keys(
-    path: Path, content: bytes, *, allow_sample_secrets: bool, may_be_empty: bool = True
-) -> tuple[ApiKey, ...]:
-    try:
-        keys = tuple(ApiKey(_text(key["id"]), _text(key["secret"])) for key in _listed(content))
-    except (KeyError, ValueError):
-        raise ValueError(f'{path} is not of the form {{"keys": [{{"id": "…", "secret": "…"}}]}}') from None
-    _refuse_twins(str(path), (key.id for key in keys))
-    for key in keys:
-        refuse_sample(key.secret, f"the secret of the key {key.id} in {path}", is_allowed=allow_sample_secrets)
-    if not keys and not may_be_empty:
-        raise ValueError(f"{path} has no keys")
-    return keys
-
-
 def _parse_jwks(path: Path, content: bytes) -> tuple[PublicKey, ...]:
     try:
-        listed = _listed(content)
+        jwks = listed(content)
     except ValueError:
         raise ValueError(f'{path} is not a JWK set: {{"keys": [{{"kty": "…", "kid": "…", …}}]}}') from None
-    keys = tuple(_public_key(path, jwk) for jwk in listed)
-    _refuse_twins(str(path), (key.id for key in keys))
+    keys = tuple(_public_key(path, jwk) for jwk in jwks)
+    refuse_twins(str(path), (key.id for key in keys))
     return keys
-
-
-def _listed(content: bytes) -> list[dict[str, Any]]:
-    try:
-        listed = json.loads(content)["keys"]
-    except (KeyError, TypeError, RecursionError):
-        raise ValueError from None
-    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
-        raise ValueError
-    return listed
 
 
 def _public_key(path: Path, jwk: Mapping[str, Any]) -> PublicKey:
     try:
-        kid = _text(jwk.get("kid"))
+        kid = text(jwk.get("kid"))
     except ValueError:
         raise ValueError(f"{path}: a key has no kid") from None
     if jwk.get("kty") == "oct":
@@ -188,15 +133,3 @@ def _algorithm(path: Path, kid: str, jwk: Mapping[str, Any]) -> str:
     if algorithm is None or jwk.get("alg", algorithm) != algorithm:
         raise ValueError(f"{path}: the key {kid} is none for RS256, ES256 (P-256) or EdDSA (Ed25519)")
     return algorithm
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError
-    return value
-
-
-def _refuse_twins(where: str, ids: Iterable[str]) -> None:
-    twins = sorted(key_id for key_id, count in Counter(ids).items() if count > 1)
-    if twins:
-        raise ValueError(f"{where}: the key {twins[0]} stands there twice")

@@ -11,10 +11,10 @@ from typing import cast
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from services.runtime.api_keys import ApiKey
 from services.runtime.contract import Limits, field_policy
 from services.runtime.errors import InvalidArgument, Violation
 from services.runtime.identity import Caller
-from services.runtime.keys import ApiKey
 
 _MAC_BYTES = 16
 # These fields may differ from page to page; all others are the filter.

@@ -18,9 +18,9 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from services.runtime import log
+from services.runtime.api_keys import refuse_sample
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.database import in_one_line, sqlalchemy_url
-from services.runtime.keys import refuse_sample
 from services.runtime.migrations import upgrade
 from services.runtime.nats_servers import nats_secret
 from services.runtime.release import Release

@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection
 
 from services.runtime.access import AccessChecker
 from services.runtime.access_client import AccessClient
+from services.runtime.api_keys import ApiKey
 from services.runtime.bus import Bus, InProcessBus
 from services.runtime.change_feed import ChangeFeed
 from services.runtime.change_log import Change, ChangeLog, ChangeStore
@@ -26,7 +27,7 @@ from services.runtime.database import Database, create_engine
 from services.runtime.edges import EdgesServicer
 from services.runtime.handlers import Handlers
 from services.runtime.identity import ServiceTokens, TokenVerifier
-from services.runtime.keys import ApiKey, Keyring
+from services.runtime.keys import Keyring
 from services.runtime.nats_bus import NatsBus
 from services.runtime.nats_servers import parse_servers
 from services.runtime.paging import PageTokens

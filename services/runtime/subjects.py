@@ -5,8 +5,7 @@ by nobody, and one that is declared can be used.
 """
 
 from collections.abc import Mapping
-
-from services.runtime.bus import encoded
+from urllib.parse import quote
 
 # By service; one that is not here has nothing to tell its replicas, and no credential at NATS.
 SUBJECTS: Mapping[str, tuple[str, ...]] = {
@@ -21,6 +20,12 @@ def subject(instance: str, service: str, name: str) -> str:
     if name not in SUBJECTS.get(service, ()):
         raise ValueError(f"{service} has no subject {name!r} of the bus: services/runtime/subjects.py declares them")
     return f"chatkit.{encoded(instance)}.{service}.{name}"
+
+
+def encoded(name: str) -> str:
+    """Return any text as one part of a subject, and different texts as different parts."""
+    # quote() leaves the dot alone, which divides a subject; it never yields a lone percent sign.
+    return quote(name, safe="").replace(".", "%2E") or "%"
 
 
 def rights(service: str) -> list[str]:

@@ -14,7 +14,8 @@ import psycopg
 from services.runtime.database import in_one_line
 from services.runtime.secret_settings import read_secret, with_password
 from services.stack.new_secrets import SAMPLE
-from services.stack.roles import all_roles, bootstrap
+from services.stack.roles import all_roles
+from services.stack.schemas import bootstrap
 
 SUPERUSER_URL = "CHATKIT_SUPERUSER_DATABASE_URL"
 SUPERUSER_PASSWORD = "CHATKIT_SUPERUSER_PASSWORD"  # noqa: S105 - a variable's name

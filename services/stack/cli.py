@@ -1,18 +1,22 @@
-"""The command line of the suite on one machine: `./chatkit COMMAND`."""
+"""The command line of the suite on one machine: `./chatkit COMMAND`.
+
+What a command needs is imported when that command runs, because imports are most of what a small one costs: `token`
+would take four times as long with those of the others.
+"""
 
 import argparse
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
-from services.stack import chat, edge_command, epoch_command, inspection, sign_in, up_command
 from services.stack.home import DEFAULT, Home
-from services.stack.replay import command as replay
 from services.stack.terminal import printable
 from services.stack.trouble import Trouble
 
 ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "tests" / "data" / "one-room"
 _HIGHEST_PORT = 65535
 # Few enough for a field of the contract, many enough for every limit.
 _DIGITS = 9
@@ -24,9 +28,8 @@ Command = Callable[[Home, argparse.Namespace], int]
 def main(arguments: list[str]) -> int:
     """Run a command and return its exit status; trouble is one sentence on stderr and status 1."""
     parsed = _parser().parse_args(arguments)
-    command: Command = parsed.run
     try:
-        return command(Home(Path(parsed.home)), parsed)
+        return command(parsed.run)(Home(Path(parsed.home)), parsed)
     except Trouble as trouble:
         sys.stderr.write("\n".join(printable(line) for line in f"chatkit: {trouble}".split("\n")) + "\n")
         return 1
@@ -36,6 +39,13 @@ def main(arguments: list[str]) -> int:
         return 0
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def command(run: str) -> Command:
+    """Import a command's function."""
+    module, _, name = run.partition(":")
+    found: Command = getattr(import_module(f"services.stack.{module}"), name)
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,14 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_inspection(commands)
     _add_edge(commands)
     _add_chat(commands)
-    _command(commands, "rotate-epoch", epoch_command.run, "begin anew after PostgreSQL was restored from a copy")
-    replay.add_arguments(_command(commands, "replay", replay.run, "play an export as live traffic, and check it"))
+    _command(commands, "rotate-epoch", "epoch_command:run", "begin anew after PostgreSQL was restored from a copy")
+    _add_replay(commands)
     return parser
 
 
 def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, run: Command, text: str
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, run: str, text: str
 ) -> argparse.ArgumentParser:
+    """Add a command; `run` is its function, as module:name of this package."""
     parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     parser.add_argument(
         "--home",
@@ -70,7 +81,7 @@ def _command(
 
 
 def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = _command(commands, "up", up_command.run, "run the whole suite until Ctrl-C")
+    parser = _command(commands, "up", "up_command:run", "run the whole suite until Ctrl-C")
     parser.add_argument(
         "--port", type=_port, default=8080, help="the edge's port, the only fixed one; 0 takes any free one (8080)"
     )
@@ -90,7 +101,7 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 
 def _add_token(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = _command(commands, "token", sign_in.run, "print a token, and nothing else")
+    parser = _command(commands, "token", "sign_in:run", "print a token, and nothing else")
     parser.add_argument("--user", type=_text, metavar="ID", help="whose token it is; may be left out with --su")
     parser.add_argument("--su", action="store_true", help="a superuser's, who may do everything")
     parser.add_argument("--ttl", default="24h", metavar="TIME", help="how long it holds: 90s, 15m, 24h, 7d (24h)")
@@ -98,14 +109,14 @@ def _add_token(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _add_inspection(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     for name, run, text in (
-        ("services", inspection.services, "show what runs, where, and whether it is healthy"),
-        ("limits", inspection.limits, "show the limits in force"),
+        ("services", "inspection:services", "show what runs, where, and whether it is healthy"),
+        ("limits", "limits_command:run", "show the limits in force"),
     ):
         _command(commands, name, run, text).add_argument("--json", action="store_true", help="for machines")
 
 
 def _add_edge(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = _command(commands, "edge", edge_command.run, "show or check Envoy's configuration")
+    parser = _command(commands, "edge", "edge_command:run", "show or check Envoy's configuration")
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument(
         "--print",
@@ -116,10 +127,10 @@ def _add_edge(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    send = _command(commands, "send", chat.send, "send a message")
+    send = _command(commands, "send", "chat:send", "send a message")
     send.add_argument("text", type=_text, metavar="TEXT")
-    watch = _command(commands, "watch", chat.watch, "show a room's messages as they come, until Ctrl-C")
-    history = _command(commands, "list", chat.history, "show a room's last messages")
+    watch = _command(commands, "watch", "chat:watch", "show a room's messages as they come, until Ctrl-C")
+    history = _command(commands, "list", "chat:history", "show a room's last messages")
     for parser, default in ((send, "alice"), (watch, "bob"), (history, "bob")):
         parser.add_argument("--room", type=_text, default="lobby", metavar="ID", help="the room (lobby)")
         parser.add_argument(
@@ -131,6 +142,20 @@ def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     watch.add_argument("--last", type=_number, default=20, metavar="N", help="how many messages to start with (20)")
     history.add_argument("--last", type=_number, default=20, metavar="N", help="how many messages (20)")
+
+
+def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _command(commands, "replay", "replay.command:run", "play an export as live traffic, and check it")
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        default=str(SAMPLE),
+        metavar="DIR",
+        help="an export: users, rooms and messages, each .ndjson or .json, a record per line or one array"
+        " (a sample of one room). Attachments become parts with their URL. Replaying again adds nothing. A record that"
+        " can't be taken is named on standard error, and the rest goes on.",
+    )
+    parser.add_argument("--json", action="store_true", help="for machines")
 
 
 def _port(text: str) -> int:

@@ -15,6 +15,7 @@ from services.edge.settings import EdgeSettings
 from services.runtime.contract import Limits
 from services.runtime.settings import read_settings_of
 from services.stack.home import Home
+from services.stack.recorded import find
 from services.stack.trouble import Trouble
 
 _INSTANCE = "CHATKIT_INSTANCE"
@@ -50,7 +51,7 @@ def _refusal(home: Home) -> str:
 def _running(home: Home) -> Path | None:
     """Return the configuration of the edge that runs in this home, if one does."""
     for running in home.state().processes if home.is_up() else ():
-        process = running.process()
+        process = find(running)
         if running.name == "edge" and process is not None:
             return Path(process.environ()["CHATKIT_RUN_DIR"]) / "envoy.yaml"
     return None

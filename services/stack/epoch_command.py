@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from services.stack.home import Home
 from services.stack.postgres import Postgres
 from services.stack.processes import DATABASE, max_connections
+from services.stack.recorded import find
 from services.stack.roles import role_names
 from services.stack.trouble import Trouble
 
@@ -40,7 +41,7 @@ def _at_rest(home: Home) -> None:
 def _environment(home: Home) -> Mapping[str, str]:
     """Return what a process of messages that runs was told."""
     for running in home.state().processes:
-        process = running.process()
+        process = find(running)
         if running.name.startswith("messages") and process is not None:
             return process.environ()
     raise Trouble("the suite is starting or stopping: try again in a moment")

@@ -15,8 +15,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-import psutil
-
 from services.runtime.subjects import SUBJECTS
 from services.stack.roles import all_roles
 from services.stack.trouble import Trouble
@@ -34,15 +32,6 @@ class Running:
     pid: int
     start_time: float
     address: str
-
-    def process(self) -> psutil.Process | None:
-        """Return the process if it is still the one that was recorded."""
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.start_time) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return None
-        return process if same else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +181,3 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 def _secret() -> str:
     return secrets.token_urlsafe(_SECRET_BYTES)
-
-
-def process_of(name: str, pid: int, address: str) -> Running:
-    """Record a process that runs now."""
-    return Running(name, pid, psutil.Process(pid).create_time(), address)

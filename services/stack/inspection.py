@@ -1,22 +1,14 @@
-"""`chatkit services` and `chatkit limits`: what runs, and what is in force."""
+"""`chatkit services`: what runs, where, and whether it is healthy."""
 
 import argparse
 import asyncio
 import json
-import os
-import urllib.request
-from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from services.runtime.contract import limits_table
 from services.stack.home import Home, Running
+from services.stack.recorded import find
 from services.stack.releases import edge_release, service_release
 from services.stack.supervisor import EdgeHealth, NatsHealth, ServiceHealth
-from services.stack.trouble import Trouble
-
-_SECONDS = 5.0
+from services.stack.terminal import columns
 
 
 def services(home: Home, arguments: argparse.Namespace) -> int:
@@ -38,50 +30,13 @@ def services(home: Home, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(rows, indent=2))
     else:
-        table = Table("process", "address", "pid", "health", "version", box=None)
-        for row in rows:
-            health = "healthy" if row["healthy"] else "not healthy"
-            table.add_row(str(row["name"]), str(row["address"]), str(row["pid"]), health, str(row["version"]))
-        _print(table)
+        health = {True: "healthy", False: "not healthy"}
+        shown = [
+            (row["name"], row["address"], row["pid"], health[bool(row["healthy"])], row["version"]) for row in rows
+        ]
+        print(columns(("process", "address", "pid", "health", "version"), shown))
         print(f"\nThe edge's figures for Prometheus: http://{home.state().metrics_address}/stats/prometheus")
     return 0 if all(healthy) else 1
-
-
-def limits(home: Home, arguments: argparse.Namespace) -> int:
-    """Print the limits in force where the suite runs; where it does not, what it would be started with."""
-    rows, source = _limits(home)
-    if arguments.json:
-        print(json.dumps(rows, indent=2))
-        return 0
-    table = Table("limit", "in force", "unit", "what it bounds", box=None)
-    for row in rows:
-        name = f"{row['name']} (planned)" if row["planned"] else row["name"]
-        table.add_row(name, f"{row['value']:,}", row["unit"], row["description"])
-    _print(table)
-    print(f"\n{source} Each can be overridden with CHATKIT_LIMIT_<NAME>.")
-    return 0
-
-
-def _limits(home: Home) -> tuple[list[dict[str, Any]], str]:
-    if home.is_up() and home.state().address:
-        address = home.running_address()
-        return _asked(address)["limits"], f"In force at http://{address}."
-    try:
-        rows = limits_table(os.environ)
-    except ValueError as error:
-        raise Trouble(str(error)) from None
-    names = ("name", "value", "unit", "description", "planned")
-    return [
-        {name: getattr(row, name) for name in names} for row in rows
-    ], "Nothing runs: these are what `up` starts with."
-
-
-def _asked(address: str) -> dict[str, Any]:
-    try:
-        with urllib.request.urlopen(f"http://{address}/", timeout=_SECONDS) as answer:
-            return dict(json.load(answer))
-    except OSError as error:
-        raise Trouble(f"the edge at {address} does not answer: {error}") from None
 
 
 async def _look_at_all(processes: list[Running]) -> list[tuple[bool, str]]:
@@ -90,7 +45,7 @@ async def _look_at_all(processes: list[Running]) -> list[tuple[bool, str]]:
 
 async def _look_at(running: Running) -> tuple[bool, str]:
     """Return whether a process is healthy, and its release where it is one of ours and answers."""
-    if running.process() is None:
+    if find(running) is None:
         return False, ""
     match running.name:
         case "postgres":
@@ -101,9 +56,3 @@ async def _look_at(running: Running) -> tuple[bool, str]:
             return await EdgeHealth()(running.address), await edge_release(running.address)
         case _:
             return await ServiceHealth()(running.address), await service_release(running.address)
-
-
-def _print(table: Table) -> None:
-    console = Console()
-    # A pipe has no width: nothing is cut there.
-    Console(width=console.width if console.is_terminal else 200).print(table)

@@ -6,13 +6,14 @@ from contextlib import suppress
 import psutil
 
 from services.stack.home import Home
+from services.stack.recorded import find
 
 _GRACE_SECONDS = 5.0
 
 
 def end_leftovers(home: Home, say: Callable[[str], None]) -> None:
     """End what the last `up` recorded and what still runs; a pid that is another process's by now is left alone."""
-    found = [(running, running.process()) for running in home.state().processes]
+    found = [(running, find(running)) for running in home.state().processes]
     alive = [(running, process) for running, process in found if process is not None and running.name != "postgres"]
     if not alive:
         return

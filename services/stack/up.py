@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
 
-from services.stack.home import Home, Running, process_of
+from services.stack.home import Home, Running
 from services.stack.ports import Port
 from services.stack.postgres import Postgres
 from services.stack.processes import (
@@ -27,8 +27,9 @@ from services.stack.processes import (
     nats_program,
     service_programs,
 )
+from services.stack.recorded import process_of
 from services.stack.replicas import names, process_names
-from services.stack.roles import bootstrap
+from services.stack.schemas import bootstrap
 from services.stack.seed import seed
 from services.stack.supervisor import Child, EdgeHealth, Health, NatsHealth, Say, ServiceHealth, run_once
 from services.stack.trouble import Trouble

@@ -18,8 +18,7 @@ import httpx
 import psycopg
 import pytest
 
-from services.runtime.identity import mint_token
-from services.runtime.keys import ApiKey
+from services.runtime.api_keys import ApiKey, mint_token
 from services.runtime.subjects import SUBJECTS
 from services.stack import bootstrap, new_secrets
 from services.stack.nats import password_variable

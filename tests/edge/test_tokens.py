@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from services.edge.keys import jwks
-from services.runtime.identity import SERVICE_ISSUER, mint_token
-from services.runtime.keys import ApiKey, Keyring
+from services.runtime.api_keys import ApiKey, mint_token
+from services.runtime.identity import SERVICE_ISSUER
+from services.runtime.keys import Keyring
 from tests.edge.calling import FACES, GET, Call, heard, refused
 from tests.support import tokens
 from tests.support.edge import Edge, running_edge

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from services.runtime.bus import MOST_GIFT_BYTES, Bus, Exchange, InProcessBus, Outbox, encoded, packed, unpacked
+from services.runtime.bus import MOST_GIFT_BYTES, Bus, Exchange, InProcessBus, Outbox, packed, unpacked
 from services.runtime.clock import SystemClock
 from services.runtime.nats_bus import NatsBus
 from services.runtime.nats_servers import nats_secret, parse_servers
-from services.runtime.subjects import subject
+from services.runtime.subjects import encoded, subject
 from services.stack.nats import CONFIGURATION
 from tests.support.certificates import Authority
 from tests.support.eventually import HANG_SECONDS, eventually

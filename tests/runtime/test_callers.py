@@ -15,8 +15,8 @@ from chatkit.users.v1 import users_service_pb2 as pb2
 from chatkit.users.v1.users_service_pb2_grpc import UsersServiceStub
 from pydantic import SecretStr
 
+from services.runtime.api_keys import ApiKey
 from services.runtime.identity import mint_service_token
-from services.runtime.keys import ApiKey
 from services.runtime.server import Server
 from services.runtime.settings import Settings
 from tests.support import keys, tokens

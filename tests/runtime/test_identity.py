@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from services.runtime import identity
+from services.runtime.api_keys import ApiKey
 from services.runtime.contract import Limits
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Caller, ServiceTokens, TokenVerifier, mint_service_token
-from services.runtime.keys import ApiKey, Keyring
+from services.runtime.keys import Keyring
 from tests.support import keys, tokens
 from tests.support.clock import ManualClock
 

@@ -9,7 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from structlog.testing import capture_logs
 
-from services.runtime.keys import ApiKey, Keyring, PublicKey, read_keys, refuse_sample
+from services.runtime.api_keys import ApiKey, read_keys, refuse_sample
+from services.runtime.keys import Keyring, PublicKey
 from tests.support import keys
 
 HUSH = "hush, which nobody may see, and which is long enough"

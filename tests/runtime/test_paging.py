@@ -10,10 +10,10 @@ from chatkit.users.v1 import users_service_pb2 as users_pb2
 from google.protobuf import timestamp_pb2
 from google.protobuf.message import Message
 
+from services.runtime.api_keys import ApiKey
 from services.runtime.contract import Limits
 from services.runtime.errors import InvalidArgument
 from services.runtime.identity import Caller
-from services.runtime.keys import ApiKey
 from services.runtime.paging import PageTokens, page_size
 from tests.support import tokens
 from tests.support.clock import ManualClock

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from services.runtime import log, process
+from services.runtime.api_keys import ApiKey
 from services.runtime.clock import Clock
-from services.runtime.keys import ApiKey
 from services.runtime.settings import Settings
 from services.stack.roles import SERVICES
 from tests.support import tokens

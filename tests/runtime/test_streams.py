@@ -15,12 +15,12 @@ from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from google.protobuf.descriptor import ServiceDescriptor
 
 from services.runtime.access import AccessGrant, AccessQuery
+from services.runtime.api_keys import ApiKey, mint_token
 from services.runtime.call import Call
 from services.runtime.contract import Limits, methods_of
 from services.runtime.errors import ChatkitError, PermissionDenied
 from services.runtime.handlers import Handlers
-from services.runtime.identity import Caller, TokenVerifier, mint_service_token, mint_token
-from services.runtime.keys import ApiKey
+from services.runtime.identity import Caller, TokenVerifier, mint_service_token
 from services.runtime.streams import Streams
 from tests.support import tokens
 from tests.support.clock import ManualClock

@@ -8,6 +8,7 @@ import pytest
 
 from services.stack.cli import main
 from services.stack.home import Home
+from services.stack.terminal import columns
 
 Captured = pytest.CaptureFixture[str]
 
@@ -118,3 +119,8 @@ def test_an_argument_that_can_not_be_sent_is_a_sentence_before_anything_is_done(
         main(arguments)
     assert ended.value.code == 2
     assert "error: argument " in capsys.readouterr().err
+
+
+def test_a_table_is_as_wide_as_its_cells_and_nothing_is_cut() -> None:
+    long = "x" * 300
+    assert columns(("a", "what"), [("bcd", long), (10, "")]) == f"a    what\nbcd  {long}\n10"

@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from services.runtime.subjects import SUBJECTS
-from services.stack.home import Home, Running, State, process_of
+from services.stack.home import Home, Running, State
+from services.stack.recorded import find, process_of
 from services.stack.roles import all_roles
 from services.stack.trouble import Trouble
 
@@ -90,9 +91,9 @@ def test_the_state_is_read_as_it_was_recorded(home: Home) -> None:
 
 def test_a_pid_that_is_another_process_by_now_is_not_believed(home: Home) -> None:
     own = process_of("users", os.getpid(), "")
-    assert own.process() == psutil.Process()
-    assert replace(own, start_time=own.start_time - 100).process() is None
-    assert Running("users", 2**22 + 1, own.start_time, "").process() is None
+    assert find(own) == psutil.Process()
+    assert find(replace(own, start_time=own.start_time - 100)) is None
+    assert find(Running("users", 2**22 + 1, own.start_time, "")) is None
 
 
 def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from psycopg import sql
 
 from services.runtime.migrations import upgrade
 from services.stack.postgres import Postgres
-from services.stack.roles import SERVICES, admit_services, all_roles, bootstrap, role_names
+from services.stack.roles import SERVICES, all_roles, role_names
+from services.stack.schemas import admit_services, bootstrap
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = "chatkit_template"

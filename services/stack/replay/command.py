@@ -20,26 +20,11 @@ from services.stack.replay.player import Player, ReplayStopped, Result
 from services.stack.terminal import printable
 from services.stack.trouble import Trouble
 
-SAMPLE = Path(__file__).parents[3] / "tests" / "data" / "one-room"
 _HELD_BACK = """
 Senders were held back by their rate, so this is not how fast the suite is. A sender may send as often in a second as
 SENDS_PER_USER_PER_SECOND says; for a replay that is not, start with CHATKIT_LIMIT_SENDS_PER_USER_PER_SECOND=100000."""
 _LIFETIME = timedelta(days=1)
 _OPTIONS = (("grpc.enable_http_proxy", 0),)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
-    parser.add_argument(
-        "folder",
-        nargs="?",
-        default=str(SAMPLE),
-        metavar="DIR",
-        help="an export: users, rooms and messages, each .ndjson or .json, a record per line or one array"
-        " (a sample of one room). Attachments become parts with their URL. Replaying again adds nothing. A record that"
-        " can't be taken is named on standard error, and the rest goes on.",
-    )
-    parser.add_argument("--json", action="store_true", help="for machines")
 
 
 def run(home: Home, arguments: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.stack.replay.command import SAMPLE
+from services.stack.cli import SAMPLE
 from services.stack.replay.export import Message, Part, read
 from services.stack.replay.records import Refused
 from services.stack.trouble import Trouble

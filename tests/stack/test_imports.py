@@ -1,0 +1,119 @@
+"""Commands that do little import little, which is what they cost; how long they take decides no test."""
+
+import argparse
+import http.server
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from services.stack import cli
+from services.stack.home import Home, State
+from tests.support.databases import ROOT
+
+# Prints, after a command, what was imported for it: what is not Python's own, and what of Python's own is large.
+_REPORT = """
+import sys
+import services.stack.cli as cli
+try:
+    status = cli.main(sys.argv[1:])
+except SystemExit as ended:
+    status = ended.code
+large = {"asyncio", "concurrent", "email", "logging", "multiprocessing", "socket", "ssl", "urllib.request", "xml"}
+tops = {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names - {"services", "__mp_main__"}
+sys.stderr.write("\\n" + " ".join(sorted({"status=" + str(status)} | tops | (large & set(sys.modules)))))
+"""
+# What an editable install and its environment load before anything of ours.
+_ALWAYS = set(
+    subprocess.run(
+        [sys.executable, "-c", "import sys; print(*{name.partition('.')[0] for name in sys.modules})"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+)
+
+
+def _imported(*arguments: str) -> set[str]:
+    """Run a command in an interpreter of its own, and return what it has imported, and its status."""
+    command = [sys.executable, "-c", _REPORT, *arguments]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(ended.stderr.splitlines()[-1].split()) - _ALWAYS
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """Make a home."""
+    made = Home(tmp_path / "home")
+    made.prepare()
+    return made
+
+
+def test_a_token_needs_pythons_own_modules_alone(home: Home) -> None:
+    assert _imported("token", "--user", "alice", "--home", str(home.folder)) == {"status=0"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["--help"], 0),
+        (["token", "--help"], 0),
+        (["up", "--help"], 0),
+        (["replay", "--help"], 0),
+        (["watch", "--last", "x"], 2),
+        ([], 2),
+        (["token", "--home", "/nowhere"], 1),
+    ],
+)
+def test_so_do_help_and_a_mistake(arguments: list[str], status: int) -> None:
+    assert _imported(*arguments) == {f"status={status}"}
+
+
+def test_the_limits_where_nothing_runs_need_the_contract_alone(home: Home) -> None:
+    # protobuf brings logging.
+    imported = _imported("limits", "--home", str(home.folder))
+    assert imported <= {"status=0", "chatkit", "google", "logging"}, imported
+
+
+@contextmanager
+def _an_edge() -> Iterator[str]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            row = {"name": "ROOM_MEMBERS", "value": 1, "unit": "items", "description": "members", "planned": False}
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"limits": [row]}).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_the_limits_of_a_suite_that_runs_need_no_contract(home: Home) -> None:
+    with home.lock(), _an_edge() as address:
+        home.record(State(address))
+        imported = _imported("limits", "--home", str(home.folder))
+    assert "status=0" in imported
+    assert not imported & {"chatkit", "google", "grpc", "asyncio", "logging"}, imported
+
+
+def test_every_command_names_a_function_that_is_there() -> None:
+    (choices,) = [
+        action.choices
+        for action in cli._parser()._actions
+        if isinstance(action, argparse._SubParsersAction) and action.choices is not None
+    ]
+    assert {"up", "token", "services", "limits", "replay"} <= choices.keys()
+    for name, parser in choices.items():
+        assert callable(cli.command(parser.get_default("run"))), name
