@@ -15,13 +15,23 @@ from sqlalchemy.sql import ColumnElement
 from sqlalchemy.types import Text, Uuid
 
 from services.rooms.model import DEFAULT_ROLE, HeldRole, RoleScope, RoomOfUser, Standing, Visibility
-from services.rooms.tables import change_counter, global_assignments, memberships, roles, room_assignments, rooms
+from services.rooms.tables import (
+    absent_users,
+    change_counter,
+    global_assignments,
+    memberships,
+    roles,
+    room_assignments,
+    rooms,
+)
 from services.runtime.database import Database
 
 _user_id = bindparam("user_id", type_=Text)
 _permission = bindparam("permission", type_=Text)
 _global_role = roles.alias("global_role")
 _room_role = roles.alias("room_role")
+# A membership of somebody who is no user counts for nothing.
+_is_user = ~exists().where(absent_users.c.user_uid == memberships.c.user_uid)
 
 
 def _standings(asked: FromClause, room_id: ColumnElement[str]) -> Select[Any]:
@@ -29,7 +39,9 @@ def _standings(asked: FromClause, room_id: ColumnElement[str]) -> Select[Any]:
     global_name = func.coalesce(global_assignments.c.role_name, DEFAULT_ROLE)
     joined = (
         asked.outerjoin(rooms, rooms.c.id == room_id)
-        .outerjoin(memberships, (memberships.c.room_uid == rooms.c.uid) & (memberships.c.user_id == _user_id))
+        .outerjoin(
+            memberships, (memberships.c.room_uid == rooms.c.uid) & (memberships.c.user_id == _user_id) & _is_user
+        )
         # By the membership's uids: without a membership there is no role in the room.
         .outerjoin(
             room_assignments,
@@ -70,7 +82,12 @@ def _rooms_of(*conditions: ColumnElement[bool]) -> Select[Any]:
     """Select a page of the user's rooms, and the version also when there are none."""
     page = (
         select(memberships.c.room_id, memberships.c.room_uid, memberships.c.user_uid)
-        .where(memberships.c.user_id == _user_id, memberships.c.room_id > bindparam("after", type_=Text), *conditions)
+        .where(
+            memberships.c.user_id == _user_id,
+            memberships.c.room_id > bindparam("after", type_=Text),
+            _is_user,
+            *conditions,
+        )
         .order_by(memberships.c.room_id)
         .limit(bindparam("size"))
         .subquery()

@@ -20,6 +20,8 @@ from services.rooms.retention_servicer import RetentionServicer
 from services.rooms.roles import Roles
 from services.rooms.roles_servicer import RolesServicer
 from services.rooms.roles_store import RoleStore
+from services.rooms.roll_call import RollCall
+from services.rooms.roll_call_store import RollCallStore
 from services.rooms.service import Rooms, Visits
 from services.rooms.servicer import MembershipsServicer, RoomsServicer
 from services.rooms.store import RoomStore
@@ -56,7 +58,16 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             feed,
             room_permissions=[permission.name for permission in permissions() if permission.in_rooms],
         )
-        openings = _user_streams(server, feed, access, Users(users_peer))
+        roll_call = RollCall(
+            RollCallStore(server.database),
+            directory,
+            feed,
+            clock,
+            at_once=server.limits[limit_pb2.LIMIT_USERS_PER_GET],
+            retry_interval=settings.retry_interval_seconds,
+        )
+        server.run("roll_call", roll_call.run())
+        openings = _user_streams(server, feed, access, Users(users_peer), roll_call)
         server.use_access(access)
         server.add(
             rooms_service_pb2.DESCRIPTOR.services_by_name["RoomsService"],
@@ -82,7 +93,9 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         yield server
 
 
-def _user_streams(server: Server, feed: ChangeFeed[Change], access: Access, users: Users) -> UserOpenings:
+def _user_streams(
+    server: Server, feed: ChangeFeed[Change], access: Access, users: Users, roll_call: RollCall
+) -> UserOpenings:
     """Run what SubscribeUser stands on."""
     settings, clock, retry_interval = server.settings, server.clock, server.settings.retry_interval_seconds
     leisure, index = Leisure(), UserIndex()
@@ -97,7 +110,7 @@ def _user_streams(server: Server, feed: ChangeFeed[Change], access: Access, user
         heartbeat_interval=settings.heartbeat_interval_seconds,
         retry_interval=retry_interval,
     )
-    watch = UserWatch(users, store, streams, clock, retry_interval=retry_interval)
+    watch = UserWatch(users, store, streams, clock, retry_interval=retry_interval, on_epoch=roll_call.hear)
     server.run("user_streams", streams.run())
     server.run("user_access", user_access.run())
     server.run("user_watch", watch.run())

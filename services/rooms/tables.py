@@ -94,3 +94,12 @@ changes = Table(
     Column("room_id", _id),
 )
 change_counter = Table("change_counter", metadata, Column("version", BigInteger))
+# Members who are no users any more, because users was put back; they are let in nowhere.
+absent_users = Table(
+    "absent_users",
+    metadata,
+    Column("user_uid", Uuid, primary_key=True),
+    Column("notice_time", DateTime(timezone=True), server_default=_now),
+)
+# Its one row is the epoch of the changes, which runtime/epoch.py keeps; here only what the roll call notes there.
+deployment = Table("deployment", metadata, Column("users_epoch", Text))

@@ -4,7 +4,7 @@ It goes on after the version that was told last, whatever becomes of users meanw
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 
 import structlog
@@ -25,7 +25,14 @@ class UserWatch:
     """The one reader of WatchUsers in a process."""
 
     def __init__(
-        self, users: Users, store: UserStateStore, streams: UserStreams, clock: Clock, *, retry_interval: float
+        self,
+        users: Users,
+        store: UserStateStore,
+        streams: UserStreams,
+        clock: Clock,
+        *,
+        retry_interval: float,
+        on_epoch: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._users = users
         self._store = store
@@ -36,6 +43,7 @@ class UserWatch:
         self._version: int | None = None
         # The epoch of that version; empty before a users has told it.
         self._epoch = ""
+        self._on_epoch = on_epoch
         self._is_following = False
         self._tried = asyncio.Event()
 
@@ -78,6 +86,7 @@ class UserWatch:
         for event in events:
             if epoch := event.reset.epoch or event.heartbeat.epoch:
                 self._epoch = epoch
+                self._on_epoch(epoch)
 
     def _has_started_late(self, first: pb2.DirectoryEvent) -> bool:
         """Tell whether changes may lie between the streams and the start, which was at the present version."""

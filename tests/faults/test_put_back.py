@@ -21,7 +21,7 @@ from services.stack.copies import copy, put_back
 from services.stack.postgres import Postgres
 from tests.messages.chat import Reader, text
 from tests.support.databases import TEMPLATE, TestDatabase, make_template
-from tests.support.eventually import HANG_SECONDS
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.refusals import refused
 from tests.support.suite import Suite, running
 from tests.support.tokens import user
@@ -39,8 +39,8 @@ async def suite(database: TestDatabase, tmp_path: Path) -> AsyncIterator[Suite]:
 
 
 @contextmanager
-def _copied(suite: Suite, schema: str) -> Iterator[Path]:
-    file = suite.folder / f"{schema}.dump"
+def _copied(suite: Suite, schema: str, name: str = "before") -> Iterator[Path]:
+    file = suite.folder / f"{schema} {name}.dump"
     copy(suite.database.superuser_dsn, schema, file)
     yield file
 
@@ -123,6 +123,26 @@ async def test_users_put_back_begins_the_streams_of_users_anew(suite: Suite) -> 
         await anext(stream)
         await _put_back(suite, "users", file)
         await refused(_end(stream), "LOG_RESET")
+
+
+async def test_who_is_no_user_any_more_sends_and_reads_nothing_until_they_are_one_again(suite: Suite) -> None:
+    with _copied(suite, "users") as before:
+        await suite.make_users("dave")
+        await _add(suite, "dave")
+        with _copied(suite, "users", "after") as after:
+            async with _reading(suite, "dave") as dave, _reading(suite, "bob") as bob:
+                await dave.until("caught_up")
+                await bob.until("caught_up")
+                await _put_back(suite, "users", before)
+                assert _reason((await dave.until("closed"))[-1]) == "REMOVED_FROM_ROOM"
+                await refused(suite.messages.SendMessage(text("x", "x"), metadata=user("dave")), "ROOM_ACCESS_DENIED")
+                assert await bob.until_seq(await _send(suite, "still here")) == [1]
+            # Another dave is not the member.
+            await suite.make_users("dave")
+            await refused(suite.messages.SendMessage(text("x", "x"), metadata=user("dave")), "ROOM_ACCESS_DENIED")
+            await _put_back(suite, "users", after)
+            await eventually(lambda: suite.database.count("rooms.absent_users") == 0)
+            await _send(suite, "dave is back", "dave")
 
 
 async def _end(stream: AsyncIterator[object]) -> None:

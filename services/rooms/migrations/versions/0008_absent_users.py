@@ -1,0 +1,20 @@
+"""Note which members are no users any more, and the epoch of users in which that was found out.
+
+The release before goes on beside it, and lets them in.
+"""
+
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    """Expand: a new table, and a new column."""
+    op.execute("""
+        CREATE TABLE rooms.absent_users (
+            user_uid uuid PRIMARY KEY,
+            notice_time timestamptz NOT NULL DEFAULT clock_timestamp()
+        )
+    """)
+    op.execute("ALTER TABLE rooms.deployment ADD COLUMN users_epoch text")
