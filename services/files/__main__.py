@@ -1,12 +1,17 @@
-"""`python -m services.files serve`, `… migrate` and `… reconcile`."""
+"""`python -m services.files serve`, `… migrate`, `… reconcile` and `… verify`."""
 
 import sys
 from pathlib import Path
 
 from services.files.app import build
 from services.files.reconciler import reconcile
+from services.files.verifying import compare
 from services.runtime.process import Command, main
+from services.runtime.verifying import verify_command
 
 if __name__ == "__main__":
-    commands = {"reconcile": Command(reconcile, {"dry-run": "of reconcile: only say what would be done"})}
+    commands = {
+        "reconcile": Command(reconcile, {"dry-run": "of reconcile: only say what would be done"}),
+        "verify": verify_command("files", compare),
+    }
     sys.exit(main("files", build, Path(__file__).parent / "migrations", commands))

@@ -1,6 +1,6 @@
 """The use cases of files: no gRPC, no HTTP, no SQL. Whose a file is, is looked at here."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
@@ -132,6 +132,11 @@ class Files:
             await self._blobs.remove(condemned.blob_key)
         await self._incoming.discard(condemned)
         await self._store.remove(condemned.uid)
+
+    async def ready(self, file_ids: Iterable[str]) -> list[str]:
+        """Return those of these files that have content."""
+        uids = [uid for file_id in file_ids if (uid := file_uid(file_id)) is not None]
+        return sorted(str(uid) for uid in await self._store.with_content_among(uids))
 
     async def attach(self, room_uid: UUID, owner_uid: UUID, file_ids: Sequence[str]) -> list[File]:
         """Let a message refer to files from now on, all or none of them; return them in the order of the ids."""

@@ -137,6 +137,12 @@ class AttachmentsServicer:
         attached = await self._files.attach(room_uid, owner_uid, list(dict.fromkeys(request.file_ids)))
         return attachments_pb2.AttachFilesResponse(files=[wire.attached_file(file) for file in attached])
 
+    async def FindFiles(
+        self, request: attachments_pb2.FindFilesRequest, _call: Call
+    ) -> attachments_pb2.FindFilesResponse:
+        """Tell which files are there."""
+        return attachments_pb2.FindFilesResponse(file_ids=await self._files.ready(request.file_ids))
+
 
 async def _chunks(first: pb2.UploadFileRequest, requests: AsyncIterator[pb2.UploadFileRequest]) -> AsyncIterator[bytes]:
     async for request in requests:

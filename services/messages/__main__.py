@@ -1,14 +1,16 @@
-"""`python -m services.messages serve`, `… migrate` and `… rotate-epoch`."""
+"""`python -m services.messages serve`, `… migrate`, `… rotate-epoch` and `… verify`."""
 
 import sys
 from collections.abc import Collection
 from pathlib import Path
 
 from services.messages.app import build
+from services.messages.verifying import compare
 from services.runtime.clock import Clock
 from services.runtime.epoch import rotate
 from services.runtime.process import Command, main
 from services.runtime.settings import Settings
+from services.runtime.verifying import verify_command
 
 
 async def _rotate_epoch(settings: Settings, _clock: Clock, _flags: Collection[str]) -> int:
@@ -18,5 +20,8 @@ async def _rotate_epoch(settings: Settings, _clock: Clock, _flags: Collection[st
     return 0
 
 
+_COMMANDS = {"rotate-epoch": Command(_rotate_epoch), "verify": verify_command("messages", compare)}
+
+
 if __name__ == "__main__":
-    sys.exit(main("messages", build, Path(__file__).parent / "migrations", {"rotate-epoch": Command(_rotate_epoch)}))
+    sys.exit(main("messages", build, Path(__file__).parent / "migrations", _COMMANDS))

@@ -52,3 +52,9 @@ class Files:
             # A files of a release that had none yet.
             raise unavailable_peer(self._peer.name) from None
         return {file.id: file for file in answer.files}
+
+    async def ready(self, file_ids: Sequence[str]) -> set[str]:
+        """Return those of the files that are there with their content."""
+        request = attachments_pb2.FindFilesRequest(file_ids=file_ids)
+        answer = await self._peer.call(self._stub.FindFiles, request)
+        return set(answer.file_ids)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Column, DateTime, MetaData, Table, Text, Uuid, func, text
+from sqlalchemy import Column, DateTime, MetaData, Table, Text, Uuid, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from services.runtime.database import Database
@@ -50,10 +50,21 @@ class ReferenceStore:
         async with self._database.transaction() as connection:
             await connection.execute(noted)
 
+    async def noted(self, after: str, size: int) -> list[str]:
+        """Return the ids of files that messages may refer to, in their order."""
+        statement = select(attachments.c.file_id).where(attachments.c.file_id > after).distinct()
+        async with self._database.reading() as connection:
+            found = await connection.execute(statement.order_by(attachments.c.file_id).limit(size))
+            return list(found.scalars())
+
+    async def found(self, file_ids: Sequence[str]) -> list[str]:
+        """Return those of the files that a stored message refers to, and forget nothing."""
+        async with self._database.reading() as connection:
+            return sorted((await connection.execute(_REFERENCED, {"file_ids": list(file_ids)})).scalars())
+
     async def referenced(self, file_ids: Sequence[str]) -> set[str]:
         """Return those of the files that a stored message refers to."""
-        async with self._database.reading() as connection:
-            found = set((await connection.execute(_REFERENCED, {"file_ids": list(file_ids)})).scalars())
+        found = set(await self.found(file_ids))
         unused = [file_id for file_id in file_ids if file_id not in found]
         if unused:
             async with self._database.transaction() as connection:

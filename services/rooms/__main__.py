@@ -1,10 +1,12 @@
-"""`python -m services.rooms serve` and `… migrate`."""
+"""`python -m services.rooms serve`, `… migrate` and `… verify`."""
 
 import sys
 from pathlib import Path
 
 from services.rooms.app import build
+from services.rooms.verifying import compare
 from services.runtime.process import main
+from services.runtime.verifying import verify_command
 
 if __name__ == "__main__":
-    sys.exit(main("rooms", build, Path(__file__).parent / "migrations"))
+    sys.exit(main("rooms", build, Path(__file__).parent / "migrations", {"verify": verify_command("rooms", compare)}))

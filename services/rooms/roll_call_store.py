@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from services.rooms.changes import record
 from services.rooms.model import Change, ChangeKind
-from services.rooms.tables import absent_users, deployment, memberships
+from services.rooms.tables import absent_users, memberships, roll_call
 from services.runtime.database import Database
 
 
@@ -30,12 +30,15 @@ class RollCallStore:
     async def called_epoch(self) -> str | None:
         """Return the epoch of users whose roll was called last; None before the first one."""
         async with self._database.reading() as connection:
-            return (await connection.execute(select(deployment.c.users_epoch))).scalar_one_or_none()
+            return (await connection.execute(select(roll_call.c.users_epoch))).scalar_one_or_none()
 
     async def note_called(self, epoch: str) -> None:
         """Note that the roll of an epoch of users was called."""
         async with self._database.transaction() as connection:
-            await connection.execute(update(deployment).values(users_epoch=epoch))
+            noted = insert(roll_call).values(only_row=True, users_epoch=epoch)
+            await connection.execute(
+                noted.on_conflict_do_update(index_elements=["only_row"], set_={"users_epoch": epoch})
+            )
 
     async def page(self, after: str, size: int) -> list[Member]:
         """Return members by their ids."""

@@ -101,5 +101,5 @@ absent_users = Table(
     Column("user_uid", Uuid, primary_key=True),
     Column("notice_time", DateTime(timezone=True), server_default=_now),
 )
-# Its one row is the epoch of the changes, which runtime/epoch.py keeps; here only what the roll call notes there.
-deployment = Table("deployment", metadata, Column("users_epoch", Text))
+# Its one row is the epoch of users whose roll was called last.
+roll_call = Table("roll_call", metadata, Column("only_row", Boolean, primary_key=True), Column("users_epoch", Text))

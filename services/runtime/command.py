@@ -36,9 +36,12 @@ async def opened(service: str, settings: Settings, clock: Clock) -> AsyncIterato
         database = Database(create_engine(settings.database_url.get_secret_value(), connections=1))
         stack.push_async_callback(database.close)
 
+        made: dict[tuple[str, str], Peer] = {}
+
         def peer(name: str, address: str) -> Peer:
-            made = Peer(name, address, tokens, certificates)
-            stack.push_async_callback(made.close)
-            return made
+            if (name, address) not in made:
+                made[name, address] = Peer(name, address, tokens, certificates)
+                stack.push_async_callback(made[name, address].close)
+            return made[name, address]
 
         yield Tools(database, peer)

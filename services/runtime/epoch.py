@@ -125,6 +125,12 @@ class Epoch:
                 raw = await connection.get_raw_connection()
                 await self.look(cast("Connection", raw.driver_connection))
 
+    async def fits(self, database: Database) -> bool:
+        """Tell whether the schema is the one that the epoch was given to; also True before there was any epoch."""
+        async with database.reading() as connection:
+            row = (await connection.execute(self._glance)).one_or_none()
+        return row is None or row.is_this_one
+
     async def run(self, database: Database, clock: Clock, interval: float) -> None:
         """Look every few seconds until cancelled."""
         while True:

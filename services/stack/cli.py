@@ -60,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_inspection(commands)
     _add_edge(commands)
     _add_chat(commands)
+    verify = _command(commands, "verify", "verify_command:run", "compare what the services know of one another")
+    verify.add_argument("--json", action="store_true", help="for machines: one JSON object per line")
     _command(commands, "rotate-epoch", "epoch_command:run", "begin anew after PostgreSQL was restored from a copy")
     _add_replay(commands)
     return parser

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from services.stack.home import Home
 from services.stack.postgres import Postgres
 from services.stack.processes import DATABASE, max_connections
-from services.stack.recorded import find
+from services.stack.recorded import environment
 from services.stack.roles import role_names
 from services.stack.trouble import Trouble
 
@@ -27,7 +27,7 @@ def run(home: Home, _arguments: argparse.Namespace) -> int:
         if is_free:
             _at_rest(home)
         else:
-            _rotate(_environment(home))
+            _rotate(environment(home, "messages"))
     return 0
 
 
@@ -36,15 +36,6 @@ def _at_rest(home: Home) -> None:
         home.data, home.logs / "postgres.log", password=home.passwords["postgres"], max_connections=max_connections(0)
     ) as postgres:
         _rotate({**os.environ, "CHATKIT_DATABASE_URL": postgres.dsn(_ROLE, home.passwords[_ROLE], DATABASE)})
-
-
-def _environment(home: Home) -> Mapping[str, str]:
-    """Return what a process of messages that runs was told."""
-    for running in home.state().processes:
-        process = find(running)
-        if running.name.startswith("messages") and process is not None:
-            return process.environ()
-    raise Trouble("the suite is starting or stopping: try again in a moment")
 
 
 def _rotate(environment: Mapping[str, str]) -> None:

@@ -1,8 +1,11 @@
 """The processes that a home has recorded, as the machine knows them."""
 
+from collections.abc import Mapping
+
 import psutil
 
-from services.stack.home import Running
+from services.stack.home import Home, Running
+from services.stack.trouble import Trouble
 
 
 def process_of(name: str, pid: int, address: str) -> Running:
@@ -18,3 +21,12 @@ def find(running: Running) -> psutil.Process | None:
     except psutil.Error:
         return None
     return process if same else None
+
+
+def environment(home: Home, service: str) -> Mapping[str, str]:
+    """Return what a process of a service that runs was told."""
+    for running in home.state().processes:
+        process = find(running)
+        if running.name.startswith(service) and process is not None:
+            return process.environ()
+    raise Trouble("the suite is starting or stopping: try again in a moment")

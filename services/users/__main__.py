@@ -1,10 +1,12 @@
-"""`python -m services.users serve` and `… migrate`."""
+"""`python -m services.users serve`, `… migrate` and `… verify`."""
 
 import sys
 from pathlib import Path
 
 from services.runtime.process import main
+from services.runtime.verifying import verify_command
 from services.users.app import build
+from services.users.verifying import compare
 
 if __name__ == "__main__":
-    sys.exit(main("users", build, Path(__file__).parent / "migrations"))
+    sys.exit(main("users", build, Path(__file__).parent / "migrations", {"verify": verify_command("users", compare)}))

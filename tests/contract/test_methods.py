@@ -78,6 +78,7 @@ ACCESS = {
     "chatkit.internal.access.v1.AccessService/BatchFilterMembers": (I, "", NO_ROOM, ""),
     "chatkit.internal.access.v1.AccessService/WatchAccess": (I, "", NO_ROOM, ""),
     "chatkit.internal.attachments.v1.AttachmentsService/AttachFiles": (I, "", NO_ROOM, ""),
+    "chatkit.internal.attachments.v1.AttachmentsService/FindFiles": (I, "", NO_ROOM, ""),
     "chatkit.internal.attachments.v1.ReferencesService/ReferencedFiles": (I, "", NO_ROOM, ""),
     "chatkit.internal.directory.v1.DirectoryService/ResolveUsers": (I, "", NO_ROOM, ""),
     "chatkit.internal.directory.v1.DirectoryService/WatchUsers": (I, "", NO_ROOM, ""),

@@ -125,6 +125,13 @@ async def test_users_put_back_begins_the_streams_of_users_anew(suite: Suite) -> 
         await refused(_end(stream), "LOG_RESET")
 
 
+async def test_the_roll_is_called_once_and_leaves_the_epoch_of_rooms_alone(suite: Suite) -> None:
+    await eventually(lambda: suite.database.count("rooms.roll_call") == 1)
+    database = Database(create_engine(suite.database.dsn("rooms"), connections=1))
+    assert await Epoch("rooms").fits(database)
+    await database.close()
+
+
 async def test_who_is_no_user_any_more_sends_and_reads_nothing_until_they_are_one_again(suite: Suite) -> None:
     with _copied(suite, "users") as before:
         await suite.make_users("dave")

@@ -10,11 +10,16 @@ down_revision = "0007"
 
 
 def upgrade() -> None:
-    """Expand: a new table, and a new column."""
+    """Expand: two new tables."""
     op.execute("""
         CREATE TABLE rooms.absent_users (
             user_uid uuid PRIMARY KEY,
             notice_time timestamptz NOT NULL DEFAULT clock_timestamp()
         )
     """)
-    op.execute("ALTER TABLE rooms.deployment ADD COLUMN users_epoch text")
+    op.execute("""
+        CREATE TABLE rooms.roll_call (
+            only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+            users_epoch text NOT NULL
+        )
+    """)

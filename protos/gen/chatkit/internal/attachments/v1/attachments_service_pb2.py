@@ -27,7 +27,7 @@ from chatkit.contract.v1 import method_policy_pb2 as chatkit_dot_contract_dot_v1
 from chatkit.messages.v1 import attached_file_pb2 as chatkit_dot_messages_dot_v1_dot_attached__file__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n9chatkit/internal/attachments/v1/attachments_service.proto\x12\x1f\x63hatkit.internal.attachments.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a\'chatkit/messages/v1/attached_file.proto\"k\n\x12\x41ttachFilesRequest\x12\x1a\n\x08room_uid\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x08\x01\x18\x07\x12\x1b\n\towner_uid\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x08\x01\x18\x07\x12\x1c\n\x08\x66ile_ids\x18\x03 \x03(\tB\n\xea\xe0\x18\x06\x08\x01\x18\x07 <\"G\n\x13\x41ttachFilesResponse\x12\x30\n\x05\x66iles\x18\x01 \x03(\x0b\x32!.chatkit.messages.v1.AttachedFile2\x9e\x01\n\x12\x41ttachmentsService\x12\x87\x01\n\x0b\x41ttachFiles\x12\x33.chatkit.internal.attachments.v1.AttachFilesRequest\x1a\x34.chatkit.internal.attachments.v1.AttachFilesResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x15\x38\x88\'B\x8c\x01\n#com.chatkit.internal.attachments.v1P\x01ZAchatkit.example/gen/chatkit/internal/attachments/v1;attachmentsv1\xaa\x02\x1f\x43hatkit.Internal.Attachments.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n9chatkit/internal/attachments/v1/attachments_service.proto\x12\x1f\x63hatkit.internal.attachments.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a\'chatkit/messages/v1/attached_file.proto\"k\n\x12\x41ttachFilesRequest\x12\x1a\n\x08room_uid\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x08\x01\x18\x07\x12\x1b\n\towner_uid\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x08\x01\x18\x07\x12\x1c\n\x08\x66ile_ids\x18\x03 \x03(\tB\n\xea\xe0\x18\x06\x08\x01\x18\x07 <\"G\n\x13\x41ttachFilesResponse\x12\x30\n\x05\x66iles\x18\x01 \x03(\x0b\x32!.chatkit.messages.v1.AttachedFile\"0\n\x10\x46indFilesRequest\x12\x1c\n\x08\x66ile_ids\x18\x01 \x03(\tB\n\xea\xe0\x18\x06\x08\x01\x18\x07 <\"%\n\x11\x46indFilesResponse\x12\x10\n\x08\x66ile_ids\x18\x01 \x03(\t2\xa2\x02\n\x12\x41ttachmentsService\x12\x87\x01\n\x0b\x41ttachFiles\x12\x33.chatkit.internal.attachments.v1.AttachFilesRequest\x1a\x34.chatkit.internal.attachments.v1.AttachFilesResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x15\x38\x88\'\x12\x81\x01\n\tFindFiles\x12\x31.chatkit.internal.attachments.v1.FindFilesRequest\x1a\x32.chatkit.internal.attachments.v1.FindFilesResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x15\x38\x88\'B\x8c\x01\n#com.chatkit.internal.attachments.v1P\x01ZAchatkit.example/gen/chatkit/internal/attachments/v1;attachmentsv1\xaa\x02\x1f\x43hatkit.Internal.Attachments.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,12 +41,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATTACHFILESREQUEST'].fields_by_name['owner_uid']._serialized_options = b'\352\340\030\004\010\001\030\007'
   _globals['_ATTACHFILESREQUEST'].fields_by_name['file_ids']._loaded_options = None
   _globals['_ATTACHFILESREQUEST'].fields_by_name['file_ids']._serialized_options = b'\352\340\030\006\010\001\030\007 <'
+  _globals['_FINDFILESREQUEST'].fields_by_name['file_ids']._loaded_options = None
+  _globals['_FINDFILESREQUEST'].fields_by_name['file_ids']._serialized_options = b'\352\340\030\006\010\001\030\007 <'
   _globals['_ATTACHMENTSSERVICE'].methods_by_name['AttachFiles']._loaded_options = None
   _globals['_ATTACHMENTSSERVICE'].methods_by_name['AttachFiles']._serialized_options = b'\342\340\030\t\010\003(\0010\0258\210\''
+  _globals['_ATTACHMENTSSERVICE'].methods_by_name['FindFiles']._loaded_options = None
+  _globals['_ATTACHMENTSSERVICE'].methods_by_name['FindFiles']._serialized_options = b'\342\340\030\t\010\003(\0010\0258\210\''
   _globals['_ATTACHFILESREQUEST']._serialized_start=216
   _globals['_ATTACHFILESREQUEST']._serialized_end=323
   _globals['_ATTACHFILESRESPONSE']._serialized_start=325
   _globals['_ATTACHFILESRESPONSE']._serialized_end=396
-  _globals['_ATTACHMENTSSERVICE']._serialized_start=399
-  _globals['_ATTACHMENTSSERVICE']._serialized_end=557
+  _globals['_FINDFILESREQUEST']._serialized_start=398
+  _globals['_FINDFILESREQUEST']._serialized_end=446
+  _globals['_FINDFILESRESPONSE']._serialized_start=448
+  _globals['_FINDFILESRESPONSE']._serialized_end=485
+  _globals['_ATTACHMENTSSERVICE']._serialized_start=488
+  _globals['_ATTACHMENTSSERVICE']._serialized_end=778
 # @@protoc_insertion_point(module_scope)

@@ -24,3 +24,15 @@ class AttachFilesResponse(_message.Message):
     FILES_FIELD_NUMBER: _ClassVar[int]
     files: _containers.RepeatedCompositeFieldContainer[_attached_file_pb2.AttachedFile]
     def __init__(self, files: _Optional[_Iterable[_Union[_attached_file_pb2.AttachedFile, _Mapping]]] = ...) -> None: ...
+
+class FindFilesRequest(_message.Message):
+    __slots__ = ("file_ids",)
+    FILE_IDS_FIELD_NUMBER: _ClassVar[int]
+    file_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, file_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class FindFilesResponse(_message.Message):
+    __slots__ = ("file_ids",)
+    FILE_IDS_FIELD_NUMBER: _ClassVar[int]
+    file_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, file_ids: _Optional[_Iterable[str]] = ...) -> None: ...

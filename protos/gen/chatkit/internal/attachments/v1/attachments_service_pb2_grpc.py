@@ -40,6 +40,11 @@ class AttachmentsServiceStub:
                 request_serializer=chatkit_dot_internal_dot_attachments_dot_v1_dot_attachments__service__pb2.AttachFilesRequest.SerializeToString,
                 response_deserializer=chatkit_dot_internal_dot_attachments_dot_v1_dot_attachments__service__pb2.AttachFilesResponse.FromString,
                 _registered_method=True)
+        self.FindFiles = channel.unary_unary(
+                '/chatkit.internal.attachments.v1.AttachmentsService/FindFiles',
+                request_serializer=chatkit_dot_internal_dot_attachments_dot_v1_dot_attachments__service__pb2.FindFilesRequest.SerializeToString,
+                response_deserializer=chatkit_dot_internal_dot_attachments_dot_v1_dot_attachments__service__pb2.FindFilesResponse.FromString,
+                _registered_method=True)
 
 
 class AttachmentsServiceServicer:
@@ -58,6 +63,14 @@ class AttachmentsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindFiles(self, request, context):
+        """Answers which of these files are there with their content. Nothing is noted:
+        it is asked by whoever compares what messages refer to with what files has.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AttachmentsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -65,6 +78,11 @@ def add_AttachmentsServiceServicer_to_server(servicer, server):
                     servicer.AttachFiles,
                     request_deserializer=chatkit_dot_internal_dot_attachments_dot_v1_dot_attachments__service__pb2.AttachFilesRequest.FromString,
                     response_serializer=chatkit_dot_internal_dot_attachments_dot_v1_dot_attachments__service__pb2.AttachFilesResponse.SerializeToString,
+            ),
+            'FindFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindFiles,
+                    request_deserializer=chatkit_dot_internal_dot_attachments_dot_v1_dot_attachments__service__pb2.FindFilesRequest.FromString,
+                    response_serializer=chatkit_dot_internal_dot_attachments_dot_v1_dot_attachments__service__pb2.FindFilesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -95,6 +113,33 @@ class AttachmentsService:
             '/chatkit.internal.attachments.v1.AttachmentsService/AttachFiles',
             chatkit_dot_internal_dot_attachments_dot_v1_dot_attachments__service__pb2.AttachFilesRequest.SerializeToString,
             chatkit_dot_internal_dot_attachments_dot_v1_dot_attachments__service__pb2.AttachFilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.internal.attachments.v1.AttachmentsService/FindFiles',
+            chatkit_dot_internal_dot_attachments_dot_v1_dot_attachments__service__pb2.FindFilesRequest.SerializeToString,
+            chatkit_dot_internal_dot_attachments_dot_v1_dot_attachments__service__pb2.FindFilesResponse.FromString,
             options,
             channel_credentials,
             insecure,
