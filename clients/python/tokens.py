@@ -7,19 +7,24 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from clients.python.retry import Backoff, Clock, SystemClock
+
 Token = str | Callable[[], Awaitable[str]]
 # A token is replaced when this much of its life is left, and never earlier than so many seconds before its end.
 _LEFT_OF_LIFE = 0.1
 _MOST_SECONDS_LEFT = 30.0
+# How often a token is asked for before the calls that need it hear why there is none.
+_ATTEMPTS = 4
 
 
 class Tokens:
     """The token in use."""
 
-    def __init__(self, token: Token, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, token: Token, now: Callable[[], float] = time.time, clock: Clock | None = None) -> None:
         self._fetch = None if isinstance(token, str) else token
         self._token = token if isinstance(token, str) else None
         self._now = now
+        self._clock = clock or SystemClock()
         # When the token is replaced before it expires; None when that is not known, or was tried in vain.
         self._renew_time: float | None = None
         self._fetching = asyncio.Lock()
@@ -37,18 +42,33 @@ class Tokens:
             self._renew_time = None
             # Whatever keeps the next one from being fetched, this one may be good for a while.
             with suppress(Exception):
-                return await self.renewed(self._token)
+                return await self._replaced(self._token, attempts=1)
         return self._token
 
     async def renewed(self, expired: str | None) -> str:
-        """Return another token than the expired one; calls that ask at once share one fetch."""
+        """Return another token than the expired one; calls that ask at once share one fetch.
+
+        A function that fails is asked a few times more, for some two seconds; then its own error is raised.
+        """
+        return await self._replaced(expired, _ATTEMPTS)
+
+    async def _replaced(self, expired: str | None, attempts: int) -> str:
         async with self._fetching:
             if self._fetch is not None and self._token == expired:
-                self._token = await self._fetch()
+                self._token = await self._fetched(self._fetch, attempts)
                 self._renew_time = self._renew_time_of(self._token)
         if self._token is None:
             raise RuntimeError("there is no token")
         return self._token
+
+    async def _fetched(self, fetch: Callable[[], Awaitable[str]], attempts: int) -> str:
+        backoff = Backoff()
+        for _ in range(attempts - 1):
+            try:
+                return await fetch()
+            except Exception:  # noqa: BLE001 - it is the application's function, and may fail in any way
+                await self._clock.sleep(backoff.next_delay(None))
+        return await fetch()
 
     def _renew_time_of(self, token: str) -> float | None:
         expire_time, now = _expire_time(token), self._now()

@@ -5,8 +5,16 @@ from datetime import timedelta
 
 import pytest
 
+from clients.python.retry import SystemClock
 from clients.python.tokens import Tokens
 from tests.support.tokens import token
+
+
+class _Hurry(SystemClock):
+    """A clock with which nobody waits."""
+
+    async def sleep(self, seconds: float) -> None:
+        assert seconds > 0
 
 
 class _Source:
@@ -16,11 +24,14 @@ class _Source:
         self.ttl = ttl
         self.fetched: list[str] = []
         self.is_away = False
-        self.tokens = Tokens(self.fetch, now=lambda: self.now)
+        # How often it was asked, and fails before it works.
+        self.asked = self.failures = 0
+        self.tokens = Tokens(self.fetch, now=lambda: self.now, clock=_Hurry())
         self.now = 0.0
 
     async def fetch(self) -> str:
-        if self.is_away:
+        self.asked += 1
+        if self.is_away or self.asked <= self.failures:
             raise OSError
         self.fetched.append(token(f"user {len(self.fetched)}", ttl=self.ttl))
         return self.fetched[-1]
@@ -55,6 +66,20 @@ async def test_a_token_that_can_not_be_replaced_early_is_used_until_the_server_r
     # It is not asked for with every call.
     assert await source.current() == 0
     assert await source.tokens.renewed(source.fetched[0]) == source.fetched[1]
+
+
+async def test_a_function_that_fails_once_is_asked_again(source: _Source) -> None:
+    source.failures = 1
+    assert await source.current() == 0
+    source.asked, source.failures = 0, 3
+    assert await source.tokens.renewed(source.fetched[0]) == source.fetched[1]
+
+
+async def test_a_function_that_goes_on_failing_says_why(source: _Source) -> None:
+    source.is_away = True
+    with pytest.raises(OSError):  # noqa: PT011 - it says nothing
+        await source.current()
+    assert source.asked == 4
 
 
 async def test_a_clock_that_is_wrong_fetches_no_token_for_every_call(source: _Source) -> None:
