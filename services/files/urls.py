@@ -7,6 +7,7 @@ its file revokes them.
 import base64
 import hashlib
 import hmac
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from services.runtime.errors import PermissionDenied
 
 PATH = "/files/"
 _SECONDS = re.compile(r"[1-9][0-9]{0,19}")
+# A URL is the same for this part of its lifetime: for five minutes of an hour.
+_STEPS = 12
 EXPIRES, SIGNATURE = "expires", "signature"
 
 
@@ -54,8 +57,10 @@ class FileUrls:
         self._secrets = [hashlib.sha256(b"file urls\0" + key.secret.encode()).digest() for key in keys]
 
     def make(self, purpose: Purpose, file: UUID) -> SignedUrl:
-        """Return a fresh URL."""
-        expires = int((self._clock.now() + self.lifetime).timestamp())
+        """Return a URL that works for the lifetime and a little more; for so long it stays the same, for caches."""
+        step = max(1, int(self.lifetime.total_seconds()) // _STEPS)
+        now = math.ceil(self._clock.now().timestamp())
+        expires = (now // step + 1) * step + int(self.lifetime.total_seconds())
         signature = self._sign(self._secrets[0], purpose, file, expires)
         query = urlencode({EXPIRES: expires, SIGNATURE: signature})
         return SignedUrl(f"{self._public_url}{PATH}{file}?{query}", datetime.fromtimestamp(expires, UTC))
