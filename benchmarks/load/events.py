@@ -49,7 +49,7 @@ def _read(payload: bytes) -> Frame:
         if event.seq:
             seqs.append(event.seq)
         elif event.HasField("closed"):
-            closed = error_reason_pb2.ErrorReason.Name(event.closed.reason).removeprefix("ERROR_REASON_")
+            closed = error_reason_pb2.ErrorReason.Name(event.closed.reason)
     dense = range(seqs[0], seqs[0] + len(seqs)) if seqs else range(0)
     return Frame(dense, seqs == list(dense), closed)
 

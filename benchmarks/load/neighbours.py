@@ -163,7 +163,7 @@ class _Follower:
         elif event.HasField("caught_up"):
             self.is_caught_up.set()
         elif event.HasField("closed"):
-            return error_reason_pb2.ErrorReason.Name(event.closed.reason).removeprefix("ERROR_REASON_")
+            return error_reason_pb2.ErrorReason.Name(event.closed.reason)
         elif event.seq:
             self._position.seq = max(self._position.seq, event.seq)
             if event.HasField("message_created"):

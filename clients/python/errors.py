@@ -14,7 +14,6 @@ from google.rpc import error_details_pb2, status_pb2
 
 _DOMAIN = "chatkit"
 _DETAILS_KEY = "grpc-status-details-bin"
-_PREFIX = "ERROR_REASON_"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 # A lost connection shows itself in any of these. A service uses some of them too, and then it gives a reason.
 _CONNECTION_LOST = {
@@ -78,7 +77,7 @@ def from_closed(closed: room_event_pb2.Closed) -> ChatkitError:
     retry_after = closed.retry_after.ToTimedelta().total_seconds() if closed.HasField("retry_after") else None
     return ChatkitError(
         _CODES.get(closed.code, grpc.StatusCode.UNKNOWN),
-        name.removeprefix(_PREFIX),
+        name,
         "the stream was closed",
         retry_after=retry_after,
     )

@@ -16,6 +16,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from services.edge import public
 from services.edge.parts import Json, typed
 from services.runtime.contract import Limits, MethodContract, field_policy
+from services.runtime.errors import HTTP_STATUS_KEY
 
 JSON_FILTER = "envoy.filters.http.lua.json"
 # The headers by which the script tells the mapping of refusals what it has found; no client sees them.
@@ -371,6 +372,14 @@ function envoy_on_request(call)
   end
   json, trail = nil, nil
 end
+
+function envoy_on_response(call)
+  local headers = call:headers()
+  local status = headers:get("%(status_header)s")
+  if status and headers:get("content-type") == "application/json" then
+    headers:replace(":status", status)
+  end
+end
 """
 
 
@@ -382,6 +391,7 @@ def json_filter(limits: Limits) -> Json:
         "most_nested": _MOST_NESTED,
         "most_chars": _MOST_CHARS,
         "field_header": FIELD_HEADER,
+        "status_header": HTTP_STATUS_KEY,
         "place_header": PLACE_HEADER,
     }
     return typed(

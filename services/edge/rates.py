@@ -5,8 +5,12 @@ A call counts as many as its method costs.
 The user is the `sub` of the verified token, never a header. Tokens without one are superusers' and are not limited.
 """
 
+import math
+from datetime import timedelta
+
 from chatkit.contract.v1 import limit_pb2, method_policy_pb2
 
+from services.edge import public
 from services.edge.parts import Json, typed
 from services.edge.tokens import claim
 from services.runtime.contract import Limits, MethodContract, limit_name
@@ -31,6 +35,17 @@ _ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
 def cost_of(method: MethodContract, limits: Limits) -> int:
     """Return as how many calls one counts: never more than a second gives, so that whoever waits is let through."""
     return min(max(1, method.policy.cost), limits[LIMIT_OF[method.policy.rate_class]])
+
+
+def rates(limits: Limits) -> list[tuple[int, int]]:
+    """List each limit of a rate with what calls of public methods cost of it."""
+    methods = (method for _, method in public.methods())
+    return sorted({(LIMIT_OF[method.policy.rate_class], cost_of(method, limits)) for method in methods})
+
+
+def wait(cost: int, per_second: int) -> timedelta:
+    """Return how long it takes until an empty bucket has what a call costs; it fills evenly, not once in a second."""
+    return timedelta(milliseconds=math.ceil(1000 * cost / per_second))
 
 
 def rate_filter(limits: Limits) -> Json:

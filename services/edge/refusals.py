@@ -3,8 +3,8 @@
 Both faces come from one table. gRPC-Web calls look like gRPC here, and are turned back on their way out.
 """
 
-import base64
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,16 +14,16 @@ from google.protobuf import json_format
 
 from services.edge.json_fields import FIELD_HEADER, PLACE_HEADER
 from services.edge.parts import Json, typed
-from services.edge.rates import JSON_SIZE, LIMIT_OF, METADATA, RATE, SIZE
-from services.edge.routes import DRAINING
-from services.edge.screening import MOST_HEADERS
+from services.edge.rates import COST, JSON_SIZE, METADATA, RATE, SIZE, rates, wait
+from services.edge.routes import DRAINING, OF_CONTENT, OF_METHODS, OF_PAGES, VERBS
+from services.edge.screening import MOST_HEADERS, SOON, details_header
 from services.edge.sizes import CONTENT_LIMIT, in_json
+from services.edge.tokens import INSTANCE, IS_BEARER, ISSUER, LENGTH
 from services.runtime.contract import Limits, limit_name
-from services.runtime.errors import ChatkitError, Violation, class_of, to_status
+from services.runtime.errors import HTTP_STATUS_KEY, ChatkitError, Violation, class_of, to_status
+from services.runtime.identity import subject_must_be
 
 _KEPT_STATUS = "x-chatkit-status"
-_SOON = timedelta(milliseconds=500)
-_RATE_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Refusal:
     status: int
     flags: tuple[str, ...] = ()
     cause: int = 0
+    # The smallest HTTP status, instead of one.
+    least: int = 0
     when: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     violations: tuple[Violation, ...] = ()
@@ -66,22 +68,9 @@ def refusals(limits: Limits) -> list[Refusal]:
             503,
             cause=503,
             when=_route_says(DRAINING, "yes"),
-            retry_after=_SOON,
+            retry_after=SOON,
         ),
-        Refusal("TOKEN_MISSING", "the call carries no token", 401, when=_token_is("Jwt_is_missing")),
-        Refusal("TOKEN_EXPIRED", "the token has expired", 401, when=_token_is("Jwt_is_expired")),
-        Refusal(
-            "SERVICE_UNAVAILABLE",
-            "the keys of tokens can't be read",
-            503,
-            when=_token_is("Jwks_remote_fetch_is_failed"),
-            retry_after=_SOON,
-        ),
-        # The reason is the same for all that is wrong with a token, so that nobody learns by trying.
-        *(
-            Refusal("TOKEN_INVALID", "the token is not one that is accepted", 401, cause=cause, when=_BY_RULES_OF_WHO)
-            for cause in (401, 403)
-        ),
+        *_tokens(limits),
         *_rates(limits),
         *_sizes(limits),
         Refusal("METHOD_NOT_FOUND", "there is no such method", 404, flags=("NR",)),
@@ -94,11 +83,21 @@ def refusals(limits: Limits) -> list[Refusal]:
             unreachable,
             503,
             flags=("UH", "UF", "UO", "UC", "UR", "URX", "LR", "NC"),
-            retry_after=_SOON,
+            retry_after=SOON,
         ),
         # Of content whose replica broke off more had arrived than is kept to be sent to another one.
-        Refusal("SERVICE_UNAVAILABLE", unreachable, 503, cause=507, retry_after=_SOON),
+        Refusal("SERVICE_UNAVAILABLE", unreachable, 503, cause=507, retry_after=SOON),
         Refusal("METHOD_NOT_FOUND", "there is no such method", 404, cause=404),
+        *(
+            Refusal(
+                "METHOD_NOT_FOUND",
+                f"this path takes {verbs} only",
+                405,
+                cause=405,
+                when=_route_says(VERBS, verbs),
+            )
+            for verbs in (OF_METHODS, OF_PAGES, OF_CONTENT)
+        ),
         Refusal("DEADLINE_EXCEEDED", "the request did not arrive in time", 408, cause=408),
         *_json_faults(),
         # Upgrades are 403, versions of HTTP that are too old 426, and other encodings of bodies than chunks 501.
@@ -107,20 +106,65 @@ def refusals(limits: Limits) -> list[Refusal]:
             for cause in (400, 403, 426, 501)
         ),
         # 502 is an answer that Envoy could not read.
-        *(Refusal("SERVICE_UNAVAILABLE", unreachable, 503, cause=cause, retry_after=_SOON) for cause in (502, 503)),
+        *(Refusal("SERVICE_UNAVAILABLE", unreachable, 503, cause=cause, retry_after=SOON) for cause in (502, 503)),
         Refusal("DEADLINE_EXCEEDED", "the service did not answer in time", 504, cause=504),
-        Refusal("INTERNAL", "the edge failed", 500, cause=500),
+        # What nobody has thought of has the shape of the others, too.
+        Refusal("INTERNAL", "the edge failed", 500, least=500),
+        Refusal("REQUEST_MALFORMED", "the request is not one that the method takes", 400, least=400),
     ]
 
 
-def _token_is(status: str) -> str:
-    return f"response.code_details == 'jwt_authn_access_denied{{{status}}}'"
+def _tokens(limits: Limits) -> Iterator[Refusal]:
+    """Say what is wrong with a token, as a service would say it; whoever shows it has nothing to learn from that.
+
+    The texts of Envoy are those of its library of tokens, with underscores.
+    """
+    jwt, rule = "jwt_authn_access_denied{", "rbac_access_denied_matched_policy["
+    for cause in (401, 403):
+        yield _token_invalid("authorization must be Bearer and a token", cause, _BY_RULES_OF_WHO, _NOT_BEARER)
+    missing, has_expired = _details_have(jwt + "Jwt_is_missing"), _details_have(jwt + "Jwt_is_expired")
+    yield Refusal("TOKEN_MISSING", "the call carries no token", 401, cause=401, when=missing)
+    yield Refusal("TOKEN_EXPIRED", "the token has expired", 401, cause=401, when=has_expired)
+    yield Refusal(
+        "SERVICE_UNAVAILABLE",
+        "the keys of tokens can't be read",
+        503,
+        when=_details_have(jwt + "Jwks_remote_fetch_is_failed"),
+        retry_after=SOON,
+    )
+    for details, message in {
+        rule + LENGTH: "the token is too long",
+        rule + ISSUER: "the token is signed with an unknown key",
+        rule + INSTANCE: "the token is of another instance",
+    }.items():
+        yield _token_invalid(message, 403, _details_have(details))
+    for details, message in {
+        "Jwt_payload_[sub]": subject_must_be(limits[limit_pb2.LIMIT_ID_CHARS]),
+        **{f"Jwt_payload_[{name}]": f"the token's {name} is no time: seconds since 1970" for name in _TIMES},
+        "Jwt_payload_[iss]": "the token has no issuer",
+        "Jwt_payload_[aud]": "the token's aud is no text and no list of texts",
+        "Jwt_not_yet_valid": "the token's nbf is ahead of the clock here",
+        "Jwt_verification_fails": "the token has no exp, or its signature or form is wrong",
+        "Jwks_doesn": "the token is signed with an unknown key, or in a way that is not accepted",
+        "Jwt_header_[alg]": "the token's signature or form is wrong",
+        "": "the token can't be read",
+    }.items():
+        yield _token_invalid(message, 401, _details_have(jwt + details))
+    for cause in (401, 403):
+        yield _token_invalid("the token is not one that is accepted", cause, _BY_RULES_OF_WHO)
 
 
-_BY_RULES_OF_WHO = (
-    "response.code_details.startsWith('jwt_authn_access_denied')"
-    " || response.code_details.startsWith('rbac_access_denied')"
-)
+_TIMES = ("exp", "iat", "nbf")
+_BY_RULES_OF_WHO = "(response.code_details.startsWith('jwt_authn') || response.code_details.startsWith('rbac'))"
+_NOT_BEARER = f"'authorization' in request.headers && !request.headers['authorization'].matches('{IS_BEARER}')"
+
+
+def _details_have(beginning: str) -> str:
+    return f"response.code_details.startsWith('{beginning}')"
+
+
+def _token_invalid(message: str, cause: int, *conditions: str) -> Refusal:
+    return Refusal("TOKEN_INVALID", message, 401, cause=cause, when=" && ".join(conditions))
 
 
 def _json_faults() -> Iterator[Refusal]:
@@ -147,7 +191,8 @@ def _json_faults() -> Iterator[Refusal]:
 
 
 def _rates(limits: Limits) -> Iterator[Refusal]:
-    for limit in LIMIT_OF.values():
+    """Say for each cost of calls how long it takes until an empty bucket has as much: nobody waits longer."""
+    for limit, cost in rates(limits):
         name, most = limit_name(limit), limits[limit]
         text = f"the user calls more often than {most} times in a second"
         yield Refusal(
@@ -155,10 +200,10 @@ def _rates(limits: Limits) -> Iterator[Refusal]:
             text,
             429,
             cause=429,
-            when=_route_says(RATE, name),
+            when=f"{_route_says(RATE, name)} && {_route_says(COST, float(cost))}",
             metadata={"limit": name, "maximum": str(most)},
             quota=(Violation(name, text),),
-            retry_after=timedelta(seconds=_RATE_SECONDS),
+            retry_after=wait(cost, most),
         )
 
 
@@ -188,8 +233,8 @@ def _too_large(limit: int, limits: Limits, status: int, text: str, when: str) ->
     )
 
 
-def _route_says(key: str, value: str) -> str:
-    return f"xds.route_metadata.filter_metadata['{METADATA}']['{key}'] == '{value}'"
+def _route_says(key: str, value: str | float) -> str:
+    return f"xds.route_metadata.filter_metadata['{METADATA}']['{key}'] == {value!r}"
 
 
 def local_reply_config(limits: Limits) -> Json:
@@ -203,7 +248,7 @@ def kept_status_filter() -> Json:
         "header": {"key": "grpc-status", "value": f"%RESP({_KEPT_STATUS})%"},
         "append_action": "OVERWRITE_IF_EXISTS",
     }
-    inner = (_KEPT_STATUS, FIELD_HEADER, PLACE_HEADER)
+    inner = (_KEPT_STATUS, FIELD_HEADER, PLACE_HEADER, HTTP_STATUS_KEY)
     return typed(
         "envoy.filters.http.header_mutation",
         "filters.http.header_mutation.v3.HeaderMutation",
@@ -213,7 +258,6 @@ def kept_status_filter() -> Json:
 
 def _grpc(refusal: Refusal) -> Json:
     status = to_status(refusal.error())
-    details = base64.b64encode(status.SerializeToString(deterministic=True)).decode().rstrip("=")
     is_grpc = _header_filter("content-type", string_match={"prefix": "application/grpc"})
     # The transcoder makes gRPC of a JSON call, and leaves this header.
     is_no_json = _header_filter("x-envoy-original-path", present_match=True, invert_match=True)
@@ -224,7 +268,7 @@ def _grpc(refusal: Refusal) -> Json:
         "headers_to_add": [
             _header("grpc-status", str(status.code)),
             _header(_KEPT_STATUS, str(status.code)),
-            _header("grpc-status-details-bin", details),
+            _header("grpc-status-details-bin", details_header(status)),
             *_retry_header(refusal),
         ],
     }
@@ -245,7 +289,7 @@ def _json(refusal: Refusal) -> Json:
 
 def _retry_header(refusal: Refusal) -> list[Json]:
     """Say it in HTTP's words too, which know whole seconds only."""
-    seconds = int(refusal.retry_after.total_seconds()) if refusal.retry_after is not None else 0
+    seconds = math.ceil(refusal.retry_after.total_seconds()) if refusal.retry_after is not None else 0
     return [_header("retry-after", str(seconds))] if seconds else []
 
 
@@ -253,13 +297,19 @@ def _conditions(refusal: Refusal) -> Iterator[Json]:
     if refusal.flags:
         yield {"response_flag_filter": {"flags": list(refusal.flags)}}
     if refusal.cause:
-        value = {"default_value": refusal.cause, "runtime_key": f"chatkit.refusal.{refusal.cause}"}
-        yield {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+        yield _status("EQ", refusal.cause)
+    if refusal.least:
+        yield _status("GE", refusal.least)
     if refusal.when:
         cel = "envoy.access_loggers.extension_filters.cel"
         yield {
             "extension_filter": typed(cel, "access_loggers.filters.cel.v3.ExpressionFilter", expression=refusal.when)
         }
+
+
+def _status(comparison: str, status: int) -> Json:
+    value = {"default_value": status, "runtime_key": f"chatkit.refusal.{comparison}.{status}"}
+    return {"status_code_filter": {"comparison": {"op": comparison, "value": value}}}
 
 
 def _all_of(*filters: Json) -> Json:

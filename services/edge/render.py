@@ -33,11 +33,13 @@ _JSON_RESPONSE_BYTES = 32 * _MIB
 # When it is to end, Envoy would also close connections that it has told nothing, and over HTTP/1 it reads nothing for a
 # second before it does: what a client sends meanwhile is lost. So they stay, and are told with their next answer.
 _TELLS_FIRST = {"envoy.reloadable_features.use_connection_event_drain": False}
-# Of a connection that brings many requests at once the others wait for its turn, which comes after everybody's.
-_FAIRNESS = {
+_RUNTIME = {
+    # Of a connection that brings many requests at once the others wait for its turn, which comes after everybody's.
     "http.max_requests_per_io_cycle": 4,
     # A connection is closed that has given up a hundred streams within a second of each, half of so many.
     "overload.premature_reset_total_stream_count": 200,
+    # The paths of all methods are one expression; a hundred, as it is without this, are some three of them.
+    "re2.max_program_size.error_level": 20_000,
 }
 _HEAD = "# Rendered from protos/ by `python -m services.edge print`; edits are lost, and a test compares.\n"
 
@@ -70,7 +72,7 @@ def configuration(deployment: Deployment, limits: Limits) -> Json:
         "overload_manager": overload_manager(deployment),
         "layered_runtime": {
             "layers": [
-                {"name": "fairness", "static_layer": _FAIRNESS},
+                {"name": "edge", "static_layer": _RUNTIME},
                 {"name": "draining", "static_layer": _TELLS_FIRST},
                 {"name": "told", "admin_layer": {}},
             ]

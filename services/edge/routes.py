@@ -7,6 +7,7 @@ would choose the route anew, and the rules that the first one has switched off w
 """
 
 import json
+import re
 from collections.abc import Sequence
 
 from services.edge import public
@@ -40,6 +41,10 @@ _RETRIES = 2
 _DRAWS = 10
 # Of a body this much is kept to be sent again. What has brought more is not repeated, and costs no more memory.
 _KEPT_CONTENT_BYTES = 64 * 1024
+# Under this name a route's metadata says with which verbs of HTTP its path is called, where it was another.
+VERBS = "verbs"
+OF_METHODS, OF_PAGES, OF_CONTENT = "POST", "GET", "GET, HEAD, PUT"
+_ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH = "/", "/health", "/descriptor.binpb"
 _CORS_SECONDS = 3600
 _CORS_REQUEST_HEADERS = "authorization,content-type,grpc-timeout,range,x-grpc-web,x-user-agent"
 _CORS_RESPONSE_HEADERS = (
@@ -59,11 +64,16 @@ def route_configuration(deployment: Deployment, limits: Limits) -> Json:
             *([_preflight()] if cors_origins else []),
             *(_method(cluster, method, limits) for cluster, method in public.methods()),
             _with_a_query(),
+            _other_verbs({"safe_regex": {"regex": "|".join(map(re.escape, _paths()))}}, OF_METHODS),
             _content(),
-            *(_draining(path) for path in ("/", "/health")),
-            _direct("/health", "application/json", {"inline_string": _json({"status": "SERVING", **_said(release)})}),
-            _direct("/", "application/json", {"inline_string": _json(_about(release, limits))}),
-            _direct("/descriptor.binpb", "application/octet-stream", {"filename": str(deployment.descriptor)}),
+            _other_verbs({"prefix": public.CONTENT_PATH}, OF_CONTENT),
+            *(_draining(path) for path in (_ABOUT_PATH, _HEALTH_PATH)),
+            _direct(
+                _HEALTH_PATH, "application/json", {"inline_string": _json({"status": "SERVING", **_said(release)})}
+            ),
+            _direct(_ABOUT_PATH, "application/json", {"inline_string": _json(_about(release, limits))}),
+            _direct(_CONTRACT_PATH, "application/octet-stream", {"filename": str(deployment.descriptor)}),
+            *(_other_verbs({"path": path}, OF_PAGES) for path in (_ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH)),
             _nothing(),
         ],
     }
@@ -100,7 +110,7 @@ def _method(cluster: str, method: MethodContract, limits: Limits) -> Json:
 
 def _content() -> Json:
     """Take and give the content of files: whoever shows a signed URL needs no token, and the service checks it."""
-    asked = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD|PUT"}}}
+    asked = {"name": ":method", "string_match": {"safe_regex": {"regex": OF_CONTENT.replace(", ", "|")}}}
     return {
         "match": {"prefix": public.CONTENT_PATH, "headers": [asked]},
         "route": {
@@ -111,9 +121,11 @@ def _content() -> Json:
             "retry_policy": _elsewhere(_RETRY_CONTENT_ON),
         },
         "request_body_buffer_limit": _KEPT_CONTENT_BYTES,
+        # What a browser keeps of an answer to one origin is no answer to another.
+        "response_headers_to_add": [_response_header("vary", "origin")],
         "metadata": {"filter_metadata": {METADATA: {SIZE: limit_name(CONTENT_LIMIT)}}},
         # Content of whatever type stays as it is.
-        "typed_per_filter_config": {**_for_anyone(), **size_of_content(), GRPC_WEB_FILTER: switched_off()},
+        "typed_per_filter_config": {**for_anyone(), **size_of_content(), GRPC_WEB_FILTER: switched_off()},
     }
 
 
@@ -165,12 +177,11 @@ def _limits_of(method: MethodContract, limits: Limits) -> Json:
 
 
 def _direct(path: str, content_type: str, body: Json) -> Json:
-    header = {"header": {"key": "content-type", "value": content_type}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
     return {
         "match": {"path": path, "headers": [_method_is("GET")]},
         "direct_response": {"status": 200, "body": body},
-        "response_headers_to_add": [header],
-        "typed_per_filter_config": _for_anyone(),
+        "response_headers_to_add": [_response_header("content-type", content_type)],
+        "typed_per_filter_config": for_anyone(),
     }
 
 
@@ -181,7 +192,7 @@ def _draining(path: str) -> Json:
         "match": {"path": path, "headers": [_method_is("GET")], "runtime_fraction": never},
         "direct_response": {"status": 503},
         "metadata": {"filter_metadata": {METADATA: {DRAINING: "yes"}}},
-        "typed_per_filter_config": _for_anyone(),
+        "typed_per_filter_config": for_anyone(),
     }
 
 
@@ -190,18 +201,38 @@ def _with_a_query() -> Json:
     return {
         "match": {"prefix": "/chatkit.", "headers": [_method_is("POST"), _path_is(contains="?")]},
         "direct_response": {"status": 400},
-        "typed_per_filter_config": _for_anyone(),
+        "typed_per_filter_config": for_anyone(),
     }
+
+
+def _other_verbs(path: Json, verbs: str) -> Json:
+    """Say to whoever has the path and not the verb which it is."""
+    return {
+        "match": path,
+        "direct_response": {"status": 405},
+        "response_headers_to_add": [_response_header("allow", verbs)],
+        "metadata": {"filter_metadata": {METADATA: {VERBS: verbs}}},
+        "typed_per_filter_config": for_anyone(),
+    }
+
+
+def _paths() -> list[str]:
+    return sorted(method.path for _, method in public.methods())
 
 
 def _nothing() -> Json:
     """Answer what is no method to everybody, with a token or without one."""
-    return {"match": {"prefix": "/"}, "direct_response": {"status": 404}, "typed_per_filter_config": _for_anyone()}
+    return {"match": {"prefix": "/"}, "direct_response": {"status": 404}, "typed_per_filter_config": for_anyone()}
 
 
-def _for_anyone() -> Json:
+def for_anyone() -> Json:
+    """Return what a route says to the filters that look at tokens, rates and messages: that it does without them."""
     off = (JWT_FILTER, CLAIMS_FILTER, RATE_FILTER, JSON_FILTER, TRANSCODER_FILTER, SCREEN_FILTER)
     return {name: switched_off() for name in off}
+
+
+def _response_header(name: str, value: str) -> Json:
+    return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
 def _method_is(method: str) -> Json:

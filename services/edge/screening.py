@@ -1,14 +1,34 @@
 """What of a call goes on to a service: the headers that somebody reads there, and one whole message.
 
+And what of an answer goes back: gRPC itself refuses some calls for a service, and gives no reason. One is put in here.
+
 gRPC takes many headers for its own, fails without a reason when it can't read one, and remembers that for the calls of
 others on the same connection. It fails without a reason as well when a message is not framed as it should be. So both
 are settled here, for all faces, after everything that reads a client's headers.
 """
 
+import base64
+import json
+from datetime import timedelta
+from urllib.parse import quote
+
+import grpc
+from google.rpc import status_pb2
+
 from services.edge import public
 from services.edge.parts import Json, typed
+from services.runtime.errors import (
+    ChatkitError,
+    DeadlineExceeded,
+    Internal,
+    InvalidArgument,
+    Unavailable,
+    to_status,
+)
 
 SCREEN_FILTER = "envoy.filters.http.lua"
+# When to come back where nobody says it better.
+SOON = timedelta(milliseconds=500)
 # How many headers a call may have. HEADERS_BYTES bounds their size.
 MOST_HEADERS = 1000
 # What is longer, and not bounded by a rule of its own, is nothing that a service reads.
@@ -28,6 +48,10 @@ _PASSED = (
 _SCRIPT = """\
 local passed = {%(passed)s}
 local in_frames = {%(in_frames)s}
+-- What an answer without a reason is told with: the code and the details, by the code that came.
+local told = {
+%(told)s
+}
 
 local function screen_headers(headers)
   local seen, dropped = {}, {}
@@ -77,6 +101,29 @@ function envoy_on_request(call)
     end
   end
 end
+
+local function tell(fields)
+  local code = fields:get("grpc-status")
+  if code and code ~= "0" and not fields:get("grpc-status-details-bin") then
+    local instead = told[code] or told["13"]
+    fields:replace("grpc-status", instead[1])
+    fields:replace("grpc-message", instead[2])
+    fields:replace("grpc-status-details-bin", instead[3])
+  end
+end
+
+function envoy_on_response(call)
+  local headers = call:headers()
+  -- What the edge answers by itself has its reason, and content is no gRPC.
+  if headers:get("grpc-status") then
+    tell(headers)
+  elseif headers:get("content-type") == "application/grpc" then
+    local trailers = call:trailers()
+    if trailers then
+      tell(trailers)
+    end
+  end
+end
 """
 
 
@@ -84,10 +131,46 @@ def screen_filter() -> Json:
     """Return the filter, which goes behind those that hold a body back until it is whole."""
     # The frames of an upload come one by one, and the service counts them.
     in_frames = sorted(method.path for _, method in public.methods() if method.streams_requests)
-    script = _SCRIPT % {"passed": _set(_PASSED), "in_frames": _set(in_frames), "most_chars": _MOST_CHARS}
+    script = _SCRIPT % {
+        "passed": _set(_PASSED),
+        "in_frames": _set(in_frames),
+        "most_chars": _MOST_CHARS,
+        "told": _told(),
+    }
     return typed(
         SCREEN_FILTER, "filters.http.lua.v3.Lua", default_source_code={"inline_string": script}, clear_route_cache=False
     )
+
+
+def details_header(status: status_pb2.Status) -> str:
+    """Return what `grpc-status-details-bin` says of a status."""
+    return base64.b64encode(status.SerializeToString(deterministic=True)).decode().rstrip("=")
+
+
+def _told() -> str:
+    """Return the script's table of what is said of gRPC's own refusals, by the numbers of their codes."""
+    return "\n".join(
+        f"  [{json.dumps(str(number))}] = {{{', '.join(map(json.dumps, _fields(error)))}}},"
+        for number, error in ((code.value[0], _error_of(code)) for code in grpc.StatusCode)
+        if number
+    )
+
+
+def _error_of(code: grpc.StatusCode) -> ChatkitError:
+    match code:
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return DeadlineExceeded("DEADLINE_EXCEEDED", "the service did not answer in time")
+        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
+            return Unavailable("SERVICE_UNAVAILABLE", "the service can't be reached", retry_after=SOON)
+        case grpc.StatusCode.INVALID_ARGUMENT | grpc.StatusCode.RESOURCE_EXHAUSTED | grpc.StatusCode.UNIMPLEMENTED:
+            # A frame that is too long, compressed, or not framed as it should be.
+            return InvalidArgument("REQUEST_MALFORMED", "the request is not one that the method takes")
+    return Internal("INTERNAL", "the service failed")
+
+
+def _fields(error: ChatkitError) -> tuple[str, str, str]:
+    status = to_status(error)
+    return str(status.code), quote(status.message), details_header(status)
 
 
 def _set(names: list[str] | tuple[str, ...]) -> str:

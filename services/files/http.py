@@ -29,7 +29,16 @@ from services.files.service import Files
 from services.files.uploads import Uploads
 from services.files.urls import EXPIRES, PATH, SIGNATURE, FileUrls, Purpose
 from services.runtime.clock import Clock
-from services.runtime.errors import ChatkitError, DeadlineExceeded, Internal, Unavailable, Unimplemented, to_status
+from services.runtime.errors import (
+    ChatkitError,
+    DeadlineExceeded,
+    Internal,
+    Unavailable,
+    Unimplemented,
+    http_status_of,
+    invalid_field,
+    to_status,
+)
 
 HEALTH_PATH = "/health"
 # What UploadFile has by its policy.
@@ -48,8 +57,6 @@ _HTTP_STATUS = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 408,
 }
-# Reasons that HTTP has a status of its own for.
-_STATUS_OF_REASON = {"FILE_STORE_FULL": 507, "REQUEST_TOO_LARGE": 413}
 # How much of a body is read away before a PUT is refused, and for how long. Many clients look for an answer only when
 # they have sent everything, and hear of nothing but a reset connection when it is closed before.
 _READ_AWAY_BYTES, _READ_AWAY_SECONDS = 64 * 1024 * 1024, 10.0
@@ -118,7 +125,7 @@ class FilesHttp:
         try:
             part = _part(request, file, tag)
         except serving.UnsatisfiableRangeError:
-            return Response(status_code=416, headers={**headers, "content-range": f"bytes */{file.size_bytes}"})
+            return _no_such_part(file, tag)
         start, end = (part.start, part.end) if part is not None else (0, file.size_bytes)
         headers["content-length"] = str(end - start)
         if part is not None:
@@ -254,6 +261,15 @@ def _part(request: Request, file: File, tag: str) -> serving.Range | None:
     return serving.wanted_range(header, file.size_bytes)
 
 
+def _no_such_part(file: File, tag: str) -> Response:
+    """Say how long the content is: a client that has all of it asks for what comes after."""
+    description = f"no part of the content, which has {file.size_bytes} bytes, is in the range"
+    status = to_status(invalid_field("FIELD_INVALID", "range", description))
+    response = _json(status, 416)
+    response.headers.update({"content-range": f"bytes */{file.size_bytes}", "etag": tag})
+    return response
+
+
 def refusal(error: Exception) -> Response:
     """Return the answer for an error."""
     return _answer_of(_known(error))
@@ -269,7 +285,7 @@ def _known(error: Exception) -> ChatkitError:
 
 
 def _answer_of(known: ChatkitError) -> Response:
-    status = _STATUS_OF_REASON.get(known.reason) or _HTTP_STATUS.get(known.code, 500)
+    status = http_status_of(known.reason) or _HTTP_STATUS.get(known.code, 500)
     response = _json(to_status(known), status)
     if known.retry_after is not None:
         response.headers["retry-after"] = str(max(1, round(known.retry_after.total_seconds())))

@@ -2,11 +2,13 @@
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from typing import cast
 
 from chatkit.contract.v1 import limit_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import part_pb2
 from chatkit.messages.v1.room_subscription_pb2 import RoomSubscription
+from google.protobuf.descriptor import Descriptor
 
 from services.messages import wire
 from services.messages.attachments import Attachments, clear_output, file_ids
@@ -22,9 +24,11 @@ from services.runtime.contract import Limits
 from services.runtime.directory_client import DirectoryClient
 from services.runtime.errors import ChatkitError, invalid_field
 from services.runtime.paging import PageTokens, page_size
+from services.runtime.spelling import JsonNames
 
 # Above every seq: where a listing from the newest message starts.
 _END = 2**63 - 1
+_NAMES_OF_SENDING = JsonNames(cast("Descriptor", pb2.SendMessageRequest.DESCRIPTOR))
 
 
 class MessagesServicer:
@@ -74,7 +78,8 @@ class MessagesServicer:
     async def BatchSendMessages(self, request: pb2.BatchSendMessagesRequest, call: Call) -> bytes:
         """Append many messages."""
         request.DiscardUnknownFields()
-        return wire.batch_response(await self._batches.send(request.requests, call.user_id, call.seconds))
+        results = await self._batches.send(request.requests, call.user_id, call.seconds)
+        return wire.batch_response(results, _NAMES_OF_SENDING if call.in_json else None)
 
     async def EditMessage(self, request: pb2.EditMessageRequest, call: Call) -> bytes:
         """Replace a message's parts."""

@@ -18,6 +18,7 @@ from chatkit.messages.v1 import (
 
 from services.messages.model import EventKind, LogEntry, Opening, Position, Snapshot
 from services.runtime.errors import ChatkitError, number_of
+from services.runtime.spelling import JsonNames
 from services.runtime.timestamps import duration, timestamp
 
 _LENGTH_DELIMITED = 2
@@ -175,15 +176,17 @@ def log_response(
     return b"".join([*(log_event(room_id, entry) for entry in entries), tail.SerializeToString()])
 
 
-def batch_response(results: Iterable[bytes | ChatkitError]) -> bytes:
-    """Serialize BatchSendMessagesResponse from messages and from why there is none."""
+def batch_response(results: Iterable[bytes | ChatkitError], names: JsonNames | None) -> bytes:
+    """Serialize BatchSendMessagesResponse from messages and from why there is none, for JSON with the names it has."""
     field = messages_service_pb2.BatchSendMessagesResponse.RESULTS_FIELD_NUMBER
-    return b"".join([embedded(field, _send_result(result)) for result in results])
+    return b"".join([embedded(field, _send_result(result, names)) for result in results])
 
 
-def _send_result(result: bytes | ChatkitError) -> bytes:
+def _send_result(result: bytes | ChatkitError, names: JsonNames | None) -> bytes:
     if isinstance(result, bytes):
         return embedded(send_result_pb2.SendResult.MESSAGE_FIELD_NUMBER, result)
+    if names is not None:
+        result = names.spelled(result)
     failure = send_result_pb2.SendFailure(
         code=result.code.value[0],
         reason=number_of(result.reason),

@@ -85,9 +85,9 @@ def _grant(answer: pb2.CheckAccessResponse) -> AccessGrant:
 
 def _refusal(reason: error_reason_pb2.ErrorReason, query: AccessQuery, room_id: str) -> ChatkitError:
     match reason:
-        case error_reason_pb2.ERROR_REASON_ROOM_NOT_FOUND:
+        case error_reason_pb2.ROOM_NOT_FOUND:
             return NotFound("ROOM_NOT_FOUND", "the room does not exist", metadata={"room_id": room_id})
-        case error_reason_pb2.ERROR_REASON_PERMISSION_MISSING:
+        case error_reason_pb2.PERMISSION_MISSING:
             message = f"the user's roles do not grant {query.permission}"
             return PermissionDenied("PERMISSION_MISSING", message, metadata={"permission": query.permission})
     message = "there is no such room, or it is not open to the user"

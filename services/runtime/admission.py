@@ -24,6 +24,7 @@ from services.runtime.errors import (
 )
 from services.runtime.fair_queue import on_behalf_of
 from services.runtime.identity import Caller, TokenVerifier
+from services.runtime.spelling import is_json
 from services.runtime.streams import OpenStream
 from services.runtime.validation import Validator
 
@@ -86,6 +87,7 @@ class Admission:
                 _least(context.time_remaining(), deadline),
                 stream,
                 for_others,
+                is_json(context),
             )
 
         return admit

@@ -28,7 +28,7 @@ class Context(Protocol):
         self,
         code: grpc.StatusCode,
         details: str = "",
-        trailing_metadata: tuple[tuple[str, bytes], ...] = (),
+        trailing_metadata: tuple[tuple[str, str | bytes], ...] = (),
     ) -> Never:
         """End the call."""
 
@@ -50,6 +50,8 @@ class Call:
     stream: OpenStream | None = None
     # What to ask, too, when the method turns out to act on what is another user's; None when that is granted already.
     query_for_others: AccessQuery | None = None
+    # Whether the caller speaks JSON, where fields have other names.
+    in_json: bool = False
 
     @property
     def acting_user(self) -> str:

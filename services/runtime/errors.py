@@ -20,7 +20,8 @@ from services.runtime.error_bounds import bounded_message, bounded_metadata, bou
 
 DOMAIN = "chatkit"
 DETAILS_KEY = "grpc-status-details-bin"
-_PREFIX = "ERROR_REASON_"
+# By which the edge learns which status of HTTP an error has in JSON, where the code does not say it.
+HTTP_STATUS_KEY = "x-chatkit-http-status"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +150,21 @@ _BY_NUMBER: dict[int, type[ChatkitError]] = {kind.code.value[0]: kind for kind i
 
 def class_of(reason: str) -> type[ChatkitError]:
     """Return the class of errors that the contract gives the reason."""
-    value = error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name[_PREFIX + reason]
+    value = error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name[reason]
     return _BY_NUMBER[error_definition(value).code]
+
+
+def http_status_of(reason: str) -> int:
+    """Return the status of HTTP that the contract gives the reason; 0 where the code's own is right."""
+    value = error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name.get(reason)
+    return error_definition(value).http_status if value is not None else 0
 
 
 def number_of(reason: str) -> error_reason_pb2.ErrorReason:
     """Return the contract's number of a reason, for `closed` frames."""
     return cast(
         "error_reason_pb2.ErrorReason",
-        error_reason_pb2.ErrorReason.Value(_PREFIX + reason),
+        error_reason_pb2.ErrorReason.Value(reason),
     )
 
 

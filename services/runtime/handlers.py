@@ -27,14 +27,17 @@ from services.runtime.contract import Limits, MethodContract, methods_of
 from services.runtime.edges import edge_of
 from services.runtime.errors import (
     DETAILS_KEY,
+    HTTP_STATUS_KEY,
     ChatkitError,
     DeadlineExceeded,
     Internal,
     InvalidArgument,
     Unimplemented,
+    http_status_of,
     to_status,
 )
 from services.runtime.identity import TokenVerifier
+from services.runtime.spelling import JsonNames, is_json
 from services.runtime.streams import Streams
 
 _log = structlog.get_logger()
@@ -84,6 +87,7 @@ class Handlers:
     def unary(self, method: MethodContract, behaviour: Unary) -> Callable[[object, Context], Awaitable[bytes]]:
         """Compose the handler of a unary method."""
         caller_of, admit = self._admission.caller, self._admission.of(method)
+        names = JsonNames(method.request)
         deadline = method.policy.deadline_ms / 1000
 
         async def handle(_bodies: object, context: Context) -> bytes:
@@ -93,7 +97,7 @@ class Handlers:
                     request, call = await admit(await _only(context), context, caller, None)
                     response = await behaviour(request, call)
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
-                await self._abort(method.path, error, context)
+                await self._abort(method, names, error, context)
             self.answers[method.path, "OK"] += 1
             return response if isinstance(response, bytes) else response.SerializeToString()
 
@@ -102,6 +106,7 @@ class Handlers:
     def stream(self, method: MethodContract, behaviour: Stream) -> Callable[[object, Context], AsyncIterator[bytes]]:
         """Compose the handler of a server-streaming method."""
         caller_of, admit = self._admission.caller, self._admission.of(method)
+        names = JsonNames(method.request)
 
         async def handle(_bodies: object, context: Context) -> AsyncIterator[bytes]:
             try:
@@ -118,7 +123,7 @@ class Handlers:
                             stream.is_writing = False
                             stream.check()
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
-                await self._abort(method.path, error, context)
+                await self._abort(method, names, error, context)
             self.answers[method.path, "OK"] += 1
 
         return handle
@@ -131,6 +136,7 @@ class Handlers:
         The first request is admitted as that of a unary method is. It counts as a stream, and ends with its token.
         """
         caller_of, admit = self._admission.caller, self._admission.of(method)
+        names = JsonNames(method.request)
         read = self._admission.reader_of(method)
         deadline = method.policy.deadline_ms / 1000
 
@@ -142,18 +148,18 @@ class Handlers:
                         response = await behaviour(first, read(first, bodies), call)
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
                 await _read_away(bodies)
-                await self._abort(method.path, error, context)
+                await self._abort(method, names, error, context)
             self.answers[method.path, "OK"] += 1
             return response if isinstance(response, bytes) else response.SerializeToString()
 
         return handle
 
-    async def _abort(self, path: str, error: Exception, context: Context) -> Never:
-        known = _known(error, path)
-        self.answers[path, known.code.name] += 1
+    async def _abort(self, method: MethodContract, names: JsonNames, error: Exception, context: Context) -> Never:
+        known = _known(error, method.path)
+        self.answers[method.path, known.code.name] += 1
         if known.code not in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE}:
-            _log.debug("call_refused", method=path, reason=known.reason, message=known.message)
-        await abort(context, known)
+            _log.debug("call_refused", method=method.path, reason=known.reason, message=known.message)
+        await abort(context, names.spelled(known) if is_json(context) else known)
 
 
 def _known(error: Exception, path: str) -> ChatkitError:
@@ -205,7 +211,10 @@ def _no_request() -> InvalidArgument:
 async def abort(context: Context, error: ChatkitError) -> Never:
     """End a call with an error and all its details."""
     status = to_status(error)
-    await context.abort(error.code, status.message, ((DETAILS_KEY, status.SerializeToString()),))
+    told: tuple[tuple[str, str | bytes], ...] = ((DETAILS_KEY, status.SerializeToString()),)
+    if http_status := http_status_of(error.reason):
+        told = (*told, (HTTP_STATUS_KEY, str(http_status)))
+    await context.abort(error.code, status.message, told)
 
 
 class _Unknown(grpc.GenericRpcHandler):

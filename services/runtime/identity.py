@@ -5,7 +5,6 @@ tokens for one another with keys of their own; neither kind of key can mint the 
 """
 
 import hashlib
-import math
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -25,10 +24,13 @@ from services.runtime.keys import Key
 SERVICE_ISSUER = "services/"
 SERVICE_TOKEN_LIFETIME = timedelta(seconds=60)
 _CACHED_TOKENS = 10_000
-# A token's times are compared with a little tolerance, because the clocks of two machines differ.
-_LEEWAY = timedelta(seconds=5)
+# The clock of who signs a token may be so far ahead. At its `exp` a token has expired by the clock here, whoever's is
+# right: another one is soon made.
+CLOCK_LEEWAY = timedelta(seconds=30)
 # A wall clock that differs by so much from what it was is one that was set, and not one that drifts.
 _STEP_SECONDS = 1.0
+# What is further ahead is no difference of clocks.
+_MOST_TOLD_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ class TokenVerifier:
         _check_start(start, now)
         if caller.expire_time <= now:
             self._cache.pop(digest, None)
-            raise Unauthenticated("TOKEN_EXPIRED", "the token has expired")
+            ago = int((now - caller.expire_time).total_seconds())
+            raise Unauthenticated("TOKEN_EXPIRED", f"the token has expired, {ago} s ago by the clock here")
         return caller
 
     def _decode(self, token: str) -> tuple[Caller, float]:
@@ -119,8 +122,10 @@ class TokenVerifier:
         if claims.get("instance") != self._instance:
             raise _invalid("the token is of another instance")
         subject = claims.get("sub")
-        if subject is not None and not _is_subject(subject, self._subject_chars):
-            raise _invalid("the token's subject is not an id")
+        if "sub" in claims and not _is_subject(subject, self._subject_chars):
+            raise _invalid(subject_must_be(self._subject_chars))
+        if not _is_audience(claims.get("aud", [])):
+            raise _invalid("the token's aud is no text and no list of texts")
         superuser = claims.get("su", False)
         if not isinstance(superuser, bool):
             raise _invalid("the token's su is not a boolean")
@@ -138,7 +143,7 @@ class TokenVerifier:
         key = _known(self._service_keys.get(key_id) if isinstance(key_id, str) else None)
         claims = self._claims(token, key, audience=self._service)
         expire_time = _expire_time(claims)
-        if expire_time - self._clock.now() > SERVICE_TOKEN_LIFETIME + _LEEWAY:
+        if expire_time - self._clock.now() > SERVICE_TOKEN_LIFETIME + CLOCK_LEEWAY:
             raise _invalid("the service token lives too long")
         caller = Caller(
             subject=None,
@@ -163,14 +168,23 @@ class TokenVerifier:
                     "verify_exp": False,
                     "verify_iat": False,
                     "verify_nbf": False,
+                    # What it must be is said below.
+                    "verify_sub": False,
                     "verify_aud": audience is not None,
                 },
             )
+        except jwt.MissingRequiredClaimError as error:
+            raise _invalid(f"the token has no {error.claim}") from None
         except (jwt.PyJWTError, ValueError):
             raise _invalid("the token's signature or form is wrong") from None
         # Before what else is wrong with the token.
         _check_start(_start(claims), self._clock.now())
         return claims
+
+
+def subject_must_be(most: int) -> str:
+    """Return what is said of a `sub` that is none."""
+    return f"the token's sub is no id: a text of 1 to {most} characters, none of them a control character"
 
 
 def _known(key: Key | None) -> Key:
@@ -184,25 +198,27 @@ def _start(claims: dict[str, Any]) -> float:
     latest = 0.0
     for claim in ("iat", "nbf"):
         value = claims.get(claim, 0)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
-            raise _invalid(f"the token's {claim} is not a time")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+            raise _invalid(f"the token's {claim} is no time: seconds since 1970")
         latest = max(latest, value)
     return latest
 
 
 def _check_start(start: float, now: datetime) -> None:
-    if start > now.timestamp() + _LEEWAY.total_seconds():
-        raise _invalid("the token's iat or nbf is not a time in the past")
+    if start > now.timestamp() + CLOCK_LEEWAY.total_seconds():
+        ahead = start - now.timestamp()
+        told = f"{ahead:.0f} s" if ahead < _MOST_TOLD_SECONDS else "far"
+        raise _invalid(f"the token's iat or nbf is {told} ahead of the clock here")
 
 
 def _expire_time(claims: dict[str, Any]) -> datetime:
     value = claims["exp"]
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _invalid("the token's exp is not a time")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise _invalid("the token's exp is no time: seconds since 1970")
     try:
         return datetime.fromtimestamp(value, UTC)
     except (OverflowError, ValueError, OSError):
-        raise _invalid("the token's exp is not a time") from None
+        raise _invalid("the token's exp is no time: seconds since 1970") from None
 
 
 def _is_subject(value: object, most: int) -> bool:
@@ -211,6 +227,10 @@ def _is_subject(value: object, most: int) -> bool:
         and 0 < len(value) <= most
         and not any(unicodedata.category(char) in {"Cc", "Cs"} for char in value)
     )
+
+
+def _is_audience(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
 
 
 def _invalid(message: str) -> Unauthenticated:

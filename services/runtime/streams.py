@@ -195,11 +195,18 @@ def spread_delay() -> timedelta:
 
 def expired() -> Unauthenticated:
     """Return the error with which a stream ends at its token's `exp`."""
-    return Unauthenticated("TOKEN_EXPIRED", "the token has expired")
+    return _with_a_new_token("TOKEN_EXPIRED", "the token has expired: a new stream with a new token goes on")
 
 
 def _revoked() -> Unauthenticated:
-    return Unauthenticated("TOKEN_INVALID", "the key that signed the token was revoked")
+    return _with_a_new_token(
+        "TOKEN_INVALID", "the key that signed the token was revoked: a new stream with a token of another goes on"
+    )
+
+
+def _with_a_new_token(reason: str, message: str) -> Unauthenticated:
+    """Return an error that says that subscribing again helps, and at once."""
+    return Unauthenticated(reason, message, retry_after=timedelta())
 
 
 def _too_many_of_user(most: int) -> ResourceExhausted:

@@ -61,7 +61,7 @@ async def _until(events: RoomsSubscription, *last: Seen) -> list[Seen]:
                 seen.append(item)
             elif item.HasField("closed"):
                 reason = error_reason_pb2.ErrorReason.Name(item.closed.reason)
-                seen.append((item.room_id, reason.removeprefix("ERROR_REASON_")))
+                seen.append((item.room_id, reason))
             elif item.seq:
                 seen.append((item.room_id, item.seq))
             if all(one in seen for one in last):

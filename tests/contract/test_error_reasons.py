@@ -7,20 +7,23 @@ from dataclasses import dataclass
 
 import grpc
 import pytest
-from chatkit.contract.v1 import error_reason_pb2
+from chatkit.contract.v1 import error_reason_pb2, stream_pb2
+from google.protobuf import json_format
 
 from services.runtime.contract import error_definition
 from services.runtime.errors import ChatkitError, InvalidArgument, class_of, invalid_field, number_of
 from tests.contract import descriptors
 
-PREFIX = "ERROR_REASON_"
-VALUES = [value for value in error_reason_pb2.ErrorReason.DESCRIPTOR.values if value.number]
+OLDER_PREFIX = "ERROR_REASON_"
+ALL = [value for value in error_reason_pb2.ErrorReason.DESCRIPTOR.values if value.number]
+VALUES = [value for value in ALL if not value.name.startswith(OLDER_PREFIX)]
 PROTO = descriptors.PROTOS / "chatkit/contract/v1/error_reason.proto"
 CLASSES = {kind.__name__: kind for kind in ChatkitError.__subclasses__()}
 # What makes an error in the services' source, with the class that it makes; a function fills in the metadata itself.
 MAKERS = {**CLASSES, invalid_field.__name__: InvalidArgument}
-# Raised below the place that knows the metadata; nothing can be deleted yet, so nobody sees it.
-WITHOUT_METADATA = {("rooms/store.py", "ROOM_NOT_FOUND")}
+# Raised below the place that knows the metadata; nothing can be deleted yet, so nobody sees it. And what the edge says
+# of whichever service it is.
+WITHOUT_METADATA = {("rooms/store.py", "ROOM_NOT_FOUND"), ("edge/screening.py", "SERVICE_UNAVAILABLE")}
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def _raised() -> Iterator[Raised]:
 
 def _comments() -> dict[str, tuple[str, str]]:
     """Return each reason's comment and the name of its code as people read them."""
-    found = re.findall(r"((?:  //[^\n]*\n)+)  (ERROR_REASON_\w+) = \d+(?: \[[^\]]*\]; // (\w+))?", PROTO.read_text())
+    found = re.findall(r"((?:  //[^\n]*\n)+)  (\w+) = \d+(?: \[[^\]]*\]; // (\w+))?", PROTO.read_text())
     return {name: (re.sub(r"\s*//\s*", " ", comment), code) for comment, name, code in found}
 
 
@@ -57,19 +60,26 @@ RAISED = list(_raised())
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: value.name)
 def test_a_reason_has_a_code_and_a_class_and_its_comment_names_that_code(value: object) -> None:
-    name = value.name  # type: ignore[attr-defined]
-    reason = name.removeprefix(PREFIX)
+    reason = value.name  # type: ignore[attr-defined]
     code = class_of(reason).code
     assert error_definition(value).code == code.value[0]  # type: ignore[arg-type]
     assert code not in {grpc.StatusCode.OK, grpc.StatusCode.UNKNOWN}
-    assert _comments()[name][1] == code.name
+    assert _comments()[reason][1] == code.name
     assert number_of(reason) == value.number  # type: ignore[attr-defined]
+
+
+def test_a_reason_is_shown_by_its_name_and_known_by_its_older_one_too() -> None:
+    older = {value.name: value.number for value in ALL if value not in VALUES}
+    assert {f"{OLDER_PREFIX}{value.name}": value.number for value in VALUES} == older
+    for value in VALUES:
+        closed = stream_pb2.StreamClosed(reason=value.name)
+        assert json_format.MessageToDict(closed) == {"reason": value.name}
 
 
 def test_every_canonical_code_that_is_raised_has_exactly_one_class() -> None:
     codes = [kind.code for kind in CLASSES.values()]
     assert len(set(codes)) == len(codes)
-    assert {class_of(value.name.removeprefix(PREFIX)) for value in VALUES} == set(CLASSES.values())
+    assert {class_of(value.name) for value in VALUES} == set(CLASSES.values())
 
 
 def test_what_the_services_raise_are_reasons_of_the_contract_with_their_classes() -> None:
@@ -79,7 +89,7 @@ def test_what_the_services_raise_are_reasons_of_the_contract_with_their_classes(
 
 
 def test_errors_carry_metadata_where_the_contract_promises_it() -> None:
-    promised = {name.removeprefix(PREFIX) for name, (comment, _) in _comments().items() if "Metadata:" in comment}
+    promised = {name for name, (comment, _) in _comments().items() if "Metadata:" in comment}
     assert "ROOM_ACCESS_DENIED" in promised
     # Every INTERNAL gets its id where it leaves the process.
     promised.remove("INTERNAL")

@@ -26,7 +26,7 @@ async def test_a_preflight_is_answered_by_the_edge(suite: Suite, short_path: Pat
             foreign = await edge.http.options(GET, headers={"origin": _THEIRS, **_ASK})
             assert "access-control-allow-origin" not in foreign.headers
             # What only looks like one is no call either.
-            assert (await edge.http.options(GET, headers={"origin": _OURS})).status_code == 404
+            assert (await edge.http.options(GET, headers={"origin": _OURS})).status_code == 405
         refused = await edge.json(GET, {"userId": "bob"}, None, origin=_OURS)
         assert refused.status_code == 401
         assert refused.headers["access-control-allow-origin"] == _OURS
@@ -48,6 +48,13 @@ async def test_without_the_setting_or_the_rule_no_page_may_call(
         for headers in (preflight.headers, answer.headers):
             assert not [name for name in headers if name.startswith("access-control")]
         assert await Call().by("grpc", edge) is None
+
+
+async def test_content_that_is_kept_for_one_origin_is_not_shown_to_another(suite: Suite, short_path: Path) -> None:
+    async with running_edge(suite, short_path, CHATKIT_CORS_ORIGINS=_OURS) as edge:
+        for headers in ({"origin": _OURS}, {}):
+            answer = await edge.http.get("/files/nothing", headers=headers)
+            assert answer.headers["vary"] == "origin"
 
 
 async def test_any_origin_can_be_allowed(suite: Suite, short_path: Path) -> None:

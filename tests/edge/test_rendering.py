@@ -25,9 +25,10 @@ _METHODS = {method.path for _, method in public.methods()}
 
 
 def _routes(rendered: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    matches = [(route["match"].get("path") or route["match"]["prefix"], route) for route in all_routes(rendered)]
-    # The last one is for what is nothing.
-    return dict(matches[:-1])
+    statuses = {404, 405}
+    routes = all_routes(rendered)
+    answering = [route for route in routes if route.get("direct_response", {}).get("status") not in statuses]
+    return {route["match"].get("path") or route["match"]["prefix"]: route for route in answering}
 
 
 def _calls(rendered: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -247,6 +247,23 @@ async def test_without_the_limit_they_would_get_through(suite: Suite, short_path
         assert answer.status_code != 431
 
 
+async def test_who_waits_as_long_as_a_rate_says_is_let_through(suite: Suite, short_path: Path) -> None:
+    path = "/chatkit.rooms.v1.RoomsService/ListUserRooms"
+    listing = Call(path=path, body=b"", json={})
+    async with running_edge(suite, short_path, CHATKIT_LIMIT_REQUESTS_PER_USER_PER_SECOND="10") as edge:
+        # A listing counts as five calls, of which half a second gives as many.
+        for call, seconds in ((Call(), 0.1), (listing, 0.5)):
+            told = None
+            while told is None or told.error.reason != "RATE_EXCEEDED":
+                told = await call.by("grpc", edge)
+            assert told.error.retry_after is not None
+            assert told.error.retry_after.total_seconds() == seconds
+            assert told.headers["retry-after"] == "1"
+            await asyncio.sleep(seconds)
+            told = await call.by("grpc", edge)
+            assert told is None or told.error.reason != "RATE_EXCEEDED"
+
+
 async def test_a_user_over_the_rate_is_told_when_to_come_back_and_others_are_not_affected(
     suite: Suite, short_path: Path
 ) -> None:

@@ -3,6 +3,10 @@
 import asyncio
 import json
 
+import grpc
+import pytest
+from chatkit.messages.v1 import messages_service_pb2
+from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 from chatkit.users.v1.users_service_pb2_grpc import UsersServiceStub
 from google.protobuf import descriptor_pb2
@@ -31,9 +35,57 @@ async def test_what_is_no_method_for_clients_does_not_exist(edge: Edge) -> None:
     for path in ("/chatkit.users.v1.UsersService/Nope", "/chatkit.internal.access.v1.AccessService/CheckAccess"):
         await refused(edge, Call(path=path, body=b"", json={}), "METHOD_NOT_FOUND")
         await refused(edge, Call(path=path, body=b"", json={}, token=lambda: None), "METHOD_NOT_FOUND")
-    for url in (GET, "/nope", "/grpc.health.v1.Health/Check"):
+    for url in ("/nope", "/grpc.health.v1.Health/Check"):
         answer = await edge.http.get(url)
         assert (answer.status_code, answer.json()["details"][0]["reason"]) == (404, "METHOD_NOT_FOUND")
+
+
+async def test_another_verb_than_a_path_takes_is_told_which_it_is(edge: Edge) -> None:
+    for method, url, allowed in (
+        ("GET", GET, "POST"),
+        ("GET", f"{GET}?userId=bob", "POST"),
+        ("HEAD", GET, "POST"),
+        ("PUT", "/chatkit.messages.v1.MessagesService/SubscribeRoom", "POST"),
+        ("POST", "/", "GET"),
+        ("DELETE", "/descriptor.binpb", "GET"),
+        ("POST", "/files/x", "GET, HEAD, PUT"),
+    ):
+        answer = await edge.http.request(method, url)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed), (method, url)
+        if method != "HEAD":
+            assert answer.json()["message"] == f"this path takes {allowed} only"
+            assert answer.json()["details"][0]["reason"] == "METHOD_NOT_FOUND"
+
+
+async def test_fields_are_spelled_as_they_were_sent(edge: Edge) -> None:
+    path, token = "/chatkit.messages.v1.MessagesService/SendMessage", tokens.token("alice")
+    sent = {"roomId": "lobby", "parts": [{"contentType": "nonsense", "content": "room_id"}], "requestId": ""}
+    answer = (await edge.json(path, sent, token)).json()
+    assert answer["message"].startswith("parts[0].contentType: ")
+    info, request = answer["details"]
+    assert info["metadata"] == {"field": "parts[0].contentType"}
+    assert [found["field"] for found in request["fieldViolations"]] == ["parts[0].contentType", "requestId"]
+    cursors = "/chatkit.messages.v1.ReadStatesService/ListReadCursors"
+    answer = (await edge.json(cursors, {"roomId": "lobby", "userId": "alice"}, token)).json()
+    assert answer["message"] == "userId: must be empty beside roomId"
+    # By gRPC they are the contract's.
+    message = messages_service_pb2.SendMessageRequest(room_id="lobby", request_id="1")
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await MessagesServiceStub(edge.channel).SendMessage(message, metadata=tokens.bearer(token))
+    assert refusal.value.details() == "parts: must have at least one item"
+    message.parts.add(content_type="nonsense")
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await MessagesServiceStub(edge.channel).SendMessage(message, metadata=tokens.bearer(token))
+    assert (refusal.value.details() or "").startswith("parts[0].content_type: ")
+
+
+async def test_a_reason_is_spelled_alike_in_errors_and_in_the_results_of_a_batch(edge: Edge) -> None:
+    path = "/chatkit.messages.v1.MessagesService/BatchSendMessages"
+    request = {"roomId": "lobby", "senderId": "alice", "parts": [{"contentType": ""}], "requestId": "1"}
+    answer = await edge.json(path, {"requests": [request]}, tokens.token(None, su=True))
+    failure = answer.json()["results"][0]["failure"]
+    assert (failure["reason"], failure["metadata"]) == ("FIELD_REQUIRED", {"field": "parts[0].contentType"})
+    assert failure["message"].startswith("parts[0].contentType: ")
 
 
 async def test_a_service_that_is_away_is_unavailable_with_a_delay_and_comes_back(edge: Edge) -> None:

@@ -93,7 +93,7 @@ async def test_without_rooms_members_go_on_for_a_while_and_no_longer(lobby: _Lob
         assert await stream.until_seq(seq) == [seq - 1, seq]
         await _until(lobby, refused=True)
         events = await stream.until("closed")
-        assert events[-1].closed.reason == error_reason_pb2.ERROR_REASON_SERVICE_UNAVAILABLE
+        assert events[-1].closed.reason == error_reason_pb2.SERVICE_UNAVAILABLE
     await _until(lobby, refused=False)
 
 
@@ -114,7 +114,7 @@ async def test_a_stopped_messages_delivers_nothing_that_was_sent_after_a_removal
     assert seqs == list(range(seq + 1, seq + 21))
     assert await stays.until_seq(seqs[-1]) == seqs
     events = await gone.until("closed")
-    assert events[-1].closed.reason == error_reason_pb2.ERROR_REASON_REMOVED_FROM_ROOM
+    assert events[-1].closed.reason == error_reason_pb2.REMOVED_FROM_ROOM
     assert not any(event.HasField("message_created") for event in events)
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await lobby.send("bob")

@@ -174,7 +174,7 @@ async def test_what_was_acknowledged_outlives_the_primary_and_no_position_is_gue
                 await until(lambda: _has_sent(senders, _SENDERS * _SENDS_BEFORE // 3))
                 await asyncio.to_thread(both.fail_over)
             ending = await _ending(reader)
-            assert ending.closed.reason == error_reason_pb2.ERROR_REASON_LOG_RESET
+            assert ending.closed.reason == error_reason_pb2.LOG_RESET
         await asyncio.gather(*(sender.send(_SENDS_AFTER) for sender in senders))
         acknowledged = {content: seq for sender in senders for content, seq in sender.acknowledged.items()}
         history = await _history(chat)

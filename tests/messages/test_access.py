@@ -26,7 +26,7 @@ PERMISSION_DENIED = 7
 
 
 def _closed(event: room_event_pb2.RoomEvent) -> tuple[int, str]:
-    reason = error_reason_pb2.ErrorReason.Name(event.closed.reason).removeprefix("ERROR_REASON_")
+    reason = error_reason_pb2.ErrorReason.Name(event.closed.reason)
     return event.closed.code, reason
 
 

@@ -24,7 +24,7 @@ async def _batch(
 def _reason(result: send_result_pb2.SendResult) -> str:
     if result.HasField("message"):
         return "OK"
-    return error_reason_pb2.ErrorReason.Name(result.failure.reason).removeprefix("ERROR_REASON_")
+    return error_reason_pb2.ErrorReason.Name(result.failure.reason)
 
 
 async def test_a_batch_is_appended_in_its_order_by_its_senders_members_or_not(chat: Chat) -> None:

@@ -55,7 +55,7 @@ async def test_rotated_by_hand_it_ends_live_streams_and_makes_their_positions_vo
         assert (ended.returncode, ended.stdout) == (0, f"the epoch is {_epoch(chat.suite.database)}\n")
         # Nothing is sent, so no connection is opened: the process looks by itself.
         closed = (await reader.until("closed"))[-1].closed
-        assert error_reason_pb2.ErrorReason.Name(closed.reason) == "ERROR_REASON_LOG_RESET"
+        assert error_reason_pb2.ErrorReason.Name(closed.reason) == "LOG_RESET"
         # What was sent is of the old log: whoever resumes from there must not be taken for one who knows the new one.
         assert closed.position == position
     async with chat.reading(after=position) as reader:
@@ -75,7 +75,7 @@ async def test_it_rotates_by_itself_when_the_database_is_not_the_one_that_it_was
         await reader.until("caught_up")
         _pretend(chat.suite.database, change)
         closed = (await reader.until("closed"))[-1].closed
-        assert error_reason_pb2.ErrorReason.Name(closed.reason) == "ERROR_REASON_LOG_RESET"
+        assert error_reason_pb2.ErrorReason.Name(closed.reason) == "LOG_RESET"
     assert _epoch(chat.suite.database) != before
 
 

@@ -49,11 +49,7 @@ def _told(events: Events) -> dict[str, list[str]]:
 def _reasons(events: Events) -> dict[str, str]:
     """Return why rooms were closed."""
     name = error_reason_pb2.ErrorReason.Name
-    return {
-        event.room_id: name(event.closed.reason).removeprefix("ERROR_REASON_")
-        for event in events
-        if event.HasField("closed")
-    }
+    return {event.room_id: name(event.closed.reason) for event in events if event.HasField("closed")}
 
 
 def _positions(events: Events) -> dict[str, position_pb2.Position]:

@@ -46,7 +46,7 @@ def without_place(message: Message) -> str:
 
 def reason(result: send_result_pb2.SendResult) -> str:
     """Return why an item of a batch was refused."""
-    return error_reason_pb2.ErrorReason.Name(result.failure.reason).removeprefix("ERROR_REASON_")
+    return error_reason_pb2.ErrorReason.Name(result.failure.reason)
 
 
 async def test_a_send_repeated_after_its_message_and_file_have_gone_answers_as_one_of_text_does(chat: Suite) -> None:

@@ -63,7 +63,7 @@ class _Stream:
     def closed(self) -> dict[str, str]:
         name = error_reason_pb2.ErrorReason.Name
         closed = [event for event in self.events if event.HasField("closed")]
-        return {event.room_id: name(event.closed.reason).removeprefix("ERROR_REASON_") for event in closed}
+        return {event.room_id: name(event.closed.reason) for event in closed}
 
 
 @asynccontextmanager

@@ -123,7 +123,7 @@ async def test_a_reader_who_stops_is_cut_off_told_so_and_resumes_while_others_go
             sent += 50
         assert await waiting == list(range(1, 601))
         seen = await stopped.until("closed")
-        assert error_reason_pb2.ErrorReason.Name(seen[-1].closed.reason) == "ERROR_REASON_SLOW_CONSUMER"
+        assert error_reason_pb2.ErrorReason.Name(seen[-1].closed.reason) == "SLOW_CONSUMER"
         await refused(stopped.next(), "SLOW_CONSUMER")
         assert ended[path, "RESOURCE_EXHAUSTED"] == 1
         # What it was given is whole; the rest is for a resume from its own position.

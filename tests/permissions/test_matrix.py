@@ -189,7 +189,7 @@ async def _answer_of_a_room(frame: Any, stream: grpc.aio.UnaryStreamCall[bytes, 
         for event in messages_pb2.SubscribeRoomsResponse.FromString(frame).events:
             if event.room_id:
                 stream.cancel()
-                reason = error_reason_pb2.ErrorReason.Name(event.closed.reason).removeprefix("ERROR_REASON_")
+                reason = error_reason_pb2.ErrorReason.Name(event.closed.reason)
                 return reason if event.HasField("closed") else OK
         frame = await stream.read()
 

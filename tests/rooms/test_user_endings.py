@@ -73,7 +73,7 @@ async def test_a_token_that_expires_ends_its_stream_and_no_other(rooms: Suite, c
         await expiring.until("caught_up")
         clock.leap(61)
         closed = await expiring.closed()
-        assert (reason(closed), closed.HasField("retry_after")) == ("TOKEN_EXPIRED", False)
+        assert (reason(closed), closed.HasField("retry_after")) == ("TOKEN_EXPIRED", True)
         await _still_told(rooms, stream, "Lobby")
 
 

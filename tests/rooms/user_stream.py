@@ -146,7 +146,7 @@ def short(event: user_event_pb2.UserEvent) -> str:
 
 def reason(closed: stream_pb2.StreamClosed) -> str:
     """Return the reason's name as errors carry it."""
-    return error_reason_pb2.ErrorReason.Name(closed.reason).removeprefix("ERROR_REASON_")
+    return error_reason_pb2.ErrorReason.Name(closed.reason)
 
 
 @asynccontextmanager

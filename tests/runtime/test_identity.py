@@ -139,8 +139,8 @@ def test_any_id_can_be_a_subject(verifier: TokenVerifier, subject: str) -> None:
         {"iat": True},
         {"iat": NAN},
         {"iat": INFINITY},
-        {"iat": SECONDS + 6},
-        {"nbf": SECONDS + 6},
+        {"iat": SECONDS + 31},
+        {"nbf": SECONDS + 31},
         {"nbf": "tomorrow"},
         {"su": "true"},
         {"su": 1},
@@ -404,7 +404,7 @@ def test_a_callers_key_is_shown_nowhere(verifier: TokenVerifier) -> None:
 
 
 def test_a_clock_that_is_a_little_ahead_of_ours_may_sign(verifier: TokenVerifier) -> None:
-    assert verifier.verify(_signed(_claims(iat=SECONDS + 5, nbf=SECONDS + 5))).subject == "alice"
+    assert verifier.verify(_signed(_claims(iat=SECONDS + 30, nbf=SECONDS + 30))).subject == "alice"
 
 
 async def test_what_is_remembered_of_tokens_is_bounded(
@@ -432,11 +432,11 @@ async def test_what_is_remembered_of_tokens_is_bounded(
         {"aud": ["rooms", "messages"]},
         {"aud": WITHOUT},
         {"aud": 5},
-        {"exp": SECONDS + 66},
+        {"exp": SECONDS + 91},
         {"exp": WITHOUT},
         {"exp": 10**12},
         {"iat": WITHOUT},
-        {"iat": SECONDS + 10},
+        {"iat": SECONDS + 40},
     ],
     ids=repr,
 )

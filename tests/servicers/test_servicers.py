@@ -523,7 +523,7 @@ def test_access(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> 
         tested.call("CheckAccess", request, metadata)
     batch = access_pb2.BatchCheckAccessRequest(room_ids=["attic", "lobby"], user_id="alice")
     refused, granted = tested.call("BatchCheckAccess", batch, metadata).answers
-    assert (refused.HasField("granted"), refused.refusal) == (False, error_reason_pb2.ERROR_REASON_ROOM_ACCESS_DENIED)
+    assert (refused.HasField("granted"), refused.refusal) == (False, error_reason_pb2.ROOM_ACCESS_DENIED)
     assert (granted.granted, granted.refusal) == (answer, 0)
     listed = access_pb2.ListRoomsOfRequest(user_id="bob", permission="room:get", page_size=2)
     page = tested.call("ListRoomsOf", listed, metadata)
@@ -676,5 +676,5 @@ def test_messages(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -
     first, second = tested.call("BatchSendMessages", batch, su("backend")).results
     assert (first.message.seq, first.message.sender_id) == (1, "backend")
     assert (second.failure.code, second.failure.retry_after.seconds) == (5, 2)
-    assert second.failure.reason == error_reason_pb2.ERROR_REASON_ROOM_NOT_FOUND
+    assert second.failure.reason == error_reason_pb2.ROOM_NOT_FOUND
     assert second.failure.metadata == {"room_id": "r"}

@@ -69,7 +69,7 @@ async def test_the_last_event_says_that_the_service_stops(edge: Edge, face: str)
             if _kind(seen[-1]) == "caught_up":
                 group.create_task(edge.suite.stop("users"))
     closed = seen[-1].closed
-    assert error_reason_pb2.ErrorReason.Name(closed.reason) == "ERROR_REASON_SHUTTING_DOWN"
+    assert error_reason_pb2.ErrorReason.Name(closed.reason) == "SHUTTING_DOWN"
     assert 0 < closed.retry_after.ToTimedelta().total_seconds() <= 1
     assert edge.suite.database.count("users.presence_sessions") == 0
 

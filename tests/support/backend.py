@@ -22,6 +22,10 @@ class Backend(grpc.GenericRpcHandler):
     address: str = ""
     answer: bytes = b""
     refusal: ChatkitError | None = None
+    # With this every method is refused as gRPC itself refuses: with a code and words, and nothing else.
+    code: grpc.StatusCode | None = None
+    # Streams send one answer before they are refused.
+    streams: bool = False
     is_serving: bool = True
     # With these, which are sent as they are, every method is refused.
     trailers: tuple[tuple[str, str], ...] = ()
@@ -35,11 +39,19 @@ class Backend(grpc.GenericRpcHandler):
             return grpc.unary_unary_rpc_method_handler(self._health)
         self.calls.append(details.method)
         self.headers = dict(details.invocation_metadata)
+        if self.streams:
+            return grpc.unary_stream_rpc_method_handler(self._answers)
         return grpc.unary_unary_rpc_method_handler(self._answer)
+
+    async def _answers(self, body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> AsyncIterator[bytes]:
+        yield self.answer
+        yield await self._answer(body, context)
 
     async def _answer(self, _body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         if self.trailers:
             await context.abort(grpc.StatusCode.NOT_FOUND, "", self.trailers)
+        if self.code is not None:
+            await context.abort(self.code, "words of nobody")
         if self.refusal is not None:
             await abort(context, self.refusal)  # type: ignore[arg-type]
         return self.answer

@@ -75,6 +75,13 @@ def _any_headers(rendered: Json) -> None:
     manager(rendered)["max_request_headers_kb"] = 8192
 
 
+def _any_status(rendered: Json) -> None:
+    """Let Envoy answer by itself with each status that HTTP has for errors: `POST /status/404`."""
+    for status in range(400, 600):
+        route = {"match": {"path": f"/status/{status}"}, "direct_response": {"status": status}}
+        all_routes(rendered).insert(0, {**route, "typed_per_filter_config": routes.for_anyone()})
+
+
 RULES: dict[str, Callable[[Json], None]] = {
     "tokens": _without_filters(tokens.JWT_FILTER, tokens.CLAIMS_FILTER),
     "claims": _without_filters(tokens.CLAIMS_FILTER),
@@ -89,6 +96,7 @@ RULES: dict[str, Callable[[Json], None]] = {
     "short deadlines": _short_deadlines,
     "streams": _any_number_of_streams,
     "headers": _any_headers,
+    "any status": _any_status,
     "cors": _without_filters(routes.CORS_FILTER),
 }
 

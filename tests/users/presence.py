@@ -66,7 +66,7 @@ class PresenceStream:
             event = await self.next()
             if event.HasField("closed"):
                 break
-        reason = error_reason_pb2.ErrorReason.Name(event.closed.reason).removeprefix("ERROR_REASON_")
+        reason = error_reason_pb2.ErrorReason.Name(event.closed.reason)
         async with asyncio.timeout(HANG_SECONDS):
             error = await refused(self.call.read(), reason)
         assert (error.code.value[0], error.retry_after) == (event.closed.code, _duration(event.closed))
