@@ -15,6 +15,9 @@ from services.edge.routes import DRAINING
 
 _log = structlog.get_logger()
 _POLL_SECONDS = 0.1
+# Whose stream was ended comes back within a second, over HTTP/1 on the same connection. Its next answer tells it to go
+# elsewhere, so it is waited for: what it sends to an edge that has just gone would be lost.
+_QUIET_SECONDS = 2.0
 
 
 class Ending:
@@ -34,26 +37,37 @@ class Ending:
         _log.info("sending_clients_away", seconds=envoy.GOODBYE_SECONDS)
         await self._ask("POST", "/drain_listeners?graceful&inboundonly")
         await asyncio.sleep(envoy.GOODBYE_SECONDS)
-        await self._finish()
+        await self._finish(_QUIET_SECONDS)
 
     async def stop(self) -> None:
         """Take no connections any more, because nothing takes the edge's place, and return as `drain` does."""
         _log.info("stopping")
         await self._ask("POST", "/drain_listeners?graceful&skip_exit&inboundonly")
         await self._ask("POST", "/drain_listeners?inboundonly")
-        await self._finish()
+        await self._finish(0.0)
 
-    async def _finish(self) -> None:
+    async def _finish(self, quiet_seconds: float) -> None:
         telling = asyncio.create_task(self._farewell.say())
         try:
             async with asyncio.timeout(self._grace_seconds):
-                while sum(await self._open()):  # noqa: ASYNC110 - Envoy does not tell when they are done
-                    await asyncio.sleep(_POLL_SECONDS)
+                await self._until_quiet(quiet_seconds)
         except TimeoutError:
             calls, _ = await self._open()
-            _log.warning("calls_cut", calls=calls, seconds=self._grace_seconds)
+            if calls:
+                _log.warning("calls_cut", calls=calls, seconds=self._grace_seconds)
         finally:
             telling.cancel()
+
+    async def _until_quiet(self, seconds: float) -> None:
+        """Return once nothing has been open for so long; Envoy does not tell when."""
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        while True:
+            if sum(await self._open()):
+                since = loop.time()
+            elif loop.time() >= since + seconds:
+                return
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _open(self) -> tuple[int, int]:
         """Return how many calls and streams are open, and how many bytes of answers are still on their way."""
