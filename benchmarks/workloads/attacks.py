@@ -28,6 +28,8 @@ _PRESENCE = "/chatkit.users.v1.PresenceService/"
 NO_PROXY = (("grpc.enable_http_proxy", 0),)
 _SECONDS = 30.0
 _ID_CHARS = 160
+# Of a message, and how many of them a list takes that lies in another one.
+_DENSE_BYTES, _BYTES_OF_LIST, _LEVELS = 60_000, 5, 15
 _TEXT_BYTES = 5_000
 _BATCH = 100
 _FILE_BYTES = 5_242_880
@@ -214,6 +216,18 @@ async def _large_errors(ground: Ground) -> tuple[AttackJob, float]:
     return _repeated(ground, [asked], _REQUESTS_PER_SECOND)
 
 
+async def _dense_data(ground: Ground) -> tuple[AttackJob, float]:
+    (user,) = await ground.users("packer", 1)
+    request = rooms_service_pb2.CreateRoomRequest(id="dense", name="dense", visibility="VISIBILITY_PRIVATE")
+    request.custom_data["lists"] = [_nested(_LEVELS)] * (_DENSE_BYTES // (_BYTES_OF_LIST * _LEVELS))
+    asked = Asked(f"{_ROOMS}CreateRoom", ground.suite.token(user), request.SerializeToString())
+    return _repeated(ground, [asked], _REQUESTS_PER_SECOND)
+
+
+def _nested(levels: int) -> list[Any]:
+    return [_nested(levels - 1)] if levels else []
+
+
 def _repeated(ground: Ground, calls: list[Asked], per_second: float) -> tuple[AttackJob, float]:
     job = RepeatedJob(ground.suite.edge, calls, per_second, _PLACEHOLDER, ground.suite.namespace())
     return job, 0.8 * per_second
@@ -337,6 +351,9 @@ ATTACKS = {
     "unread-pages": Attack("3 users x 100 ListMessages of 100 messages of 5 KB, unread", _unread_pages),
     "unread-downloads": Attack("3 users x 100 DownloadFile of 5 MB, unread", _unread_downloads),
     "large-errors": Attack("SubscribePresence of 400 unknown ids, at the rate", _large_errors, "per_second"),
+    "dense-data": Attack(
+        "CreateRoom with 50 KB of nested lists as custom data, at the rate", _dense_data, "per_second"
+    ),
     "one-url": Attack("a URL of 5 MB opened 1,100 times, unread", _downloads_of_one_file),
     "json-bodies": Attack("600 bodies of 131 KB of one user, unfinished", _json_bodies),
     "large-json-bodies": Attack("600 bodies of 524 KB of one user, unfinished", _large_json_bodies),
