@@ -1,5 +1,7 @@
 """What is refused about files, each with its reason."""
 
+from datetime import timedelta
+
 from services.runtime.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -25,12 +27,13 @@ def not_ready(file_id: str) -> FailedPrecondition:
     return FailedPrecondition("FILE_NOT_READY", "the file's content has not arrived yet", metadata={"file_id": file_id})
 
 
-def in_use(file_id: str) -> FailedPrecondition:
-    """Return the error for a file that a message refers to, or is about to."""
+def in_use(file_id: str, retry_after: timedelta) -> FailedPrecondition:
+    """Return the error for a file that a message refers to, or is about to; after a while the latter is settled."""
     return FailedPrecondition(
         "FILE_IN_USE",
         "a message refers to the file, or one that is being sent may: delete the message, or try again in a minute",
         metadata={"file_id": file_id},
+        retry_after=retry_after,
     )
 
 

@@ -113,7 +113,10 @@ class Files:
         """Delete a file that no message refers to, and that none can come to refer to."""
         condemned = await self._store.condemn(file, LEASE, ATTACHING)
         if condemned is None:
-            raise in_use(file.id)
+            if await self._store.find(file.uid) is None:
+                # Somebody else has deleted it at the same time.
+                return
+            raise in_use(file.id, ATTACHING)
         try:
             is_in_use = bool(await self._messages.referenced([file.id], seconds)) if file.has_content else False
         except BaseException:
@@ -123,7 +126,7 @@ class Files:
             raise
         if is_in_use:
             await self._store.keep([file.uid], self._unattached_for)
-            raise in_use(file.id)
+            raise in_use(file.id, ATTACHING)
         await self.remove(condemned)
 
     async def remove(self, condemned: File) -> None:

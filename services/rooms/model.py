@@ -111,7 +111,8 @@ class Draft:
     creator_id: str
     members: Mapping[str, UUID]
     request_id: str = ""
-    content_hash: bytes = b""
+    # What is kept of the content, and what may have been kept of the same.
+    content_hashes: Sequence[bytes] = ()
     push_notification_title_override: str | None = None
     retention_days: int | None = None
     # The room is the direct one of its members, who are two.

@@ -43,7 +43,7 @@ class Rooms:
         creator_id: str,
         user_ids: Sequence[str],
         request_id: str,
-        content_hash: bytes,
+        content_hashes: Sequence[bytes],
         seconds: float,
         superuser: bool,
         push_notification_title_override: str | None = None,
@@ -62,7 +62,7 @@ class Rooms:
             creator_id=creator_id,
             members=members,
             request_id=request_id,
-            content_hash=content_hash,
+            content_hashes=content_hashes,
             push_notification_title_override=push_notification_title_override,
             retention_days=retention_days,
         )

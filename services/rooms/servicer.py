@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
+from chatkit.rooms.v1 import room_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from google.protobuf.message import Message
 
@@ -43,7 +44,7 @@ class RoomsServicer:
             creator_id=call.acting_user,
             user_ids=request.user_ids,
             request_id=request.request_id,
-            content_hash=_content_hash(request, call.acting_user),
+            content_hashes=_content_hashes(request, call.acting_user),
             seconds=call.seconds,
             superuser=call.caller.superuser,
             push_notification_title_override=_title(request),
@@ -171,12 +172,28 @@ class MembershipsServicer:
         return response
 
 
-def _content_hash(request: rooms_pb2.CreateRoomRequest, creator_id: str) -> bytes:
-    content = rooms_pb2.CreateRoomRequest()
-    content.CopyFrom(request)
-    content.ClearField("request_id")
-    content.creator_id = creator_id
-    content.DiscardUnknownFields()
+def _content_hashes(request: rooms_pb2.CreateRoomRequest, creator_id: str) -> Sequence[bytes]:
+    """Return the hash of what is asked for, and those that the release before made of the same.
+
+    The members are a set, to which the creator belongs. The release before hashed them as they were sent, and took
+    public for granted.
+    """
+    sent = rooms_pb2.CreateRoomRequest()
+    sent.CopyFrom(request)
+    sent.ClearField("request_id")
+    sent.creator_id = creator_id
+    sent.DiscardUnknownFields()
+    meant = rooms_pb2.CreateRoomRequest()
+    meant.CopyFrom(sent)
+    meant.user_ids[:] = sorted(set(sent.user_ids) - {creator_id})
+    hashes = [_hash(meant), _hash(sent)]
+    if sent.visibility == room_pb2.VISIBILITY_PUBLIC:
+        sent.ClearField("visibility")
+        hashes.append(_hash(sent))
+    return hashes
+
+
+def _hash(content: rooms_pb2.CreateRoomRequest) -> bytes:
     return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
 
 

@@ -201,13 +201,13 @@ class RoomStore:
     async def _made_before(self, connection: AsyncConnection, draft: Draft) -> RoomView | None:
         # The insertion waits for a transaction that holds the same request id, so exactly one of two goes on.
         key = {"creator_uid": draft.members[draft.creator_id], "request_id": draft.request_id}
-        claim = insert(creations).values(**key, content_hash=draft.content_hash, room_uid=draft.uid)
+        claim = insert(creations).values(**key, content_hash=draft.content_hashes[0], room_uid=draft.uid)
         claimed = await connection.execute(claim.on_conflict_do_nothing().returning(creations.c.room_uid))
         if claimed.one_or_none() is not None:
             return None
         made = select(creations.c.room_uid, creations.c.content_hash).filter_by(**key)
         row = (await connection.execute(made)).one()
-        if row.content_hash != draft.content_hash:
+        if row.content_hash not in draft.content_hashes:
             raise AlreadyExists(
                 "REQUEST_ID_REUSED",
                 "the request id was used for another room",

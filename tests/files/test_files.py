@@ -1,14 +1,17 @@
 """Files over gRPC: how they are created, described, listed and deleted, and whose they are."""
 
+import asyncio
+from datetime import timedelta
 from typing import Any
 
 import grpc
+import pytest
 from chatkit.files.v1 import file_pb2
 from chatkit.files.v1 import files_service_pb2 as pb2
 from google.protobuf import json_format, struct_pb2
 
 from tests.files.library import PICTURE, Library, sha256, user
-from tests.support.refusals import refused
+from tests.support.refusals import decode, refused
 from tests.support.tokens import su
 
 
@@ -112,7 +115,6 @@ WRONG: tuple[tuple[dict[str, Any], str], ...] = (
     ({"content_type": "image"}, "FIELD_INVALID"),
     ({"content_type": "image/png\r\nx: y"}, "FIELD_INVALID"),
     ({"content_type": ""}, "FIELD_REQUIRED"),
-    ({"size_bytes": 0}, "FIELD_REQUIRED"),
     ({"size_bytes": -1}, "FIELD_INVALID"),
     ({"size_bytes": 5_242_881}, "LIMIT_EXCEEDED"),
     ({"sha256": "0" * 63 + "g"}, "FIELD_INVALID"),
@@ -219,7 +221,8 @@ async def test_a_file_in_use_is_not_deleted(shelf: Library) -> None:
     file = await shelf.add()
     await shelf.attach(file.id)
     # The message may be about to be stored.
-    await refused(shelf.delete(file.id), "FILE_IN_USE")
+    refusal = await refused(shelf.delete(file.id), "FILE_IN_USE")
+    assert refusal.retry_after == timedelta(minutes=1)
     shelf.clock.leap(61)
     shelf.references.used.add(file.id)
     await refused(shelf.delete(file.id), "FILE_IN_USE")
@@ -227,6 +230,32 @@ async def test_a_file_in_use_is_not_deleted(shelf: Library) -> None:
     shelf.clock.leap(61)
     shelf.references.used.clear()
     await shelf.delete(file.id)
+
+
+async def test_deletions_that_race_are_all_told_that_the_file_is_gone(shelf: Library) -> None:
+    for _ in range(10):
+        file = await shelf.add()
+        ended = await asyncio.gather(*(shelf.delete(file.id) for _ in range(4)), return_exceptions=True)
+        errors = [decode(error) for error in ended if isinstance(error, grpc.aio.AioRpcError)]
+        assert {error.reason for error in errors} <= {"FILE_NOT_FOUND"}
+        assert len(errors) < len(ended)
+
+
+@pytest.mark.parametrize("by", ["put", "frames"])
+async def test_an_empty_file_is_a_file(by: str, shelf: Library) -> None:
+    created = await shelf.create(b"")
+    if by == "put":
+        assert (await shelf.put(created.upload_url, b"")).status_code == 200
+    else:
+        await shelf.upload(created.file.id, [])
+    file = await shelf.get(created.file.id, "alice")
+    assert (file.state, file.size_bytes, file.sha256) == (file_pb2.FILE_STATE_READY, 0, sha256(b""))
+    assert (await shelf.http.get(file.download_url)).content == b""
+    assert await shelf.download(file.id) == b""
+    assert (await shelf.attach(file.id)).files[0].size_bytes == 0
+    request = pb2.CreateFileRequest(room_id="lobby", content_type="text/plain", request_id="unsaid")
+    refusal = await refused(shelf.stub.CreateFile(request, metadata=user("alice")), "FIELD_REQUIRED")
+    assert refusal.metadata == {"field": "size_bytes"}
 
 
 async def test_an_attached_file_keeps_what_it_was_called(shelf: Library) -> None:

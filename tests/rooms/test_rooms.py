@@ -1,9 +1,11 @@
 """Rooms over the wire, with users beside them and a real database."""
 
 import asyncio
+import hashlib
 import json
 
 import grpc
+import psycopg
 import pytest
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import room_pb2
@@ -56,6 +58,31 @@ async def test_a_room_without_an_id_needs_a_request_id_and_gets_an_id(rooms: Sui
     assert other.room.id != first.room.id
     request.name = "y"
     await refused(rooms.rooms.CreateRoom(request, metadata=user("alice")), "REQUEST_ID_REUSED")
+
+
+async def test_a_creation_is_the_same_in_whatever_words(rooms: Suite) -> None:
+    request = rooms_pb2.CreateRoomRequest(
+        name="x", request_id="1", visibility="VISIBILITY_PUBLIC", user_ids=["carol", "bob"]
+    )
+    first = await rooms.rooms.CreateRoom(request, metadata=user("alice"))
+    for user_ids in (["bob", "carol"], ["bob", "alice", "carol", "bob"]):
+        request.user_ids[:] = user_ids
+        request.creator_id = "alice"
+        assert await rooms.rooms.CreateRoom(request, metadata=user("alice")) == first
+    request.user_ids[:] = ["bob"]
+    await refused(rooms.rooms.CreateRoom(request, metadata=user("alice")), "REQUEST_ID_REUSED")
+
+
+async def test_a_creation_of_the_release_before_is_the_same_when_it_is_repeated(rooms: Suite) -> None:
+    request = rooms_pb2.CreateRoomRequest(
+        name="x", request_id="1", visibility="VISIBILITY_PUBLIC", user_ids=["carol", "bob"]
+    )
+    first = await rooms.rooms.CreateRoom(request, metadata=user("alice"))
+    before = rooms_pb2.CreateRoomRequest(name="x", user_ids=["carol", "bob"], creator_id="alice")
+    kept = hashlib.sha256(before.SerializeToString(deterministic=True)).digest()
+    with psycopg.connect(rooms.database.superuser_dsn) as connection:
+        connection.execute("UPDATE rooms.creations SET content_hash = %s", [kept])
+    assert await rooms.rooms.CreateRoom(request, metadata=user("alice")) == first
 
 
 async def test_the_same_request_at_once_makes_one_room(rooms: Suite) -> None:

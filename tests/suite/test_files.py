@@ -87,6 +87,28 @@ async def test_what_one_sends_another_sees_and_fetches_as_identical_bytes(edge: 
     opened.cancel()
 
 
+async def test_an_empty_file_can_be_sent(edge: Edge) -> None:
+    file_id = await _upload(edge, "text/plain", b"")
+    part = part_pb2.Part(content_type="text/plain", file_id=file_id)
+    send = pb2.SendMessageRequest(room_id="lobby", parts=[part], request_id="empty")
+    sent = await MessagesServiceStub(edge.channel).SendMessage(send, metadata=user("alice"))
+    assert sent.message.parts[0].file.sha256 == hashlib.sha256(b"").hexdigest()
+    shown = (await edge.json(f"{SERVICE}GetFile", {"roomId": "lobby", "fileId": file_id}, token("bob"))).json()
+    assert shown["file"]["sizeBytes"] == "0"
+    assert (await edge.http.get(_path(shown["file"]["downloadUrl"]))).content == b""
+
+
+async def test_a_file_in_use_is_a_conflict_in_json(edge: Edge) -> None:
+    file_id = await _upload(edge, "text/plain", b"x")
+    part = part_pb2.Part(content_type="text/plain", file_id=file_id)
+    send = pb2.SendMessageRequest(room_id="lobby", parts=[part], request_id="used")
+    await MessagesServiceStub(edge.channel).SendMessage(send, metadata=user("alice"))
+    answer = await edge.json(f"{SERVICE}DeleteFile", {"roomId": "lobby", "fileId": file_id}, token("alice"))
+    assert answer.status_code == 409
+    assert answer.json()["details"][0]["reason"] == "FILE_IN_USE"
+    assert answer.json()["details"][1]["retryDelay"] == "60s"
+
+
 async def _with_curl(url: str, target: Path, middle: int) -> bytes:
     """Fetch content in two ranges."""
     curl = shutil.which("curl")
@@ -139,7 +161,7 @@ async def test_custom_data_as_deep_as_may_be_can_be_read_wherever_it_is_shown(ed
     request = {"roomId": "lobby", "contentType": "a/b", "sizeBytes": 5, "requestId": "deep", "customData": deep}
     created = (await edge.json(f"{SERVICE}CreateFile", request, token("alice"))).json()
     await edge.http.put(_path(created["uploadUrl"]), content=b"AAAAA")
-    room = {"id": "deep", "name": "deep", "customData": deep, "requestId": "deep"}
+    room = {"id": "deep", "name": "deep", "visibility": "VISIBILITY_PUBLIC", "customData": deep, "requestId": "deep"}
     for path, body in (
         ("users.v1.UsersService/UpdateUser", {"userId": "alice", "customData": deep, "updateMask": "customData"}),
         ("rooms.v1.RoomsService/CreateRoom", room),
@@ -177,7 +199,7 @@ async def test_the_edge_lets_through_what_is_signed_and_refuses_the_rest_in_the_
     for method, path, status, reason in (
         ("GET", f"/files/{file_id}", 403, "FILE_URL_INVALID"),
         ("GET", "/files/nothing", 404, "FILE_NOT_FOUND"),
-        ("POST", f"/files/{file_id}", 404, "METHOD_NOT_FOUND"),
+        ("POST", f"/files/{file_id}", 405, "METHOD_NOT_FOUND"),
         ("GET", "/health", 404, "METHOD_NOT_FOUND"),
         ("GET", "/chatkit.internal.attachments.v1.AttachmentsService/AttachFiles", 404, "METHOD_NOT_FOUND"),
     ):
