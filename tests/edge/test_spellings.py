@@ -111,7 +111,7 @@ async def test_with_a_token_only_the_one_spelling_reaches_it(suite: Suite, short
         async with unheard(suite):
             for spelling in _spellings(GET):
                 status = await _status(edge, "POST", spelling, "application/json", as_alice)
-                assert status in {400, 404}, spelling
+                assert status in {400, 404, 405}, spelling
         assert await _status(edge, "POST", f"{GET}?userId=carol", "application/json", as_alice) == 400
         assert heard(suite, GET) == 1
 
