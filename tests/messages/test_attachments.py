@@ -178,7 +178,7 @@ async def test_a_batch_attaches_for_each_message_and_one_that_may_not_spoils_no_
     ]
     results = await batch(chat, requests)
     reasons = [error_reason_pb2.ErrorReason.Name(result.failure.reason) for result in results]
-    nothing = "UNSPECIFIED"
+    nothing = "ERROR_REASON_UNSPECIFIED"
     assert reasons == [nothing, "FILE_OWNER_REQUIRED", nothing, "FILE_NOT_FOUND", "FIELD_REQUIRED", nothing]
     assert [result.message.seq for result in results] == [1, 0, 2, 0, 0, 3]
     assert [result.message.parts[1].file.name for result in (results[0], results[5])] == ["cat.gif", "cat.gif"]

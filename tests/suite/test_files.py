@@ -200,7 +200,7 @@ async def test_the_edge_lets_through_what_is_signed_and_refuses_the_rest_in_the_
         ("GET", f"/files/{file_id}", 403, "FILE_URL_INVALID"),
         ("GET", "/files/nothing", 404, "FILE_NOT_FOUND"),
         ("POST", f"/files/{file_id}", 405, "METHOD_NOT_FOUND"),
-        ("GET", "/health", 404, "METHOD_NOT_FOUND"),
+        ("GET", "/healthz", 404, "METHOD_NOT_FOUND"),
         ("GET", "/chatkit.internal.attachments.v1.AttachmentsService/AttachFiles", 404, "METHOD_NOT_FOUND"),
     ):
         answer = await edge.http.request(method, path)
