@@ -27,7 +27,7 @@ Calls of the honest users while an attack is at its full size: p50, p99 and the 
 and p99 as a multiple of theirs alone; `failed` and `lost` are over all of the attack, its beginning and end too.
 `delivery` is the p99 until a message had come to the one who follows, `upload` the slowest of the small files.
 `calls/edge` and `conns/edge` are what Envoy had open more than before, at the beginning and the end of the window.
-All attacks at once are more than two cores can serve: what fails then is listed and no fault, what is lost is one."""
+All attacks at once are more than two cores can serve: what fails or does not arrive then is no fault, memory is."""
 
 
 _MEMORY_NOTE = "MB resident: before, at most during, and after each; of sockets, what the system has for TCP in all"
