@@ -79,7 +79,7 @@ class MessagesServicer:
         """Append many messages."""
         request.DiscardUnknownFields()
         results = await self._batches.send(request.requests, call.user_id, call.seconds)
-        return wire.batch_response(results, _NAMES_OF_SENDING if call.in_json else None)
+        return wire.batch_response(results, _NAMES_OF_SENDING if call.in_json() else None)
 
     async def EditMessage(self, request: pb2.EditMessageRequest, call: Call) -> bytes:
         """Replace a message's parts."""

@@ -6,6 +6,7 @@ In this order: the token, the method's audience, the request's bytes and fields,
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import cast
 
 from chatkit.contract.v1 import limit_pb2, method_policy_pb2
@@ -87,7 +88,7 @@ class Admission:
                 _least(context.time_remaining(), deadline),
                 stream,
                 for_others,
-                is_json(context),
+                partial(is_json, context),
             )
 
         return admit

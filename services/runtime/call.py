@@ -50,8 +50,8 @@ class Call:
     stream: OpenStream | None = None
     # What to ask, too, when the method turns out to act on what is another user's; None when that is granted already.
     query_for_others: AccessQuery | None = None
-    # Whether the caller speaks JSON, where fields have other names.
-    in_json: bool = False
+    # Tells whether the caller speaks JSON, where fields have other names; few methods ask.
+    in_json: Callable[[], bool] = lambda: False
 
     @property
     def acting_user(self) -> str:
@@ -89,6 +89,14 @@ class Call:
         if self.stream is None:
             raise RuntimeError("the method answers with no stream")
         self.stream.on_end(goodbye)
+
+
+def header_of(context: Context, name: str) -> str:
+    """Return a header of a call; empty for none."""
+    for key, value in context.invocation_metadata() or ():
+        if key == name and isinstance(value, str):
+            return value
+    return ""
 
 
 def who_acts(named: str, caller: Caller, field: str) -> str | None:

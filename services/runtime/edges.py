@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from chatkit.internal.edges.v1 import edges_service_pb2 as pb2
 
-from services.runtime.call import Call, Context
+from services.runtime.call import Call, Context, header_of
 from services.runtime.errors import Unavailable, invalid_field
 from services.runtime.streams import Streams, spread_delay
 
@@ -23,10 +23,7 @@ def name_of(secret: bytes) -> str:
 
 def edge_of(context: Context) -> str:
     """Return the name of the edge that has brought a call; empty for none."""
-    for key, value in context.invocation_metadata() or ():
-        if key == EDGE_HEADER and isinstance(value, str):
-            return value
-    return ""
+    return header_of(context, EDGE_HEADER)
 
 
 class EdgesServicer:

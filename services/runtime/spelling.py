@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from google.protobuf.descriptor import Descriptor
 
-from services.runtime.call import Context
+from services.runtime.call import Context, header_of
 from services.runtime.errors import ChatkitError, Violation
 
 # The edge's transcoder leaves it on every call that it has made of JSON.
@@ -15,7 +15,7 @@ _WORDS = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)+")
 
 def is_json(context: Context) -> bool:
     """Tell whether a call was made in JSON."""
-    return any(key == _OF_JSON for key, _ in context.invocation_metadata() or ())
+    return bool(header_of(context, _OF_JSON))
 
 
 class JsonNames:
