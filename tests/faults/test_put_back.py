@@ -17,9 +17,9 @@ from chatkit.rooms.v1 import rooms_service_pb2
 
 from services.runtime.database import Database, create_engine
 from services.runtime.epoch import Epoch
-from services.stack.copies import copy, put_back
 from services.stack.postgres import Postgres
 from tests.messages.chat import Reader, text
+from tests.support.copies import copy, put_back
 from tests.support.databases import TEMPLATE, TestDatabase, make_template
 from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.refusals import refused

@@ -23,8 +23,8 @@ from services.rooms.verifying import compare as of_rooms
 from services.runtime.clock import SystemClock
 from services.runtime.command import opened
 from services.runtime.verifying import Compare
-from services.stack.copies import copy, put_back
 from services.users.verifying import compare as of_users
+from tests.support.copies import copy, put_back
 from tests.support.databases import ROOT, TestDatabase
 from tests.support.suite import Suite, running
 from tests.support.tokens import user
