@@ -1,7 +1,7 @@
 """What files knows of rooms, users and messages, compared with what they say, and its tables with the store."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from chatkit.internal.retention.v1 import retention_service_pb2 as retention_pb2
@@ -24,7 +24,7 @@ _SECONDS = 5.0
 _SENT_WITHIN = timedelta(minutes=1)
 
 
-async def compare(settings: Settings, tools: Tools, clock: Clock) -> AsyncIterator[Finding]:
+async def compare(settings: Settings, tools: Tools, _clock: Clock) -> AsyncIterator[Finding]:
     """Find what does not fit."""
     store = FileStore(tools.database, most_bytes=0)
     messages = Messages(tools.peer("messages", settings.messages_address))
@@ -33,15 +33,15 @@ async def compare(settings: Settings, tools: Tools, clock: Clock) -> AsyncIterat
     for line in said:
         about, _, detail = line.partition(": ")
         yield Finding("files", "STORE", about, detail)
-    after = UUID(int=0)
+    sent_before, after = await store.now() - _SENT_WITHIN, UUID(int=0)
     while page := await store.with_content(after, _PAGE):
-        async for finding in _compared(page, settings, tools, clock, messages):
+        async for finding in _compared(page, settings, tools, sent_before, messages):
             yield finding
         after = page[-1].uid
 
 
 async def _compared(
-    page: Sequence[File], settings: Settings, tools: Tools, clock: Clock, messages: Messages
+    page: Sequence[File], settings: Settings, tools: Tools, sent_before: datetime, messages: Messages
 ) -> AsyncIterator[Finding]:
     rooms = await _rooms(page, tools, settings)
     users = await DirectoryClient(tools.peer("users", settings.users_address)).find(
@@ -55,7 +55,7 @@ async def _compared(
             )
         if users.get(file.owner_id) != file.owner_uid:
             yield Finding("files", "FILE_WITHOUT_OWNER", file.id, f"is {file.owner_id}'s, whom users does not know")
-        if file.id not in used and file.attach_time is not None and file.attach_time < clock.now() - _SENT_WITHIN:
+        if file.id not in used and file.attach_time is not None and file.attach_time < sent_before:
             detail = "was sent, and no message refers to it: it goes within a day"
             yield Finding("files", "FILE_UNREFERENCED", file.id, detail, is_note=True)
 
