@@ -27,7 +27,8 @@ Calls of the honest users while an attack is at its full size: p50, p99 and the 
 and p99 as a multiple of theirs alone; `failed` and `lost` are over all of the attack, its beginning and end too.
 `delivery` is the p99 until a message had come to the one who follows, `upload` the slowest of the small files.
 `calls/edge` and `conns/edge` are what Envoy had open more than before, at the beginning and the end of the window.
-All attacks at once are more than two cores can serve: what fails or does not arrive then is no fault, memory is."""
+A message that the stream passed over is `lost`; one that it had not come to some seconds after the end is `failed`.
+All attacks at once are more than two cores can serve: what fails then is no fault; what is lost is, and memory."""
 
 
 _MEMORY_NOTE = "MB resident: before, at most during, and after each; of sockets, what the system has for TCP in all"
@@ -128,6 +129,8 @@ def _reached(figure: Figure) -> list[str]:
     told += [f"{edge[name]:,} {name.removesuffix('_total')} in all at the edge" for name in edge if "total" in name]
     if figure.details["recovery_seconds"]:
         told.append(f"calls failed until {figure.details['recovery_seconds']:.1f} s after it had gone")
+    if figure.details["late"]:
+        told.append(f"{figure.details['late']:,} messages were still to come to the follower")
     ended = [f"{name} ENDED and was started again" for name in figure.details["ended_processes"]]
     short = [f"TOO SMALL: {figure.details['wanted']:,.0f} wanted"] if figure.details["too_small"] else []
     return [f"{figure.case}: {', '.join([*told, *ended, *short])}"]

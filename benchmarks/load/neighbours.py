@@ -193,17 +193,23 @@ class _Follower:
             self._due[seq] = due
             self.missing.add(seq)
 
-    async def lost(self) -> int:
-        """Count what was acknowledged and did not come, after some patience."""
+    @property
+    def oldest_due(self) -> float:
+        """When the oldest send was due that was acknowledged and has not come; now, when all have come."""
+        return min((self._due[seq] for seq in self.missing), default=time.monotonic())
+
+    async def settle(self) -> dict[str, int]:
+        """Count, after some patience, what was acknowledged and passed over, and what is still to come."""
         owed = set(self.missing)
         with suppress(TimeoutError):
             async with asyncio.timeout(_CATCH_UP_SECONDS):
                 while owed & self.missing:
                     self.changed.clear()
                     await self.changed.wait()
-        lost = owed & self.missing
+        # A stream gives all in one order, so what it has passed over will never come.
+        lost = {seq for seq in self.missing if seq <= self._position.seq}
         self.missing -= lost
-        return len(lost)
+        return {"lost": len(lost), "late": len(owed & self.missing)}
 
 
 class _Neighbours:
@@ -273,7 +279,7 @@ class _Neighbours:
     @property
     def calm_seconds(self) -> float:
         """For how long nothing has failed, nor waits for long."""
-        return self.notes.calm_seconds(min(self._under_way, default=time.monotonic()))
+        return self.notes.calm_seconds(min([self.follower.oldest_due, *self._under_way]))
 
     async def _send(self, member: _Member, due: float) -> None:
         self._sent += 1
@@ -316,8 +322,8 @@ class _Neighbours:
 
     async def tell(self) -> dict[str, Any]:
         """Return what was noticed since it was last told, with the calls that are under way."""
-        lost = await self.follower.lost()
-        return {**self.notes.tell(), "lost": lost, "under_way": self._under_way.total()}
+        settled = await self.follower.settle()
+        return {**self.notes.tell(), **settled, "under_way": self._under_way.total()}
 
 
 class _Refused(Exception):

@@ -272,13 +272,12 @@ def _megabytes(sizes: Mapping[str, int]) -> dict[str, float]:
 
 
 def _figure(case: str, found: Mapping[str, Any], quiet_ms: float) -> Figure:
-    # A machine can't serve all attacks of all attackers at once: then its processes live, and keep their memory.
-    is_served = case != AT_ONCE
-    failed = sum(found["failures"].values()) if is_served else 0
+    # A machine can't serve all attacks of all attackers at once: then its processes live, lose nothing, and keep their
+    # memory.
+    failed = sum(found["failures"].values()) + found["late"] if case != AT_ONCE else 0
     details = {
         **{name: value for name, value in found.items() if name not in {"p50_ms", "p99_ms"}},
         "failed": failed + len(found.get("ended_processes", ())),
-        **({} if is_served else {"lost": 0, "undelivered": found["lost"]}),
         "p99_to_quiet": found["p99_ms"] / quiet_ms if quiet_ms else 0.0,
     }
     rate = found["count"] / found["seconds"] if found["count"] else 0.0
