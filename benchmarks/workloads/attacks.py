@@ -100,7 +100,7 @@ class Ground:
         return room_id, members
 
     async def large_file(self) -> tuple[str, str, str]:
-        """Return a room, the id of a file there that is as large as it may be, and its URL."""
+        """Return a room, the id of a file as large as it may be that was sent there, and its URL."""
         room_id, members = await self.full_room()
         if "file" not in self._made:
             created = await self.file(room_id, members[0], "large", _FILE_BYTES)
@@ -110,6 +110,10 @@ class Ground:
             got = await stub.GetFile(request, metadata=self.own(members[0]), timeout=_SECONDS)
             if not got.file.download_url:
                 raise LookupError(f"the file was not taken: {answer}")
+            messages: Any = messages_service_pb2_grpc.MessagesServiceStub(self.channel)
+            send = messages_service_pb2.SendMessageRequest(room_id=room_id, request_id="large")
+            send.parts.add(content_type="image/png", file_id=created.file.id)
+            await messages.SendMessage(send, metadata=self.own(members[0]), timeout=_SECONDS)
             self._made["file"] = (created.file.id, got.file.download_url)
         file_id, url = self._made["file"]
         return room_id, file_id, url

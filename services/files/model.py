@@ -73,6 +73,11 @@ class PageStart:
     create_time: datetime
     uid: UUID
 
+    @classmethod
+    def after(cls, file: File) -> "PageStart":
+        """Return where the page after a file starts."""
+        return cls(file.create_time, file.uid)
+
 
 def file_uid(file_id: str) -> UUID | None:
     """Return the uid of an id that callers name; None for what no file is called."""

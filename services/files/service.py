@@ -19,6 +19,8 @@ ATTACHING = timedelta(minutes=1)
 # How long others leave a file alone that somebody is removing.
 LEASE = timedelta(minutes=5)
 _AFTER_CONTENTION = timedelta(seconds=1)
+# For one page; the collector soon removes what others are not shown.
+_MOST_LOOKS = 3
 
 
 class Files:
@@ -53,15 +55,19 @@ class Files:
             raise not_found(file_id)
         return file
 
-    async def get(self, room_uid: UUID, file_id: str, user_id: str | None, *, superuser: bool) -> File:
-        """Return a file of a room; one without content to its owner and to superusers only.
+    async def get(
+        self, room_uid: UUID, file_id: str, user_id: str | None, remaining: float | None, *, superuser: bool
+    ) -> File:
+        """Return a file of a room; to others than its owner and superusers only one that a message refers to.
 
         Raises FILE_CONTENT_MISMATCH when what has come to the bucket is not what was declared.
         """
         file = await self.find_in(room_uid, file_id)
-        if not (file.has_content or superuser or file.owner_id == user_id):
+        if superuser or file.owner_id == user_id:
+            return await self._incoming.take(file)
+        if not await self._sent([file], remaining):
             raise not_found(file_id)
-        return await self._incoming.take(file)
+        return file
 
     async def find_in(self, room_uid: UUID, file_id: str) -> File:
         """Return a file of a room."""
@@ -77,9 +83,36 @@ class Files:
             raise not_owner(file_id)
         return file
 
-    async def page(self, room_uid: UUID, own: UUID | None, start: PageStart | None, size: int) -> list[File]:
-        """Return a room's files, the newest first; with `own` those that were attached, and that user's."""
-        return await self._store.page(room_uid, own, start, size)
+    async def page(
+        self, room_uid: UUID, own: UUID | None, start: PageStart | None, size: int, seconds: float
+    ) -> tuple[list[File], PageStart | None]:
+        """Return a room's files, the newest first, and where the next page starts, unless nothing comes after it.
+
+        With `own` those that a message refers to, and that user's. Of many that none refers to any more the page may
+        be short.
+        """
+        shown: list[File] = []
+        for _ in range(_MOST_LOOKS):
+            found = await self._store.page(room_uid, own, start, size + 1)
+            looked_at = found[:size]
+            shown += looked_at if own is None else await self._shown_to(own, looked_at, seconds)
+            if len(shown) > size:
+                return shown[:size], PageStart.after(shown[size - 1])
+            if len(found) <= size:
+                return shown, None
+            start = PageStart.after(looked_at[-1])
+            if len(shown) == size:
+                break
+        return shown, start
+
+    async def _shown_to(self, own: UUID, files: Sequence[File], seconds: float) -> list[File]:
+        sent = await self._sent([file for file in files if file.owner_uid != own], seconds)
+        return [file for file in files if file.owner_uid == own or file.id in sent]
+
+    async def _sent(self, files: Sequence[File], remaining: float | None) -> set[str]:
+        """Return the ids of those that a message refers to."""
+        attached = [file.id for file in files if file.has_content and file.attach_time is not None]
+        return await self._messages.referenced(attached, remaining)
 
     async def content(self, file: File, start: int, end: int) -> AsyncIterator[bytes]:
         """Yield a part of a file's content."""

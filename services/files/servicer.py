@@ -84,12 +84,12 @@ class FilesServicer:
 
     async def GetFile(self, request: pb2.GetFileRequest, call: Call) -> pb2.GetFileResponse:
         """Read a file's description."""
-        file = await self._files.get(call.room.room_uid, request.file_id, call.user_id, superuser=call.caller.superuser)
+        file = await self._get(request.file_id, call)
         return pb2.GetFileResponse(file=await self._message(file))
 
     async def DownloadFile(self, request: pb2.DownloadFileRequest, call: Call) -> AsyncIterator[bytes]:
         """Send a file's content."""
-        file = await self._files.get(call.room.room_uid, request.file_id, call.user_id, superuser=call.caller.superuser)
+        file = await self._get(request.file_id, call)
         if request.offset_bytes > file.size_bytes:
             raise invalid_field("FIELD_INVALID", "offset_bytes", f"the content has {file.size_bytes} bytes")
         async for piece in self._files.content(file, request.offset_bytes, file.size_bytes):
@@ -103,11 +103,10 @@ class FilesServicer:
         key = self._page_tokens.read(call.caller, request)
         start = PageStart(_EPOCH + int(key[0]) * _MICROSECOND, UUID(str(key[1]))) if key else None
         own = None if call.caller.superuser else call.room.user_uid
-        found = await self._files.page(call.room.room_uid, own, start, size + 1)
-        response = pb2.ListFilesResponse(files=[await self._message(file) for file in found[:size]])
-        if len(found) > size:
-            last = found[size - 1]
-            place: list[str | int] = [(last.create_time - _EPOCH) // _MICROSECOND, last.id]
+        found, after = await self._files.page(call.room.room_uid, own, start, size, call.seconds)
+        response = pb2.ListFilesResponse(files=[await self._message(file) for file in found])
+        if after is not None:
+            place: list[str | int] = [(after.create_time - _EPOCH) // _MICROSECOND, str(after.uid)]
             response.next_page_token = self._page_tokens.make(call.caller, request, place)
         return response
 
@@ -118,6 +117,10 @@ class FilesServicer:
         )
         await self._files.delete(file, call.seconds)
         return pb2.DeleteFileResponse()
+
+    async def _get(self, file_id: str, call: Call) -> File:
+        superuser = call.caller.superuser
+        return await self._files.get(call.room.room_uid, file_id, call.user_id, call.remaining, superuser=superuser)
 
     async def _message(self, file: File) -> file_pb2.File:
         return wire.file_message(file, await self._files.download_url(file))

@@ -92,13 +92,13 @@ class Library:
         """Send content in frames."""
         return await upload(self.stub, file_id, chunks, user(as_user), room_id)
 
-    async def get(self, file_id: str, as_user: str = "bob", room_id: str = "lobby") -> file_pb2.File:
+    async def get(self, file_id: str, as_user: str = "alice", room_id: str = "lobby") -> file_pb2.File:
         """Read a file's description."""
         request = pb2.GetFileRequest(room_id=room_id, file_id=file_id)
         answer: pb2.GetFileResponse = await self.stub.GetFile(request, metadata=user(as_user))
         return answer.file
 
-    async def download(self, file_id: str, as_user: str = "bob", offset_bytes: int = 0) -> bytes:
+    async def download(self, file_id: str, as_user: str = "alice", offset_bytes: int = 0) -> bytes:
         """Fetch content in frames."""
         request = pb2.DownloadFileRequest(room_id="lobby", file_id=file_id, offset_bytes=offset_bytes)
         frames = [frame async for frame in self.stub.DownloadFile(request, metadata=user(as_user))]
@@ -122,6 +122,11 @@ class Library:
             request, metadata=metadata or self.as_messages()
         )
         return attached
+
+    async def send(self, *file_ids: str, as_user: str = "alice", room_id: str = "lobby") -> None:
+        """Attach files, and let a message refer to them."""
+        await self.attach(*file_ids, as_user=as_user, room_id=room_id)
+        self.references.used |= set(file_ids)
 
     def as_messages(self) -> Metadata:
         """Return the metadata of calls that messages makes."""

@@ -41,6 +41,7 @@ async def test_a_creation_that_is_repeated_answers_the_same_file_with_a_fresh_ur
 async def test_a_file_becomes_ready_with_its_content_and_others_fetch_identical_bytes(shelf: Library) -> None:
     file = await shelf.add(name="p.png")
     assert (file.state, file.sha256) == (file_pb2.FILE_STATE_READY, sha256(PICTURE))
+    await shelf.send(file.id)
     described = await shelf.get(file.id, "bob")
     assert described.name == "p.png"
     assert await shelf.download(file.id, "bob") == PICTURE
@@ -155,6 +156,7 @@ async def test_what_a_user_declares_counts_for_their_storage_until_it_goes(shelf
 
 async def test_files_of_another_room_and_of_nobody_are_not_found(shelf: Library) -> None:
     file = await shelf.add(room_id="attic")
+    await shelf.send(file.id, room_id="attic")
     assert (await shelf.get(file.id, "carol", "attic")).id == file.id
     await refused(shelf.get(file.id, "bob", "attic"), "ROOM_ACCESS_DENIED")
     for file_id in (file.id, file.id.upper(), "nothing", "../x", "00000000-0000-0000-0000-000000000000"):
@@ -162,6 +164,40 @@ async def test_files_of_another_room_and_of_nobody_are_not_found(shelf: Library)
         assert error.metadata == {"file_id": file_id}
         await refused(shelf.upload(file_id, [PICTURE], "alice"), "FILE_NOT_FOUND")
         await refused(shelf.delete(file_id, "alice"), "FILE_NOT_FOUND")
+
+
+async def test_others_are_told_of_a_file_only_while_a_message_refers_to_it(shelf: Library) -> None:
+    file = await shelf.add()
+
+    async def is_hidden() -> None:
+        await refused(shelf.get(file.id, "bob"), "FILE_NOT_FOUND")
+        await refused(shelf.download(file.id, "bob"), "FILE_NOT_FOUND")
+        answer = await shelf.stub.ListFiles(pb2.ListFilesRequest(room_id="lobby"), metadata=user("bob"))
+        assert list(answer.files) == []
+        assert await shelf.download(file.id, "alice") == PICTURE
+
+    await is_hidden()
+    assert shelf.references.asked == []
+    # Messages is about to store the message.
+    await shelf.attach(file.id)
+    await is_hidden()
+    await shelf.send(file.id)
+    assert (await shelf.get(file.id, "bob")).id == file.id
+    assert await shelf.download(file.id, "bob") == PICTURE
+    # The message was deleted.
+    shelf.references.used.clear()
+    await is_hidden()
+
+
+async def test_nobody_is_told_of_files_of_others_while_messages_does_not_say(shelf: Library) -> None:
+    file = await shelf.add()
+    await shelf.send(file.id)
+    await shelf.references.stop()
+    await refused(shelf.get(file.id, "bob"), "SERVICE_UNAVAILABLE")
+    stream = shelf.stub.ListFiles(pb2.ListFilesRequest(room_id="lobby"), metadata=user("bob"))
+    await refused(stream, "SERVICE_UNAVAILABLE")
+    assert (await shelf.get(file.id, "alice")).id == file.id
+    assert (await shelf.http.get(file.download_url)).content == PICTURE
 
 
 async def test_only_its_owner_and_superusers_see_a_file_without_content(shelf: Library) -> None:
@@ -184,15 +220,15 @@ async def test_somebody_elses_file_can_be_neither_filled_nor_deleted_nor_attache
     await shelf.stub.DeleteFile(request, metadata=su())
 
 
-async def test_a_listing_shows_what_was_attached_and_ones_own_by_page_and_superusers_everything(shelf: Library) -> None:
+async def test_a_listing_shows_what_was_sent_and_ones_own_by_page_and_superusers_everything(shelf: Library) -> None:
     ids = [(await shelf.add(as_user="alice")).id for _ in range(4)]
     own = (await shelf.add(as_user="bob")).id
     await shelf.create()
-    await shelf.attach(*ids[:3])
+    await shelf.send(*ids[:3])
 
-    async def listed(metadata: tuple[tuple[str, str], ...]) -> list[str]:
+    async def listed(metadata: tuple[tuple[str, str], ...], page_size: int = 2) -> list[str]:
         found: list[str] = []
-        request = pb2.ListFilesRequest(room_id="lobby", page_size=2)
+        request = pb2.ListFilesRequest(room_id="lobby", page_size=page_size)
         while True:
             answer = await shelf.stub.ListFiles(request, metadata=metadata)
             found += [file.id for file in answer.files]
@@ -204,6 +240,26 @@ async def test_a_listing_shows_what_was_attached_and_ones_own_by_page_and_superu
     assert await listed(user("bob")) == [own, *reversed(ids[:3])]
     assert await listed(user("alice")) == list(reversed(ids))
     assert await listed(su()) == [own, *reversed(ids)]
+    # Messages that were deleted: with pages of one, whole pages of them are passed over.
+    shelf.references.used = {ids[0]}
+    for page_size in (1, 2, 3, 4):
+        assert await listed(user("bob"), page_size) == [own, ids[0]]
+    shelf.references.used.clear()
+    for page_size in (1, 2, 3, 4):
+        assert await listed(user("bob"), page_size) == [own]
+
+
+async def test_a_page_looks_no_further_than_so_many_files_and_says_where_to_go_on(shelf: Library) -> None:
+    ids = [(await shelf.add(as_user="alice")).id for _ in range(5)]
+    await shelf.send(*ids)
+    shelf.references.used = {ids[0]}
+    request = pb2.ListFilesRequest(room_id="lobby", page_size=1)
+    first = await shelf.stub.ListFiles(request, metadata=user("bob"))
+    assert list(first.files) == []
+    assert sum(map(len, shelf.references.asked)) == 3
+    request.page_token = first.next_page_token
+    second = await shelf.stub.ListFiles(request, metadata=user("bob"))
+    assert ([file.id for file in second.files], second.next_page_token) == ([ids[0]], "")
 
 
 async def test_a_deleted_file_is_gone_with_its_content_and_its_request_id_is_free(shelf: Library) -> None:

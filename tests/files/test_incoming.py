@@ -63,6 +63,7 @@ async def test_content_goes_to_the_bucket_and_the_file_is_ready_when_its_owner_l
     await refused(place.shelf.get(created.file.id, "bob"), "FILE_NOT_FOUND")
     file = await place.shelf.get(created.file.id, "alice")
     assert (file.state, file.sha256) == (file_pb2.FILE_STATE_READY, sha256(PICTURE))
+    await place.shelf.send(file.id)
     assert await place.shelf.download(file.id, "bob") == PICTURE
     fetched = await place.shelf.http.get(file.download_url)
     assert (fetched.content, fetched.headers["content-type"]) == (PICTURE, "image/png")

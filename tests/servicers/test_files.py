@@ -44,17 +44,22 @@ class _Files:
         self.drafts.append(draft)
         return replace(_file(1), uid=draft.uid, name=draft.name, state=FileState.PENDING, blob_key="")
 
-    async def get(self, _room_uid: UUID, file_id: str, _user_id: str | None, *, superuser: bool) -> File:
+    async def get(
+        self, _room_uid: UUID, file_id: str, _user_id: str | None, _remaining: float | None, *, superuser: bool
+    ) -> File:
         return _file(UUID(file_id).int)
 
     async def own(self, room_uid: UUID, file_id: str, user_id: str, *, superuser: bool) -> File:
-        return await self.get(room_uid, file_id, user_id, superuser=superuser)
+        return await self.get(room_uid, file_id, user_id, 1.0, superuser=superuser)
 
-    async def page(self, _room_uid: UUID, own: UUID | None, start: PageStart | None, size: int) -> list[File]:
+    async def page(
+        self, _room_uid: UUID, own: UUID | None, start: PageStart | None, size: int, _seconds: float
+    ) -> tuple[list[File], PageStart | None]:
         assert own == uid_of("alice")
         files = [_file(number) for number in (3, 2, 1)]
         after = (start.create_time, start.uid) if start is not None else None
-        return [file for file in files if after is None or (file.create_time, file.uid) < after][:size]
+        found = [file for file in files if after is None or (file.create_time, file.uid) < after]
+        return found[:size], PageStart.after(found[size - 1]) if len(found) > size else None
 
     async def content(self, _file: File, start: int, end: int) -> AsyncIterator[bytes]:
         yield _CONTENT[start:end]

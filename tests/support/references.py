@@ -1,13 +1,18 @@
 """A stand-in for messages, which says which files are in use: those that a test names."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc
 from chatkit.internal.attachments.v1 import references_service_pb2 as pb2
 from chatkit.internal.attachments.v1 import references_service_pb2_grpc
+
+
+async def no_server() -> None:
+    """Do nothing: there is none yet."""
 
 
 @dataclass
@@ -18,6 +23,8 @@ class References(references_service_pb2_grpc.ReferencesServiceServicer):
     # Every question, in order.
     asked: list[list[str]] = field(default_factory=list)
     address: str = ""
+    # Ends its server.
+    stop: Callable[[], Awaitable[None]] = field(default=no_server)
 
     async def ReferencedFiles(self, request: pb2.ReferencedFilesRequest, _context: Any) -> pb2.ReferencedFilesResponse:
         self.asked.append(list(request.file_ids))
@@ -30,8 +37,9 @@ async def serve_references(references: References, address: str = "127.0.0.1:0")
     server = grpc.aio.server()
     references_service_pb2_grpc.add_ReferencesServiceServicer_to_server(references, server)
     references.address = f"127.0.0.1:{server.add_insecure_port(address)}"
+    references.stop = partial(server.stop, None)
     await server.start()
     try:
         yield references
     finally:
-        await server.stop(None)
+        await references.stop()
