@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from services.runtime.release import Release
 from services.stack.commit import commit
+from services.stack.recorded import environment
 from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.stack import RunningStack, running_stack
 
@@ -132,6 +134,26 @@ async def test_the_epoch_is_rotated_while_the_suite_runs_and_while_it_does_not(s
     assert at_rest != running
     await stack.start()
     assert "alice: before" in (await _chatkit(stack, "list"))[1]
+
+
+async def test_verify_says_that_all_fits_and_then_what_does_not_in_a_table_and_in_lines(stack: RunningStack) -> None:
+    assert await _chatkit(stack, "verify") == (0, "Everything fits.\n", "")
+    owner = environment(stack.home, "users")["CHATKIT_MIGRATE_DATABASE_URL"]
+    with psycopg.connect(owner) as connection:
+        connection.execute("DELETE FROM users.users WHERE id = 'bob'")
+    status, said, _ = await _chatkit(stack, "verify")
+    table = said.splitlines()
+    assert (status, table[0].split()) == (1, ["service", "what", "which", "detail"])
+    assert [line.split()[:2] for line in table[1:-1]] == [["rooms", "MEMBER_UNKNOWN"]]
+    assert table[-1] == "Something does not fit: docs/backup.md says what to do."
+    status, lines, _ = await _chatkit(stack, "verify", "--json")
+    assert (status, [json.loads(line)["kind"] for line in lines.splitlines()]) == (1, ["MEMBER_UNKNOWN"])
+    # A service that can't be asked is no finding of the others.
+    with psycopg.connect(owner) as connection:
+        connection.execute("REVOKE ALL ON users.users FROM chatkit_users")
+    status, said, why = await _chatkit(stack, "verify")
+    assert (status, said.splitlines()[-1]) == (2, "Not all could be said.")
+    assert len(why.splitlines()) == 1
 
 
 async def test_a_crashed_child_is_reported_and_started_again(stack: RunningStack) -> None:
