@@ -5,7 +5,7 @@ An error before the commit means that nothing happened; one at the commit is an 
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -73,8 +73,8 @@ class Database:
         # How often a connection came back from a call that went well.
         self._returns = 0
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
-        # Connections on their way for callers who have gone meanwhile, each to be given back.
-        self._unwanted: set[asyncio.Task[None]] = set()
+        # What gives back connections, and goes on when its caller has gone.
+        self._returning: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -100,39 +100,37 @@ class Database:
         """Lend a connection that comes back to the pool wherever this is cancelled.
 
         It is taken in a task of its own: SQLAlchemy forgets one that is cut between the pool and its caller, as while
-        the isolation level is set. Giving back is a task of its own already.
+        the isolation level is set. It is given back in another one, and the turn with it.
         """
         turn = self._turns.ask(on_behalf_of.get())
         try:
             if not turn.came.done():
                 await self._until_it_comes(turn)
-            taking = asyncio.create_task(_take(engine))
-            try:
-                connection = await asyncio.shield(taking)
-            except asyncio.CancelledError:
-                returning = asyncio.create_task(self._give_back(taking))
-                self._unwanted.add(returning)
-                returning.add_done_callback(self._unwanted.discard)
-                raise
-            async with AsyncExitStack() as stack:
-                stack.push_async_exit(connection)
-                stack.push_async_callback(self._invalidate_if_late, connection)
-                yield connection
+        except BaseException:
+            turn.give_back()
+            raise
+        taking = asyncio.create_task(_take(engine))
+        try:
+            yield await asyncio.shield(taking)
             self._returns += 1
         finally:
+            returning = asyncio.create_task(self._give_back(taking, turn))
+            self._returning.add(returning)
+            returning.add_done_callback(self._returning.discard)
+            if taking.done():
+                await asyncio.shield(returning)
+
+    async def _give_back(self, taking: asyncio.Task[AsyncConnection], turn: Turn) -> None:
+        try:
+            # That it could not be taken is known to who asked; that it could not be given back is of no interest.
+            with suppress(DBAPIError, PoolTimeoutError, psycopg.Error, OSError):
+                connection = await taking
+                if self._is_closed:
+                    # The pool would keep it for nobody.
+                    await connection.invalidate()
+                await connection.close()
+        finally:
             turn.give_back()
-
-    async def _invalidate_if_late(self, connection: AsyncConnection) -> None:
-        """Close a connection that comes back when everything was closed: the pool would keep it for nobody."""
-        if self._is_closed:
-            await connection.invalidate()
-
-    async def _give_back(self, taking: asyncio.Task[AsyncConnection]) -> None:
-        # That it could not be taken, or given back, is of no interest to anybody any more.
-        with suppress(DBAPIError, PoolTimeoutError, psycopg.Error, OSError):
-            connection = await taking
-            await self._invalidate_if_late(connection)
-            await connection.close()
 
     async def _until_it_comes(self, turn: Turn) -> None:
         """Raise DATABASE_UNAVAILABLE when no connection comes back, and OVERLOADED when others are served for too long.
@@ -188,7 +186,7 @@ class Database:
         """Close every connection; one that does not come back for a while is closed when it does."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_RETURN_SECONDS):
-                await asyncio.gather(*self._unwanted)
+                await asyncio.gather(*self._returning)
                 # One that a cancelled task was just giving back comes back by itself, and nobody closes it after that.
                 while self._engine.pool.checkedout():  # type: ignore[attr-defined]  # noqa: ASYNC110 - no event
                     await asyncio.sleep(_LOOK_SECONDS)

@@ -13,6 +13,7 @@ from psycopg import errors as pg
 from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError, OperationalError, SAWarning
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.runtime import database as runtime_database
 from services.runtime.database import Database, create_engine, sqlalchemy_url, sqlstate, translate, unbroken
@@ -164,6 +165,31 @@ async def _write(users: Database) -> None:
 async def _steps(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+async def test_nobody_has_a_turn_whose_connection_is_still_on_its_way_for_somebody_who_has_gone(
+    users: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[AsyncEngine] = []
+    may_go_on = asyncio.Event()
+
+    async def take(engine: AsyncEngine) -> AsyncConnection:
+        taken.append(engine)
+        await may_go_on.wait()
+        return await engine.connect()
+
+    monkeypatch.setattr(runtime_database, "_take", take)
+    gone = [asyncio.create_task(_read(users)) for _ in range(2)]
+    await eventually(lambda: len(taken) == len(gone))
+    for call in gone:
+        call.cancel()
+    await asyncio.wait(gone)
+    assert all(call.cancelled() for call in gone)
+    next_one = asyncio.create_task(_read(users))
+    await _steps(20)
+    assert len(taken) == len(gone)
+    may_go_on.set()
+    await next_one
 
 
 @pytest.mark.parametrize("seed", range(4))
