@@ -4,15 +4,19 @@ Calls that are open go on where they began, because closing a channel cancels th
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import grpc
 
 from services.runtime.tls import Certificates
 
 _READY = grpc.ChannelConnectivity.READY
+# What a channel says of its connection comes later than the loss of a call.
+_SUSPECT_SECONDS = 0.5
 
 
 @dataclass(eq=False, slots=True)
@@ -32,6 +36,9 @@ class SpreadChannel:
     def __init__(self, channels: Sequence["grpc.aio.Channel | RenewedChannel"]) -> None:
         self._channels = list(channels)
         self._next = 0
+        self._turns: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+        # When a call was lost last at a replica whose channel may not know it yet.
+        self._lost = [-_SUSPECT_SECONDS] * len(self._channels)
 
     def unary_unary(self, method: str, *how: Any, **more: Any) -> Callable[..., Any]:
         """Return a callable for a unary method."""
@@ -74,16 +81,26 @@ class SpreadChannel:
             return methods[0]
 
         def call(request: Any, **options: Any) -> Any:
-            return methods[self._pick()](request, **options)
+            turn = self._pick()
+            started = methods[turn](request, **options)
+            self._turns[started] = turn
+            return started
 
         return call
 
+    def lost(self, call: Any) -> None:
+        """Learn that a call was lost with its connection: for a while others are called."""
+        turn = self._turns.get(call)
+        if turn is not None:
+            self._lost[turn] = time.monotonic()
+
     def _pick(self) -> int:
         """Return whose turn it is; whoever has no connection is let connect, and passed over as long as another has."""
-        count = len(self._channels)
+        count, now = len(self._channels), time.monotonic()
         turns = [(self._next + step) % count for step in range(count)]
-        states = {turn: self._channels[turn].get_state(try_to_connect=True) for turn in turns}
-        chosen = next((turn for turn in turns if states[turn] is _READY), turns[0])
+        ready = [turn for turn in turns if self._channels[turn].get_state(try_to_connect=True) is _READY]
+        sound = (turn for turn in ready if now - self._lost[turn] >= _SUSPECT_SECONDS)
+        chosen = next(sound, ready[0] if ready else turns[0])
         self._next = (chosen + 1) % count
         return chosen
 

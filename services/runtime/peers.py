@@ -91,8 +91,8 @@ class Peer:
     ) -> _Response:
         """Call a unary method; `remaining` is the seconds that our own caller still waits.
 
-        What was lost with its connection, or refused with its token, is called once more, mostly at another replica:
-        methods between services are all repeatable. Raises what the peer raised, or SERVICE_UNAVAILABLE.
+        What was lost with its connection, or refused with its token, is called once more, at another replica if there
+        is one: methods between services are all repeatable. Raises what the peer raised, or SERVICE_UNAVAILABLE.
         """
         timeout = DEADLINE_SECONDS if remaining is None else min(DEADLINE_SECONDS, remaining - _SHAVE_SECONDS)
         deadline = time.monotonic() + timeout
@@ -109,7 +109,13 @@ class Peer:
             raise self._decoded(error) from error
 
     async def _once(self, method: UnaryCall[_Request, _Response], request: _Request, deadline: float) -> _Response:
-        response = await method(request, timeout=max(deadline - time.monotonic(), 0.001), metadata=self._metadata())
+        call = method(request, timeout=max(deadline - time.monotonic(), 0.001), metadata=self._metadata())
+        try:
+            response = await call
+        except grpc.aio.AioRpcError as error:
+            if errors.was_lost(error):
+                self._channel.lost(call)
+            raise
         self._is_refused = False
         return response
 
@@ -123,6 +129,8 @@ class Peer:
                 self._is_refused = False
                 yield response
         except grpc.aio.AioRpcError as error:
+            if errors.was_lost(error):
+                self._channel.lost(call)
             raise self._decoded(error) from error
         finally:
             call.cancel()
