@@ -11,6 +11,7 @@ from typing import cast
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
+import grpc
 import pytest
 from chatkit.files.v1 import files_service_pb2 as pb2
 
@@ -24,13 +25,15 @@ from tests.files.test_downloads import _Reader
 from tests.files.world import World
 from tests.support.databases import TestDatabase
 from tests.support.eventually import eventually
-from tests.support.refusals import refused
+from tests.support.refusals import check, refused
 
 # The default of LIMIT_TRANSFER_BYTES_PER_SECOND.
 _PACE = 1_024
 # Longer than a test may hang: whoever is ended was ended by the pace, and by no real time.
 _PATIENCE = 200
 _LARGE = bytes(5_242_880)
+# What gRPC's client says when it was just sending while its call was ended: the reason is lost.
+_CUT_WHILE_SENDING = "Internal error from Core"
 
 
 @dataclass
@@ -124,7 +127,8 @@ async def test_a_put_of_a_byte_every_three_seconds_is_ended_and_one_at_the_pace_
     assert len(patient.stored()) == 1
 
 
-async def test_frames_of_a_byte_every_three_seconds_are_ended(patient: Library) -> None:
+async def _frames_of_a_byte(patient: Library) -> grpc.aio.AioRpcError:
+    """Send content in frames of a byte until that is ended."""
     created = await patient.create()
     wanted: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -136,7 +140,16 @@ async def test_frames_of_a_byte_every_three_seconds_are_ended(patient: Library) 
     call = patient.stub.UploadFile(frames(), metadata=user("alice"))
     await eventually(lambda: patient.database.count("files.uploads") == 1)
     await eventually(_stepping(patient, call.done, lambda: wanted.put_nowait(b"x")))
-    error = await refused(call, "DEADLINE_EXCEEDED")
+    with pytest.raises(grpc.aio.AioRpcError) as ended:
+        await call
+    return ended.value
+
+
+async def test_frames_of_a_byte_every_three_seconds_are_ended(patient: Library) -> None:
+    ended = await _frames_of_a_byte(patient)
+    while ended.details() == _CUT_WHILE_SENDING:
+        ended = await _frames_of_a_byte(patient)
+    error = check(ended, "DEADLINE_EXCEEDED")
     assert error.metadata == {"limit": "TRANSFER_BYTES_PER_SECOND", "minimum": "1024"}
     await eventually(lambda: patient.database.count("files.uploads") == 0)
     assert patient.stored() == []
