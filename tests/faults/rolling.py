@@ -21,7 +21,8 @@ class Callers:
         self._callers = callers
         self._tasks: list[asyncio.Task[None]] = []
         self.answered = 0
-        self.repeated = 0
+        # What was repeated, and why.
+        self.repeated: list[str] = []
         self.failed: list[str] = []
 
     @abstractmethod
@@ -54,11 +55,12 @@ class Callers:
             try:
                 await call(number)
             except grpc.aio.AioRpcError as error:
+                said = f"{call.__name__}: {error.code()} {error.details()}"
                 is_passing = error.code() is grpc.StatusCode.UNAVAILABLE
                 if not is_passing or asyncio.get_running_loop().time() > deadline:
-                    self.failed.append(f"{call.__name__}: {error.code()} {error.details()}")
+                    self.failed.append(said)
                     return
-                self.repeated += 1
+                self.repeated.append(said)
                 await asyncio.sleep(0.05)
             except Exception as error:  # noqa: BLE001 - whatever it was, the call has failed
                 self.failed.append(f"{call.__name__}: {type(error).__name__} {error}")

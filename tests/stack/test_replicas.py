@@ -118,12 +118,26 @@ class _Alice:
         return Reader(self._stub.SubscribeRoom(request, metadata=bearer(self._stack.home, "bob")))
 
 
-async def _calls(stack: RunningStack) -> Counter[str]:
-    """Count the calls that the edge has made to each of the processes."""
+async def _seen_by_the_edge(stack: RunningStack, what: str) -> dict[str, str]:
+    """Return what the edge says of each of the processes."""
     names = {running.address: running.name for running in stack.home.state().processes}
     socket = Path(psutil.Process(stack.pid("edge")).environ()["CHATKIT_RUN_DIR"]) / "admin.sock"
     rows = [line.split("::") for line in (await envoy.admin(socket, "GET", "/clusters")).splitlines()]
-    return Counter({names[row[1]]: int(row[3]) for row in rows if row[2:3] == ["rq_total"] and row[1] in names})
+    return {names[row[1]]: row[3] for row in rows if row[2:3] == [what] and row[1] in names}
+
+
+async def _calls(stack: RunningStack) -> Counter[str]:
+    """Count the calls that the edge has made to each of the processes."""
+    return Counter({name: int(count) for name, count in (await _seen_by_the_edge(stack, "rq_total")).items()})
+
+
+async def _until_the_edge_turns_to_all(stack: RunningStack) -> None:
+    """Return once the edge has found each replica healthy: it serves as soon as one is."""
+    async with asyncio.timeout(HANG_SECONDS):
+        health: dict[str, str] = {}
+        while {health.get(name) for name in _REPLICAS} != {"healthy"}:
+            await asyncio.sleep(0.05)
+            health = await _seen_by_the_edge(stack, "health_flags")
 
 
 async def test_two_run_both_are_used_and_one_that_is_killed_stops_nobody(stack: RunningStack) -> None:
@@ -134,6 +148,7 @@ async def test_two_run_both_are_used_and_one_that_is_killed_stops_nobody(stack: 
     assert process.returncode == 0, shown
     assert list(rows) == ["postgres", "nats", "edge", "users", "rooms", *_REPLICAS, "files"]
     assert rows["messages-1"]["address"] != rows["messages-2"]["address"]
+    await _until_the_edge_turns_to_all(stack)
     async with grpc.aio.insecure_channel(stack.address) as channel:
         alice = _Alice(stack, channel)
         readers = [alice.read() for _ in range(8)]

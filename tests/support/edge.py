@@ -36,7 +36,8 @@ class Edge:
     @property
     def log(self) -> str:
         """Everything that the edge has written."""
-        return (self.folder / "edge.log").read_text()
+        file = self.folder / "edge.log"
+        return file.read_text() if file.exists() else ""
 
     async def admin(self, path: str, method: str = "GET") -> str:
         """Ask Envoy's admin interface."""
