@@ -6,11 +6,11 @@ A change that changes nothing takes no seq: an edit to equal content, a deletion
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 from uuid import UUID
 
 from services.messages import wire
-from services.messages.model import Change, Edit, EventKind, LogEntry
+from services.messages.model import Change, Deletion, Edit, EventKind, LogEntry
 from services.runtime.errors import AlreadyExists, ChatkitError, NotFound
 
 # One row for each change whose message is there; the event's hash is there when the edit was done before.
@@ -80,29 +80,35 @@ class Changes:
         target = self._targets.get((change.room_uid, change.seq))
         if target is None:
             return message_not_found(change.room_id, change.seq)
-        if isinstance(change, Edit):
-            done = self._done.get(change.key)
-            if done is not None and done != change.content_hash:
-                return request_id_reused(change.request_id)
-            if done is None and target.is_deleted:
-                return message_not_found(change.room_id, change.seq)
-            is_idle = done is not None or target.content_hash == change.content_hash
-        else:
-            is_idle = target.is_deleted
+        match change:
+            case Edit():
+                done = self._done.get(change.key)
+                if done is not None and done != change.content_hash:
+                    return request_id_reused(change.request_id)
+                if done is None and target.is_deleted:
+                    return message_not_found(change.room_id, change.seq)
+                is_idle = done is not None or target.content_hash == change.content_hash
+            case Deletion():
+                is_idle = target.is_deleted
+            case _:
+                assert_never(change)
         return _as_it_is(change, target) if is_idle else None
 
     def apply(self, change: Change, seq: int, time: datetime) -> LogEntry:
         """Change a message by an event that has its place in the log."""
         target = self._targets[change.room_uid, change.seq]
         target.revision, target.is_changed = seq, True
-        if isinstance(change, Edit):
-            kind, ordinal = EventKind.EDITED, None
-            target.message = wire.edited_message(target.message, change.parts, seq, time)
-            target.content_hash = change.content_hash
-        else:
-            kind, ordinal = EventKind.DELETED, target.ordinal
-            target.message = wire.deleted_message(change.room_id, change.seq, seq, time)
-            target.delete_time, target.is_deleted = time, True
+        match change:
+            case Edit():
+                kind, ordinal = EventKind.EDITED, None
+                target.message = wire.edited_message(target.message, change.parts, seq, time)
+                target.content_hash = change.content_hash
+            case Deletion():
+                kind, ordinal = EventKind.DELETED, target.ordinal
+                target.message = wire.deleted_message(change.room_id, change.seq, seq, time)
+                target.delete_time, target.is_deleted = time, True
+            case _:
+                assert_never(change)
         entry = LogEntry.changed(seq, time, target.message, kind, change.seq)
         self._events.append(_Event(change, entry, ordinal))
         return entry
@@ -116,8 +122,7 @@ class Changes:
                 int(event.entry.kind),
                 event.change.seq,
                 event.ordinal,
-                event.change.request_id if isinstance(event.change, Edit) else None,
-                event.change.content_hash if isinstance(event.change, Edit) else None,
+                *_request_of(event.change),
                 event.entry.time,
             )
             for event in self._events
@@ -146,6 +151,17 @@ def wanted(changes: Sequence[Change]) -> tuple[list[Any], ...]:
         [change.seq for change in changes],
         [change.key[2] for change in changes],
     )
+
+
+def _request_of(change: Change) -> tuple[str | None, bytes | None]:
+    """Return the request id and the content of a change that can be repeated with another content."""
+    match change:
+        case Edit():
+            return change.request_id, change.content_hash
+        case Deletion():
+            return None, None
+        case _:
+            assert_never(change)
 
 
 def message_not_found(room_id: str, seq: int) -> NotFound:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, assert_never
 from uuid import UUID
 
 import psycopg
@@ -26,7 +26,7 @@ from services.messages.log import (
     append,
     make_head,
 )
-from services.messages.model import Deletion, LogEntry, Write, WriteKey
+from services.messages.model import Deletion, Draft, Edit, LogEntry, Write, WriteKey
 from services.runtime.clock import Clock
 from services.runtime.database import unknown_outcome
 from services.runtime.errors import ChatkitError, Internal, Unavailable
@@ -351,9 +351,13 @@ def _outcome(done: "asyncio.Future[Appended]") -> Result:
 
 
 def _reused(write: Write) -> ChatkitError:
-    if isinstance(write, Deletion):
-        raise TypeError("a deletion has one content only")
-    return request_id_reused(write.request_id)
+    match write:
+        case Draft() | Edit():
+            return request_id_reused(write.request_id)
+        case Deletion():
+            raise TypeError("a deletion has one content only")
+        case _:
+            assert_never(write)
 
 
 def _too_late(one: _Waiting) -> ChatkitError:

@@ -9,14 +9,14 @@ and COMMIT would each cost a round trip as well.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 from uuid import UUID
 
 import psycopg
 
 from services.messages import changes, wire
 from services.messages.changes import Changes, request_id_reused
-from services.messages.model import Draft, EventKind, LogEntry, Write, WriteKey
+from services.messages.model import Change, Deletion, Draft, Edit, EventKind, LogEntry, Write, WriteKey
 from services.runtime.errors import ChatkitError
 
 _LOCK = """
@@ -151,15 +151,22 @@ class _Batch:
     def place(self, write: Write) -> Result:
         """Give a write its place in the log, unless it has one or needs none."""
         head = self.heads[write.room_uid]
-        if isinstance(write, Draft):
-            repeated = self._known.get(write.key)
-            return self._send(write, head) if repeated is None else repetition(write, *repeated)
-        answer = self.changes.without(write)
+        match write:
+            case Draft():
+                repeated = self._known.get(write.key)
+                return self._send(write, head) if repeated is None else repetition(write, *repeated)
+            case Edit() | Deletion():
+                return self._change(write, head)
+            case _:
+                assert_never(write)
+
+    def _change(self, change: Change, head: _Head) -> Result:
+        answer = self.changes.without(change)
         if isinstance(answer, ChatkitError):
             return answer
         if answer is not None:
             return Appended(answer, is_new=False)
-        return Appended(self.changes.apply(write, *head.advance(self._time)), is_new=True)
+        return Appended(self.changes.apply(change, *head.advance(self._time)), is_new=True)
 
     def _send(self, draft: Draft, head: _Head) -> Result:
         seq, time = head.advance(self._time)
