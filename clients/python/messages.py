@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from chatkit.messages.v1 import message_pb2, room_event_pb2
 
-_WITH_A_MESSAGE = ("message_created", "message_edited", "message_deleted")
+_WITH_A_MESSAGE = ("message_created", "message_edited", "message_deleted", "message_changed")
 
 
 class Messages:

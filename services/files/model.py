@@ -7,12 +7,18 @@ from uuid import UUID
 
 
 class FileState(IntEnum):
-    """Where a file is in its life; the first two are the contract's numbers."""
+    """Where a file is in its life; PENDING and READY are the contract's numbers."""
 
+    # A later release wrote it: it is read as far as it has content, and neither filled nor attached.
+    UNKNOWN = 0
     PENDING = 1
     READY = 2
     # It can't be attached any more, and goes unless a message refers to it after all.
     DELETING = 3
+
+    @classmethod
+    def _missing_(cls, _value: object) -> "FileState":
+        return cls.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from typing import assert_never
 from uuid import UUID
 
 from services.files.blobs import BlobMissingError, Blobs
@@ -208,8 +209,12 @@ def _refusal(file_id: str, file: File | None, room_uid: UUID, owner_uid: UUID) -
         return not_found(file_id)
     if file.owner_uid != owner_uid:
         return not_owner(file_id)
-    if file.state is FileState.PENDING:
-        return not_ready(file_id)
-    if file.state is FileState.DELETING:
-        return Aborted("CONTENTION", "the file is about to be removed: try again", retry_after=_AFTER_CONTENTION)
-    return None
+    match file.state:
+        case FileState.PENDING | FileState.UNKNOWN:
+            return not_ready(file_id)
+        case FileState.DELETING:
+            return Aborted("CONTENTION", "the file is about to be removed: try again", retry_after=_AFTER_CONTENTION)
+        case FileState.READY:
+            return None
+        case _:
+            assert_never(file.state)

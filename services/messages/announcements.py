@@ -20,7 +20,7 @@ _KEY = struct.Struct(">16s16sQ")
 _TIME = struct.Struct(">q")
 # Before the message of an edit or a deletion: the same, the kind, and the message's seq.
 _CHANGE = struct.Struct(">qBQ")
-_KINDS = {int(kind): kind for kind in EventKind}
+_KINDS = {int(kind): kind for kind in EventKind if kind is not EventKind.UNKNOWN}
 _START, _TICK = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 

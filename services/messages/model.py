@@ -21,9 +21,15 @@ class Position:
 class EventKind(IntEnum):
     """What happened to a message; the numbers stand in the database."""
 
+    # A later release wrote it: something happened to the message, which is to be looked at as it is now.
+    UNKNOWN = 0
     CREATED = 1
     EDITED = 2
     DELETED = 3
+
+    @classmethod
+    def _missing_(cls, _value: object) -> "EventKind":
+        return cls.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

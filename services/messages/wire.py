@@ -26,6 +26,7 @@ _EVENTS = messages_service_pb2.SubscribeRoomResponse.EVENTS_FIELD_NUMBER
 _PARTS = message_pb2.Message.PARTS_FIELD_NUMBER
 _GONE = room_event_pb2.RoomEvent.MESSAGE_GONE_FIELD_NUMBER
 _FIELDS = {
+    EventKind.UNKNOWN: room_event_pb2.RoomEvent.MESSAGE_CHANGED_FIELD_NUMBER,
     EventKind.CREATED: room_event_pb2.RoomEvent.MESSAGE_CREATED_FIELD_NUMBER,
     EventKind.EDITED: room_event_pb2.RoomEvent.MESSAGE_EDITED_FIELD_NUMBER,
     EventKind.DELETED: room_event_pb2.RoomEvent.MESSAGE_DELETED_FIELD_NUMBER,

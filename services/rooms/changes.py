@@ -24,6 +24,9 @@ def _values(change: Change) -> Mapping[str, Any]:
 def _change(row: Any) -> Change:
     kind = ChangeKind(row.kind)
     role = (RoleScope(row.role_scope), row.role_name) if kind is ChangeKind.ROLE_CHANGED else None
+    if role is not None and role[0] is RoleScope.UNKNOWN:
+        # Whose it is can't be told, so it may be anybody's.
+        kind, role = ChangeKind.UNKNOWN, None
     return Change(row.version, kind, row.room_uid, row.user_uid, row.user_id, role, row.create_time, row.room_id)
 
 

@@ -11,15 +11,27 @@ from uuid import UUID
 class Visibility(IntEnum):
     """Who may find and join a room; the numbers are the contract's, and those in the database."""
 
+    # A later release wrote it. It is not PUBLIC, so only members get in.
+    UNKNOWN = 0
     PUBLIC = 1
     PRIVATE = 2
+
+    @classmethod
+    def _missing_(cls, _value: object) -> "Visibility":
+        return cls.UNKNOWN
 
 
 class RoleScope(IntEnum):
     """Where a role counts; the numbers are the contract's, and those in the database."""
 
+    # A later release wrote it: a role that nobody holds here.
+    UNKNOWN = 0
     GLOBAL = 1
     ROOM = 2
+
+    @classmethod
+    def _missing_(cls, _value: object) -> "RoleScope":
+        return cls.UNKNOWN
 
 
 # The global role of everyone who was assigned no other.

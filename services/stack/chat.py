@@ -73,7 +73,7 @@ async def _call(home: Home, arguments: argparse.Namespace, method: str, request:
 
 def _show_event(event: room_event_pb2.RoomEvent, arguments: argparse.Namespace) -> None:
     kind = event.WhichOneof("event")
-    if kind in {"message_created", "message_edited", "message_deleted"}:
+    if kind in {"message_created", "message_edited", "message_deleted", "message_changed"}:
         _show(getattr(event, kind), arguments)
 
 

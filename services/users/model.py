@@ -69,8 +69,14 @@ class Change:
 class PresenceState(IntEnum):
     """Whether a user is there; the numbers are those in the database."""
 
+    # A later release wrote it, and this one can't tell what it is.
+    UNKNOWN = 0
     ONLINE = 1
     OFFLINE = 2
+
+    @classmethod
+    def _missing_(cls, _value: object) -> "PresenceState":
+        return cls.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from services.runtime.timestamps import timestamp
 from services.users.model import Presence, PresenceState
 
 _STATES = {
+    PresenceState.UNKNOWN: event_pb2.PRESENCE_STATE_UNSPECIFIED,
     PresenceState.ONLINE: event_pb2.PRESENCE_STATE_ONLINE,
     PresenceState.OFFLINE: event_pb2.PRESENCE_STATE_OFFLINE,
 }

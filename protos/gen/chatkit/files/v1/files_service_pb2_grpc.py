@@ -110,17 +110,20 @@ class FilesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetFile(self, request, context):
-        """Reads what is known of a file, with a fresh download_url. A file that is
-        PENDING is shown to its owner and to superusers only. Where content went to
-        a bucket this is the time to check it: what is not what was declared is
-        thrown away, and told as INVALID_ARGUMENT, FILE_CONTENT_MISMATCH.
+        """Reads what is known of a file, with a fresh download_url. To others than
+        its owner and superusers a file is there from when a message that refers to
+        it was sent until the last of these is deleted or has lost it by an edit:
+        else it is NOT_FOUND, FILE_NOT_FOUND. Where content went to a bucket this
+        is the time to check it: what is not what was declared is thrown away, and
+        told to the owner as INVALID_ARGUMENT, FILE_CONTENT_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DownloadFile(self, request, context):
-        """Sends a file's content in pieces, in order.
+        """Sends a file's content in pieces, in order, to those who GetFile would tell
+        of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -128,7 +131,9 @@ class FilesServiceServicer:
 
     def ListFiles(self, request, context):
         """Lists the files of a room that are READY, from the newest to the oldest:
-        those that were attached to a message, and one's own; superusers see all.
+        those that a message refers to, and one's own; superusers see all. A page
+        may hold fewer than were asked for; only an empty next_page_token says that
+        nothing comes after it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

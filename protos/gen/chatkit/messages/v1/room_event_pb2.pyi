@@ -88,7 +88,7 @@ class MessageGone(_message.Message):
     def __init__(self, seq: _Optional[int] = ...) -> None: ...
 
 class RoomEvent(_message.Message):
-    __slots__ = ("room_id", "seq", "time", "opened", "caught_up", "heartbeat", "closed", "message_created", "message_edited", "message_deleted", "message_gone", "cursor_set", "typing", "read_state")
+    __slots__ = ("room_id", "seq", "time", "opened", "caught_up", "heartbeat", "closed", "message_created", "message_edited", "message_deleted", "message_gone", "cursor_set", "typing", "read_state", "message_changed")
     ROOM_ID_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +103,7 @@ class RoomEvent(_message.Message):
     CURSOR_SET_FIELD_NUMBER: _ClassVar[int]
     TYPING_FIELD_NUMBER: _ClassVar[int]
     READ_STATE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_CHANGED_FIELD_NUMBER: _ClassVar[int]
     room_id: str
     seq: int
     time: _timestamp_pb2.Timestamp
@@ -117,4 +118,5 @@ class RoomEvent(_message.Message):
     cursor_set: _read_cursor_pb2.ReadCursor
     typing: Typing
     read_state: _read_state_pb2.ReadState
-    def __init__(self, room_id: _Optional[str] = ..., seq: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., opened: _Optional[_Union[Opened, _Mapping]] = ..., caught_up: _Optional[_Union[CaughtUp, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., closed: _Optional[_Union[Closed, _Mapping]] = ..., message_created: _Optional[_Union[_message_pb2.Message, _Mapping]] = ..., message_edited: _Optional[_Union[_message_pb2.Message, _Mapping]] = ..., message_deleted: _Optional[_Union[_message_pb2.Message, _Mapping]] = ..., message_gone: _Optional[_Union[MessageGone, _Mapping]] = ..., cursor_set: _Optional[_Union[_read_cursor_pb2.ReadCursor, _Mapping]] = ..., typing: _Optional[_Union[Typing, _Mapping]] = ..., read_state: _Optional[_Union[_read_state_pb2.ReadState, _Mapping]] = ...) -> None: ...
+    message_changed: _message_pb2.Message
+    def __init__(self, room_id: _Optional[str] = ..., seq: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., opened: _Optional[_Union[Opened, _Mapping]] = ..., caught_up: _Optional[_Union[CaughtUp, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., closed: _Optional[_Union[Closed, _Mapping]] = ..., message_created: _Optional[_Union[_message_pb2.Message, _Mapping]] = ..., message_edited: _Optional[_Union[_message_pb2.Message, _Mapping]] = ..., message_deleted: _Optional[_Union[_message_pb2.Message, _Mapping]] = ..., message_gone: _Optional[_Union[MessageGone, _Mapping]] = ..., cursor_set: _Optional[_Union[_read_cursor_pb2.ReadCursor, _Mapping]] = ..., typing: _Optional[_Union[Typing, _Mapping]] = ..., read_state: _Optional[_Union[_read_state_pb2.ReadState, _Mapping]] = ..., message_changed: _Optional[_Union[_message_pb2.Message, _Mapping]] = ...) -> None: ...
