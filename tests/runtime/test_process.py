@@ -232,7 +232,8 @@ def test_a_process_that_drains_is_stopped_at_once_by_the_other_signal() -> None:
         events = iter(json.loads(line)["event"] for line in process.stderr)
         assert "draining" in events
         process.send_signal(signal.SIGINT)
-        assert list(events)[-1] == "stopping"
+        # What it has to say of a database that is away may come after that.
+        assert "stopping" in list(events)
     assert process.returncode == 0
 
 
