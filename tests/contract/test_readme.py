@@ -1,4 +1,9 @@
-"""What the README says of the contract is what the contract says."""
+"""What the pages say of the contract is what the contract says, and the files that they name are there."""
+
+import re
+from pathlib import Path
+
+import pytest
 
 from services.runtime.contract import LimitRow, limits_table
 from tests.contract.descriptors import ROOT
@@ -13,3 +18,14 @@ def test_the_table_of_limits_is_the_contracts() -> None:
     head = ["| limit | default | unit | what it bounds |", "| --- | --- | --- | --- |"]
     table = "\n".join([*head, *map(_line, limits_table({}))])
     assert table in (ROOT / "README.md").read_text(), f"README.md must have:\n{table}"
+
+
+PAGES = [
+    page for pattern in ("*.md", "docs/*.md", "*/README.md", "services/*/README.md") for page in ROOT.glob(pattern)
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_files_that_a_page_names_are_there(page: Path) -> None:
+    named = re.findall(r"`((?:benchmarks|clients|docs|protos|services|tests)/[\w./-]+\.\w+)`", page.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
