@@ -383,7 +383,9 @@ class _Roles:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
-        self.roles = [Role(scope, name, ["file:get"]) for scope in RoleScope for name in ("a", "b")]
+        self.roles = [
+            Role(scope, name, ["file:get"]) for scope in (RoleScope.GLOBAL, RoleScope.ROOM) for name in ("a", "b")
+        ]
 
     async def create(self, scope: RoleScope, name: str, permissions: Sequence[str]) -> Role:
         return Role(scope, name, permissions)
