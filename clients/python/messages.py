@@ -7,7 +7,17 @@ from collections.abc import Iterator
 
 from chatkit.messages.v1 import message_pb2, room_event_pb2
 
-_WITH_A_MESSAGE = ("message_created", "message_edited", "message_deleted", "message_changed")
+_WITH_A_MESSAGE = {
+    field.name
+    for field in room_event_pb2.RoomEvent.DESCRIPTOR.oneofs_by_name["event"].fields
+    if field.message_type is message_pb2.Message.DESCRIPTOR
+}
+
+
+def message_of(event: room_event_pb2.RoomEvent) -> message_pb2.Message | None:
+    """Return the message that an event shows; None for one that shows none."""
+    kind = event.WhichOneof("event")
+    return getattr(event, kind) if kind in _WITH_A_MESSAGE else None
 
 
 class Messages:
@@ -26,8 +36,9 @@ class Messages:
     def see(self, event: room_event_pb2.RoomEvent) -> None:
         """Take an event, of whatever kind."""
         kind = event.WhichOneof("event")
-        if kind in _WITH_A_MESSAGE:
-            self.put(getattr(event, kind))
+        message = message_of(event)
+        if message is not None:
+            self.put(message)
         elif kind == "message_gone":
             self._gone.add(event.message_gone.seq)
         elif kind == "opened":

@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from clients.python import ChatkitError, Gap, connect
+from clients.python.messages import message_of
 from services.stack.home import Home
 from services.stack.sign_in import token
 from services.stack.terminal import printable
@@ -72,9 +73,9 @@ async def _call(home: Home, arguments: argparse.Namespace, method: str, request:
 
 
 def _show_event(event: room_event_pb2.RoomEvent, arguments: argparse.Namespace) -> None:
-    kind = event.WhichOneof("event")
-    if kind in {"message_created", "message_edited", "message_deleted", "message_changed"}:
-        _show(getattr(event, kind), arguments)
+    message = message_of(event)
+    if message is not None:
+        _show(message, arguments)
 
 
 def _show(message: message_pb2.Message, arguments: argparse.Namespace) -> None:

@@ -47,6 +47,11 @@ def _execute(suite: Suite, table: str, *statements: str) -> None:
             connection.execute(statement)
 
 
+def _record(suite: Suite, schema: str, written: str) -> None:
+    counter = f"UPDATE {schema}.change_counter SET version = version + 1 RETURNING version"
+    _execute(suite, f"{schema}.changes", f"WITH moved AS ({counter}) INSERT INTO {schema}.changes {written} FROM moved")
+
+
 async def _say(suite: Suite, text: str, **part: Any) -> int:
     parts = [part_pb2.Part(content_type="text/plain", content=text) if not part else part_pb2.Part(**part)]
     request = pb2.SendMessageRequest(room_id="lobby", parts=parts, request_id=text)
@@ -123,8 +128,7 @@ async def _change_of_a_role(suite: Suite) -> None:
 async def _changes_of_rooms(suite: Suite, written: str) -> None:
     reader = Reader(suite.messages.SubscribeRoom(pb2.SubscribeRoomRequest(room_id="lobby"), metadata=user("bob")))
     await reader.until("caught_up")
-    counter = "UPDATE rooms.change_counter SET version = version + 1 RETURNING version"
-    _execute(suite, "rooms.changes", f"WITH moved AS ({counter}) INSERT INTO rooms.changes {written} FROM moved")
+    _record(suite, "rooms", written)
     assert await _say(suite, "still there") == 1
     assert (await reader.next()).seq == 1
     # Later changes are noticed.
@@ -152,26 +156,26 @@ class _Watcher:
         return await anext(self._events)
 
 
+async def _come(suite: Suite) -> Any:
+    """Let bob be there; return his stream."""
+    request = presence_service_pb2.SubscribePresenceRequest(online=True)
+    there = suite.presence.SubscribePresence(request, metadata=user("bob"))
+    await there.read()
+    return there
+
+
 async def _change_of_users(suite: Suite) -> None:
     watcher = _Watcher(suite)
     assert await watcher.next() == presence_event_pb2.PRESENCE_STATE_OFFLINE
-    counter = "UPDATE users.change_counter SET version = version + 1 RETURNING version"
-    written = f"(version, kind, user_uid, user_id) SELECT version, {_LATER}, gen_random_uuid(), 'x'"
-    _execute(suite, "users.changes", f"WITH moved AS ({counter}) INSERT INTO users.changes {written} FROM moved")
-    there = suite.presence.SubscribePresence(
-        presence_service_pb2.SubscribePresenceRequest(online=True), metadata=user("bob")
-    )
-    await there.read()
+    _record(suite, "users", f"(version, kind, user_uid, user_id) SELECT version, {_LATER}, gen_random_uuid(), 'x'")
+    there = await _come(suite)
     while await watcher.next() != presence_event_pb2.PRESENCE_STATE_ONLINE:
         pass
     there.cancel()
 
 
 async def _presence(suite: Suite) -> None:
-    there = suite.presence.SubscribePresence(
-        presence_service_pb2.SubscribePresenceRequest(online=True), metadata=user("bob")
-    )
-    await there.read()
+    there = await _come(suite)
     await eventually(lambda: suite.database.count("users.presences") == 1)
     _execute(suite, "users.presences", f"UPDATE users.presences SET state = {_LATER}")
     assert await _Watcher(suite).next() == presence_event_pb2.PRESENCE_STATE_UNSPECIFIED
