@@ -14,7 +14,7 @@ from services.files.collector import Collector
 from services.files.http import FilesHttp
 from services.files.incoming import Incoming
 from services.files.listener import HttpListener
-from services.files.peers import Messages
+from services.files.peers import MessagesClient
 from services.files.places import Bounds
 from services.files.service import Files
 from services.files.servicer import AttachmentsServicer, FilesServicer
@@ -34,7 +34,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         access = server.rooms_access()
         users_peer = server.peer("users", settings.users_address)
         users = DirectoryClient(users_peer)
-        messages = Messages(server.peer("messages", settings.messages_address))
+        messages = MessagesClient(server.peer("messages", settings.messages_address))
         store = FileStore(server.database, server.limits[limit_pb2.LIMIT_STORAGE_BYTES_PER_USER])
         blobs = open_blobs(settings)
         lifetime = timedelta(seconds=settings.file_url_lifetime_seconds)

@@ -13,7 +13,7 @@ from services.files.blobs import Blobs
 from services.files.incoming import Incoming
 from services.files.model import File, FileState
 from services.files.needed import Needed
-from services.files.peers import Messages
+from services.files.peers import MessagesClient
 from services.files.service import LEASE, Files
 from services.files.store import FileStore
 from services.runtime.clock import Clock
@@ -33,7 +33,7 @@ class Collector:
         store: FileStore,
         blobs: Blobs,
         incoming: Incoming,
-        messages: Messages,
+        messages: MessagesClient,
         clock: Clock,
         *,
         interval: float,

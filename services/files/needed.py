@@ -7,14 +7,14 @@ removed before.
 from collections.abc import Iterable
 
 from services.files.model import file_of_key
-from services.files.peers import Messages
+from services.files.peers import MessagesClient
 from services.files.store import FileStore
 
 
 class Needed:
     """Asks messages about content that nothing else refers to."""
 
-    def __init__(self, store: FileStore, messages: Messages) -> None:
+    def __init__(self, store: FileStore, messages: MessagesClient) -> None:
         self._store = store
         self._messages = messages
 

@@ -9,7 +9,7 @@ from services.runtime.errors import Unimplemented, unavailable_peer
 from services.runtime.peers import Peer
 
 
-class Messages:
+class MessagesClient:
     """The messages service, as files needs it."""
 
     def __init__(self, peer: Peer) -> None:

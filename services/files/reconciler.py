@@ -14,7 +14,7 @@ from services.files.blobs import Blobs, StoredBlob, open_blobs
 from services.files.collector import STALE
 from services.files.model import INCOMING
 from services.files.needed import Needed
-from services.files.peers import Messages
+from services.files.peers import MessagesClient
 from services.files.store import FileStore
 from services.runtime import log
 from services.runtime.clock import Clock
@@ -47,7 +47,7 @@ class Reconciler:
     """Compares, and repairs unless it is told to change nothing."""
 
     def __init__(
-        self, store: FileStore, blobs: Blobs, messages: Messages, say: Say, *, is_dry_run: bool = False
+        self, store: FileStore, blobs: Blobs, messages: MessagesClient, say: Say, *, is_dry_run: bool = False
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -141,7 +141,7 @@ async def reconcile(settings: Settings, clock: Clock, flags: Collection[str] = f
         async with opened("files", settings, clock) as tools:
             store, messages = (
                 FileStore(tools.database, most_bytes=0),
-                Messages(tools.peer("messages", settings.messages_address)),
+                MessagesClient(tools.peer("messages", settings.messages_address)),
             )
             reconciler = Reconciler(store, open_blobs(settings), messages, _print, is_dry_run=is_dry_run)
             found = await reconciler.reconcile()

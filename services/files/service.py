@@ -9,7 +9,7 @@ from uuid import UUID
 from services.files.blobs import BlobMissingError, Blobs
 from services.files.incoming import Incoming
 from services.files.model import Draft, File, FileState, PageStart, file_uid, incoming_key
-from services.files.peers import Messages
+from services.files.peers import MessagesClient
 from services.files.refusals import in_use, not_found, not_owner, not_ready
 from services.files.store import FileStore
 from services.files.urls import FileUrls, Purpose, SignedUrl
@@ -33,7 +33,7 @@ class Files:
         blobs: Blobs,
         incoming: Incoming,
         urls: FileUrls,
-        messages: Messages,
+        messages: MessagesClient,
         *,
         unattached_for: timedelta,
     ) -> None:

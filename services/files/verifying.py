@@ -9,7 +9,7 @@ from chatkit.internal.retention.v1.retention_service_pb2_grpc import RetentionSe
 
 from services.files.blobs import open_blobs
 from services.files.model import File
-from services.files.peers import Messages
+from services.files.peers import MessagesClient
 from services.files.reconciler import Reconciler
 from services.files.store import FileStore
 from services.runtime.clock import Clock
@@ -27,7 +27,7 @@ _SENT_WITHIN = timedelta(minutes=1)
 async def compare(settings: Settings, tools: Tools, _clock: Clock) -> AsyncIterator[Finding]:
     """Find what does not fit."""
     store = FileStore(tools.database, most_bytes=0)
-    messages = Messages(tools.peer("messages", settings.messages_address))
+    messages = MessagesClient(tools.peer("messages", settings.messages_address))
     said: list[str] = []
     await Reconciler(store, open_blobs(settings), messages, said.append, is_dry_run=True).reconcile()
     for line in said:
@@ -41,7 +41,7 @@ async def compare(settings: Settings, tools: Tools, _clock: Clock) -> AsyncItera
 
 
 async def _compared(
-    page: Sequence[File], settings: Settings, tools: Tools, sent_before: datetime, messages: Messages
+    page: Sequence[File], settings: Settings, tools: Tools, sent_before: datetime, messages: MessagesClient
 ) -> AsyncIterator[Finding]:
     rooms = await _rooms(page, tools, settings)
     users = await DirectoryClient(tools.peer("users", settings.users_address)).find(

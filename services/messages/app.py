@@ -19,7 +19,7 @@ from services.messages.cursors import Cursors
 from services.messages.hubs import Hubs, shutting_down
 from services.messages.log import Connection
 from services.messages.many_rooms import ManyRooms
-from services.messages.peers import Files, RoomRetention
+from services.messages.peers import FilesClient, RetentionClient, RoomsClient
 from services.messages.read_state_feed import ReadStateFeed
 from services.messages.read_states import ReadStates
 from services.messages.read_states_servicer import ReadStatesServicer
@@ -29,7 +29,6 @@ from services.messages.repetitions import Repetitions
 from services.messages.replays import Replays
 from services.messages.retention import Retention
 from services.messages.retention_store import RetentionStore
-from services.messages.rooms_peer import Rooms
 from services.messages.service import Messages
 from services.messages.servicer import MessagesServicer
 from services.messages.store import LogStore
@@ -62,7 +61,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         users_peer = server.peer("users", settings.users_address)
         users = DirectoryClient(users_peer)
         rooms_peer = server.peer("rooms", settings.rooms_address)
-        rooms = Rooms(rooms_peer, server.limits)
+        rooms = RoomsClient(rooms_peer, server.limits)
         most_replayed = server.limits[limit_pb2.LIMIT_RESUME_MESSAGES]
         store = LogStore(server.database)
         hubs = Hubs(
@@ -121,7 +120,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         )
         references = ReferenceStore(server.database)
         # Not waited for: text flows without files.
-        attachments = Attachments(Files(server.peer("files", settings.files_address)), references)
+        attachments = Attachments(FilesClient(server.peer("files", settings.files_address)), references)
         server.add(
             messages_service_pb2.DESCRIPTOR.services_by_name["MessagesService"],
             MessagesServicer(
@@ -154,7 +153,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         server.run("access_watch", watch.run())
         sweeper = Sweeper(
             RetentionStore(server.database),
-            RoomRetention(rooms_peer, server.limits),
+            RetentionClient(rooms_peer, server.limits),
             retention,
             clock,
             on_swept=announcements.unknown,

@@ -6,7 +6,7 @@ from uuid import UUID
 from chatkit.internal.attachments.v1 import references_service_pb2 as references_pb2
 from chatkit.messages.v1 import part_pb2
 
-from services.messages.peers import Files
+from services.messages.peers import FilesClient
 from services.messages.reference_store import ReferenceStore
 from services.runtime.call import Call
 
@@ -14,7 +14,7 @@ from services.runtime.call import Call
 class Attachments:
     """Lets messages refer to files."""
 
-    def __init__(self, files: Files, store: ReferenceStore) -> None:
+    def __init__(self, files: FilesClient, store: ReferenceStore) -> None:
         self._files = files
         self._store = store
 

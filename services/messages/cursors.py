@@ -12,9 +12,9 @@ from uuid import UUID
 import structlog
 
 from services.messages import unlogged
+from services.messages.peers import RoomsClient
 from services.messages.read_state import ReadCursor
 from services.messages.read_states_store import ReadStatesStore
-from services.messages.rooms_peer import Rooms
 from services.messages.subscription import Follower
 from services.runtime.access import AccessChange, MembershipChanged
 from services.runtime.clock import Clock
@@ -49,7 +49,7 @@ class _Room:
 class Cursors:
     """The cursors of the rooms that this process's subscribers follow."""
 
-    def __init__(self, store: ReadStatesStore, rooms: Rooms, clock: Clock, *, interval: float, most: int) -> None:
+    def __init__(self, store: ReadStatesStore, rooms: RoomsClient, clock: Clock, *, interval: float, most: int) -> None:
         self._store = store
         self._peer = rooms
         self._clock = clock

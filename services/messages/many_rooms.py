@@ -16,9 +16,9 @@ from services.messages.endings import act_on
 from services.messages.hub import RoomHub
 from services.messages.hubs import Hubs
 from services.messages.model import Start
+from services.messages.peers import RoomOfUser, RoomsClient
 from services.messages.read_state_feed import ReadStateFeed
 from services.messages.replays import Replays, pages
-from services.messages.rooms_peer import RoomOfUser, Rooms
 from services.messages.rooms_stream import RoomOfStream, RoomsStream, too_many_rooms
 from services.messages.store import LogStore
 from services.runtime.access import AccessGrant, AccessQuery, RoomGrant, RoomsChecker
@@ -68,7 +68,7 @@ class ManyRooms:
         cursors: Cursors,
         read_states: ReadStateFeed,
         access: RoomsChecker,
-        rooms: Rooms,
+        rooms: RoomsClient,
         freshness: Freshness,
         clock: Clock,
         ending_spread: float,

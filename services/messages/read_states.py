@@ -7,9 +7,9 @@ from uuid import UUID
 from chatkit.contract.v1 import method_policy_pb2
 
 from services.messages.cursor_announcements import CursorAnnouncements
+from services.messages.peers import RoomOfUser, RoomsClient
 from services.messages.read_state import Move, ReadCursor, ReadState
 from services.messages.read_states_store import ReadStatesStore
-from services.messages.rooms_peer import RoomOfUser, Rooms
 from services.runtime.access import AccessChecker, AccessQuery
 from services.runtime.errors import PermissionDenied
 
@@ -28,7 +28,7 @@ class ReadStates:
     """What can be done with cursors."""
 
     def __init__(
-        self, store: ReadStatesStore, announcements: CursorAnnouncements, rooms: Rooms, access: AccessChecker
+        self, store: ReadStatesStore, announcements: CursorAnnouncements, rooms: RoomsClient, access: AccessChecker
     ) -> None:
         self._store = store
         self._announcements = announcements

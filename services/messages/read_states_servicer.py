@@ -5,9 +5,9 @@ from uuid import UUID
 from chatkit.messages.v1 import read_states_service_pb2 as pb2
 
 from services.messages import wire
+from services.messages.peers import RoomOfUser, RoomsClient
 from services.messages.read_state import Move
 from services.messages.read_states import Reader, ReadStates
-from services.messages.rooms_peer import RoomOfUser, Rooms
 from services.messages.unlogged import cursor_proto, read_state
 from services.runtime.call import Call
 from services.runtime.contract import Limits
@@ -22,7 +22,12 @@ class ReadStatesServicer:
     """chatkit.messages.v1.ReadStatesService."""
 
     def __init__(
-        self, read_states: ReadStates, rooms: Rooms, users: DirectoryClient, page_tokens: PageTokens, limits: Limits
+        self,
+        read_states: ReadStates,
+        rooms: RoomsClient,
+        users: DirectoryClient,
+        page_tokens: PageTokens,
+        limits: Limits,
     ) -> None:
         self._read_states = read_states
         self._rooms = rooms

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from services.messages.peers import RoomRetention
+from services.messages.peers import RetentionClient
 from services.messages.retention import Retention
 from services.messages.retention_store import RetentionStore
 from services.runtime.clock import Clock
@@ -32,7 +32,7 @@ class Sweeper:
     def __init__(
         self,
         store: RetentionStore,
-        rooms: RoomRetention,
+        rooms: RetentionClient,
         retention: Retention,
         clock: Clock,
         *,

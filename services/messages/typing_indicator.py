@@ -4,13 +4,17 @@ A process shows one event per user, room and second on average, wherever it came
 many replicas are asked. Receivers let it lapse after 1.5 seconds, so nothing says that somebody has stopped.
 """
 
+from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
-from services.messages import unlogged
+from chatkit.messages.v1 import messages_service_pb2, room_event_pb2
+
+from services.messages import wire
 from services.messages.hubs import Hubs
 from services.runtime.bus import Bus
 from services.runtime.clock import Clock
+from services.runtime.timestamps import timestamp
 
 _SECONDS = 1.0
 # So much too early an event may come, at the cost of the one after it: whoever tells it once a second must not lose
@@ -18,6 +22,7 @@ _SECONDS = 1.0
 _JITTER_SECONDS = 0.2
 _UID_BYTES = 16
 _DROPPED_AT_ONCE = 16
+_EVENTS = messages_service_pb2.SubscribeRoomResponse.EVENTS_FIELD_NUMBER
 
 
 class TypingIndicator:
@@ -38,7 +43,7 @@ class TypingIndicator:
     def show(self, room_id: str, room_uid: UUID, user_id: str) -> None:
         """Show that a user is typing, here and elsewhere; more often than once a second changes nothing."""
         if self._is_due(room_uid, user_id):
-            event = unlogged.typing_event(room_id, self._clock.now(), user_id)
+            event = _typing(room_id, self._clock.now(), user_id)
             self._hubs.show(room_uid, event, author_id=user_id)
             self._bus.publish(self._subject, room_uid.bytes + user_id.encode(), event)
 
@@ -68,3 +73,10 @@ class TypingIndicator:
         self._due.pop(key, None)
         self._due[key] = due + _SECONDS
         return True
+
+
+def _typing(room_id: str, now: datetime, user_id: str) -> bytes:
+    """Serialize, as a frame, that a user is typing."""
+    typing = room_event_pb2.Typing(user_id=user_id)
+    event = room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), typing=typing)
+    return wire.embedded(_EVENTS, event.SerializeToString())

@@ -1,4 +1,4 @@
-"""Events that are not in the log, as frames: read cursors, read states and typing."""
+"""Read cursors and read states as frames: events that are not in the log."""
 
 from datetime import datetime
 
@@ -46,12 +46,6 @@ def read_state_event(room_id: str, now: datetime, state: ReadState) -> bytes:
     event = room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now)).SerializeToString()
     field = room_event_pb2.RoomEvent.READ_STATE_FIELD_NUMBER
     return wire.embedded(_EVENTS, event + wire.embedded(field, read_state(room_id, state)))
-
-
-def typing_event(room_id: str, now: datetime, user_id: str) -> bytes:
-    """Serialize, as a frame, that a user is typing."""
-    typing = room_event_pb2.Typing(user_id=user_id)
-    return _frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), typing=typing))
 
 
 def _frame(event: room_event_pb2.RoomEvent) -> bytes:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from services.messages.peers import Files, RoomRetention
+from services.messages.peers import FilesClient, RetentionClient
 from services.messages.reference_store import ReferenceStore
 from services.runtime.clock import Clock
 from services.runtime.command import Tools
@@ -35,7 +35,7 @@ async def compare(settings: Settings, tools: Tools, _clock: Clock) -> AsyncItera
 
 
 async def _logs(settings: Settings, tools: Tools) -> AsyncIterator[Finding]:
-    rooms, after = RoomRetention(tools.peer("rooms", settings.rooms_address), settings.limits), UUID(int=0)
+    rooms, after = RetentionClient(tools.peer("rooms", settings.rooms_address), settings.limits), UUID(int=0)
     size = min(_PAGE, rooms.most)
     while True:
         async with tools.database.reading() as connection:
@@ -57,7 +57,7 @@ async def _logs(settings: Settings, tools: Tools) -> AsyncIterator[Finding]:
 
 
 async def _references(settings: Settings, tools: Tools) -> AsyncIterator[Finding]:
-    store, files, after = ReferenceStore(tools.database), Files(tools.peer("files", settings.files_address)), ""
+    store, files, after = ReferenceStore(tools.database), FilesClient(tools.peer("files", settings.files_address)), ""
     while noted := await store.noted(after, _PAGE):
         wanted = await store.found(noted)
         ready = await files.ready(wanted) if wanted else set()

@@ -14,7 +14,7 @@ from services.rooms.access_servicer import AccessServicer
 from services.rooms.access_store import AccessStore
 from services.rooms.changes import log
 from services.rooms.model import Change
-from services.rooms.peers import Users
+from services.rooms.peers import UsersClient
 from services.rooms.quotas import Quotas
 from services.rooms.retention_servicer import RetentionServicer
 from services.rooms.roles import Roles
@@ -67,7 +67,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             retry_interval=settings.retry_interval_seconds,
         )
         server.run("roll_call", roll_call.run())
-        openings = _user_streams(server, feed, access, Users(users_peer), roll_call)
+        openings = _user_streams(server, feed, access, UsersClient(users_peer), roll_call)
         server.use_access(access)
         server.add(
             rooms_service_pb2.DESCRIPTOR.services_by_name["RoomsService"],
@@ -94,7 +94,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
 
 
 def _user_streams(
-    server: Server, feed: ChangeFeed[Change], access: Access, users: Users, roll_call: RollCall
+    server: Server, feed: ChangeFeed[Change], access: Access, users: UsersClient, roll_call: RollCall
 ) -> UserOpenings:
     """Run what SubscribeUser stands on."""
     settings, clock, retry_interval = server.settings, server.clock, server.settings.retry_interval_seconds

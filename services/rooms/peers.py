@@ -14,7 +14,7 @@ from services.runtime.errors import unavailable_peer
 from services.runtime.peers import Peer
 
 
-class Users:
+class UsersClient:
     """The users service, as the streams of users need it."""
 
     def __init__(self, peer: Peer) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from services.rooms import user_wire
 from services.rooms.model import Change, RoomView
-from services.rooms.peers import Users
+from services.rooms.peers import UsersClient
 from services.rooms.user_access import UserAccess
 from services.rooms.user_state import UserStateStore
 from services.rooms.user_streams import UserStreams, is_understood, log_reset
@@ -72,7 +72,7 @@ class UserOpenings:
         streams: UserStreams,
         watch: UserWatch,
         access: UserAccess,
-        users: Users,
+        users: UsersClient,
         clock: Clock,
         leisure: Leisure,
         *,

@@ -11,7 +11,7 @@ import structlog
 from chatkit.internal.directory.v1 import directory_service_pb2 as pb2
 
 from services.rooms import user_wire
-from services.rooms.peers import Users
+from services.rooms.peers import UsersClient
 from services.rooms.user_state import UserStateStore
 from services.rooms.user_streams import UserStreams
 from services.runtime.clock import Clock
@@ -26,7 +26,7 @@ class UserWatch:
 
     def __init__(
         self,
-        users: Users,
+        users: UsersClient,
         store: UserStateStore,
         streams: UserStreams,
         clock: Clock,

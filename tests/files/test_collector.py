@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from services.files.blobs import open_blobs
-from services.files.peers import Messages
+from services.files.peers import MessagesClient
 from services.files.reconciler import Findings, Reconciler, reconcile
 from services.files.store import FileStore
 from services.runtime.clock import SystemClock
@@ -236,4 +236,4 @@ async def test_a_messages_of_the_release_before_says_nothing_so_nothing_is_remov
     server = shelf.suite.servers["files"]
     # Files has no such method either, and says so as every service does.
     with pytest.raises(Unavailable):
-        await Messages(server.peer("messages", server.address)).referenced(["x"])
+        await MessagesClient(server.peer("messages", server.address)).referenced(["x"])

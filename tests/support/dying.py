@@ -20,7 +20,7 @@ from services.files.blobs import Blobs
 from services.files.store import FileStore
 from services.messages import app as messages_app
 from services.messages.committer import Committer
-from services.messages.peers import Files
+from services.messages.peers import FilesClient
 from services.messages.reference_store import ReferenceStore
 from services.runtime import log
 from services.runtime.release import Release
@@ -36,7 +36,7 @@ _METHODS: dict[str, dict[type, tuple[str, ...]]] = {
         ),
         Blobs: ("remove", "size"),
     },
-    "messages": {Files: ("attach",), ReferenceStore: ("note", "referenced"), Committer: ("send",)},
+    "messages": {FilesClient: ("attach",), ReferenceStore: ("note", "referenced"), Committer: ("send",)},
 }
 _BUILDS = {"files": files_app.build, "messages": messages_app.build}
 
