@@ -9,32 +9,32 @@ from chatkit.contract.v1 import limit_pb2
 from chatkit.internal.attachments.v1 import references_service_pb2
 from chatkit.messages.v1 import messages_service_pb2, read_states_service_pb2
 
-from services.messages.access_watch import AccessWatch
-from services.messages.announcements import Announcements
-from services.messages.attachments import Attachments, ReferencesServicer
-from services.messages.batches import Batches
-from services.messages.committer import Committer, Connect
-from services.messages.cursor_announcements import CursorAnnouncements
-from services.messages.cursors import Cursors
-from services.messages.hubs import Hubs, shutting_down
-from services.messages.log import Connection
-from services.messages.many_rooms import ManyRooms
+from services.messages.attachments.service import Attachments, ReferencesServicer
+from services.messages.attachments.store import ReferenceStore
+from services.messages.batch_send import Batches
+from services.messages.fanout.hubs import Hubs, shutting_down
+from services.messages.fanout.log_bus import Announcements
+from services.messages.fanout.replays import Replays
+from services.messages.fanout.typing_indicator import TypingIndicator
+from services.messages.follow_rooms import ManyRooms
+from services.messages.log.append import Connection
+from services.messages.log.committer import Committer, Connect
+from services.messages.log.repetitions import Repetitions
+from services.messages.log.store import LogStore
+from services.messages.log.tails import TailsStore
 from services.messages.peers import FilesClient, RetentionClient, RoomsClient
-from services.messages.read_state_feed import ReadStateFeed
-from services.messages.read_states import ReadStates
-from services.messages.read_states_servicer import ReadStatesServicer
-from services.messages.read_states_store import ReadStatesStore
-from services.messages.reference_store import ReferenceStore
-from services.messages.repetitions import Repetitions
-from services.messages.replays import Replays
-from services.messages.retention import Retention
-from services.messages.retention_store import RetentionStore
+from services.messages.read_states.cursor_bus import CursorAnnouncements
+from services.messages.read_states.live_cursors import Cursors
+from services.messages.read_states.live_states import ReadStateFeed
+from services.messages.read_states.service import ReadStates
+from services.messages.read_states.servicer import ReadStatesServicer
+from services.messages.read_states.store import ReadStatesStore
+from services.messages.retention.model import Retention
+from services.messages.retention.store import RetentionStore
+from services.messages.retention.sweeper import Sweeper
 from services.messages.service import Messages
 from services.messages.servicer import MessagesServicer
-from services.messages.store import LogStore
-from services.messages.sweeper import Sweeper
-from services.messages.tails_store import TailsStore
-from services.messages.typing_indicator import TypingIndicator
+from services.messages.stream_access import AccessWatch
 from services.runtime.clock import Clock
 from services.runtime.directory_client import DirectoryClient
 from services.runtime.epoch import Epoch

@@ -10,7 +10,7 @@ from uuid import UUID
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import part_pb2
 
-from services.messages import wire
+from services.messages import frames
 from services.messages.model import Draft, Edit
 
 _PARTS = pb2.SendMessageRequest.PARTS_FIELD_NUMBER
@@ -30,7 +30,7 @@ def draft_of(
         sender_uid=sender_uid,
         request_id=request.request_id,
         content_hash=_content_hash(said),
-        unplaced=wire.unplaced_message(request.room_id, sender_id, stored),
+        unplaced=frames.unplaced_message(request.room_id, sender_id, stored),
     )
 
 
@@ -43,16 +43,16 @@ def edit_of(request: pb2.EditMessageRequest, room_uid: UUID, request_id: str, pa
         seq=request.seq,
         request_id=request_id,
         content_hash=_content_hash(said),
-        parts=wire.unplaced_message("", "", stored),
+        parts=frames.unplaced_message("", "", stored),
     )
 
 
 def _serialized(said: Sequence[part_pb2.Part], stored: Sequence[part_pb2.Part]) -> tuple[list[bytes], list[bytes]]:
     """Serialize the parts as they were said and as they are stored, once where they are the same."""
-    serialized = wire.serialized_parts(said)
-    return serialized, serialized if stored is said else wire.serialized_parts(stored)
+    serialized = frames.serialized_parts(said)
+    return serialized, serialized if stored is said else frames.serialized_parts(stored)
 
 
 def _content_hash(parts: Sequence[bytes]) -> bytes:
     """Return the hash by which equal parts are recognised: of a SendMessageRequest that has nothing else."""
-    return hashlib.sha256(b"".join([wire.embedded(_PARTS, part) for part in parts])).digest()
+    return hashlib.sha256(b"".join([frames.embedded(_PARTS, part) for part in parts])).digest()

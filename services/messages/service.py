@@ -4,14 +4,15 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from uuid import UUID
 
-from services.messages import wire
-from services.messages.changes import message_not_found
-from services.messages.committer import Committer
-from services.messages.cursors import Cursors
-from services.messages.endings import room_replaced
-from services.messages.hub import RoomHub
-from services.messages.hubs import Hubs
-from services.messages.log import Appended, Result
+from services.messages import frames
+from services.messages.fanout.hub import RoomHub
+from services.messages.fanout.hubs import Hubs
+from services.messages.fanout.replays import Replays, tell_of_loss
+from services.messages.log.append import Appended, Result
+from services.messages.log.committer import Committer
+from services.messages.log.edits import message_not_found
+from services.messages.log.repetitions import Repetitions
+from services.messages.log.store import LogStore, Stretch
 from services.messages.model import (
     Change,
     Draft,
@@ -20,10 +21,9 @@ from services.messages.model import (
     Position,
     Start,
 )
-from services.messages.repetitions import Repetitions
-from services.messages.replays import Replays, tell_of_loss
-from services.messages.store import LogStore, Stretch
-from services.messages.subscription import Subscription
+from services.messages.read_states.live_cursors import Cursors
+from services.messages.streams.endings import room_replaced
+from services.messages.streams.subscription import Subscription
 from services.runtime.access import AccessChecker, AccessQuery, RoomGrant
 from services.runtime.access_cache import Freshness
 from services.runtime.clock import Clock
@@ -163,7 +163,7 @@ class Messages:
                     yield frame
             except ChatkitError as error:
                 position = Position(epoch, subscription.sent_seq)
-                yield wire.closed_event(query.room_id, self._clock.now(), error, position)
+                yield frames.closed_event(query.room_id, self._clock.now(), error, position)
                 raise
         finally:
             self._cursors.leave(subscription)

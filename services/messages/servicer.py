@@ -10,15 +10,15 @@ from chatkit.messages.v1 import part_pb2
 from chatkit.messages.v1.room_subscription_pb2 import RoomSubscription
 from google.protobuf.descriptor import Descriptor
 
-from services.messages import wire
-from services.messages.attachments import Attachments, clear_output, file_ids
-from services.messages.batches import Batches
+from services.messages import frames
+from services.messages.attachments.service import Attachments, clear_output, file_ids
+from services.messages.batch_send import Batches
 from services.messages.drafts import draft_of, edit_of
-from services.messages.log import Appended, Result
-from services.messages.many_rooms import ManyRooms, Wish
+from services.messages.fanout.typing_indicator import TypingIndicator
+from services.messages.follow_rooms import ManyRooms, Wish
+from services.messages.log.append import Appended, Result
 from services.messages.model import Deletion, Draft, Position, Start
 from services.messages.service import Messages
-from services.messages.typing_indicator import TypingIndicator
 from services.runtime.call import Call
 from services.runtime.contract import Limits
 from services.runtime.directory_client import DirectoryClient
@@ -71,15 +71,15 @@ class MessagesServicer:
             parts = await self._attachments.attach(request.parts, room_uid, sender_uid, request.request_id, seconds)
         except ChatkitError as refusal:
             (before,) = await self._messages.sent_before([draft(request.parts)])
-            return wire.message_response(_settled(before, refusal).message)
+            return frames.message_response(_settled(before, refusal).message)
         appended = await self._messages.send(draft(parts), seconds)
-        return wire.message_response(appended.message)
+        return frames.message_response(appended.message)
 
     async def BatchSendMessages(self, request: pb2.BatchSendMessagesRequest, call: Call) -> bytes:
         """Append many messages."""
         request.DiscardUnknownFields()
         results = await self._batches.send(request.requests, call.user_id, call.seconds)
-        return wire.batch_response(results, _NAMES_OF_SENDING if call.in_json() else None)
+        return frames.batch_response(results, _NAMES_OF_SENDING if call.in_json() else None)
 
     async def EditMessage(self, request: pb2.EditMessageRequest, call: Call) -> bytes:
         """Replace a message's parts."""
@@ -97,21 +97,21 @@ class MessagesServicer:
                 parts = await self._attachments.attach(parts, room.room_uid, *origin, seconds)
             except ChatkitError as refusal:
                 before = await self._messages.edited_before(edit_of(request, room.room_uid, request_id, parts))
-                return wire.message_response(_settled(before, refusal).message)
+                return frames.message_response(_settled(before, refusal).message)
         edit = edit_of(request, room.room_uid, request_id, parts)
         edited = await self._messages.change(edit, room, for_others, seconds)
-        return wire.message_response(edited.message)
+        return frames.message_response(edited.message)
 
     async def DeleteMessage(self, request: pb2.DeleteMessageRequest, call: Call) -> bytes:
         """Delete a message."""
         deletion = Deletion(call.room.room_uid, request.room_id, request.seq)
         deleted = await self._messages.change(deletion, call.room, call.query_for_others, call.seconds)
-        return wire.message_response(deleted.message)
+        return frames.message_response(deleted.message)
 
     async def GetMessage(self, request: pb2.GetMessageRequest, call: Call) -> bytes:
         """Read one message."""
         message = await self._messages.get(request.room_id, call.room.room_uid, request.seq)
-        return wire.message_response(message)
+        return frames.message_response(message)
 
     async def ListMessages(self, request: pb2.ListMessagesRequest, call: Call) -> bytes:
         """Read a page of messages."""
@@ -121,7 +121,7 @@ class MessagesServicer:
         start = int(key[0]) if key else request.from_seq or (0 if newer else _END)
         page = await self._messages.page(call.room.room_uid, start, size + 1, newer=newer)
         token = self._page_tokens.make(call.caller, request, [page[size - 1][0]]) if len(page) > size else ""
-        return wire.page_response([message for _, message in page[:size]], token)
+        return frames.page_response([message for _, message in page[:size]], token)
 
     async def ListRoomEvents(self, request: pb2.ListRoomEventsRequest, call: Call) -> bytes:
         """Read a page of the log."""
@@ -132,7 +132,7 @@ class MessagesServicer:
         stretch, end = await self._messages.events(call.room.room_uid, after, size + 1)
         page, more = stretch.entries[:size], stretch.entries[size:]
         token = self._page_tokens.make(call.caller, request, [end.epoch, page[-1].seq]) if more else ""
-        return wire.log_response(request.room_id, page, end, stretch.head.oldest_seq, token)
+        return frames.log_response(request.room_id, page, end, stretch.head.oldest_seq, token)
 
     async def SubscribeRoom(self, request: pb2.SubscribeRoomRequest, call: Call) -> AsyncIterator[bytes]:
         """Follow a room."""

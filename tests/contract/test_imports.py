@@ -3,6 +3,8 @@
 import ast
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,22 @@ ALLOWED = {
 }
 TRANSPORT = ("grpc", "grpc_health", "grpc_status")
 SQL = ("sqlalchemy", "psycopg", "alembic")
+# Who owns the database of a service; `*` is also of folders.
+SQL_OWNERS = ("*store.py", "*tables.py", "migrations/*", "app.py", "log/*.py", "quotas.py", "user_state.py")
+# From the bottom: a layer imports what is below it, and nothing beside itself or above.
+LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "messages": (
+        ("__init__", "model"),
+        ("frames", "peers"),
+        ("drafts", "log", "streams"),
+        ("attachments", "fanout", "read_states", "retention"),
+        ("service", "follow_rooms", "stream_access", "verifying"),
+        ("batch_send",),
+        ("servicer",),
+        ("app",),
+        ("__main__",),
+    ),
+}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -64,18 +82,46 @@ def test_nothing_that_is_shipped_imports_tests_or_what_only_tests_need(part: str
             assert not of(imported, "benchmarks", "tests", "pytest", "hypothesis", "grpc_testing", "grpc_tools"), path
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_the_domain_knows_neither_grpc_nor_sql(service: str) -> None:
-    for name, forbidden in {
-        "service.py": (*TRANSPORT, *SQL),
-        "servicer.py": SQL,
-        "store.py": TRANSPORT,
-        "peers.py": SQL,
-    }.items():
-        path = ROOT / "services" / service / name
-        if path.exists():
+def test_only_who_owns_it_knows_sql() -> None:
+    for service in SERVICES:
+        for path in sources(service):
+            name = str(path.relative_to(ROOT / "services" / service))
+            if not any(fnmatch(name, owner) for owner in SQL_OWNERS):
+                for imported in imports(path):
+                    assert not of(imported, *SQL), f"{path} imports {imported}"
+
+
+def test_services_leave_grpc_to_the_runtime() -> None:
+    for service in SERVICES:
+        for path in sources(service):
             for imported in imports(path):
-                assert not of(imported, *forbidden), f"{path} imports {imported}"
+                assert not of(imported, *TRANSPORT) or (service, path.name) == ("files", "http.py"), path
+
+
+def boxes(part: str) -> dict[str, set[str]]:
+    """Return which of the others each folder and each module of a part imports."""
+    folder = ROOT / "services" / part
+    arrows: dict[str, set[str]] = {}
+    for path in sources(part):
+        own = path.relative_to(folder).with_suffix("").parts[0]
+        inner = [imported.split(".")[2] for imported in imports(path) if imported.startswith(f"services.{part}.")]
+        arrows.setdefault(own, set()).update(box for box in inner if box != own)
+    return arrows
+
+
+@pytest.mark.parametrize("part", ALLOWED)
+def test_no_folder_imports_itself_by_way_of_others(part: str) -> None:
+    TopologicalSorter(boxes(part)).prepare()
+
+
+@pytest.mark.parametrize("part", LAYERS)
+def test_no_arrow_goes_up(part: str) -> None:
+    height = {box: number for number, layer in enumerate(LAYERS[part]) for box in layer}
+    arrows = boxes(part)
+    assert set(arrows) - set(height) - {"migrations"} == set(), "every folder and module has its layer"
+    for box, others in arrows.items():
+        for other in others:
+            assert height[other] < height[box], f"{part}: {box} imports {other}"
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -10,17 +10,19 @@ from services.stack.roles import SERVICES
 from tests.contract.descriptors import ROOT
 
 ALWAYS = {"__init__.py", "__main__.py", "app.py", "README.md", "migrations"}
-WITH_METHODS = {"model.py", "service.py", "servicer.py", "store.py"}
+WITH_METHODS = {"model.py", "service.py", "servicer.py"}
 
 every_service = pytest.mark.parametrize("service", SERVICES)
 
 
 @every_service
 def test_a_service_has_the_files_that_all_have(service: str) -> None:
-    present = {path.name for path in (ROOT / "services" / service).iterdir()}
+    folder = ROOT / "services" / service
+    present = {path.name for path in folder.iterdir()}
     assert present >= ALWAYS
     if present & WITH_METHODS:
         assert present >= WITH_METHODS
+        assert list(folder.rglob("store.py"))
 
 
 @every_service

@@ -29,3 +29,15 @@ PAGES = [
 def test_the_files_that_a_page_names_are_there(page: Path) -> None:
     named = re.findall(r"`((?:benchmarks|clients|docs|protos|services|tests)/[\w./-]+\.\w+)`", page.read_text())
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_modules_that_a_page_names_are_there(page: Path) -> None:
+    """A service's page names them from its own folder; others may leave out the folder that the text is about."""
+    modules = {f"/{path.relative_to(ROOT)}" for path in ROOT.glob("[!.]*/**/*.py")}
+    own = page.parent.relative_to(ROOT)
+    for name in re.findall(r"`([\w/]+\.py)`", page.read_text()):
+        if own.parts[:1] == ("services",) and len(own.parts) == 2 and not name.startswith("test_"):
+            assert f"/{own}/{name}" in modules or f"/services/{name}" in modules or f"/{name}" in modules, name
+        else:
+            assert any(module.endswith(f"/{name}") for module in modules), name

@@ -9,8 +9,8 @@ from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import position_pb2
 from chatkit.messages.v1.room_subscription_pb2 import RoomSubscription
 
-from services.messages import wire
-from services.messages.many_rooms import Wish
+from services.messages import frames
+from services.messages.follow_rooms import Wish
 from services.messages.model import Position, Start
 from services.messages.servicer import MessagesServicer
 from services.runtime.access import AccessQuery
@@ -32,7 +32,7 @@ class _ManyRooms:
 
     async def subscribe(self, query: AccessQuery, _caller: object, wish: Wish, _on_end: object) -> AsyncIterator[bytes]:
         self.wishes.append((query, wish))
-        yield wire.stream_opened_event(_TIME)
+        yield frames.stream_opened_event(_TIME)
 
 
 def test_many_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:

@@ -11,9 +11,9 @@ from chatkit.messages.v1 import message_pb2
 from chatkit.messages.v1 import read_states_service_pb2 as pb2
 
 from services.messages.peers import RoomOfUser
-from services.messages.read_state import Move, ReadCursor, ReadState, Unread
-from services.messages.read_states import Reader
-from services.messages.read_states_servicer import ReadStatesServicer
+from services.messages.read_states.model import Move, ReadCursor, ReadState, Unread
+from services.messages.read_states.service import Reader
+from services.messages.read_states.servicer import ReadStatesServicer
 from services.runtime.contract import Limits
 from services.runtime.errors import InvalidArgument
 from services.runtime.handlers import Handlers

@@ -21,13 +21,13 @@ from chatkit.users.v1 import presence_event_pb2
 from chatkit.users.v1 import presence_service_pb2 as presence_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 
-from services.messages.attachments import Attachments
-from services.messages.log import Appended
+from services.messages.attachments.service import Attachments
+from services.messages.log.append import Appended
+from services.messages.log.store import Stretch
 from services.messages.model import Change as MessageChange
 from services.messages.model import Deletion, Edit, Head, LogEntry, Position, Start
 from services.messages.model import Draft as MessageDraft
 from services.messages.servicer import MessagesServicer
-from services.messages.store import Stretch
 from services.rooms.access_servicer import AccessServicer
 from services.rooms.model import (
     AssignedRole,

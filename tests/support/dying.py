@@ -19,9 +19,9 @@ from services.files import app as files_app
 from services.files.blobs import Blobs
 from services.files.store import FileStore
 from services.messages import app as messages_app
-from services.messages.committer import Committer
+from services.messages.attachments.store import ReferenceStore
+from services.messages.log.committer import Committer
 from services.messages.peers import FilesClient
-from services.messages.reference_store import ReferenceStore
 from services.runtime import log
 from services.runtime.release import Release
 from services.runtime.settings import read_settings

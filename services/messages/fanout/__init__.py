@@ -1,0 +1,1 @@
+"""How what was committed reaches those who follow a room."""

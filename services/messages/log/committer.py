@@ -1,0 +1,382 @@
+"""Group commit: writes that arrive while a transaction is under way share the next one, over many rooms.
+
+Two lanes keep a stuck room from stopping the others. The first takes the heads that are free; writes to rooms that were
+busy go to the second, which waits for one room at a time, for a moment each. Handlers await a future: a cancelled call
+never cancels a transaction.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol, assert_never
+from uuid import UUID
+
+import psycopg
+import structlog
+
+from services.messages.log.append import (
+    Appended,
+    CommitUnknown,
+    Connection,
+    Result,
+    append,
+    make_head,
+)
+from services.messages.log.edits import request_id_reused
+from services.messages.model import Deletion, Draft, Edit, LogEntry, Write, WriteKey
+from services.runtime.clock import Clock
+from services.runtime.database import unknown_outcome
+from services.runtime.errors import ChatkitError, Internal, Unavailable
+from services.runtime.problems import problem_of
+
+_log = structlog.get_logger()
+LANES = 2
+_MOST_IN_BATCH = 500
+_MOST_WAITING = 10_000
+# Under load a little patience makes batches form; without it they hold one or two messages.
+_LINGER_SECONDS = 0.0015
+# How long the second lane waits for one room's head before it looks at the next room.
+_LOCK_WAIT_MS = 50
+# The first pause before a lane connects again is short, because a restart of the database must cost little; each
+# further one is longer.
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _PAUSE_GROWTH = 0.1, 2.0, 1.5
+_KNOWN_HEADS = 100_000
+# The database refuses the data; the same batch without the poisoned item may pass.
+_DATA_CLASSES = ("22", "23")
+
+# Opens a connection of its own for a lane; its end closes it.
+Connect = Callable[[], AbstractAsyncContextManager[Connection]]
+
+
+class Publish(Protocol):
+    """Whoever hands new entries to subscribers."""
+
+    def appended(self, room_uid: UUID, entry: LogEntry) -> None:
+        """Take an entry that was committed; entries of one room come in their order."""
+
+    def unknown(self, room_uid: UUID) -> None:
+        """Look at the room's head at once: a commit may or may not have happened."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    write: Write
+    deadline: float
+    done: asyncio.Future[Appended]
+    # Repetitions of the same send that came before the first was answered.
+    twins: list["_Waiting"] = field(default_factory=list)
+    outcome_unknown: bool = False
+
+
+class Committer:
+    """Appends writes to the log; `run` does the work until it is cancelled."""
+
+    def __init__(self, connect: Connect, publish: Publish, clock: Clock) -> None:
+        self._connect = connect
+        self._publish = publish
+        self._clock = clock
+        self._first: deque[_Waiting] = deque()
+        self._second: dict[UUID, deque[_Waiting]] = {}
+        self._arrived = asyncio.Event()
+        self._some_busy = asyncio.Event()
+        self._heads: dict[UUID, None] = {}
+        self._open = 0
+        self._connected_once = 0
+
+    async def send(self, write: Write, seconds: float) -> Appended:
+        """Append a write within so many seconds.
+
+        Raises MESSAGE_NOT_FOUND, REQUEST_ID_REUSED, OVERLOADED, DATABASE_UNAVAILABLE, or OUTCOME_UNKNOWN.
+        """
+        return await asyncio.shield(self._put(write, seconds))
+
+    async def send_each(self, writes: Sequence[Write], seconds: float) -> list[Result]:
+        """Append writes, those to one room in the order given; return what became of each."""
+        put = [self._try_to_put(write, seconds) for write in writes]
+        if waiting := [done for done in put if not isinstance(done, ChatkitError)]:
+            # Waited for, not gathered: a cancelled call cancels nothing.
+            await asyncio.wait(waiting)
+        return [done if isinstance(done, ChatkitError) else _outcome(done) for done in put]
+
+    def _try_to_put(self, write: Write, seconds: float) -> "asyncio.Future[Appended] | ChatkitError":
+        try:
+            return self._put(write, seconds)
+        except ChatkitError as error:
+            return error
+
+    def _put(self, write: Write, seconds: float) -> "asyncio.Future[Appended]":
+        if self._open >= _MOST_WAITING:
+            raise Unavailable(
+                "OVERLOADED",
+                "too many messages are waiting to be stored",
+                retry_after=timedelta(seconds=1),
+            )
+        waiting = _Waiting(
+            write,
+            self._clock.monotonic() + seconds,
+            asyncio.get_running_loop().create_future(),
+        )
+        self._open += 1
+        waiting.done.add_done_callback(self._answered)
+        self._enqueue(waiting)
+        return waiting.done
+
+    async def run(self) -> None:
+        """Work both lanes."""
+        async with asyncio.TaskGroup() as lanes:
+            lanes.create_task(self._keep_connected(self._work_first))
+            lanes.create_task(self._keep_connected(self._work_second))
+
+    def _answered(self, done: asyncio.Future[Appended]) -> None:
+        self._open -= 1
+        if not done.cancelled():
+            # A caller who has gone away does not collect the error.
+            done.exception()
+
+    def _enqueue(self, waiting: _Waiting) -> None:
+        busy = self._second.get(waiting.write.room_uid)
+        if busy is not None:
+            busy.append(waiting)
+        else:
+            self._first.append(waiting)
+            self._arrived.set()
+
+    async def check(self) -> None:
+        """Raise until each lane was connected once: without one of them writes would wait for ever."""
+        if self._connected_once < LANES:
+            raise LookupError("the committer's own connections are not made yet")
+
+    async def _keep_connected(self, work: Callable[[Connection], Awaitable[None]]) -> None:
+        pause, was_connected = _FIRST_PAUSE_SECONDS, False
+        while True:
+            try:
+                async with self._connect() as connection:
+                    if not was_connected:
+                        was_connected = True
+                        self._connected_once += 1
+                    if pause > _FIRST_PAUSE_SECONDS:
+                        _log.info("committer_connected")
+                    pause = _FIRST_PAUSE_SECONDS
+                    await work(connection)
+            except (psycopg.Error, OSError) as error:
+                _log.warning("committer_disconnected", problem=problem_of(error), pause_seconds=round(pause, 2))
+            self._expire()
+            await self._clock.sleep(pause)
+            pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
+
+    # The first lane.
+
+    async def _work_first(self, connection: Connection) -> None:
+        crowded = False
+        while True:
+            if not self._first:
+                self._arrived.clear()
+                await self._arrived.wait()
+            if crowded:
+                await self._clock.sleep(_LINGER_SECONDS)
+            batch = [self._first.popleft() for _ in range(min(len(self._first), _MOST_IN_BATCH))]
+            await self._attempt(connection, self._without_busy(batch), wait_ms=None)
+            crowded = len(batch) > 1 or len(self._first) > 1
+
+    def _without_busy(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
+        """Let nothing overtake what waits for its room's head in the second lane."""
+        free = [one for one in batch if one.write.room_uid not in self._second]
+        for one in batch if len(free) < len(batch) else ():
+            if one.write.room_uid in self._second:
+                self._to_second(one)
+        return free
+
+    def _to_second(self, waiting: _Waiting) -> None:
+        self._second.setdefault(waiting.write.room_uid, deque()).append(waiting)
+        self._some_busy.set()
+
+    # The second lane.
+
+    async def _work_second(self, connection: Connection) -> None:
+        while True:
+            if not self._second:
+                self._some_busy.clear()
+                await self._some_busy.wait()
+            room_uid, queue = next(iter(self._second.items()))
+            batch = [queue.popleft() for _ in range(min(len(queue), _MOST_IN_BATCH))]
+            try:
+                await self._attempt(connection, batch, wait_ms=_LOCK_WAIT_MS)
+            finally:
+                self._rotate(room_uid)
+
+    def _rotate(self, room_uid: UUID) -> None:
+        queue = self._second.pop(room_uid)
+        if queue:
+            self._second[room_uid] = queue
+
+    # Both.
+
+    async def _attempt(self, connection: Connection, batch: Sequence[_Waiting], *, wait_ms: int | None) -> None:
+        """Append a batch and answer it; what was not answered is in a lane again when this raises or returns."""
+        leaders = self._fold(self._living(batch))
+        if not leaders:
+            return
+        try:
+            await self._make_heads(connection, leaders)
+            results = await append(connection, [one.write for one in leaders], wait_ms=wait_ms)
+        except CommitUnknown:
+            self._doubt(leaders)
+            raise psycopg.OperationalError("a commit's outcome is unknown") from None
+        except psycopg.Error as error:
+            await self._recover(connection, leaders, error, wait_ms=wait_ms)
+            return
+        except BaseException:
+            self._again(leaders)
+            raise
+        self._settle(leaders, results)
+        if wait_ms is not None and len(results) < len(leaders):
+            # A head that can't be found even by waiting for it is not there.
+            for one in leaders:
+                self._heads.pop(one.write.room_uid, None)
+
+    async def _recover(
+        self,
+        connection: Connection,
+        leaders: Sequence[_Waiting],
+        error: psycopg.Error,
+        *,
+        wait_ms: int | None,
+    ) -> None:
+        state = error.sqlstate or ""
+        if connection.closed or connection.broken or not state:
+            self._again(leaders)
+            raise error
+        try:
+            await connection.rollback()
+        except psycopg.Error:
+            self._again(leaders)
+            raise
+        if not state.startswith(_DATA_CLASSES):
+            # A deadlock or a lock's time-out: the rooms are busy.
+            for one in leaders:
+                self._to_second(one)
+            if state[:2] not in {"40", "55"}:
+                raise error
+        elif len(leaders) == 1:
+            _log.error("write_refused", sqlstate=state)
+            _fail(
+                leaders[0],
+                Internal("INTERNAL", f"the database refused the message ({state})"),
+            )
+        else:
+            await self._one_by_one(connection, leaders, wait_ms=wait_ms)
+
+    async def _one_by_one(
+        self,
+        connection: Connection,
+        leaders: Sequence[_Waiting],
+        *,
+        wait_ms: int | None,
+    ) -> None:
+        for index, one in enumerate(leaders):
+            try:
+                await self._attempt(connection, [one], wait_ms=wait_ms)
+            except BaseException:
+                self._again(leaders[index + 1 :])
+                raise
+
+    async def _make_heads(self, connection: Connection, leaders: Sequence[_Waiting]) -> None:
+        for room_uid in {one.write.room_uid for one in leaders} - self._heads.keys():
+            await make_head(connection, room_uid)
+            self._heads[room_uid] = None
+        while len(self._heads) > _KNOWN_HEADS:
+            del self._heads[next(iter(self._heads))]
+
+    def _fold(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
+        leaders: dict[WriteKey, _Waiting] = {}
+        for waiting in batch:
+            leader = leaders.setdefault(waiting.write.key, waiting)
+            if leader is waiting:
+                continue
+            if leader.write.content_hash == waiting.write.content_hash:
+                leader.twins.append(waiting)
+            else:
+                _fail(waiting, _reused(waiting.write))
+        return list(leaders.values())
+
+    def _settle(self, leaders: Sequence[_Waiting], results: dict[WriteKey, Result]) -> None:
+        for one in leaders:
+            result = results.get(one.write.key)
+            if result is None:
+                self._to_second(one)
+            elif isinstance(result, Appended):
+                if result.is_new:
+                    # Before the acknowledgement, so that whoever has it finds the entry with every subscriber.
+                    self._publish.appended(one.write.room_uid, result.entry)
+                _succeed(one, result)
+            else:
+                _fail(one, result)
+
+    def _doubt(self, leaders: Sequence[_Waiting]) -> None:
+        for one in leaders:
+            one.outcome_unknown = True
+            self._publish.unknown(one.write.room_uid)
+        self._again(leaders)
+
+    def _again(self, leaders: Sequence[_Waiting]) -> None:
+        for one in reversed(leaders):
+            busy = self._second.get(one.write.room_uid)
+            (self._first if busy is None else busy).appendleft(one)
+        self._arrived.set()
+
+    def _living(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
+        now = self._clock.monotonic()
+        for one in batch:
+            if one.deadline <= now:
+                _fail(one, _too_late(one))
+        return [one for one in batch if not one.done.done()]
+
+    def _expire(self) -> None:
+        self._living(self._first)
+        self._first = deque(one for one in self._first if not one.done.done())
+        for queue in self._second.values():
+            self._living(queue)
+
+
+def _outcome(done: "asyncio.Future[Appended]") -> Result:
+    error = done.exception()
+    if error is None:
+        return done.result()
+    if not isinstance(error, ChatkitError):
+        raise error
+    return error
+
+
+def _reused(write: Write) -> ChatkitError:
+    match write:
+        case Draft() | Edit():
+            return request_id_reused(write.request_id)
+        case Deletion():
+            raise TypeError("a deletion has one content only")
+        case _:
+            assert_never(write)
+
+
+def _too_late(one: _Waiting) -> ChatkitError:
+    if one.outcome_unknown:
+        return unknown_outcome()
+    return Unavailable(
+        "DATABASE_UNAVAILABLE",
+        "the message could not be stored in time",
+        retry_after=timedelta(seconds=1),
+    )
+
+
+def _succeed(one: _Waiting, result: Appended) -> None:
+    for waiting in (one, *one.twins):
+        if not waiting.done.done():
+            waiting.done.set_result(result)
+
+
+def _fail(one: _Waiting, error: ChatkitError) -> None:
+    for waiting in (one, *one.twins):
+        if not waiting.done.done():
+            waiting.done.set_exception(error)

@@ -1,0 +1,235 @@
+"""Reads of the log through SQLAlchemy Core; writes are `log.append`, and nothing else."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Row,
+    Select,
+    SmallInteger,
+    Subquery,
+    Uuid,
+    and_,
+    bindparam,
+    func,
+    literal,
+    select,
+    text,
+    true,
+    union_all,
+)
+
+from services.messages.log.tables import events, heads, messages
+from services.messages.model import EMPTY, EventKind, Head, LogEntry
+from services.runtime.database import Database
+
+_OF_ROOM = messages.c.room_uid == bindparam("room_uid", type_=Uuid)
+_SEQ = bindparam("seq", type_=BigInteger)
+_MOST = bindparam("most", type_=BigInteger)
+_IS_THERE = messages.c.delete_time.is_(None)
+# Of the message that an event is about; revision is null without one.
+_REVISION = func.coalesce(messages.c.revision, messages.c.seq).label("revision")
+_IS_DELETED = messages.c.delete_time.is_not(None).label("is_deleted")
+
+_GET = select(messages.c.message).where(_OF_ROOM, messages.c.seq == _SEQ, _IS_THERE)
+_ORIGIN = select(messages.c.sender_uid, messages.c.request_id).where(_OF_ROOM, messages.c.seq == _SEQ)
+_OLDER = (
+    select(messages.c.seq, messages.c.message)
+    .where(_OF_ROOM, messages.c.seq < _SEQ, _IS_THERE)
+    .order_by(messages.c.seq.desc())
+    .limit(_MOST)
+)
+_NEWER = (
+    select(messages.c.seq, messages.c.message)
+    .where(_OF_ROOM, messages.c.seq > _SEQ, _IS_THERE)
+    .order_by(messages.c.seq)
+    .limit(_MOST)
+)
+# Told where each log was, so that the many of which nothing has happened cost no row. `OFFSET 0` keeps it a look at the
+# index for each, whatever the planner thinks of the table.
+_MOVED_HEADS = text("""
+    SELECT known.room_uid, coalesce(head.seq, 0) AS seq, coalesce(head.oldest_seq, 1) AS oldest_seq
+    FROM unnest(CAST(:room_uids AS uuid[]), CAST(:seqs AS bigint[]), CAST(:oldest_seqs AS bigint[]))
+        AS known (room_uid, seq, oldest_seq)
+    LEFT JOIN LATERAL (
+        SELECT h.seq, h.oldest_seq FROM messages.heads AS h WHERE h.room_uid = known.room_uid OFFSET 0
+    ) AS head ON true
+    WHERE (coalesce(head.seq, 0), coalesce(head.oldest_seq, 1)) <> (known.seq, known.oldest_seq)
+""")
+_LAST_TIMES = text("""
+    SELECT room_uid, last_time FROM messages.heads WHERE room_uid = ANY(CAST(:room_uids AS uuid[])) AND seq > 0
+""")
+# A log has every seq once from its oldest to its end, and nobody has read farther than that.
+_LENGTHS = text("""
+    SELECT h.room_uid, h.seq, h.oldest_seq,
+        (SELECT count(*) FROM messages.messages AS m WHERE m.room_uid = h.room_uid AND m.seq >= h.oldest_seq)
+            + (SELECT count(*) FROM messages.events AS e WHERE e.room_uid = h.room_uid AND e.seq >= h.oldest_seq)
+            AS held,
+        (SELECT max(c.seq) FROM messages.read_cursors AS c WHERE c.room_uid = h.room_uid) AS read_seq
+    FROM messages.heads AS h WHERE h.room_uid > :after ORDER BY h.room_uid LIMIT :size
+""")
+# A message's row is its own creation; other events refer to a message, which retention may have swept.
+_CREATED = select(
+    messages.c.seq,
+    literal(int(EventKind.CREATED), SmallInteger).label("kind"),
+    messages.c.create_time.label("time"),
+    messages.c.seq.label("message_seq"),
+    _REVISION,
+    _IS_DELETED,
+    messages.c.message,
+).where(_OF_ROOM)
+_CHANGED = (
+    select(events.c.seq, events.c.kind, events.c.time, events.c.message_seq, _REVISION, _IS_DELETED, messages.c.message)
+    .select_from(
+        events.outerjoin(
+            messages, and_(messages.c.room_uid == events.c.room_uid, messages.c.seq == events.c.message_seq)
+        )
+    )
+    .where(events.c.room_uid == bindparam("room_uid", type_=Uuid))
+)
+
+
+def _merged(created: Select[Any], changed: Select[Any], *, newest: bool) -> Subquery:
+    """Walk both kinds of rows by seq and take the first so many of them together."""
+    columns = (messages.c.seq.desc(), events.c.seq.desc()) if newest else (messages.c.seq, events.c.seq)
+    both = union_all(
+        created.order_by(columns[0]).limit(_MOST).subquery().select(),
+        changed.order_by(columns[1]).limit(_MOST).subquery().select(),
+    ).subquery()
+    return select(both).order_by(both.c.seq.desc() if newest else both.c.seq).limit(_MOST).subquery("log")
+
+
+def _with_head(log: Subquery) -> Select[Any]:
+    """Read head and entries in one statement, so that they are of one moment; the head is there without entries too."""
+    return (
+        select(heads.c.seq.label("head_seq"), heads.c.oldest_seq, log)
+        .select_from(heads.outerjoin(log, true()))
+        .where(heads.c.room_uid == bindparam("room_uid", type_=Uuid))
+        .order_by(log.c.seq)
+    )
+
+
+_AFTER = _with_head(_merged(_CREATED.where(messages.c.seq > _SEQ), _CHANGED.where(events.c.seq > _SEQ), newest=False))
+_TAIL = _with_head(_merged(_CREATED, _CHANGED, newest=True))
+_CREATIONS = _CREATED.where(messages.c.seq < _SEQ, _IS_THERE).order_by(messages.c.seq.desc()).limit(_MOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Some of a room's log, oldest first, and its head, all of one moment."""
+
+    head: Head
+    entries: Sequence[LogEntry]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLength:
+    """How many events of a log there are, and how far it was read by whoever has read the most; 0 is not at all."""
+
+    room_uid: UUID
+    head: Head
+    held: int
+    read_seq: int
+
+
+class LogStore:
+    """The log in PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, room_uid: UUID, seq: int) -> bytes | None:
+        """Return a serialized message, or None; a deleted one is not there."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(_GET, {"room_uid": room_uid, "seq": seq})
+            message: bytes | None = found.scalar_one_or_none()
+        return message
+
+    async def find_origin(self, room_uid: UUID, seq: int) -> tuple[UUID, str] | None:
+        """Return who sent a message, which may be deleted, and with which request id; or None."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(_ORIGIN, {"room_uid": room_uid, "seq": seq})).one_or_none()
+        return (row.sender_uid, row.request_id) if row is not None else None
+
+    async def page(self, room_uid: UUID, seq: int, most: int, *, newer: bool) -> list[tuple[int, bytes]]:
+        """Return serialized messages with their seqs: those after `seq` in order, or those before it backwards."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(
+                _NEWER if newer else _OLDER,
+                {"room_uid": room_uid, "seq": seq, "most": most},
+            )
+            return [(row.seq, row.message) for row in rows]
+
+    async def creations(self, room_uid: UUID, before_seq: int, most: int) -> list[LogEntry]:
+        """Return the entries of the last messages before a seq that are not deleted, oldest first."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(_CREATIONS, {"room_uid": room_uid, "seq": before_seq, "most": most})
+            return [entry_of(row) for row in rows][::-1]
+
+    async def after(self, room_uid: UUID, seq: int, most: int) -> Stretch:
+        """Return the entries after `seq`."""
+        return await self._stretch(_AFTER, {"room_uid": room_uid, "seq": seq, "most": most})
+
+    async def tail(self, room_uid: UUID, most: int) -> Stretch:
+        """Return the last entries."""
+        return await self._stretch(_TAIL, {"room_uid": room_uid, "most": most})
+
+    async def last_times(self, room_uids: Sequence[UUID]) -> Mapping[UUID, datetime]:
+        """Return when something last happened in those of some rooms in which anything did."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(_LAST_TIMES, {"room_uids": _array(uid.hex for uid in room_uids)})
+            return {row.room_uid: row.last_time for row in rows if row.last_time is not None}
+
+    async def moved_heads(self, known: Sequence[tuple[UUID, Head]]) -> Mapping[UUID, Head]:
+        """Return the ends of those of some logs that are not where they are known to be."""
+        told = {
+            # As text: adapting each by itself would cost more than all the rest.
+            "room_uids": _array(room_uid.hex for room_uid, _ in known),
+            "seqs": _array(str(head.seq) for _, head in known),
+            "oldest_seqs": _array(str(head.oldest_seq) for _, head in known),
+        }
+        async with self._database.reading() as connection:
+            rows = await connection.execute(_MOVED_HEADS, told)
+            return {row.room_uid: Head(row.seq, row.oldest_seq) for row in rows}
+
+    async def lengths(self, after: UUID, size: int) -> list[LogLength]:
+        """Return a page of all logs in the order of their rooms' uids; each is counted whole."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(_LENGTHS, {"after": after, "size": size})
+            return [
+                LogLength(
+                    room_uid=row.room_uid,
+                    head=Head(row.seq, row.oldest_seq),
+                    held=row.held,
+                    read_seq=row.read_seq or 0,
+                )
+                for row in rows
+            ]
+
+    async def _stretch(self, query: Select[Any], parameters: dict[str, Any]) -> Stretch:
+        async with self._database.reading() as connection:
+            return stretch_of((await connection.execute(query, parameters)).all())
+
+
+def _array(items: Iterable[str]) -> str:
+    return f"{{{','.join(items)}}}"
+
+
+def stretch_of(rows: Sequence[Row[Any]]) -> Stretch:
+    """Return what rows of entries tell, each with the head; an empty log has none."""
+    if not rows:
+        return Stretch(EMPTY, ())
+    head = Head(rows[0].head_seq, rows[0].oldest_seq)
+    return Stretch(head, [entry_of(row) for row in rows if row.seq is not None])
+
+
+def entry_of(row: Row[Any]) -> LogEntry:
+    """Return the entry of a row."""
+    kind = EventKind(row.kind)
+    if row.message is None:
+        return LogEntry(row.seq, row.time, None, kind, row.message_seq, row.seq, is_deleted=False)
+    return LogEntry(row.seq, row.time, row.message, kind, row.message_seq, row.revision, row.is_deleted)

@@ -1,0 +1,41 @@
+"""The tables of the log; `migrations/` makes them."""
+
+from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, SmallInteger, Table, Text, Uuid
+
+metadata = MetaData(schema="messages")
+heads = Table(
+    "heads",
+    metadata,
+    Column("room_uid", Uuid, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("oldest_seq", BigInteger, nullable=False),
+    Column("ordinal", BigInteger, nullable=False),
+    Column("last_time", DateTime(timezone=True)),
+)
+messages = Table(
+    "messages",
+    metadata,
+    Column("room_uid", Uuid, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("ordinal", BigInteger, nullable=False),
+    Column("sender_uid", Uuid, nullable=False),
+    Column("request_id", Text(collation="C"), nullable=False),
+    Column("content_hash", LargeBinary, nullable=False),
+    Column("create_time", DateTime(timezone=True), nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    Column("revision", BigInteger),
+    Column("edited_hash", LargeBinary),
+    Column("delete_time", DateTime(timezone=True)),
+)
+events = Table(
+    "events",
+    metadata,
+    Column("room_uid", Uuid, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("kind", SmallInteger, nullable=False),
+    Column("message_seq", BigInteger, nullable=False),
+    Column("ordinal", BigInteger),
+    Column("request_id", Text(collation="C")),
+    Column("content_hash", LargeBinary),
+    Column("time", DateTime(timezone=True), nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Read cursors and read states: how far users have read."""

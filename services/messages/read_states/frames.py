@@ -1,0 +1,52 @@
+"""Read cursors and read states as frames: events that are not in the log."""
+
+from datetime import datetime
+
+from chatkit.messages.v1 import messages_service_pb2, read_cursor_pb2, read_state_pb2, room_event_pb2
+
+from services.messages import frames
+from services.messages.read_states.model import ReadCursor, ReadState
+from services.runtime.timestamps import timestamp
+
+_EVENTS = messages_service_pb2.SubscribeRoomResponse.EVENTS_FIELD_NUMBER
+
+
+def cursor_proto(room_id: str, cursor: ReadCursor) -> read_cursor_pb2.ReadCursor:
+    """Return a cursor as the contract has it."""
+    return read_cursor_pb2.ReadCursor(
+        room_id=room_id,
+        user_id=cursor.user_id,
+        seq=cursor.seq,
+        revision=cursor.revision,
+        update_time=timestamp(cursor.update_time),
+    )
+
+
+def cursor_event(room_id: str, cursor: ReadCursor) -> bytes:
+    """Serialize, as a frame, where a cursor stands."""
+    moved = cursor_proto(room_id, cursor)
+    return _frame(room_event_pb2.RoomEvent(room_id=room_id, time=moved.update_time, cursor_set=moved))
+
+
+def read_state(room_id: str, state: ReadState) -> bytes:
+    """Serialize a read state as the contract has it; messages are serialized once, when they are stored."""
+    known = read_state_pb2.ReadState(
+        room_id=room_id,
+        cursor=cursor_proto(room_id, state.cursor) if state.cursor is not None else None,
+        unread_count=state.unread.count,
+        unread_capped=state.unread.is_capped,
+    ).SerializeToString()
+    if state.last_message is None:
+        return known
+    return known + frames.embedded(read_state_pb2.ReadState.LAST_MESSAGE_FIELD_NUMBER, state.last_message)
+
+
+def read_state_event(room_id: str, now: datetime, state: ReadState) -> bytes:
+    """Serialize, as a frame, what a room holds for the subscriber."""
+    event = room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now)).SerializeToString()
+    field = room_event_pb2.RoomEvent.READ_STATE_FIELD_NUMBER
+    return frames.embedded(_EVENTS, event + frames.embedded(field, read_state(room_id, state)))
+
+
+def _frame(event: room_event_pb2.RoomEvent) -> bytes:
+    return frames.embedded(_EVENTS, event.SerializeToString())

@@ -1,0 +1,91 @@
+"""The use cases of read cursors and read states: no gRPC, no SQL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from chatkit.contract.v1 import method_policy_pb2
+
+from services.messages.peers import RoomOfUser, RoomsClient
+from services.messages.read_states.cursor_bus import CursorAnnouncements
+from services.messages.read_states.model import Move, ReadCursor, ReadState
+from services.messages.read_states.store import ReadStatesStore
+from services.runtime.access import AccessChecker, AccessQuery
+from services.runtime.errors import PermissionDenied
+
+READ_MESSAGES = "room:messages:get"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Whose read states are asked for, and whether a superuser asks."""
+
+    user_id: str
+    is_superuser: bool
+
+
+class ReadStates:
+    """What can be done with cursors."""
+
+    def __init__(
+        self, store: ReadStatesStore, announcements: CursorAnnouncements, rooms: RoomsClient, access: AccessChecker
+    ) -> None:
+        self._store = store
+        self._announcements = announcements
+        self._rooms = rooms
+        self._access = access
+
+    async def move(self, room_id: str, move: Move) -> ReadCursor:
+        """Move a cursor and tell those who follow it; return it as it is now."""
+        cursor, has_moved = await self._store.move(move)
+        if has_moved:
+            self._announcements.moved(room_id, cursor)
+        return cursor
+
+    async def find(self, room_uid: UUID, user_uid: UUID) -> ReadCursor | None:
+        """Return a user's cursor in a room, or None when it was never set."""
+        return await self._store.find(room_uid, user_uid)
+
+    async def of_room(
+        self, room_id: str, room_uid: UUID, after: UUID, size: int, seconds: float
+    ) -> tuple[list[ReadCursor], UUID | None]:
+        """Return a page of the cursors of a room's members, and the uid after which the next one starts."""
+        found = await self._store.of_room(room_uid, after, size + 1)
+        page = found[:size]
+        return await self._rooms.of_members(room_id, page, seconds), page[-1].user_uid if len(found) > size else None
+
+    async def of_user(self, rooms: Sequence[RoomOfUser]) -> list[tuple[str, ReadCursor]]:
+        """Return a user's cursors in rooms of theirs, in the order of the rooms."""
+        if not rooms:
+            return []
+        cursors = await self._store.of_user(rooms[0].user_uid, [room.room_uid for room in rooms])
+        return [(room.room_id, cursors[room.room_uid]) for room in rooms if room.room_uid in cursors]
+
+    async def states(self, reader: Reader, rooms: Sequence[RoomOfUser], seconds: float) -> list[ReadState]:
+        """Return a user's read states in some rooms; the last message only where they may read it."""
+        if not rooms:
+            return []
+        readable = await self._readable(reader, rooms, seconds)
+        states = await self._store.states(rooms[0].user_uid, [room.room_uid for room in rooms])
+        return [
+            state if room.room_id in readable else ReadState(state.room_uid, state.cursor, state.unread, None)
+            for room, state in zip(rooms, states, strict=True)
+        ]
+
+    async def _readable(self, reader: Reader, rooms: Sequence[RoomOfUser], seconds: float) -> set[str]:
+        room_ids = [room.room_id for room in rooms]
+        if reader.is_superuser:
+            return set(room_ids)
+        anywhere = AccessQuery(
+            "",
+            reader.user_id,
+            superuser=False,
+            membership=method_policy_pb2.MEMBERSHIP_NOT_REQUIRED,
+            permission=READ_MESSAGES,
+        )
+        try:
+            # What the global role grants holds in every room of theirs, and the answer is mostly kept.
+            await self._access.check(anywhere)
+        except PermissionDenied:
+            return await self._rooms.permitted(reader.user_id, room_ids, READ_MESSAGES, seconds)
+        return set(room_ids)

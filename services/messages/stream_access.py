@@ -1,0 +1,125 @@
+"""Keeps streams to those who still have access: ends those of removed members, asks again where a role has changed.
+
+A stream in doubt is given nothing until rooms has answered, however long that takes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+from services.messages.fanout.hubs import Hubs
+from services.messages.streams.endings import act_on
+from services.messages.streams.rooms_stream import RoomOfStream, RoomsStream
+from services.messages.streams.subscription import Follower, Subscription
+from services.runtime.access import (
+    AccessChange,
+    AccessGrant,
+    MembershipChanged,
+    RoleAssigned,
+    RoleChanged,
+    RoomsChecker,
+)
+from services.runtime.access_cache import Freshness
+from services.runtime.clock import Clock
+from services.runtime.doubt_queue import DoubtQueue
+from services.runtime.errors import ChatkitError, NotFound, PermissionDenied
+from services.runtime.steps import WAKING, each
+
+_ASKED_AT_ONCE = 16
+_ROOMS_AT_ONCE = 200
+
+
+class AccessWatch:
+    """What changes of access do to the streams of this process."""
+
+    def __init__(
+        self, access: RoomsChecker, hubs: Hubs, freshness: Freshness, clock: Clock, *, retry_interval: float
+    ) -> None:
+        self._access = access
+        self._freshness = freshness
+        self._hubs = hubs
+        self._in_doubt: DoubtQueue[Subscription | RoomsStream] = DoubtQueue(
+            self._ask, clock, asked_at_once=_ASKED_AT_ONCE, retry_interval=retry_interval
+        )
+
+    def changed(self, change: AccessChange) -> None:
+        """End the streams that a change ends for certain, and doubt those that it may end."""
+        match change:
+            case MembershipChanged(is_member=False):
+                self._hubs.end_member(change.room_uid, change.user_uid)
+            case MembershipChanged():
+                for stream in self._hubs.streams_of(change.user_id):
+                    stream.joined(change.room_uid, change.room_id)
+            case RoleAssigned():
+                self._doubt_those(
+                    self._hubs.all_streams_of(change.user_id),
+                    lambda one: change.room_uid in {None, one.room_uid} and not one.query.superuser,
+                )
+            case RoleChanged():
+                self._doubt_those(self._hubs.streams(), lambda one: one.may_depend_on(change.role))
+
+    def missed(self) -> None:
+        """Doubt every stream; rooms may have been joined, too."""
+        self._doubt_those(self._hubs.streams(), lambda _: True)
+        self._hubs.chores.put(each(self._hubs.streams_of(""), lambda stream: stream.joined(None), WAKING))
+
+    def fresh_again(self) -> None:
+        """Let the streams go on."""
+        self._hubs.chores.put(_waking(self._hubs.streams()))
+
+    async def run(self) -> None:
+        """Ask about the streams in doubt, so many at once, until cancelled."""
+        await self._in_doubt.run()
+
+    def _doubt_those(self, streams: Sequence[Subscription | RoomsStream], may_end: Callable[[Follower], bool]) -> None:
+        """Doubt rooms of streams, in steps; nothing is sent to anybody before all are found.
+
+        A stream that comes meanwhile asks for its access itself, when the change has arrived.
+        """
+        self._freshness.hold()
+        self._hubs.chores.put(self._doubting(streams, may_end))
+
+    def _doubting(
+        self, streams: Sequence[Subscription | RoomsStream], may_end: Callable[[Follower], bool]
+    ) -> Iterator[int]:
+        for stream in streams:
+            rooms: list[Follower] = list(stream.rooms.values()) if isinstance(stream, RoomsStream) else [stream]
+            for room in rooms:
+                if may_end(room):
+                    self._doubt(room)
+            yield 1 + len(rooms)
+        self._freshness.release()
+        yield from _waking(streams)
+
+    def _doubt(self, subscription: Follower) -> None:
+        subscription.doubt()
+        if isinstance(subscription, RoomOfStream):
+            self._in_doubt.put(subscription.stream)
+        elif isinstance(subscription, Subscription):
+            self._in_doubt.put(subscription)
+
+    async def _ask(self, stream: Subscription | RoomsStream) -> None:
+        if isinstance(stream, RoomsStream):
+            await self._ask_about_rooms(stream)
+        elif self._hubs.has(stream):
+            await self._ask_about(stream)
+
+    async def _ask_about(self, subscription: Subscription) -> None:
+        doubts = subscription.doubts
+        try:
+            answer: AccessGrant | ChatkitError = await subscription.ask(self._access)
+        except (PermissionDenied, NotFound) as refusal:
+            answer = refusal
+        act_on(answer, subscription, doubts)
+
+    async def _ask_about_rooms(self, stream: RoomsStream) -> None:
+        """Ask about the rooms of a stream that are in doubt, many at once; one after another would take seconds."""
+        while stream.doubtful and stream.error is None:
+            rooms = [(room, room.doubts) for room in islice(stream.doubtful, _ROOMS_AT_ONCE)]
+            answers = await stream.ask(self._access, [room.room_id for room, _ in rooms])
+            for (room, doubts), answer in zip(rooms, answers, strict=True):
+                act_on(answer, room, doubts)
+
+
+def _waking(streams: Sequence[Subscription | RoomsStream]) -> Iterator[int]:
+    """Return the chore of letting streams look again whether what waits may be sent."""
+    return each(streams, lambda stream: stream.wake(), WAKING)

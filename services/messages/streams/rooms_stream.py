@@ -1,0 +1,241 @@
+"""The stream of those who follow several rooms: one queue, and a part for each room.
+
+A doubt about one room keeps back that room's events and no others; a removal closes that room. What is about the stream
+(its token, its reader's pace, what nobody knows of access) ends all of it.
+"""
+
+import asyncio
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from services.messages import frames
+from services.messages.model import Position
+from services.messages.streams.shared_queue import SharedQueue
+from services.messages.streams.subscription import READ_CURSORS, Follower, Staleness
+from services.runtime.access import AccessGrant, AccessQuery, RoomGrant, RoomsChecker
+from services.runtime.access_cache import Freshness
+from services.runtime.clock import Clock
+from services.runtime.errors import ChatkitError, ResourceExhausted, Violation, unavailable_peer
+from services.runtime.identity import Caller
+
+
+class RoomOfStream(Follower):
+    """One room of a stream of several."""
+
+    __slots__ = ("_held", "_held_bytes", "epoch", "error", "is_open", "marks", "sent_seq", "stream", "told_seq")
+
+    def __init__(self, stream: "RoomsStream", grant: RoomGrant, room_id: str) -> None:
+        # The strings that all who follow the room have are one: there are very many of these.
+        shared_id = sys.intern(room_id)
+        super().__init__(grant, stream.query, shared_id, stream.clock, includes_cursors=stream.includes_cursors)
+        self.stream = stream
+        self.error: ChatkitError | None = None
+        # False until the room's beginning is queued: nothing is admitted before it.
+        self.is_open = False
+        # Where the room is put when what it holds for the user may be another than what was sent; None if nobody asks.
+        self.marks: set[RoomOfStream] | None = None
+        # Of the log that is sent; empty as long as the room is not open.
+        self.epoch = ""
+        # The last seq that was handed to the stream, and the one that a heartbeat has told.
+        self.sent_seq = self.told_seq = 0
+        # What waits for an answer about the user's access; None as long as nothing has.
+        self._held: list[tuple[int, bytes]] | None = None
+        self._held_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """How much is kept back."""
+        return self._held_bytes
+
+    def open(self, epoch: str, sent_seq: int, beginning: Iterable[tuple[int, bytes]]) -> None:
+        """Queue how the room starts, and admit what follows."""
+        self.epoch = sys.intern(epoch)
+        self.sent_seq = sent_seq
+        self.is_open = True
+        self.stream.begin(beginning, self)
+
+    def push(self, seq: int, event: bytes) -> None:
+        """Queue an event of the room; `seq` is 0 for one that is not in the log."""
+        if seq and self.marks is not None:
+            self.marks.add(self)
+        if self.error is None and self.is_open:
+            self.stream.push(seq, event, self)
+
+    def take(self, seq: int, event: bytes) -> bool:
+        """Let an event go, or keep it back as long as there is a doubt; drop it once the room is closed."""
+        if self.error is not None:
+            return False
+        if self._doubted_at is not None:
+            if self._held is None:
+                self._held = []
+            self._held.append((seq, event))
+            self._held_bytes += len(event)
+            self.stream.hold(len(event))
+            return False
+        self.sent_seq = max(self.sent_seq, seq)
+        return True
+
+    def doubt(self) -> None:
+        """Send nothing of this room until `trust`."""
+        super().doubt()
+        self.stream.doubtful.add(self)
+
+    def wake(self) -> None:
+        """Let what was kept back go, after an answer."""
+        if self._doubted_at is None:
+            self.stream.doubtful.discard(self)
+            held = self._let_go()
+            self.stream.release(held, self)
+
+    def end(self, error: ChatkitError) -> None:
+        """Close the room; the client resumes from what it was sent."""
+        self.cut(error)
+
+    def cut(self, error: ChatkitError) -> None:
+        """Close the room; what waits is not sent any more, and the first ending counts."""
+        if self.error is None:
+            self.error = error
+            self._let_go()
+            self.stream.room_ended(self, error)
+
+    def check_doubt(self, seconds: float) -> None:
+        """Close the room when for too long nobody could say that the user still has access."""
+        if self._is_doubted_for(seconds):
+            self.cut(unavailable_peer("rooms"))
+
+    def _let_go(self) -> list[tuple[int, bytes]]:
+        held, self._held = self._held or [], None
+        self.stream.drop(self._held_bytes)
+        self._held_bytes = 0
+        return held
+
+
+class RoomsStream(SharedQueue):
+    """The queue of a stream of several rooms, and its rooms."""
+
+    def __init__(
+        self,
+        query: AccessQuery,
+        caller: Caller,
+        clock: Clock,
+        freshness: Freshness,
+        *,
+        ending_delay: float,
+        follows_memberships: bool = False,
+        includes_cursors: bool = False,
+        includes_read_states: bool = False,
+    ) -> None:
+        super().__init__(caller, clock)
+        self.clock = clock
+        # What is asked about each room, with the room's id left out.
+        self.query = query
+        self.follows_memberships = follows_memberships
+        self.includes_cursors = includes_cursors
+        self.includes_read_states = includes_read_states
+        # The rooms that are open or being opened, and those of them that are in doubt.
+        self.rooms: dict[UUID, RoomOfStream] = {}
+        self.doubtful: set[RoomOfStream] = set()
+        # Rooms that have ended and are still to be taken from their hubs.
+        self.ended: list[RoomOfStream] = []
+        # The ids of rooms that are closed and are not opened again by themselves.
+        self.closed: set[str] = set()
+        # Whether the user's rooms are to be listed, and the ids of those that they have just joined, as far as told.
+        self.to_list = follows_memberships
+        self.new_rooms: dict[UUID, str] = {}
+        # Set when there is something to do about the rooms.
+        self.changed = asyncio.Event()
+        self._staleness = Staleness(clock, freshness, ending_delay)
+
+    def open_rooms(self) -> list[RoomOfStream]:
+        """List the rooms that are open."""
+        return [room for room in self.rooms.values() if room.is_open]
+
+    async def ask(self, access: RoomsChecker, room_ids: Sequence[str]) -> list[AccessGrant | ChatkitError]:
+        """Ask whether the user may have all that the stream sends of some rooms."""
+        answers = await access.check_rooms(self.query, room_ids)
+        if not self.includes_cursors and not self.includes_read_states:
+            return answers
+        # It depends on the same roles.
+        cursors = await access.check_rooms(replace(self.query, permission=READ_CURSORS), room_ids)
+        return [
+            answer if isinstance(answer, ChatkitError) or isinstance(cursor, AccessGrant) else cursor
+            for answer, cursor in zip(answers, cursors, strict=True)
+        ]
+
+    @property
+    def has_new_rooms(self) -> bool:
+        """Whether there may be rooms of the user's that are to be opened."""
+        return self.to_list or bool(self.new_rooms)
+
+    def joined(self, room_uid: UUID | None, room_id: str = "") -> None:
+        """Hear that the user became a member of a room; of an unknown one when changes were missed."""
+        if self.follows_memberships:
+            if room_uid is not None:
+                self.new_rooms[room_uid] = room_id
+            self.to_list = self.to_list or not room_id
+            self.changed.set()
+
+    def take_new_rooms(self) -> tuple[bool, dict[UUID, str]]:
+        """Return whether to list the user's rooms, and which are new; from now on that is as good as done."""
+        taken = self.to_list, self.new_rooms
+        self.to_list, self.new_rooms = False, {}
+        return taken
+
+    def put_back(self, to_list: bool, new_rooms: Mapping[UUID, str]) -> None:
+        """Take back what was taken and could not be done."""
+        self.to_list = self.to_list or to_list
+        self.new_rooms = {**new_rooms, **self.new_rooms}
+
+    def refuse(self, room_id: str, error: ChatkitError) -> None:
+        """Answer that a room is not opened."""
+        self._close(room_id, error, None)
+
+    def room_ended(self, room: RoomOfStream, error: ChatkitError) -> None:
+        """Say that a room is closed, and that the others go on."""
+        self.rooms.pop(room.room_uid, None)
+        self.doubtful.discard(room)
+        self.ended.append(room)
+        self.changed.set()
+        self._close(room.room_id, error, Position(room.epoch, room.sent_seq) if room.is_open else None)
+
+    def forget(self, room: RoomOfStream) -> None:
+        """Take back a room that is not going to be opened now."""
+        if self.rooms.get(room.room_uid) is room:
+            del self.rooms[room.room_uid]
+        self.doubtful.discard(room)
+
+    def check_access(self) -> None:
+        """End the stream, or close rooms, when for too long nobody could say that the user still has access."""
+        if self._staleness.is_overdue():
+            self.cut(unavailable_peer("rooms"))
+        elif self._staleness.is_fresh:
+            for room in list(self.doubtful):
+                room.check_doubt(self._staleness.most_doubted_seconds)
+
+    def _close(self, room_id: str, error: ChatkitError, position: Position | None) -> None:
+        self.closed.add(room_id)
+        self.push(0, frames.closed_event(room_id, self.clock.now(), error, position))
+
+    def _may_send(self) -> bool:
+        return self._staleness.may_send
+
+    def _overflow(self) -> None:
+        # What a doubt keeps back is not the reader's fault.
+        most_held = max(self.doubtful, key=lambda room: room.held_bytes, default=None)
+        if most_held is not None and most_held.held_bytes:
+            most_held.cut(unavailable_peer("rooms"))
+        else:
+            super()._overflow()
+
+
+def too_many_rooms(most: int) -> ResourceExhausted:
+    """Return the error for a room for which there is no place on a stream."""
+    description = f"a subscription has at most {most} rooms"
+    return ResourceExhausted(
+        "QUOTA_EXCEEDED",
+        description,
+        metadata={"limit": "ROOMS_PER_SUBSCRIPTION", "maximum": str(most), "actual": str(most + 1)},
+        quota=[Violation("ROOMS_PER_SUBSCRIPTION", description)],
+    )

@@ -1,0 +1,229 @@
+"""A subscriber's queue: bounded by bytes and by time, drained in frames, ended by its token."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any, cast
+from uuid import uuid4
+
+from chatkit.contract.v1 import method_policy_pb2
+
+from services.messages.fanout.hubs import Hubs
+from services.messages.streams.subscription import Subscription
+from services.runtime.access import AccessQuery, RoomGrant
+from services.runtime.access_cache import Freshness
+from services.runtime.errors import ChatkitError, PermissionDenied, Unavailable
+from services.runtime.event_queue import FRAME_BYTES
+from services.runtime.identity import Caller
+from tests.support.clock import ManualClock
+from tests.support.eventually import HANG_SECONDS
+
+
+def _subscription(clock: ManualClock, freshness: Freshness | None = None, ending_delay: float = 0.0) -> Subscription:
+    query = AccessQuery("lobby", "bob", False, method_policy_pb2.MEMBERSHIP_REQUIRED, "")
+    caller = Caller("bob", superuser=False, service=None, expire_time=clock.now() + timedelta(hours=1))
+    freshness = freshness or Freshness(clock, patience=float("inf"))
+    grant = RoomGrant(uuid4(), uuid4())
+    opened = Subscription(grant, query, caller, clock, freshness, ending_delay=ending_delay)
+    freshness.prove(clock.monotonic())
+    opened.open(0, [])
+    return opened
+
+
+async def _ending(subscription: Subscription) -> tuple[list[bytes], str]:
+    frames = []
+    try:
+        async with asyncio.timeout(HANG_SECONDS):
+            async for frame in subscription.frames():
+                frames.append(frame)  # noqa: PERF401 - it ends by raising
+    except ChatkitError as ending:
+        return frames, ending.reason
+    raise AssertionError
+
+
+async def test_what_has_piled_up_goes_in_frames_that_are_not_too_large() -> None:
+    subscription = _subscription(ManualClock())
+    for seq in range(1, 101):
+        subscription.push(seq, b"x" * 3_000)
+    subscription.push(101, b"y" * 100_000)
+    subscription.end(Unavailable("SHUTTING_DOWN", ""))
+    frames, reason = await _ending(subscription)
+    assert [len(frame) for frame in frames] == [63_000] * 4 + [48_000, 100_000]
+    assert all(len(frame) <= FRAME_BYTES for frame in frames[:-1])
+    assert (reason, subscription.sent_seq) == ("SHUTTING_DOWN", 101)
+
+
+async def test_too_many_bytes_waiting_drop_them_and_end_the_stream() -> None:
+    subscription = _subscription(ManualClock())
+    for seq in range(1, 400):
+        subscription.push(seq, b"x" * 5_000)
+    assert await _ending(subscription) == ([], "SLOW_CONSUMER")
+    assert subscription.sent_seq == 0
+
+
+async def test_twenty_seconds_without_progress_end_the_stream() -> None:
+    clock = ManualClock()
+    subscription = _subscription(clock)
+    await clock.advance(100)
+    subscription.check_progress()
+    assert subscription.error is None
+    subscription.push(1, b"x")
+    await clock.advance(20)
+    subscription.check_progress()
+    assert subscription.error is None
+    await clock.advance(0.5)
+    subscription.check_progress()
+    assert await _ending(subscription) == ([], "SLOW_CONSUMER")
+
+
+async def test_nothing_is_sent_once_the_token_has_expired() -> None:
+    clock = ManualClock()
+    subscription = _subscription(clock)
+    subscription.push(1, b"x")
+    await clock.advance(3600)
+    assert await _ending(subscription) == ([], "TOKEN_EXPIRED")
+
+
+async def test_nothing_is_sent_once_the_stream_was_cut() -> None:
+    subscription = _subscription(ManualClock())
+    subscription.push(1, b"x")
+    subscription.cut(PermissionDenied("REMOVED_FROM_ROOM", ""))
+    assert await _ending(subscription) == ([], "REMOVED_FROM_ROOM")
+
+
+async def test_what_waits_for_a_removed_member_is_dropped_and_for_others_is_not() -> None:
+    clock = ManualClock()
+    removed, other = _subscription(clock), _subscription(clock)
+    other.room_uid = removed.room_uid
+    hubs = Hubs(cast("Any", None), clock, heads_interval=1, heartbeat_interval=1, most_replayed=1)
+    for subscription in (removed, other):
+        hubs.join("lobby", subscription)
+        subscription.push(1, b"x")
+    assert removed.user_uid is not None
+    hubs.end_member(removed.room_uid, removed.user_uid)
+    other.end(Unavailable("SHUTTING_DOWN", ""))
+    assert await _ending(removed) == ([], "REMOVED_FROM_ROOM")
+    assert await _ending(other) == ([b"x"], "SHUTTING_DOWN")
+
+
+class _Reading:
+    """A stream on a clock that stands still, and what it was given so far."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription = subscription
+        self.frames: list[bytes] = []
+        self.task = asyncio.create_task(self._read())
+
+    async def _read(self) -> str:
+        try:
+            async for frame in self.subscription.frames():
+                self.frames.append(frame)
+        except ChatkitError as ending:
+            return ending.reason
+        raise AssertionError
+
+
+async def test_nothing_is_sent_while_nobody_knows_who_has_access_and_all_of_it_afterwards() -> None:
+    clock = ManualClock()
+    freshness = Freshness(clock, patience=30.0)
+    subscription = _subscription(clock, freshness, ending_delay=5.0)
+    reading = _Reading(subscription)
+    subscription.push(1, b"a")
+    await clock.advance(29)
+    assert reading.frames == [b"a"]
+    await clock.advance(1)
+    subscription.push(2, b"b")
+    await clock.advance(0)
+    # So long nothing is read that the stream would be given up, were it the reader's fault.
+    for _ in range(4):
+        subscription.check_progress()
+        await clock.advance(10)
+    assert (reading.frames, subscription.error) == ([b"a"], None)
+    freshness.prove(clock.monotonic())
+    subscription.wake()
+    await clock.advance(0)
+    assert reading.frames == [b"a", b"b"]
+    subscription.check_progress()
+    assert subscription.error is None
+    reading.task.cancel()
+
+
+async def test_what_waits_to_be_joined_with_more_is_not_sent_when_a_doubt_comes_first() -> None:
+    clock = ManualClock()
+    subscription = _subscription(clock)
+    reading = _Reading(subscription)
+    subscription.push(1, b"a")
+    await clock.advance(0)
+    subscription.push(2, b"b")
+    await clock.advance(0)
+    subscription.doubt()
+    await clock.advance(1)
+    assert reading.frames == [b"a"]
+    reading.task.cancel()
+
+
+async def test_what_was_queued_before_a_stop_is_not_sent_after_it() -> None:
+    clock = ManualClock()
+    subscription = _subscription(clock, Freshness(clock, patience=30.0), ending_delay=5.0)
+    subscription.push(1, b"a")
+    # The process is stopped before the stream's task has its turn.
+    clock.jump(60)
+    reading = _Reading(subscription)
+    await clock.advance(0)
+    assert reading.frames == []
+    subscription.cut(PermissionDenied("REMOVED_FROM_ROOM", ""))
+    assert await reading.task == "REMOVED_FROM_ROOM"
+    assert reading.frames == []
+
+
+async def test_a_stream_ends_its_own_delay_after_it_was_noticed_that_rooms_is_away() -> None:
+    clock = ManualClock()
+    freshness = Freshness(clock, patience=30.0)
+    subscription = _subscription(clock, freshness, ending_delay=5.0)
+    clock.jump(60)
+    subscription.check_access()
+    await clock.advance(4)
+    subscription.check_access()
+    assert subscription.error is None
+    # Heard again, and away again: the delay begins anew.
+    freshness.prove(clock.monotonic())
+    subscription.check_access()
+    await clock.advance(30)
+    subscription.check_access()
+    await clock.advance(4)
+    subscription.check_access()
+    assert subscription.error is None
+    await clock.advance(1)
+    subscription.check_access()
+    assert await _ending(subscription) == ([], "SERVICE_UNAVAILABLE")
+
+
+async def test_a_doubt_is_ended_only_by_an_answer_that_has_seen_it_or_by_time() -> None:
+    clock = ManualClock()
+    freshness = Freshness(clock, patience=30.0)
+    subscription = _subscription(clock, freshness, ending_delay=5.0)
+    reading = _Reading(subscription)
+    subscription.doubt()
+    asked = subscription.doubts
+    subscription.doubt()
+    subscription.push(1, b"a")
+    subscription.trust((), asked)
+    await clock.advance(0)
+    assert reading.frames == []
+    subscription.trust((), subscription.doubts)
+    await clock.advance(0)
+    assert reading.frames == [b"a"]
+    subscription.doubt()
+    for seconds in (20, 14.9, 0.1):
+        assert subscription.error is None
+        await clock.advance(seconds)
+        freshness.prove(clock.monotonic())
+        subscription.check_access()
+    assert await reading.task == "SERVICE_UNAVAILABLE"
+
+
+def test_a_stream_depends_on_the_roles_of_the_last_answer_and_before_it_on_any() -> None:
+    subscription = _subscription(ManualClock())
+    reader, writer = (2, "reader"), (2, "writer")
+    assert subscription.may_depend_on(writer)
+    subscription.trust((reader,), subscription.doubts)
+    assert (subscription.may_depend_on(reader), subscription.may_depend_on(writer)) == (True, False)
