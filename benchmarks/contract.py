@@ -6,7 +6,7 @@ import pkgutil
 import chatkit.messages.v1
 from google.protobuf.descriptor import ServiceDescriptor
 
-from services.runtime.contract import MethodContract, methods_of
+from services.runtime.contract.policies import MethodContract, methods_of
 
 _SUFFIX = "_service_pb2"
 

@@ -24,7 +24,7 @@ from chatkit.users.v1 import users_service_pb2, users_service_pb2_grpc
 from benchmarks.load.jobs import NeighboursJob
 from benchmarks.load.process import Answer
 from benchmarks.load.timing import milliseconds, percentile
-from services.runtime.errors import from_rpc_error
+from services.runtime.contract.errors import from_rpc_error
 
 _OWN_CONNECTION = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
 _SECONDS = 10.0

@@ -12,7 +12,7 @@ from benchmarks.load.process import in_own_process
 from benchmarks.seeding import TEXT_BYTES
 from benchmarks.suite import Suite
 from benchmarks.workloads.durable_sends import PLACEHOLDER
-from services.runtime.contract import MethodContract
+from services.runtime.contract.policies import MethodContract
 
 NAME = "batch"
 CASE = "4 callers, 100 messages a call, 50 rooms"

@@ -15,8 +15,8 @@ from chatkit.internal.edges.v1.edges_service_pb2_grpc import EdgesServiceStub
 
 from services.edge import public
 from services.edge.parts import host_of
+from services.runtime.identity.tls import Certificates
 from services.runtime.settings import TlsFiles
-from services.runtime.tls import Certificates
 
 _log = structlog.get_logger()
 _AGAIN_SECONDS = 1.0

@@ -15,8 +15,8 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from services.edge import public
 from services.edge.parts import Json, typed
-from services.runtime.contract import Limits, MethodContract, field_policy
-from services.runtime.errors import HTTP_STATUS_KEY
+from services.runtime.contract.errors import HTTP_STATUS_KEY
+from services.runtime.contract.policies import Limits, MethodContract, field_policy
 
 JSON_FILTER = "envoy.filters.http.lua.json"
 # The headers by which the script tells the mapping of refusals what it has found; no client sees them.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from services.edge.tokens import KEYS_PATH
-from services.runtime.keys import Key, Keyring, PublicKey
+from services.runtime.identity.keys import Key, Keyring, PublicKey
 
 _QUESTION_SECONDS = 5.0
 

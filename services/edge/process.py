@@ -22,10 +22,10 @@ from services.edge.render import configuration, to_yaml
 from services.edge.service_config import service_config, to_json
 from services.edge.settings import EdgeSettings
 from services.edge.tls import Watch, write_descriptions
-from services.runtime import log
-from services.runtime.contract import Limits
-from services.runtime.edges import SECRET_BYTES, name_of
-from services.runtime.keys import Keyring
+from services.runtime import logs
+from services.runtime.calls.edges import SECRET_BYTES, name_of
+from services.runtime.contract.policies import Limits
+from services.runtime.identity.keys import Keyring
 from services.runtime.release import Release
 from services.runtime.settings import read_settings_of
 
@@ -52,10 +52,10 @@ def main(arguments: list[str]) -> int:
         return 0
     try:
         settings = read_settings_of(EdgeSettings)
-        log.configure(settings.log_format, "edge", Release(settings.commit))
+        logs.configure(settings.log_format, "edge", Release(settings.commit))
         return asyncio.run(_serve(settings))
     except (ValueError, OSError) as error:
-        log.complain(f"edge: {error}")
+        logs.complain(f"edge: {error}")
         return 2
 
 

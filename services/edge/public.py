@@ -10,7 +10,7 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from google.rpc import error_details_pb2, status_pb2
 
-from services.runtime.contract import MethodContract, methods_of
+from services.runtime.contract.policies import MethodContract, methods_of
 
 # Each service process, and what it serves to the public.
 _FILES: dict[str, tuple[FileDescriptor, ...]] = {

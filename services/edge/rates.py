@@ -13,7 +13,7 @@ from chatkit.contract.v1 import limit_pb2, method_policy_pb2
 from services.edge import public
 from services.edge.parts import Json, typed
 from services.edge.tokens import claim
-from services.runtime.contract import Limits, MethodContract, limit_name
+from services.runtime.contract.policies import Limits, MethodContract, limit_name
 
 # Under this name a route's metadata says which limits its method is counted by, of the rate and of the size, how long
 # its JSON may be, and as how many calls it counts.

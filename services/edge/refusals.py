@@ -19,9 +19,9 @@ from services.edge.routes import DRAINING, OF_CONTENT, OF_METHODS, OF_PAGES, VER
 from services.edge.screening import MOST_HEADERS, SOON, details_header
 from services.edge.sizes import CONTENT_LIMIT, in_json
 from services.edge.tokens import INSTANCE, IS_BEARER, ISSUER, LENGTH
-from services.runtime.contract import Limits, limit_name
-from services.runtime.errors import HTTP_STATUS_KEY, ChatkitError, Violation, class_of, to_status
-from services.runtime.identity import subject_must_be
+from services.runtime.contract.errors import HTTP_STATUS_KEY, ChatkitError, Violation, class_of, to_status
+from services.runtime.contract.policies import Limits, limit_name
+from services.runtime.identity.tokens import subject_must_be
 
 _KEPT_STATUS = "x-chatkit-status"
 

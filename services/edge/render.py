@@ -26,7 +26,7 @@ from services.edge.sizes import json_size_filters, largest_json, size_filters
 from services.edge.tls import downstream_socket
 from services.edge.tokens import KEYS_CLUSTER, claims_filter, jwt_filter
 from services.edge.upstreams import BUFFER_BYTES, CLIENT_WINDOWS, SMALL_SEND_BUFFER, content_cluster, service_cluster
-from services.runtime.contract import Limits
+from services.runtime.contract.policies import Limits
 
 _KIB, _MIB = 1024, 1024 * 1024
 _JSON_RESPONSE_BYTES = 32 * _MIB

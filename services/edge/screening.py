@@ -17,7 +17,7 @@ from google.rpc import status_pb2
 
 from services.edge import public
 from services.edge.parts import Json, typed
-from services.runtime.errors import (
+from services.runtime.contract.errors import (
     ChatkitError,
     DeadlineExceeded,
     Internal,

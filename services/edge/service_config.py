@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from services.edge import public
-from services.runtime.contract import MethodContract
+from services.runtime.contract.policies import MethodContract
 
 Json = dict[str, Any]
 

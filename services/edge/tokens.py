@@ -6,9 +6,9 @@ The signature, the times, the issuer's kind and the instance are checked here; t
 from chatkit.contract.v1 import limit_pb2
 
 from services.edge.parts import Json, typed
-from services.runtime.api_keys import API_ISSUER
-from services.runtime.contract import Limits
-from services.runtime.identity import CLOCK_LEEWAY
+from services.runtime.contract.policies import Limits
+from services.runtime.identity.api_keys import API_ISSUER
+from services.runtime.identity.tokens import CLOCK_LEEWAY
 
 JWT_FILTER = "envoy.filters.http.jwt_authn"
 CLAIMS_FILTER = "envoy.filters.http.rbac"

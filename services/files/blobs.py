@@ -20,7 +20,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore
 
 from services.files.bucket import Bucket
-from services.runtime.errors import ChatkitError, ResourceExhausted, Unavailable
+from services.runtime.contract.errors import ChatkitError, ResourceExhausted, Unavailable
 from services.runtime.settings import Settings
 
 # As much is held for each download that nobody reads.

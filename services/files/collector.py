@@ -17,7 +17,7 @@ from services.files.peers import MessagesClient
 from services.files.service import LEASE, Files
 from services.files.store import FileStore
 from services.runtime.clock import Clock
-from services.runtime.errors import ChatkitError
+from services.runtime.contract.errors import ChatkitError
 
 # Longer than any upload may take.
 STALE = timedelta(hours=1)

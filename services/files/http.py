@@ -29,7 +29,7 @@ from services.files.service import Files
 from services.files.uploads import Uploads
 from services.files.urls import EXPIRES, PATH, SIGNATURE, FileUrls, Purpose
 from services.runtime.clock import Clock
-from services.runtime.errors import (
+from services.runtime.contract.errors import (
     ChatkitError,
     DeadlineExceeded,
     Internal,

@@ -13,7 +13,7 @@ from services.files.model import INCOMING, File, FileState, incoming_key
 from services.files.refusals import not_found
 from services.files.store import FileStore
 from services.files.uploads import Uploads
-from services.runtime.errors import AlreadyExists, ChatkitError, InvalidArgument
+from services.runtime.contract.errors import AlreadyExists, ChatkitError, InvalidArgument
 
 
 class Incoming:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from chatkit.internal.attachments.v1 import references_service_pb2 as references_pb2
 from chatkit.internal.attachments.v1.references_service_pb2_grpc import ReferencesServiceStub
 
-from services.runtime.errors import Unimplemented, unavailable_peer
-from services.runtime.peers import Peer
+from services.runtime.contract.errors import Unimplemented, unavailable_peer
+from services.runtime.peers.peer import Peer
 
 
 class MessagesClient:

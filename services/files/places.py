@@ -12,7 +12,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.runtime.clock import Clock
-from services.runtime.errors import ChatkitError, DeadlineExceeded, Unavailable
+from services.runtime.contract.errors import ChatkitError, DeadlineExceeded, Unavailable
 
 TICK_SECONDS = 1.0
 _SOON = timedelta(seconds=1)

@@ -16,10 +16,10 @@ from services.files.model import INCOMING
 from services.files.needed import Needed
 from services.files.peers import MessagesClient
 from services.files.store import FileStore
-from services.runtime import log
+from services.runtime import logs
 from services.runtime.clock import Clock
 from services.runtime.command import opened
-from services.runtime.errors import ChatkitError
+from services.runtime.contract.errors import ChatkitError
 from services.runtime.settings import Settings
 
 _BATCH = 200
@@ -146,7 +146,7 @@ async def reconcile(settings: Settings, clock: Clock, flags: Collection[str] = f
             reconciler = Reconciler(store, open_blobs(settings), messages, _print, is_dry_run=is_dry_run)
             found = await reconciler.reconcile()
     except ChatkitError as error:
-        log.complain(f"files: {error.message}")
+        logs.complain(f"files: {error.message}")
         return 2
     would = "would be " if is_dry_run else ""
     _print(

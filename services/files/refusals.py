@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from services.runtime.errors import (
+from services.runtime.contract.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,

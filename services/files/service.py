@@ -13,7 +13,7 @@ from services.files.peers import MessagesClient
 from services.files.refusals import in_use, not_found, not_owner, not_ready
 from services.files.store import FileStore
 from services.files.urls import FileUrls, Purpose, SignedUrl
-from services.runtime.errors import Aborted, ChatkitError, FailedPrecondition
+from services.runtime.contract.errors import Aborted, ChatkitError, FailedPrecondition
 
 # A message may be under way for as long as its send may take, and then some.
 ATTACHING = timedelta(minutes=1)

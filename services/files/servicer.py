@@ -13,13 +13,13 @@ from services.files import wire
 from services.files.model import Draft, File, PageStart, invented_name
 from services.files.service import Files
 from services.files.uploads import Uploads
-from services.runtime import json_values
-from services.runtime.call import Call
-from services.runtime.contract import Limits
-from services.runtime.directory_client import DirectoryClient
-from services.runtime.errors import invalid_field
-from services.runtime.paging import PageTokens, page_size
-from services.runtime.timestamps import timestamp
+from services.runtime.calls.call import Call
+from services.runtime.calls.paging import PageTokens, page_size
+from services.runtime.contract import json_values
+from services.runtime.contract.errors import invalid_field
+from services.runtime.contract.policies import Limits
+from services.runtime.contract.timestamps import timestamp
+from services.runtime.peers.directory import DirectoryClient
 
 # No frame of a stream is larger than 64 KiB; this leaves room for what is around the bytes.
 _FRAME_BYTES = 64 * 1024 - 64

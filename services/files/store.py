@@ -30,8 +30,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.files.model import Draft, File, FileState, PageStart
-from services.runtime.database import Database
-from services.runtime.errors import AlreadyExists, ResourceExhausted, Violation
+from services.runtime.contract.errors import AlreadyExists, ResourceExhausted, Violation
+from services.runtime.data.database import Database
 
 metadata = MetaData(schema="files")
 _id = Text(collation="C")

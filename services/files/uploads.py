@@ -20,7 +20,7 @@ from services.files.refusals import mismatch, not_found
 from services.files.serving import stored_attributes
 from services.files.store import FileStore
 from services.runtime.clock import Clock
-from services.runtime.errors import (
+from services.runtime.contract.errors import (
     AlreadyExists,
     ChatkitError,
     ResourceExhausted,

@@ -16,9 +16,9 @@ from enum import StrEnum
 from urllib.parse import urlencode
 from uuid import UUID
 
-from services.runtime.api_keys import ApiKey
 from services.runtime.clock import Clock
-from services.runtime.errors import PermissionDenied
+from services.runtime.contract.errors import PermissionDenied
+from services.runtime.identity.api_keys import ApiKey
 
 PATH = "/files/"
 _SECONDS = re.compile(r"[1-9][0-9]{0,19}")

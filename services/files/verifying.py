@@ -14,7 +14,7 @@ from services.files.reconciler import Reconciler
 from services.files.store import FileStore
 from services.runtime.clock import Clock
 from services.runtime.command import Tools
-from services.runtime.directory_client import DirectoryClient
+from services.runtime.peers.directory import DirectoryClient
 from services.runtime.settings import Settings
 from services.runtime.verifying import Finding
 

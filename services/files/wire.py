@@ -8,8 +8,8 @@ from google.protobuf import struct_pb2
 
 from services.files.model import File, FileState
 from services.files.urls import SignedUrl
-from services.runtime import json_values
-from services.runtime.timestamps import timestamp
+from services.runtime.contract import json_values
+from services.runtime.contract.timestamps import timestamp
 
 
 def file_message(file: File, download: SignedUrl | None) -> file_pb2.File:

@@ -7,7 +7,7 @@ from pathlib import Path
 from services.messages.app import build
 from services.messages.verifying import compare
 from services.runtime.clock import Clock
-from services.runtime.epoch import rotate
+from services.runtime.data.epoch import rotate
 from services.runtime.process import Command, main
 from services.runtime.settings import Settings
 from services.runtime.verifying import verify_command

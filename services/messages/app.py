@@ -36,12 +36,12 @@ from services.messages.service import Messages
 from services.messages.servicer import MessagesServicer
 from services.messages.stream_access import AccessWatch
 from services.runtime.clock import Clock
-from services.runtime.directory_client import DirectoryClient
-from services.runtime.epoch import Epoch
-from services.runtime.errors import Unavailable
+from services.runtime.contract.errors import Unavailable
+from services.runtime.data.epoch import Epoch
+from services.runtime.peers.directory import DirectoryClient
 from services.runtime.server import Server, open_server
 from services.runtime.settings import Settings
-from services.runtime.streams import spread_delay
+from services.runtime.streaming.open_streams import spread_delay
 
 _CONNECT_SECONDS = 3
 # Its statements look keys up. A plan that was made while the tables were empty would read them whole instead, each time

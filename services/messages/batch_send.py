@@ -18,11 +18,11 @@ from services.messages.drafts import draft_of
 from services.messages.log.append import Appended, Result
 from services.messages.model import Draft
 from services.messages.service import Messages
-from services.runtime.access import AccessGrant, AccessQuery, RoomsChecker
-from services.runtime.contract import Limits
-from services.runtime.directory_client import DirectoryClient, users_not_found
-from services.runtime.errors import ChatkitError, invalid_field
-from services.runtime.validation import Validator
+from services.runtime.access.port import AccessGrant, AccessQuery, RoomsChecker
+from services.runtime.contract.errors import ChatkitError, invalid_field
+from services.runtime.contract.policies import Limits
+from services.runtime.contract.validation import Validator
+from services.runtime.peers.directory import DirectoryClient, users_not_found
 
 _Question = TypeVar("_Question")
 _Answer = TypeVar("_Answer")

@@ -21,12 +21,12 @@ from services.messages.read_states.live_cursors import Cursors
 from services.messages.read_states.live_states import ReadStateFeed
 from services.messages.streams.endings import act_on
 from services.messages.streams.rooms_stream import RoomOfStream, RoomsStream, too_many_rooms
-from services.runtime.access import AccessGrant, AccessQuery, RoomGrant, RoomsChecker
-from services.runtime.access_cache import Freshness
+from services.runtime.access.cache import Freshness
+from services.runtime.access.port import AccessGrant, AccessQuery, RoomGrant, RoomsChecker
 from services.runtime.clock import Clock
-from services.runtime.errors import ChatkitError, DeadlineExceeded, Internal, Unavailable, unavailable_peer
+from services.runtime.contract.errors import ChatkitError, DeadlineExceeded, Internal, Unavailable, unavailable_peer
 from services.runtime.fair_queue import FairQueue
-from services.runtime.identity import Caller
+from services.runtime.identity.tokens import Caller
 from services.runtime.steps import Leisure, slices
 
 _log = structlog.get_logger()

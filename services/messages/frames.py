@@ -17,9 +17,9 @@ from chatkit.messages.v1 import (
 )
 
 from services.messages.model import EventKind, LogEntry, Opening, Position, Snapshot
-from services.runtime.errors import ChatkitError, number_of
-from services.runtime.spelling import JsonNames
-from services.runtime.timestamps import duration, timestamp
+from services.runtime.calls.spelling import JsonNames
+from services.runtime.contract.errors import ChatkitError, number_of
+from services.runtime.contract.timestamps import duration, timestamp
 
 _LENGTH_DELIMITED = 2
 _EVENTS = messages_service_pb2.SubscribeRoomResponse.EVENTS_FIELD_NUMBER

@@ -18,9 +18,9 @@ from chatkit.internal.retention.v1.retention_service_pb2_grpc import RetentionSe
 from chatkit.messages.v1 import attached_file_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
-from services.runtime.contract import Limits, field_policy
-from services.runtime.errors import Unimplemented, unavailable_peer
-from services.runtime.peers import Peer
+from services.runtime.contract.errors import Unimplemented, unavailable_peer
+from services.runtime.contract.policies import Limits, field_policy
+from services.runtime.peers.peer import Peer
 
 # So many that a question stays far below what a request may have in bytes.
 _USERS_AT_ONCE = 10_000

@@ -24,11 +24,11 @@ from services.messages.model import (
 from services.messages.read_states.live_cursors import Cursors
 from services.messages.streams.endings import room_replaced
 from services.messages.streams.subscription import Subscription
-from services.runtime.access import AccessChecker, AccessQuery, RoomGrant
-from services.runtime.access_cache import Freshness
+from services.runtime.access.cache import Freshness
+from services.runtime.access.port import AccessChecker, AccessQuery, RoomGrant
 from services.runtime.clock import Clock
-from services.runtime.errors import Aborted, ChatkitError, OutOfRange
-from services.runtime.identity import Caller
+from services.runtime.contract.errors import Aborted, ChatkitError, OutOfRange
+from services.runtime.identity.tokens import Caller
 
 OnEnd = Callable[[Callable[[ChatkitError], None]], None]
 # What a send leaves of its caller's patience for the answer.

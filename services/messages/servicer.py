@@ -19,12 +19,12 @@ from services.messages.follow_rooms import ManyRooms, Wish
 from services.messages.log.append import Appended, Result
 from services.messages.model import Deletion, Draft, Position, Start
 from services.messages.service import Messages
-from services.runtime.call import Call
-from services.runtime.contract import Limits
-from services.runtime.directory_client import DirectoryClient
-from services.runtime.errors import ChatkitError, invalid_field
-from services.runtime.paging import PageTokens, page_size
-from services.runtime.spelling import JsonNames
+from services.runtime.calls.call import Call
+from services.runtime.calls.paging import PageTokens, page_size
+from services.runtime.calls.spelling import JsonNames
+from services.runtime.contract.errors import ChatkitError, invalid_field
+from services.runtime.contract.policies import Limits
+from services.runtime.peers.directory import DirectoryClient
 
 # Above every seq: where a listing from the newest message starts.
 _END = 2**63 - 1

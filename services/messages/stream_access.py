@@ -10,7 +10,9 @@ from services.messages.fanout.hubs import Hubs
 from services.messages.streams.endings import act_on
 from services.messages.streams.rooms_stream import RoomOfStream, RoomsStream
 from services.messages.streams.subscription import Follower, Subscription
-from services.runtime.access import (
+from services.runtime.access.cache import Freshness
+from services.runtime.access.doubts import DoubtQueue
+from services.runtime.access.port import (
     AccessChange,
     AccessGrant,
     MembershipChanged,
@@ -18,10 +20,8 @@ from services.runtime.access import (
     RoleChanged,
     RoomsChecker,
 )
-from services.runtime.access_cache import Freshness
 from services.runtime.clock import Clock
-from services.runtime.doubt_queue import DoubtQueue
-from services.runtime.errors import ChatkitError, NotFound, PermissionDenied
+from services.runtime.contract.errors import ChatkitError, NotFound, PermissionDenied
 from services.runtime.steps import WAKING, each
 
 _ASKED_AT_ONCE = 16

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from services.rooms.access_store import AccessStore
 from services.rooms.model import MembershipRule, Refusal, RoomOfUser, Standing, refusal
-from services.runtime.access import AccessGrant, AccessQuery
-from services.runtime.errors import ChatkitError, NotFound, PermissionDenied
+from services.runtime.access.port import AccessGrant, AccessQuery
+from services.runtime.contract.errors import ChatkitError, NotFound, PermissionDenied
 
 
 class Access:

@@ -11,12 +11,12 @@ from chatkit.rooms.v1 import role_pb2
 from services.rooms.access import Access
 from services.rooms.model import Change, ChangeKind, MembershipRule
 from services.rooms.wire import uid_of
-from services.runtime.access import AccessGrant, AccessQuery, RoleKey
-from services.runtime.call import Call
-from services.runtime.change_feed import ChangeFeed, News
-from services.runtime.contract import Limits
-from services.runtime.errors import ChatkitError, invalid_field, number_of
-from services.runtime.paging import PageTokens, page_size
+from services.runtime.access.port import AccessGrant, AccessQuery, RoleKey
+from services.runtime.calls.call import Call
+from services.runtime.calls.paging import PageTokens, page_size
+from services.runtime.contract.errors import ChatkitError, invalid_field, number_of
+from services.runtime.contract.policies import Limits
+from services.runtime.data.change_feed import ChangeFeed, News
 
 _RULES = frozenset({method_policy_pb2.MEMBERSHIP_UNSPECIFIED, *MembershipRule})
 

@@ -24,7 +24,7 @@ from services.rooms.tables import (
     room_assignments,
     rooms,
 )
-from services.runtime.database import Database
+from services.runtime.data.database import Database
 
 _user_id = bindparam("user_id", type_=Text)
 _permission = bindparam("permission", type_=Text)

@@ -31,10 +31,10 @@ from services.rooms.user_opening import UserOpenings
 from services.rooms.user_state import UserStateStore
 from services.rooms.user_streams import UserStreams
 from services.rooms.user_watch import UserWatch
-from services.runtime.change_feed import ChangeFeed
 from services.runtime.clock import Clock
-from services.runtime.contract import permissions
-from services.runtime.directory_client import DirectoryClient
+from services.runtime.contract.policies import permissions
+from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.peers.directory import DirectoryClient
 from services.runtime.server import Server, open_server
 from services.runtime.settings import Settings
 from services.runtime.steps import Leisure

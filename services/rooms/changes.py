@@ -5,7 +5,7 @@ from typing import Any
 
 from services.rooms.model import Change, ChangeKind, RoleScope
 from services.rooms.tables import change_counter, changes
-from services.runtime.change_log import ChangeLog
+from services.runtime.data.change_log import ChangeLog
 
 
 def _values(change: Change) -> Mapping[str, Any]:

@@ -9,9 +9,9 @@ from chatkit.internal.directory.v1 import directory_service_pb2 as directory_pb2
 from chatkit.internal.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
 from chatkit.users.v1 import user_pb2
 
-from services.runtime.directory_client import users_not_found
-from services.runtime.errors import unavailable_peer
-from services.runtime.peers import Peer
+from services.runtime.contract.errors import unavailable_peer
+from services.runtime.peers.directory import users_not_found
+from services.runtime.peers.peer import Peer
 
 
 class UsersClient:

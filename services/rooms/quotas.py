@@ -14,8 +14,8 @@ from chatkit.contract.v1 import limit_pb2
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.runtime.contract import Limits
-from services.runtime.errors import ResourceExhausted, Violation
+from services.runtime.contract.errors import ResourceExhausted, Violation
+from services.runtime.contract.policies import Limits
 
 _DAY = timedelta(days=1)
 # One after the other, in the order given.

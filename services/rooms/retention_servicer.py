@@ -4,7 +4,7 @@ from chatkit.internal.retention.v1 import retention_service_pb2 as pb2
 
 from services.rooms.store import RoomStore
 from services.rooms.wire import uid_of
-from services.runtime.call import Call
+from services.runtime.calls.call import Call
 
 
 class RetentionServicer:

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 
 from services.rooms.model import DEFAULT_ROLE, AssignedRole, Change, Role, RoleScope, changed_permissions
 from services.rooms.roles_store import RoleStore
-from services.runtime.change_feed import ChangeFeed
-from services.runtime.directory_client import DirectoryClient
-from services.runtime.errors import AlreadyExists, FailedPrecondition, NotFound, invalid_field
+from services.runtime.contract.errors import AlreadyExists, FailedPrecondition, NotFound, invalid_field
+from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.peers.directory import DirectoryClient
 
 
 class Roles:

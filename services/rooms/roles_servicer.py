@@ -5,9 +5,9 @@ from chatkit.rooms.v1 import roles_service_pb2 as pb2
 
 from services.rooms.model import AssignedRole, Role, RoleScope
 from services.rooms.roles import Roles
-from services.runtime.call import Call
-from services.runtime.contract import Limits
-from services.runtime.paging import PageTokens, page_size
+from services.runtime.calls.call import Call
+from services.runtime.calls.paging import PageTokens, page_size
+from services.runtime.contract.policies import Limits
 
 
 class RolesServicer:

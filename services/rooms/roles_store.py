@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.rooms import changes
 from services.rooms.model import DEFAULT_ROLE, AssignedRole, Change, ChangeKind, Role, RoleScope
 from services.rooms.tables import global_assignments, roles, room_assignments, rooms
-from services.runtime.database import Database
-from services.runtime.errors import NotFound
+from services.runtime.contract.errors import NotFound
+from services.runtime.data.database import Database
 
 _COLUMNS = (roles.c.scope, roles.c.name, roles.c.permissions)
 

@@ -10,10 +10,10 @@ import structlog
 
 from services.rooms.model import Change
 from services.rooms.roll_call_store import RollCallStore
-from services.runtime.change_feed import ChangeFeed
 from services.runtime.clock import Clock
-from services.runtime.directory_client import DirectoryClient
-from services.runtime.errors import ChatkitError
+from services.runtime.contract.errors import ChatkitError
+from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.peers.directory import DirectoryClient
 
 _log = structlog.get_logger()
 _CALL_SECONDS = 5.0

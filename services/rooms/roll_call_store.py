@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from services.rooms.changes import record
 from services.rooms.model import Change, ChangeKind
 from services.rooms.tables import absent_users, memberships, roll_call
-from services.runtime.database import Database
+from services.runtime.data.database import Database
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from services.rooms.access_store import AccessStore
 from services.rooms.model import Change, Draft, Room, RoomView, Visibility
 from services.rooms.quotas import Actor
 from services.rooms.store import RoomStore, direct_room, too_many_members
-from services.runtime.access import RoomGrant
-from services.runtime.change_feed import ChangeFeed
-from services.runtime.directory_client import DirectoryClient
-from services.runtime.errors import Aborted, ChatkitError, FailedPrecondition, NotFound, invalid_field
+from services.runtime.access.port import RoomGrant
+from services.runtime.contract.errors import Aborted, ChatkitError, FailedPrecondition, NotFound, invalid_field
+from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.peers.directory import DirectoryClient
 
 
 class Rooms:

@@ -14,10 +14,10 @@ from services.rooms.quotas import Actor
 from services.rooms.service import Rooms, Visits
 from services.rooms.user_opening import UserOpenings
 from services.rooms.wire import membership_proto, room_proto
-from services.runtime import json_values, masks
-from services.runtime.call import Call
-from services.runtime.contract import Limits
-from services.runtime.paging import PageTokens, page_size
+from services.runtime.calls.call import Call
+from services.runtime.calls.paging import PageTokens, page_size
+from services.runtime.contract import json_values, masks
+from services.runtime.contract.policies import Limits
 
 _UPDATABLE = ("name", "visibility", "custom_data", "push_notification_title_override", "retention_days")
 # A page ends early rather than grow past what a client takes in one message by default, 4 MiB.

@@ -18,8 +18,8 @@ from services.rooms import changes
 from services.rooms.model import Change, ChangeKind, Draft, Room, RoomView, Visibility
 from services.rooms.quotas import Actor, Quotas
 from services.rooms.tables import creations, memberships, rooms
-from services.runtime.database import Database
-from services.runtime.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, Violation
+from services.runtime.contract.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, Violation
+from services.runtime.data.database import Database
 
 ROOM_COLUMNS = (
     rooms.c.uid,

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from services.rooms.user_index import UserIndex
 from services.rooms.user_subscription import UserSubscription
-from services.runtime.access import AccessChecker
+from services.runtime.access.doubts import DoubtQueue
+from services.runtime.access.port import AccessChecker
 from services.runtime.clock import Clock
-from services.runtime.doubt_queue import DoubtQueue
-from services.runtime.errors import PermissionDenied
+from services.runtime.contract.errors import PermissionDenied
 
 # Fewer than there are connections to the database.
 _ASKED_AT_ONCE = 2

@@ -16,14 +16,14 @@ from services.rooms.user_state import UserStateStore
 from services.rooms.user_streams import UserStreams, is_understood, log_reset
 from services.rooms.user_subscription import StateBudget, UserSubscription
 from services.rooms.user_watch import UserWatch
-from services.runtime.access import AccessQuery
+from services.runtime.access.port import AccessQuery
 from services.runtime.clock import Clock
-from services.runtime.database import POOL_CONNECTIONS
-from services.runtime.errors import ChatkitError
+from services.runtime.contract.errors import ChatkitError
+from services.runtime.data.database import POOL_CONNECTIONS
 from services.runtime.fair_queue import FairQueue
-from services.runtime.identity import Caller
+from services.runtime.identity.tokens import Caller
 from services.runtime.steps import Leisure, Pace
-from services.runtime.streams import spread_delay
+from services.runtime.streaming.open_streams import spread_delay
 
 OnEnd = Callable[[Callable[[ChatkitError], None]], None]
 # Fewer than there are connections to the database, so that calls and the tail find one.

@@ -17,7 +17,7 @@ from services.rooms.changes import log
 from services.rooms.model import Change, RoomView
 from services.rooms.store import ROOM_COLUMNS, room_of
 from services.rooms.tables import change_counter, memberships, rooms
-from services.runtime.database import Database
+from services.runtime.data.database import Database
 from services.runtime.steps import Leisure
 
 # About a millisecond.

@@ -19,12 +19,12 @@ from services.rooms.user_access import UserAccess
 from services.rooms.user_index import UserIndex, Wanted
 from services.rooms.user_state import UserStateStore
 from services.rooms.user_subscription import UserSubscription
-from services.runtime.access import RoleKey
-from services.runtime.change_feed import ChangeFeed, News
+from services.runtime.access.port import RoleKey
 from services.runtime.clock import Clock
-from services.runtime.errors import Aborted, ChatkitError, Unavailable
+from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable
+from services.runtime.data.change_feed import ChangeFeed, News
 from services.runtime.steps import WAKING, Chores, Pace, each, slices
-from services.runtime.streams import spread_delay
+from services.runtime.streaming.open_streams import spread_delay
 
 _log = structlog.get_logger()
 _TICK_SECONDS = 1.0

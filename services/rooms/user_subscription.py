@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from services.runtime.access import AccessQuery, RoleKey
+from services.runtime.access.port import AccessQuery, RoleKey
 from services.runtime.clock import Clock
-from services.runtime.errors import ResourceExhausted, Unavailable
-from services.runtime.event_queue import EventQueue
-from services.runtime.identity import Caller
+from services.runtime.contract.errors import ResourceExhausted, Unavailable
+from services.runtime.identity.tokens import Caller
+from services.runtime.streaming.event_queue import EventQueue
 
 # What may happen between the state and its sending, which waits for users.
 _MOST_HELD_BYTES = 1024 * 1024

@@ -15,7 +15,7 @@ from services.rooms.peers import UsersClient
 from services.rooms.user_state import UserStateStore
 from services.rooms.user_streams import UserStreams
 from services.runtime.clock import Clock
-from services.runtime.errors import ChatkitError
+from services.runtime.contract.errors import ChatkitError
 
 _log = structlog.get_logger()
 _SETTLE_SECONDS = 1.0

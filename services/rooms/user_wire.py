@@ -9,9 +9,9 @@ from chatkit.users.v1 import user_pb2
 
 from services.rooms.model import Room, RoomView
 from services.rooms.wire import membership_proto, room_proto
-from services.runtime.errors import ChatkitError
-from services.runtime.streams import closed
-from services.runtime.timestamps import timestamp
+from services.runtime.contract.errors import ChatkitError
+from services.runtime.contract.timestamps import timestamp
+from services.runtime.streaming.open_streams import closed
 
 
 def opened_event(now: datetime, user: user_pb2.User) -> bytes:

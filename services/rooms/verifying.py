@@ -7,7 +7,7 @@ from chatkit.contract.v1 import limit_pb2
 from services.rooms.roll_call_store import Member, RollCallStore
 from services.runtime.clock import Clock
 from services.runtime.command import Tools
-from services.runtime.directory_client import DirectoryClient
+from services.runtime.peers.directory import DirectoryClient
 from services.runtime.settings import Settings
 from services.runtime.verifying import Finding, unnoticed
 

@@ -5,9 +5,9 @@ from uuid import UUID
 from chatkit.rooms.v1 import membership_pb2, room_pb2
 
 from services.rooms.model import Room, RoomView
-from services.runtime import json_values
-from services.runtime.errors import invalid_field
-from services.runtime.timestamps import timestamp
+from services.runtime.contract import json_values
+from services.runtime.contract.errors import invalid_field
+from services.runtime.contract.timestamps import timestamp
 
 _UID_BYTES = 16
 

@@ -5,12 +5,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from services.runtime.clock import Clock
-from services.runtime.database import Database, create_engine
-from services.runtime.identity import ServiceTokens
-from services.runtime.keys import Keyring
-from services.runtime.peers import Peer
+from services.runtime.data.database import Database, create_engine
+from services.runtime.identity.keys import Keyring
+from services.runtime.identity.tls import Certificates
+from services.runtime.identity.tokens import ServiceTokens
+from services.runtime.peers.peer import Peer
 from services.runtime.settings import Settings
-from services.runtime.tls import Certificates
 
 
 @dataclass(frozen=True, slots=True)

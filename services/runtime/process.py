@@ -17,12 +17,12 @@ import uvloop
 from pydantic import SecretStr, ValidationError
 from sqlalchemy.exc import DBAPIError
 
-from services.runtime import log
-from services.runtime.api_keys import refuse_sample
+from services.runtime import logs
+from services.runtime.bus.nats_url import nats_secret
 from services.runtime.clock import Clock, SystemClock
-from services.runtime.database import in_one_line, sqlalchemy_url
-from services.runtime.migrations import upgrade
-from services.runtime.nats_servers import nats_secret
+from services.runtime.data.database import in_one_line, sqlalchemy_url
+from services.runtime.data.migrations import upgrade
+from services.runtime.identity.api_keys import refuse_sample
 from services.runtime.release import Release
 from services.runtime.server import Server
 from services.runtime.settings import Settings, read_settings
@@ -60,7 +60,7 @@ def main(name: str, build: Build, migrations: Path, commands: Mapping[str, Comma
         parser.error(f"{command} knows no --{min(strange)}")
     try:
         settings = read_settings()
-        log.configure(settings.log_format, name, Release(settings.commit))
+        logs.configure(settings.log_format, name, Release(settings.commit))
         _refuse_sample_passwords(settings)
         if command == "migrate":
             return _migrate(name, settings.migrate_database_url.get_secret_value(), migrations)
@@ -68,10 +68,10 @@ def main(name: str, build: Build, migrations: Path, commands: Mapping[str, Comma
             return uvloop.run(_run(own[command], settings, told))
         return uvloop.run(_serve(build, settings))
     except (ValueError, ValidationError, OSError) as error:
-        log.complain(f"{name}: {error}")
+        logs.complain(f"{name}: {error}")
         return 2
     except (psycopg.Error, DBAPIError) as error:
-        log.complain(f"{name}: {in_one_line(error)}")
+        logs.complain(f"{name}: {in_one_line(error)}")
         return 2
 
 

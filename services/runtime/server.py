@@ -15,30 +15,30 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.runtime.access import AccessChecker
-from services.runtime.access_client import AccessClient
-from services.runtime.api_keys import ApiKey
-from services.runtime.bus import Bus, InProcessBus
-from services.runtime.change_feed import ChangeFeed
-from services.runtime.change_log import Change, ChangeLog, ChangeStore
+from services.runtime.access.client import AccessClient
+from services.runtime.access.port import AccessChecker
+from services.runtime.access.rooms import RoomsAccess
+from services.runtime.bus.nats import NatsBus
+from services.runtime.bus.nats_url import parse_servers
+from services.runtime.bus.port import Bus, InProcessBus
+from services.runtime.bus.subjects import subject
+from services.runtime.calls.edges import EdgesServicer
+from services.runtime.calls.handlers import Handlers
+from services.runtime.calls.paging import PageTokens
 from services.runtime.clock import Clock
-from services.runtime.contract import Limits
-from services.runtime.database import Database, create_engine
-from services.runtime.edges import EdgesServicer
-from services.runtime.handlers import Handlers
-from services.runtime.identity import ServiceTokens, TokenVerifier
-from services.runtime.keys import Keyring
-from services.runtime.nats_bus import NatsBus
-from services.runtime.nats_servers import parse_servers
-from services.runtime.paging import PageTokens
-from services.runtime.peers import Peer
+from services.runtime.contract.policies import Limits
+from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.data.change_log import Change, ChangeLog, ChangeStore
+from services.runtime.data.database import Database, create_engine
+from services.runtime.identity.api_keys import ApiKey
+from services.runtime.identity.keys import Keyring
+from services.runtime.identity.tls import Certificates
+from services.runtime.identity.tokens import ServiceTokens, TokenVerifier
+from services.runtime.peers.peer import Peer
 from services.runtime.readiness import Check, Readiness
 from services.runtime.release import Release
-from services.runtime.rooms_access import RoomsAccess
 from services.runtime.settings import Settings
-from services.runtime.streams import Streams
-from services.runtime.subjects import subject
-from services.runtime.tls import Certificates
+from services.runtime.streaming.open_streams import Streams
 
 _log = structlog.get_logger()
 # Room for gRPC's own framing above the largest request; the handlers refuse by the method's own limit.

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.runtime.contract import Limits
+from services.runtime.contract.policies import Limits
 from services.runtime.secret_settings import read_secret, with_password
 
 PREFIX = "CHATKIT_"

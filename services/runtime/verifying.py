@@ -9,11 +9,11 @@ import sys
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import asdict, dataclass
 
-from services.runtime import log
+from services.runtime import logs
 from services.runtime.clock import Clock
 from services.runtime.command import Tools, opened
-from services.runtime.epoch import Epoch
-from services.runtime.errors import ChatkitError
+from services.runtime.contract.errors import ChatkitError
+from services.runtime.data.epoch import Epoch
 from services.runtime.process import Command
 from services.runtime.settings import Settings
 
@@ -43,7 +43,7 @@ def verify_command(service: str, compare: Compare) -> Command:
                     _print(finding, is_json="json" in flags)
                     wrong = wrong or not finding.is_note
         except ChatkitError as error:
-            log.complain(f"{service}: {error.message}")
+            logs.complain(f"{service}: {error.message}")
             return 2
         return 1 if wrong else 0
 

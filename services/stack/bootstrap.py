@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import psycopg
 
-from services.runtime.database import in_one_line
+from services.runtime.data.database import in_one_line
 from services.runtime.secret_settings import read_secret, with_password
 from services.stack.new_secrets import SAMPLE
 from services.stack.roles import all_roles

@@ -12,7 +12,7 @@ from services.edge.deployment import EXAMPLE, Deployment
 from services.edge.process import write
 from services.edge.render import configuration, to_yaml
 from services.edge.settings import EdgeSettings
-from services.runtime.contract import Limits
+from services.runtime.contract.policies import Limits
 from services.runtime.settings import read_settings_of
 from services.stack.home import Home
 from services.stack.recorded import find

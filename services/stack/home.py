@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from services.runtime.subjects import SUBJECTS
+from services.runtime.bus.subjects import SUBJECTS
 from services.stack.roles import all_roles
 from services.stack.trouble import Trouble
 

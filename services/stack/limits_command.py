@@ -36,7 +36,7 @@ def _limits(home: Home) -> tuple[list[dict[str, Any]], str]:
     if home.is_up() and home.state().address:
         address = home.running_address()
         return _asked(address)["limits"], f"In force at http://{address}."
-    from services.runtime.contract import limits_table  # noqa: PLC0415 - see above
+    from services.runtime.contract.policies import limits_table  # noqa: PLC0415 - see above
 
     try:
         rows = limits_table(os.environ)

@@ -9,21 +9,21 @@ import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
-from services.runtime.subjects import SUBJECTS, rights
+from services.runtime.bus.subjects import SUBJECTS, rights
 from services.stack.trouble import Trouble
 
 CONFIGURATION = Path(__file__).with_name("nats.conf")
 _CONFIGURATION = """\
 # What NATS is told beside its command line; compose.yaml runs it with the same.
-# `python -m services.stack.nats` writes this from services/runtime/subjects.py: each service signs in as itself, and
-# may use its own subjects only.
+# `python -m services.stack.nats` writes this from services/runtime/bus/subjects.py: each service signs in as itself,
+# and may use its own subjects only.
 # The passwords are quoted by whoever sets them, because NATS reads a variable's text as a value of this file.
 authorization {{
   users: [
 {users}
   ]
 }}
-# More than the largest announcement (services/runtime/bus.py).
+# More than the largest announcement (services/runtime/bus/port.py).
 max_payload: 1MB
 """
 

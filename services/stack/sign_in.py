@@ -4,7 +4,7 @@ import argparse
 import re
 from datetime import UTC, datetime, timedelta
 
-from services.runtime.api_keys import mint_token, read_keys
+from services.runtime.identity.api_keys import mint_token, read_keys
 from services.stack.home import Home
 from services.stack.trouble import Trouble
 

@@ -8,13 +8,13 @@ from uuid import uuid4
 from chatkit.internal.directory.v1 import directory_service_pb2
 from chatkit.users.v1 import presence_service_pb2, users_service_pb2
 
-from services.runtime.change_feed import ChangeFeed
+from services.runtime.access.rooms import RoomsAccess
 from services.runtime.clock import Clock
-from services.runtime.errors import Unavailable
-from services.runtime.rooms_access import RoomsAccess
+from services.runtime.contract.errors import Unavailable
+from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.server import Server, open_server
 from services.runtime.settings import Settings
-from services.runtime.streams import spread_delay
+from services.runtime.streaming.open_streams import spread_delay
 from services.users.changes import log
 from services.users.directory_servicer import DirectoryServicer
 from services.users.model import Change

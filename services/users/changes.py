@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.runtime.change_log import ChangeLog
+from services.runtime.data.change_log import ChangeLog
 from services.users.model import Change, ChangeKind
 from services.users.tables import change_counter, changes
 

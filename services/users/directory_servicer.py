@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 from chatkit.internal.directory.v1 import directory_service_pb2 as pb2
 
-from services.runtime.call import Call
-from services.runtime.change_feed import ChangeFeed, News
-from services.runtime.event_queue import FRAME_BYTES
+from services.runtime.calls.call import Call
+from services.runtime.data.change_feed import ChangeFeed, News
+from services.runtime.streaming.event_queue import FRAME_BYTES
 from services.users.model import Change, ChangeKind, User
 from services.users.service import Users
 from services.users.wire import user_proto

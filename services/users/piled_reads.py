@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Generic, TypeVar
 
-from services.runtime.database import unbroken
-from services.runtime.errors import ChatkitError
+from services.runtime.contract.errors import ChatkitError
+from services.runtime.data.database import unbroken
 
 Key = TypeVar("Key")
 Answer = TypeVar("Answer")

@@ -5,11 +5,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.runtime.access import AccessQuery
+from services.runtime.access.port import AccessQuery
 from services.runtime.clock import Clock
-from services.runtime.directory_client import users_not_found
-from services.runtime.errors import ChatkitError
-from services.runtime.identity import Caller
+from services.runtime.contract.errors import ChatkitError
+from services.runtime.identity.tokens import Caller
+from services.runtime.peers.directory import users_not_found
 from services.users import presence_wire as wire
 from services.users.model import ABSENT, Presences
 from services.users.piled_reads import PiledReads

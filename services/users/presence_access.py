@@ -5,10 +5,10 @@ Rooms being away ends none of them: everybody would be offline with it. A stream
 
 from collections.abc import Callable
 
-from services.runtime.access import AccessChange, AccessChecker, RoleAssigned, RoleChanged
+from services.runtime.access.doubts import DoubtQueue
+from services.runtime.access.port import AccessChange, AccessChecker, RoleAssigned, RoleChanged
 from services.runtime.clock import Clock
-from services.runtime.doubt_queue import DoubtQueue
-from services.runtime.errors import PermissionDenied
+from services.runtime.contract.errors import PermissionDenied
 from services.runtime.steps import each
 from services.users.presence_hub import PresenceHub, PresenceSubscription
 

@@ -12,13 +12,13 @@ from uuid import UUID
 
 import structlog
 
-from services.runtime.access import AccessQuery, RoleKey
-from services.runtime.change_feed import ChangeFeed, News
+from services.runtime.access.port import AccessQuery, RoleKey
 from services.runtime.clock import Clock
-from services.runtime.errors import Aborted, ChatkitError
-from services.runtime.event_queue import EventQueue
-from services.runtime.identity import Caller
+from services.runtime.contract.errors import Aborted, ChatkitError
+from services.runtime.data.change_feed import ChangeFeed, News
+from services.runtime.identity.tokens import Caller
 from services.runtime.steps import WAKING, Chores, Pace, each
+from services.runtime.streaming.event_queue import EventQueue
 from services.users import presence_wire as wire
 from services.users.model import Change, ChangeKind, Presence, PresenceState
 

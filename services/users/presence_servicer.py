@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from chatkit.users.v1 import presence_service_pb2 as pb2
 
-from services.runtime.call import Call
+from services.runtime.calls.call import Call
 from services.users.presence import PresenceStreams, Wish
 
 

@@ -16,9 +16,9 @@ from uuid import UUID
 import structlog
 
 from services.runtime.clock import Clock
-from services.runtime.database import unbroken
-from services.runtime.directory_client import users_not_found
-from services.runtime.errors import ChatkitError, Unavailable
+from services.runtime.contract.errors import ChatkitError, Unavailable
+from services.runtime.data.database import unbroken
+from services.runtime.peers.directory import users_not_found
 from services.runtime.steps import Pace
 from services.users.presence_store import MOST_AT_ONCE, LeaseLostError, PresenceStore
 

@@ -13,8 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.runtime.database import Database
-from services.runtime.errors import Aborted
+from services.runtime.contract.errors import Aborted
+from services.runtime.data.database import Database
 from services.users import changes
 from services.users.model import Change, ChangeKind, Presence, Presences, PresenceState
 

@@ -6,9 +6,9 @@ from chatkit.contract.v1 import stream_pb2
 from chatkit.users.v1 import presence_event_pb2 as event_pb2
 from chatkit.users.v1 import presence_service_pb2 as service_pb2
 
-from services.runtime.errors import ChatkitError
-from services.runtime.streams import closed
-from services.runtime.timestamps import timestamp
+from services.runtime.contract.errors import ChatkitError
+from services.runtime.contract.timestamps import timestamp
+from services.runtime.streaming.open_streams import closed
 from services.users.model import Presence, PresenceState
 
 _STATES = {

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from services.runtime.change_feed import ChangeFeed
-from services.runtime.directory_client import users_not_found
-from services.runtime.errors import AlreadyExists
+from services.runtime.contract.errors import AlreadyExists
+from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.peers.directory import users_not_found
 from services.users.model import Change, Draft, PageStart, User, repeated_ids
 from services.users.store import UserStore
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 from chatkit.users.v1 import users_service_pb2 as pb2
 
-from services.runtime import json_values, masks
-from services.runtime.call import Call
-from services.runtime.contract import Limits
-from services.runtime.paging import PageTokens, page_size
+from services.runtime.calls.call import Call
+from services.runtime.calls.paging import PageTokens, page_size
+from services.runtime.contract import json_values, masks
+from services.runtime.contract.policies import Limits
 from services.users.model import Draft, PageStart
 from services.users.service import Users
 from services.users.wire import user_proto, user_protos

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Text, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from services.runtime.database import Database
+from services.runtime.data.database import Database
 from services.users import changes
 from services.users.model import Change, ChangeKind, Draft, PageStart, User
 from services.users.tables import creation_clock, users

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from chatkit.users.v1 import user_pb2
 
-from services.runtime import json_values
-from services.runtime.timestamps import timestamp
+from services.runtime.contract import json_values
+from services.runtime.contract.timestamps import timestamp
 from services.users.model import User
 
 

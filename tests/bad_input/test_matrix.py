@@ -12,7 +12,7 @@ from chatkit.users.v1 import presence_service_pb2 as presence_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 from google.protobuf import struct_pb2
 
-from services.runtime.api_keys import API_ISSUER
+from services.runtime.identity.api_keys import API_ISSUER
 from tests.support import tokens
 from tests.support.refusals import refused
 from tests.support.suite import Suite

@@ -12,7 +12,7 @@ from chatkit.messages.v1 import message_pb2, messages_service_pb2_grpc, position
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from google.protobuf import duration_pb2
 
-from services.runtime.errors import (
+from services.runtime.contract.errors import (
     DETAILS_KEY,
     ChatkitError,
     OutOfRange,

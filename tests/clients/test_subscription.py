@@ -9,7 +9,7 @@ from chatkit.messages.v1 import messages_service_pb2 as pb2
 
 from clients.python import ChatkitError, Client, Gap, connect
 from clients.python.subscription import Subscription
-from services.runtime.errors import Aborted, NotFound, ResourceExhausted, Unavailable
+from services.runtime.contract.errors import Aborted, NotFound, ResourceExhausted, Unavailable
 from tests.clients.scripted import (
     HANG,
     HastyClock,

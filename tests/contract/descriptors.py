@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor, FileDescriptor, ServiceDescriptor
 
-from services.runtime.contract import MethodContract, methods_of, permissions
+from services.runtime.contract.policies import MethodContract, methods_of, permissions
 
 ROOT = Path(__file__).parents[2]
 PROTOS = ROOT / "protos"

@@ -7,7 +7,7 @@ from chatkit.contract.v1 import field_policy_pb2, limit_pb2, method_policy_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import FieldDescriptor, ServiceDescriptor
 
-from services.runtime.contract import field_policy, methods_of
+from services.runtime.contract.policies import field_policy, methods_of
 from tests.contract.test_fields import unbounded
 
 _STRING = descriptor_pb2.FieldDescriptorProto.TYPE_STRING

@@ -10,8 +10,8 @@ import pytest
 from chatkit.contract.v1 import error_reason_pb2, stream_pb2
 from google.protobuf import json_format
 
-from services.runtime.contract import error_definition
-from services.runtime.errors import ChatkitError, InvalidArgument, class_of, invalid_field, number_of
+from services.runtime.contract.errors import ChatkitError, InvalidArgument, class_of, invalid_field, number_of
+from services.runtime.contract.policies import error_definition
 from tests.contract import descriptors
 
 OLDER_PREFIX = "ERROR_REASON_"

@@ -5,7 +5,7 @@ from typing import cast
 from chatkit.contract.v1 import field_policy_pb2, limit_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
-from services.runtime.contract import field_policy, permissions
+from services.runtime.contract.policies import field_policy, permissions
 from tests.contract import descriptors
 
 FIELDS = list(descriptors.request_fields())

@@ -25,6 +25,28 @@ SQL = ("sqlalchemy", "psycopg", "alembic")
 SQL_OWNERS = ("*store.py", "*tables.py", "migrations/*", "app.py", "log/*.py", "quotas.py", "user_state.py")
 # From the bottom: a layer imports what is below it, and nothing beside itself or above.
 LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "runtime": (
+        (
+            "__init__",
+            "clock",
+            "fair_queue",
+            "problems",
+            "release",
+            "secret_settings",
+            "shown",
+            "steps",
+            "watched_files",
+        ),
+        ("contract", "logs", "readiness"),
+        ("settings", "data"),
+        ("identity", "bus", "healthcheck"),
+        ("peers", "streaming"),
+        ("access",),
+        ("calls",),
+        ("server", "command"),
+        ("process",),
+        ("verifying",),
+    ),
     "messages": (
         ("__init__", "model"),
         ("frames", "peers"),

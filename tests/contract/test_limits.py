@@ -7,7 +7,7 @@ from chatkit.contract.v1 import limit_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.runtime.contract import Limits, field_policy, limit_definition, limit_name, limits_table
+from services.runtime.contract.policies import Limits, field_policy, limit_definition, limit_name, limits_table
 from tests.contract import descriptors
 
 VALUES = [value for value in limit_pb2.Limit.DESCRIPTOR.values if value.number]

@@ -4,7 +4,7 @@ import pytest
 from chatkit.contract.v1 import limit_pb2, method_policy_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
-from services.runtime.contract import MethodContract, permissions
+from services.runtime.contract.policies import MethodContract, permissions
 from tests.contract import descriptors
 
 METHODS = descriptors.methods()

@@ -4,7 +4,7 @@ import re
 
 from chatkit.contract.v1 import permission_pb2
 
-from services.runtime.contract import permissions
+from services.runtime.contract.policies import permissions
 
 # Chatkit's `default`, as its clients' own test suites made it.
 CHATKIT_DEFAULT = {

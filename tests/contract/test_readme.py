@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime.contract import LimitRow, limits_table
+from services.runtime.contract.policies import LimitRow, limits_table
 from tests.contract.descriptors import ROOT
 
 

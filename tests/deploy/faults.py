@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from services.edge import public
 from services.edge.process import LONGEST_BEYOND_SETTINGS
 from services.edge.settings import EdgeSettings
-from services.runtime.contract import ENVIRONMENT_PREFIX, Limits
+from services.runtime.bus.subjects import SUBJECTS
+from services.runtime.contract.policies import ENVIRONMENT_PREFIX, Limits
 from services.runtime.settings import Settings, secret_settings
-from services.runtime.subjects import SUBJECTS
 from services.stack import bootstrap, nats
 from services.stack.roles import SERVICES, role_names
 from tests.deploy.compose import ROOT, Json

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from services.edge.settings import EdgeSettings
+from services.runtime.bus.subjects import SUBJECTS
 from services.runtime.settings import PREFIX, Settings
-from services.runtime.subjects import SUBJECTS
 from services.stack import bootstrap
 from services.stack.roles import SERVICES
 from tests.deploy.compose import (

@@ -18,8 +18,8 @@ import httpx
 import psycopg
 import pytest
 
-from services.runtime.api_keys import ApiKey, mint_token
-from services.runtime.subjects import SUBJECTS
+from services.runtime.bus.subjects import SUBJECTS
+from services.runtime.identity.api_keys import ApiKey, mint_token
 from services.stack import bootstrap, new_secrets
 from services.stack.nats import password_variable
 from services.stack.ports import Port

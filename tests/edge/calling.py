@@ -11,7 +11,7 @@ from chatkit.users.v1 import users_service_pb2
 from google.protobuf import json_format
 from google.rpc import status_pb2
 
-from services.runtime.errors import ChatkitError, class_of, from_status
+from services.runtime.contract.errors import ChatkitError, class_of, from_status
 from tests.support import faces, tokens
 from tests.support.edge import Edge
 from tests.support.refusals import decode

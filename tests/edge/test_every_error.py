@@ -20,8 +20,8 @@ from services.edge import public
 from services.edge.deployment import EXAMPLE
 from services.edge.refusals import refusals
 from services.edge.render import configuration
-from services.runtime.contract import Limits, error_definition
-from services.runtime.errors import ChatkitError, Violation, class_of, from_status
+from services.runtime.contract.errors import ChatkitError, Violation, class_of, from_status
+from services.runtime.contract.policies import Limits, error_definition
 from tests.edge.calling import FACES, GET, Call, Told
 from tests.support import tokens
 from tests.support.backend import Backend, running_backend

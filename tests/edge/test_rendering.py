@@ -15,7 +15,7 @@ from services.edge.deployment import EXAMPLE
 from services.edge.process import write
 from services.edge.refusals import refusals
 from services.edge.render import configuration, to_yaml
-from services.runtime.contract import Limits, limit_name, methods_of
+from services.runtime.contract.policies import Limits, limit_name, methods_of
 from tests.support.edge_without import RULES, all_routes, manager
 
 _CHECKED_IN = Path(__file__).parents[2] / "services" / "edge" / "envoy.yaml"

@@ -16,7 +16,7 @@ from services.edge.rates import RATE_FILTER
 from services.edge.render import configuration
 from services.edge.routes import TRANSCODER_FILTER
 from services.edge.tokens import CLAIMS_FILTER, JWT_FILTER
-from services.runtime.contract import Limits
+from services.runtime.contract.policies import Limits
 from tests.edge.calling import GET, heard, unheard
 from tests.support import tokens
 from tests.support.edge import Edge, running_edge

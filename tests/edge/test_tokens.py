@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from services.edge.keys import jwks
-from services.runtime.api_keys import ApiKey, mint_token
-from services.runtime.identity import SERVICE_ISSUER
-from services.runtime.keys import Keyring
+from services.runtime.identity.api_keys import ApiKey, mint_token
+from services.runtime.identity.keys import Keyring
+from services.runtime.identity.tokens import SERVICE_ISSUER
 from tests.edge.calling import FACES, GET, Call, heard, refused
 from tests.support import tokens
 from tests.support.edge import Edge, running_edge

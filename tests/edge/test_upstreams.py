@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chatkit.files.v1 import files_service_pb2 as files_pb2
 
-from services.runtime.errors import Unavailable
+from services.runtime.contract.errors import Unavailable
 from tests.edge.calling import Call
 from tests.support import tokens
 from tests.support.backend import nobody, running_backend

@@ -21,7 +21,7 @@ from chatkit.contract.v1 import error_reason_pb2
 from chatkit.messages.v1 import message_pb2, room_event_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 
-from services.runtime.epoch import IDENTITY
+from services.runtime.data.epoch import IDENTITY
 from services.stack.postgres import BINARIES, SUPERUSER, Postgres, as_ordinary_user
 from tests.messages.chat import Chat, Reader, text
 from tests.support.databases import TEMPLATE, TestDatabase, make_template

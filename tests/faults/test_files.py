@@ -29,7 +29,7 @@ from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from services.files.blobs import open_blobs
 from services.files.reconciler import Findings, Reconciler
 from services.files.store import FileStore
-from services.runtime.database import Database, create_engine
+from services.runtime.data.database import Database, create_engine
 from services.stack.ports import Port
 from tests.files.library import user
 from tests.files.world import Asked

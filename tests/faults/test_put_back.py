@@ -16,8 +16,8 @@ from chatkit.messages.v1 import position_pb2, room_event_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import rooms_service_pb2
 
-from services.runtime.database import Database, create_engine
-from services.runtime.epoch import Epoch
+from services.runtime.data.database import Database, create_engine
+from services.runtime.data.epoch import Epoch
 from services.stack.postgres import Postgres
 from tests.messages.chat import Reader, text
 from tests.support.copies import copy, put_back

@@ -17,7 +17,7 @@ from chatkit.files.v1.files_service_pb2_grpc import FilesServiceStub
 from chatkit.internal.attachments.v1 import attachments_service_pb2 as attachments_pb2
 from chatkit.internal.attachments.v1.attachments_service_pb2_grpc import AttachmentsServiceStub
 
-from services.runtime.identity import mint_service_token
+from services.runtime.identity.tokens import mint_service_token
 from services.stack.ports import Port
 from tests.support.database_clock import SharedClock
 from tests.support.databases import TestDatabase

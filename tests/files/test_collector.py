@@ -14,8 +14,8 @@ from services.files.peers import MessagesClient
 from services.files.reconciler import Findings, Reconciler, reconcile
 from services.files.store import FileStore
 from services.runtime.clock import SystemClock
-from services.runtime.database import Database, create_engine
-from services.runtime.errors import Unavailable
+from services.runtime.contract.errors import Unavailable
+from services.runtime.data.database import Database, create_engine
 from services.stack.ports import Port
 from tests.files.library import PICTURE, Library, library
 from tests.files.world import Asked, World

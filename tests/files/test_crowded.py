@@ -19,7 +19,7 @@ from services.files.model import File
 from services.files.places import TICK_SECONDS, Bounds
 from services.files.service import Files
 from services.files.uploads import Uploads
-from services.runtime.errors import ResourceExhausted, Unavailable
+from services.runtime.contract.errors import ResourceExhausted, Unavailable
 from tests.files.library import PICTURE, Library, library, sha256, user
 from tests.files.test_downloads import _Reader
 from tests.files.world import World

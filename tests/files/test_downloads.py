@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from services.files.http import FilesHttp
 from services.files.places import TICK_SECONDS, Bounds
-from services.runtime.errors import DeadlineExceeded
+from services.runtime.contract.errors import DeadlineExceeded
 from tests.files.library import PICTURE, Library
 from tests.files.world import World
 from tests.support.eventually import eventually

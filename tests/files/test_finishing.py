@@ -6,8 +6,8 @@ from uuid import UUID
 
 from services.files.model import File
 from services.files.store import FileStore
-from services.runtime.database import unknown_outcome
-from services.runtime.errors import Unavailable
+from services.runtime.contract.errors import Unavailable
+from services.runtime.data.database import unknown_outcome
 from tests.files.library import PICTURE, Library, sha256
 from tests.files.world import World
 from tests.support.eventually import eventually

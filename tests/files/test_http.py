@@ -16,7 +16,7 @@ import pytest
 
 from services.files.listener import tls_context
 from services.files.urls import FileUrls, Purpose
-from services.runtime.errors import class_of
+from services.runtime.contract.errors import class_of
 from services.runtime.settings import TlsFiles
 from tests.files.library import PICTURE, Library, library, sha256
 from tests.support import tokens

@@ -15,7 +15,7 @@ from chatkit.files.v1 import file_pb2
 from chatkit.files.v1 import files_service_pb2 as pb2
 
 from services.files.model import INCOMING, FileState
-from services.runtime.errors import NotFound
+from services.runtime.contract.errors import NotFound
 from tests.files.library import PICTURE, Library, library, sha256
 from tests.files.world import World
 from tests.support.databases import TestDatabase

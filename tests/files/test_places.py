@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.files.places import Bounds, Place, Places
-from services.runtime.errors import ChatkitError, DeadlineExceeded, ResourceExhausted, Unavailable
+from services.runtime.contract.errors import ChatkitError, DeadlineExceeded, ResourceExhausted, Unavailable
 from tests.support.clock import ManualClock
 from tests.support.eventually import HANG_SECONDS
 

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from services.files.blobs import open_blobs
-from services.runtime.errors import Unavailable
+from services.runtime.contract.errors import Unavailable
 from tests.files.library import PICTURE, library, sha256
 from tests.support.databases import TestDatabase
 from tests.support.eventually import eventually

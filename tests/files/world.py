@@ -14,7 +14,7 @@ from services.files.service import Files
 from services.files.store import FileStore
 from services.files.uploads import Uploads
 from services.files.urls import FileUrls
-from services.runtime.database import Database, create_engine
+from services.runtime.data.database import Database, create_engine
 from tests.files.library import Library
 from tests.support.suite import settings
 from tests.support.tokens import INSTANCE, SERVICE_KEY

@@ -6,7 +6,7 @@ from typing import Final
 
 from chatkit.contract.v1 import method_policy_pb2
 
-from services.runtime.contract import MethodContract, permissions
+from services.runtime.contract.policies import MethodContract, permissions
 from tests.support import tokens
 
 OK: Final = "ok"

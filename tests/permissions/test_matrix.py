@@ -18,8 +18,8 @@ from chatkit.messages.v1 import part_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import role_pb2, roles_service_pb2
 
-from services.runtime.contract import MethodContract
-from services.runtime.errors import from_rpc_error
+from services.runtime.contract.errors import from_rpc_error
+from services.runtime.contract.policies import MethodContract
 from tests.contract import descriptors
 from tests.permissions import table
 from tests.permissions.callers import CALLERS, NOTHING, OK, Caller, asked_for, expected

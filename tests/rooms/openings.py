@@ -26,13 +26,13 @@ from services.rooms.user_state import UserState, UserStateStore
 from services.rooms.user_streams import UserStreams
 from services.rooms.user_watch import UserWatch
 from services.rooms.wire import room_proto
-from services.runtime.change_feed import ChangeFeed
-from services.runtime.change_log import ChangeStore
 from services.runtime.clock import SystemClock
-from services.runtime.contract import Limits
-from services.runtime.database import Database, create_engine
-from services.runtime.errors import ChatkitError, NotFound, Unavailable
-from services.runtime.identity import Caller
+from services.runtime.contract.errors import ChatkitError, NotFound, Unavailable
+from services.runtime.contract.policies import Limits
+from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.data.change_log import ChangeStore
+from services.runtime.data.database import Database, create_engine
+from services.runtime.identity.tokens import Caller
 from services.runtime.steps import Leisure
 from tests.rooms.user_stream import Folded, Shown
 from tests.support.databases import TestDatabase

@@ -18,9 +18,9 @@ from chatkit.rooms.v1 import roles_service_pb2 as roles_pb2
 
 from services.rooms.changes import log
 from services.rooms.model import Change, ChangeKind
-from services.runtime.change_feed import ChangeFeed
-from services.runtime.change_log import ChangeStore, Head
-from services.runtime.database import Database, create_engine
+from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.data.change_log import ChangeStore, Head
+from services.runtime.data.database import Database, create_engine
 from services.runtime.settings import Settings
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase

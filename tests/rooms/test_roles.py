@@ -11,8 +11,8 @@ from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import role_pb2
 from chatkit.rooms.v1 import roles_service_pb2 as pb2
 
-from services.runtime.contract import permissions
-from services.runtime.migrations import upgrade
+from services.runtime.contract.policies import permissions
+from services.runtime.data.migrations import upgrade
 from tests.support.databases import ROOT
 from tests.support.eventually import until
 from tests.support.refusals import refused

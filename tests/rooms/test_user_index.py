@@ -12,9 +12,9 @@ from services.rooms.model import Change, ChangeKind, Room, RoomView, Visibility
 from services.rooms.user_index import UserIndex
 from services.rooms.user_streams import UserStreams
 from services.rooms.user_subscription import StateBudget, UserSubscription
-from services.runtime.change_feed import ChangeFeed, News
-from services.runtime.errors import Aborted
-from services.runtime.identity import Caller
+from services.runtime.contract.errors import Aborted
+from services.runtime.data.change_feed import ChangeFeed, News
+from services.runtime.identity.tokens import Caller
 from tests.rooms.user_stream import short
 from tests.support.clock import ManualClock
 from tests.support.peers import uid_of

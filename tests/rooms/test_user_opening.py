@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import psycopg
 import pytest
 
-from services.runtime.errors import Aborted, NotFound, Unavailable
+from services.runtime.contract.errors import Aborted, NotFound, Unavailable
 from tests.rooms.openings import Openings, Stream, openings
 from tests.rooms.user_stream import short
 from tests.support.databases import TestDatabase

@@ -4,7 +4,7 @@ import pytest
 from chatkit.internal.directory.v1 import directory_service_pb2 as pb2
 from chatkit.users.v1 import user_pb2
 
-from services.runtime.errors import Aborted, Unavailable, Unimplemented
+from services.runtime.contract.errors import Aborted, Unavailable, Unimplemented
 from tests.rooms.openings import FakeUsers, Openings, heartbeat, openings
 from tests.rooms.user_stream import short
 from tests.support.databases import TestDatabase

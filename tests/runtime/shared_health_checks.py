@@ -15,7 +15,7 @@ import asyncio
 
 import grpc
 
-from services.runtime.peers import OPTIONS
+from services.runtime.peers.peer import OPTIONS
 
 _SHARED = tuple(option for option in OPTIONS if option[0] != "grpc.use_local_subchannel_pool")
 

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from services.runtime.errors import Unavailable
+from services.runtime.contract.errors import Unavailable
 from services.runtime.problems import problem_of
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from services.runtime import log, process
-from services.runtime.api_keys import ApiKey
+from services.runtime import logs, process
 from services.runtime.clock import Clock
+from services.runtime.identity.api_keys import ApiKey
 from services.runtime.settings import Settings
 from services.stack.roles import SERVICES
 from tests.support import tokens
@@ -72,7 +72,7 @@ class Here:
         self._environ = environ
         self._captured = captured
         # It would redirect the logs of all tests that follow.
-        environ.setattr(log, "configure", lambda *_: None)
+        environ.setattr(logs, "configure", lambda *_: None)
 
     def __call__(self, *arguments: str, service: str = "users", **variables: str) -> Ended:
         """Run a service's command, with these variables as well."""

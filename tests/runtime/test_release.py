@@ -62,8 +62,8 @@ async def test_health_says_it_as_metadata_of_each_answer(commit: str) -> None:
 
 def test_every_line_of_a_log_says_it() -> None:
     code = (
-        "import structlog; from services.runtime import log; from services.runtime.release import Release\n"
-        f"log.configure('json', 'users', Release('{_COMMIT}')); structlog.get_logger().info('ready')"
+        "import structlog; from services.runtime import logs; from services.runtime.release import Release\n"
+        f"logs.configure('json', 'users', Release('{_COMMIT}')); structlog.get_logger().info('ready')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
     assert json.loads(done.stderr)["version"] == Release(_COMMIT).label

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from services.runtime.access import AccessGrant, AccessQuery, RoleAssigned, RoleChanged
-from services.runtime.access_cache import AccessCache, Freshness
-from services.runtime.contract import Limits
-from services.runtime.identity import Caller
+from services.runtime.access.cache import AccessCache, Freshness
+from services.runtime.access.port import AccessGrant, AccessQuery, RoleAssigned, RoleChanged
+from services.runtime.contract.policies import Limits
+from services.runtime.identity.tokens import Caller
 from services.runtime.steps import MOST_AT_ONCE, WAKING, Chores, Leisure, Pace, each, emptied, slices
-from services.runtime.streams import Streams
+from services.runtime.streaming.open_streams import Streams
 from tests.support.clock import ManualClock
 from tests.support.turns import Turns
 

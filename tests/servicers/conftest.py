@@ -3,14 +3,14 @@
 import pytest
 from chatkit.contract.v1 import method_policy_pb2
 
-from services.runtime.access import AccessGrant, AccessQuery
+from services.runtime.access.port import AccessGrant, AccessQuery
+from services.runtime.calls.handlers import Handlers
+from services.runtime.calls.paging import PageTokens
 from services.runtime.clock import SystemClock
-from services.runtime.contract import Limits
-from services.runtime.errors import PermissionDenied
-from services.runtime.handlers import Handlers
-from services.runtime.identity import TokenVerifier
-from services.runtime.paging import PageTokens
-from services.runtime.streams import Streams
+from services.runtime.contract.errors import PermissionDenied
+from services.runtime.contract.policies import Limits
+from services.runtime.identity.tokens import TokenVerifier
+from services.runtime.streaming.open_streams import Streams
 from tests.support import tokens
 from tests.support.peers import uid_of
 

@@ -7,8 +7,8 @@ import grpc_testing
 import pytest
 from chatkit.users.v1 import users_service_pb2 as pb2
 
-from services.runtime.errors import NotFound
-from services.runtime.handlers import Handlers
+from services.runtime.calls.handlers import Handlers
+from services.runtime.contract.errors import NotFound
 from tests.support.adapter import TestedServicer
 from tests.support.tokens import user
 

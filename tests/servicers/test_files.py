@@ -15,10 +15,10 @@ from google.protobuf import struct_pb2
 from services.files.model import Draft, File, FileState, PageStart
 from services.files.servicer import AttachmentsServicer, FilesServicer
 from services.files.urls import SignedUrl
-from services.runtime.contract import Limits
-from services.runtime.errors import InvalidArgument, PermissionDenied
-from services.runtime.handlers import Handlers
-from services.runtime.paging import PageTokens
+from services.runtime.calls.handlers import Handlers
+from services.runtime.calls.paging import PageTokens
+from services.runtime.contract.errors import InvalidArgument, PermissionDenied
+from services.runtime.contract.policies import Limits
 from tests.support.adapter import TestedServicer
 from tests.support.peers import uid_of
 from tests.support.tokens import service, user

@@ -13,11 +13,11 @@ from services.messages import frames
 from services.messages.follow_rooms import Wish
 from services.messages.model import Position, Start
 from services.messages.servicer import MessagesServicer
-from services.runtime.access import AccessQuery
-from services.runtime.contract import Limits
-from services.runtime.errors import InvalidArgument
-from services.runtime.handlers import Handlers
-from services.runtime.paging import PageTokens
+from services.runtime.access.port import AccessQuery
+from services.runtime.calls.handlers import Handlers
+from services.runtime.calls.paging import PageTokens
+from services.runtime.contract.errors import InvalidArgument
+from services.runtime.contract.policies import Limits
 from tests.support.adapter import TestedServicer
 from tests.support.tokens import user
 

@@ -14,10 +14,10 @@ from services.messages.peers import RoomOfUser
 from services.messages.read_states.model import Move, ReadCursor, ReadState, Unread
 from services.messages.read_states.service import Reader
 from services.messages.read_states.servicer import ReadStatesServicer
-from services.runtime.contract import Limits
-from services.runtime.errors import InvalidArgument
-from services.runtime.handlers import Handlers
-from services.runtime.paging import PageTokens
+from services.runtime.calls.handlers import Handlers
+from services.runtime.calls.paging import PageTokens
+from services.runtime.contract.errors import InvalidArgument
+from services.runtime.contract.policies import Limits
 from tests.support.adapter import TestedServicer
 from tests.support.peers import uid_of
 from tests.support.tokens import user

@@ -43,13 +43,13 @@ from services.rooms.model import (
 from services.rooms.quotas import Actor
 from services.rooms.roles_servicer import RolesServicer
 from services.rooms.servicer import MembershipsServicer, RoomsServicer
-from services.runtime.access import AccessGrant, AccessQuery
-from services.runtime.change_feed import News
-from services.runtime.contract import Limits
-from services.runtime.errors import ChatkitError, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
-from services.runtime.handlers import Handlers
-from services.runtime.identity import Caller
-from services.runtime.paging import PageTokens
+from services.runtime.access.port import AccessGrant, AccessQuery
+from services.runtime.calls.handlers import Handlers
+from services.runtime.calls.paging import PageTokens
+from services.runtime.contract.errors import ChatkitError, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
+from services.runtime.contract.policies import Limits
+from services.runtime.data.change_feed import News
+from services.runtime.identity.tokens import Caller
 from services.users.directory_servicer import DirectoryServicer
 from services.users.model import Change as UserChange
 from services.users.model import ChangeKind as UserChangeKind

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.runtime.subjects import SUBJECTS
+from services.runtime.bus.subjects import SUBJECTS
 from services.stack.home import Home, Running, State
 from services.stack.recorded import find, process_of
 from services.stack.roles import all_roles

@@ -15,9 +15,9 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
-from services.runtime.contract import MethodContract, methods_of
-from services.runtime.errors import DETAILS_KEY, from_status
-from services.runtime.handlers import Handlers
+from services.runtime.calls.handlers import Handlers
+from services.runtime.contract.errors import DETAILS_KEY, from_status
+from services.runtime.contract.policies import MethodContract, methods_of
 
 
 class TestedServicer:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import grpc
 from grpc_health.v1 import health_pb2
 
-from services.runtime.errors import ChatkitError
-from services.runtime.handlers import abort
+from services.runtime.calls.handlers import abort
+from services.runtime.contract.errors import ChatkitError
 from services.stack.ports import Port
 
 _HEALTH = "/grpc.health.v1.Health/Check"

@@ -22,7 +22,7 @@ from services.messages import app as messages_app
 from services.messages.attachments.store import ReferenceStore
 from services.messages.log.committer import Committer
 from services.messages.peers import FilesClient
-from services.runtime import log
+from services.runtime import logs
 from services.runtime.release import Release
 from services.runtime.settings import read_settings
 from tests.support.clock import LeapingClock
@@ -83,7 +83,7 @@ async def _serve(service: str, last_step: int) -> None:
     clock = LeapingClock()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, clock.leap, LEAP_SECONDS)
     settings = read_settings()
-    log.configure(settings.log_format, service, Release())
+    logs.configure(settings.log_format, service, Release())
     async with _BUILDS[service](settings, clock):
         await asyncio.Event().wait()
 

@@ -7,7 +7,7 @@ from typing import Any
 from services.edge import json_fields, process, rates, routes, screening, sizes, tokens
 from services.edge.deployment import Deployment
 from services.edge.render import configuration
-from services.runtime.contract import Limits
+from services.runtime.contract.policies import Limits
 
 Json = dict[str, Any]
 

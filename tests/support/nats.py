@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from services.runtime.subjects import SUBJECTS
+from services.runtime.bus.subjects import SUBJECTS
 from services.stack.nats import CONFIGURATION, binary, environment, url
 from services.stack.ports import Port
 from tests.support.eventually import HANG_SECONDS

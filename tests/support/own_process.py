@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from services.runtime.contract import ENVIRONMENT_PREFIX
+from services.runtime.contract.policies import ENVIRONMENT_PREFIX
 from services.runtime.settings import Settings
 from tests.support.suite import ready
 

@@ -18,9 +18,9 @@ from chatkit.internal.retention.v1 import retention_service_pb2_grpc
 from chatkit.rooms.v1 import role_pb2
 from google.protobuf.message import Message
 
-from services.runtime.access import RoleKey
+from services.runtime.access.port import RoleKey
 from services.runtime.clock import Clock, SystemClock
-from services.runtime.errors import (
+from services.runtime.contract.errors import (
     DETAILS_KEY,
     ChatkitError,
     InvalidArgument,

@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import pytest
 
-from services.runtime.errors import ChatkitError, class_of, from_rpc_error
+from services.runtime.contract.errors import ChatkitError, class_of, from_rpc_error
 
 
 async def refused(call: Awaitable[Any], reason: str) -> ChatkitError:

@@ -7,8 +7,8 @@ from typing import Any
 
 import jwt
 
-from services.runtime.api_keys import API_ISSUER, ApiKey, mint_token
-from services.runtime.identity import mint_service_token
+from services.runtime.identity.api_keys import API_ISSUER, ApiKey, mint_token
+from services.runtime.identity.tokens import mint_service_token
 
 INSTANCE = "11111111-2222-3333-4444-555555555555"
 KEY = ApiKey("test", "the secret of the tests, which is long enough for HS256")

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.runtime.errors import Unavailable
+from services.runtime.contract.errors import Unavailable
 from services.users.piled_reads import PiledReads
 from tests.support.eventually import HANG_SECONDS, eventually
 

@@ -11,10 +11,10 @@ from chatkit.contract.v1 import method_policy_pb2
 from chatkit.users.v1 import presence_event_pb2 as event_pb2
 from chatkit.users.v1 import presence_service_pb2 as pb2
 
-from services.runtime.access import AccessQuery
-from services.runtime.change_feed import News
-from services.runtime.errors import Aborted, ChatkitError, ResourceExhausted, Unavailable
-from services.runtime.identity import Caller
+from services.runtime.access.port import AccessQuery
+from services.runtime.contract.errors import Aborted, ChatkitError, ResourceExhausted, Unavailable
+from services.runtime.data.change_feed import News
+from services.runtime.identity.tokens import Caller
 from services.runtime.steps import MOST_AT_ONCE, WAKING
 from services.users.model import Change, ChangeKind
 from services.users.presence_hub import PresenceHub, PresenceSubscription

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from services.runtime.errors import Aborted, NotFound, Unavailable
+from services.runtime.contract.errors import Aborted, NotFound, Unavailable
 from services.users.presence_sessions import Sessions
 from services.users.presence_store import LeaseLostError
 from tests.support.clock import ManualClock

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from services.runtime.database import Database, create_engine
+from services.runtime.data.database import Database, create_engine
 from services.users.changes import log
 from services.users.model import Change, ChangeKind, PresenceState
 from services.users.presence_sessions import Sessions

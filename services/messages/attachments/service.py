@@ -8,7 +8,7 @@ from chatkit.messages.v1 import part_pb2
 
 from services.messages.attachments.store import ReferenceStore
 from services.messages.peers import FilesClient
-from services.runtime.call import Call
+from services.runtime.calls.call import Call
 
 
 class Attachments:

@@ -7,7 +7,7 @@ from sqlalchemy import Column, DateTime, Table, Text, Uuid, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from services.messages.log.tables import metadata
-from services.runtime.database import Database
+from services.runtime.data.database import Database
 
 _id = Text(collation="C")
 attachments = Table(

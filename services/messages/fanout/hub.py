@@ -18,7 +18,7 @@ from services.messages.fanout.recent_messages import Kept, RecentMessages
 from services.messages.log.store import LogStore, Stretch
 from services.messages.model import EMPTY, EventKind, Head, LogEntry
 from services.messages.streams.subscription import Follower
-from services.runtime.errors import Aborted, ChatkitError
+from services.runtime.contract.errors import Aborted, ChatkitError
 
 _log = structlog.get_logger()
 _MOST_EARLY = 256

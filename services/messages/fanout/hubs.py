@@ -18,7 +18,7 @@ from services.messages.streams.endings import removed
 from services.messages.streams.rooms_stream import RoomOfStream, RoomsStream
 from services.messages.streams.subscription import Follower, Subscription
 from services.runtime.clock import Clock
-from services.runtime.errors import Aborted, ChatkitError, Unavailable
+from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable
 from services.runtime.steps import WAKING, Chores, Pace, emptied
 
 _Stream = TypeVar("_Stream", Subscription, RoomsStream)

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from services.messages.fanout.hubs import Hubs
 from services.messages.model import EventKind, LogEntry
-from services.runtime.bus import Bus
-from services.runtime.epoch import Epoch
+from services.runtime.bus.port import Bus
+from services.runtime.data.epoch import Epoch
 
 # A room's uid, the epoch of the database, and a seq; 0 says only that the room's head is to be looked at.
 _KEY = struct.Struct(">16s16sQ")

@@ -19,8 +19,8 @@ from services.messages.fanout.hubs import Hubs
 from services.messages.log.tails import Ask, TailsStore
 from services.messages.model import Opening, Position, Snapshot, Start, refusal_to_resume, room_epoch
 from services.runtime.clock import Clock
-from services.runtime.epoch import Epoch
-from services.runtime.errors import Unavailable
+from services.runtime.contract.errors import Unavailable
+from services.runtime.data.epoch import Epoch
 
 _log = structlog.get_logger()
 _REPLAYS_AT_ONCE = 4

@@ -12,9 +12,9 @@ from chatkit.messages.v1 import messages_service_pb2, room_event_pb2
 
 from services.messages import frames
 from services.messages.fanout.hubs import Hubs
-from services.runtime.bus import Bus
+from services.runtime.bus.port import Bus
 from services.runtime.clock import Clock
-from services.runtime.timestamps import timestamp
+from services.runtime.contract.timestamps import timestamp
 
 _SECONDS = 1.0
 # So much too early an event may come, at the cost of the one after it: whoever tells it once a second must not lose

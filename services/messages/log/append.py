@@ -18,7 +18,7 @@ from services.messages import frames
 from services.messages.log import edits
 from services.messages.log.edits import Changes, request_id_reused
 from services.messages.model import Change, Deletion, Draft, Edit, EventKind, LogEntry, Write, WriteKey
-from services.runtime.errors import ChatkitError
+from services.runtime.contract.errors import ChatkitError
 
 _LOCK = """
     SELECT room_uid, seq, ordinal, last_time FROM messages.heads

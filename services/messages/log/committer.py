@@ -28,8 +28,8 @@ from services.messages.log.append import (
 from services.messages.log.edits import request_id_reused
 from services.messages.model import Deletion, Draft, Edit, LogEntry, Write, WriteKey
 from services.runtime.clock import Clock
-from services.runtime.database import unknown_outcome
-from services.runtime.errors import ChatkitError, Internal, Unavailable
+from services.runtime.contract.errors import ChatkitError, Internal, Unavailable
+from services.runtime.data.database import unknown_outcome
 from services.runtime.problems import problem_of
 
 _log = structlog.get_logger()

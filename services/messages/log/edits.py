@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.messages import frames
 from services.messages.model import Change, Deletion, Edit, EventKind, LogEntry
-from services.runtime.errors import AlreadyExists, ChatkitError, NotFound
+from services.runtime.contract.errors import AlreadyExists, ChatkitError, NotFound
 
 # One row for each change whose message is there; the event's hash is there when the edit was done before.
 FIND = """

@@ -10,8 +10,8 @@ from services.messages.log import append, edits
 from services.messages.log.append import Appended, Result
 from services.messages.log.edits import Changes
 from services.messages.model import Draft, Edit, WriteKey
-from services.runtime.database import Database
-from services.runtime.errors import ChatkitError
+from services.runtime.contract.errors import ChatkitError
+from services.runtime.data.database import Database
 
 
 class Repetitions:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from services.messages.log.tables import events, heads, messages
 from services.messages.model import EMPTY, EventKind, Head, LogEntry
-from services.runtime.database import Database
+from services.runtime.data.database import Database
 
 _OF_ROOM = messages.c.room_uid == bindparam("room_uid", type_=Uuid)
 _SEQ = bindparam("seq", type_=BigInteger)

@@ -12,7 +12,7 @@ from sqlalchemy import Row, text
 
 from services.messages.log.store import Stretch, entry_of, stretch_of
 from services.messages.model import LogEntry
-from services.runtime.database import Database
+from services.runtime.data.database import Database
 
 # The kind of a creation is 1, as in EventKind.
 _TAILS = text("""

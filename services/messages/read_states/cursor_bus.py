@@ -7,8 +7,8 @@ from uuid import UUID
 from services.messages.read_states import frames
 from services.messages.read_states.live_cursors import Cursors
 from services.messages.read_states.model import ReadCursor
-from services.runtime.bus import Bus
-from services.runtime.epoch import Epoch
+from services.runtime.bus.port import Bus
+from services.runtime.data.epoch import Epoch
 
 # The uids of a room and a user, the epoch of the database, and the cursor's revision.
 _KEY = struct.Struct(">16s16s16sQ")

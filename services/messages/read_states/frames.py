@@ -6,7 +6,7 @@ from chatkit.messages.v1 import messages_service_pb2, read_cursor_pb2, read_stat
 
 from services.messages import frames
 from services.messages.read_states.model import ReadCursor, ReadState
-from services.runtime.timestamps import timestamp
+from services.runtime.contract.timestamps import timestamp
 
 _EVENTS = messages_service_pb2.SubscribeRoomResponse.EVENTS_FIELD_NUMBER
 

@@ -16,9 +16,9 @@ from services.messages.read_states import frames
 from services.messages.read_states.model import ReadCursor
 from services.messages.read_states.store import ReadStatesStore
 from services.messages.streams.subscription import Follower
-from services.runtime.access import AccessChange, MembershipChanged
+from services.runtime.access.port import AccessChange, MembershipChanged
 from services.runtime.clock import Clock
-from services.runtime.errors import Aborted, DeadlineExceeded, Unavailable
+from services.runtime.contract.errors import Aborted, DeadlineExceeded, Unavailable
 from services.runtime.steps import slices
 
 _log = structlog.get_logger()

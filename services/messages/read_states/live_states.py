@@ -14,7 +14,7 @@ from services.messages.read_states import frames
 from services.messages.read_states.store import ReadStatesStore
 from services.messages.streams.rooms_stream import RoomOfStream
 from services.runtime.clock import Clock
-from services.runtime.errors import Aborted, Unavailable
+from services.runtime.contract.errors import Aborted, Unavailable
 from services.runtime.steps import Pace, slices
 
 _log = structlog.get_logger()

@@ -10,8 +10,8 @@ from services.messages.peers import RoomOfUser, RoomsClient
 from services.messages.read_states.cursor_bus import CursorAnnouncements
 from services.messages.read_states.model import Move, ReadCursor, ReadState
 from services.messages.read_states.store import ReadStatesStore
-from services.runtime.access import AccessChecker, AccessQuery
-from services.runtime.errors import PermissionDenied
+from services.runtime.access.port import AccessChecker, AccessQuery
+from services.runtime.contract.errors import PermissionDenied
 
 READ_MESSAGES = "room:messages:get"
 

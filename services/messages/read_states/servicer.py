@@ -9,11 +9,11 @@ from services.messages.peers import RoomOfUser, RoomsClient
 from services.messages.read_states.frames import cursor_proto, read_state
 from services.messages.read_states.model import Move
 from services.messages.read_states.service import Reader, ReadStates
-from services.runtime.call import Call
-from services.runtime.contract import Limits
-from services.runtime.directory_client import DirectoryClient
-from services.runtime.errors import invalid_field
-from services.runtime.paging import PageTokens, page_size
+from services.runtime.calls.call import Call
+from services.runtime.calls.paging import PageTokens, page_size
+from services.runtime.contract.errors import invalid_field
+from services.runtime.contract.policies import Limits
+from services.runtime.peers.directory import DirectoryClient
 
 _FIRST = UUID(int=0)
 

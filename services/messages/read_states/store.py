@@ -32,7 +32,7 @@ from sqlalchemy.types import UserDefinedType
 from services.messages.log.tables import events, heads, messages, metadata
 from services.messages.model import EventKind
 from services.messages.read_states.model import Move, Moved, ReadCursor, ReadState, unread
-from services.runtime.database import Database
+from services.runtime.data.database import Database
 
 
 class _TransactionId(UserDefinedType[str]):

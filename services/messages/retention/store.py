@@ -22,7 +22,7 @@ from sqlalchemy import (
 from services.messages.log.append import Connection
 from services.messages.log.tables import events, heads, messages
 from services.messages.retention.removal import sweep
-from services.runtime.database import Database
+from services.runtime.data.database import Database
 
 _MOST = bindparam("most", type_=BigInteger)
 _page = (

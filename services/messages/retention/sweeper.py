@@ -16,7 +16,7 @@ from services.messages.peers import RetentionClient
 from services.messages.retention.model import Retention
 from services.messages.retention.store import RetentionStore
 from services.runtime.clock import Clock
-from services.runtime.errors import Aborted, ChatkitError
+from services.runtime.contract.errors import Aborted, ChatkitError
 
 _log = structlog.get_logger()
 _FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)

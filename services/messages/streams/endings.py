@@ -1,8 +1,8 @@
 """How those who follow a room end by what rooms says of their access."""
 
 from services.messages.streams.subscription import Follower
-from services.runtime.access import AccessGrant
-from services.runtime.errors import Aborted, ChatkitError, NotFound, PermissionDenied
+from services.runtime.access.port import AccessGrant
+from services.runtime.contract.errors import Aborted, ChatkitError, NotFound, PermissionDenied
 
 
 def act_on(answer: AccessGrant | ChatkitError, room: Follower, doubts: int) -> None:

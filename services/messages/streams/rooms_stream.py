@@ -14,11 +14,11 @@ from services.messages import frames
 from services.messages.model import Position
 from services.messages.streams.shared_queue import SharedQueue
 from services.messages.streams.subscription import READ_CURSORS, Follower, Staleness
-from services.runtime.access import AccessGrant, AccessQuery, RoomGrant, RoomsChecker
-from services.runtime.access_cache import Freshness
+from services.runtime.access.cache import Freshness
+from services.runtime.access.port import AccessGrant, AccessQuery, RoomGrant, RoomsChecker
 from services.runtime.clock import Clock
-from services.runtime.errors import ChatkitError, ResourceExhausted, Violation, unavailable_peer
-from services.runtime.identity import Caller
+from services.runtime.contract.errors import ChatkitError, ResourceExhausted, Violation, unavailable_peer
+from services.runtime.identity.tokens import Caller
 
 
 class RoomOfStream(Follower):

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from services.runtime.clock import Clock
-from services.runtime.errors import ChatkitError
-from services.runtime.event_queue import FRAME_BYTES, EventQueue
-from services.runtime.identity import Caller
+from services.runtime.contract.errors import ChatkitError
+from services.runtime.identity.tokens import Caller
+from services.runtime.streaming.event_queue import FRAME_BYTES, EventQueue
 
 # How much of the beginnings of several sources may wait before the next one is made.
 _MOST_BEGINNING_BYTES = 256 * 1024

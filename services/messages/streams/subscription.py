@@ -7,12 +7,12 @@ a `Subscription` is the stream of those who follow one room only.
 from abc import ABC, abstractmethod
 from dataclasses import replace
 
-from services.runtime.access import AccessChecker, AccessGrant, AccessQuery, RoleKey, RoomGrant
-from services.runtime.access_cache import Freshness
+from services.runtime.access.cache import Freshness
+from services.runtime.access.port import AccessChecker, AccessGrant, AccessQuery, RoleKey, RoomGrant
 from services.runtime.clock import Clock
-from services.runtime.errors import ChatkitError, unavailable_peer
-from services.runtime.event_queue import EventQueue
-from services.runtime.identity import Caller
+from services.runtime.contract.errors import ChatkitError, unavailable_peer
+from services.runtime.identity.tokens import Caller
+from services.runtime.streaming.event_queue import EventQueue
 
 READ_CURSORS = "cursors:read:get"
 

@@ -13,7 +13,7 @@ from chatkit.messages.v1 import messages_service_pb2 as pb2
 from services.messages.fanout.hub import RoomHub
 from services.messages.log.store import Stretch
 from services.messages.model import EventKind, Head, LogEntry
-from services.runtime.errors import Aborted
+from services.runtime.contract.errors import Aborted
 
 _TIME = datetime(2026, 1, 1, tzinfo=UTC)
 

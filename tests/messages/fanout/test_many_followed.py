@@ -15,10 +15,10 @@ from services.messages.log.store import Stretch
 from services.messages.model import EMPTY, Head
 from services.messages.stream_access import AccessWatch
 from services.messages.streams.rooms_stream import RoomOfStream, RoomsStream
-from services.runtime.access import AccessQuery, RoleChanged, RoomGrant
-from services.runtime.access_cache import Freshness
-from services.runtime.errors import Unavailable
-from services.runtime.identity import Caller
+from services.runtime.access.cache import Freshness
+from services.runtime.access.port import AccessQuery, RoleChanged, RoomGrant
+from services.runtime.contract.errors import Unavailable
+from services.runtime.identity.tokens import Caller
 from services.runtime.steps import MOST_AT_ONCE, WAKING
 from tests.support.clock import ManualClock
 from tests.support.turns import Turns

@@ -21,7 +21,7 @@ from services.messages.fanout.hubs import Hubs
 from services.messages.fanout.log_bus import Announcements
 from services.messages.log.store import Stretch
 from services.messages.model import EventKind, Head, LogEntry
-from services.runtime.bus import MOST_GIFT_BYTES, Listener
+from services.runtime.bus.port import MOST_GIFT_BYTES, Listener
 from services.runtime.clock import SystemClock
 from tests.messages.chat import Reader, text
 from tests.support.clock import ManualClock

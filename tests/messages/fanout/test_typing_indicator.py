@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.messages.fanout.typing_indicator import TypingIndicator
-from services.runtime.bus import Exchange, InProcessBus
+from services.runtime.bus.port import Exchange, InProcessBus
 from tests.messages.chat import Chat, text
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase

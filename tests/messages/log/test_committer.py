@@ -16,8 +16,8 @@ from services.messages.log.append import Appended, Connection
 from services.messages.log.committer import Committer
 from services.messages.model import Draft, LogEntry
 from services.runtime.clock import SystemClock
-from services.runtime.epoch import Epoch
-from services.runtime.errors import AlreadyExists, ChatkitError, Unavailable
+from services.runtime.contract.errors import AlreadyExists, ChatkitError, Unavailable
+from services.runtime.data.epoch import Epoch
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import until

@@ -16,7 +16,7 @@ from chatkit.messages.v1 import room_event_pb2
 from structlog.testing import capture_logs
 
 from services.messages.app import _lane
-from services.runtime.epoch import Epoch, rotate
+from services.runtime.data.epoch import Epoch, rotate
 from tests.messages.chat import Chat, text
 from tests.support.databases import ROOT, TestDatabase
 from tests.support.eventually import HANG_SECONDS

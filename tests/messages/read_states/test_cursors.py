@@ -24,9 +24,9 @@ from services.messages.read_states.cursor_bus import CursorAnnouncements
 from services.messages.read_states.live_cursors import Cursors
 from services.messages.read_states.model import Move, Moved, ReadCursor
 from services.messages.read_states.store import ReadStatesStore
-from services.runtime.access import MembershipChanged
-from services.runtime.database import Database, create_engine
-from services.runtime.errors import Unavailable
+from services.runtime.access.port import MembershipChanged
+from services.runtime.contract.errors import Unavailable
+from services.runtime.data.database import Database, create_engine
 from tests.messages.chat import Chat, Reader, text
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase

@@ -12,7 +12,7 @@ from services.messages.retention.model import Retention
 from services.messages.retention.store import RetentionStore
 from services.messages.retention.sweeper import Sweeper
 from services.runtime.clock import Clock, SystemClock
-from services.runtime.database import Database, create_engine
+from services.runtime.data.database import Database, create_engine
 from tests.support.databases import TestDatabase
 from tests.support.peers import uid_of
 

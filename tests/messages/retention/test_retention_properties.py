@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from clients.python import Gap, connect
 from services.messages.retention.sweeper import Sweeper
-from services.runtime.errors import Unavailable
+from services.runtime.contract.errors import Unavailable
 from tests.messages.log.test_log_properties import (
     _STEP,
     Reader,

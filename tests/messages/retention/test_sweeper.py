@@ -12,8 +12,8 @@ import pytest
 from services.messages.retention import sweeper as sweeper_module
 from services.messages.retention.model import Retention
 from services.messages.retention.store import RetentionStore
-from services.runtime.database import Database, create_engine
-from services.runtime.errors import Aborted
+from services.runtime.contract.errors import Aborted
+from services.runtime.data.database import Database, create_engine
 from tests.messages.chat import Chat
 from tests.messages.retention.sweeping import Rooms, grow_old, oldest_seq, sweeper
 from tests.support.clock import LeapingClock

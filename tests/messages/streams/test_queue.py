@@ -9,11 +9,11 @@ from chatkit.contract.v1 import method_policy_pb2
 
 from services.messages.fanout.hubs import Hubs
 from services.messages.streams.subscription import Subscription
-from services.runtime.access import AccessQuery, RoomGrant
-from services.runtime.access_cache import Freshness
-from services.runtime.errors import ChatkitError, PermissionDenied, Unavailable
-from services.runtime.event_queue import FRAME_BYTES
-from services.runtime.identity import Caller
+from services.runtime.access.cache import Freshness
+from services.runtime.access.port import AccessQuery, RoomGrant
+from services.runtime.contract.errors import ChatkitError, PermissionDenied, Unavailable
+from services.runtime.identity.tokens import Caller
+from services.runtime.streaming.event_queue import FRAME_BYTES
 from tests.support.clock import ManualClock
 from tests.support.eventually import HANG_SECONDS
 

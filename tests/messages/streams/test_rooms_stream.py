@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from services.messages import frames
 from services.messages.streams.rooms_stream import RoomOfStream, RoomsStream
-from services.runtime.access import AccessQuery, RoomGrant
-from services.runtime.access_cache import Freshness
-from services.runtime.errors import ChatkitError, PermissionDenied
-from services.runtime.identity import Caller
+from services.runtime.access.cache import Freshness
+from services.runtime.access.port import AccessQuery, RoomGrant
+from services.runtime.contract.errors import ChatkitError, PermissionDenied
+from services.runtime.identity.tokens import Caller
 from tests.support.clock import ManualClock
 from tests.support.eventually import HANG_SECONDS
 

@@ -1,0 +1,1 @@
+"""Who may act, as rooms says and as it is kept here."""

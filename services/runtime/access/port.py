@@ -1,0 +1,117 @@
+"""The port through which the runtime asks who may act, and the changes of access that others are told of.
+
+Rooms answers from its store; every other service asks it, and keeps what it allowed (`rooms_access.py`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from chatkit.contract.v1 import method_policy_pb2
+
+from services.runtime.contract.errors import ChatkitError
+
+# A role's scope, by the contract's numbers, and its name.
+RoleKey = tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessQuery:
+    """Who wants to act, in which room if any, and what the method asks of them."""
+
+    # Empty for methods that act in no room; then `membership` means nothing.
+    room_id: str
+    # None only for superusers.
+    user_id: str | None
+    superuser: bool
+    membership: method_policy_pb2.Membership
+    permission: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessGrant:
+    """That the user may act, as of a version of the changes of access, and the roles that this depends on."""
+
+    version: int
+    # None when no room was asked for, or when it does not exist and need not.
+    room_uid: UUID | None
+    # Set if the user is a member of the room.
+    user_uid: UUID | None
+    roles: tuple[RoleKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoomGrant:
+    """That the user may act in a room: the room's uid, and the user's if they are a member."""
+
+    room_uid: UUID
+    user_uid: UUID | None
+
+
+class AccessChecker(Protocol):
+    """Whoever knows the memberships and the roles."""
+
+    async def check(self, query: AccessQuery) -> AccessGrant:
+        """Return the grant, or raise ROOM_ACCESS_DENIED or PERMISSION_MISSING; for superusers ROOM_NOT_FOUND."""
+
+
+class RoomsChecker(AccessChecker, Protocol):
+    """Whoever can also be asked about many rooms at once, and for what is known without asking."""
+
+    def kept(self, query: AccessQuery) -> AccessGrant | None:
+        """Return the grant if it is known and may be used now."""
+
+    async def check_rooms(self, query: AccessQuery, room_ids: Sequence[str]) -> list[AccessGrant | ChatkitError]:
+        """Answer the query for each of the rooms instead of its own, in the order given."""
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipChanged:
+    """A user became a member of a room, or is one no longer."""
+
+    room_uid: UUID
+    user_uid: UUID
+    # Empty when it was not recorded.
+    user_id: str
+    is_member: bool
+    # Empty when it was not recorded.
+    room_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleAssigned:
+    """A user has another role, or none: in one room, or everywhere when `room_uid` is None."""
+
+    user_id: str
+    room_uid: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChanged:
+    """A role grants other permissions, or was deleted."""
+
+    role: RoleKey
+
+
+@dataclass(frozen=True, slots=True)
+class RoomUpdated:
+    """A room's description is another; who may do what is not."""
+
+    room_uid: UUID
+
+
+AccessChange = MembershipChanged | RoleAssigned | RoleChanged | RoomUpdated
+
+
+class AccessListener(Protocol):
+    """Whoever must act on changes of access; it is told in the step in which the kept answers are dropped."""
+
+    def changed(self, change: AccessChange) -> None:
+        """Hear of a change."""
+
+    def missed(self) -> None:
+        """Hear that changes were missed, or not understood: whoever had access may have it no longer."""
+
+    def fresh_again(self) -> None:
+        """Hear that all changes up to a moment ago have arrived, after a time without knowing."""

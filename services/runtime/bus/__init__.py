@@ -1,0 +1,1 @@
+"""What replicas of a service tell one another, over NATS."""

@@ -1,0 +1,230 @@
+"""Every method's handler, composed once at registration: admit, call, map errors, record.
+
+It is not a chain of gRPC interceptors, because each of those costs on every call. Handlers take and give bytes: what a
+method returns as bytes is sent as it is.
+
+All methods are given to gRPC as ones whose requests are a stream, also those that take one request, which they read
+themselves. For a method of one request gRPC would begin when it is there: a call that never brings it would be no call,
+and one that ends without it would never be answered.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from typing import Any, Never, cast
+from uuid import uuid4
+
+import grpc
+import structlog
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
+
+from services.runtime.access.port import AccessChecker
+from services.runtime.calls.admission import Admission
+from services.runtime.calls.call import Call, Context
+from services.runtime.calls.edges import edge_of
+from services.runtime.calls.spelling import JsonNames, is_json
+from services.runtime.contract.errors import (
+    DETAILS_KEY,
+    HTTP_STATUS_KEY,
+    ChatkitError,
+    DeadlineExceeded,
+    Internal,
+    InvalidArgument,
+    Unimplemented,
+    http_status_of,
+    to_status,
+)
+from services.runtime.contract.policies import Limits, MethodContract, methods_of
+from services.runtime.identity.tokens import TokenVerifier
+from services.runtime.streaming.open_streams import Streams
+
+_log = structlog.get_logger()
+_READ_AWAY_SECONDS = 0.5
+# How long a stream waits for its request; other calls have their deadlines.
+_REQUEST_SECONDS = 10.0
+
+Unary = Callable[[Any, Call], Awaitable[Message | bytes]]
+Stream = Callable[[Any, Call], AsyncIterator[Message | bytes]]
+# A method whose requests are a stream: its first request, all of them with the first one included, and the call.
+Requests = Callable[[Any, AsyncIterator[Any], Call], Awaitable[Message | bytes]]
+_Responses = AsyncGenerator[Message | bytes, None]
+
+
+class Handlers:
+    """Composes the handlers of a service and counts what they answer."""
+
+    def __init__(
+        self,
+        *,
+        verifier: TokenVerifier,
+        limits: Limits,
+        streams: Streams,
+        access: AccessChecker | None = None,
+    ) -> None:
+        self._admission = Admission(verifier, limits, access)
+        self._streams = streams
+        # How often each method answered with each code, by (path, code's name).
+        self.answers: Counter[tuple[str, str]] = Counter()
+
+    def generic(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
+        """Return the handler of a whole service."""
+        methods = {method.name: self._handler(method, getattr(servicer, method.name)) for method in methods_of(service)}
+        return grpc.method_handlers_generic_handler(service.full_name, methods)
+
+    def unknown(self) -> grpc.GenericRpcHandler:
+        """Return the handler of last resort, which answers METHOD_NOT_FOUND."""
+        return _Unknown()
+
+    def _handler(self, method: MethodContract, behaviour: Any) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        if method.streams_requests:
+            return grpc.stream_unary_rpc_method_handler(self.requests(method, behaviour))
+        if method.streams:
+            return grpc.stream_stream_rpc_method_handler(self.stream(method, behaviour))
+        return grpc.stream_unary_rpc_method_handler(self.unary(method, behaviour))
+
+    def unary(self, method: MethodContract, behaviour: Unary) -> Callable[[object, Context], Awaitable[bytes]]:
+        """Compose the handler of a unary method."""
+        caller_of, admit = self._admission.caller, self._admission.of(method)
+        names = JsonNames(method.request)
+        deadline = method.policy.deadline_ms / 1000
+
+        async def handle(_bodies: object, context: Context) -> bytes:
+            try:
+                async with asyncio.timeout(deadline):
+                    caller = caller_of(method, context)
+                    request, call = await admit(await _only(context), context, caller, None)
+                    response = await behaviour(request, call)
+            except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
+                await self._abort(method, names, error, context)
+            self.answers[method.path, "OK"] += 1
+            return response if isinstance(response, bytes) else response.SerializeToString()
+
+        return handle
+
+    def stream(self, method: MethodContract, behaviour: Stream) -> Callable[[object, Context], AsyncIterator[bytes]]:
+        """Compose the handler of a server-streaming method."""
+        caller_of, admit = self._admission.caller, self._admission.of(method)
+        names = JsonNames(method.request)
+
+        async def handle(_bodies: object, context: Context) -> AsyncIterator[bytes]:
+            try:
+                with self._streams.open(caller_of(method, context), edge_of(context)) as stream:
+                    async with asyncio.timeout(_REQUEST_SECONDS):
+                        body = await _only(context)
+                    request, call = await admit(body, context, stream.caller, stream)
+                    # Closed with the call, and not whenever somebody collects it.
+                    async with aclosing(cast("_Responses", behaviour(request, call))) as responses:
+                        async for response in responses:
+                            stream.check()
+                            stream.is_writing = True
+                            yield (response if isinstance(response, bytes) else response.SerializeToString())
+                            stream.is_writing = False
+                            stream.check()
+            except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
+                await self._abort(method, names, error, context)
+            self.answers[method.path, "OK"] += 1
+
+        return handle
+
+    def requests(
+        self, method: MethodContract, behaviour: Requests
+    ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[bytes]]:
+        """Compose the handler of a client-streaming method.
+
+        The first request is admitted as that of a unary method is. It counts as a stream, and ends with its token.
+        """
+        caller_of, admit = self._admission.caller, self._admission.of(method)
+        names = JsonNames(method.request)
+        read = self._admission.reader_of(method)
+        deadline = method.policy.deadline_ms / 1000
+
+        async def handle(bodies: AsyncIterator[bytes], context: Context) -> bytes:
+            try:
+                with self._streams.open(caller_of(method, context)) as stream:
+                    async with asyncio.timeout(deadline):
+                        first, call = await admit(await _first(bodies), context, stream.caller, stream)
+                        response = await behaviour(first, read(first, bodies), call)
+            except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
+                await _read_away(bodies)
+                await self._abort(method, names, error, context)
+            self.answers[method.path, "OK"] += 1
+            return response if isinstance(response, bytes) else response.SerializeToString()
+
+        return handle
+
+    async def _abort(self, method: MethodContract, names: JsonNames, error: Exception, context: Context) -> Never:
+        known = _known(error, method.path)
+        self.answers[method.path, known.code.name] += 1
+        if known.code not in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE}:
+            _log.debug("call_refused", method=method.path, reason=known.reason, message=known.message)
+        await abort(context, names.spelled(known) if is_json(context) else known)
+
+
+def _known(error: Exception, path: str) -> ChatkitError:
+    if isinstance(error, TimeoutError):
+        return DeadlineExceeded("DEADLINE_EXCEEDED", "the call took longer than its deadline")
+    if isinstance(error, ChatkitError) and not isinstance(error, Internal):
+        if error.code == grpc.StatusCode.UNAVAILABLE and error.reason != "SHUTTING_DOWN":
+            _log.warning(
+                "call_unavailable",
+                method=path,
+                reason=error.reason,
+                message=error.message,
+            )
+        return error
+    error_id = uuid4().hex
+    _log.error("call_failed", method=path, error_id=error_id, exc_info=error)
+    return Internal("INTERNAL", f"internal error {error_id}", metadata={"error_id": error_id})
+
+
+async def _read_away(bodies: AsyncIterator[bytes]) -> None:
+    """Let a client that is still sending come to its end, for a moment.
+
+    Python's clients would else hear that their sending has failed, and not why.
+    """
+    with suppress(Exception):
+        async with asyncio.timeout(_READ_AWAY_SECONDS):
+            async for _ in bodies:
+                pass
+
+
+async def _only(context: Context) -> bytes:
+    """Read the request of a method that takes one."""
+    body = await context.read()
+    if body is grpc.aio.EOF:
+        raise _no_request()
+    return cast("bytes", body)
+
+
+async def _first(bodies: AsyncIterator[bytes]) -> bytes:
+    async for body in bodies:
+        return body
+    raise _no_request()
+
+
+def _no_request() -> InvalidArgument:
+    return InvalidArgument("REQUEST_MALFORMED", "the call brought no request")
+
+
+async def abort(context: Context, error: ChatkitError) -> Never:
+    """End a call with an error and all its details."""
+    status = to_status(error)
+    told: tuple[tuple[str, str | bytes], ...] = ((DETAILS_KEY, status.SerializeToString()),)
+    if http_status := http_status_of(error.reason):
+        told = (*told, (HTTP_STATUS_KEY, str(http_status)))
+    await context.abort(error.code, status.message, told)
+
+
+class _Unknown(grpc.GenericRpcHandler):
+    def service(self, _details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        """Answer every method that no other handler knows."""
+
+        async def refuse(_bodies: object, context: Context) -> bytes:
+            await abort(
+                context,
+                Unimplemented("METHOD_NOT_FOUND", "there is no such method here"),
+            )
+
+        return grpc.stream_unary_rpc_method_handler(refuse)

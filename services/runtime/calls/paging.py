@@ -1,0 +1,82 @@
+"""Page tokens: opaque to callers, and bound to the caller, the method and the filter that they were made for."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from typing import cast
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from services.runtime.contract.errors import InvalidArgument, Violation
+from services.runtime.contract.policies import Limits, field_policy
+from services.runtime.identity.api_keys import ApiKey
+from services.runtime.identity.tokens import Caller
+
+_MAC_BYTES = 16
+# These fields may differ from page to page; all others are the filter.
+_FREE_FIELDS = ("page_size", "page_token")
+
+Key = str | int
+
+
+class PageTokens:
+    """Makes and reads page tokens with the keys that the replicas of a service share."""
+
+    def __init__(self, keys: Sequence[ApiKey]) -> None:
+        self.use(keys)
+
+    def use(self, keys: Sequence[ApiKey]) -> None:
+        """Make tokens with the first of these keys from now on, and read those of all of them."""
+        self._secrets = [hashlib.sha256(b"page tokens\0" + key.secret.encode()).digest() for key in keys]
+
+    def make(self, caller: Caller, request: Message, after: Sequence[Key]) -> str:
+        """Return the token of the page that starts after the given key."""
+        body = json.dumps(list(after), ensure_ascii=False, separators=(",", ":")).encode()
+        return base64.urlsafe_b64encode(_mac(self._secrets[0], caller, request, body) + body).decode().rstrip("=")
+
+    def read(self, caller: Caller, request: Message) -> list[Key] | None:
+        """Return the key that the request's page starts after; None for the first page."""
+        token: str = request.page_token  # type: ignore[attr-defined]
+        if not token:
+            return None
+        try:
+            raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raise _invalid() from None
+        mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+        if not any(hmac.compare_digest(mac, _mac(secret, caller, request, body)) for secret in self._secrets):
+            raise _invalid()
+        key: list[Key] = json.loads(body)
+        return key
+
+
+def _mac(secret: bytes, caller: Caller, request: Message, body: bytes) -> bytes:
+    bound = type(request)()
+    bound.CopyFrom(request)
+    for field in _FREE_FIELDS:
+        bound.ClearField(field)
+    digest = hmac.new(secret, digestmod=hashlib.sha256)
+    for piece in (
+        caller.label.encode(),
+        request.DESCRIPTOR.full_name.encode(),
+        bound.SerializeToString(deterministic=True),
+    ):
+        digest.update(len(piece).to_bytes(4, "big") + piece)
+    digest.update(body)
+    return digest.digest()[:_MAC_BYTES]
+
+
+def _invalid() -> InvalidArgument:
+    description = "the page token is not of this request"
+    return InvalidArgument("PAGE_TOKEN_INVALID", description, violations=[Violation("page_token", description)])
+
+
+def page_size(request: Message, limits: Limits) -> int:
+    """Return the size of the request's page by the policy of its field: zero is the default, too much the maximum."""
+    policy = field_policy(cast("FieldDescriptor", request.DESCRIPTOR.fields_by_name["page_size"])).page_size
+    asked: int = request.page_size  # type: ignore[attr-defined]
+    return min(asked or limits[policy.default_size], limits[policy.maximum])

@@ -1,0 +1,1 @@
+"""PostgreSQL: the pool, migrations, epochs, and changes that others follow."""

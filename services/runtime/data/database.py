@@ -1,0 +1,270 @@
+"""PostgreSQL for one service: pools, transactions, and driver errors turned into the suite's own.
+
+An error before the commit means that nothing happened; one at the commit is an unknown outcome.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import psycopg
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from services.runtime.contract.errors import Aborted, Unavailable
+from services.runtime.fair_queue import FairQueue, Turn, on_behalf_of
+
+POOL_CONNECTIONS = 4
+# A wait for a connection ends after so many periods in a row in which none has come back, or when it has lasted long.
+# In periods, because a process that was held up itself shall not take that for the database's fault.
+_PERIOD_SECONDS, _PERIODS, _MOST_PERIODS = 0.5, 4, 20
+_UNBROKEN_SECONDS = 2
+_CONNECT_SECONDS = 3
+_RETURN_SECONDS = 1.0
+_LOOK_SECONDS = 0.005
+_LOOKS_AT_SESSIONS = 3
+_RETRY_AFTER = timedelta(milliseconds=500)
+_Result = TypeVar("_Result")
+
+
+def sqlalchemy_url(dsn: str) -> URL:
+    """Turn a libpq URL into SQLAlchemy's, for psycopg; the ValueError for another one does not tell its password."""
+    try:
+        return make_url(dsn).set(drivername="postgresql+psycopg")
+    except (ArgumentError, ValueError):
+        raise ValueError("a database's URL must be like postgresql://user:password@host/database") from None
+
+
+def in_one_line(error: psycopg.Error | DBAPIError) -> str:
+    """Return what is wrong for people: the driver's first line, as those after it show the statement or ask back."""
+    told = error.orig if isinstance(error, DBAPIError) else error
+    first = str(told).strip().partition("\n")[0]
+    away = isinstance(told, psycopg.OperationalError) and told.sqlstate is None
+    return f"the database can't be reached: {first}" if away else first or type(told).__name__
+
+
+def create_engine(dsn: str, connections: int = POOL_CONNECTIONS) -> AsyncEngine:
+    """Make a pool that never overflows; who gets a connection next is for `Database` to say."""
+    return create_async_engine(
+        sqlalchemy_url(dsn),
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=_PERIOD_SECONDS * _PERIODS,
+        connect_args={
+            "connect_timeout": _CONNECT_SECONDS,
+            "application_name": "chatkit",
+        },
+    )
+
+
+class Database:
+    """A service's connections: each call waits behind those of its own user, and not behind all that others ask."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        connections = engine.pool.size()  # type: ignore[attr-defined]
+        # Half of them: what waits for locks of one user's holds no more, and others go on.
+        self._turns = FairQueue(connections, of_each=max(1, connections // 2))
+        self._is_closed = False
+        # How often a connection came back from a call that went well.
+        self._returns = 0
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        # What gives back connections, and goes on when its caller has gone.
+        self._returning: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection for single statements, each with a snapshot of its own."""
+        try:
+            async with self._lent(self._reader) as connection:
+                yield connection
+        except (DBAPIError, PoolTimeoutError, psycopg.Error, OSError) as error:
+            raise translate(error) from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Run one transaction at READ COMMITTED; leaving normally commits."""
+        try:
+            async with self._lent(self._engine) as connection:
+                yield connection
+                await _commit(connection)
+        except (DBAPIError, PoolTimeoutError, psycopg.Error, OSError) as error:
+            raise translate(error) from error
+
+    @asynccontextmanager
+    async def _lent(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection that comes back to the pool wherever this is cancelled.
+
+        It is taken in a task of its own: SQLAlchemy forgets one that is cut between the pool and its caller, as while
+        the isolation level is set. It is given back in another one, and the turn with it.
+        """
+        turn = self._turns.ask(on_behalf_of.get())
+        try:
+            if not turn.came.done():
+                await self._until_it_comes(turn)
+        except BaseException:
+            turn.give_back()
+            raise
+        taking = asyncio.create_task(_take(engine))
+        try:
+            yield await asyncio.shield(taking)
+            self._returns += 1
+        finally:
+            returning = asyncio.create_task(self._give_back(taking, turn))
+            self._returning.add(returning)
+            returning.add_done_callback(self._returning.discard)
+            if taking.done():
+                await asyncio.shield(returning)
+
+    async def _give_back(self, taking: asyncio.Task[AsyncConnection], turn: Turn) -> None:
+        try:
+            # That it could not be taken is known to who asked; that it could not be given back is of no interest.
+            with suppress(DBAPIError, PoolTimeoutError, psycopg.Error, OSError):
+                connection = await taking
+                if self._is_closed:
+                    # The pool would keep it for nobody.
+                    await connection.invalidate()
+                await connection.close()
+        finally:
+            turn.give_back()
+
+    async def _until_it_comes(self, turn: Turn) -> None:
+        """Raise DATABASE_UNAVAILABLE when no connection comes back, and OVERLOADED when others are served for too long.
+
+        A database that is busy or slow is one that answers.
+        """
+        still, returns = 0, self._returns
+        for _ in range(_MOST_PERIODS):
+            await asyncio.wait({turn.came}, timeout=_PERIOD_SECONDS)
+            if turn.came.done():
+                return
+            still = still + 1 if self._returns == returns else 0
+            returns = self._returns
+            if still == _PERIODS:
+                raise _unavailable()
+        raise _overloaded()
+
+    async def check(self) -> None:
+        """Raise Unavailable unless the database answers."""
+        async with self.reading() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def check_capacity(self, connections: int) -> None:
+        """Raise ValueError when the server can't hold that many connections beside its reserve."""
+        async with self.reading() as connection:
+            query = (
+                "SELECT current_setting('max_connections')::int"
+                " - current_setting('superuser_reserved_connections')::int"
+                " - current_setting('reserved_connections', true)::int"
+            )
+            room = (await connection.execute(text(query))).scalar_one()
+        if room is not None and room < connections:
+            raise ValueError(
+                f"the database admits {room} connections and the processes need {connections}: raise max_connections"
+            )
+
+    async def check_sessions(self) -> None:
+        """Raise ValueError when a pooler lets two open connections share a session of the server.
+
+        Such a pooler (PgBouncer in transaction mode) gives the session that was just used to who asks next, so two that
+        ask in turn are told the same process; where others ask meanwhile it may take more than one look.
+        """
+        for _ in range(_LOOKS_AT_SESSIONS):
+            async with self.reading() as one, self.reading() as other:
+                pids = [(await each.execute(text("SELECT pg_backend_pid()"))).scalar_one() for each in (one, other)]
+            if len(set(pids)) == 1:
+                raise ValueError(
+                    "the database is behind a pooler that does not keep a session for each connection:"
+                    " PgBouncer must have pool_mode = session"
+                )
+
+    async def close(self) -> None:
+        """Close every connection; one that does not come back for a while is closed when it does."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_RETURN_SECONDS):
+                await asyncio.gather(*self._returning)
+                # One that a cancelled task was just giving back comes back by itself, and nobody closes it after that.
+                while self._engine.pool.checkedout():  # type: ignore[attr-defined]  # noqa: ASYNC110 - no event
+                    await asyncio.sleep(_LOOK_SECONDS)
+        self._is_closed = True
+        await self._engine.dispose()
+
+
+async def _take(engine: AsyncEngine) -> AsyncConnection:
+    return await engine.connect()
+
+
+async def unbroken(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Await work on the database to its end although this is cancelled meanwhile, for a while.
+
+    What is cut in the middle leaves a connection open that nobody uses any more.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=_UNBROKEN_SECONDS)
+        if not task.cancel() and not task.cancelled():
+            # Looked at, because nobody else will.
+            task.exception()
+        raise
+
+
+async def _commit(connection: AsyncConnection) -> None:
+    try:
+        await connection.commit()
+    except (DBAPIError, psycopg.Error, OSError) as error:
+        if isinstance(error, DBAPIError) and _sqlstate(error).startswith(("23", "40")):
+            raise
+        raise unknown_outcome() from error
+
+
+def unknown_outcome() -> Unavailable:
+    """Return the error for a commit of which nobody knows whether it happened."""
+    return Unavailable(
+        "OUTCOME_UNKNOWN",
+        "the outcome of the call is unknown: repeat it",
+        retry_after=_RETRY_AFTER,
+    )
+
+
+def _sqlstate(error: BaseException) -> str:
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    return (getattr(origin, "sqlstate", None) or "") if origin is not None else ""
+
+
+def sqlstate(error: BaseException) -> str:
+    """Return an error's SQLSTATE, or an empty string when it has none."""
+    return _sqlstate(error)
+
+
+def translate(error: Exception) -> Exception:
+    """Turn a driver's error into the suite's; one that no caller can do anything about comes back as it is."""
+    state = _sqlstate(error)
+    if state in {"40001", "40P01", "55P03"}:
+        return Aborted("CONTENTION", "the call lost a race: try again", retry_after=_RETRY_AFTER)
+    # 08 connection, 53 resources, 57 operator intervention (shutdown, start-up, statement time-out), 25P03 idle.
+    lost = state[:2] in {"08", "53", "57"} or state == "25P03"
+    if lost or (
+        not state
+        and isinstance(
+            error,
+            (OperationalError, PoolTimeoutError, psycopg.OperationalError, OSError),
+        )
+    ):
+        return _unavailable()
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return _unavailable()
+    return error
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("DATABASE_UNAVAILABLE", "the database can't be reached", retry_after=_RETRY_AFTER)
+
+
+def _overloaded() -> Unavailable:
+    return Unavailable("OVERLOADED", "the database has more to do than it can", retry_after=_RETRY_AFTER)

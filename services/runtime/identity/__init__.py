@@ -1,0 +1,1 @@
+"""Who calls: tokens and their keys, keys of an API, certificates."""

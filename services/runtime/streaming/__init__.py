@@ -1,0 +1,1 @@
+"""Streams that a service serves, and what waits for their readers."""
