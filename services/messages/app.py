@@ -70,6 +70,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             heads_interval=settings.heads_poll_interval_seconds,
             heartbeat_interval=settings.heartbeat_interval_seconds,
             most_replayed=most_replayed,
+            on_loss=lambda: epoch.end(server.database),
         )
         read_states_store = ReadStatesStore(server.database)
         cursors = Cursors(

@@ -6,7 +6,7 @@ room, is done beside the lap.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -28,6 +28,8 @@ _LAP_OF_HEARTBEAT = 0.45
 # For how long a room that has moved is looked at more often than the lap comes by.
 _BUSY_SECONDS = 30.0
 _HEALED_AT_ONCE = 2
+# Called when a log has lost what this process has seen of it: nobody may resume in that log's epoch any more.
+OnLoss = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,12 @@ class Heads:
         *,
         interval: float,
         heartbeat_interval: float,
+        on_loss: OnLoss,
     ) -> None:
         self._store = store
         self._clock = clock
         self._followed = followed
+        self._on_loss = on_loss
         self._interval = interval
         self._longest_lap = heartbeat_interval * _LAP_OF_HEARTBEAT
         # When rooms moved that have moved lately, the latest last.
@@ -67,6 +71,7 @@ class Heads:
         # What takes longer than a comparison: each room once, with what was found last.
         self._to_heal: asyncio.Queue[RoomHub] = asyncio.Queue()
         self._found: dict[RoomHub, _Found] = {}
+        self._losing = asyncio.Lock()
 
     def moved(self, hub: RoomHub) -> None:
         """Hear that a room has moved."""
@@ -222,6 +227,10 @@ class Heads:
             if error.reason != "LOG_RESET":
                 raise
             _log.error("log_reset", room_uid=str(hub.room_uid), last=found.last_before, head_seq=found.head.seq)
+            # Before its streams are: those who come back would be taken for clients who know what is written there now.
+            async with self._losing:
+                if hub.is_seeded:
+                    await self._on_loss()
             hub.end(error)
             hub.forget()
 

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 from uuid import UUID
 
 from services.messages import frames
-from services.messages.fanout.heads import Heads
+from services.messages.fanout.heads import Heads, OnLoss
 from services.messages.fanout.hub import LogLife, RoomHub
 from services.messages.log.store import LogStore
 from services.messages.model import LogEntry
@@ -38,6 +38,7 @@ class Hubs:
         heads_interval: float,
         heartbeat_interval: float,
         most_replayed: int,
+        on_loss: OnLoss,
     ) -> None:
         # What is done with all streams or rooms.
         self.chores = Chores()
@@ -56,6 +57,7 @@ class Hubs:
             lambda: list(self._hubs.values()),
             interval=heads_interval,
             heartbeat_interval=heartbeat_interval,
+            on_loss=on_loss,
         )
 
     def join(self, room_id: str, subscription: Follower) -> RoomHub:

@@ -72,8 +72,11 @@ class Epoch:
         if self._value is None:
             raise LookupError(f"the epoch of {self._schema} is not known yet")
 
-    async def look(self, connection: Connection) -> None:
-        """Read the epoch, and rotate it when the schema is not the one that it was; the transaction is committed."""
+    async def look(self, connection: Connection, *, ended: UUID | None = None) -> None:
+        """Read the epoch, and rotate it when the schema is not the one that it was, or when it is one that has ended.
+
+        The transaction is committed.
+        """
         seen, known = self._flushed, self._value
         identity = await _row(connection, IDENTITY)
         insert = f"INSERT INTO {self._schema}.deployment (epoch, system_identifier, timeline_id, written_by)"
@@ -87,7 +90,7 @@ class Epoch:
         )
         epoch, *of_row, is_unsigned, is_written_here, flushed = await _row(connection, read)
         went_back = epoch == known and flushed < seen
-        if tuple(of_row) != tuple(identity) or not is_written_here or went_back:
+        if tuple(of_row) != tuple(identity) or not is_written_here or went_back or epoch == ended:
             epoch = await self._rotate(connection, identity)
         elif is_unsigned:
             # Of the release before, which did not sign its rows.
@@ -124,6 +127,14 @@ class Epoch:
             async with database.transaction() as connection:
                 raw = await connection.get_raw_connection()
                 await self.look(cast("Connection", raw.driver_connection))
+
+    async def end(self, database: Database) -> None:
+        """Rotate the epoch, unless that was done: something of it that this process has seen is there no more."""
+        ended = self._value
+        if (await self.glance(database)).epoch == ended:
+            async with database.transaction() as connection:
+                raw = await connection.get_raw_connection()
+                await self.look(cast("Connection", raw.driver_connection), ended=ended)
 
     async def fits(self, database: Database) -> bool:
         """Tell whether the schema is the one that the epoch was given to; also True before there was any epoch."""

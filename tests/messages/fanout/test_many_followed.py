@@ -72,6 +72,7 @@ class _World:
             heads_interval=_INTERVAL,
             heartbeat_interval=_HEARTBEAT,
             most_replayed=100,
+            on_loss=lambda: asyncio.sleep(0),
         )
         self.watch = AccessWatch(cast("Any", None), self.hubs, self.freshness, self.clock, retry_interval=1.0)
 

@@ -236,7 +236,14 @@ class _Process:
 
     def __init__(self, log: _Log, clock: ManualClock, bus: _WildBus, epoch: UUID, room_uid: UUID) -> None:
         self.log = log
-        self.hubs = Hubs(cast("Any", log), clock, heads_interval=2, heartbeat_interval=15, most_replayed=100)
+        self.hubs = Hubs(
+            cast("Any", log),
+            clock,
+            heads_interval=2,
+            heartbeat_interval=15,
+            most_replayed=100,
+            on_loss=lambda: asyncio.sleep(0),
+        )
         self.bus = bus
         self.announcements = Announcements(self.hubs, cast("Any", SimpleNamespace(value=epoch)), bus, "log")
         self._room_uid = room_uid

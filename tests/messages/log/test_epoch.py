@@ -93,6 +93,27 @@ async def test_a_position_that_a_member_has_made_up_is_told_and_alarms_nobody(ch
     assert told == [("position_beyond_head", "info")] * 2
 
 
+async def test_a_log_that_is_shorter_than_it_was_ends_the_epoch_before_its_streams(chat: Chat) -> None:
+    await chat.send_many(3)
+    before = _epoch(chat.suite.database)
+    async with chat.reading(last=0) as reader:
+        position = (await reader.next()).opened.position
+        await reader.until("caught_up")
+        with psycopg.connect(chat.suite.database.superuser_dsn) as connection:
+            connection.execute("DELETE FROM messages.messages WHERE seq > 1")
+            connection.execute("UPDATE messages.heads SET seq = 1, ordinal = 1")
+        assert error_reason_pb2.ErrorReason.Name((await reader.until("closed"))[-1].closed.reason) == "LOG_RESET"
+    after = _epoch(chat.suite.database)
+    assert after != before
+    # The log grows past what the client has seen, with other messages.
+    for request_id in ("other 2", "other 3", "other 4"):
+        await chat.send(text(request_id, request_id))
+    async with chat.reading(after=position) as reader:
+        assert (await reader.next()).opened.reason == room_event_pb2.SNAPSHOT_REASON_EPOCH
+        assert [event.seq for event in await reader.until("caught_up") if event.seq] == [1, 2, 3, 4]
+    assert _epoch(chat.suite.database) == after
+
+
 async def test_it_stays_when_the_process_starts_anew(chat: Chat) -> None:
     before = _epoch(chat.suite.database)
     await chat.suite.restart("messages")

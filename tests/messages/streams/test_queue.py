@@ -94,7 +94,14 @@ async def test_what_waits_for_a_removed_member_is_dropped_and_for_others_is_not(
     clock = ManualClock()
     removed, other = _subscription(clock), _subscription(clock)
     other.room_uid = removed.room_uid
-    hubs = Hubs(cast("Any", None), clock, heads_interval=1, heartbeat_interval=1, most_replayed=1)
+    hubs = Hubs(
+        cast("Any", None),
+        clock,
+        heads_interval=1,
+        heartbeat_interval=1,
+        most_replayed=1,
+        on_loss=lambda: asyncio.sleep(0),
+    )
     for subscription in (removed, other):
         hubs.join("lobby", subscription)
         subscription.push(1, b"x")
