@@ -21,7 +21,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from services.files import serving, wire
+from services.files import protos, serving
 from services.files.model import File, essence, file_uid
 from services.files.places import Bounds, Place, Places, overloaded
 from services.files.refusals import mismatch, not_found, not_ready, too_large
@@ -110,7 +110,7 @@ class FilesHttp:
                 ready = await self._uploads.take(file, request.stream())
         except TimeoutError:
             raise DeadlineExceeded("DEADLINE_EXCEEDED", "the content took too long to arrive") from None
-        message = wire.file_message(ready, await self._files.download_url(ready))
+        message = protos.file_message(ready, await self._files.download_url(ready))
         response = _json(files_service_pb2.UploadFileResponse(file=message), 200)
         response.headers["etag"] = serving.etag(ready)
         return response

@@ -9,7 +9,7 @@ from chatkit.files.v1 import file_pb2
 from chatkit.files.v1 import files_service_pb2 as pb2
 from chatkit.internal.attachments.v1 import attachments_service_pb2 as attachments_pb2
 
-from services.files import wire
+from services.files import protos
 from services.files.model import Draft, File, PageStart, invented_name
 from services.files.service import Files
 from services.files.uploads import Uploads
@@ -123,7 +123,7 @@ class FilesServicer:
         return await self._files.get(call.room.room_uid, file_id, call.user_id, call.remaining, superuser=superuser)
 
     async def _message(self, file: File) -> file_pb2.File:
-        return wire.file_message(file, await self._files.download_url(file))
+        return protos.file_message(file, await self._files.download_url(file))
 
 
 class AttachmentsServicer:
@@ -138,7 +138,7 @@ class AttachmentsServicer:
         """Let a message refer to files."""
         room_uid, owner_uid = _uid(request.room_uid, "room_uid"), _uid(request.owner_uid, "owner_uid")
         attached = await self._files.attach(room_uid, owner_uid, list(dict.fromkeys(request.file_ids)))
-        return attachments_pb2.AttachFilesResponse(files=[wire.attached_file(file) for file in attached])
+        return attachments_pb2.AttachFilesResponse(files=[protos.attached_file(file) for file in attached])
 
     async def FindFiles(
         self, request: attachments_pb2.FindFilesRequest, _call: Call

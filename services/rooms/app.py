@@ -9,28 +9,28 @@ from chatkit.internal.access.v1 import access_service_pb2
 from chatkit.internal.retention.v1 import retention_service_pb2
 from chatkit.rooms.v1 import memberships_service_pb2, roles_service_pb2, rooms_service_pb2
 
-from services.rooms.access import Access
-from services.rooms.access_servicer import AccessServicer
-from services.rooms.access_store import AccessStore
-from services.rooms.changes import log
+from services.rooms.access.service import Access
+from services.rooms.access.servicer import AccessServicer
+from services.rooms.access.store import AccessStore
 from services.rooms.model import Change
 from services.rooms.peers import UsersClient
 from services.rooms.quotas import Quotas
+from services.rooms.recorded_changes import log
 from services.rooms.retention_servicer import RetentionServicer
-from services.rooms.roles import Roles
-from services.rooms.roles_servicer import RolesServicer
-from services.rooms.roles_store import RoleStore
+from services.rooms.roles.service import Roles
+from services.rooms.roles.servicer import RolesServicer
+from services.rooms.roles.store import RoleStore
 from services.rooms.roll_call import RollCall
 from services.rooms.roll_call_store import RollCallStore
 from services.rooms.service import Rooms, Visits
 from services.rooms.servicer import MembershipsServicer, RoomsServicer
 from services.rooms.store import RoomStore
-from services.rooms.user_access import UserAccess
-from services.rooms.user_index import UserIndex
-from services.rooms.user_opening import UserOpenings
-from services.rooms.user_state import UserStateStore
-from services.rooms.user_streams import UserStreams
-from services.rooms.user_watch import UserWatch
+from services.rooms.user_streams.access import UserAccess
+from services.rooms.user_streams.index import UserIndex
+from services.rooms.user_streams.opening import UserOpenings
+from services.rooms.user_streams.store import UserStateStore
+from services.rooms.user_streams.streams import UserStreams
+from services.rooms.user_streams.watch import UserWatch
 from services.runtime.clock import Clock
 from services.runtime.contract.policies import permissions
 from services.runtime.data.change_feed import ChangeFeed

@@ -2,8 +2,8 @@
 
 from chatkit.internal.retention.v1 import retention_service_pb2 as pb2
 
+from services.rooms.protos import uid_of
 from services.rooms.store import RoomStore
-from services.rooms.wire import uid_of
 from services.runtime.calls.call import Call
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from services.rooms.changes import record
 from services.rooms.model import Change, ChangeKind
+from services.rooms.recorded_changes import record
 from services.rooms.tables import absent_users, memberships, roll_call
 from services.runtime.data.database import Database
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from services.rooms.access import denied, room_not_found
-from services.rooms.access_store import AccessStore
+from services.rooms.access.service import denied, room_not_found
+from services.rooms.access.store import AccessStore
 from services.rooms.model import Change, Draft, Room, RoomView, Visibility
 from services.rooms.quotas import Actor
 from services.rooms.store import RoomStore, direct_room, too_many_members

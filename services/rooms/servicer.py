@@ -10,10 +10,10 @@ from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from google.protobuf.message import Message
 
 from services.rooms.model import RoomView, Visibility
+from services.rooms.protos import membership_proto, room_proto
 from services.rooms.quotas import Actor
 from services.rooms.service import Rooms, Visits
-from services.rooms.user_opening import UserOpenings
-from services.rooms.wire import membership_proto, room_proto
+from services.rooms.user_streams.opening import UserOpenings
 from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.contract import json_values, masks

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text, Uuid
 
-from services.rooms import changes
+from services.rooms import recorded_changes
 from services.rooms.model import Change, ChangeKind, Draft, Room, RoomView, Visibility
 from services.rooms.quotas import Actor, Quotas
 from services.rooms.tables import creations, memberships, rooms
@@ -170,7 +170,7 @@ class RoomStore:
                 update_time=func.greatest(rooms.c.update_time, func.clock_timestamp()),
             )
             updated = room_of((await connection.execute(moved.returning(*ROOM_COLUMNS))).one())
-            await changes.record(connection, [Change(0, ChangeKind.ROOM_UPDATED, uid)])
+            await recorded_changes.record(connection, [Change(0, ChangeKind.ROOM_UPDATED, uid)])
             return updated
 
     async def add_members(
@@ -196,7 +196,7 @@ class RoomStore:
             if removed:
                 count = room.member_count - len(removed)
                 await connection.execute(update(rooms).where(rooms.c.uid == uid).values(member_count=count))
-                await changes.record(connection, removed)
+                await recorded_changes.record(connection, removed)
 
     async def _made_before(self, connection: AsyncConnection, draft: Draft) -> RoomView | None:
         # The insertion waits for a transaction that holds the same request id, so exactly one of two goes on.
@@ -255,7 +255,7 @@ class RoomStore:
         ]
         await connection.execute(insert(memberships).values(rows))
         added = [_of_member(ChangeKind.MEMBER_ADDED, room, user_uid, user_id) for user_id, user_uid in users.items()]
-        await changes.record(connection, added)
+        await recorded_changes.record(connection, added)
 
     async def _views(self, statement: Select[Any]) -> list[RoomView]:
         async with self._database.transaction() as connection:

@@ -15,16 +15,16 @@ from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.server import Server, open_server
 from services.runtime.settings import Settings
 from services.runtime.streaming.open_streams import spread_delay
-from services.users.changes import log
 from services.users.directory_servicer import DirectoryServicer
 from services.users.model import Change
-from services.users.piled_reads import PiledReads
-from services.users.presence import PresenceStreams
-from services.users.presence_access import PresenceAccess
-from services.users.presence_hub import PresenceHub
-from services.users.presence_servicer import PresenceServicer
-from services.users.presence_sessions import Sessions
-from services.users.presence_store import PresenceStore
+from services.users.presence.access import PresenceAccess
+from services.users.presence.coalesced_reads import PiledReads
+from services.users.presence.hub import PresenceHub
+from services.users.presence.service import PresenceStreams
+from services.users.presence.servicer import PresenceServicer
+from services.users.presence.sessions import Sessions
+from services.users.presence.store import PresenceStore
+from services.users.recorded_changes import log
 from services.users.service import Users
 from services.users.servicer import UsersServicer
 from services.users.store import UserStore

@@ -8,8 +8,8 @@ from services.runtime.calls.call import Call
 from services.runtime.data.change_feed import ChangeFeed, News
 from services.runtime.streaming.event_queue import FRAME_BYTES
 from services.users.model import Change, ChangeKind, User
+from services.users.protos import user_proto
 from services.users.service import Users
-from services.users.wire import user_proto
 
 
 class DirectoryServicer:

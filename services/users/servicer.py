@@ -9,8 +9,8 @@ from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.contract import json_values, masks
 from services.runtime.contract.policies import Limits
 from services.users.model import Draft, PageStart
+from services.users.protos import user_proto, user_protos
 from services.users.service import Users
-from services.users.wire import user_proto, user_protos
 
 _UPDATABLE = ("name", "avatar_url", "custom_data")
 

@@ -9,7 +9,7 @@ from sqlalchemy import Text, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.runtime.data.database import Database
-from services.users import changes
+from services.users import recorded_changes
 from services.users.model import Change, ChangeKind, Draft, PageStart, User
 from services.users.tables import creation_clock, users
 
@@ -76,7 +76,7 @@ class UserStore:
             row = (await connection.execute(moved.returning(*_COLUMNS))).one_or_none()
             if row is None:
                 return None
-            await changes.record(connection, [Change(0, ChangeKind.USER_UPDATED, row.uid, row.id)])
+            await recorded_changes.record(connection, [Change(0, ChangeKind.USER_UPDATED, row.uid, row.id)])
         return _user(row)
 
 

@@ -28,7 +28,7 @@ from services.messages.model import Change as MessageChange
 from services.messages.model import Deletion, Edit, Head, LogEntry, Position, Start
 from services.messages.model import Draft as MessageDraft
 from services.messages.servicer import MessagesServicer
-from services.rooms.access_servicer import AccessServicer
+from services.rooms.access.servicer import AccessServicer
 from services.rooms.model import (
     AssignedRole,
     Change,
@@ -41,7 +41,7 @@ from services.rooms.model import (
     Visibility,
 )
 from services.rooms.quotas import Actor
-from services.rooms.roles_servicer import RolesServicer
+from services.rooms.roles.servicer import RolesServicer
 from services.rooms.servicer import MembershipsServicer, RoomsServicer
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.calls.handlers import Handlers
@@ -54,8 +54,8 @@ from services.users.directory_servicer import DirectoryServicer
 from services.users.model import Change as UserChange
 from services.users.model import ChangeKind as UserChangeKind
 from services.users.model import Draft, PageStart, User
-from services.users.presence import Wish
-from services.users.presence_servicer import PresenceServicer
+from services.users.presence.service import Wish
+from services.users.presence.servicer import PresenceServicer
 from services.users.servicer import UsersServicer
 from tests.servicers.conftest import Doorkeeper
 from tests.support.adapter import TestedServicer

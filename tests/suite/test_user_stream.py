@@ -10,7 +10,7 @@ from chatkit.rooms.v1 import user_event_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 from google.protobuf import struct_pb2
 
-from tests.rooms.user_stream import Folded, listed, reason, short
+from tests.rooms.user_streams.reading import Folded, listed, reason, short
 from tests.support import tokens
 from tests.support.edge import Edge
 from tests.support.eventually import HANG_SECONDS

@@ -1,0 +1,1 @@
+"""Who may act: what is decided here, and what services follow of it."""

@@ -1,0 +1,1 @@
+"""SubscribeUser: a user's rooms as they are, and then their changes."""

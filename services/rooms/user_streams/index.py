@@ -1,0 +1,170 @@
+"""Who follows which room and which user here, and how a change reaches them. Nothing is awaited.
+
+The index stands at one version of the changes. Delivering a change moves it and queues the events in the same step, so
+each subscription has exactly the changes after the version of its own state.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from services.rooms.model import Change, ChangeKind, RoomView
+from services.rooms.user_streams import frames
+from services.rooms.user_streams.subscription import UserSubscription
+
+# Of a change that has none, which only hands in the database make.
+_NO_TIME = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(slots=True)
+class _Followed:
+    """A room that somebody here is in."""
+
+    room_id: str
+    subscriptions: set[UserSubscription] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Rooms that must be read before changes can be delivered: all, and those whose members are shown too."""
+
+    rooms: frozenset[UUID] = frozenset()
+    with_members: frozenset[UUID] = frozenset()
+
+    def beyond(self, read: "Wanted") -> frozenset[UUID]:
+        """Return the rooms that must be read yet, or read again with their members."""
+        return (self.rooms - read.rooms) | (self.with_members - read.with_members)
+
+    def and_also(self, other: "Wanted") -> "Wanted":
+        """Return what either wants."""
+        return Wanted(self.rooms | other.rooms, self.with_members | other.with_members)
+
+
+class UserIndex:
+    """The subscriptions of a process, by user and by room."""
+
+    def __init__(self) -> None:
+        self._of_user: dict[str, set[UserSubscription]] = {}
+        self._of_room: dict[UUID, _Followed] = {}
+
+    def join(self, subscription: UserSubscription, rooms: Iterable[tuple[UUID, str]]) -> None:
+        """Register a subscription with its rooms, by uid and id."""
+        self._of_user.setdefault(subscription.user_id, set()).add(subscription)
+        for room_uid, room_id in rooms:
+            self._follow(subscription, room_uid, room_id)
+
+    def leave(self, subscription: UserSubscription) -> None:
+        """Forget a subscription, if it was registered."""
+        for room_uid in list(subscription.rooms):
+            self._unfollow(subscription, room_uid)
+        of_user = self._of_user.get(subscription.user_id, set())
+        of_user.discard(subscription)
+        if not of_user:
+            self._of_user.pop(subscription.user_id, None)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no subscription."""
+        return not self._of_user
+
+    def subscriptions(self) -> list[UserSubscription]:
+        """List every subscription."""
+        return [subscription for of_user in self._of_user.values() for subscription in of_user]
+
+    def subscriptions_of(self, user_id: str) -> list[UserSubscription]:
+        """List a user's subscriptions."""
+        return list(self._of_user.get(user_id, ()))
+
+    def has(self, subscription: UserSubscription) -> bool:
+        """Tell whether a subscription is registered."""
+        return subscription in self._of_user.get(subscription.user_id, ())
+
+    def neighbours(self, user_id: str, room_uids: Iterable[UUID]) -> set[UserSubscription]:
+        """Return who is told of a user who is in these rooms: their own streams, and those of the others there."""
+        found = set(self._of_user.get(user_id, ()))
+        for room_uid in room_uids:
+            followed = self._of_room.get(room_uid)
+            if followed is not None:
+                found |= followed.subscriptions
+        return found
+
+    def wanted(self, changes: Sequence[Change]) -> Wanted:
+        """Return what must be read before these changes are delivered."""
+        added = {
+            change.room_uid
+            for change in changes
+            if change.kind is ChangeKind.MEMBER_ADDED and change.room_uid and change.user_id in self._of_user
+        }
+        updated = {
+            change.room_uid
+            for change in changes
+            if change.kind is ChangeKind.ROOM_UPDATED and change.room_uid in self._of_room
+        }
+        return Wanted(frozenset(added | updated), frozenset(added))
+
+    def deliver(self, changes: Sequence[Change], views: Mapping[UUID, RoomView]) -> None:
+        """Queue what changes mean for each subscription, in their order; `views` are the rooms that were wanted."""
+        # A room is shown as it is by now, so one event is as good as many.
+        last_update = {change.room_uid: change.version for change in changes if change.kind is ChangeKind.ROOM_UPDATED}
+        for change in changes:
+            match change.kind:
+                case ChangeKind.MEMBER_ADDED if change.room_uid and change.user_id:
+                    self._added(change, change.room_uid, change.user_id, views.get(change.room_uid))
+                case ChangeKind.MEMBER_REMOVED if change.room_uid and change.user_id:
+                    self._removed(change, change.room_uid, change.user_id)
+                case ChangeKind.ROOM_UPDATED if change.room_uid and last_update[change.room_uid] == change.version:
+                    self._updated(change, change.room_uid, views.get(change.room_uid))
+
+    def _added(self, change: Change, room_uid: UUID, user_id: str, view: RoomView | None) -> None:
+        time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
+        if followed is not None:
+            room_id = followed.room_id
+            joined = frames.once(lambda: frames.joined_event(time, room_id, user_id))
+            for subscription in followed.subscriptions:
+                if subscription.user_id != user_id and subscription.version < change.version:
+                    subscription.push(0, joined())
+        if view is None or user_id not in view.member_ids:
+            # They are out again: what the room is by now is not for them.
+            return
+        shown = frames.once(lambda: frames.added_event(time, view))
+        for subscription in self._of_user.get(user_id, ()):
+            if subscription.version < change.version:
+                self._follow(subscription, room_uid, view.room.id)
+                subscription.push(0, shown())
+
+    def _removed(self, change: Change, room_uid: UUID, user_id: str) -> None:
+        time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
+        if followed is None:
+            return
+        left = frames.once(lambda: frames.left_event(time, followed.room_id, user_id))
+        removed = frames.once(lambda: frames.removed_event(time, followed.room_id))
+        for subscription in list(followed.subscriptions):
+            if subscription.version >= change.version:
+                continue
+            if subscription.user_id == user_id:
+                self._unfollow(subscription, room_uid)
+                subscription.push(0, removed())
+            else:
+                subscription.push(0, left())
+
+    def _updated(self, change: Change, room_uid: UUID, view: RoomView | None) -> None:
+        time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
+        if followed is None or view is None:
+            return
+        updated = frames.once(lambda: frames.room_updated_event(time, view.room))
+        for subscription in followed.subscriptions:
+            if subscription.version < change.version:
+                subscription.push(0, updated())
+
+    def _follow(self, subscription: UserSubscription, room_uid: UUID, room_id: str) -> None:
+        subscription.rooms.add(room_uid)
+        self._of_room.setdefault(room_uid, _Followed(room_id)).subscriptions.add(subscription)
+
+    def _unfollow(self, subscription: UserSubscription, room_uid: UUID) -> None:
+        subscription.rooms.discard(room_uid)
+        followed = self._of_room.get(room_uid)
+        if followed is not None:
+            followed.subscriptions.discard(subscription)
+            if not followed.subscriptions:
+                del self._of_room[room_uid]

@@ -1,0 +1,245 @@
+"""The tail of rooms' changes: the one reader per process that hands them to the streams of users.
+
+`position` is the version up to which every change was handed out. It moves in the step in which the events are queued,
+so whoever compares it with the version of a state and registers in one step misses nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing
+from datetime import timedelta
+from typing import cast
+from uuid import UUID
+
+import structlog
+
+from services.rooms.model import Change, ChangeKind, RoleScope, RoomView
+from services.rooms.user_streams import frames
+from services.rooms.user_streams.access import UserAccess
+from services.rooms.user_streams.index import UserIndex, Wanted
+from services.rooms.user_streams.store import UserStateStore
+from services.rooms.user_streams.subscription import UserSubscription
+from services.runtime.access.port import RoleKey
+from services.runtime.clock import Clock
+from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable
+from services.runtime.data.change_feed import ChangeFeed, News
+from services.runtime.steps import WAKING, Chores, Pace, each, slices
+from services.runtime.streaming.open_streams import spread_delay
+
+_log = structlog.get_logger()
+_TICK_SECONDS = 1.0
+_START_SECONDS = 3.0
+# How old a heartbeat may be that says that every change until then was sent.
+_LATELY_SECONDS = 5.0
+# Each may be told to everybody in a room.
+_CHANGES_AT_ONCE = 10
+_NEEDS_A_ROOM = {ChangeKind.MEMBER_ADDED, ChangeKind.MEMBER_REMOVED, ChangeKind.ROOM_UPDATED}
+_NEEDS_A_USER = {ChangeKind.MEMBER_ADDED, ChangeKind.MEMBER_REMOVED, ChangeKind.ROLE_ASSIGNED}
+
+
+class UserStreams:
+    """The streams of users in a process, and what is told to them."""
+
+    def __init__(
+        self,
+        feed: ChangeFeed[Change],
+        store: UserStateStore,
+        access: UserAccess,
+        index: UserIndex,
+        clock: Clock,
+        *,
+        heartbeat_interval: float,
+        retry_interval: float,
+    ) -> None:
+        # None before the database was reached for the first time.
+        self.position: int | None = None
+        self._epoch = ""
+        # How often everything was begun anew, because changes were missed.
+        self.resets = 0
+        # What is done with all streams.
+        self._chores = Chores()
+        self._pace = Pace()
+        self._feed = feed
+        self._store = store
+        self._access = access
+        self._index = index
+        self._clock = clock
+        self._heartbeat_interval = heartbeat_interval
+        self._retry_interval = retry_interval
+        self._is_ending = False
+        self._started = asyncio.Event()
+        # Every change until then was handed out, by the monotonic clock.
+        self._complete_at = float("-inf")
+
+    async def started(self) -> None:
+        """Return once the changes are followed, or raise DATABASE_UNAVAILABLE."""
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await self._started.wait()
+        except TimeoutError:
+            raise Unavailable(
+                "DATABASE_UNAVAILABLE", "the changes of rooms are not followed yet", retry_after=timedelta(seconds=1)
+            ) from None
+
+    def join(self, subscription: UserSubscription, rooms: Iterable[tuple[UUID, str]], version: int) -> bool:
+        """Register a subscription whose state is of a version; False when the tail is ahead of that.
+
+        Raises SHUTTING_DOWN when the others were told so already.
+        """
+        if self._is_ending:
+            raise _shutting_down()
+        if self.position is None or self.position > version:
+            return False
+        subscription.version = version
+        self._index.join(subscription, rooms)
+        return True
+
+    def leave(self, subscription: UserSubscription) -> None:
+        """Forget a subscription."""
+        self._index.leave(subscription)
+        subscription.give_back()
+
+    async def tell(self, user_id: str, room_uids: Sequence[UUID], event: bytes) -> None:
+        """Hand an event to a user's streams and to those of everybody who is in one of these rooms, once each."""
+        told = self._index.neighbours(user_id, ())
+        for subscription in list(told):
+            subscription.push(0, event)
+        for room_uid in room_uids:
+            for subscription in self._index.neighbours(user_id, (room_uid,)) - told:
+                told.add(subscription)
+                subscription.push(0, event)
+                await self._pace.did(WAKING)
+            await self._pace.did()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no stream."""
+        return self._index.is_empty
+
+    def reset(self) -> None:
+        """End every stream, because it has missed something: its client gets the state anew."""
+        self._end(self._index.subscriptions(), log_reset)
+
+    def end_all(self) -> None:
+        """End every stream, and those that would still open, because the process ends."""
+        self._is_ending = True
+        self._end(self._index.subscriptions(), _shutting_down)
+
+    def _end(self, subscriptions: Iterable[UserSubscription], error: Callable[[], ChatkitError]) -> None:
+        self._chores.put(each(subscriptions, lambda one: one.end(error()), WAKING))
+
+    async def run(self) -> None:
+        """Follow the changes and look after the streams, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tail())
+            group.create_task(self._tick())
+            group.create_task(self._chores.run())
+
+    async def _tail(self) -> None:
+        while True:
+            try:
+                await self._follow()
+            except ChatkitError as error:
+                if error.reason == "SHUTTING_DOWN":
+                    return
+                # What was not handed out is read again, with what has come since.
+                _log.warning("changes_unfollowed", reason=error.reason)
+            await self._clock.sleep(self._retry_interval)
+
+    async def _follow(self) -> None:
+        came_at = self._clock.monotonic()
+        told = cast("AsyncGenerator[News[Change], None]", self._feed.follow(self.position or 0, self._epoch))
+        async with aclosing(told):
+            async for news in told:
+                await self._take(news, came_at)
+                self._epoch = news.epoch
+
+    async def _take(self, news: News[Change], came_at: float) -> None:
+        if news.changes:
+            await self._hand_out(news.changes)
+        elif news.is_reset or (self.position is not None and news.version != self.position):
+            # The second is a start at the present after nothing had been there.
+            _log.warning("changes_missed", position=self.position, version=news.version)
+            self.position = news.version
+            self.resets += 1
+            self.reset()
+        else:
+            self.position = news.version
+            self._complete_at = came_at + news.elapsed_ms / 1000
+            self._started.set()
+
+    async def _hand_out(self, changes: Sequence[Change]) -> None:
+        views: dict[UUID, RoomView] = {}
+        read = Wanted()
+        # All that is known to be wanted is read at once, and handed out in parts.
+        wanted = self._index.wanted(changes)
+        for some in slices(changes, _CHANGES_AT_ONCE):
+            # Subscriptions that come meanwhile may want more rooms, or their members too.
+            while missing := (wanted := wanted.and_also(self._index.wanted(some))).beyond(read):
+                views |= await self._store.views(missing, wanted.with_members & missing)
+                read = wanted
+            self._index.deliver(some, views)
+            self.position = some[-1].version
+            self._consider_access(some)
+            self._consider_the_unknown(some)
+            await asyncio.sleep(0)
+
+    def _consider_access(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if change.kind is ChangeKind.ROLE_ASSIGNED and change.room_uid is None and change.user_id:
+                self._access.doubt(self._index.subscriptions_of(change.user_id))
+            elif change.kind is ChangeKind.ROLE_CHANGED and change.role and change.role[0] is RoleScope.GLOBAL:
+                self._chores.put(self._doubting(self._index.subscriptions(), change.role))
+
+    def _doubting(self, subscriptions: Iterable[UserSubscription], role: RoleKey) -> Iterator[int]:
+        for subscription in subscriptions:
+            if subscription.may_depend_on(role):
+                self._access.doubt([subscription])
+            yield 1
+
+    def _consider_the_unknown(self, changes: Sequence[Change]) -> None:
+        """End the streams that a change may concern which another release recorded in a way that is not known here."""
+        for change in changes:
+            if is_understood(change):
+                continue
+            subscriptions = self._index.subscriptions()
+            if change.room_uid is not None:
+                in_room = [one for one in subscriptions if change.room_uid in one.rooms]
+                subscriptions = [*in_room, *self._index.subscriptions_of(change.user_id or "")]
+            self._end(subscriptions, log_reset)
+
+    async def _tick(self) -> None:
+        while True:
+            await self._clock.sleep(_TICK_SECONDS)
+            pace = Pace()
+            for subscription in self._index.subscriptions():
+                subscription.check_progress()
+                if self._clock.monotonic() - subscription.heartbeat_at >= self._heartbeat_interval:
+                    self._beat(subscription)
+                    await pace.did(WAKING)
+                await pace.did()
+
+    def _beat(self, subscription: UserSubscription) -> None:
+        now = self._clock.monotonic()
+        # Without the database there are no heartbeats.
+        if subscription.is_open and now - self._complete_at <= _LATELY_SECONDS:
+            until = self._clock.now() - timedelta(seconds=now - self._complete_at)
+            subscription.push(0, frames.heartbeat_event(until))
+            subscription.heartbeat_at = now
+
+
+def is_understood(change: Change) -> bool:
+    """Tell whether a change says all that this release must know of it."""
+    if change.kind is ChangeKind.UNKNOWN:
+        return False
+    has_room = change.room_uid is not None or change.kind not in _NEEDS_A_ROOM
+    return has_room and (bool(change.user_id) or change.kind not in _NEEDS_A_USER)
+
+
+def log_reset() -> Aborted:
+    """Return the error with which streams end that have missed changes."""
+    return Aborted("LOG_RESET", "changes were missed: subscribe again", retry_after=spread_delay())
+
+
+def _shutting_down() -> Unavailable:
+    return Unavailable("SHUTTING_DOWN", "the process is shutting down: subscribe again", retry_after=spread_delay())

@@ -1,0 +1,1 @@
+"""Who is online, as sessions on all replicas say."""

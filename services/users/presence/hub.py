@@ -1,0 +1,221 @@
+"""Fan-out of presence: one reader of the changes per process, which hands each to the streams that watch the user.
+
+A stream takes the changes above the version of the state that it was sent; what comes while that is read waits.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from datetime import timedelta
+from typing import cast
+from uuid import UUID
+
+import structlog
+
+from services.runtime.access.port import AccessQuery, RoleKey
+from services.runtime.clock import Clock
+from services.runtime.contract.errors import Aborted, ChatkitError
+from services.runtime.data.change_feed import ChangeFeed, News
+from services.runtime.identity.tokens import Caller
+from services.runtime.steps import WAKING, Chores, Pace, each
+from services.runtime.streaming.event_queue import EventQueue
+from services.users.model import Change, ChangeKind, Presence, PresenceState
+from services.users.presence import frames
+
+_log = structlog.get_logger()
+_TICK_SECONDS = 1.0
+_MOST_EARLY = 10_000
+_STATES = {ChangeKind.USER_ONLINE: PresenceState.ONLINE, ChangeKind.USER_OFFLINE: PresenceState.OFFLINE}
+
+
+class PresenceSubscription(EventQueue):
+    """A queue of serialized events between the hub and a stream."""
+
+    def __init__(self, caller: Caller, query: AccessQuery | None, clock: Clock) -> None:
+        super().__init__(caller, clock)
+        # What was asked when the stream was admitted, to be asked again; None for superusers.
+        self.query = query
+        self.topics: list[Topic] = []
+        # The roles that the last answer depended on; None before there was one.
+        self.roles: tuple[RoleKey, ...] | None = None
+        # The version of the state that the stream starts with; what comes before that is known waits.
+        self._version: int | None = None
+        self._early: list[tuple[int, bytes]] = []
+
+    def start(self, version: int, beginning: Iterable[bytes]) -> None:
+        """Queue the state, as of a version, and what has changed since."""
+        self._version = version
+        self.open(0, [(0, event) for event in beginning])
+        for changed_at, event in self._early:
+            self.offer(changed_at, event)
+        self._early.clear()
+
+    def offer(self, version: int, event: bytes) -> None:
+        """Queue a change unless the state knows it."""
+        if self._version is None:
+            self._early.append((version, event))
+            if len(self._early) > _MOST_EARLY:
+                self._early.clear()
+                self.end(_changes_missed())
+        elif version > self._version:
+            self.push(0, event)
+
+
+class Topic:
+    """A user, and the streams that watch them."""
+
+    __slots__ = ("subscriptions", "user_uid")
+
+    def __init__(self, user_uid: UUID) -> None:
+        self.user_uid = user_uid
+        self.subscriptions: set[PresenceSubscription] = set()
+
+
+class PresenceHub:
+    """The streams of presence of a process."""
+
+    def __init__(
+        self, feed: ChangeFeed[Change], clock: Clock, *, heartbeat_interval: float, retry_interval: float
+    ) -> None:
+        # What is done with all streams.
+        self.chores = Chores()
+        self._pace = Pace()
+        self._feed = feed
+        self._clock = clock
+        self._heartbeat_interval = heartbeat_interval
+        self._retry_interval = retry_interval
+        self._topics: dict[UUID, Topic] = {}
+        self._of_user: dict[str | None, set[PresenceSubscription]] = {}
+        # The version up to which the changes were handed on; None before they were followed.
+        self._version: int | None = None
+        self._epoch = ""
+        self._following = asyncio.Event()
+        # The moment, by the monotonic clock, up to which all changes were handed on.
+        self._known_at = float("-inf")
+
+    def join(self, subscription: PresenceSubscription) -> None:
+        """Register a stream: it is given heartbeats, and ended with the process."""
+        self._of_user.setdefault(_user_of(subscription), set()).add(subscription)
+
+    async def watch(self, subscription: PresenceSubscription, user_uids: Iterable[UUID]) -> None:
+        """Offer a stream every change of users that is committed after this has returned."""
+        # Where the changes are not followed yet they would begin somewhere after the state.
+        await self._following.wait()
+        for user_uid in user_uids:
+            topic = self._topics.get(user_uid)
+            if topic is None:
+                topic = self._topics[user_uid] = Topic(user_uid)
+            topic.subscriptions.add(subscription)
+            subscription.topics.append(topic)
+
+    def leave(self, subscription: PresenceSubscription) -> None:
+        """Forget a stream."""
+        for topic in subscription.topics:
+            topic.subscriptions.discard(subscription)
+            if not topic.subscriptions:
+                self._topics.pop(topic.user_uid, None)
+        subscription.topics.clear()
+        user_id = _user_of(subscription)
+        of_user = self._of_user.get(user_id, set())
+        of_user.discard(subscription)
+        if not of_user:
+            self._of_user.pop(user_id, None)
+
+    def subscriptions(self) -> list[PresenceSubscription]:
+        """List every stream."""
+        return [subscription for of_user in self._of_user.values() for subscription in of_user]
+
+    def subscriptions_of(self, user_id: str) -> list[PresenceSubscription]:
+        """List the streams that act for a user."""
+        return list(self._of_user.get(user_id, ()))
+
+    def has(self, subscription: PresenceSubscription) -> bool:
+        """Tell whether a stream is still there."""
+        return subscription in self._of_user.get(_user_of(subscription), ())
+
+    def end_all(self, error: Callable[[], ChatkitError]) -> None:
+        """End every stream."""
+        self.chores.put(each(self.subscriptions(), lambda one: one.end(error()), WAKING))
+
+    async def run(self) -> None:
+        """Hand changes on, send heartbeats, and end streams that are not read, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow())
+            group.create_task(self._tick())
+            group.create_task(self.chores.run())
+
+    async def _follow(self) -> None:
+        while True:
+            began = self._clock.monotonic()
+            news_of = cast("AsyncGenerator[News[Change], None]", self._feed.follow(self._version or 0, self._epoch))
+            try:
+                async with aclosing(news_of) as followed:
+                    async for news in followed:
+                        await self._take(news, began)
+            except ChatkitError as error:
+                if error.reason == "SHUTTING_DOWN":
+                    return
+                _log.warning("presence_unfollowed", reason=error.reason)
+            await self._clock.sleep(self._retry_interval)
+
+    async def _take(self, news: News[Change], began: float) -> None:
+        # Whoever follows from 0 is told nothing of what was before.
+        is_gap = not news.changes and self._version is not None and news.version != self._version
+        if news.is_reset or is_gap:
+            _log.warning("presence_changes_missed", version=news.version)
+            await self._miss()
+        for change in news.changes:
+            await self._route(change)
+        if not news.changes:
+            self._known_at = began + news.elapsed_ms / 1000
+        self._version, self._epoch = news.version, news.epoch
+        self._following.set()
+
+    async def _route(self, change: Change) -> None:
+        topic = self._topics.get(change.user_uid)
+        state = _STATES.get(change.kind)
+        if topic is None or state is None or change.time is None:
+            return
+        event = frames.changed_event(change.time, change.user_id, Presence(state, change.time))
+        # A user whom all watch here has as many streams as the process. Who comes meanwhile has a state that knows it.
+        for subscription in list(topic.subscriptions):
+            subscription.offer(change.version, event)
+            await self._pace.did(WAKING)
+
+    async def _miss(self) -> None:
+        """End the streams that were owed the changes; those who watch nobody go on."""
+        for subscription in self.subscriptions():
+            if subscription.topics:
+                subscription.end(_changes_missed())
+                await self._pace.did(WAKING)
+
+    async def _tick(self) -> None:
+        while True:
+            await self._clock.sleep(_TICK_SECONDS)
+            pace = Pace()
+            for subscription in self.subscriptions():
+                subscription.check_progress()
+                if self._clock.monotonic() - subscription.heartbeat_at >= self._heartbeat_interval:
+                    self._beat(subscription)
+                    await pace.did(WAKING)
+                await pace.did()
+
+    def _beat(self, subscription: PresenceSubscription) -> None:
+        now, time = self._clock.monotonic(), self._clock.now()
+        if subscription.topics:
+            # It dates from when the database was last asked; without it there is none for those who watch.
+            known_for = now - self._known_at
+            if known_for > self._heartbeat_interval:
+                return
+            time -= timedelta(seconds=known_for)
+        if subscription.is_open:
+            subscription.push(0, frames.heartbeat_event(time))
+            subscription.heartbeat_at = now
+
+
+def _user_of(subscription: PresenceSubscription) -> str | None:
+    return subscription.query.user_id if subscription.query is not None else None
+
+
+def _changes_missed() -> Aborted:
+    return Aborted("LOG_RESET", "changes of presence were missed: subscribe again", retry_after=timedelta(seconds=1))

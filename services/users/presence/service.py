@@ -1,0 +1,98 @@
+"""The use cases of presence: no gRPC, no SQL."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.runtime.access.port import AccessQuery
+from services.runtime.clock import Clock
+from services.runtime.contract.errors import ChatkitError
+from services.runtime.identity.tokens import Caller
+from services.runtime.peers.directory import users_not_found
+from services.users.model import ABSENT, Presences
+from services.users.presence import frames
+from services.users.presence.access import PresenceAccess
+from services.users.presence.coalesced_reads import PiledReads
+from services.users.presence.hub import PresenceHub, PresenceSubscription
+from services.users.presence.sessions import Sessions
+
+OnEnd = Callable[[Callable[[ChatkitError], None]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a stream is opened for: whose it is, whether it makes them online, and whom it watches, each once."""
+
+    user_id: str
+    online: bool
+    watched: Sequence[str]
+
+
+class PresenceStreams:
+    """What can be done with presence."""
+
+    def __init__(
+        self,
+        *,
+        users: PiledReads[str, dict[str, UUID]],
+        presences: PiledReads[UUID, Presences],
+        sessions: Sessions,
+        hub: PresenceHub,
+        access: PresenceAccess,
+        clock: Clock,
+    ) -> None:
+        self._users = users
+        self._presences = presences
+        self._sessions = sessions
+        self._hub = hub
+        self._access = access
+        self._clock = clock
+
+    async def subscribe(
+        self, wish: Wish, caller: Caller, query: AccessQuery | None, on_end: OnEnd
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the frames of a stream, `closed` included, and then raise why it ended.
+
+        `on_end` is told how the stream ends with its token once it is open, and can say goodbye.
+        """
+        user_uid, watched = await self._resolve(wish)
+        subscription = PresenceSubscription(caller, query, self._clock)
+        self._hub.join(subscription)
+        try:
+            await self._access.admit(subscription)
+            async with self._sessions.online(user_uid, wish.user_id) if wish.online else nullcontext():
+                await self._open(subscription, watched)
+                on_end(subscription.cut)
+                async for frame in subscription.frames():
+                    yield frame
+        except ChatkitError as error:
+            # The session has ended by now, however long the last word takes.
+            if subscription.is_open:
+                yield frames.closed_event(self._clock.now(), error)
+            raise
+        finally:
+            self._hub.leave(subscription)
+
+    async def _resolve(self, wish: Wish) -> tuple[UUID, dict[str, UUID]]:
+        wanted = dict.fromkeys([wish.user_id, *wish.watched])
+        found = await self._users.ask(wanted)
+        missing = [user_id for user_id in wanted if user_id not in found]
+        if missing:
+            raise users_not_found(missing)
+        return found[wish.user_id], {user_id: found[user_id] for user_id in wish.watched}
+
+    async def _open(self, subscription: PresenceSubscription, watched: dict[str, UUID]) -> None:
+        """Queue the state of those who are watched; the changes that it does not know follow it."""
+        state = Presences(0, {})
+        if watched:
+            await self._hub.watch(subscription, watched.values())
+            state = await self._presences.ask(watched.values())
+        if subscription.error is not None:
+            raise subscription.error
+        now = self._clock.now()
+        told = [
+            frames.presence_event(now, user_id, state.of_user.get(user_uid, ABSENT))
+            for user_id, user_uid in watched.items()
+        ]
+        subscription.start(state.version, [frames.opened_event(now), *told, frames.caught_up_event(now)])

@@ -1,0 +1,24 @@
+"""chatkit.users.v1.PresenceService: protos to the domain and back, and nothing else."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from chatkit.users.v1 import presence_service_pb2 as pb2
+
+from services.runtime.calls.call import Call
+from services.users.presence.service import PresenceStreams, Wish
+
+
+class PresenceServicer:
+    """chatkit.users.v1.PresenceService. It answers bytes: an event is serialized once, however many are told."""
+
+    def __init__(self, presence: PresenceStreams) -> None:
+        self._presence = presence
+
+    async def SubscribePresence(self, request: pb2.SubscribePresenceRequest, call: Call) -> AsyncIterator[bytes]:
+        """Make a user online, and follow the presence of others."""
+        wish = Wish(call.acting_user, request.online, list(dict.fromkeys(request.watch_user_ids)))
+        # Closed with the call: whoever hangs up is there no longer.
+        async with aclosing(self._presence.subscribe(wish, call.caller, call.query, call.on_end)) as frames:
+            async for frame in frames:
+                yield frame

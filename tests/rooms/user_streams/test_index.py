@@ -1,0 +1,145 @@
+"""Who is told what of a batch of changes: the index by itself."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from chatkit.rooms.v1 import rooms_service_pb2 as pb2
+
+from services.rooms.model import Change, ChangeKind, Room, RoomView, Visibility
+from services.rooms.user_streams.index import UserIndex
+from services.rooms.user_streams.streams import UserStreams
+from services.rooms.user_streams.subscription import StateBudget, UserSubscription
+from services.runtime.contract.errors import Aborted
+from services.runtime.data.change_feed import ChangeFeed, News
+from services.runtime.identity.tokens import Caller
+from tests.rooms.user_streams.reading import short
+from tests.support.clock import ManualClock
+from tests.support.peers import uid_of
+from tests.support.turns import Turns
+
+_TIME = datetime(2026, 1, 2, tzinfo=UTC)
+_A, _B = uid_of("a"), uid_of("b")
+
+
+def _change(version: int, kind: ChangeKind, room_id: str, user_id: str | None = None) -> Change:
+    user_uid = uid_of(user_id) if user_id is not None else None
+    return Change(version, kind, uid_of(room_id), user_uid, user_id, time=_TIME)
+
+
+def _added(version: int, room_id: str, user_id: str) -> Change:
+    return _change(version, ChangeKind.MEMBER_ADDED, room_id, user_id)
+
+
+def _removed(version: int, room_id: str, user_id: str) -> Change:
+    return _change(version, ChangeKind.MEMBER_REMOVED, room_id, user_id)
+
+
+def _updated(version: int, room_id: str) -> Change:
+    return _change(version, ChangeKind.ROOM_UPDATED, room_id)
+
+
+def _view(room_id: str, *members: str) -> RoomView:
+    room = Room(uid_of(room_id), room_id, "Now", Visibility.PUBLIC, None, "x", len(members), 1, _TIME, _TIME)
+    return RoomView(room, members)
+
+
+def _subscribed(index: UserIndex, user_id: str, *room_ids: str, version: int = 0) -> UserSubscription:
+    caller = Caller(user_id, superuser=False, service=None, expire_time=datetime(2100, 1, 1, tzinfo=UTC))
+    subscription = UserSubscription(user_id, None, caller, ManualClock(), StateBudget(1))
+    subscription.version = version
+    subscription.start([])
+    index.join(subscription, [(uid_of(room_id), room_id) for room_id in room_ids])
+    return subscription
+
+
+async def _told(subscription: UserSubscription) -> Sequence[str]:
+    subscription.end(Aborted("LOG_RESET", "the end"))
+    told: list[str] = []
+    with suppress(Aborted):
+        async for frame in subscription.frames():
+            told.extend(short(event) for event in pb2.SubscribeUserResponse.FromString(frame).events)
+    return told
+
+
+async def test_updates_of_a_room_in_one_batch_are_one_event_and_none_for_who_left_between() -> None:
+    index = UserIndex()
+    alice, bob, carol = (_subscribed(index, user_id, "a") for user_id in ("alice", "bob", "carol"))
+    batch = [_updated(1, "a"), _removed(2, "a", "bob"), _updated(3, "a"), _removed(4, "a", "carol")]
+    assert index.wanted(batch).rooms == {_A}
+    assert index.wanted(batch).with_members == set()
+    index.deliver(batch, {_A: _view("a", "alice")})
+    assert await _told(alice) == ["member_left a bob", "room_updated a Now", "member_left a carol"]
+    assert await _told(bob) == ["removed_from_room a"]
+    assert await _told(carol) == ["member_left a bob", "room_updated a Now", "removed_from_room a"]
+
+
+async def test_a_room_is_not_shown_to_who_is_out_of_it_again() -> None:
+    index = UserIndex()
+    alice, bob = _subscribed(index, "alice", "a"), _subscribed(index, "bob")
+    batch = [_added(1, "a", "bob"), _updated(2, "a"), _removed(3, "a", "bob")]
+    assert index.wanted(batch).with_members == {_A}
+    index.deliver(batch, {_A: _view("a", "alice")})
+    assert await _told(alice) == ["member_joined a bob", "room_updated a Now", "member_left a bob"]
+    assert await _told(bob) == []
+
+
+async def test_who_is_back_in_a_room_is_shown_it_each_time() -> None:
+    index = UserIndex()
+    bob = _subscribed(index, "bob", "a")
+    index.deliver([_removed(1, "a", "bob"), _added(2, "a", "bob"), _added(3, "a", "carol")], {_A: _view("a", "bob")})
+    assert await _told(bob) == ["removed_from_room a", "added_to_room a bob", "member_joined a carol"]
+
+
+async def test_a_subscription_is_told_what_came_after_its_state_in_every_room() -> None:
+    index = UserIndex()
+    early, late = _subscribed(index, "alice", "a", version=1), _subscribed(index, "alice", "a", "b", version=3)
+    batch = [_added(1, "a", "bob"), _added(2, "b", "alice"), _added(3, "b", "bob"), _added(4, "b", "carol")]
+    index.deliver(batch, {_B: _view("b", "alice", "bob", "carol")})
+    assert await _told(early) == ["added_to_room b alice,bob,carol", "member_joined b bob", "member_joined b carol"]
+    assert await _told(late) == ["member_joined b carol"]
+
+
+async def test_who_has_left_the_process_is_nowhere_in_the_index() -> None:
+    index = UserIndex()
+    alice, bob = _subscribed(index, "alice", "a", "b"), _subscribed(index, "bob", "b")
+    assert index.neighbours("carol", [_A, _B]) == {alice, bob}
+    index.leave(alice)
+    assert index.neighbours("alice", [_A, _B]) == {bob}
+    index.leave(bob)
+    index.leave(bob)
+    assert index.is_empty
+    assert index.wanted([_updated(1, "a"), _added(2, "b", "bob")]).rooms == set()
+
+
+async def test_very_many_streams_are_told_and_ended_in_steps() -> None:
+    index, clock = UserIndex(), ManualClock()
+    streams = UserStreams(
+        _Silent(), cast("Any", None), cast("Any", None), index, clock, heartbeat_interval=15.0, retry_interval=1.0
+    )
+    members = [_subscribed(index, f"user {number}", "a") for number in range(500)]
+    async with Turns() as turns:
+        running = asyncio.create_task(streams.run())
+        telling = asyncio.create_task(streams.tell("user 0", [_A], b"\n\x00"))
+        await asyncio.sleep(0)
+        # Others run before all are told.
+        assert 0 < sum(bool(one._waiting) for one in members) < len(members)
+        await telling
+        assert [len(one._waiting) for one in members] == [1] * 500
+        streams.end_all()
+        assert (members[0].error is None, all(one.error is not None for one in members)) == (False, False)
+        await turns.until(lambda: all(one.error is not None for one in members))
+        running.cancel()
+
+
+class _Silent(ChangeFeed[Change]):
+    """A feed that tells nothing."""
+
+    def __init__(self) -> None:
+        """Need nothing."""
+
+    async def follow(self, _after: int, _epoch: object = None) -> AsyncIterator[News[Change]]:
+        await asyncio.Event().wait()
+        yield News(0)
