@@ -218,23 +218,28 @@ class Heads:
         hub = found.hub
         if not hub.is_seeded or not hub.subscriptions:
             return
+        if found.head.seq < found.last_before:
+            await self._end_epoch(hub)
+            self._end(found, Aborted("LOG_RESET", "the room's log is shorter than it was: subscribe again"))
+            return
         try:
-            _refuse_to_shrink(found.last_before, found.head.seq)
             await hub.heal(found.head.seq)
             hub.sweep(found.head.oldest_seq)
             hub.head_known_at = found.asked_at
         except Aborted as error:
             if error.reason != "LOG_RESET":
                 raise
-            _log.error("log_reset", room_uid=str(hub.room_uid), last=found.last_before, head_seq=found.head.seq)
-            # Before its streams are: those who come back would be taken for clients who know what is written there now.
-            async with self._losing:
-                if hub.is_seeded:
-                    await self._on_loss()
-            hub.end(error)
-            hub.forget()
+            self._end(found, error)
 
+    async def _end_epoch(self, hub: RoomHub) -> None:
+        """End it before the streams: those who come back would be taken for clients who know what is there now."""
+        async with self._losing:
+            # Else another room's loss has ended it.
+            if hub.is_seeded:
+                await self._on_loss()
 
-def _refuse_to_shrink(last: int, head_seq: int) -> None:
-    if head_seq < last:
-        raise Aborted("LOG_RESET", "the room's log is shorter than it was: subscribe again")
+    def _end(self, found: _Found, error: Aborted) -> None:
+        hub = found.hub
+        _log.error("log_reset", room_uid=str(hub.room_uid), last=found.last_before, head_seq=found.head.seq)
+        hub.end(error)
+        hub.forget()
