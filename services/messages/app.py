@@ -11,12 +11,12 @@ from chatkit.messages.v1 import messages_service_pb2, read_states_service_pb2
 
 from services.messages.attachments.service import Attachments, ReferencesServicer
 from services.messages.attachments.store import ReferenceStore
-from services.messages.batch_send import Batches
+from services.messages.batch_send import BatchSend
 from services.messages.fanout.hubs import Hubs, shutting_down
 from services.messages.fanout.log_bus import Announcements
 from services.messages.fanout.replays import Replays
 from services.messages.fanout.typing_indicator import TypingIndicator
-from services.messages.follow_rooms import ManyRooms
+from services.messages.follow_rooms import FollowRooms
 from services.messages.log.append import Connection
 from services.messages.log.committer import Committer, Connect
 from services.messages.log.repetitions import Repetitions
@@ -34,7 +34,7 @@ from services.messages.retention.store import RetentionStore
 from services.messages.retention.sweeper import Sweeper
 from services.messages.service import Messages
 from services.messages.servicer import MessagesServicer
-from services.messages.stream_access import AccessWatch
+from services.messages.stream_access import StreamAccess
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.epoch import Epoch
@@ -105,7 +105,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             ending_spread=settings.access_ending_spread_seconds,
             clock=clock,
         )
-        many_rooms = ManyRooms(
+        follow_rooms = FollowRooms(
             hubs=hubs,
             log=store,
             replays=replays,
@@ -126,8 +126,8 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             messages_service_pb2.DESCRIPTOR.services_by_name["MessagesService"],
             MessagesServicer(
                 messages,
-                many_rooms,
-                Batches(messages, users, attachments, access, server.limits),
+                follow_rooms,
+                BatchSend(messages, users, attachments, access, server.limits),
                 attachments,
                 typing,
                 users,
@@ -148,7 +148,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         server.run("cursors", cursors.run())
         server.run("read_states", read_state_feed.run())
         server.run("epoch", epoch.run(server.database, clock, settings.heads_poll_interval_seconds))
-        watch = AccessWatch(access, hubs, access.freshness, clock, retry_interval=settings.retry_interval_seconds)
+        watch = StreamAccess(access, hubs, access.freshness, clock, retry_interval=settings.retry_interval_seconds)
         access.listen(watch)
         access.listen(cursors)
         server.run("access_watch", watch.run())

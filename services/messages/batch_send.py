@@ -28,7 +28,7 @@ _Question = TypeVar("_Question")
 _Answer = TypeVar("_Answer")
 
 
-class Batches:
+class BatchSend:
     """Sends of many messages."""
 
     def __init__(

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
+from collections.abc import AsyncIterator, Container, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from services.messages.model import Start
 from services.messages.peers import RoomOfUser, RoomsClient
 from services.messages.read_states.live_cursors import Cursors
 from services.messages.read_states.live_states import ReadStateFeed
-from services.messages.streams.endings import act_on
+from services.messages.streams.endings import apply_answer
 from services.messages.streams.rooms_stream import RoomOfStream, RoomsStream, too_many_rooms
 from services.runtime.access.cache import Freshness
 from services.runtime.access.port import AccessGrant, AccessQuery, RoomGrant, RoomsChecker
@@ -28,9 +28,9 @@ from services.runtime.contract.errors import ChatkitError, DeadlineExceeded, Int
 from services.runtime.fair_queue import FairQueue
 from services.runtime.identity.tokens import Caller
 from services.runtime.steps import Leisure, slices
+from services.runtime.streaming.open_streams import OnEnd
 
 _log = structlog.get_logger()
-OnEnd = Callable[[Callable[[ChatkitError], None]], None]
 # How long rooms is waited for.
 _SECONDS = 3.0
 _PAGE = 100
@@ -46,7 +46,7 @@ _NOT_A_MEMBER = {"ROOM_ACCESS_DENIED", "ROOM_NOT_FOUND"}
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RoomsSubscription:
     """What a client wants to follow: rooms with their starts, how others start, and what is sent beside messages."""
 
     rooms: Sequence[tuple[str, Start]]
@@ -56,7 +56,7 @@ class Wish:
     includes_read_states: bool
 
 
-class ManyRooms:
+class FollowRooms:
     """Streams of several rooms."""
 
     def __init__(
@@ -91,7 +91,9 @@ class ManyRooms:
         # A page of rooms at a time, so that whoever follows a few waits for no more than that.
         self._turns = FairQueue(_PAGES_AT_ONCE, of_each=1)
 
-    async def subscribe(self, query: AccessQuery, caller: Caller, wish: Wish, on_end: OnEnd) -> AsyncIterator[bytes]:
+    async def subscribe(
+        self, query: AccessQuery, caller: Caller, wanted: RoomsSubscription, on_end: OnEnd
+    ) -> AsyncIterator[bytes]:
         """Yield the frames of a stream, `closed` included, and then raise why it ended.
 
         `on_end` is told how the stream ends with its token, and can say goodbye.
@@ -102,13 +104,13 @@ class ManyRooms:
             self._clock,
             self._freshness,
             ending_delay=random.uniform(0, self._ending_spread),
-            follows_memberships=wish.follows_memberships,
-            includes_cursors=wish.includes_cursors,
-            includes_read_states=wish.includes_read_states,
+            follows_memberships=wanted.follows_memberships,
+            includes_cursors=wanted.includes_cursors,
+            includes_read_states=wanted.includes_read_states,
         )
         self._hubs.attach(stream)
         stream.open(0, [(0, frames.stream_opened_event(self._clock.now()))])
-        opening = asyncio.create_task(self._open_rooms(stream, wish))
+        opening = asyncio.create_task(self._open_rooms(stream, wanted))
         opening.add_done_callback(lambda task: _end_with(stream, task))
         on_end(stream.cut)
         try:
@@ -122,11 +124,11 @@ class ManyRooms:
             await asyncio.wait({opening})
             self._leave(stream)
 
-    async def _open_rooms(self, stream: RoomsStream, wish: Wish) -> None:
+    async def _open_rooms(self, stream: RoomsStream, wanted: RoomsSubscription) -> None:
         """Open the rooms that are asked for, and then whatever the user joins, until cancelled."""
-        await self._open(stream, wish.rooms)
+        await self._open(stream, wanted.rooms)
         while stream.has_new_rooms:
-            await self._open_joined(stream, wish.default_start)
+            await self._open_joined(stream, wanted.default_start)
         stream.push(0, frames.caught_up_event("", self._clock.now(), 0))
         while True:
             await stream.changed.wait()
@@ -134,7 +136,7 @@ class ManyRooms:
             self._leave_ended(stream)
             try:
                 while stream.has_new_rooms:
-                    await self._open_joined(stream, wish.default_start)
+                    await self._open_joined(stream, wanted.default_start)
                     await self._clock.sleep(_BETWEEN_ROUNDS_SECONDS)
             except Unavailable as error:
                 _log.info("joined_rooms_not_opened", reason=error.reason)
@@ -246,7 +248,7 @@ class ManyRooms:
         doubts = [room.doubts for room in rooms]
         answers = await stream.ask(self._access, [room.room_id for room in rooms]) if rooms else []
         for room, count, answer in zip(rooms, doubts, answers, strict=True):
-            act_on(answer, room, count)
+            apply_answer(answer, room, count)
 
     def _begin(self, room: RoomOfStream, hub: RoomHub, start: Start, read_state: bytes | None) -> int:
         """Queue the beginning of a room and return of how many events it is.

@@ -16,7 +16,7 @@ from chatkit.messages.v1 import (
     send_result_pb2,
 )
 
-from services.messages.model import EventKind, LogEntry, Opening, Position, Snapshot
+from services.messages.model import EventKind, LogEntry, Position, RoomOpening, SnapshotReason
 from services.runtime.calls.spelling import JsonNames
 from services.runtime.contract.errors import ChatkitError, number_of
 from services.runtime.contract.timestamps import duration, timestamp
@@ -33,10 +33,10 @@ _FIELDS = {
 }
 
 _REASONS = {
-    Snapshot.NEW: room_event_pb2.SNAPSHOT_REASON_NEW,
-    Snapshot.TOO_FAR: room_event_pb2.SNAPSHOT_REASON_TOO_FAR,
-    Snapshot.EPOCH: room_event_pb2.SNAPSHOT_REASON_EPOCH,
-    Snapshot.RETENTION: room_event_pb2.SNAPSHOT_REASON_RETENTION,
+    SnapshotReason.NEW: room_event_pb2.SNAPSHOT_REASON_NEW,
+    SnapshotReason.TOO_FAR: room_event_pb2.SNAPSHOT_REASON_TOO_FAR,
+    SnapshotReason.EPOCH: room_event_pb2.SNAPSHOT_REASON_EPOCH,
+    SnapshotReason.RETENTION: room_event_pb2.SNAPSHOT_REASON_RETENTION,
 }
 
 _LOW_BITS, _MORE = 0x7F, 0x80
@@ -111,7 +111,7 @@ def stream_opened_event(now: datetime) -> bytes:
     return _frame(room_event_pb2.RoomEvent(time=timestamp(now), opened=room_event_pb2.Opened()))
 
 
-def opened_event(room_id: str, now: datetime, opening: Opening) -> bytes:
+def opened_event(room_id: str, now: datetime, opening: RoomOpening) -> bytes:
     """Serialize, as a frame, how a stream starts."""
     resumed = opening.snapshot is None
     opened = room_event_pb2.Opened(

@@ -132,12 +132,12 @@ class Deletion:
         return b""
 
 
-Change = Edit | Deletion
-Write = Draft | Change
+MessageChange = Edit | Deletion
+Write = Draft | MessageChange
 WriteKey = tuple[UUID, UUID, str] | tuple[UUID, int, str]
 
 
-class Snapshot(Enum):
+class SnapshotReason(Enum):
     """Why a stream starts with a snapshot."""
 
     NEW = auto()
@@ -155,12 +155,12 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class RoomOpening:
     """How a stream starts: `snapshot` is None when it resumes."""
 
     position: Position
     oldest_seq: int
-    snapshot: Snapshot | None
+    snapshot: SnapshotReason | None
     entries: Sequence[LogEntry]
 
     @property
@@ -175,10 +175,10 @@ def room_epoch(deployment: UUID, room_uid: UUID) -> str:
     return base64.urlsafe_b64encode(digest[:12]).decode()
 
 
-def refusal_to_resume(after: Position, epoch: str, head: Head, most: int) -> Snapshot | None:
+def refusal_to_resume(after: Position, epoch: str, head: Head, most: int) -> SnapshotReason | None:
     """Return why a position can't be resumed from; None when it can."""
     if after.epoch != epoch or after.seq > head.seq:
-        return Snapshot.EPOCH
+        return SnapshotReason.EPOCH
     if after.seq < head.oldest_seq - 1:
-        return Snapshot.RETENTION
-    return Snapshot.TOO_FAR if head.seq - after.seq > most else None
+        return SnapshotReason.RETENTION
+    return SnapshotReason.TOO_FAR if head.seq - after.seq > most else None

@@ -1,23 +1,23 @@
 """The use cases of messages: no gRPC, no SQL."""
 
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 from services.messages import frames
 from services.messages.fanout.hub import RoomHub
 from services.messages.fanout.hubs import Hubs
-from services.messages.fanout.replays import Replays, tell_of_loss
+from services.messages.fanout.replays import Replays, log_beyond_head
 from services.messages.log.append import Appended, Result
 from services.messages.log.committer import Committer
 from services.messages.log.edits import message_not_found
 from services.messages.log.repetitions import Repetitions
-from services.messages.log.store import LogStore, Stretch
+from services.messages.log.store import LogStore, LogStretch
 from services.messages.model import (
-    Change,
     Draft,
     Edit,
     Head,
+    MessageChange,
     Position,
     Start,
 )
@@ -29,8 +29,8 @@ from services.runtime.access.port import AccessChecker, AccessQuery, RoomGrant
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError, OutOfRange
 from services.runtime.identity.tokens import Caller
+from services.runtime.streaming.open_streams import OnEnd
 
-OnEnd = Callable[[Callable[[ChatkitError], None]], None]
 # What a send leaves of its caller's patience for the answer.
 _SHAVE_SECONDS = 0.2
 
@@ -95,7 +95,7 @@ class Messages:
         return origin
 
     async def change(
-        self, change: Change, grant: RoomGrant, query_for_others: AccessQuery | None, seconds: float
+        self, change: MessageChange, grant: RoomGrant, query_for_others: AccessQuery | None, seconds: float
     ) -> Appended:
         """Edit or delete a message; `query_for_others` is asked first unless it is the user's own."""
         if query_for_others is not None:
@@ -113,7 +113,7 @@ class Messages:
         """Return serialized messages with their seqs, after `seq` in order or before it backwards."""
         return await self._store.page(room_uid, seq, most, newer=newer)
 
-    async def events(self, room_uid: UUID, after: Position | None, most: int) -> tuple[Stretch, Position]:
+    async def events(self, room_uid: UUID, after: Position | None, most: int) -> tuple[LogStretch, Position]:
         """Return a stretch of the log after a position, or from its beginning, and where the log ends.
 
         Raises HISTORY_GONE for what retention has swept, and LOG_RESET for a position of another log.
@@ -202,7 +202,7 @@ def log_reset() -> Aborted:
 
 def _refuse_to_list(room_uid: UUID, after_seq: int, head: Head) -> None:
     if after_seq > head.seq:
-        tell_of_loss(room_uid, after_seq, head.seq)
+        log_beyond_head(room_uid, after_seq, head.seq)
         raise log_reset()
     if after_seq < head.oldest_seq - 1:
         raise OutOfRange(

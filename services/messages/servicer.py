@@ -12,10 +12,10 @@ from google.protobuf.descriptor import Descriptor
 
 from services.messages import frames
 from services.messages.attachments.service import Attachments, clear_output, file_ids
-from services.messages.batch_send import Batches
+from services.messages.batch_send import BatchSend
 from services.messages.drafts import draft_of, edit_of
 from services.messages.fanout.typing_indicator import TypingIndicator
-from services.messages.follow_rooms import ManyRooms, Wish
+from services.messages.follow_rooms import FollowRooms, RoomsSubscription
 from services.messages.log.append import Appended, Result
 from services.messages.model import Deletion, Draft, Position, Start
 from services.messages.service import Messages
@@ -37,8 +37,8 @@ class MessagesServicer:
     def __init__(
         self,
         messages: Messages,
-        many_rooms: ManyRooms,
-        batches: Batches,
+        follow_rooms: FollowRooms,
+        batches: BatchSend,
         attachments: Attachments,
         typing: TypingIndicator,
         users: DirectoryClient,
@@ -46,7 +46,7 @@ class MessagesServicer:
         limits: Limits,
     ) -> None:
         self._messages = messages
-        self._many_rooms = many_rooms
+        self._follow_rooms = follow_rooms
         self._batches = batches
         self._typing = typing
         self._users = users
@@ -166,14 +166,14 @@ class MessagesServicer:
             raise invalid_field("FIELD_INVALID", "rooms", "must not name a room twice")
         has_default = request.WhichOneof("default_start") is not None
         default = Start(None, request.default_last) if has_default else self._default_start
-        wish = Wish(
+        wanted = RoomsSubscription(
             rooms=[(room.room_id, self._start(room, default)) for room in request.rooms],
             default_start=default,
             follows_memberships=request.follow_memberships,
             includes_cursors=request.include_cursors,
             includes_read_states=request.include_read_states,
         )
-        async for frame in self._many_rooms.subscribe(call.query, call.caller, wish, call.on_end):
+        async for frame in self._follow_rooms.subscribe(call.query, call.caller, wanted, call.on_end):
             yield frame
 
     @property

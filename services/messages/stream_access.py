@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from services.messages.fanout.hubs import Hubs
-from services.messages.streams.endings import act_on
+from services.messages.streams.endings import apply_answer
 from services.messages.streams.rooms_stream import RoomOfStream, RoomsStream
 from services.messages.streams.subscription import Follower, Subscription
 from services.runtime.access.cache import Freshness
@@ -28,7 +28,7 @@ _ASKED_AT_ONCE = 16
 _ROOMS_AT_ONCE = 200
 
 
-class AccessWatch:
+class StreamAccess:
     """What changes of access do to the streams of this process."""
 
     def __init__(
@@ -109,7 +109,7 @@ class AccessWatch:
             answer: AccessGrant | ChatkitError = await subscription.ask(self._access)
         except (PermissionDenied, NotFound) as refusal:
             answer = refusal
-        act_on(answer, subscription, doubts)
+        apply_answer(answer, subscription, doubts)
 
     async def _ask_about_rooms(self, stream: RoomsStream) -> None:
         """Ask about the rooms of a stream that are in doubt, many at once; one after another would take seconds."""
@@ -117,7 +117,7 @@ class AccessWatch:
             rooms = [(room, room.doubts) for room in islice(stream.doubtful, _ROOMS_AT_ONCE)]
             answers = await stream.ask(self._access, [room.room_id for room, _ in rooms])
             for (room, doubts), answer in zip(rooms, answers, strict=True):
-                act_on(answer, room, doubts)
+                apply_answer(answer, room, doubts)
 
 
 def _waking(streams: Sequence[Subscription | RoomsStream]) -> Iterator[int]:

@@ -15,7 +15,7 @@ from services.rooms.access.store import AccessStore
 from services.rooms.model import Change
 from services.rooms.peers import UsersClient
 from services.rooms.quotas import Quotas
-from services.rooms.recorded_changes import log
+from services.rooms.recorded_changes import change_log
 from services.rooms.retention_servicer import RetentionServicer
 from services.rooms.roles.service import Roles
 from services.rooms.roles.servicer import RolesServicer
@@ -48,7 +48,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         directory = DirectoryClient(users_peer)
         most_members = server.limits[limit_pb2.LIMIT_ROOM_MEMBERS]
         store = RoomStore(server.database, most_members, Quotas(server.limits))
-        feed = await server.change_feed(log, settings.access_poll_interval_seconds)
+        feed = await server.change_feed(change_log, settings.access_poll_interval_seconds)
         access_store = AccessStore(server.database)
         access = Access(access_store)
         rooms = Rooms(store, directory, feed, most_members=most_members, new_uid=uuid4)

@@ -30,5 +30,5 @@ def _change(row: Any) -> Change:
     return Change(row.version, kind, row.room_uid, row.user_uid, row.user_id, role, row.create_time, row.room_id)
 
 
-log: ChangeLog[Change] = ChangeLog(changes, change_counter, values_of=_values, change_of=_change)
-record = log.record
+change_log: ChangeLog[Change] = ChangeLog(changes, change_counter, values_of=_values, change_of=_change)
+record = change_log.record

@@ -18,13 +18,13 @@ from services.runtime.streaming.open_streams import spread_delay
 from services.users.directory_servicer import DirectoryServicer
 from services.users.model import Change
 from services.users.presence.access import PresenceAccess
-from services.users.presence.coalesced_reads import PiledReads
+from services.users.presence.coalesced_reads import CoalescedReads
 from services.users.presence.hub import PresenceHub
 from services.users.presence.service import PresenceStreams
 from services.users.presence.servicer import PresenceServicer
 from services.users.presence.sessions import Sessions
 from services.users.presence.store import PresenceStore
-from services.users.recorded_changes import log
+from services.users.recorded_changes import change_log
 from services.users.service import Users
 from services.users.servicer import UsersServicer
 from services.users.store import UserStore
@@ -35,7 +35,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
     """Serve users for as long as the context is open."""
     async with open_server("users", settings, clock) as server:
         access = server.rooms_access()
-        feed = await server.change_feed(log, settings.changes_poll_interval_seconds)
+        feed = await server.change_feed(change_log, settings.changes_poll_interval_seconds)
         users = Users(UserStore(server.database), feed, new_uid=uuid4)
         server.add(
             users_service_pb2.DESCRIPTOR.services_by_name["UsersService"],
@@ -79,7 +79,7 @@ def _presence(server: Server, access: RoomsAccess, feed: ChangeFeed[Change]) -> 
     )
     watch = PresenceAccess(access, hub, clock, retry_interval=settings.retry_interval_seconds)
     access.listen(watch)
-    known, presences = PiledReads(store.resolve), PiledReads(store.read)
+    known, presences = CoalescedReads(store.resolve), CoalescedReads(store.read)
     server.run("presence_sessions", sessions.run())
     server.run("presence_hub", hub.run())
     server.run("presence_access", watch.run())

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from chatkit.internal.directory.v1 import directory_service_pb2 as pb2
 
 from services.runtime.calls.call import Call
-from services.runtime.data.change_feed import ChangeFeed, News
+from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
 from services.runtime.streaming.event_queue import FRAME_BYTES
 from services.users.model import Change, ChangeKind, User
 from services.users.protos import user_proto
@@ -26,17 +26,19 @@ class DirectoryServicer:
 
     async def WatchUsers(self, request: pb2.WatchUsersRequest, _call: Call) -> AsyncIterator[pb2.WatchUsersResponse]:
         """Follow the changes."""
-        async for news in self._feed.follow(request.after_version, request.epoch):
-            for frame in _frames(await self._events(news)):
+        async for update in self._feed.follow(request.after_version, request.epoch):
+            for frame in _frames(await self._events(update)):
                 yield frame
 
-    async def _events(self, news: News[Change]) -> list[pb2.DirectoryEvent]:
-        if news.is_reset:
-            return [pb2.DirectoryEvent(version=news.version, reset=pb2.DirectoryReset(epoch=news.epoch))]
-        if not news.changes:
-            return [pb2.DirectoryEvent(version=news.version, heartbeat=pb2.DirectoryHeartbeat(epoch=news.epoch))]
+    async def _events(self, update: FeedUpdate[Change]) -> list[pb2.DirectoryEvent]:
+        if update.is_reset:
+            return [pb2.DirectoryEvent(version=update.version, reset=pb2.DirectoryReset(epoch=update.epoch))]
+        if not update.changes:
+            return [pb2.DirectoryEvent(version=update.version, heartbeat=pb2.DirectoryHeartbeat(epoch=update.epoch))]
         # Each user once, at the place of their last change: they are shown as they are now.
-        versions = {change.user_id: change.version for change in news.changes if change.kind is ChangeKind.USER_UPDATED}
+        versions = {
+            change.user_id: change.version for change in update.changes if change.kind is ChangeKind.USER_UPDATED
+        }
         users = await self._users.find(list(versions)) if versions else []
         events = [pb2.DirectoryEvent(version=versions[user.id], user_updated=user_proto(user)) for user in users]
         return sorted(events, key=lambda event: event.version)

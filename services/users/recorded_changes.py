@@ -17,5 +17,5 @@ def _change(row: Any) -> Change:
     return Change(row.version, ChangeKind(row.kind), row.user_uid, row.user_id, row.create_time)
 
 
-log: ChangeLog[Change] = ChangeLog(changes, change_counter, values_of=_values, change_of=_change)
-record = log.record
+change_log: ChangeLog[Change] = ChangeLog(changes, change_counter, values_of=_values, change_of=_change)
+record = change_log.record

@@ -21,7 +21,7 @@ from chatkit.messages.v1 import read_states_service_pb2 as read_states_pb2
 from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 from services.messages.fanout.hub import RoomHub
-from services.messages.fanout.replays import Beginning, Replays
+from services.messages.fanout.replays import Replays, StreamStart
 from services.messages.model import Start
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.steps import MOST_AT_ONCE
@@ -305,7 +305,7 @@ async def test_streams_that_a_user_opens_at_once_open_one_after_the_other_and_in
     begun: list[str] = []
     beginning = Replays.beginning
 
-    def noted(replays: Replays, hub: RoomHub, start: Start, now: datetime) -> Beginning:
+    def noted(replays: Replays, hub: RoomHub, start: Start, now: datetime) -> StreamStart:
         turns.note()
         begun.append(hub.room_id)
         return beginning(replays, hub, start, now)
@@ -463,12 +463,12 @@ async def test_another_epoch_ends_the_whole_stream(chat: Chat) -> None:
         await refused(reader.next(), "LOG_RESET")
 
 
-async def test_a_log_that_has_shrunk_closes_its_room_and_no_other(chat: Chat) -> None:
+async def test_a_log_with_a_hole_closes_its_room_and_no_other(chat: Chat) -> None:
     await chat.send_many(3, room_id="one")
     async with chat.following("one", "two") as reader:
         await reader.until_room("", "caught_up")
         with psycopg.connect(chat.suite.database.superuser_dsn) as connection:
-            connection.execute("UPDATE messages.heads SET seq = 1 WHERE room_uid = %s", (uid_of("one"),))
+            connection.execute("UPDATE messages.heads SET seq = 5 WHERE room_uid = %s", (uid_of("one"),))
         (event,) = await reader.until("closed")
         assert (_reasons([event]), event.closed.position.seq) == ({"one": "LOG_RESET"}, 3)
         await chat.send(text("x", "1", "two"))

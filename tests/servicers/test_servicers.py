@@ -23,9 +23,8 @@ from chatkit.users.v1 import users_service_pb2 as users_pb2
 
 from services.messages.attachments.service import Attachments
 from services.messages.log.append import Appended
-from services.messages.log.store import Stretch
-from services.messages.model import Change as MessageChange
-from services.messages.model import Deletion, Edit, Head, LogEntry, Position, Start
+from services.messages.log.store import LogStretch
+from services.messages.model import Deletion, Edit, Head, LogEntry, MessageChange, Position, Start
 from services.messages.model import Draft as MessageDraft
 from services.messages.servicer import MessagesServicer
 from services.rooms.access.servicer import AccessServicer
@@ -48,13 +47,13 @@ from services.runtime.calls.handlers import Handlers
 from services.runtime.calls.paging import PageTokens
 from services.runtime.contract.errors import ChatkitError, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
 from services.runtime.contract.policies import Limits
-from services.runtime.data.change_feed import News
+from services.runtime.data.change_feed import FeedUpdate
 from services.runtime.identity.tokens import Caller
 from services.users.directory_servicer import DirectoryServicer
 from services.users.model import Change as UserChange
 from services.users.model import ChangeKind as UserChangeKind
 from services.users.model import Draft, PageStart, User
-from services.users.presence.service import Wish
+from services.users.presence.service import PresenceRequest
 from services.users.presence.servicer import PresenceServicer
 from services.users.servicer import UsersServicer
 from tests.servicers.conftest import Doorkeeper
@@ -136,12 +135,14 @@ class _PresenceStreams:
     """The use cases of presence: one frame that says what was wished for, and the end."""
 
     async def subscribe(
-        self, wish: Wish, caller: Caller, query: AccessQuery | None, on_end: Any
+        self, wanted: PresenceRequest, caller: Caller, query: AccessQuery | None, on_end: Any
     ) -> AsyncIterator[bytes]:
         on_end(lambda _: None)
-        told = presence_event_pb2.Presence(user_id=wish.user_id, state="PRESENCE_STATE_ONLINE" if wish.online else None)
+        told = presence_event_pb2.Presence(
+            user_id=wanted.user_id, state="PRESENCE_STATE_ONLINE" if wanted.online else None
+        )
         yield _presence_frame(told)
-        for user_id in wish.watched:
+        for user_id in wanted.watched:
             yield _presence_frame(presence_event_pb2.Presence(user_id=user_id))
         assert (query is None) == caller.superuser
 
@@ -170,15 +171,15 @@ def test_presence(handlers: Handlers) -> None:
 class _UserFeed:
     """A feed of one of each kind."""
 
-    async def follow(self, after: int, _epoch: object = None) -> AsyncIterator[News[UserChange]]:
+    async def follow(self, after: int, _epoch: object = None) -> AsyncIterator[FeedUpdate[UserChange]]:
         bob = uid_of("bob")
-        yield News(after, is_reset=True)
-        yield News(after)
+        yield FeedUpdate(after, is_reset=True)
+        yield FeedUpdate(after)
         unknown = UserChange(after + 1, UserChangeKind.UNKNOWN, bob, "bob")
         online = UserChange(after + 1, UserChangeKind.USER_ONLINE, bob, "bob")
-        yield News(after + 1, [unknown, online])
+        yield FeedUpdate(after + 1, [unknown, online])
         updated = [UserChange(after + number, UserChangeKind.USER_UPDATED, bob, "bob") for number in (2, 3)]
-        yield News(after + 3, updated)
+        yield FeedUpdate(after + 3, updated)
 
 
 def _view(room_id: str, *members: str) -> RoomView:
@@ -466,9 +467,9 @@ def test_roles(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> N
 class _Feed:
     """A feed of one of each kind."""
 
-    async def follow(self, after: int, _epoch: object = None) -> AsyncIterator[News[Change]]:
-        yield News(after, is_reset=True)
-        yield News(after, elapsed_ms=1500)
+    async def follow(self, after: int, _epoch: object = None) -> AsyncIterator[FeedUpdate[Change]]:
+        yield FeedUpdate(after, is_reset=True)
+        yield FeedUpdate(after, elapsed_ms=1500)
         lobby, bob = uid_of("lobby"), uid_of("bob")
         changes = [
             Change(after + 1, ChangeKind.MEMBER_REMOVED, lobby, bob),
@@ -479,7 +480,7 @@ class _Feed:
             Change(after + 6, ChangeKind.ROOM_UPDATED, lobby),
             Change(after + 7, ChangeKind.UNKNOWN),
         ]
-        yield News(after + 7, changes)
+        yield FeedUpdate(after + 7, changes)
 
 
 class _Access(Doorkeeper):
@@ -584,10 +585,10 @@ class _Messages:
         self.changes.append(change)
         return Appended(LogEntry.created(1, _TIME, self.message), is_new=True)
 
-    async def events(self, _room_uid: UUID, after: Position | None, size: int) -> tuple[Stretch, Position]:
+    async def events(self, _room_uid: UUID, after: Position | None, size: int) -> tuple[LogStretch, Position]:
         self.afters.append(after)
         entries = [LogEntry.created(seq, _TIME, self.message) for seq in (4, 5, 6)]
-        return Stretch(Head(6, 4), entries[:size]), Position("epoch", 6)
+        return LogStretch(Head(6, 4), entries[:size]), Position("epoch", 6)
 
     async def get(self, _room_id: str, _room_uid: UUID, _seq: int) -> bytes:
         return self.message

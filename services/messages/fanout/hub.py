@@ -14,8 +14,8 @@ from uuid import UUID
 import structlog
 
 from services.messages import frames
-from services.messages.fanout.recent_messages import Kept, RecentMessages
-from services.messages.log.store import LogStore, Stretch
+from services.messages.fanout.recent_messages import KeptEntry, RecentMessages
+from services.messages.log.store import LogStore, LogStretch
 from services.messages.model import EMPTY, EventKind, Head, LogEntry
 from services.messages.streams.subscription import Follower
 from services.runtime.contract.errors import Aborted, ChatkitError
@@ -53,7 +53,7 @@ class RoomHub:
         # When the head was last read or moved, by the monotonic clock; heartbeats assert it.
         self.head_known_at = 0.0
         self._store = store
-        self._kept: deque[Kept] = deque(maxlen=kept)
+        self._kept: deque[KeptEntry] = deque(maxlen=kept)
         self._recent = RecentMessages(kept, self._serialized)
         # Entries that came before their turn.
         self._early: dict[int, LogEntry] = {}
@@ -98,7 +98,7 @@ class RoomHub:
         """Tell whether all entries after a seq are kept."""
         return seq >= self._kept_from - 1
 
-    def take(self, stretch: Stretch) -> None:
+    def take(self, stretch: LogStretch) -> None:
         """Take the end of the log, or older entries than those that are kept; whoever calls it is `reading`."""
         if self.is_seeded:
             self._put_before(stretch.entries)
@@ -160,7 +160,7 @@ class RoomHub:
                 for entry in stretch.entries:
                     self.offer(entry)
                 if self.last == before:
-                    raise hole(self.room_uid, self.last, head_seq)
+                    raise log_hole(self.room_uid, self.last, head_seq)
 
     def sweep(self, oldest_seq: int) -> None:
         """Forget what retention has swept: the events before `oldest_seq`, and the messages of those after it."""
@@ -174,11 +174,11 @@ class RoomHub:
             is_there = entry.message_seq >= oldest_seq
             self._kept.append(self._serialized(entry if is_there else entry.swept()))
 
-    def entries_after(self, seq: int) -> list[Kept]:
+    def entries_after(self, seq: int) -> list[KeptEntry]:
         """Return the kept entries after `seq`."""
         return [kept for kept in self._kept if kept[0].seq > seq]
 
-    def last_entries(self, most: int) -> list[Kept]:
+    def last_entries(self, most: int) -> list[KeptEntry]:
         """Return the creations of the last messages that are not deleted."""
         return self._recent.last(most)
 
@@ -231,7 +231,7 @@ class RoomHub:
             if kept.message_seq == newest.message_seq and kept.revision < newest.revision:
                 self._kept[index] = self._serialized(kept.showing(newest))
 
-    def _serialized(self, entry: LogEntry) -> Kept:
+    def _serialized(self, entry: LogEntry) -> KeptEntry:
         return entry, frames.log_event(self.room_id, entry)
 
     def _take_early(self) -> None:
@@ -240,7 +240,7 @@ class RoomHub:
         self._early = {seq: entry for seq, entry in self._early.items() if seq > self.last}
 
 
-def hole(room_uid: UUID, last: int, head_seq: int) -> Aborted:
+def log_hole(room_uid: UUID, last: int, head_seq: int) -> Aborted:
     """Return the error for a log that does not hold what its head says."""
     _log.error("log_has_a_hole", room_uid=str(room_uid), last=last, head_seq=head_seq)
     return Aborted("LOG_RESET", "the room's log has changed: subscribe again")

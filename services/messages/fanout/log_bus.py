@@ -46,23 +46,23 @@ class Announcements:
         if entry.kind is EventKind.CREATED:
             self._publish(room_uid, entry.seq, _TIME.pack(time) + message)
         else:
-            gift = _CHANGE.pack(time, entry.kind, entry.message_seq) + message
-            self._publish(room_uid, entry.seq, gift, is_change=True)
+            payload = _CHANGE.pack(time, entry.kind, entry.message_seq) + message
+            self._publish(room_uid, entry.seq, payload, is_change=True)
 
     def unknown(self, room_uid: UUID) -> None:
         """Look at the room's head at once, here and elsewhere."""
         self._hubs.unknown(room_uid)
         self._publish(room_uid, 0, b"")
 
-    def _publish(self, room_uid: UUID, seq: int, gift: bytes, *, is_change: bool = False) -> None:
+    def _publish(self, room_uid: UUID, seq: int, payload: bytes, *, is_change: bool = False) -> None:
         epoch = self._epoch.value
         if epoch is not None:
             marked = _of_changes(epoch) if is_change else epoch.bytes
-            self._bus.publish(self._subject, _KEY.pack(room_uid.bytes, marked, seq), gift)
+            self._bus.publish(self._subject, _KEY.pack(room_uid.bytes, marked, seq), payload)
 
     # What other replicas tell.
 
-    def heard(self, key: bytes, gift: bytes) -> None:
+    def received(self, key: bytes, payload: bytes) -> None:
         """Take an entry, or look at the head where it can't be taken as it is."""
         if len(key) != _KEY.size:
             raise ValueError("the key is not one of an entry")
@@ -70,21 +70,21 @@ class Announcements:
         room = UUID(bytes=room_uid)
         if not self._hubs.wants(room, seq):
             return
-        entry = self._entry(epoch, seq, gift)
+        entry = self._entry(epoch, seq, payload)
         if entry is None:
             self._hubs.unknown(room)
         else:
             self._hubs.offer(room, entry)
 
-    def _entry(self, epoch: bytes, seq: int, gift: bytes) -> LogEntry | None:
+    def _entry(self, epoch: bytes, seq: int, payload: bytes) -> LogEntry | None:
         # An entry of another life of the database may be in no log any more.
         ours = self._epoch.value
-        if ours is not None and epoch == ours.bytes and len(gift) > _TIME.size:
-            return LogEntry.created(seq, _time(_TIME.unpack_from(gift)[0]), gift[_TIME.size :])
-        if ours is not None and epoch == _of_changes(ours) and len(gift) > _CHANGE.size:
-            time, kind, message_seq = _CHANGE.unpack_from(gift)
+        if ours is not None and epoch == ours.bytes and len(payload) > _TIME.size:
+            return LogEntry.created(seq, _time(_TIME.unpack_from(payload)[0]), payload[_TIME.size :])
+        if ours is not None and epoch == _of_changes(ours) and len(payload) > _CHANGE.size:
+            time, kind, message_seq = _CHANGE.unpack_from(payload)
             if kind in _KINDS:
-                return LogEntry.changed(seq, _time(time), gift[_CHANGE.size :], _KINDS[kind], message_seq)
+                return LogEntry.changed(seq, _time(time), payload[_CHANGE.size :], _KINDS[kind], message_seq)
         return None
 
     def missed(self) -> None:

@@ -6,18 +6,18 @@ from itertools import islice
 from services.messages.model import LogEntry
 
 # An entry, and its frame.
-Kept = tuple[LogEntry, bytes]
+KeptEntry = tuple[LogEntry, bytes]
 
 
 class RecentMessages:
     """The creations of the last messages: all from `from_seq` on that are not deleted."""
 
-    def __init__(self, most: int, serialized: Callable[[LogEntry], Kept]) -> None:
+    def __init__(self, most: int, serialized: Callable[[LogEntry], KeptEntry]) -> None:
         self.from_seq = 0
         self._most = most
         self._serialized = serialized
         # By seq, in order.
-        self._kept: dict[int, Kept] = {}
+        self._kept: dict[int, KeptEntry] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -27,7 +27,7 @@ class RecentMessages:
         self._kept.clear()
         self.from_seq = from_seq
 
-    def add(self, kept: Kept) -> None:
+    def add(self, kept: KeptEntry) -> None:
         """Take the newest message."""
         entry = kept[0]
         if not entry.is_deleted:
@@ -60,6 +60,6 @@ class RecentMessages:
         """Tell whether there may be more of the last `most` messages than those that are here."""
         return len(self._kept) < most and self.from_seq > oldest_seq
 
-    def last(self, most: int) -> list[Kept]:
+    def last(self, most: int) -> list[KeptEntry]:
         """Return the last messages, oldest first."""
         return list(islice(self._kept.values(), max(0, len(self._kept) - most), None))

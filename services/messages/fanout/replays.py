@@ -16,8 +16,8 @@ import structlog
 from services.messages import frames
 from services.messages.fanout.hub import RoomHub
 from services.messages.fanout.hubs import Hubs
-from services.messages.log.tails import Ask, TailsStore
-from services.messages.model import Opening, Position, Snapshot, Start, refusal_to_resume, room_epoch
+from services.messages.log.tails import TailRequest, TailsStore
+from services.messages.model import Position, RoomOpening, SnapshotReason, Start, refusal_to_resume, room_epoch
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.epoch import Epoch
@@ -32,7 +32,7 @@ _STEP = 25
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class StreamStart:
     """How a room starts on a stream: the events in front of `caught_up`, which is the last, and where they start."""
 
     epoch: str
@@ -101,13 +101,17 @@ class Replays:
                 hub.head_known_at = asked_at
             hub.take(tails[room_uid])
 
-    def _ask(self, hub: RoomHub, start: Start) -> Ask | None:
+    def _ask(self, hub: RoomHub, start: Start) -> TailRequest | None:
         after = start.after if start.after is not None and start.after.epoch == self.epoch_of(hub.room_uid) else None
         if not hub.is_seeded:
-            return Ask(hub.room_uid, 0, start.last) if after is None else Ask(hub.room_uid, after.seq, self._most)
+            return (
+                TailRequest(hub.room_uid, 0, start.last)
+                if after is None
+                else TailRequest(hub.room_uid, after.seq, self._most)
+            )
         if after is None or hub.covers(after.seq) or hub.last - after.seq > self._most:
             return None
-        return Ask(hub.room_uid, after.seq - after.seq % _STEP, self._most)
+        return TailRequest(hub.room_uid, after.seq - after.seq % _STEP, self._most)
 
     async def _read_messages(self, page: Iterable[tuple[RoomHub, Start]]) -> None:
         # Repeated for those of which so much came meanwhile that it is unknown what became of what was read.
@@ -116,7 +120,7 @@ class Replays:
             for hub, start in page
             if not self._resumes(hub, start) and (one := hub.wanted_messages(start.last)) is not None
         }:
-            asked = [Ask(room_uid, one.before_seq, one.most) for room_uid, (_, one) in wanted.items()]
+            asked = [TailRequest(room_uid, one.before_seq, one.most) for room_uid, (_, one) in wanted.items()]
             found = await self._store.messages(asked)
             for room_uid, (hub, one) in wanted.items():
                 hub.put_messages(one, found[room_uid])
@@ -124,26 +128,26 @@ class Replays:
     def _resumes(self, hub: RoomHub, start: Start) -> bool:
         return self._snapshot(hub, self.epoch_of(hub.room_uid), start) is None
 
-    def _snapshot(self, hub: RoomHub, epoch: str, start: Start) -> Snapshot | None:
+    def _snapshot(self, hub: RoomHub, epoch: str, start: Start) -> SnapshotReason | None:
         if start.after is None:
-            return Snapshot.NEW
+            return SnapshotReason.NEW
         refusal = refusal_to_resume(start.after, epoch, hub.head, self._most)
         # So much has come since the log was read that it was too far already when that was.
-        return Snapshot.TOO_FAR if refusal is None and not hub.covers(start.after.seq) else refusal
+        return SnapshotReason.TOO_FAR if refusal is None and not hub.covers(start.after.seq) else refusal
 
-    def beginning(self, hub: RoomHub, start: Start, now: datetime) -> Beginning:
+    def beginning(self, hub: RoomHub, start: Start, now: datetime) -> StreamStart:
         """Return how a room starts, of what its hub has read. Nothing may be awaited until it is queued."""
         epoch = self.epoch_of(hub.room_uid)
         snapshot = self._snapshot(hub, epoch, start)
         if start.after is not None and start.after.epoch == epoch and start.after.seq > hub.last:
-            tell_of_loss(hub.room_uid, start.after.seq, hub.last)
+            log_beyond_head(hub.room_uid, start.after.seq, hub.last)
         if start.after is not None and snapshot is None:
             kept, sent_seq = hub.entries_after(start.after.seq), start.after.seq
         else:
             kept = hub.last_entries(start.last)
             sent_seq = kept[0][0].seq - 1 if kept else hub.last
-        opening = Opening(Position(epoch, hub.last), hub.oldest_seq, snapshot, [entry for entry, _ in kept])
-        return Beginning(
+        opening = RoomOpening(Position(epoch, hub.last), hub.oldest_seq, snapshot, [entry for entry, _ in kept])
+        return StreamStart(
             epoch,
             sent_seq,
             [(0, frames.opened_event(hub.room_id, now, opening)), *((entry.seq, event) for entry, event in kept)],
@@ -151,7 +155,7 @@ class Replays:
         )
 
 
-def tell_of_loss(room_uid: UUID, seq: int, head_seq: int) -> None:
+def log_beyond_head(room_uid: UUID, seq: int, head_seq: int) -> None:
     """Log that a client knows of an event that the log has lost, unless the client has made it up.
 
     Any member can, and as often as they like, so that nobody is called out of bed for it.

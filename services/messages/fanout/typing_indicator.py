@@ -49,13 +49,13 @@ class TypingIndicator:
 
     # What other replicas tell.
 
-    def heard(self, key: bytes, gift: bytes) -> None:
+    def received(self, key: bytes, payload: bytes) -> None:
         """Show that a user is typing at another replica."""
         if len(key) <= _UID_BYTES:
             raise ValueError("the key is not one of a user who is typing")
         room_uid, user_id = UUID(bytes=key[:_UID_BYTES]), key[_UID_BYTES:].decode()
-        if gift and self._is_due(room_uid, user_id):
-            self._hubs.show(room_uid, gift, author_id=user_id)
+        if payload and self._is_due(room_uid, user_id):
+            self._hubs.show(room_uid, payload, author_id=user_id)
 
     def missed(self) -> None:
         """Do nothing: it is over."""

@@ -17,7 +17,7 @@ import psycopg
 from services.messages import frames
 from services.messages.log import edits
 from services.messages.log.edits import Changes, request_id_reused
-from services.messages.model import Change, Deletion, Draft, Edit, EventKind, LogEntry, Write, WriteKey
+from services.messages.model import Deletion, Draft, Edit, EventKind, LogEntry, MessageChange, Write, WriteKey
 from services.runtime.contract.errors import ChatkitError
 
 _LOCK = """
@@ -161,7 +161,7 @@ class _Batch:
             case _:
                 assert_never(write)
 
-    def _change(self, change: Change, head: _Head) -> Result:
+    def _change(self, change: MessageChange, head: _Head) -> Result:
         answer = self.changes.without(change)
         if isinstance(answer, ChatkitError):
             return answer

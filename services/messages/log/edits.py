@@ -10,7 +10,7 @@ from typing import Any, assert_never
 from uuid import UUID
 
 from services.messages import frames
-from services.messages.model import Change, Deletion, Edit, EventKind, LogEntry
+from services.messages.model import Deletion, Edit, EventKind, LogEntry, MessageChange
 from services.runtime.contract.errors import AlreadyExists, ChatkitError, NotFound
 
 # One row for each change whose message is there; the event's hash is there when the edit was done before.
@@ -53,7 +53,7 @@ class _Target:
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    change: Change
+    change: MessageChange
     entry: LogEntry
     ordinal: int | None
 
@@ -75,7 +75,7 @@ class Changes:
         """Tell whether anything is to be written."""
         return bool(self._events)
 
-    def without(self, change: Change) -> LogEntry | ChatkitError | None:
+    def without(self, change: MessageChange) -> LogEntry | ChatkitError | None:
         """Return what answers a change that changes nothing; None when it takes a seq."""
         target = self._targets.get((change.room_uid, change.seq))
         if target is None:
@@ -94,7 +94,7 @@ class Changes:
                 assert_never(change)
         return _as_it_is(change, target) if is_idle else None
 
-    def apply(self, change: Change, seq: int, time: datetime) -> LogEntry:
+    def apply(self, change: MessageChange, seq: int, time: datetime) -> LogEntry:
         """Change a message by an event that has its place in the log."""
         target = self._targets[change.room_uid, change.seq]
         target.revision, target.is_changed = seq, True
@@ -144,7 +144,7 @@ class Changes:
         )
 
 
-def wanted(changes: Sequence[Change]) -> tuple[list[Any], ...]:
+def wanted(changes: Sequence[MessageChange]) -> tuple[list[Any], ...]:
     """Return what FIND takes."""
     return (
         [change.room_uid for change in changes],
@@ -153,7 +153,7 @@ def wanted(changes: Sequence[Change]) -> tuple[list[Any], ...]:
     )
 
 
-def _request_of(change: Change) -> tuple[str | None, bytes | None]:
+def _request_of(change: MessageChange) -> tuple[str | None, bytes | None]:
     """Return the request id and the content of a change that can be repeated with another content."""
     match change:
         case Edit():
@@ -178,7 +178,7 @@ def request_id_reused(request_id: str) -> AlreadyExists:
     )
 
 
-def _as_it_is(change: Change, target: _Target) -> LogEntry:
+def _as_it_is(change: MessageChange, target: _Target) -> LogEntry:
     return replace(
         LogEntry.created(change.seq, target.create_time, target.message),
         revision=target.revision,

@@ -119,7 +119,7 @@ _CREATIONS = _CREATED.where(messages.c.seq < _SEQ, _IS_THERE).order_by(messages.
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class LogStretch:
     """Some of a room's log, oldest first, and its head, all of one moment."""
 
     head: Head
@@ -170,11 +170,11 @@ class LogStore:
             rows = await connection.execute(_CREATIONS, {"room_uid": room_uid, "seq": before_seq, "most": most})
             return [entry_of(row) for row in rows][::-1]
 
-    async def after(self, room_uid: UUID, seq: int, most: int) -> Stretch:
+    async def after(self, room_uid: UUID, seq: int, most: int) -> LogStretch:
         """Return the entries after `seq`."""
         return await self._stretch(_AFTER, {"room_uid": room_uid, "seq": seq, "most": most})
 
-    async def tail(self, room_uid: UUID, most: int) -> Stretch:
+    async def tail(self, room_uid: UUID, most: int) -> LogStretch:
         """Return the last entries."""
         return await self._stretch(_TAIL, {"room_uid": room_uid, "most": most})
 
@@ -210,7 +210,7 @@ class LogStore:
                 for row in rows
             ]
 
-    async def _stretch(self, query: Select[Any], parameters: dict[str, Any]) -> Stretch:
+    async def _stretch(self, query: Select[Any], parameters: dict[str, Any]) -> LogStretch:
         async with self._database.reading() as connection:
             return stretch_of((await connection.execute(query, parameters)).all())
 
@@ -219,12 +219,12 @@ def _array(items: Iterable[str]) -> str:
     return f"{{{','.join(items)}}}"
 
 
-def stretch_of(rows: Sequence[Row[Any]]) -> Stretch:
+def stretch_of(rows: Sequence[Row[Any]]) -> LogStretch:
     """Return what rows of entries tell, each with the head; an empty log has none."""
     if not rows:
-        return Stretch(EMPTY, ())
+        return LogStretch(EMPTY, ())
     head = Head(rows[0].head_seq, rows[0].oldest_seq)
-    return Stretch(head, [entry_of(row) for row in rows if row.seq is not None])
+    return LogStretch(head, [entry_of(row) for row in rows if row.seq is not None])
 
 
 def entry_of(row: Row[Any]) -> LogEntry:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from services.messages.log.store import Stretch, entry_of, stretch_of
+from services.messages.log.store import LogStretch, entry_of, stretch_of
 from services.messages.model import LogEntry
 from services.runtime.data.database import Database
 
@@ -54,7 +54,7 @@ _MESSAGES = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class TailRequest:
     """Of one room, so many entries after a seq, or so many messages before it: the newest ones."""
 
     room_uid: UUID
@@ -68,7 +68,7 @@ class TailsStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def tails(self, asked: Sequence[Ask]) -> Mapping[UUID, Stretch]:
+    async def tails(self, asked: Sequence[TailRequest]) -> Mapping[UUID, LogStretch]:
         """Return the heads of several logs and the last entries of each after a seq, all of one moment."""
         by_room: dict[UUID, list[Row[Any]]] = {ask.room_uid: [] for ask in asked}
         async with self._database.reading() as connection:
@@ -76,7 +76,7 @@ class TailsStore:
                 by_room[row.room_uid].append(row)
         return {room_uid: stretch_of(rows) for room_uid, rows in by_room.items()}
 
-    async def messages(self, asked: Sequence[Ask]) -> Mapping[UUID, list[LogEntry]]:
+    async def messages(self, asked: Sequence[TailRequest]) -> Mapping[UUID, list[LogEntry]]:
         """Return the entries of the last messages of each room before a seq that are not deleted, oldest first."""
         by_room: dict[UUID, list[LogEntry]] = {ask.room_uid: [] for ask in asked}
         async with self._database.reading() as connection:
@@ -85,7 +85,7 @@ class TailsStore:
         return by_room
 
 
-def _parameters(asked: Sequence[Ask]) -> dict[str, Any]:
+def _parameters(asked: Sequence[TailRequest]) -> dict[str, Any]:
     return {
         "room_uids": [ask.room_uid for ask in asked],
         "seqs": [ask.seq for ask in asked],

@@ -1,4 +1,4 @@
-"""What replicas tell one another about read cursors over the bus: each move, with its event as a gift."""
+"""What replicas tell one another about read cursors over the bus: each move, and its event with it."""
 
 import struct
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class CursorAnnouncements:
 
     # What other replicas tell.
 
-    def heard(self, key: bytes, gift: bytes) -> None:
+    def received(self, key: bytes, payload: bytes) -> None:
         """Take a move, or look for it where it can't be taken as it is."""
         if len(key) != _KEY.size:
             raise ValueError("the key is not one of a cursor")
@@ -57,8 +57,8 @@ class CursorAnnouncements:
         if not self._cursors.wants(room_uid, user_uid, revision):
             return
         # A move of another life of the database may never have happened in this one.
-        if gift and self._epoch.value is not None and self._epoch.value.bytes == epoch:
-            self._cursors.take(room_uid, user_uid, revision, gift)
+        if payload and self._epoch.value is not None and self._epoch.value.bytes == epoch:
+            self._cursors.take(room_uid, user_uid, revision, payload)
         else:
             self._cursors.look()
 

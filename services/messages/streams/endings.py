@@ -5,7 +5,7 @@ from services.runtime.access.port import AccessGrant
 from services.runtime.contract.errors import Aborted, ChatkitError, NotFound, PermissionDenied
 
 
-def act_on(answer: AccessGrant | ChatkitError, room: Follower, doubts: int) -> None:
+def apply_answer(answer: AccessGrant | ChatkitError, room: Follower, doubts: int) -> None:
     """Trust a follower whose access was in doubt, or end them; the answer is to a question of that many doubts."""
     room_id = room.room_id
     match answer:

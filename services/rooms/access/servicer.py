@@ -16,7 +16,7 @@ from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.contract.errors import ChatkitError, invalid_field, number_of
 from services.runtime.contract.policies import Limits
-from services.runtime.data.change_feed import ChangeFeed, News
+from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
 
 _RULES = frozenset({method_policy_pb2.MEMBERSHIP_UNSPECIFIED, *MembershipRule})
 
@@ -75,8 +75,8 @@ class AccessServicer:
 
     async def WatchAccess(self, request: pb2.WatchAccessRequest, _call: Call) -> AsyncIterator[pb2.WatchAccessResponse]:
         """Follow the changes."""
-        async for news in self._feed.follow(request.after_version, request.epoch):
-            yield pb2.WatchAccessResponse(events=_events(news))
+        async for update in self._feed.follow(request.after_version, request.epoch):
+            yield pb2.WatchAccessResponse(events=_events(update))
 
 
 def _query(request: pb2.CheckAccessRequest | pb2.BatchCheckAccessRequest, room_id: str) -> AccessQuery:
@@ -104,13 +104,13 @@ def _answer(answer: AccessGrant | ChatkitError) -> pb2.AccessAnswer:
     return pb2.AccessAnswer(granted=_granted(answer))
 
 
-def _events(news: News[Change]) -> list[pb2.AccessEvent]:
-    if news.is_reset:
-        return [pb2.AccessEvent(version=news.version, reset=pb2.AccessReset(epoch=news.epoch))]
-    if not news.changes:
-        heartbeat = pb2.AccessHeartbeat(elapsed_ms=news.elapsed_ms, epoch=news.epoch)
-        return [pb2.AccessEvent(version=news.version, heartbeat=heartbeat)]
-    return [_event(change) for change in news.changes]
+def _events(update: FeedUpdate[Change]) -> list[pb2.AccessEvent]:
+    if update.is_reset:
+        return [pb2.AccessEvent(version=update.version, reset=pb2.AccessReset(epoch=update.epoch))]
+    if not update.changes:
+        heartbeat = pb2.AccessHeartbeat(elapsed_ms=update.elapsed_ms, epoch=update.epoch)
+        return [pb2.AccessEvent(version=update.version, heartbeat=heartbeat)]
+    return [_event(change) for change in update.changes]
 
 
 def _event(change: Change) -> pb2.AccessEvent:

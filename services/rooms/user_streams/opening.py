@@ -4,7 +4,7 @@ The state is read with its version, and the subscription registered in the step 
 past that. What happens from then on waits behind the state.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from uuid import UUID
 
@@ -23,9 +23,8 @@ from services.runtime.data.database import POOL_CONNECTIONS
 from services.runtime.fair_queue import FairQueue
 from services.runtime.identity.tokens import Caller
 from services.runtime.steps import Leisure, Pace
-from services.runtime.streaming.open_streams import spread_delay
+from services.runtime.streaming.open_streams import OnEnd, spread_delay
 
-OnEnd = Callable[[Callable[[ChatkitError], None]], None]
 # Fewer than there are connections to the database, so that calls and the tail find one.
 _READ_AT_ONCE = POOL_CONNECTIONS - 1
 _PAGE = 500

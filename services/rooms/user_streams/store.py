@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.types import Text, Uuid
 
 from services.rooms.model import Change, RoomView
-from services.rooms.recorded_changes import log
+from services.rooms.recorded_changes import change_log
 from services.rooms.store import ROOM_COLUMNS, room_of
 from services.rooms.tables import change_counter, memberships, rooms
 from services.runtime.data.database import Database
@@ -90,7 +90,7 @@ class UserStateStore:
     async def changes_after(self, version: int, most: int) -> list[Change]:
         """Return the changes after a version, oldest first; those that were swept are missing at the start."""
         async with self._database.reading() as connection:
-            return await log.after(connection, version, most)
+            return await change_log.after(connection, version, most)
 
 
 def _view(row: Any) -> RoomView:

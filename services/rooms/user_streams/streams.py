@@ -22,7 +22,7 @@ from services.rooms.user_streams.subscription import UserSubscription
 from services.runtime.access.port import RoleKey
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable
-from services.runtime.data.change_feed import ChangeFeed, News
+from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
 from services.runtime.steps import WAKING, Chores, Pace, each, slices
 from services.runtime.streaming.open_streams import spread_delay
 
@@ -148,24 +148,24 @@ class UserStreams:
 
     async def _follow(self) -> None:
         came_at = self._clock.monotonic()
-        told = cast("AsyncGenerator[News[Change], None]", self._feed.follow(self.position or 0, self._epoch))
+        told = cast("AsyncGenerator[FeedUpdate[Change], None]", self._feed.follow(self.position or 0, self._epoch))
         async with aclosing(told):
-            async for news in told:
-                await self._take(news, came_at)
-                self._epoch = news.epoch
+            async for update in told:
+                await self._take(update, came_at)
+                self._epoch = update.epoch
 
-    async def _take(self, news: News[Change], came_at: float) -> None:
-        if news.changes:
-            await self._hand_out(news.changes)
-        elif news.is_reset or (self.position is not None and news.version != self.position):
+    async def _take(self, update: FeedUpdate[Change], came_at: float) -> None:
+        if update.changes:
+            await self._hand_out(update.changes)
+        elif update.is_reset or (self.position is not None and update.version != self.position):
             # The second is a start at the present after nothing had been there.
-            _log.warning("changes_missed", position=self.position, version=news.version)
-            self.position = news.version
+            _log.warning("changes_missed", position=self.position, version=update.version)
+            self.position = update.version
             self.resets += 1
             self.reset()
         else:
-            self.position = news.version
-            self._complete_at = came_at + news.elapsed_ms / 1000
+            self.position = update.version
+            self._complete_at = came_at + update.elapsed_ms / 1000
             self._started.set()
 
     async def _hand_out(self, changes: Sequence[Change]) -> None:

@@ -109,9 +109,9 @@ class NatsBus:
         """Tell whether the bus is there, as far as anybody knows."""
         return self._connection is not None
 
-    def publish(self, subject: str, key: bytes, gift: bytes = b"") -> None:
+    def publish(self, subject: str, key: bytes, payload: bytes = b"") -> None:
         """Put it where the publishing task takes it from."""
-        self._outbox.put(subject, key, gift)
+        self._outbox.put(subject, key, payload)
 
     async def subscribe(self, subject: str, listener: Listener) -> None:
         """Listen; the server is waited for briefly when it is there, and not at all when it is not."""
@@ -195,8 +195,8 @@ class NatsBus:
 
         async def take(message: Msg) -> None:
             try:
-                for key, gift in unpacked(message.data):
-                    listener.heard(key, gift)
+                for key, payload in unpacked(message.data):
+                    listener.received(key, payload)
             except ValueError as error:
                 _log.error("bus_frame_malformed", subject=subject, problem=str(error))
             # nats-py goes on at once when there is more, and nothing else would run.

@@ -1,4 +1,4 @@
-"""The bus between the replicas of a service: a wake-up with the bytes as a gift, of which anything may get lost.
+"""The bus between the replicas of a service: a wake-up that carries the bytes along, of which anything may get lost.
 
 What counts is in PostgreSQL, and whoever listens reads it from there when nothing was heard. Publishing never waits and
 never fails; what is published comes late, twice, out of order or not at all. One does not hear oneself.
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 # Above it only the key is published: the listener reads the rest from the database.
-MOST_GIFT_BYTES = 256 * 1024
+MOST_PAYLOAD_BYTES = 256 * 1024
 # What is published together at the most, so that nobody who hears it is busy for long; NATS itself takes 1 MiB.
 _MOST_FRAME_BYTES = 64 * 1024
 _MOST_WAITING = 10_000
@@ -22,8 +22,8 @@ _LENGTHS = struct.Struct(">HI")
 class Listener(Protocol):
     """Whoever listens to a subject; both methods return at once."""
 
-    def heard(self, key: bytes, gift: bytes) -> None:
-        """Take what another replica has published; the gift is empty when there is none, or it was too large."""
+    def received(self, key: bytes, payload: bytes) -> None:
+        """Take what another replica has published; the payload is empty when there is none, or it was too large."""
 
     def missed(self) -> None:
         """Look for oneself: something may have been published that did not arrive."""
@@ -32,7 +32,7 @@ class Listener(Protocol):
 class Bus(Protocol):
     """What the replicas of a service tell one another."""
 
-    def publish(self, subject: str, key: bytes, gift: bytes = b"") -> None:
+    def publish(self, subject: str, key: bytes, payload: bytes = b"") -> None:
         """Tell the other replicas, at some time or never."""
 
     async def subscribe(self, subject: str, listener: Listener) -> None:
@@ -63,10 +63,10 @@ class InProcessBus:
     def __init__(self, exchange: Exchange | None = None) -> None:
         self._exchange = exchange or Exchange()
 
-    def publish(self, subject: str, key: bytes, gift: bytes = b"") -> None:
+    def publish(self, subject: str, key: bytes, payload: bytes = b"") -> None:
         """Tell the other buses of the exchange, each in a moment of its own."""
         for listener in self._exchange.others(self, subject):
-            asyncio.get_running_loop().call_soon(listener.heard, key, _gift(gift))
+            asyncio.get_running_loop().call_soon(listener.received, key, _payload(payload))
 
     async def subscribe(self, subject: str, listener: Listener) -> None:
         """Listen."""
@@ -90,9 +90,9 @@ class Outbox:
         """Whether nothing waits."""
         return not self._waiting
 
-    def put(self, subject: str, key: bytes, gift: bytes) -> None:
+    def put(self, subject: str, key: bytes, payload: bytes) -> None:
         """Add an announcement."""
-        record = packed(key, _gift(gift))
+        record = packed(key, _payload(payload))
         self._waiting.append((subject, record))
         self._bytes += len(record)
         while len(self._waiting) > _MOST_WAITING or self._bytes > _MOST_WAITING_BYTES:
@@ -118,9 +118,9 @@ class Outbox:
         return subject, record
 
 
-def packed(key: bytes, gift: bytes) -> bytes:
+def packed(key: bytes, payload: bytes) -> bytes:
     """Return an announcement as bytes; several may be joined."""
-    return _LENGTHS.pack(len(key), len(gift)) + key + gift
+    return _LENGTHS.pack(len(key), len(payload)) + key + payload
 
 
 def unpacked(frame: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -129,13 +129,13 @@ def unpacked(frame: bytes) -> Iterator[tuple[bytes, bytes]]:
     while place < len(frame):
         if place + _LENGTHS.size > len(frame):
             raise ValueError("the frame ends within a header")
-        key_size, gift_size = _LENGTHS.unpack_from(frame, place)
+        key_size, payload_size = _LENGTHS.unpack_from(frame, place)
         start = place + _LENGTHS.size
-        place = start + key_size + gift_size
+        place = start + key_size + payload_size
         if place > len(frame):
             raise ValueError("the frame ends within an announcement")
         yield frame[start : start + key_size], frame[start + key_size : place]
 
 
-def _gift(gift: bytes) -> bytes:
-    return gift if len(gift) <= MOST_GIFT_BYTES else b""
+def _payload(payload: bytes) -> bytes:
+    return payload if len(payload) <= MOST_PAYLOAD_BYTES else b""

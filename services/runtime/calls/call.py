@@ -7,9 +7,9 @@ from typing import Never, Protocol
 import grpc
 
 from services.runtime.access.port import AccessGrant, AccessQuery, RoomGrant
-from services.runtime.contract.errors import ChatkitError, InvalidArgument, PermissionDenied, Violation
+from services.runtime.contract.errors import InvalidArgument, PermissionDenied, Violation
 from services.runtime.identity.tokens import Caller
-from services.runtime.streaming.open_streams import OpenStream
+from services.runtime.streaming.open_streams import Goodbye, OpenStream
 
 
 class Context(Protocol):
@@ -81,7 +81,7 @@ class Call:
             raise RuntimeError("the method's policy asks for no membership")
         return RoomGrant(self.grant.room_uid, self.grant.user_uid)
 
-    def on_end(self, goodbye: Callable[[ChatkitError], None]) -> None:
+    def on_end(self, goodbye: Goodbye) -> None:
         """Say, for a method that streams, how it ends when the process must end it.
 
         `goodbye` is called with the error; from then on the method sends its last word only, and raises the error.

@@ -20,7 +20,7 @@ _MAC_BYTES = 16
 # These fields may differ from page to page; all others are the filter.
 _FREE_FIELDS = ("page_size", "page_token")
 
-Key = str | int
+PageKey = str | int
 
 
 class PageTokens:
@@ -33,12 +33,12 @@ class PageTokens:
         """Make tokens with the first of these keys from now on, and read those of all of them."""
         self._secrets = [hashlib.sha256(b"page tokens\0" + key.secret.encode()).digest() for key in keys]
 
-    def make(self, caller: Caller, request: Message, after: Sequence[Key]) -> str:
+    def make(self, caller: Caller, request: Message, after: Sequence[PageKey]) -> str:
         """Return the token of the page that starts after the given key."""
         body = json.dumps(list(after), ensure_ascii=False, separators=(",", ":")).encode()
         return base64.urlsafe_b64encode(_mac(self._secrets[0], caller, request, body) + body).decode().rstrip("=")
 
-    def read(self, caller: Caller, request: Message) -> list[Key] | None:
+    def read(self, caller: Caller, request: Message) -> list[PageKey] | None:
         """Return the key that the request's page starts after; None for the first page."""
         token: str = request.page_token  # type: ignore[attr-defined]
         if not token:
@@ -50,7 +50,7 @@ class PageTokens:
         mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         if not any(hmac.compare_digest(mac, _mac(secret, caller, request, body)) for secret in self._secrets):
             raise _invalid()
-        key: list[Key] = json.loads(body)
+        key: list[PageKey] = json.loads(body)
         return key
 
 

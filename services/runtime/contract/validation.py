@@ -45,7 +45,7 @@ class Finding:
     actual: int = 0
 
 
-Check = Callable[[Any, str], Iterator[Finding]]
+FieldCheck = Callable[[Any, str], Iterator[Finding]]
 
 
 class Validator:
@@ -53,7 +53,7 @@ class Validator:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._compiled: dict[str, Sequence[tuple[FieldDescriptor, Check]]] = {}
+        self._compiled: dict[str, Sequence[tuple[FieldDescriptor, FieldCheck]]] = {}
         self._required_oneofs: dict[str, Sequence[str]] = {}
 
     def check(self, request: Message) -> None:
@@ -80,17 +80,17 @@ class Validator:
             if message.WhichOneof(oneof) is None:
                 yield Finding("FIELD_REQUIRED", f"{path}{oneof}", "one of its fields must be set")
 
-    def _checks(self, descriptor: Descriptor) -> Sequence[tuple[FieldDescriptor, Check]]:
+    def _checks(self, descriptor: Descriptor) -> Sequence[tuple[FieldDescriptor, FieldCheck]]:
         name = descriptor.full_name
         if name not in self._compiled:
             self._required_oneofs[name] = [oneof.name for oneof in descriptor.oneofs if oneof_required(oneof)]
             # Set before the fields are compiled, because a message may contain itself.
-            checks: list[tuple[FieldDescriptor, Check]] = []
+            checks: list[tuple[FieldDescriptor, FieldCheck]] = []
             self._compiled[name] = checks
             checks.extend((field, self._field(field)) for field in descriptor.fields)
         return self._compiled[name]
 
-    def _field(self, field: FieldDescriptor) -> Check:
+    def _field(self, field: FieldDescriptor) -> FieldCheck:
         policy = field_policy(field)
         one = self._value(field, policy)
         name = field.name
@@ -119,7 +119,7 @@ class Validator:
 
         return singular
 
-    def _repeated(self, name: str, policy: field_policy_pb2.FieldPolicy, one: Check) -> Check:
+    def _repeated(self, name: str, policy: field_policy_pb2.FieldPolicy, one: FieldCheck) -> FieldCheck:
         most = self._limits[policy.max_items] if policy.max_items else None
         total = self._limits[policy.sum.limit] if policy.sum.limit else None
 
@@ -141,7 +141,7 @@ class Validator:
 
         return check
 
-    def _value(self, field: FieldDescriptor, policy: field_policy_pb2.FieldPolicy) -> Check:  # noqa: PLR0911 - a table
+    def _value(self, field: FieldDescriptor, policy: field_policy_pb2.FieldPolicy) -> FieldCheck:  # noqa: PLR0911 - a table
         if field.type == FieldDescriptor.TYPE_STRING:
             return self._string(policy)
         if field.type == FieldDescriptor.TYPE_BYTES:
@@ -163,7 +163,7 @@ class Validator:
         self._checks(field.message_type)
         return lambda value, path: self._message(value, f"{path}.")
 
-    def _string(self, policy: field_policy_pb2.FieldPolicy) -> Check:
+    def _string(self, policy: field_policy_pb2.FieldPolicy) -> FieldCheck:
         most = self._limits[policy.max_chars] if policy.max_chars else None
         has_form = FORMS[policy.format]
 
@@ -177,7 +177,7 @@ class Validator:
 
         return check
 
-    def _bytes(self, policy: field_policy_pb2.FieldPolicy) -> Check:
+    def _bytes(self, policy: field_policy_pb2.FieldPolicy) -> FieldCheck:
         most = self._limits[policy.max_bytes] if policy.max_bytes else None
 
         def check(value: bytes, path: str) -> Iterator[Finding]:
@@ -186,7 +186,7 @@ class Validator:
 
         return check
 
-    def _number(self, policy: field_policy_pb2.FieldPolicy) -> Check:
+    def _number(self, policy: field_policy_pb2.FieldPolicy) -> FieldCheck:
         refuses_negative = policy.not_negative or policy.max_value or policy.HasField("page_size")
         most = self._limits[policy.max_value] if policy.max_value else None
         least = self._limits[policy.min_value] if policy.min_value else None
@@ -201,7 +201,7 @@ class Validator:
 
         return check
 
-    def _json(self, policy: field_policy_pb2.FieldPolicy, plain_of: Callable[[Any], Any]) -> Check:
+    def _json(self, policy: field_policy_pb2.FieldPolicy, plain_of: Callable[[Any], Any]) -> FieldCheck:
         most = self._limits[policy.max_json_bytes] if policy.max_json_bytes else None
 
         def check(value: Any, path: str) -> Iterator[Finding]:
@@ -221,7 +221,7 @@ class Validator:
 
         return check
 
-    def _mask(self, policy: field_policy_pb2.FieldPolicy) -> Check:
+    def _mask(self, policy: field_policy_pb2.FieldPolicy) -> FieldCheck:
         most = self._limits[policy.max_items]
 
         def check(value: Any, path: str) -> Iterator[Finding]:

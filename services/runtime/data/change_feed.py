@@ -25,7 +25,7 @@ _AFTER_SHUTDOWN = timedelta(milliseconds=200)
 
 
 @dataclass(frozen=True, slots=True)
-class News(Generic[Change]):
+class FeedUpdate(Generic[Change]):
     """What a follower is told: changes; or none, a heartbeat; or that changes were missed before `version`."""
 
     version: int
@@ -70,7 +70,7 @@ class ChangeFeed(Generic[Change]):
         self._nudged.set()
         self._tell_others()
 
-    def heard(self, _key: bytes, _gift: bytes) -> None:
+    def received(self, _key: bytes, _payload: bytes) -> None:
         """Look at once, because another replica has made a change."""
         self._nudged.set()
 
@@ -94,19 +94,19 @@ class ChangeFeed(Generic[Change]):
                 if self._followers:
                     await self._look()
 
-    async def follow(self, after: int, epoch: str = "") -> AsyncIterator[News[Change]]:
+    async def follow(self, after: int, epoch: str = "") -> AsyncIterator[FeedUpdate[Change]]:
         """Tell the changes after a version of an epoch, for ever; 0 starts at the present one.
 
         With an empty epoch the version is taken for one of the present epoch.
         """
         self._followers += 1
         try:
-            async for news in self._follow(after, epoch):
-                yield news
+            async for update in self._follow(after, epoch):
+                yield update
         finally:
             self._followers -= 1
 
-    async def _follow(self, after: int, epoch: str) -> AsyncIterator[News[Change]]:
+    async def _follow(self, after: int, epoch: str) -> AsyncIterator[FeedUpdate[Change]]:
         came_at = self._clock.monotonic()
         head = await self._store.head()
         # When the head was read, when the position was last moved, and when the database was asked for the last
@@ -117,9 +117,9 @@ class ChangeFeed(Generic[Change]):
         if position > head.version or (after and epoch not in {"", head.epoch}):
             # A version that was never given in this epoch: the schema is not the one that it was.
             position = head.version
-            yield News(position, is_reset=True, epoch=head.epoch)
+            yield FeedUpdate(position, is_reset=True, epoch=head.epoch)
         elif position == head.version:
-            yield News(position, epoch=head.epoch)
+            yield FeedUpdate(position, epoch=head.epoch)
         due: tuple[int, float] | None = None
         while not self._ended:
             looked = self._looked
@@ -128,18 +128,18 @@ class ChangeFeed(Generic[Change]):
                 if head.epoch != was.epoch or (position > head.version and self._seen_at > moved_at):
                     # The schema was put back, and the versions after the one it then had are others.
                     position, moved_at, due = head.version, self._seen_at, None
-                    yield News(position, is_reset=True, epoch=head.epoch)
+                    yield FeedUpdate(position, is_reset=True, epoch=head.epoch)
             page = await self._store.after(position, _PAGE) if position < head.version else []
             if page:
                 missed = page[0].version != position + 1
-                yield News(page[-1].version, () if missed else page, is_reset=missed, epoch=head.epoch)
+                yield FeedUpdate(page[-1].version, () if missed else page, is_reset=missed, epoch=head.epoch)
                 position, moved_at = page[-1].version, self._clock.monotonic()
             if due is None and self._seen_at >= beaten_at + self._heartbeat_interval:
                 due = head.version, self._seen_at
             if due is not None and due[0] <= position:
                 # Also while changes go on coming: what was there when the database was asked has been sent.
                 beaten_at, due = due[1], None
-                yield News(position, elapsed_ms=int((beaten_at - came_at) * 1000), epoch=head.epoch)
+                yield FeedUpdate(position, elapsed_ms=int((beaten_at - came_at) * 1000), epoch=head.epoch)
             if not page:
                 await looked.wait()
         raise Unavailable("SHUTTING_DOWN", "the service is being stopped", retry_after=_AFTER_SHUTDOWN)

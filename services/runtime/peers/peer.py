@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar, cast
 
@@ -53,7 +53,7 @@ class UnaryCall(Protocol[_Request_contra, _Response_co]):
         """Call the method."""
 
 
-class OpenStream(Protocol[_Response_co]):
+class PeerStream(Protocol[_Response_co]):
     """A stream that a peer sends."""
 
     def __aiter__(self) -> AsyncIterator[_Response_co]:
@@ -66,7 +66,7 @@ class OpenStream(Protocol[_Response_co]):
 class StreamCall(Protocol[_Request_contra, _Response_co]):
     """A server-streaming method of a generated stub."""
 
-    def __call__(self, request: _Request_contra, *, metadata: tuple[tuple[str, str], ...]) -> OpenStream[_Response_co]:
+    def __call__(self, request: _Request_contra, *, metadata: tuple[tuple[str, str], ...]) -> PeerStream[_Response_co]:
         """Open the stream."""
 
 
@@ -172,6 +172,3 @@ def _channel(address: str, certificates: Certificates | None) -> "grpc.aio.Chann
     if certificates is not None:
         return RenewedChannel(address, certificates, OPTIONS)
     return grpc.aio.insecure_channel(address, options=OPTIONS)
-
-
-Check = Callable[[], Awaitable[None]]

@@ -31,6 +31,10 @@ from services.runtime.steps import WAKING, Pace
 _TICK_SECONDS = 1.0
 _AFTER_OVERLOAD = timedelta(seconds=1)
 
+# How a method says goodbye, when its stream is to end with its token or its process.
+Goodbye = Callable[[ChatkitError], None]
+OnEnd = Callable[[Goodbye], None]
+
 
 class OpenStream:
     """One stream, from its admission to its end."""
@@ -45,7 +49,7 @@ class OpenStream:
         self.is_writing = False
         self._clock = clock
         self._task = task
-        self._goodbye: Callable[[ChatkitError], None] | None = None
+        self._goodbye: Goodbye | None = None
         self._is_cancelled = False
 
     @property
@@ -58,7 +62,7 @@ class OpenStream:
         """Whether it is a subscription that goes on, and whoever reads it can go on with another one."""
         return self._goodbye is not None and self.error is None
 
-    def on_end(self, goodbye: Callable[[ChatkitError], None]) -> None:
+    def on_end(self, goodbye: Goodbye) -> None:
         """Leave the ending to the method: it is told why, sends nothing but its last word, and raises the error."""
         self._goodbye = goodbye
         if self.error is not None:

@@ -14,7 +14,7 @@ Answer = TypeVar("Answer")
 _MOST_KEYS = 10_000
 
 
-class PiledReads(Generic[Key, Answer]):
+class CoalescedReads(Generic[Key, Answer]):
     """Asks for many callers at once; each gets the whole answer and takes what is its own."""
 
     def __init__(self, read: Callable[[Collection[Key]], Coroutine[Any, Any, Answer]]) -> None:

@@ -15,7 +15,7 @@ import structlog
 from services.runtime.access.port import AccessQuery, RoleKey
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError
-from services.runtime.data.change_feed import ChangeFeed, News
+from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
 from services.runtime.identity.tokens import Caller
 from services.runtime.steps import WAKING, Chores, Pace, each
 from services.runtime.streaming.event_queue import EventQueue
@@ -147,28 +147,28 @@ class PresenceHub:
     async def _follow(self) -> None:
         while True:
             began = self._clock.monotonic()
-            news_of = cast("AsyncGenerator[News[Change], None]", self._feed.follow(self._version or 0, self._epoch))
+            feed = cast("AsyncGenerator[FeedUpdate[Change], None]", self._feed.follow(self._version or 0, self._epoch))
             try:
-                async with aclosing(news_of) as followed:
-                    async for news in followed:
-                        await self._take(news, began)
+                async with aclosing(feed) as followed:
+                    async for update in followed:
+                        await self._take(update, began)
             except ChatkitError as error:
                 if error.reason == "SHUTTING_DOWN":
                     return
                 _log.warning("presence_unfollowed", reason=error.reason)
             await self._clock.sleep(self._retry_interval)
 
-    async def _take(self, news: News[Change], began: float) -> None:
+    async def _take(self, update: FeedUpdate[Change], began: float) -> None:
         # Whoever follows from 0 is told nothing of what was before.
-        is_gap = not news.changes and self._version is not None and news.version != self._version
-        if news.is_reset or is_gap:
-            _log.warning("presence_changes_missed", version=news.version)
+        is_gap = not update.changes and self._version is not None and update.version != self._version
+        if update.is_reset or is_gap:
+            _log.warning("presence_changes_missed", version=update.version)
             await self._miss()
-        for change in news.changes:
+        for change in update.changes:
             await self._route(change)
-        if not news.changes:
-            self._known_at = began + news.elapsed_ms / 1000
-        self._version, self._epoch = news.version, news.epoch
+        if not update.changes:
+            self._known_at = began + update.elapsed_ms / 1000
+        self._version, self._epoch = update.version, update.epoch
         self._following.set()
 
     async def _route(self, change: Change) -> None:

@@ -1,6 +1,6 @@
 """The use cases of presence: no gRPC, no SQL."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,18 +10,17 @@ from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.identity.tokens import Caller
 from services.runtime.peers.directory import users_not_found
+from services.runtime.streaming.open_streams import OnEnd
 from services.users.model import ABSENT, Presences
 from services.users.presence import frames
 from services.users.presence.access import PresenceAccess
-from services.users.presence.coalesced_reads import PiledReads
+from services.users.presence.coalesced_reads import CoalescedReads
 from services.users.presence.hub import PresenceHub, PresenceSubscription
 from services.users.presence.sessions import Sessions
 
-OnEnd = Callable[[Callable[[ChatkitError], None]], None]
-
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class PresenceRequest:
     """What a stream is opened for: whose it is, whether it makes them online, and whom it watches, each once."""
 
     user_id: str
@@ -35,8 +34,8 @@ class PresenceStreams:
     def __init__(
         self,
         *,
-        users: PiledReads[str, dict[str, UUID]],
-        presences: PiledReads[UUID, Presences],
+        users: CoalescedReads[str, dict[str, UUID]],
+        presences: CoalescedReads[UUID, Presences],
         sessions: Sessions,
         hub: PresenceHub,
         access: PresenceAccess,
@@ -50,18 +49,18 @@ class PresenceStreams:
         self._clock = clock
 
     async def subscribe(
-        self, wish: Wish, caller: Caller, query: AccessQuery | None, on_end: OnEnd
+        self, wanted: PresenceRequest, caller: Caller, query: AccessQuery | None, on_end: OnEnd
     ) -> AsyncGenerator[bytes, None]:
         """Yield the frames of a stream, `closed` included, and then raise why it ended.
 
         `on_end` is told how the stream ends with its token once it is open, and can say goodbye.
         """
-        user_uid, watched = await self._resolve(wish)
+        user_uid, watched = await self._resolve(wanted)
         subscription = PresenceSubscription(caller, query, self._clock)
         self._hub.join(subscription)
         try:
             await self._access.admit(subscription)
-            async with self._sessions.online(user_uid, wish.user_id) if wish.online else nullcontext():
+            async with self._sessions.online(user_uid, wanted.user_id) if wanted.online else nullcontext():
                 await self._open(subscription, watched)
                 on_end(subscription.cut)
                 async for frame in subscription.frames():
@@ -74,13 +73,13 @@ class PresenceStreams:
         finally:
             self._hub.leave(subscription)
 
-    async def _resolve(self, wish: Wish) -> tuple[UUID, dict[str, UUID]]:
-        wanted = dict.fromkeys([wish.user_id, *wish.watched])
-        found = await self._users.ask(wanted)
-        missing = [user_id for user_id in wanted if user_id not in found]
+    async def _resolve(self, wanted: PresenceRequest) -> tuple[UUID, dict[str, UUID]]:
+        all_ids = dict.fromkeys([wanted.user_id, *wanted.watched])
+        found = await self._users.ask(all_ids)
+        missing = [user_id for user_id in all_ids if user_id not in found]
         if missing:
             raise users_not_found(missing)
-        return found[wish.user_id], {user_id: found[user_id] for user_id in wish.watched}
+        return found[wanted.user_id], {user_id: found[user_id] for user_id in wanted.watched}
 
     async def _open(self, subscription: PresenceSubscription, watched: dict[str, UUID]) -> None:
         """Queue the state of those who are watched; the changes that it does not know follow it."""

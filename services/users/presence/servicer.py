@@ -6,7 +6,7 @@ from contextlib import aclosing
 from chatkit.users.v1 import presence_service_pb2 as pb2
 
 from services.runtime.calls.call import Call
-from services.users.presence.service import PresenceStreams, Wish
+from services.users.presence.service import PresenceRequest, PresenceStreams
 
 
 class PresenceServicer:
@@ -17,8 +17,8 @@ class PresenceServicer:
 
     async def SubscribePresence(self, request: pb2.SubscribePresenceRequest, call: Call) -> AsyncIterator[bytes]:
         """Make a user online, and follow the presence of others."""
-        wish = Wish(call.acting_user, request.online, list(dict.fromkeys(request.watch_user_ids)))
+        wanted = PresenceRequest(call.acting_user, request.online, list(dict.fromkeys(request.watch_user_ids)))
         # Closed with the call: whoever hangs up is there no longer.
-        async with aclosing(self._presence.subscribe(wish, call.caller, call.query, call.on_end)) as frames:
+        async with aclosing(self._presence.subscribe(wanted, call.caller, call.query, call.on_end)) as frames:
             async for frame in frames:
                 yield frame

@@ -11,7 +11,7 @@ from chatkit.messages.v1 import message_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 
 from services.messages.fanout.hub import RoomHub
-from services.messages.log.store import Stretch
+from services.messages.log.store import LogStretch
 from services.messages.model import EventKind, Head, LogEntry
 from services.runtime.contract.errors import Aborted
 
@@ -43,13 +43,13 @@ class _Store:
         self.seqs = seqs
         self.meanwhile: Callable[[], object] = lambda: None
 
-    async def tail(self, _room_uid: UUID, _most: int) -> Stretch:
-        return Stretch(Head(seq=2, oldest_seq=1), [_entry(1), _entry(2)])
+    async def tail(self, _room_uid: UUID, _most: int) -> LogStretch:
+        return LogStretch(Head(seq=2, oldest_seq=1), [_entry(1), _entry(2)])
 
-    async def after(self, _room_uid: UUID, seq: int, most: int) -> Stretch:
+    async def after(self, _room_uid: UUID, seq: int, most: int) -> LogStretch:
         self.meanwhile()
         entries = [_entry(number) for number in self.seqs if number > seq][:most]
-        return Stretch(Head(seq=self.seqs[-1], oldest_seq=1), entries)
+        return LogStretch(Head(seq=self.seqs[-1], oldest_seq=1), entries)
 
 
 async def _hub(store: Any) -> RoomHub:
@@ -126,13 +126,13 @@ class _Log:
     def head(self) -> Head:
         return Head(self.entries[-1].seq, self.oldest_seq)
 
-    async def tail(self, _room_uid: UUID, _most: int) -> Stretch:
-        return Stretch(self.head, self.entries[-3:])
+    async def tail(self, _room_uid: UUID, _most: int) -> LogStretch:
+        return LogStretch(self.head, self.entries[-3:])
 
-    async def after(self, _room_uid: UUID, seq: int, most: int) -> Stretch:
+    async def after(self, _room_uid: UUID, seq: int, most: int) -> LogStretch:
         found = [entry for entry in self.entries if entry.seq > seq][:most]
         self.meanwhile()
-        return Stretch(self.head, found)
+        return LogStretch(self.head, found)
 
     async def creations(self, _room_uid: UUID, before_seq: int, most: int) -> list[LogEntry]:
         self.reads += 1

@@ -11,9 +11,9 @@ from chatkit.contract.v1 import method_policy_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 
 from services.messages.fanout.hubs import Hubs
-from services.messages.log.store import Stretch
+from services.messages.log.store import LogStretch
 from services.messages.model import EMPTY, Head
-from services.messages.stream_access import AccessWatch
+from services.messages.stream_access import StreamAccess
 from services.messages.streams.rooms_stream import RoomOfStream, RoomsStream
 from services.runtime.access.cache import Freshness
 from services.runtime.access.port import AccessQuery, RoleChanged, RoomGrant
@@ -36,10 +36,10 @@ class _Store:
         self.heads: dict[UUID, Head] = {}
         self.looked_at: list[UUID] = []
 
-    async def tail(self, _room_uid: UUID, _most: int) -> Stretch:
-        return Stretch(EMPTY, ())
+    async def tail(self, _room_uid: UUID, _most: int) -> LogStretch:
+        return LogStretch(EMPTY, ())
 
-    async def after(self, _room_uid: UUID, _seq: int, _most: int) -> Stretch:
+    async def after(self, _room_uid: UUID, _seq: int, _most: int) -> LogStretch:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -74,7 +74,7 @@ class _World:
             most_replayed=100,
             on_loss=lambda: asyncio.sleep(0),
         )
-        self.watch = AccessWatch(cast("Any", None), self.hubs, self.freshness, self.clock, retry_interval=1.0)
+        self.watch = StreamAccess(cast("Any", None), self.hubs, self.freshness, self.clock, retry_interval=1.0)
 
     async def streams(self, count: int) -> list[RoomsStream]:
         """Open streams of a thousand rooms each."""

@@ -11,8 +11,8 @@ from chatkit.messages.v1 import message_pb2
 
 from services.messages.fanout.hub import RoomHub
 from services.messages.fanout.replays import Replays, pages
-from services.messages.log.store import Stretch
-from services.messages.log.tails import Ask
+from services.messages.log.store import LogStretch
+from services.messages.log.tails import TailRequest
 from services.messages.model import Head, LogEntry, Position, Start, room_epoch
 from tests.support.clock import ManualClock
 
@@ -29,22 +29,22 @@ class _Store:
 
     def __init__(self, length: int = 0) -> None:
         self.length = length
-        self.asked: list[Sequence[Ask]] = []
+        self.asked: list[Sequence[TailRequest]] = []
         self.gates: list[asyncio.Event] = []
         self.is_gated = False
 
-    async def tails(self, asked: Sequence[Ask]) -> dict[UUID, Stretch]:
+    async def tails(self, asked: Sequence[TailRequest]) -> dict[UUID, LogStretch]:
         self.asked.append(asked)
         if self.is_gated:
             gate = asyncio.Event()
             self.gates.append(gate)
             await gate.wait()
-        return {ask.room_uid: Stretch(Head(self.length, 1), self._last(ask)) for ask in asked}
+        return {ask.room_uid: LogStretch(Head(self.length, 1), self._last(ask)) for ask in asked}
 
-    def _last(self, ask: Ask) -> list[LogEntry]:
+    def _last(self, ask: TailRequest) -> list[LogEntry]:
         return [_entry(seq) for seq in range(1, self.length + 1) if seq > ask.seq][-ask.most :] if ask.most else []
 
-    async def messages(self, asked: Sequence[Ask]) -> dict[UUID, list[LogEntry]]:
+    async def messages(self, asked: Sequence[TailRequest]) -> dict[UUID, list[LogEntry]]:
         return {ask.room_uid: [_entry(seq) for seq in range(1, ask.seq)][-ask.most :] for ask in asked}
 
 

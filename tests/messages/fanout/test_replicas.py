@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from services.messages import frames
 from services.messages.fanout.hubs import Hubs
 from services.messages.fanout.log_bus import Announcements
-from services.messages.log.store import Stretch
+from services.messages.log.store import LogStretch
 from services.messages.model import EventKind, Head, LogEntry
-from services.runtime.bus.port import MOST_GIFT_BYTES, Listener
+from services.runtime.bus.port import MOST_PAYLOAD_BYTES, Listener
 from services.runtime.clock import SystemClock
 from tests.messages.chat import Reader, text
 from tests.support.clock import ManualClock
@@ -166,20 +166,20 @@ class _WildBus:
     async def run(self) -> None:
         """There is nothing to do."""
 
-    def publish(self, _subject: str, key: bytes, gift: bytes = b"") -> None:
+    def publish(self, _subject: str, key: bytes, payload: bytes = b"") -> None:
         fate = next(self._fates, "once")
         if "later" in fate:
-            self._late += [(key, gift)] * (2 if "twice" in fate else 1)
+            self._late += [(key, payload)] * (2 if "twice" in fate else 1)
         else:
-            self._deliver([(key, gift)] * {"lost": 0, "once": 1, "twice": 2}[fate])
+            self._deliver([(key, payload)] * {"lost": 0, "once": 1, "twice": 2}[fate])
             late, self._late = self._late[:], self._late[8:]
             self._deliver(reversed(late[:8]))
 
     def _deliver(self, announcements: Any) -> None:
-        for key, gift in announcements:
+        for key, payload in announcements:
             for peer in self.peers:
                 if peer.listener is not None:
-                    peer.listener.heard(key, gift if len(gift) <= MOST_GIFT_BYTES else b"")
+                    peer.listener.received(key, payload if len(payload) <= MOST_PAYLOAD_BYTES else b"")
 
 
 class _Log:
@@ -198,11 +198,11 @@ class _Log:
     def head(self) -> Head:
         return Head(len(self.entries), 1)
 
-    async def tail(self, _room_uid: UUID, most: int) -> Stretch:
-        return Stretch(self.head, self.entries[-most:])
+    async def tail(self, _room_uid: UUID, most: int) -> LogStretch:
+        return LogStretch(self.head, self.entries[-most:])
 
-    async def after(self, _room_uid: UUID, seq: int, most: int) -> Stretch:
-        return Stretch(self.head, self.entries[seq:][:most])
+    async def after(self, _room_uid: UUID, seq: int, most: int) -> LogStretch:
+        return LogStretch(self.head, self.entries[seq:][:most])
 
     async def moved_heads(self, known: list[tuple[UUID, Head]]) -> dict[UUID, Head]:
         self.looks += 1
@@ -305,7 +305,7 @@ async def _play(steps: list[_Step], fates: list[_Fate]) -> None:
             elif what == "rest":
                 await clock.advance(0.01)
             else:
-                process.append(MOST_GIFT_BYTES if what == "large" else 1)
+                process.append(MOST_PAYLOAD_BYTES if what == "large" else 1)
         # One look at the heads heals whatever is missing.
         await clock.advance(3)
         last = len(processes[0].log.entries)
@@ -399,4 +399,4 @@ async def test_an_entry_is_the_same_after_its_way_over_the_bus(entry: LogEntry) 
     sides[0].appended(uuid4(), entry)
     assert taken == [entry]
     with pytest.raises(ValueError, match="the key is not one"):
-        sides[1].heard(b"short", b"")
+        sides[1].received(b"short", b"")

@@ -156,6 +156,6 @@ def test_what_is_no_announcement_is_refused_and_one_without_its_event_shows_noth
     hubs = _Hubs()
     indicator = TypingIndicator(cast("Any", hubs), cast("Any", SimpleNamespace()), "typing", ManualClock())
     with pytest.raises(ValueError, match="the key is not one"):
-        indicator.heard(b"x" * 16, b"gift")
-    indicator.heard(uuid4().bytes + b"alice", b"")
+        indicator.received(b"x" * 16, b"payload")
+    indicator.received(uuid4().bytes + b"alice", b"")
     assert hubs.shown == []

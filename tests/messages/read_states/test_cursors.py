@@ -377,7 +377,7 @@ async def test_when_changes_of_access_were_missed_it_is_asked_anew_who_is_a_memb
 _MOVES = st.lists(
     st.tuples(
         st.sampled_from(["alice", "bob"]),
-        st.sampled_from(["told", "twice", "lost", "late", "without a gift", "of another epoch"]),
+        st.sampled_from(["told", "twice", "lost", "late", "without a payload", "of another epoch"]),
     ),
     max_size=40,
 )
@@ -402,15 +402,15 @@ async def _play(moves: list[tuple[str, str]]) -> None:
             nobody = SimpleNamespace(take=lambda *_: None)
             mover = CursorAnnouncements(cast("Any", nobody), cast("Any", of), cast("Any", bus), "cursors")
             mover.moved("lobby", process.table.move(user_id, seq))
-            ((key, gift),) = told
+            ((key, payload),) = told
             if fate == "late":
-                late.append((key, gift))
+                late.append((key, payload))
             elif fate != "lost":
                 for _ in range(2 if fate == "twice" else 1):
-                    heard.heard(key, b"" if fate == "without a gift" else gift)
+                    heard.received(key, b"" if fate == "without a payload" else payload)
             await process.clock.advance(0)
-        for key, gift in reversed(late):
-            heard.heard(key, gift)
+        for key, payload in reversed(late):
+            heard.received(key, payload)
         await process.clock.advance(2)
         told_revisions = {
             user_id: [revision for who, revision in process.follower.told if who == user_id]
@@ -433,7 +433,7 @@ async def test_a_move_of_another_life_of_the_database_is_looked_for_and_not_take
         mover = CursorAnnouncements(cast("Any", nobody), cast("Any", epochs[0]), cast("Any", bus), "cursors")
         mover.moved("lobby", ReadCursor(_ROOM, uid_of("alice"), "alice", 9, 9, _TIME))
         hearer = CursorAnnouncements(process.cursors, cast("Any", epochs[1]), cast("Any", bus), "cursors")
-        hearer.heard(*told[0])
+        hearer.received(*told[0])
         await process.clock.advance(0)
         assert (process.follower.told, process.table.looks) == ([("alice", 1)], 1)
 
@@ -441,7 +441,7 @@ async def test_a_move_of_another_life_of_the_database_is_looked_for_and_not_take
 def test_what_is_no_announcement_is_refused() -> None:
     announcements = CursorAnnouncements(cast("Any", None), cast("Any", None), cast("Any", None), "cursors")
     with pytest.raises(ValueError, match="the key is not one"):
-        announcements.heard(b"short", b"")
+        announcements.received(b"short", b"")
 
 
 # In the database.

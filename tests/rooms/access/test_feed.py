@@ -17,7 +17,7 @@ from chatkit.rooms.v1 import role_pb2
 from chatkit.rooms.v1 import roles_service_pb2 as roles_pb2
 
 from services.rooms.model import Change, ChangeKind
-from services.rooms.recorded_changes import log
+from services.rooms.recorded_changes import change_log
 from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.data.change_log import ChangeStore, Head
 from services.runtime.data.database import Database, create_engine
@@ -118,7 +118,7 @@ async def test_a_version_that_was_never_given_or_is_swept_is_a_reset(rooms: Suit
     for number in range(5):
         await _add(rooms, f"u{number}")
     database = Database(create_engine(rooms.database.dsn("rooms")))
-    assert await ChangeStore(database, log).sweep(timedelta()) == 5
+    assert await ChangeStore(database, change_log).sweep(timedelta()) == 5
     await database.close()
     feed = _Feed(rooms, 2)
     event = await feed.next()
@@ -259,14 +259,14 @@ async def test_a_feed_that_never_rests_has_heartbeats_too() -> None:
     told = 0
     async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
         running = group.create_task(feed.run())
-        async for news in feed.follow(0):
-            assert not news.is_reset
-            if news.changes:
-                assert news.changes[0].version == told + 1
-                told = news.changes[-1].version
+        async for update in feed.follow(0):
+            assert not update.is_reset
+            if update.changes:
+                assert update.changes[0].version == told + 1
+                told = update.changes[-1].version
             else:
-                assert news.version == told
-                heartbeats.append((news.version, news.elapsed_ms))
+                assert update.version == told
+                heartbeats.append((update.version, update.elapsed_ms))
             if len(heartbeats) == 4:
                 break
             store.last += 1

@@ -18,7 +18,7 @@ from services.rooms.access.store import AccessStore
 from services.rooms.model import Change, Draft, RoomView, Visibility
 from services.rooms.protos import room_proto
 from services.rooms.quotas import Actor, Quotas
-from services.rooms.recorded_changes import log
+from services.rooms.recorded_changes import change_log
 from services.rooms.store import RoomStore
 from services.rooms.user_streams.access import UserAccess
 from services.rooms.user_streams.index import UserIndex
@@ -206,7 +206,7 @@ async def openings(
     connections, clock = Database(create_engine(database.dsn("rooms"))), SystemClock()
     leisure, index, users = Leisure(), UserIndex(), users or FakeUsers()
     store = HeldStore(connections, leisure)
-    changes = ChangeStore(connections, log)
+    changes = ChangeStore(connections, change_log)
     feed: ChangeFeed[Change] = ChangeFeed(
         changes,
         clock,

@@ -13,7 +13,7 @@ from services.rooms.user_streams.index import UserIndex
 from services.rooms.user_streams.streams import UserStreams
 from services.rooms.user_streams.subscription import StateBudget, UserSubscription
 from services.runtime.contract.errors import Aborted
-from services.runtime.data.change_feed import ChangeFeed, News
+from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
 from services.runtime.identity.tokens import Caller
 from tests.rooms.user_streams.reading import short
 from tests.support.clock import ManualClock
@@ -140,6 +140,6 @@ class _Silent(ChangeFeed[Change]):
     def __init__(self) -> None:
         """Need nothing."""
 
-    async def follow(self, _after: int, _epoch: object = None) -> AsyncIterator[News[Change]]:
+    async def follow(self, _after: int, _epoch: object = None) -> AsyncIterator[FeedUpdate[Change]]:
         await asyncio.Event().wait()
-        yield News(0)
+        yield FeedUpdate(0)

@@ -47,7 +47,7 @@ class _Access:
                 # The connection is made in real time.
                 await asyncio.sleep(0.01)
 
-    async def heard(self, version: int) -> None:
+    async def received(self, version: int) -> None:
         """Wait until the changes up to a version have arrived."""
         await eventually(lambda: self.rooms._cache.version == version)
 
@@ -83,7 +83,7 @@ async def test_who_asks_after_a_change_does_not_share_a_question_from_before_it(
     before = asyncio.create_task(access.rooms.check(BOB))
     await eventually(lambda: peers.checks)
     peers.remove("lobby", "bob")
-    await access.heard(2)
+    await access.received(2)
     after = asyncio.create_task(access.rooms.check(BOB))
     await eventually(lambda: peers.checks == 2)
     peers.hold.set()
@@ -114,7 +114,7 @@ async def test_what_is_not_understood_makes_it_ask_again(access: _Access, peers:
         checks = peers.checks
         peers.version = unknown.version
         peers.tell(unknown)
-        await access.heard(unknown.version)
+        await access.received(unknown.version)
         await access.rooms.check(BOB)
         assert peers.checks == checks + 1
 
@@ -139,7 +139,7 @@ async def test_with_rooms_away_kept_answers_hold_for_thirty_seconds(tmp_path: Pa
         await access.rooms.check(BOB)
         assert peers.checks == checks
         peers.remove("lobby", "bob")
-        await access.heard(2)
+        await access.received(2)
     await access.close()
 
 

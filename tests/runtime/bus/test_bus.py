@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from services.runtime.bus.nats import NatsBus
 from services.runtime.bus.nats_url import nats_secret, parse_servers
-from services.runtime.bus.port import MOST_GIFT_BYTES, Bus, Exchange, InProcessBus, Outbox, packed, unpacked
+from services.runtime.bus.port import MOST_PAYLOAD_BYTES, Bus, Exchange, InProcessBus, Outbox, packed, unpacked
 from services.runtime.bus.subjects import encoded, subject
 from services.runtime.clock import SystemClock
 from services.stack.nats import CONFIGURATION
@@ -31,8 +31,8 @@ class _Heard:
         self.all: list[tuple[bytes, bytes]] = []
         self.missed_count = 0
 
-    def heard(self, key: bytes, gift: bytes) -> None:
-        self.all.append((key, gift))
+    def received(self, key: bytes, payload: bytes) -> None:
+        self.all.append((key, payload))
 
     def missed(self) -> None:
         self.missed_count += 1
@@ -79,11 +79,11 @@ async def test_what_one_publishes_the_others_hear_in_order_and_not_oneself(
         await third.subscribe(_SUBJECT, late)
         await third.subscribe(_OTHER_SUBJECT, _Heard())
         for number in range(1_000):
-            first.publish(_SUBJECT, str(number).encode(), b"gift")
+            first.publish(_SUBJECT, str(number).encode(), b"payload")
         first.publish(subject("test", "messages", "typing"), b"1")
         await eventually(lambda: len(heard.all) == len(late.all) == 1_000)
     assert heard.keys == late.keys == list(range(1_000))
-    assert {gift for _, gift in heard.all} == {b"gift"}
+    assert {payload for _, payload in heard.all} == {b"payload"}
     assert own.all == []
 
 
@@ -91,10 +91,10 @@ async def test_a_gift_that_is_too_large_stays_behind(nats: Nats) -> None:
     first, second, heard = _bus(nats.url()), _bus(nats.url()), _Heard()
     await second.subscribe(_SUBJECT, heard)
     async with _carried(first, second):
-        first.publish(_SUBJECT, b"1", b"x" * MOST_GIFT_BYTES)
-        first.publish(_SUBJECT, b"2", b"x" * (MOST_GIFT_BYTES + 1))
+        first.publish(_SUBJECT, b"1", b"x" * MOST_PAYLOAD_BYTES)
+        first.publish(_SUBJECT, b"2", b"x" * (MOST_PAYLOAD_BYTES + 1))
         await eventually(lambda: len(heard.all) == 2)
-    assert [(key, len(gift)) for key, gift in heard.all] == [(b"1", MOST_GIFT_BYTES), (b"2", 0)]
+    assert [(key, len(payload)) for key, payload in heard.all] == [(b"1", MOST_PAYLOAD_BYTES), (b"2", 0)]
 
 
 async def test_nobody_waits_for_a_server_that_stands_still_and_the_newest_arrive(
@@ -104,14 +104,14 @@ async def test_nobody_waits_for_a_server_that_stands_still_and_the_newest_arrive
     monkeypatch.setattr("services.runtime.bus.nats._PING_SECONDS", HANG_SECONDS)
     first, second, heard = _bus(nats.url()), _bus(nats.url()), _Heard()
     await second.subscribe(_SUBJECT, heard)
-    gift, count = b"x" * 10_000, 3_000
+    payload, count = b"x" * 10_000, 3_000
     async with _carried(first, second):
         # Whoever waited for the server would wait for ever.
         async with asyncio.timeout(HANG_SECONDS):
             with nats.paused():
                 # 30 MB, more than sockets and the outbox hold.
                 for number in range(count):
-                    first.publish(_SUBJECT, str(number).encode(), gift)
+                    first.publish(_SUBJECT, str(number).encode(), payload)
                     await asyncio.sleep(0)
                 assert first._outbox.dropped > 0
                 await first.subscribe(_OTHER_SUBJECT, _Heard())
@@ -196,8 +196,8 @@ async def test_a_frame_that_makes_no_sense_is_logged_and_the_next_one_is_heard(n
 
 async def test_a_listener_that_fails_is_logged_and_the_next_announcement_is_heard(nats: Nats) -> None:
     class Fails(_Heard):
-        def heard(self, key: bytes, gift: bytes) -> None:
-            super().heard(key, gift)
+        def received(self, key: bytes, payload: bytes) -> None:
+            super().received(key, payload)
             if key == b"1":
                 raise LookupError
 
@@ -244,12 +244,12 @@ async def test_one_process_has_a_bus_too(nats: Nats) -> None:
     heard = [_Heard() for _ in buses]
     for bus, listener in zip(buses, heard, strict=True):
         await bus.subscribe(_SUBJECT, listener)
-    buses[0].publish(_SUBJECT, b"1", b"gift")
-    buses[0].publish(_SUBJECT, b"2", b"x" * (MOST_GIFT_BYTES + 1))
+    buses[0].publish(_SUBJECT, b"1", b"payload")
+    buses[0].publish(_SUBJECT, b"2", b"x" * (MOST_PAYLOAD_BYTES + 1))
     buses[0].publish(_OTHER_SUBJECT, b"3")
     assert heard[1].all == []
     await asyncio.sleep(0)
-    assert [listener.all for listener in heard] == [[], [(b"1", b"gift"), (b"2", b"")], []]
+    assert [listener.all for listener in heard] == [[], [(b"1", b"payload"), (b"2", b"")], []]
 
 
 async def test_the_outbox_drops_the_oldest() -> None:
@@ -265,7 +265,7 @@ async def test_the_outbox_drops_the_oldest() -> None:
 def test_frames_are_read_as_they_were_written_and_a_part_of_one_is_refused(
     records: list[tuple[bytes, bytes]], cut: int
 ) -> None:
-    frame = b"".join(packed(key, gift) for key, gift in records)
+    frame = b"".join(packed(key, payload) for key, payload in records)
     assert list(unpacked(frame)) == records
     if records and 0 < cut < len(packed(*records[-1])):
         with pytest.raises(ValueError, match="the frame ends"):

@@ -29,7 +29,7 @@ class _Heard:
     def __init__(self) -> None:
         self.keys: list[bytes] = []
 
-    def heard(self, key: bytes, gift: bytes) -> None:
+    def received(self, key: bytes, payload: bytes) -> None:
         self.keys.append(key)
 
     def missed(self) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from services.runtime.contract.errors import Unavailable
-from services.users.presence.coalesced_reads import PiledReads
+from services.users.presence.coalesced_reads import CoalescedReads
 from tests.support.eventually import HANG_SECONDS, eventually
 
 
@@ -28,8 +28,8 @@ class _Reader:
 
 
 @asynccontextmanager
-async def _running(reader: _Reader) -> AsyncIterator[PiledReads[int, dict[int, int]]]:
-    reads = PiledReads(reader.read)
+async def _running(reader: _Reader) -> AsyncIterator[CoalescedReads[int, dict[int, int]]]:
+    reads = CoalescedReads(reader.read)
     task = asyncio.create_task(reads.run())
     try:
         async with asyncio.timeout(HANG_SECONDS):

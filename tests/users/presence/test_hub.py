@@ -13,7 +13,7 @@ from chatkit.users.v1 import presence_service_pb2 as pb2
 
 from services.runtime.access.port import AccessQuery
 from services.runtime.contract.errors import Aborted, ChatkitError, ResourceExhausted, Unavailable
-from services.runtime.data.change_feed import News
+from services.runtime.data.change_feed import FeedUpdate
 from services.runtime.identity.tokens import Caller
 from services.runtime.steps import MOST_AT_ONCE, WAKING
 from services.users.model import Change, ChangeKind
@@ -29,9 +29,9 @@ class _Feed:
 
     def __init__(self) -> None:
         self.followed_after: list[int] = []
-        self._told: asyncio.Queue[News[Change] | Exception] = asyncio.Queue()
+        self._told: asyncio.Queue[FeedUpdate[Change] | Exception] = asyncio.Queue()
 
-    async def follow(self, after: int, _epoch: object = None) -> AsyncIterator[News[Change]]:
+    async def follow(self, after: int, _epoch: object = None) -> AsyncIterator[FeedUpdate[Change]]:
         self.followed_after.append(after)
         while True:
             told = await self._told.get()
@@ -42,7 +42,7 @@ class _Feed:
             finally:
                 self._told.task_done()
 
-    async def tell(self, *told: News[Change] | Exception) -> None:
+    async def tell(self, *told: FeedUpdate[Change] | Exception) -> None:
         """Tell something, and return when the hub has taken it."""
         for one in told:
             self._told.put_nowait(one)
@@ -53,8 +53,8 @@ def _change(version: int, user_id: str, kind: ChangeKind = ChangeKind.USER_ONLIN
     return Change(version, kind, uid_of(user_id), user_id, datetime(2026, 1, 1, second=version % 60, tzinfo=UTC))
 
 
-def _changes(*changes: Change) -> News[Change]:
-    return News(changes[-1].version, changes)
+def _changes(*changes: Change) -> FeedUpdate[Change]:
+    return FeedUpdate(changes[-1].version, changes)
 
 
 class _World:
@@ -113,7 +113,7 @@ async def test_a_stream_is_given_what_its_state_does_not_know_once_whatever_came
     world: _World, version: int
 ) -> None:
     async with world.running():
-        await world.feed.tell(News(2))
+        await world.feed.tell(FeedUpdate(2))
         subscription = await world.subscription("a", "b", "c", "d", "e")
         # Changes 3 and 4 come before the state is read, 5 and 6 after that.
         await world.feed.tell(_changes(_change(3, "a"), _change(4, "b")))
@@ -124,7 +124,7 @@ async def test_a_stream_is_given_what_its_state_does_not_know_once_whatever_came
 
 async def test_changes_go_to_those_who_watch_the_user_until_they_leave(world: _World) -> None:
     async with world.running():
-        await world.feed.tell(News(1))
+        await world.feed.tell(FeedUpdate(1))
         streams = {user_id: await world.subscription(user_id) for user_id in ("a", "b", "c")}
         for stream in streams.values():
             stream.start(1, [])
@@ -145,13 +145,13 @@ async def test_nobody_watches_before_the_changes_are_followed(world: _World) -> 
         watching = asyncio.create_task(world.subscription("a"))
         await world.clock.advance(1)
         assert not watching.done()
-        await world.feed.tell(News(7))
+        await world.feed.tell(FeedUpdate(7))
         await watching
 
 
 async def test_the_changes_are_followed_on_from_where_they_broke_off(world: _World) -> None:
     async with world.running():
-        await world.feed.tell(News(3))
+        await world.feed.tell(FeedUpdate(3))
         subscription = await world.subscription("a", "b")
         subscription.start(3, [])
         await world.feed.tell(_changes(_change(4, "a")), Unavailable("DATABASE_UNAVAILABLE", "away"))
@@ -162,10 +162,10 @@ async def test_the_changes_are_followed_on_from_where_they_broke_off(world: _Wor
     assert await _told(subscription) == ["a", "b"]
 
 
-@pytest.mark.parametrize("gap", [News(9, is_reset=True), News(9)])
-async def test_missed_changes_end_the_streams_that_were_owed_them(world: _World, gap: News[Change]) -> None:
+@pytest.mark.parametrize("gap", [FeedUpdate(9, is_reset=True), FeedUpdate(9)])
+async def test_missed_changes_end_the_streams_that_were_owed_them(world: _World, gap: FeedUpdate[Change]) -> None:
     async with world.running():
-        await world.feed.tell(News(3))
+        await world.feed.tell(FeedUpdate(3))
         watching, online = await world.subscription("a"), await world.subscription()
         watching.start(3, [])
         online.start(0, [])
@@ -177,12 +177,12 @@ async def test_missed_changes_end_the_streams_that_were_owed_them(world: _World,
 
 async def test_heartbeats_say_until_when_all_was_told(world: _World) -> None:
     async with world.running():
-        await world.feed.tell(News(1))
+        await world.feed.tell(FeedUpdate(1))
         watching, online = await world.subscription("a"), await world.subscription()
         watching.start(1, [b""])
         online.start(0, [b""])
         await world.clock.advance(12.5)
-        await world.feed.tell(News(1, elapsed_ms=12_000))
+        await world.feed.tell(FeedUpdate(1, elapsed_ms=12_000))
         await world.clock.advance(4)
         (heard,) = await _events(watching)
         assert heard.HasField("heartbeat")
@@ -197,7 +197,7 @@ async def test_heartbeats_say_until_when_all_was_told(world: _World) -> None:
 
 async def test_who_does_not_read_is_cut_off(world: _World) -> None:
     async with world.running():
-        await world.feed.tell(News(1))
+        await world.feed.tell(FeedUpdate(1))
         long = "a" * 160
         slow, others = await world.subscription(long), await world.subscription("b")
         slow.start(1, [])
@@ -211,7 +211,7 @@ async def test_who_does_not_read_is_cut_off(world: _World) -> None:
 
 async def test_a_state_that_takes_too_long_to_read_ends_the_stream(world: _World) -> None:
     async with world.running():
-        await world.feed.tell(News(1))
+        await world.feed.tell(FeedUpdate(1))
         slow = await world.subscription("a")
         await world.feed.tell(_changes(*(_change(number, "a") for number in range(2, 10_010))))
         assert slow.error is not None
@@ -219,7 +219,7 @@ async def test_a_state_that_takes_too_long_to_read_ends_the_stream(world: _World
 
 async def test_a_subscriber_of_ten_streams_is_found_until_the_last_has_left(world: _World) -> None:
     async with world.running():
-        await world.feed.tell(News(1))
+        await world.feed.tell(FeedUpdate(1))
         streams = [await world.subscription("a") for _ in range(10)]
         assert set(world.hub.subscriptions_of("dan")) == set(streams)
         for stream in streams:
@@ -236,7 +236,7 @@ async def test_a_user_whom_very_many_watch_is_told_of_in_steps(world: _World) ->
 
     caller = Caller("dan", False, None, datetime(2027, 1, 1, tzinfo=UTC))
     async with Turns() as turns, world.running():
-        await world.feed.tell(News(1))
+        await world.feed.tell(FeedUpdate(1))
         watching = [Noting(caller, None, world.clock) for _ in range(1_000)]
         for one in watching:
             world.hub.join(one)

@@ -14,7 +14,7 @@ from services.runtime.data.database import Database, create_engine
 from services.users.model import Change, ChangeKind, PresenceState
 from services.users.presence.sessions import Sessions
 from services.users.presence.store import LeaseLostError, PresenceStore
-from services.users.recorded_changes import log
+from services.users.recorded_changes import change_log
 from tests.support.clock import ManualClock
 from tests.support.database_clock import DatabaseClock
 from tests.support.databases import TestDatabase
@@ -95,7 +95,7 @@ class World:
     async def told(self, user_id: str) -> list[ChangeKind]:
         """Return the changes of a user that watchers are told."""
         async with self.database.reading() as connection:
-            made: list[Change] = await log.after(connection, 0, 1_000)
+            made: list[Change] = await change_log.after(connection, 0, 1_000)
         return [change.kind for change in made if change.user_id == user_id]
 
 

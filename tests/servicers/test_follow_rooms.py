@@ -10,7 +10,7 @@ from chatkit.messages.v1 import position_pb2
 from chatkit.messages.v1.room_subscription_pb2 import RoomSubscription
 
 from services.messages import frames
-from services.messages.follow_rooms import Wish
+from services.messages.follow_rooms import RoomsSubscription
 from services.messages.model import Position, Start
 from services.messages.servicer import MessagesServicer
 from services.runtime.access.port import AccessQuery
@@ -28,16 +28,18 @@ class _ManyRooms:
     """The use case of several rooms: every stream is opened."""
 
     def __init__(self) -> None:
-        self.wishes: list[tuple[AccessQuery, Wish]] = []
+        self.wishes: list[tuple[AccessQuery, RoomsSubscription]] = []
 
-    async def subscribe(self, query: AccessQuery, _caller: object, wish: Wish, _on_end: object) -> AsyncIterator[bytes]:
-        self.wishes.append((query, wish))
+    async def subscribe(
+        self, query: AccessQuery, _caller: object, wanted: RoomsSubscription, _on_end: object
+    ) -> AsyncIterator[bytes]:
+        self.wishes.append((query, wanted))
         yield frames.stream_opened_event(_TIME)
 
 
 def test_many_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
-    many_rooms = _ManyRooms()
-    parts: Any = (None, many_rooms, None, None, None, None, page_tokens, limits)
+    follow_rooms = _ManyRooms()
+    parts: Any = (None, follow_rooms, None, None, None, None, page_tokens, limits)
     tested = TestedServicer(pb2.DESCRIPTOR.services_by_name["MessagesService"], MessagesServicer(*parts), handlers)
     position = position_pb2.Position(epoch="epoch", seq=3)
     rooms = [
@@ -47,10 +49,10 @@ def test_many_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits)
     several = pb2.SubscribeRoomsRequest(rooms=rooms, default_last=5, follow_memberships=True)
     (frame,) = tested.stream("SubscribeRooms", several, user("bob"))
     assert frame.events[0].HasField("opened")
-    ((query, wish),) = many_rooms.wishes
+    ((query, wanted),) = follow_rooms.wishes
     assert (query.room_id, query.user_id, query.permission) == ("", "bob", "room:messages:get")
     starts = [("lobby", Start(Position("epoch", 3), 5)), ("r", Start(None, 5))]
-    assert wish == Wish(starts, Start(None, 5), True, False, False)
+    assert wanted == RoomsSubscription(starts, Start(None, 5), True, False, False)
     several.rooms.add(room_id="r")
     with pytest.raises(InvalidArgument, match="twice"):
         tested.stream("SubscribeRooms", several, user("bob"))
