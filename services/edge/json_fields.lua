@@ -1,0 +1,342 @@
+local byte, sub, find = string.byte, string.sub, string.find
+local any, text, bool = {is_any = true}, {is_text = true}, {is_bool = true}
+-- The last bits of a 64-bit number are the transcoder's affair: numbers are doubles here.
+local int32, int64 = {least = -2 ^ 31, most = 2 ^ 31 - 1}, {least = -2 ^ 63, most = 2 ^ 63}
+
+-- The messages and enums of the contract by their names, each with its fields or names.
+local kinds = {}
+local function the(name)
+  kinds[name] = kinds[name] or {}
+  return kinds[name]
+end
+local function message(name, fields)
+  local spelled = {}
+  for field, kind in pairs(fields) do
+    spelled[field] = kind
+    spelled[field:gsub("_(%w)", string.upper)] = kind
+  end
+  the(name).fields = spelled
+end
+local function enum(name, ...)
+  local kind = the(name)
+  kind.names, kind.says = {}, table.concat({...}, ", ", 2)
+  for _, value in ipairs({...}) do
+    kind.names[value] = true
+  end
+end
+@kinds@
+local requests = {
+@requests@
+}
+
+-- What is read, how far, the names and numbers that lead there, and how many more values there may be in what may be
+-- anything. Nothing waits while a body is read.
+local json, at, trail, depth, left
+
+local function fail(words)
+  error({words = words, at = at}, 0)
+end
+
+local function skip_blanks()
+  local c = byte(json, at)
+  while c == 32 or c == 10 or c == 13 or c == 9 do
+    at = at + 1
+    c = byte(json, at)
+  end
+  return c
+end
+
+local function hex()
+  local digits = sub(json, at + 2, at + 5)
+  if not find(digits, "^%x%x%x%x$") then
+    fail("\\u must be followed by four hexadecimal digits")
+  end
+  return tonumber(digits, 16)
+end
+
+local function skip_escape()
+  local c = byte(json, at + 1)
+  if c == 117 then
+    local code = hex()
+    if code >= 0xD800 and code <= 0xDFFF then
+      local first = code < 0xDC00 and sub(json, at + 6, at + 7) == "\\u"
+      at = first and at + 6 or at
+      local second = first and hex() or 0
+      if second < 0xDC00 or second > 0xDFFF then
+        fail("is half of a surrogate pair")
+      end
+    end
+    at = at + 6
+  elseif c and find(string.char(c), '["\\/bfnrt]') then
+    at = at + 2
+  else
+    fail("is no escape of JSON")
+  end
+end
+
+local function skip_text()
+  local start = at
+  at = at + 1
+  while true do
+    local c = byte(json, at)
+    if c == 34 then
+      at = at + 1
+      return sub(json, start + 1, at - 2)
+    elseif c == 92 then
+      skip_escape()
+    elseif c then
+      at = at + 1
+    else
+      at = start
+      fail("a text that begins here does not end")
+    end
+  end
+end
+
+local function skip_word()
+  local first, last = find(json, "^[%w.+-]+", at)
+  if not first then
+    fail(at > #json and "the JSON ends too early" or "a value must stand here")
+  end
+  local word = sub(json, first, last)
+  if word ~= "true" and word ~= "false" and word ~= "null"
+    and not (find(word, "^-?%d+%.?%d*[eE]?[+-]?%d*$") and tonumber(word)) then
+    fail("a value must stand here")
+  end
+  return word, last + 1
+end
+
+local function check_whole(kind, word)
+  local number = find(word, "^-?[%d.eE+-]+$") and tonumber(word)
+  if not number or number % 1 ~= 0 then
+    fail("must be a whole number")
+  elseif number < kind.least or number > kind.most then
+    fail("is too large a number, or too small")
+  end
+end
+
+local function check_text(kind, said)
+  if kind.names then
+    if not kind.names[said] then
+      fail("must be one of " .. kind.says)
+    end
+  elseif kind.most then
+    check_whole(kind, said)
+  elseif kind.is_bool and said ~= "true" and said ~= "false" then
+    fail("must be true or false")
+  elseif kind.free or kind.fields then
+    fail("must be an object")
+  end
+end
+
+local function check_word(kind, word)
+  if word == "null" or kind.is_any then
+    return
+  elseif kind.is_bool and (word == "true" or word == "false") then
+    return
+  elseif kind.most then
+    check_whole(kind, word)
+  elseif kind.is_text then
+    fail("must be a text")
+  elseif kind.is_bool then
+    fail("must be true or false")
+  elseif kind.names then
+    if not find(word, "^-?%d+$") then
+      fail("must be one of " .. kind.says)
+    end
+  else
+    fail("must be an object")
+  end
+end
+
+local read
+
+local function read_object(kind)
+  at = at + 1
+  local c = skip_blanks()
+  if c == 125 then
+    at = at + 1
+    return
+  end
+  while true do
+    if c ~= 34 then
+      fail("a name in double quotes must stand here")
+    end
+    local start = at
+    local name = skip_text()
+    trail[depth] = name
+    local field = any
+    if kind.fields then
+      field = kind.fields[name]
+      if not field then
+        at = start
+        fail("there is no such field")
+      end
+    end
+    if skip_blanks() ~= 58 then
+      fail("a colon must stand here")
+    end
+    at = at + 1
+    read(field)
+    c = skip_blanks()
+    trail[depth] = nil
+    if c == 125 then
+      at = at + 1
+      return
+    elseif c ~= 44 then
+      fail(c and "a comma or the end of the object must stand here" or "the JSON ends too early")
+    end
+    at = at + 1
+    c = skip_blanks()
+  end
+end
+
+local function read_list(item, most)
+  at = at + 1
+  if skip_blanks() == 93 then
+    at = at + 1
+    return
+  end
+  local index = 0
+  while true do
+    if most and index >= most then
+      trail[depth] = nil
+      fail("has more items than anybody may send")
+    end
+    trail[depth] = index
+    read(item)
+    local c = skip_blanks()
+    trail[depth] = nil
+    if c == 93 then
+      at = at + 1
+      return
+    elseif c ~= 44 then
+      fail(c and "a comma or the end of the list must stand here" or "the JSON ends too early")
+    end
+    at = at + 1
+    index = index + 1
+  end
+end
+
+local function read_value(kind, one)
+  local c = skip_blanks()
+  if c == 123 then
+    if not (one.fields or one.free or one.is_any) then
+      fail(kind.item and "must be a list" or "must not be an object")
+    end
+  elseif c == 91 then
+    if not (kind.item or kind.is_any) then
+      fail("must not be a list")
+    end
+  elseif c == 34 then
+    local start = at
+    local said = skip_text()
+    local stop = at
+    at = start
+    check_text(one, said)
+    at = stop
+    return
+  else
+    local word, stop = skip_word()
+    check_word(one, word)
+    at = stop
+    return
+  end
+  depth = depth + 1
+  if depth > @most_nested@ then
+    fail("is nested too deeply")
+  end
+  if c == 123 then
+    read_object(one)
+  else
+    read_list(kind.is_any and any or kind.item, kind.most_items)
+  end
+  depth = depth - 1
+end
+
+function read(kind)
+  local one, outside = kind.item or kind, left - 1
+  left = one.values or outside
+  if left < 0 then
+    fail("has more values than anybody may send")
+  end
+  read_value(kind, one)
+  if one.values then
+    left = outside
+  end
+end
+
+local function read_request(kind)
+  if skip_blanks() ~= 123 then
+    fail("the request must be an object")
+  end
+  read(kind)
+  if skip_blanks() then
+    fail("nothing may follow the request")
+  end
+end
+
+local function shown(words)
+  words = words:gsub("[^ -~]", "?")
+  return #words > @most_chars@ and sub(words, 1, @most_chars@) .. "..." or words
+end
+
+local function path_of()
+  local path = ""
+  for level = 1, depth do
+    local step = trail[level]
+    if type(step) == "number" then
+      path = path .. "[" .. step .. "]"
+    elseif step then
+      path = path .. (path == "" and "" or ".") .. step
+    end
+  end
+  return shown(path)
+end
+
+local function place_of(offset)
+  local line, start = 1, 1
+  while true do
+    local found = find(json, "\n", start, true)
+    if not found or found >= offset then
+      return "line " .. line .. ", column " .. (offset - start + 1)
+    end
+    line, start = line + 1, found + 1
+  end
+end
+
+function envoy_on_request(call)
+  local headers = call:headers()
+  if sub(headers:get("content-type") or "", 1, 16) == "application/grpc" then
+    return
+  end
+  local kind = requests[headers:get(":path")]
+  local body = kind and call:body()
+  if not body or body:length() == 0 then
+    return
+  end
+  json, at, trail, depth, left = body:getBytes(0, body:length()), 1, {}, 0, math.huge
+  local is_right, wrong = pcall(read_request, kind)
+  if not is_right then
+    if type(wrong) ~= "table" then
+      wrong = {words = "the request can't be read", at = at}
+    end
+    local field, place = path_of(), place_of(wrong.at)
+    local words = place .. ": " .. (field == "" and "" or field .. ": ") .. shown(wrong.words)
+    local answer = {[":status"] = "400", ["@place_header@"] = place}
+    if field ~= "" then
+      answer["@field_header@"] = field
+    end
+    json, trail = nil, nil
+    call:respond(answer, words)
+  end
+  json, trail = nil, nil
+end
+
+function envoy_on_response(call)
+  local headers = call:headers()
+  local status = headers:get("@status_header@")
+  if status and headers:get("content-type") == "application/json" then
+    headers:replace(":status", status)
+  end
+end
