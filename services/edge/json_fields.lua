@@ -1,7 +1,8 @@
 local byte, sub, find = string.byte, string.sub, string.find
 local any, text, bool = {is_any = true}, {is_text = true}, {is_bool = true}
--- The last bits of a 64-bit number are the transcoder's affair: numbers are doubles here.
-local int32, int64 = {least = -2 ^ 31, most = 2 ^ 31 - 1}, {least = -2 ^ 63, most = 2 ^ 63}
+-- Digits of the largest number and of the least one: as texts, because numbers are doubles here.
+local int32 = {is_whole = true, most = "2147483647", least = "2147483648"}
+local int64 = {is_whole = true, most = "9223372036854775807", least = "9223372036854775808"}
 
 -- The messages and enums of the contract by their names, each with its fields or names.
 local kinds = {}
@@ -9,13 +10,21 @@ local function the(name)
   kinds[name] = kinds[name] or {}
   return kinds[name]
 end
-local function message(name, fields)
-  local spelled = {}
+-- `groups` are lists of fields of which there may be one.
+local function message(name, fields, groups)
+  local spelled, own, of_group = {}, {}, {}
   for field, kind in pairs(fields) do
-    spelled[field] = kind
-    spelled[field:gsub("_(%w)", string.upper)] = kind
+    local camel = field:gsub("_(%w)", string.upper)
+    spelled[field], spelled[camel] = kind, kind
+    own[field], own[camel] = field, field
   end
-  the(name).fields = spelled
+  for _, group in ipairs(groups) do
+    for _, field in ipairs(group) do
+      of_group[field] = group
+    end
+  end
+  local kind = the(name)
+  kind.fields, kind.own, kind.of_group = spelled, own, of_group
 end
 local function enum(name, ...)
   local kind = the(name)
@@ -24,6 +33,15 @@ local function enum(name, ...)
     kind.names[value] = true
   end
 end
+-- What is a text in JSON. The transcoder takes the fields of their messages too.
+local function written(name, form, says, fields)
+  message(name, fields, {})
+  the(name).form, the(name).says = form, says
+end
+written("google.protobuf.FieldMask", "^[%w_.,]*$", "names of fields with commas between them",
+  {paths = {item = text}})
+written("google.protobuf.Timestamp", "^%d%d%d%d%-[01]%d%-[0-3]%dT[0-2]%d:[0-5]%d:[0-6]%d%.?%d*[Z+-][%d:]*$",
+  "a time such as 2026-01-31T12:00:00Z", {seconds = int64, nanos = int32})
 @kinds@
 local requests = {
 @requests@
@@ -74,21 +92,49 @@ local function skip_escape()
   end
 end
 
+-- What may follow the first byte of a character, by the byte's range: RFC 3629.
+local utf8 = {
+  {0xC2, 0xDF, "^[\128-\191]"},
+  {0xE0, 0xE0, "^[\160-\191][\128-\191]"},
+  {0xE1, 0xEC, "^[\128-\191][\128-\191]"},
+  {0xED, 0xED, "^[\128-\159][\128-\191]"},
+  {0xEE, 0xEF, "^[\128-\191][\128-\191]"},
+  {0xF0, 0xF0, "^[\144-\191][\128-\191][\128-\191]"},
+  {0xF1, 0xF3, "^[\128-\191][\128-\191][\128-\191]"},
+  {0xF4, 0xF4, "^[\128-\143][\128-\191][\128-\191]"},
+}
+local function skip_character(c)
+  for _, range in ipairs(utf8) do
+    if c >= range[1] and c <= range[2] then
+      local _, last = find(json, range[3], at + 1)
+      if last then
+        at = last + 1
+        return
+      end
+    end
+  end
+  fail("is no UTF-8")
+end
+
 local function skip_text()
   local start = at
   at = at + 1
   while true do
+    at = find(json, '[%z\1-\31"\\\128-\255]', at)
+    if not at then
+      at = start
+      fail("a text that begins here does not end")
+    end
     local c = byte(json, at)
     if c == 34 then
       at = at + 1
       return sub(json, start + 1, at - 2)
     elseif c == 92 then
       skip_escape()
-    elseif c then
-      at = at + 1
+    elseif c < 32 then
+      fail("must be escaped in a text")
     else
-      at = start
-      fail("a text that begins here does not end")
+      skip_character(c)
     end
   end
 end
@@ -99,18 +145,25 @@ local function skip_word()
     fail(at > #json and "the JSON ends too early" or "a value must stand here")
   end
   local word = sub(json, first, last)
-  if word ~= "true" and word ~= "false" and word ~= "null"
-    and not (find(word, "^-?%d+%.?%d*[eE]?[+-]?%d*$") and tonumber(word)) then
-    fail("a value must stand here")
+  if word ~= "true" and word ~= "false" and word ~= "null" then
+    local number = find(word, "^-?%d+%.?%d*[eE]?[+-]?%d*$") and not find(word, "^-?0%d") and tonumber(word)
+    if not number then
+      fail("a value must stand here")
+    elseif number == math.huge or number == -math.huge then
+      fail("is too large a number, or too small")
+    end
   end
   return word, last + 1
 end
 
 local function check_whole(kind, word)
-  local number = find(word, "^-?[%d.eE+-]+$") and tonumber(word)
-  if not number or number % 1 ~= 0 then
+  local sign, digits = word:match("^(-?)(%d+)$")
+  if not digits then
     fail("must be a whole number")
-  elseif number < kind.least or number > kind.most then
+  end
+  local bound = sign == "-" and kind.least or kind.most
+  digits = digits:gsub("^0+", "")
+  if #digits > #bound or #digits == #bound and digits > bound then
     fail("is too large a number, or too small")
   end
 end
@@ -120,7 +173,11 @@ local function check_text(kind, said)
     if not kind.names[said] then
       fail("must be one of " .. kind.says)
     end
-  elseif kind.most then
+  elseif kind.form then
+    if not find(said, kind.form) then
+      fail("must be " .. kind.says)
+    end
+  elseif kind.is_whole then
     check_whole(kind, said)
   elseif kind.is_bool and said ~= "true" and said ~= "false" then
     fail("must be true or false")
@@ -134,8 +191,10 @@ local function check_word(kind, word)
     return
   elseif kind.is_bool and (word == "true" or word == "false") then
     return
-  elseif kind.most then
+  elseif kind.is_whole then
     check_whole(kind, word)
+  elseif kind.form then
+    fail("must be " .. kind.says)
   elseif kind.is_text then
     fail("must be a text")
   elseif kind.is_bool then
@@ -144,6 +203,7 @@ local function check_word(kind, word)
     if not find(word, "^-?%d+$") then
       fail("must be one of " .. kind.says)
     end
+    check_whole(int32, word)
   else
     fail("must be an object")
   end
@@ -151,7 +211,32 @@ end
 
 local read
 
+local function is_null()
+  skip_blanks()
+  return find(json, "^null%f[^%w]", at) ~= nil
+end
+
+-- What of an object was read before: its names, and of each group the name that is taken.
+local function check_name(kind, name, seen)
+  local own = kind.own and kind.own[name] or name
+  if seen[own] then
+    fail("stands here twice")
+  end
+  seen[own] = true
+end
+
+local function check_group(kind, name, seen)
+  local group = kind.of_group and kind.of_group[kind.own[name]]
+  if group and not is_null() then
+    if seen[group] then
+      fail("can't be given together with " .. seen[group])
+    end
+    seen[group] = name
+  end
+end
+
 local function read_object(kind)
+  local seen = {}
   at = at + 1
   local c = skip_blanks()
   if c == 125 then
@@ -165,18 +250,21 @@ local function read_object(kind)
     local start = at
     local name = skip_text()
     trail[depth] = name
-    local field = any
+    local field, stop = any, at
+    at = start
     if kind.fields then
       field = kind.fields[name]
       if not field then
-        at = start
         fail("there is no such field")
       end
     end
+    check_name(kind, name, seen)
+    at = stop
     if skip_blanks() ~= 58 then
       fail("a colon must stand here")
     end
     at = at + 1
+    check_group(kind, name, seen)
     read(field)
     c = skip_blanks()
     trail[depth] = nil
@@ -204,6 +292,9 @@ local function read_list(item, most)
       fail("has more items than anybody may send")
     end
     trail[depth] = index
+    if item ~= any and is_null() then
+      fail("must not be null")
+    end
     read(item)
     local c = skip_blanks()
     trail[depth] = nil
@@ -307,7 +398,9 @@ end
 
 function envoy_on_request(call)
   local headers = call:headers()
-  if sub(headers:get("content-type") or "", 1, 16) == "application/grpc" then
+  -- Exactly what the transcoder leaves alone. gRPC-Web was made gRPC by now, and all else is JSON to it.
+  local content_type = headers:get("content-type") or ""
+  if content_type == "application/grpc" or sub(content_type, 1, 17) == "application/grpc+" then
     return
   end
   local kind = requests[headers:get(":path")]

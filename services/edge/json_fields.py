@@ -76,7 +76,13 @@ def _kinds(limits: Limits) -> Iterator[str]:
                 yield f"enum({', '.join(map(json.dumps, words))})"
             case message:
                 fields = ", ".join(f"{field.name} = {_values(field, limits)}" for field in message.fields)
-                yield f'message("{name}", {{{fields}}})'
+                yield f'message("{name}", {{{fields}}}, {{{_groups(message)}}})'
+
+
+def _groups(message: Descriptor) -> str:
+    """Return the fields of which there may be one, as lists; one that may be left out is a group to itself."""
+    groups = ([f'"{field.name}"' for field in group.fields] for group in message.oneofs if len(group.fields) > 1)
+    return ", ".join(f"{{{', '.join(names)}}}" for names in groups)
 
 
 def _collect(kind: Descriptor | EnumDescriptor, found: dict[str, Descriptor | EnumDescriptor]) -> None:
@@ -106,7 +112,9 @@ def _value(field: FieldDescriptor, limits: Limits) -> str:
         # A value takes two bytes at the least.
         bound = f", values = {limits[most]}" if most else ""
         return f"{{{_JSON_KINDS[kind.full_name]} = true{bound}}}"
-    return _ANY if kind.full_name.startswith("google.") else _the(kind)
+    if kind.full_name.startswith("google.") and f'written("{kind.full_name}"' not in _SCRIPT:
+        raise TypeError(f"json_fields.lua must say how {kind.full_name} is written in JSON")
+    return _the(kind)
 
 
 def _the(kind: Descriptor | EnumDescriptor) -> str:

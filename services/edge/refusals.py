@@ -24,6 +24,8 @@ from services.runtime.contract.policies import Limits, limit_name
 from services.runtime.identity.tokens import subject_must_be
 
 _KEPT_STATUS = "x-chatkit-status"
+# The content types that Envoy takes for gRPC and gRPC-Web. Others that begin so are JSON to it.
+_GRPC = r"application/grpc(\+.*|-web(-text)?(\+proto)?)?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +260,7 @@ def kept_status_filter() -> Json:
 
 def _grpc(refusal: Refusal) -> Json:
     status = to_status(refusal.error())
-    is_grpc = _header_filter("content-type", string_match={"prefix": "application/grpc"})
+    is_grpc = _header_filter("content-type", string_match={"safe_regex": {"regex": _GRPC}})
     # The transcoder makes gRPC of a JSON call, and leaves this header.
     is_no_json = _header_filter("x-envoy-original-path", present_match=True, invert_match=True)
     return {

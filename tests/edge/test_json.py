@@ -72,6 +72,70 @@ WRONG: dict[str, tuple[str, str, str, int, str]] = {
         110,
         "too deeply",
     ),
+    "a misspelt name in a mask": (
+        _ROOMS + "UpdateRoom",
+        '{"updateMask": {"path": []}}',
+        "updateMask.path",
+        17,
+        "no such",
+    ),
+    "a number for a mask": (_USERS + "UpdateUser", '{"updateMask": 5}', "updateMask", 16, "names of fields"),
+    "a list for a mask": (_USERS + "UpdateUser", '{"updateMask": ["a"]}', "updateMask", 16, "must not be a list"),
+    "a text that is no mask": (_USERS + "UpdateUser", '{"updateMask": "a b"}', "updateMask", 16, "names of fields"),
+    "a misspelt name in a time": (
+        _USERS + "ListUsers",
+        '{"minCreateTime": {"second": 1}}',
+        "minCreateTime.second",
+        20,
+        "no such field",
+    ),
+    "a date for a time": (
+        _USERS + "ListUsers",
+        '{"minCreateTime": "2020-01-01"}',
+        "minCreateTime",
+        19,
+        "a time such as",
+    ),
+    "a number for a time": (_USERS + "ListUsers", '{"minCreateTime": 5}', "minCreateTime", 19, "a time such as"),
+    "null in a list": (_MESSAGES + "SendMessage", '{"parts": [{}, null]}', "parts[1]", 16, "must not be null"),
+    "null in a list of texts": (_USERS + "BatchGetUsers", '{"userIds": [null]}', "userIds[0]", 14, "must not be null"),
+    "a field twice": (GET, '{"userId": "a", "userId": "b"}', "userId", 17, "stands here twice"),
+    "a field in two spellings": (GET, '{"userId": "a", "user_id": "b"}', "user_id", 17, "stands here twice"),
+    "a list twice": (_MESSAGES + "SendMessage", '{"parts": [], "parts": []}', "parts", 15, "stands here twice"),
+    "a name twice in custom data": (
+        _ROOMS + "CreateRoom",
+        '{"customData": {"a": {"b": 1, "b": 2}}}',
+        "customData.a.b",
+        31,
+        "stands here twice",
+    ),
+    "two fields of which there may be one": (
+        _MESSAGES + "SubscribeRoom",
+        '{"last": 1, "after": {}}',
+        "after",
+        22,
+        "together with last",
+    ),
+    "an enum's number that is too large": (
+        _ROOMS + "CreateRoom",
+        '{"visibility": 1099511627776}',
+        "visibility",
+        16,
+        "too large",
+    ),
+    "one more than 64 bits hold": (_CURSORS + "SetReadCursor", f'{{"seq": {2**63}}}', "seq", 9, "too large"),
+    "one less, as a text": (_CURSORS + "SetReadCursor", f'{{"seq": "{-(2**63) - 1}"}}', "seq", 9, "too large"),
+    "a power of ten in a text": (_CURSORS + "SetReadCursor", '{"seq": "1e0"}', "seq", 9, "whole number"),
+    "a zero before a number": (_CURSORS + "SetReadCursor", '{"seq": 01}', "seq", 9, "a value"),
+    "a number without an end": (_ROOMS + "CreateRoom", '{"customData": {"a": 1e400}}', "customData.a", 22, "too large"),
+    "five hundred digits": (
+        _ROOMS + "CreateRoom",
+        '{"customData": {"a": -' + "9" * 500 + "}}",
+        "customData.a",
+        22,
+        "too large",
+    ),
+    "a line's end in a text": (GET, '{"userId": "a\nb"}', "userId", 14, "must be escaped"),
     "far more items than anybody may send": (
         _USERS + "BatchGetUsers",
         '{"userIds": [' + '"a",' * 500 + '"a"]}',
@@ -123,6 +187,40 @@ async def test_what_is_a_little_too_much_is_refused_by_the_service_which_names_t
     ):
         answer = (await _post(edge, path, json.dumps({"visibility": 1, **body} if "Room" in path else body))).json()
         assert {detail.get("metadata", {}).get("limit") for detail in answer["details"]} >= {limit}, answer
+
+
+@pytest.mark.parametrize("cut", [b"\xff", b"\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82"])
+async def test_what_is_no_utf_8_is_told_with_its_place(cut: bytes, edge: Edge) -> None:
+    answer = await _post(edge, GET, b'{"userId": "a' + cut + b'"}')
+    assert _details(answer) == ("userId", "line 1, column 14", ["userId"])
+    assert "is no UTF-8" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "",
+        "text/plain",
+        "application/grpcx",
+        "application/grpc;x",
+        "application/grpc;charset=utf-8",
+        "application/grpc-foo",
+        "application/grpc-web+json",
+        "application/grpc-web-text+json",
+        "APPLICATION/GRPC",
+    ],
+)
+async def test_json_is_read_whatever_it_is_called(content_type: str, edge: Edge) -> None:
+    headers = {"content-type": content_type, "authorization": f"Bearer {tokens.token('alice', su=True)}"}
+    async with unheard(edge.suite):
+        answer = await edge.http.post(_ROOMS + "UpdateRoom", content='{"roomid": "x"}', headers=headers)
+        assert _details(answer)[0] == "roomid"
+
+
+@pytest.mark.parametrize("mask", ['"name"', '{"paths": ["name"]}', '"name,customData"', '""', "null"])
+async def test_a_mask_is_a_text_or_a_list_of_paths(mask: str, edge: Edge) -> None:
+    answer = await _post(edge, _ROOMS + "UpdateRoom", f'{{"roomId": "nowhere", "updateMask": {mask}}}')
+    assert answer.json()["details"][0]["reason"] == "ROOM_NOT_FOUND", answer.text
 
 
 async def test_the_place_counts_lines(edge: Edge) -> None:
