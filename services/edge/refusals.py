@@ -15,8 +15,8 @@ from google.protobuf import json_format
 from services.edge.json_fields import FIELD_HEADER, PLACE_HEADER
 from services.edge.parts import Json, typed
 from services.edge.rates import COST, JSON_SIZE, METADATA, RATE, SIZE, rates, wait
-from services.edge.routes import DRAINING, OF_CONTENT, OF_METHODS, OF_PAGES, VERBS
-from services.edge.screening import MOST_HEADERS, SOON, details_header
+from services.edge.routes import DRAINING, OF_CONTENT, OF_METHODS, OF_PAGES, QUERY, VERBS
+from services.edge.screening import FAULT_HEADER, FAULTS, MOST_HEADERS, SOON, details_header
 from services.edge.sizes import CONTENT_LIMIT, in_json
 from services.edge.tokens import INSTANCE, IS_BEARER, ISSUER, LENGTH
 from services.runtime.contract.errors import HTTP_STATUS_KEY, ChatkitError, Violation, class_of, to_status
@@ -102,11 +102,29 @@ def refusals(limits: Limits) -> list[Refusal]:
         ),
         Refusal("DEADLINE_EXCEEDED", "the request did not arrive in time", 408, cause=408),
         *_json_faults(),
-        # Upgrades are 403, versions of HTTP that are too old 426, and other encodings of bodies than chunks 501.
         *(
-            Refusal("REQUEST_MALFORMED", "the request is not one that the method takes", 400, cause=cause)
-            for cause in (400, 403, 426, 501)
+            Refusal(
+                "REQUEST_MALFORMED", message, 400, cause=400, when=f"response.headers['{FAULT_HEADER}'] == '{fault}'"
+            )
+            for fault, message in FAULTS.items()
         ),
+        Refusal("REQUEST_MALFORMED", "a method's path takes no query", 400, cause=400, when=_route_says(QUERY, "none")),
+        *(
+            Refusal("REQUEST_MALFORMED", message, 400, cause=cause)
+            for cause, message in {
+                403: "connections are not upgraded here",
+                426: "HTTP/1.0 is not spoken here",
+                501: "a body is sent with its length or in chunks, and in no other encoding",
+            }.items()
+        ),
+        Refusal(
+            "REQUEST_MALFORMED",
+            "the request names no host",
+            400,
+            cause=400,
+            when="response.code_details == 'missing_host_header'",
+        ),
+        Refusal("REQUEST_MALFORMED", "the request is not one that the method takes", 400, cause=400),
         # 502 is an answer that Envoy could not read.
         *(Refusal("SERVICE_UNAVAILABLE", unreachable, 503, cause=cause, retry_after=SOON) for cause in (502, 503)),
         Refusal("DEADLINE_EXCEEDED", "the service did not answer in time", 504, cause=504),
@@ -250,7 +268,7 @@ def kept_status_filter() -> Json:
         "header": {"key": "grpc-status", "value": f"%RESP({_KEPT_STATUS})%"},
         "append_action": "OVERWRITE_IF_EXISTS",
     }
-    inner = (_KEPT_STATUS, FIELD_HEADER, PLACE_HEADER, HTTP_STATUS_KEY)
+    inner = (_KEPT_STATUS, FIELD_HEADER, PLACE_HEADER, FAULT_HEADER, HTTP_STATUS_KEY)
     return typed(
         "envoy.filters.http.header_mutation",
         "filters.http.header_mutation.v3.HeaderMutation",

@@ -43,6 +43,7 @@ _DRAWS = 10
 _KEPT_CONTENT_BYTES = 64 * 1024
 # Under this name a route's metadata says with which verbs of HTTP its path is called, where it was another.
 VERBS = "verbs"
+QUERY = "query"
 OF_METHODS, OF_PAGES, OF_CONTENT = "POST", "GET", "GET, HEAD, PUT"
 _ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH = "/", "/health", "/descriptor.binpb"
 _CORS_SECONDS = 3600
@@ -201,6 +202,7 @@ def _with_a_query() -> Json:
     return {
         "match": {"prefix": "/chatkit.", "headers": [_method_is("POST"), _path_is(contains="?")]},
         "direct_response": {"status": 400},
+        "metadata": {"filter_metadata": {METADATA: {QUERY: "none"}}},
         "typed_per_filter_config": for_anyone(),
     }
 

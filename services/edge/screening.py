@@ -27,6 +27,14 @@ from services.runtime.contract.errors import (
 )
 
 SCREEN_FILTER = "envoy.filters.http.lua"
+# The header by which the script tells the mapping of refusals what is wrong with a message; no client sees it.
+FAULT_HEADER = "x-chatkit-fault"
+FRAMING, COMPRESSION = "framing", "compression"
+# What is said of each.
+FAULTS = {
+    FRAMING: "the body is not one message, preceded by a byte that is 0 and its length in four",
+    COMPRESSION: "the message is compressed: messages are taken as they are",
+}
 # When to come back where nobody says it better.
 SOON = timedelta(milliseconds=500)
 # How many headers a call may have. HEADERS_BYTES bounds their size.
@@ -58,7 +66,8 @@ local function screen_headers(headers)
   for name, value in pairs(headers) do
     if name:sub(1, 1) ~= ":" then
       local is_long = #value > %(most_chars)d and name ~= "authorization"
-      if is_long or seen[name] or not passed[name] then
+      -- gRPC in Python fails to read what is no ASCII, and tells its standard error so.
+      if is_long or seen[name] or not passed[name] or value:find("[^ -~]") then
         dropped[name] = true
       end
       seen[name] = true
@@ -74,38 +83,51 @@ local function screen_headers(headers)
   if wait and not (#wait <= 9 and wait:match("^%%d+[HMSmun]$")) then
     headers:remove("grpc-timeout")
   end
-  if #(headers:get(":authority") or "") > %(most_chars)d then
+  local authority = headers:get(":authority") or ""
+  if #authority > %(most_chars)d or authority:find("[^ -~]") then
     headers:replace(":authority", "chatkit")
   end
 end
 
 -- A message is preceded by a byte that is 1 when it is compressed, and by its length. A compressed one is refused:
 -- nobody has counted how large it is.
-local function is_one_message(body)
+local function fault_of(body)
   local size = body:length()
   if size < 5 then
-    return false
+    return "%(framing)s"
   end
   local compressed, a, b, c, d = body:getBytes(0, 5):byte(1, 5)
-  return compressed == 0 and ((a * 256 + b) * 256 + c) * 256 + d == size - 5
+  if compressed == 1 then
+    return "%(compression)s"
+  end
+  local is_whole = compressed == 0 and ((a * 256 + b) * 256 + c) * 256 + d == size - 5
+  return not is_whole and "%(framing)s" or nil
 end
 
 function envoy_on_request(call)
   local headers = call:headers()
   screen_headers(headers)
-  if not in_frames[headers:get(":path")] then
-    local body = call:body()
-    -- A call without a message is answered by the service.
-    if body and body:length() > 0 and not is_one_message(body) then
-      call:respond({[":status"] = "400"}, "")
-    end
+  if in_frames[headers:get(":path")] then
+    call:streamInfo():dynamicMetadata():set("%(filter)s", "in_frames", true)
+    return
+  end
+  local body = call:body()
+  -- A call without a message is answered by the service.
+  local fault = body and body:length() > 0 and fault_of(body)
+  if fault then
+    call:respond({[":status"] = "400", ["%(fault_header)s"] = fault}, "")
   end
 end
 
-local function tell(fields)
+-- A service that fails by itself gives a reason. Of frames that come one by one it is gRPC that can't read one.
+local function tell(fields, call)
   local code = fields:get("grpc-status")
   if code and code ~= "0" and not fields:get("grpc-status-details-bin") then
     local instead = told[code] or told["13"]
+    local seen = call:streamInfo():dynamicMetadata():get("%(filter)s")
+    if code == "13" and seen and seen.in_frames then
+      instead = told["frame"]
+    end
     fields:replace("grpc-status", instead[1])
     fields:replace("grpc-message", instead[2])
     fields:replace("grpc-status-details-bin", instead[3])
@@ -116,11 +138,11 @@ function envoy_on_response(call)
   local headers = call:headers()
   -- What the edge answers by itself has its reason, and content is no gRPC.
   if headers:get("grpc-status") then
-    tell(headers)
+    tell(headers, call)
   elseif headers:get("content-type") == "application/grpc" then
     local trailers = call:trailers()
     if trailers then
-      tell(trailers)
+      tell(trailers, call)
     end
   end
 end
@@ -136,6 +158,10 @@ def screen_filter() -> Json:
         "in_frames": _set(in_frames),
         "most_chars": _MOST_CHARS,
         "told": _told(),
+        "filter": SCREEN_FILTER,
+        "fault_header": FAULT_HEADER,
+        "framing": FRAMING,
+        "compression": COMPRESSION,
     }
     return typed(
         SCREEN_FILTER, "filters.http.lua.v3.Lua", default_source_code={"inline_string": script}, clear_route_cache=False
@@ -149,11 +175,9 @@ def details_header(status: status_pb2.Status) -> str:
 
 def _told() -> str:
     """Return the script's table of what is said of gRPC's own refusals, by the numbers of their codes."""
-    return "\n".join(
-        f"  [{json.dumps(str(number))}] = {{{', '.join(map(json.dumps, _fields(error)))}}},"
-        for number, error in ((code.value[0], _error_of(code)) for code in grpc.StatusCode)
-        if number
-    )
+    told = {str(code.value[0]): _error_of(code) for code in grpc.StatusCode if code is not grpc.StatusCode.OK}
+    told["frame"] = InvalidArgument("REQUEST_MALFORMED", "a frame can't be read, or it is compressed")
+    return "\n".join(f"  [{json.dumps(key)}] = {{{', '.join(map(json.dumps, _fields(told[key])))}}}," for key in told)
 
 
 def _error_of(code: grpc.StatusCode) -> ChatkitError:

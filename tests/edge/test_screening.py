@@ -7,13 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
+from chatkit.files.v1 import files_service_pb2
+from chatkit.files.v1.files_service_pb2_grpc import FilesServiceStub
 from chatkit.users.v1 import users_service_pb2
 
 from tests.edge.calling import FACES, GET, Call, heard, unheard
-from tests.support import http2, tokens
+from tests.support import http2, tokens, uploads
 from tests.support.edge import Edge, running_edge
+from tests.support.refusals import decode
 from tests.support.suite import Suite
 
 _MESSAGE = users_service_pb2.GetUserRequest(user_id="bob").SerializeToString()
@@ -105,6 +109,48 @@ async def test_without_the_screen_one_clients_header_fails_its_call_and_those_of
         assert (answer.status_code, answer.json()["details"]) == (500, [])
         other = await _post(edge, _JSON, [("grpc-encoding", "identity")], b'{"userId": "bob"}')
         assert other.status_code == 500
+
+
+@pytest.mark.parametrize("name", ["user-agent", "traceparent", "tracestate", "x-request-id"])
+async def test_what_is_no_ascii_in_a_header_reaches_no_service(
+    name: str, suite: Suite, short_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with _edge(suite, short_path) as edge:
+        bearer = f"Bearer {tokens.token('alice')}"
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"authorization", bearer.encode()),
+            (name.encode(), b"a\xff\xc3\xa9"),
+        ]
+        assert (await edge.http.post(GET, content=b'{"userId": "bob"}', headers=headers)).status_code == 200
+    # gRPC complains of what it can't read, with a traceback.
+    assert [record for record in caplog.records if record.name.startswith("grpc")] == []
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+async def test_frames_of_an_upload_that_are_compressed_are_refused_with_a_reason(
+    compression: grpc.Compression, edge: Edge
+) -> None:
+    create = files_service_pb2.CreateFileRequest(
+        room_id="lobby", content_type="text/plain", size_bytes=9_000, request_id="1"
+    )
+    file = (await edge.suite.files.CreateFile(create, metadata=tokens.user("alice"))).file
+    async with grpc.aio.insecure_channel(edge.address, compression=compression) as channel:
+        sending = uploads.upload(FilesServiceStub(channel), file.id, [bytes(9_000)], tokens.user("alice"))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await sending
+    assert decode(refused.value).reason == "REQUEST_MALFORMED"
+    assert "compressed" in (refused.value.details() or "")
+
+
+@pytest.mark.parametrize(("name", "words"), [("compressed", "is compressed"), ("two", "is not one message")])
+async def test_what_is_wrong_with_a_message_is_said(name: str, words: str, suite: Suite, short_path: Path) -> None:
+    async with _edge(suite, short_path) as edge, http2.connected(edge.address) as connection:
+        number = await connection.begin(GET, *tokens.user("alice"))
+        await connection.send(number, FRAMES[name])
+        await connection.until(lambda: connection.answers[number].ended)
+        assert words in connection.answers[number].headers["grpc-message"].replace("%20", " ")
+        assert "x-chatkit-fault" not in connection.answers[number].headers
 
 
 async def test_more_headers_than_there_may_be_are_told_so(suite: Suite, short_path: Path) -> None:
