@@ -104,6 +104,10 @@ def clone(postgres: Postgres) -> Iterator[TestDatabase]:
         copied = "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy"
         connection.execute(sql.SQL(copied).format(name, sql.Identifier(TEMPLATE)))
         admit_services(connection, database.name)
+        for service in SERVICES:
+            # A busy machine lets a process stand still for longer than the server has patience in production.
+            patient = "ALTER ROLE {} IN DATABASE {} SET idle_in_transaction_session_timeout = '60s'"
+            connection.execute(sql.SQL(patient).format(sql.Identifier(role_names(service)[0]), name))
     try:
         yield database
     finally:
