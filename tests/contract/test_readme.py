@@ -21,7 +21,7 @@ def test_the_table_of_limits_is_the_contracts() -> None:
 
 
 PAGES = [
-    page for pattern in ("*.md", "docs/*.md", "*/README.md", "services/*/README.md") for page in ROOT.glob(pattern)
+    page for pattern in ("*.md", "docs/**/*.md", "*/README.md", "services/*/README.md") for page in ROOT.glob(pattern)
 ]
 
 
