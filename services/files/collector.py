@@ -86,11 +86,10 @@ class Collector:
         # Asked once before, so that a file in use can be attached all the time.
         condemned = [await self._condemn(file) for file in await self._unused(due)]
         doomed = await self._unused([file for file in condemned if file is not None])
-        for file in doomed:
-            await self._files.remove(file)
-        if doomed:
-            _log.info("files_collected", count=len(doomed))
-        return len(doomed)
+        removed = sum([await self._files.remove(file) for file in doomed])
+        if removed:
+            _log.info("files_collected", count=removed)
+        return removed
 
     async def _unused(self, files: Sequence[File]) -> list[File]:
         """Return those that no message refers to, and let the others be for a while."""

@@ -115,7 +115,8 @@ class Reconciler:
         while files := await self._store.with_content(after, _BATCH):
             for file in files:
                 size = await self._blobs.size(file.blob_key)
-                if size != file.size_bytes and await self._store.known_keys([file.blob_key]):
+                # A file goes before its content does.
+                if size != file.size_bytes and await self._store.with_content_among([file.uid]):
                     what = "is missing" if size is None else f"has {size} bytes"
                     self._say(f"file {file.id}: its content of {file.size_bytes} bytes {what}: bring back a backup")
                     lost += 1

@@ -144,13 +144,13 @@ class Files:
         return SignedUrl(stores, ours.expire_time) if stores is not None else ours
 
     async def delete(self, file: File, seconds: float) -> None:
-        """Delete a file that no message refers to, and that none can come to refer to."""
+        """Delete a file that no message refers to, and that none can come to refer to.
+
+        Of several at once one deletes it, and the others raise FILE_NOT_FOUND.
+        """
         condemned = await self._store.condemn(file, LEASE, ATTACHING)
         if condemned is None:
-            if await self._store.find(file.uid) is None:
-                # Somebody else has deleted it at the same time.
-                return
-            raise in_use(file.id, ATTACHING)
+            raise await self._gone_or_in_use(file)
         try:
             is_in_use = bool(await self._messages.referenced([file.id], seconds)) if file.has_content else False
         except BaseException:
@@ -161,14 +161,27 @@ class Files:
         if is_in_use:
             await self._store.keep([file.uid], self._unattached_for)
             raise in_use(file.id, ATTACHING)
-        await self.remove(condemned)
+        if not await self.remove(condemned):
+            raise await self._gone_or_in_use(file)
 
-    async def remove(self, condemned: File) -> None:
-        """Remove a condemned file: its blob, and then its row, so that no blob is ever without one."""
-        if condemned.has_content:
-            await self._blobs.remove(condemned.blob_key)
-        await self._incoming.discard(condemned)
-        await self._store.remove(condemned.uid)
+    async def remove(self, condemned: File) -> bool:
+        """Remove a file of which messages has said, since it was condemned, that no message refers to it.
+
+        Return whether it was this that removed it: somebody else may have, or somebody has attached it since, after
+        another one that had condemned it let it be.
+        """
+        if not await self._store.remove(condemned):
+            return False
+        # What the store of content does not remove now, the collector does.
+        with suppress(ChatkitError):
+            if condemned.has_content:
+                await self._blobs.remove(condemned.blob_key)
+                await self._store.end_upload(condemned.blob_key)
+            await self._incoming.discard(condemned)
+        return True
+
+    async def _gone_or_in_use(self, file: File) -> ChatkitError:
+        return not_found(file.id) if await self._store.find(file.uid) is None else in_use(file.id, ATTACHING)
 
     async def ready(self, file_ids: Iterable[str]) -> list[str]:
         """Return those of these files that have content."""

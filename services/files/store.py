@@ -222,14 +222,29 @@ class FileStore:
             row = (await connection.execute(condemned)).one_or_none()
         return _file(row) if row is not None else None
 
-    async def remove(self, uid: UUID) -> None:
-        """Remove a condemned file whose blob has gone."""
+    async def remove(self, condemned: File) -> bool:
+        """Remove a condemned file, unless it has gone or was attached since; its blob has an upload's row from then on.
+
+        Return whether it was removed. Whether it is condemned still does not matter: who has let it be meanwhile may
+        have done so without knowing whether it is in use.
+        """
+        gone = delete(files).where(
+            files.c.uid == condemned.uid,
+            files.c.blob_key.is_not_distinct_from(condemned.blob_key or None),
+            files.c.attach_time.is_not_distinct_from(condemned.attach_time),
+        )
         async with self._database.transaction() as connection:
-            gone = delete(files).where(files.c.uid == uid, files.c.state == FileState.DELETING)
             row = (await connection.execute(gone.returning(files.c.owner_uid, files.c.size_bytes))).one_or_none()
-            if row is not None:
-                less = update(usage).where(usage.c.owner_uid == row.owner_uid)
-                await connection.execute(less.values(bytes=usage.c.bytes - row.size_bytes))
+            if row is None:
+                return False
+            if condemned.has_content:
+                left = insert(uploads).values(
+                    blob_key=condemned.blob_key, file_uid=condemned.uid, start_time=_now, is_revoked=True
+                )
+                await connection.execute(left)
+            less = update(usage).where(usage.c.owner_uid == row.owner_uid)
+            await connection.execute(less.values(bytes=usage.c.bytes - row.size_bytes))
+        return True
 
     # The reconciler.
 

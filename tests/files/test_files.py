@@ -11,6 +11,7 @@ from chatkit.files.v1 import files_service_pb2 as pb2
 from google.protobuf import json_format, struct_pb2
 
 from tests.files.library import PICTURE, Library, sha256, user
+from tests.files.world import World
 from tests.support.refusals import decode, refused
 from tests.support.tokens import su
 
@@ -288,13 +289,39 @@ async def test_a_file_in_use_is_not_deleted(shelf: Library) -> None:
     await shelf.delete(file.id)
 
 
-async def test_deletions_that_race_are_all_told_that_the_file_is_gone(shelf: Library) -> None:
+@pytest.mark.parametrize("is_ready", [True, False])
+async def test_of_deletions_that_race_one_deletes_the_file_and_the_others_do_not_find_it(
+    is_ready: bool, shelf: Library
+) -> None:
     for _ in range(10):
-        file = await shelf.add()
-        ended = await asyncio.gather(*(shelf.delete(file.id) for _ in range(4)), return_exceptions=True)
-        errors = [decode(error) for error in ended if isinstance(error, grpc.aio.AioRpcError)]
-        assert {error.reason for error in errors} <= {"FILE_NOT_FOUND"}
-        assert len(errors) < len(ended)
+        file = await shelf.add() if is_ready else (await shelf.create()).file
+        ended = await asyncio.gather(*(shelf.delete(file.id) for _ in range(6)), return_exceptions=True)
+        reasons = [decode(error).reason for error in ended if isinstance(error, grpc.aio.AioRpcError)]
+        assert reasons == ["FILE_NOT_FOUND"] * 5
+    assert shelf.stored() == []
+    assert (shelf.database.count("files.files"), shelf.database.count("files.uploads")) == (0, 0)
+
+
+@pytest.mark.parametrize("is_attached", [True, False])
+async def test_a_file_that_one_deletion_lets_be_while_another_goes_on_is_removed_unless_it_was_attached(
+    is_attached: bool, shelf: Library
+) -> None:
+    file, world = await shelf.add(), World(shelf)
+    files, _ = world.files()
+    found = await files.find(file.id)
+    condemned = await world.store.condemn(found, timedelta(minutes=5), timedelta(minutes=1))
+    assert condemned is not None
+    await shelf.references.stop()
+    await refused(shelf.delete(file.id), "SERVICE_UNAVAILABLE")
+    if is_attached:
+        await shelf.attach(file.id)
+    assert await files.remove(condemned) is not is_attached
+    if is_attached:
+        assert await shelf.download(file.id) == PICTURE
+    else:
+        assert shelf.stored() == []
+        await refused(shelf.get(file.id), "FILE_NOT_FOUND")
+    await world.database.close()
 
 
 @pytest.mark.parametrize("by", ["put", "frames"])

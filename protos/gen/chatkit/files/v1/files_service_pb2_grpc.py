@@ -143,7 +143,8 @@ class FilesServiceServicer:
         """Deletes a file that no message refers to: one that is in use is
         FAILED_PRECONDITION, FILE_IN_USE, and goes when its messages have gone.
         Only the owner may, and superusers. A file that is not there is NOT_FOUND,
-        FILE_NOT_FOUND.
+        FILE_NOT_FOUND; so of several deletions at once one is OK, and the others
+        are that.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
