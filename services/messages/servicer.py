@@ -117,7 +117,7 @@ class MessagesServicer:
         """Read a page of messages."""
         size = page_size(request, self._limits)
         newer = request.direction == pb2.DIRECTION_NEWER
-        key = self._page_tokens.read(call.caller, request)
+        key = self._page_tokens.read(call.caller, request, {"direction": pb2.DIRECTION_OLDER})
         start = int(key[0]) if key else request.from_seq or (0 if newer else _END)
         page = await self._messages.page(call.room.room_uid, start, size + 1, newer=newer)
         token = self._page_tokens.make(call.caller, request, [page[size - 1][0]]) if len(page) > size else ""

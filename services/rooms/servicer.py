@@ -15,7 +15,7 @@ from services.rooms.quotas import Actor
 from services.rooms.service import Rooms, Visits
 from services.rooms.user_streams.opening import UserOpenings
 from services.runtime.calls.call import Call
-from services.runtime.calls.paging import PageTokens, page_size
+from services.runtime.calls.paging import Defaults, PageTokens, page_size
 from services.runtime.contract import json_values, masks
 from services.runtime.contract.policies import Limits
 
@@ -68,7 +68,7 @@ class RoomsServicer:
 
     async def ListRooms(self, request: rooms_pb2.ListRoomsRequest, call: Call) -> rooms_pb2.ListRoomsResponse:
         """Read a page of the instance's rooms."""
-        after, size = self._start(request, call, first=request.after_room_id)
+        after, size = self._start(request, call, {}, first=request.after_room_id)
         found = await self._rooms.page(after, size + 1, with_private=request.include_private)
         response = rooms_pb2.ListRoomsResponse()
         self._fill(response, [RoomView(room, ()) for room in found], request, call)
@@ -78,7 +78,7 @@ class RoomsServicer:
         self, request: rooms_pb2.ListJoinableRoomsRequest, call: Call
     ) -> rooms_pb2.ListJoinableRoomsResponse:
         """Read a page of the rooms that a user may join."""
-        after, size = self._start(request, call)
+        after, size = self._start(request, call, {"user_id": call.caller.subject})
         if call.acting_user != call.caller.subject:
             await self._rooms.must_exist(call.acting_user, call.seconds)
         views = await self._rooms.joinable_page(call.acting_user, after, size + 1)
@@ -90,7 +90,7 @@ class RoomsServicer:
         self, request: rooms_pb2.ListUserRoomsRequest, call: Call
     ) -> rooms_pb2.ListUserRoomsResponse:
         """Read a page of a user's rooms."""
-        after, size = self._start(request, call)
+        after, size = self._start(request, call, {"user_id": call.caller.subject})
         views = await self._rooms.page_of_user(call.acting_user, after, size + 1)
         if not views and request.user_id:
             await self._rooms.must_exist(request.user_id, call.seconds)
@@ -109,9 +109,9 @@ class RoomsServicer:
             async for frame in frames:
                 yield frame
 
-    def _start(self, request: Message, call: Call, first: str = "") -> tuple[str, int]:
+    def _start(self, request: Message, call: Call, defaults: Defaults, first: str = "") -> tuple[str, int]:
         """Return the id that the page starts after, and the size of the page."""
-        key = self._page_tokens.read(call.caller, request)
+        key = self._page_tokens.read(call.caller, request, defaults)
         return str(key[0]) if key else first, page_size(request, self._limits)
 
     def _fill(self, response: _Page, views: Sequence[RoomView], request: Message, call: Call) -> None:

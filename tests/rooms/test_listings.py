@@ -79,6 +79,20 @@ async def test_a_page_token_is_of_its_filter(rooms: Suite) -> None:
     await refused(rooms.rooms.ListJoinableRooms(joinable, metadata=user("bob")), "PAGE_TOKEN_INVALID")
 
 
+async def test_a_page_goes_on_whether_its_reader_is_named_or_not(rooms: Suite) -> None:
+    for call, request_of, who in (
+        (rooms.rooms.ListJoinableRooms, rooms_pb2.ListJoinableRoomsRequest, "bob"),
+        (rooms.rooms.ListUserRooms, rooms_pb2.ListUserRoomsRequest, "alice"),
+    ):
+        for first, second in (("", who), (who, "")):
+            begun = await call(request_of(page_size=2, user_id=first), metadata=user(who))
+            request = request_of(page_size=2, user_id=second, page_token=begun.next_page_token)
+            assert len((await call(request, metadata=user(who))).rooms) == 2
+        begun = await call(request_of(page_size=2), metadata=su(who))
+        other = request_of(page_size=2, user_id="nobody", page_token=begun.next_page_token)
+        await refused(call(other, metadata=su(who)), "PAGE_TOKEN_INVALID")
+
+
 async def test_listing_the_rooms_of_the_instance_needs_su(rooms: Suite) -> None:
     await rooms.assign("bob", "admin")
     request = rooms_pb2.ListRoomsRequest()

@@ -100,7 +100,7 @@ class ReadStatesServicer:
         self, user_id: str, request: pb2.ListReadCursorsRequest | pb2.ListReadStatesRequest, call: Call
     ) -> tuple[list[RoomOfUser], str]:
         """Return a page of the user's rooms, which rooms pages through, and the token of the next."""
-        key = self._page_tokens.read(call.caller, request)
+        key = self._page_tokens.read(call.caller, request, {"user_id": call.caller.subject})
         size = page_size(request, self._limits)
         rooms, next_token = await self._rooms.of_user(user_id, size, str(key[0]) if key else "", call.seconds)
         if not rooms and not key and request.user_id:

@@ -1,11 +1,15 @@
-"""Page tokens: opaque to callers, and bound to the caller, the method and the filter that they were made for."""
+"""Page tokens: opaque to callers, and bound to the caller, the method and the filter that they were made for.
+
+The filter is what the request says, however it is spelled: a default that is left out is the same as one that is said.
+A token is made for the filter as it was sent, which is how the release before reads it.
+"""
 
 import base64
 import binascii
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -21,6 +25,8 @@ _MAC_BYTES = 16
 _FREE_FIELDS = ("page_size", "page_token")
 
 PageKey = str | int
+# What a field that is left out is read as, by the field's name; None where nothing is.
+Defaults = Mapping[str, str | int | None]
 
 
 class PageTokens:
@@ -36,9 +42,10 @@ class PageTokens:
     def make(self, caller: Caller, request: Message, after: Sequence[PageKey]) -> str:
         """Return the token of the page that starts after the given key."""
         body = json.dumps(list(after), ensure_ascii=False, separators=(",", ":")).encode()
-        return base64.urlsafe_b64encode(_mac(self._secrets[0], caller, request, body) + body).decode().rstrip("=")
+        mac = _mac(self._secrets[0], caller, _filter(request), body)
+        return base64.urlsafe_b64encode(mac + body).decode().rstrip("=")
 
-    def read(self, caller: Caller, request: Message) -> list[PageKey] | None:
+    def read(self, caller: Caller, request: Message, defaults: Defaults | None = None) -> list[PageKey] | None:
         """Return the key that the request's page starts after; None for the first page."""
         token: str = request.page_token  # type: ignore[attr-defined]
         if not token:
@@ -48,21 +55,48 @@ class PageTokens:
         except (binascii.Error, ValueError):
             raise _invalid() from None
         mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
-        if not any(hmac.compare_digest(mac, _mac(secret, caller, request, body)) for secret in self._secrets):
+        expected = (
+            _mac(secret, caller, spelled, body)
+            for spelled in _spellings(_filter(request), defaults or {})
+            for secret in self._secrets
+        )
+        if not any(hmac.compare_digest(mac, one) for one in expected):
             raise _invalid()
         key: list[PageKey] = json.loads(body)
         return key
 
 
-def _mac(secret: bytes, caller: Caller, request: Message, body: bytes) -> bytes:
-    bound = type(request)()
-    bound.CopyFrom(request)
+def _filter(request: Message) -> Message:
+    bound = _copy(request)
     for field in _FREE_FIELDS:
         bound.ClearField(field)
+    return bound
+
+
+def _spellings(bound: Message, defaults: Defaults) -> Sequence[Message]:
+    """Return a filter as it is, and then with its defaults said or left out in every other way."""
+    spellings = [bound]
+    for field, default in defaults.items():
+        # A field that is empty, or zero, is one that is left out.
+        said = getattr(bound, field)
+        if default and said in {default, type(default)()}:
+            for spelling in tuple(spellings):
+                spellings.append(other := _copy(spelling))
+                setattr(other, field, type(default)() if said else default)
+    return spellings
+
+
+def _copy(message: Message) -> Message:
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy
+
+
+def _mac(secret: bytes, caller: Caller, bound: Message, body: bytes) -> bytes:
     digest = hmac.new(secret, digestmod=hashlib.sha256)
     for piece in (
         caller.label.encode(),
-        request.DESCRIPTOR.full_name.encode(),
+        bound.DESCRIPTOR.full_name.encode(),
         bound.SerializeToString(deterministic=True),
     ):
         digest.update(len(piece).to_bytes(4, "big") + piece)

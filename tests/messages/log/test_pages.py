@@ -102,6 +102,19 @@ async def test_a_page_token_is_of_the_log_that_it_was_made_for(chat: Chat) -> No
     await refused(chat.suite.messages.ListRoomEvents(request, metadata=user("alice")), "PAGE_TOKEN_INVALID")
 
 
+async def test_a_page_goes_on_whether_its_direction_is_said_or_not(chat: Chat) -> None:
+    await chat.send_many(3)
+    unsaid, older = pb2.DIRECTION_UNSPECIFIED, pb2.DIRECTION_OLDER
+    for first, second in ((unsaid, older), (older, unsaid)):
+        request = pb2.ListMessagesRequest(room_id="lobby", page_size=1, direction=first)
+        request.page_token = (await chat.suite.messages.ListMessages(request, metadata=_BOB)).next_page_token
+        request.direction = second
+        (message,) = (await chat.suite.messages.ListMessages(request, metadata=_BOB)).messages
+        assert message.seq == 2
+        request.direction = pb2.DIRECTION_NEWER
+        await refused(chat.suite.messages.ListMessages(request, metadata=_BOB), "PAGE_TOKEN_INVALID")
+
+
 async def test_an_outsider_learns_nothing_of_the_log(chat: Chat) -> None:
     await chat.send(text("hello", "1"))
     for room_id in ("lobby", "nope"):

@@ -179,6 +179,20 @@ async def test_cursors_are_listed_by_page_for_a_room_and_for_a_user(chat: Chat) 
     assert list(await _cursors(chat, page_size=2)) == [("room 2", "bob"), ("room 4", "bob")]
 
 
+async def test_a_page_goes_on_whether_its_user_is_named_or_not(chat: Chat) -> None:
+    chat.peers.members |= {f"room {n}": {"bob"} for n in range(3)}
+    stub = chat.suite.read_states
+    for first, second in (("", "bob"), ("bob", "")):
+        states = pb2.ListReadStatesRequest(page_size=2, user_id=first)
+        states.page_token = (await stub.ListReadStates(states, metadata=user("bob"))).next_page_token
+        states.user_id = second
+        assert len((await stub.ListReadStates(states, metadata=user("bob"))).read_states) == 2
+        cursors = pb2.ListReadCursorsRequest(page_size=2, user_id=first)
+        cursors.page_token = (await stub.ListReadCursors(cursors, metadata=user("bob"))).next_page_token
+        cursors.user_id = second
+        await stub.ListReadCursors(cursors, metadata=user("bob"))
+
+
 async def test_who_has_left_is_not_listed_until_they_come_back(chat: Chat) -> None:
     await chat.send_many(3)
     await _set(chat, 2, "alice")

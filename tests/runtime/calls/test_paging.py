@@ -10,7 +10,7 @@ from chatkit.users.v1 import users_service_pb2 as users_pb2
 from google.protobuf import timestamp_pb2
 from google.protobuf.message import Message
 
-from services.runtime.calls.paging import PageTokens, page_size
+from services.runtime.calls.paging import Defaults, PageTokens, page_size
 from services.runtime.contract.errors import InvalidArgument
 from services.runtime.contract.policies import Limits
 from services.runtime.identity.api_keys import ApiKey
@@ -92,6 +92,38 @@ def test_a_token_is_of_its_filter_alone() -> None:
     _refused(_request(from_seq=7, direction=2), token)
     users = PAGES.make(ALICE, users_pb2.ListUsersRequest(), KEY)
     _refused(users_pb2.ListUsersRequest(min_create_time=timestamp_pb2.Timestamp()), users)
+
+
+def test_a_default_is_the_same_whether_it_is_said_or_left_out() -> None:
+    defaults = {"direction": messages_pb2.DIRECTION_OLDER}
+    spellings = (messages_pb2.DIRECTION_UNSPECIFIED, messages_pb2.DIRECTION_OLDER)
+    for made_for in spellings:
+        token = PAGES.make(ALICE, _request(direction=made_for), KEY)
+        for read_by in spellings:
+            assert PAGES.read(ALICE, _request(page_token=token, direction=read_by), defaults) == KEY
+        other = _request(page_token=token, direction=messages_pb2.DIRECTION_NEWER)
+        with pytest.raises(InvalidArgument):
+            PAGES.read(ALICE, other, defaults)
+    newer = _request(direction=messages_pb2.DIRECTION_NEWER)
+    newer.page_token = PAGES.make(ALICE, newer, KEY)
+    assert PAGES.read(ALICE, newer, defaults) == KEY
+
+
+def test_of_several_defaults_each_may_be_said_or_left_out() -> None:
+    defaults: Defaults = {"direction": messages_pb2.DIRECTION_OLDER, "room_id": "r"}
+    token = PAGES.make(ALICE, _request("", direction=messages_pb2.DIRECTION_OLDER), KEY)
+    for room_id in ("", "r"):
+        for direction in (messages_pb2.DIRECTION_UNSPECIFIED, messages_pb2.DIRECTION_OLDER):
+            asked = _request(room_id, direction=direction, page_token=token)
+            assert PAGES.read(ALICE, asked, defaults) == KEY
+
+
+def test_a_default_that_nobody_is_does_not_count() -> None:
+    # A superuser's token that names no user.
+    request = rooms_pb2.ListUserRoomsRequest(user_id="bob")
+    token = PAGES.make(ALICE, request, KEY)
+    with pytest.raises(InvalidArgument):
+        PAGES.read(ALICE, rooms_pb2.ListUserRoomsRequest(page_token=token), {"user_id": None})
 
 
 def test_a_token_is_of_its_method_alone() -> None:
