@@ -1,5 +1,6 @@
 """Files as the domain sees them: their states, and the rules of names, keys and sizes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -37,7 +38,8 @@ class Draft:
     # Compact JSON; None if nothing was given.
     custom_data: str | None
     request_id: str
-    content_hash: bytes
+    # What is kept of the content, and what may have been kept of the same.
+    content_hashes: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Protos to the domain and back, and nothing else."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -62,7 +62,7 @@ class FilesServicer:
             sha256=bytes.fromhex(request.sha256) if request.sha256 else None,
             custom_data=json_values.compact(custom_data) if request.HasField("custom_data") else None,
             request_id=request.request_id,
-            content_hash=_content_hash(request, call.room.room_uid),
+            content_hashes=_content_hashes(request, call.room.room_uid),
         )
         file = await self._files.create(draft)
         upload = await self._files.upload_url(file)
@@ -155,13 +155,20 @@ async def _chunks(first: pb2.UploadFileRequest, requests: AsyncIterator[pb2.Uplo
         yield request.chunk
 
 
-def _content_hash(request: pb2.CreateFileRequest, room_uid: UUID) -> bytes:
+def _content_hashes(request: pb2.CreateFileRequest, room_uid: UUID) -> Sequence[bytes]:
+    """Return the hash of what is asked for, and the one that the release before made of it as it was spelled."""
     content = pb2.CreateFileRequest()
     content.CopyFrom(request)
     content.ClearField("request_id")
     content.ClearField("user_id")
     content.room_id = str(room_uid)
     content.DiscardUnknownFields()
+    sent = _hash(content)
+    content.sha256 = content.sha256.lower()
+    return _hash(content), sent
+
+
+def _hash(content: pb2.CreateFileRequest) -> bytes:
     return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
 
 

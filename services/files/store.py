@@ -303,7 +303,7 @@ class FileStore:
         )
         row = (await connection.execute(made)).one()
         await connection.rollback()
-        if row.content_hash != draft.content_hash:
+        if row.content_hash not in draft.content_hashes:
             raise AlreadyExists(
                 "REQUEST_ID_REUSED",
                 "the request id was used for another file",
@@ -342,7 +342,7 @@ def _insertion(draft: Draft, check_after: timedelta) -> Any:
         custom_data=draft.custom_data,
         state=FileState.PENDING,
         request_id=draft.request_id,
-        content_hash=draft.content_hash,
+        content_hash=draft.content_hashes[0],
         create_time=_now,
         check_time=_now + check_after,
     )

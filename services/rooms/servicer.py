@@ -7,6 +7,7 @@ from contextlib import aclosing
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import room_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
+from google.protobuf import struct_pb2
 from google.protobuf.message import Message
 
 from services.rooms.model import RoomView, Visibility
@@ -175,8 +176,8 @@ class MembershipsServicer:
 def _content_hashes(request: rooms_pb2.CreateRoomRequest, creator_id: str) -> Sequence[bytes]:
     """Return the hash of what is asked for, and those that the release before made of the same.
 
-    The members are a set, to which the creator belongs. The release before hashed them as they were sent, and took
-    public for granted.
+    The members are a set, to which the creator belongs, and custom_data is what is kept of it. Releases before hashed
+    them as they were sent, and took public for granted.
     """
     sent = rooms_pb2.CreateRoomRequest()
     sent.CopyFrom(request)
@@ -187,6 +188,10 @@ def _content_hashes(request: rooms_pb2.CreateRoomRequest, creator_id: str) -> Se
     meant.CopyFrom(sent)
     meant.user_ids[:] = sorted(set(sent.user_ids) - {creator_id})
     hashes = [_hash(meant), _hash(sent)]
+    if meant.HasField("custom_data"):
+        kept = json_values.struct_of(json_values.as_jsonb(json_values.plain(meant.custom_data)))
+        meant.custom_data.CopyFrom(kept or struct_pb2.Struct())
+        hashes.insert(0, _hash(meant))
     if sent.visibility == room_pb2.VISIBILITY_PUBLIC:
         sent.ClearField("visibility")
         hashes.append(_hash(sent))

@@ -1,10 +1,12 @@
 """Files over gRPC: how they are created, described, listed and deleted, and whose they are."""
 
 import asyncio
+import hashlib
 from datetime import timedelta
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 from chatkit.files.v1 import file_pb2
 from chatkit.files.v1 import files_service_pb2 as pb2
@@ -12,6 +14,7 @@ from google.protobuf import json_format, struct_pb2
 
 from tests.files.library import PICTURE, Library, sha256, user
 from tests.files.world import World
+from tests.support.peers import uid_of
 from tests.support.refusals import decode, refused
 from tests.support.tokens import su
 
@@ -37,6 +40,27 @@ async def test_a_creation_that_is_repeated_answers_the_same_file_with_a_fresh_ur
     await refused(shelf.create(request_id="once", name="other.png"), "REQUEST_ID_REUSED")
     assert shelf.database.count("files.files") == 1
     assert (await shelf.create(as_user="bob", request_id="once")).file.id != first.file.id
+
+
+async def test_a_creation_is_the_same_in_either_case_of_its_hash(shelf: Library) -> None:
+    hexed = sha256(PICTURE)
+    first = (await shelf.create(request_id="once", sha256=hexed.title())).file
+    for spelled in (hexed.upper(), hexed):
+        assert (await shelf.create(request_id="once", sha256=spelled)).file == first
+    for other in (sha256(b""), ""):
+        await refused(shelf.create(request_id="once", sha256=other), "REQUEST_ID_REUSED")
+
+
+async def test_a_creation_of_the_release_before_is_the_same_when_it_is_repeated(shelf: Library) -> None:
+    hexed = sha256(PICTURE).upper()
+    first = (await shelf.create(request_id="once", sha256=hexed)).file
+    before = pb2.CreateFileRequest(
+        room_id=str(uid_of("lobby")), content_type="image/png", size_bytes=len(PICTURE), sha256=hexed
+    )
+    kept = hashlib.sha256(before.SerializeToString(deterministic=True)).digest()
+    with psycopg.connect(shelf.database.superuser_dsn) as connection:
+        connection.execute("UPDATE files.files SET content_hash = %s", [kept])
+    assert (await shelf.create(request_id="once", sha256=hexed)).file == first
 
 
 async def test_a_file_becomes_ready_with_its_content_and_others_fetch_identical_bytes(shelf: Library) -> None:

@@ -73,6 +73,18 @@ async def test_a_creation_is_the_same_in_whatever_words(rooms: Suite) -> None:
     await refused(rooms.rooms.CreateRoom(request, metadata=user("alice")), "REQUEST_ID_REUSED")
 
 
+async def test_a_creation_is_the_same_whatever_the_sign_of_its_zeros(rooms: Suite) -> None:
+    request = rooms_pb2.CreateRoomRequest(name="x", request_id="1", visibility="VISIBILITY_PUBLIC")
+    made = []
+    for zero in (0.0, -0.0):
+        request.custom_data.Clear()
+        request.custom_data.update({"a": zero, "b": [{"c": zero}, None, "x", 1.5, True]})
+        made.append(await rooms.rooms.CreateRoom(request, metadata=user("alice")))
+    assert made[0] == made[1]
+    request.custom_data["a"] = 1
+    await refused(rooms.rooms.CreateRoom(request, metadata=user("alice")), "REQUEST_ID_REUSED")
+
+
 async def test_a_creation_of_the_release_before_is_the_same_when_it_is_repeated(rooms: Suite) -> None:
     request = rooms_pb2.CreateRoomRequest(
         name="x", request_id="1", visibility="VISIBILITY_PUBLIC", user_ids=["carol", "bob"]

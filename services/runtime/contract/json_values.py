@@ -35,6 +35,19 @@ def plain_value(value: struct_pb2.Value) -> Any:
             return None
 
 
+def as_jsonb(value: Any) -> Any:
+    """Return what `plain_value` made as PostgreSQL keeps it in a column of jsonb: zero has no sign there."""
+    match value:
+        case float() if value == 0:
+            return 0
+        case dict():
+            return {key: as_jsonb(item) for key, item in value.items()}
+        case list():
+            return [as_jsonb(item) for item in value]
+        case _:
+            return value
+
+
 def compact(value: Any) -> str:
     """Return compact JSON; its length in UTF-8 is what limits count."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
