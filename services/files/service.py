@@ -13,7 +13,7 @@ from services.files.peers import MessagesClient
 from services.files.refusals import in_use, not_found, not_owner, not_ready
 from services.files.store import FileStore
 from services.files.urls import FileUrls, Purpose, SignedUrl
-from services.runtime.contract.errors import Aborted, ChatkitError, FailedPrecondition
+from services.runtime.contract.errors import Aborted, ChatkitError, FailedPrecondition, PermissionDenied
 
 # A message may be under way for as long as its send may take, and then some.
 ATTACHING = timedelta(minutes=1)
@@ -77,12 +77,18 @@ class Files:
             raise not_found(file_id)
         return file
 
-    async def own(self, room_uid: UUID, file_id: str, user_id: str, *, superuser: bool) -> File:
+    async def own(
+        self, room_uid: UUID, file_id: str, user_id: str, remaining: float | None, *, superuser: bool
+    ) -> File:
         """Return a file of a room that the user may change."""
         file = await self.find_in(room_uid, file_id)
         if file.owner_id != user_id and not superuser:
-            raise not_owner(file_id)
+            raise await self._not_own(file, remaining)
         return file
+
+    async def _not_own(self, file: File, remaining: float | None) -> ChatkitError:
+        """Return the error for who wants to do with a file what only its owner may, which tells no more than `get`."""
+        return not_owner(file.id) if await self._sent([file], remaining) else not_found(file.id)
 
     async def page(
         self, room_uid: UUID, own: UUID | None, start: PageStart | None, size: int, seconds: float
@@ -188,8 +194,15 @@ class Files:
         uids = [uid for file_id in file_ids if (uid := file_uid(file_id)) is not None]
         return sorted(str(uid) for uid in await self._store.with_content_among(uids))
 
-    async def attach(self, room_uid: UUID, owner_uid: UUID, file_ids: Sequence[str]) -> list[File]:
+    async def attach(self, room_uid: UUID, owner_uid: UUID, file_ids: Sequence[str], seconds: float) -> list[File]:
         """Let a message refer to files from now on, all or none of them; return them in the order of the ids."""
+        try:
+            return await self._attach_what_came(room_uid, owner_uid, file_ids)
+        except PermissionDenied as refusal:
+            file = await self.find_in(room_uid, refusal.metadata["file_id"])
+            raise await self._not_own(file, seconds) from None
+
+    async def _attach_what_came(self, room_uid: UUID, owner_uid: UUID, file_ids: Sequence[str]) -> list[File]:
         try:
             return await self._attach(room_uid, owner_uid, file_ids)
         except FailedPrecondition:

@@ -77,7 +77,7 @@ class FilesServicer:
     ) -> pb2.UploadFileResponse:
         """Take a file's content."""
         file = await self._files.own(
-            call.room.room_uid, first.file_id, call.acting_user, superuser=call.caller.superuser
+            call.room.room_uid, first.file_id, call.acting_user, call.remaining, superuser=call.caller.superuser
         )
         ready = await self._uploads.take(file, _chunks(first, requests))
         return pb2.UploadFileResponse(file=await self._message(ready))
@@ -113,7 +113,7 @@ class FilesServicer:
     async def DeleteFile(self, request: pb2.DeleteFileRequest, call: Call) -> pb2.DeleteFileResponse:
         """Delete a file."""
         file = await self._files.own(
-            call.room.room_uid, request.file_id, call.acting_user, superuser=call.caller.superuser
+            call.room.room_uid, request.file_id, call.acting_user, call.remaining, superuser=call.caller.superuser
         )
         await self._files.delete(file, call.seconds)
         return pb2.DeleteFileResponse()
@@ -133,11 +133,11 @@ class AttachmentsServicer:
         self._files = files
 
     async def AttachFiles(
-        self, request: attachments_pb2.AttachFilesRequest, _call: Call
+        self, request: attachments_pb2.AttachFilesRequest, call: Call
     ) -> attachments_pb2.AttachFilesResponse:
         """Let a message refer to files."""
         room_uid, owner_uid = _uid(request.room_uid, "room_uid"), _uid(request.owner_uid, "owner_uid")
-        attached = await self._files.attach(room_uid, owner_uid, list(dict.fromkeys(request.file_ids)))
+        attached = await self._files.attach(room_uid, owner_uid, list(dict.fromkeys(request.file_ids)), call.seconds)
         return attachments_pb2.AttachFilesResponse(files=[protos.attached_file(file) for file in attached])
 
     async def FindFiles(

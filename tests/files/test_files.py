@@ -238,9 +238,23 @@ async def test_only_its_owner_and_superusers_see_a_file_without_content(shelf: L
 
 async def test_somebody_elses_file_can_be_neither_filled_nor_deleted_nor_attached(shelf: Library) -> None:
     pending, ready = (await shelf.create()).file, await shelf.add()
-    await refused(shelf.upload(pending.id, [PICTURE], "bob"), "FILE_OWNER_REQUIRED")
-    await refused(shelf.delete(ready.id, "bob"), "FILE_OWNER_REQUIRED")
-    await refused(shelf.attach(ready.id, as_user="bob"), "FILE_OWNER_REQUIRED")
+
+    async def are_refused(file_id: str, reason: str) -> None:
+        for attempt in (
+            shelf.upload(file_id, [PICTURE], "bob"),
+            shelf.delete(file_id, "bob"),
+            shelf.attach(file_id, as_user="bob"),
+        ):
+            assert (await refused(attempt, reason)).metadata == {"file_id": file_id}
+
+    for hidden in (pending, ready):
+        await are_refused(hidden.id, "FILE_NOT_FOUND")
+    await shelf.send(ready.id)
+    await are_refused(ready.id, "FILE_OWNER_REQUIRED")
+    # The message was deleted.
+    shelf.references.used.clear()
+    await are_refused(ready.id, "FILE_NOT_FOUND")
+    shelf.clock.leap(61)
     request = pb2.DeleteFileRequest(room_id="lobby", file_id=ready.id, user_id="carol")
     await shelf.stub.DeleteFile(request, metadata=su())
 

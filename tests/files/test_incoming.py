@@ -76,7 +76,7 @@ async def test_a_message_takes_it_without_anybody_having_looked(place: Place) ->
     await place.put(created.upload_url)
     await place.put(second.upload_url)
     await refused(place.shelf.attach(created.file.id, missing.file.id), "FILE_NOT_READY")
-    await refused(place.shelf.attach(second.file.id, as_user="bob"), "FILE_OWNER_REQUIRED")
+    await refused(place.shelf.attach(second.file.id, as_user="bob"), "FILE_NOT_FOUND")
     await refused(place.shelf.attach(second.file.id, as_user="alice", room_id="attic"), "FILE_NOT_FOUND")
     assert len(place.incoming()) == 1
     attached = await place.shelf.attach(created.file.id, second.file.id)

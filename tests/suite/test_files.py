@@ -140,7 +140,7 @@ async def test_content_sent_in_frames_is_not_held_back_by_the_edge(edge: Edge) -
 
     uploaded = await stub.UploadFile(frames(), metadata=user("alice"))
     assert uploaded.file.sha256 == hashlib.sha256(content).hexdigest()
-    await refused(stub.UploadFile(frames(), metadata=user("bob")), "FILE_OWNER_REQUIRED")
+    await refused(stub.UploadFile(frames(), metadata=user("bob")), "FILE_NOT_FOUND")
 
 
 async def test_content_of_a_type_that_calls_have_stays_as_it_is(edge: Edge) -> None:

@@ -95,13 +95,21 @@ async def test_a_file_that_may_not_be_attached_stops_the_message(chat: Suite) ->
     file, of_attic = await add(chat), await add(chat, room_id="attic", request_id="attic")
     pending = files_pb2.CreateFileRequest(room_id="lobby", content_type="image/gif", size_bytes=1, request_id="pending")
     unfinished = (await chat.files.CreateFile(pending, metadata=user("alice"))).file
-    await refused(send(chat, with_file(file.id), "bob"), "FILE_OWNER_REQUIRED")
+    await refused(send(chat, with_file(file.id), "bob"), "FILE_NOT_FOUND")
     await refused(send(chat, with_file(of_attic.id)), "FILE_NOT_FOUND")
     await refused(send(chat, with_file("../../etc/passwd")), "FILE_NOT_FOUND")
     await refused(send(chat, with_file(unfinished.id)), "FILE_NOT_READY")
     await refused(send(chat, with_file("")), "FIELD_REQUIRED")
     await refused(send(chat, with_file("x" * 161)), "LIMIT_EXCEEDED")
     assert chat.database.count("messages.messages") == 0
+
+
+async def test_a_file_of_another_is_told_from_none_only_while_a_message_has_it(chat: Suite) -> None:
+    file = await add(chat)
+    sent = await send(chat, with_file(file.id))
+    await refused(send(chat, with_file(file.id), "bob"), "FILE_OWNER_REQUIRED")
+    await chat.messages.DeleteMessage(pb2.DeleteMessageRequest(room_id="lobby", seq=sent.seq), metadata=su())
+    await refused(send(chat, with_file(file.id), "bob"), "FILE_NOT_FOUND")
 
 
 async def test_without_files_text_flows_and_file_parts_are_unavailable(chat: Suite) -> None:
@@ -165,22 +173,25 @@ async def test_an_edit_adds_a_file_and_another_one_frees_it(chat: Suite) -> None
 async def test_an_edit_attaches_the_senders_files_only_whoever_edits(chat: Suite) -> None:
     file, of_bob = await add(chat), await add(chat, as_user="bob")
     sent = await send(chat, text("look", "send"))
-    await refused(edit(chat, sent.seq, *with_file(of_bob.id).parts), "FILE_OWNER_REQUIRED")
-    await refused(edit(chat, sent.seq, *with_file(of_bob.id).parts, who=su("bob")), "FILE_OWNER_REQUIRED")
+    await refused(edit(chat, sent.seq, *with_file(of_bob.id).parts), "FILE_NOT_FOUND")
+    await refused(edit(chat, sent.seq, *with_file(of_bob.id).parts, who=su("bob")), "FILE_NOT_FOUND")
     await refused(edit(chat, sent.seq + 1, *with_file(file.id).parts), "MESSAGE_NOT_FOUND")
     # Who may not change it attaches nothing, not even what is their own.
     await refused(edit(chat, sent.seq, *with_file(of_bob.id).parts, who=user("bob")), "PERMISSION_MISSING")
     assert chat.database.count("messages.attachments") == 0
     assert (await edit(chat, sent.seq, *with_file(file.id).parts, who=su())).parts[1].file.sha256 == file.sha256
     assert await in_use(chat, file.id, of_bob.id) == [file.id]
+    await send(chat, with_file(of_bob.id, "bobs"), "bob")
+    await refused(edit(chat, sent.seq, *with_file(of_bob.id).parts), "FILE_OWNER_REQUIRED")
 
 
 async def test_a_batch_attaches_for_each_message_and_one_that_may_not_spoils_no_other(chat: Suite) -> None:
-    file, of_attic = await add(chat), await add(chat, room_id="attic", request_id="attic")
+    file, unsent = await add(chat), await add(chat, "unsent")
+    of_attic = await add(chat, room_id="attic", request_id="attic")
     lie = attached_file_pb2.AttachedFile(id="other", name="lie", size_bytes=1)
     requests = [
         as_sent_by("alice", with_file(file.id, "1", file=lie)),
-        as_sent_by("bob", with_file(file.id, "2")),
+        as_sent_by("bob", with_file(unsent.id, "2")),
         as_sent_by("bob", text("hello", "3")),
         as_sent_by("alice", with_file(of_attic.id, "4")),
         as_sent_by("alice", with_file("", "5")),
@@ -189,7 +200,7 @@ async def test_a_batch_attaches_for_each_message_and_one_that_may_not_spoils_no_
     results = await batch(chat, requests)
     reasons = [error_reason_pb2.ErrorReason.Name(result.failure.reason) for result in results]
     nothing = "ERROR_REASON_UNSPECIFIED"
-    assert reasons == [nothing, "FILE_OWNER_REQUIRED", nothing, "FILE_NOT_FOUND", "FIELD_REQUIRED", nothing]
+    assert reasons == [nothing, "FILE_NOT_FOUND", nothing, "FILE_NOT_FOUND", "FIELD_REQUIRED", nothing]
     assert [result.message.seq for result in results] == [1, 0, 2, 0, 0, 3]
     assert [result.message.parts[1].file.name for result in (results[0], results[5])] == ["cat.gif", "cat.gif"]
     assert await in_use(chat, file.id, of_attic.id) == [file.id]

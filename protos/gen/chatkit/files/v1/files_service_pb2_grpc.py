@@ -103,7 +103,8 @@ class FilesServiceServicer:
         FILE_CONTENT_MISMATCH, and the file stays PENDING. An OK means that the
         content is on disk. Sending the same content again is harmless; other
         content is ALREADY_EXISTS, FILE_ALREADY_READY. Only the owner may, and
-        superusers.
+        superusers: others get PERMISSION_DENIED, FILE_OWNER_REQUIRED for a file
+        that GetFile would tell them of.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,9 +143,10 @@ class FilesServiceServicer:
     def DeleteFile(self, request, context):
         """Deletes a file that no message refers to: one that is in use is
         FAILED_PRECONDITION, FILE_IN_USE, and goes when its messages have gone.
-        Only the owner may, and superusers. A file that is not there is NOT_FOUND,
-        FILE_NOT_FOUND; so of several deletions at once one is OK, and the others
-        are that.
+        Only the owner may, and superusers: others get PERMISSION_DENIED,
+        FILE_OWNER_REQUIRED for a file that GetFile would tell them of. A file that
+        is not there is NOT_FOUND, FILE_NOT_FOUND; so of several deletions at once
+        one is OK, and the others are that.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

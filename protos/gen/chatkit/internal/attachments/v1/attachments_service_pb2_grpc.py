@@ -55,7 +55,8 @@ class AttachmentsServiceServicer:
         """Checks that a user may attach files to a message in a room, and notes that
         one may refer to them from now on; it is called before the message is
         stored. All or nothing: NOT_FOUND, FILE_NOT_FOUND for a file of another
-        room; PERMISSION_DENIED, FILE_OWNER_REQUIRED for another user's;
+        room, and for another user's that no stored message refers to;
+        PERMISSION_DENIED, FILE_OWNER_REQUIRED for another user's that one does;
         FAILED_PRECONDITION, FILE_NOT_READY for one without its content; ABORTED,
         CONTENTION for one that is about to be removed.
         """
