@@ -21,8 +21,9 @@ EXEMPT = {
 
 
 _ID, _VISIBLE_ID = field_policy_pb2.FORMAT_IDENTIFIER, field_policy_pb2.FORMAT_VISIBLE_IDENTIFIER
-# A file's name is a proposal for saving, which the service makes when there is none; a role's name is its id.
-_NAMED_OTHERWISE = {"CreateFileRequest", "UpdateRoleRequest"}
+_VISIBLE = {_VISIBLE_ID, field_policy_pb2.FORMAT_VISIBLE, field_policy_pb2.FORMAT_FILE_NAME}
+# A role's name is its id.
+_NAMED_OTHERWISE = {"UpdateRoleRequest"}
 
 
 def _is(field: FieldDescriptor, well_known: str) -> bool:
@@ -84,9 +85,9 @@ def test_ids_of_public_requests_have_the_form_and_length_of_ids() -> None:
 
 def test_a_name_that_is_given_shows_something() -> None:
     names = [field for field in FIELDS if field.name == "name" and _is_created(field)]
-    assert len(names) == 5
+    assert len(names) == 6
     for field in names:
-        assert field_policy(field).format in {_VISIBLE_ID, field_policy_pb2.FORMAT_VISIBLE}, field.full_name
+        assert field_policy(field).format in _VISIBLE, field.full_name
 
 
 def _is_created(field: FieldDescriptor) -> bool:

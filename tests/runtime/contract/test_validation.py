@@ -145,6 +145,12 @@ _INVISIBLE = [
     "\ufe0f\u034f",
     "\u3164\u115f\u1160\uffa0",
     "\u2800",
+    "\ufffc",
+    "\U0001d159",
+    "\U00013441\U00013442",
+    "\U0001343f\U00013440\U00013455",
+    "\ufffe\uffff\ufdd0\ufdef",
+    "\U0001fffe\U0010ffff",
     "\U000e0041\U000e007f",
     "\u0301",
 ]
@@ -169,9 +175,23 @@ def test_nothing_is_created_with_an_id_or_a_name_that_does_not_show(text: str) -
     VALIDATOR.check(memberships_pb2.LeaveRoomRequest(room_id=text))
 
 
-@pytest.mark.parametrize("text", ["🫎", FAMILY, "\u0628", "한", "\u0915\u094d", "1\ufe0f\u20e3", "\ue000", "!"])
+@pytest.mark.parametrize(
+    "text", ["🫎", FAMILY, "\u0628", "한", "\u0915\u094d", "1\ufe0f\u20e3", "\ue000", "!", "\ufdf0", "\U00013443"]
+)
 def test_pictures_and_letters_of_every_script_show(text: str) -> None:
     VALIDATOR.check(_user(id=text, name=text))
+
+
+@pytest.mark.parametrize(
+    "name", [*_INVISIBLE, "a\nb", "a\u2028b", *(f"a{c}gnp.exe" for c in "\u202a\u202e\u2066\u2069")]
+)
+def test_the_name_of_a_file_shows_and_is_what_it_shows(name: str) -> None:
+    assert _refused(_file(name=name), "FIELD_INVALID").metadata == {"field": "name"}
+
+
+@pytest.mark.parametrize("name", ["", "a b.png", "../x", "שלום\u200f.txt", FAMILY, "\u3164x", "日本語"])
+def test_the_name_of_a_file_may_be_of_any_script(name: str) -> None:
+    VALIDATOR.check(_file(name=name))
 
 
 @pytest.mark.parametrize(
@@ -488,6 +508,24 @@ def test_a_time_is_one_of_years_1_to_9999(seconds: int, nanos: int, is_time: boo
         ("http://127.0.0.1:8080", True),
         ("https://[::1]/x", True),
         ("https://bücher.example/ü", True),
+        ("https://example.com/%E2%9C%93?a[]=1&b='x'#!/y", True),
+        (f"https://example.com/e\u0301/{FAMILY}/한국", True),
+        ("HTTP://user@example.com:80", True),
+        ("https://example.com/100%", False),
+        ("https://example.com/%2", False),
+        ('http://x/"onload="', False),
+        ("http://a\\b", False),
+        ("http://a/<b>", False),
+        ("http://a/{b}|^`", False),
+        ("http://\u3164/", False),
+        ("http://\u2800/x", False),
+        ("http://a/\u2800", False),
+        ("http://a/\u202ex", False),
+        ("http://a/\ue000", False),
+        ("http://a/\ufffe", False),
+        ("http://a/\U000e0100", False),
+        ("http://\u0301/", False),
+        ("http://a\u3000b/", False),
         ("", True),
         ("example.com/a", False),
         ("//example.com/a", False),

@@ -18,6 +18,7 @@ class Format(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FORMAT_PERMISSION: _ClassVar[Format]
     FORMAT_VISIBLE_IDENTIFIER: _ClassVar[Format]
     FORMAT_VISIBLE: _ClassVar[Format]
+    FORMAT_FILE_NAME: _ClassVar[Format]
     FORMAT_SHA256: _ClassVar[Format]
 FORMAT_UNSPECIFIED: Format
 FORMAT_IDENTIFIER: Format
@@ -26,6 +27,7 @@ FORMAT_MEDIA_TYPE: Format
 FORMAT_PERMISSION: Format
 FORMAT_VISIBLE_IDENTIFIER: Format
 FORMAT_VISIBLE: Format
+FORMAT_FILE_NAME: Format
 FORMAT_SHA256: Format
 FIELD_FIELD_NUMBER: _ClassVar[int]
 field: _descriptor.FieldDescriptor
