@@ -8,12 +8,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from datetime import timedelta
+from typing import cast
 from uuid import UUID, uuid4
 
 import grpc
 import structlog
-from chatkit.files.v1 import files_service_pb2
+from chatkit.files.v1 import file_pb2, files_service_pb2
 from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message as ProtoMessage
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -28,11 +30,13 @@ from services.files.refusals import mismatch, not_found, not_ready, too_large
 from services.files.service import Files
 from services.files.uploads import Uploads
 from services.files.urls import EXPIRES, PATH, SIGNATURE, FileUrls, Purpose
+from services.runtime.calls.spelling import JsonNames
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import (
     ChatkitError,
     DeadlineExceeded,
     Internal,
+    InvalidArgument,
     Unavailable,
     Unimplemented,
     http_status_of,
@@ -63,6 +67,8 @@ _READ_AWAY_BYTES, _READ_AWAY_SECONDS = 64 * 1024 * 1024, 10.0
 # What is wrong with these is not the request, and its body is no reason to stay.
 _NOT_READ_AWAY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.INTERNAL}
 _SOON = timedelta(seconds=1)
+# All that is answered here is JSON, and of a file's fields alone something can be wrong.
+_NAMES = JsonNames(cast("Descriptor", file_pb2.File.DESCRIPTOR))
 
 
 class FilesHttp:
@@ -101,6 +107,9 @@ class FilesHttp:
         return Response("ok\n", media_type="text/plain")
 
     async def _put(self, request: Request) -> Response:
+        if "content-range" in request.headers:
+            # RFC 9110, 14.4: whoever took it for the whole would have a part for the content.
+            raise InvalidArgument("REQUEST_MALFORMED", "content is put as a whole: there must be no content-range")
         if _length(request) > self._file_bytes:
             raise too_large(self._file_bytes)
         file = await self._files.find(str(self._signed(request, Purpose.UPLOAD)))
@@ -286,7 +295,7 @@ def _known(error: Exception) -> ChatkitError:
 
 def _answer_of(known: ChatkitError) -> Response:
     status = http_status_of(known.reason) or _HTTP_STATUS.get(known.code, 500)
-    response = _json(to_status(known), status)
+    response = _json(to_status(_NAMES.spelled(known)), status)
     if known.retry_after is not None:
         response.headers["retry-after"] = str(max(1, round(known.retry_after.total_seconds())))
     return response

@@ -35,7 +35,8 @@ _SHOWN = frozenset(
 )
 # What a browser needs to show a picture or a video that is opened by itself, and nothing that could run.
 _POLICY = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
-_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
+# So many digits as a number is read of without complaint; far fewer are beyond the end of any content.
+_RANGE = re.compile(r"bytes=([0-9]{0,1000})-([0-9]{0,1000})", re.IGNORECASE)
 
 
 def served_type(content_type: str) -> str:

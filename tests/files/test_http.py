@@ -77,21 +77,33 @@ async def test_what_is_not_what_was_declared_is_refused_and_leaves_nothing(shelf
         yield content
 
     wrong: list[tuple[object, dict[str, str], str]] = [
-        (PICTURE[:-1], {}, "size_bytes"),
-        (PICTURE + b"!", {}, "size_bytes"),
-        (unannounced(PICTURE[:-1]), {}, "size_bytes"),
-        (unannounced(PICTURE + b"!"), {}, "size_bytes"),
+        (PICTURE[:-1], {}, "sizeBytes"),
+        (PICTURE + b"!", {}, "sizeBytes"),
+        (unannounced(PICTURE[:-1]), {}, "sizeBytes"),
+        (unannounced(PICTURE + b"!"), {}, "sizeBytes"),
         (b"!" + PICTURE[1:], {}, "sha256"),
-        (PICTURE, {"content-type": "text/html"}, "content_type"),
+        (PICTURE, {"content-type": "text/html"}, "contentType"),
     ]
     for content, headers, field in wrong:
         answer = await shelf.http.put(created.upload_url, content=content, headers=headers)  # type: ignore[arg-type]
         assert refusal(answer, "FILE_CONTENT_MISMATCH", 400)["field"] == field
+        assert answer.json()["message"].startswith(f"{field}: ")
+        (told,) = next(detail for detail in answer.json()["details"] if "fieldViolations" in detail)["fieldViolations"]
+        assert told["field"] == field
     for chunks in ([PICTURE[:-1]], [PICTURE, b"!"], [b"!", PICTURE[1:]]):
         await refused(shelf.upload(created.file.id, chunks), "FILE_CONTENT_MISMATCH")
     await eventually(lambda: shelf.stored() == [])
     await eventually(lambda: shelf.database.count("files.uploads") == 0)
     # And it may be tried again.
+    assert (await shelf.put(created.upload_url, PICTURE)).status_code == 200
+
+
+async def test_a_part_of_the_content_can_not_be_put(shelf: Library) -> None:
+    created = await shelf.create()
+    for told in (f"bytes 0-{len(PICTURE) - 1}/{len(PICTURE)}", "nothing"):
+        answer = await shelf.put(created.upload_url, PICTURE, **{"content-range": told})
+        refusal(answer, "REQUEST_MALFORMED", 400)
+    assert (shelf.stored(), shelf.database.count("files.uploads")) == ([], 0)
     assert (await shelf.put(created.upload_url, PICTURE)).status_code == 200
 
 
@@ -124,16 +136,19 @@ async def test_ranges_are_what_players_and_downloads_that_go_on_ask_for(shelf: L
         "bytes=-7": slice(size - 7, None),
         f"bytes=-{size + 5}": slice(0, None),
         f"bytes={size - 1}-{size + 500}": slice(size - 1, None),
+        "Bytes=0-1": slice(0, 2),
+        "BYTES=0-" + "9" * 40: slice(0, None),
+        "bytes=-" + "9" * 40: slice(0, None),
     }.items():
         answer = await shelf.http.get(file.download_url, headers={"range": header})
         start, end, _ = part.indices(size)
         assert (answer.status_code, answer.content) == (206, PICTURE[part]), header
         assert answer.headers["content-range"] == f"bytes {start}-{end - 1}/{size}"
         assert int(answer.headers["content-length"]) == end - start
-    for header in ("bytes=9-3", "bytes=-", "items=0-1", "bytes=0-1,5-6", "bytes=0-1x", "bytes=" + "9" * 40 + "-"):
+    for header in ("bytes=9-3", "bytes=-", "items=0-1", "bytes=0-1,5-6", "bytes=0-1x", "bytes=" + "9" * 5000 + "-"):
         answer = await shelf.http.get(file.download_url, headers={"range": header})
         assert (answer.status_code, answer.content) == (200, PICTURE), header
-    for header in (f"bytes={size}-", "bytes=-0", "bytes=9999999999999999-"):
+    for header in (f"bytes={size}-", "bytes=-0", "bytes=9999999999999999-", "bytes=" + "9" * 40 + "-"):
         answer = await shelf.http.get(file.download_url, headers={"range": header})
         assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{size}"), header
         assert refusal(answer, "FIELD_INVALID", 416) == {"field": "range"}
