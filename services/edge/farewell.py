@@ -59,10 +59,10 @@ class Farewell:
             return self._left_out(address, str(error))
         return int(answer.ended)
 
-    def _left_out(self, service: str, problem: str) -> int:
-        if service not in self._unasked:
-            self._unasked.add(service)
-            _log.warning("streams_not_ended", service=service, problem=problem)
+    def _left_out(self, address: str, problem: str) -> int:
+        if address not in self._unasked:
+            self._unasked.add(address)
+            _log.warning("streams_not_ended", address=address, problem=problem)
         return 0
 
     def _channel(self, endpoint: str, address: str) -> grpc.aio.Channel:

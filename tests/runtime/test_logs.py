@@ -1,11 +1,13 @@
 """Logs that can't be written: nothing raises, and nobody takes half a line for a whole one."""
 
+import ast
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -102,3 +104,34 @@ def test_nothing_else_gets_the_number_of_a_standard_error_that_is_closed() -> No
     command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", code]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout == "True /dev/null\n"
+
+
+# What a line has by itself: what was bound, and what the processors add.
+_EVERY_LINE = {"event", "exception", "level", "service", "timestamp", "version"}
+_LEVELS = {"debug", "info", "warning", "error", "critical", "exception", "bind"}
+
+
+def _keys(path: Path) -> Iterator[tuple[int, str | None]]:
+    """Yield the keys that a file's log calls name, with their lines; None is a mapping of any keys."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="_log"), attr=level)) if level in _LEVELS:
+                yield from ((node.lineno, keyword.arg) for keyword in node.keywords)
+
+
+def test_no_line_says_under_a_key_of_every_line_something_else() -> None:
+    keys = [(path, *key) for path in sorted((ROOT / "services").rglob("*.py")) for key in _keys(path)]
+    assert len(keys) > len(_LEVELS)
+    wrong = [f"{path}:{line} {key}" for path, line, key in keys if key is None or key in _EVERY_LINE]
+    assert wrong == []
+
+
+def test_every_line_has_these_keys_by_itself() -> None:
+    code = (
+        "import structlog; from services.runtime import logs; from services.runtime.release import Release\n"
+        "logs.configure('json', 'users', Release())\n"
+        "try: 1 / 0\n"
+        "except ZeroDivisionError: structlog.get_logger().exception('odd')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(ended.stderr).keys() == _EVERY_LINE

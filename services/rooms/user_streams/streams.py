@@ -159,7 +159,7 @@ class UserStreams:
             await self._hand_out(update.changes)
         elif update.is_reset or (self.position is not None and update.version != self.position):
             # The second is a start at the present after nothing had been there.
-            _log.warning("changes_missed", position=self.position, version=update.version)
+            _log.warning("changes_missed", position=self.position, change_version=update.version)
             self.position = update.version
             self.resets += 1
             self.reset()

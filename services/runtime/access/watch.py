@@ -81,7 +81,7 @@ class AccessWatch:
             case _:
                 is_complete = self._change(event)
         if not is_complete:
-            _log.info("access_followed_anew", version=event.version)
+            _log.info("access_followed_anew", change_version=event.version)
             self._tell(lambda listener: listener.missed())
         if not was_fresh and self._cache.freshness.is_fresh():
             self._tell(lambda listener: listener.fresh_again())
@@ -116,7 +116,7 @@ def _change_of(event: pb2.AccessEvent) -> AccessChange | None:
             case "room_updated":
                 return RoomUpdated(UUID(bytes=event.room_updated.room_uid))
     except ValueError:
-        _log.warning("access_change_malformed", version=event.version)
+        _log.warning("access_change_malformed", change_version=event.version)
     return None
 
 

@@ -162,7 +162,7 @@ class PresenceHub:
         # Whoever follows from 0 is told nothing of what was before.
         is_gap = not update.changes and self._version is not None and update.version != self._version
         if update.is_reset or is_gap:
-            _log.warning("presence_changes_missed", version=update.version)
+            _log.warning("presence_changes_missed", change_version=update.version)
             await self._miss()
         for change in update.changes:
             await self._route(change)
