@@ -113,7 +113,7 @@ class Rooms:
         await self._users.uid_of(user_id, seconds)
 
     async def update(self, grant: RoomGrant, changes: Mapping[str, Any], etag: str) -> Room:
-        """Change fields of a room, unless it has changed since the etag; without changes nothing moves."""
+        """Change fields of a room, unless it has changed since the etag; where nothing is changed nothing moves."""
         room = await self._store.update(grant.room_uid, changes, etag)
         if room is None:
             raise Aborted("ETAG_MISMATCH", "the room has changed since: read it again", metadata={"etag": etag})

@@ -20,6 +20,7 @@ from services.rooms.quotas import Actor, Quotas
 from services.rooms.tables import creations, memberships, rooms
 from services.runtime.contract.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, Violation
 from services.runtime.data.database import Database
+from services.runtime.data.differences import differs
 
 ROOM_COLUMNS = (
     rooms.c.uid,
@@ -154,7 +155,7 @@ class RoomStore:
         return await self._views(select(*ROOM_COLUMNS).join(page, page.c.room_uid == rooms.c.uid).order_by(rooms.c.id))
 
     async def update(self, uid: UUID, values: Mapping[str, Any], etag: str) -> Room | None:
-        """Change columns of a room; None when the etag is given and is another one."""
+        """Change columns of a room, if they are not so already; None when the etag is given and is another one."""
         async with self._database.transaction() as connection:
             room = await self._one(connection, _LOCK, uid)
             if etag and etag != room.etag:
@@ -163,15 +164,17 @@ class RoomStore:
                 raise direct_room(room, "a direct room is private")
             if not values:
                 return room
-            moved = update(rooms).where(rooms.c.uid == uid)
+            moved = update(rooms).where(rooms.c.uid == uid, differs(rooms, values))
             moved = moved.values(
                 **values,
                 revision=rooms.c.revision + 1,
                 update_time=func.greatest(rooms.c.update_time, func.clock_timestamp()),
             )
-            updated = room_of((await connection.execute(moved.returning(*ROOM_COLUMNS))).one())
+            row = (await connection.execute(moved.returning(*ROOM_COLUMNS))).one_or_none()
+            if row is None:
+                return room
             await recorded_changes.record(connection, [Change(0, ChangeKind.ROOM_UPDATED, uid)])
-            return updated
+            return room_of(row)
 
     async def add_members(
         self, uid: UUID, users: Mapping[str, UUID], actor: Actor, *, joining: bool = False

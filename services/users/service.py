@@ -48,7 +48,7 @@ class Users:
         return await self._store.page(start, size)
 
     async def update(self, user_id: str, changes: Mapping[str, Any]) -> User:
-        """Change fields of a user; without changes nothing moves, the update time included."""
+        """Change fields of a user; where nothing is changed nothing moves, the update time included."""
         if not changes:
             return await self.get(user_id)
         user = await self._store.update(user_id, changes)

@@ -9,6 +9,7 @@ from sqlalchemy import Text, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.runtime.data.database import Database
+from services.runtime.data.differences import differs
 from services.users import recorded_changes
 from services.users.model import Change, ChangeKind, Draft, PageStart, User
 from services.users.tables import creation_clock, users
@@ -68,14 +69,15 @@ class UserStore:
             return [_user(row) for row in await connection.execute(statement)]
 
     async def update(self, user_id: str, values: Mapping[str, Any]) -> User | None:
-        """Change columns of a user; None when there is no such user."""
+        """Change columns of a user, if they are not so already; None when there is no such user."""
         # Later than the one before, so that of two copies it tells the newer one.
         later = func.greatest(users.c.update_time + _TICK, func.clock_timestamp())
-        moved = update(users).where(users.c.id == user_id).values(**values, update_time=later)
+        moved = update(users).where(users.c.id == user_id, differs(users, values)).values(**values, update_time=later)
         async with self._database.transaction() as connection:
             row = (await connection.execute(moved.returning(*_COLUMNS))).one_or_none()
             if row is None:
-                return None
+                same = (await connection.execute(_FIND, {"ids": [user_id]})).one_or_none()
+                return _user(same) if same is not None else None
             await recorded_changes.record(connection, [Change(0, ChangeKind.USER_UPDATED, row.uid, row.id)])
         return _user(row)
 

@@ -177,6 +177,31 @@ async def test_an_update_changes_what_it_names_and_replaces_custom_data_whole(us
     assert (await users.users.UpdateUser(other, metadata=su())).user.name == "mine"
 
 
+async def test_an_update_that_changes_nothing_moves_nothing(users: Suite) -> None:
+    kept = {"b": {"ü": "🫎"}, "a": [1, 0.5, 1e300, True, None]}
+    data = json_format.ParseDict(kept, struct_pb2.Struct())
+    create = pb2.CreateUserRequest(id="a", name="A", custom_data=data)
+    created = (await users.users.CreateUser(create, metadata=su())).user
+    mask = field_mask_pb2.FieldMask(paths=["name", "avatar_url"])
+    for same in (
+        pb2.UpdateUserRequest(user_id="a", name="A"),
+        pb2.UpdateUserRequest(user_id="a", name="A", custom_data=data),
+        pb2.UpdateUserRequest(user_id="a", name="A", update_mask=mask),
+    ):
+        assert (await users.users.UpdateUser(same, metadata=su())).user == created
+        same.user_id = "nobody"
+        await refused(users.users.UpdateUser(same, metadata=su()), "USER_NOT_FOUND")
+    assert (await users.users.GetUser(pb2.GetUserRequest(user_id="a"), metadata=user("a"))).user == created
+    assert users.database.count("users.changes") == 0
+    # Of two fields one is another one: true is not 1.
+    other = json_format.ParseDict({**kept, "a": [True, 0.5, 1e300, True, None]}, struct_pb2.Struct())
+    changed = (
+        await users.users.UpdateUser(pb2.UpdateUserRequest(name="A", custom_data=other), metadata=user("a"))
+    ).user
+    assert changed.update_time.ToNanoseconds() > created.update_time.ToNanoseconds()
+    assert users.database.count("users.changes") == 1
+
+
 async def test_a_rooms_of_the_release_before_asks_for_no_permission(database: TestDatabase, tmp_path: Path) -> None:
     async with (
         serve(Peers(is_of_the_release_before=True)) as peers,

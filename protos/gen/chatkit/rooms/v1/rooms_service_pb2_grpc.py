@@ -143,8 +143,9 @@ class RoomsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateRoom(self, request, context):
-        """Changes the fields that the mask names. A direct room can't become public:
-        FAILED_PRECONDITION, DIRECT_ROOM.
+        """Changes the fields that the mask names. Where all of them are so already
+        nothing changes, etag and update_time included. A direct room can't become
+        public: FAILED_PRECONDITION, DIRECT_ROOM.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

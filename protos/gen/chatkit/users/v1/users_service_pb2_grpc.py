@@ -110,7 +110,8 @@ class UsersServiceServicer:
 
     def UpdateUser(self, request, context):
         """Changes the fields that the mask names. Users change themselves;
-        superusers change anyone. Repeating an update is harmless.
+        superusers change anyone. Where all of them are so already nothing changes,
+        update_time included, so repeating an update is harmless.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
