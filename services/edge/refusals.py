@@ -72,6 +72,8 @@ def refusals(limits: Limits) -> list[Refusal]:
             when=_route_says(DRAINING, "yes"),
             retry_after=SOON,
         ),
+        # It has no path, so no token is looked at, and the rule of instances misses what that would have said.
+        Refusal("METHOD_NOT_FOUND", "there is no such method", 404, cause=403, when="request.method == 'CONNECT'"),
         *_tokens(limits),
         *_rates(limits),
         *_sizes(limits),

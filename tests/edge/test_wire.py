@@ -57,6 +57,18 @@ async def test_another_verb_than_a_path_takes_is_told_which_it_is(edge: Edge) ->
             assert answer.json()["details"][0]["reason"] == "METHOD_NOT_FOUND"
 
 
+async def test_connect_is_no_method_whoever_asks(edge: Edge) -> None:
+    host, _, port = edge.address.rpartition(":")
+    for who in (f"authorization: Bearer {tokens.token('alice')}\r\n", "authorization: Basic eA==\r\n", ""):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"CONNECT x:80 HTTP/1.1\r\nhost: x:80\r\nconnection: close\r\n{who}\r\n".encode())
+        async with asyncio.timeout(HANG_SECONDS):
+            answered, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        assert answered.startswith(b"HTTP/1.1 404 "), answered
+        assert json.loads(body)["details"][0]["reason"] == "METHOD_NOT_FOUND"
+
+
 async def test_fields_are_spelled_as_they_were_sent(edge: Edge) -> None:
     path, token = "/chatkit.messages.v1.MessagesService/SendMessage", tokens.token("alice")
     sent = {"roomId": "lobby", "parts": [{"contentType": "nonsense", "content": "room_id"}], "requestId": ""}
