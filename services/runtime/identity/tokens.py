@@ -18,6 +18,7 @@ from chatkit.contract.v1 import limit_pb2
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Unauthenticated
 from services.runtime.contract.policies import Limits
+from services.runtime.identity import token_json
 from services.runtime.identity.api_keys import API_ISSUER, ApiKey
 from services.runtime.identity.keys import Key
 
@@ -107,13 +108,14 @@ class TokenVerifier:
         if len(token) > self._token_chars:
             raise _invalid("the token is too long")
         try:
-            issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
-        except (jwt.PyJWTError, ValueError):
-            raise _invalid("the token can't be read") from None
+            header, claims = token_json.read(token)
+        except token_json.Unreadable as error:
+            raise _invalid(f"the token can't be read: {error}" if error.args else "the token can't be read") from None
+        issuer = claims.get("iss")
         if not isinstance(issuer, str):
             raise _invalid("the token has no issuer")
         if issuer.startswith(SERVICE_ISSUER):
-            return self._service_caller(token, issuer)
+            return self._service_caller(token, issuer, header.get("kid"))
         return self._customer(token, issuer)
 
     def _customer(self, token: str, issuer: str) -> tuple[Caller, float]:
@@ -138,8 +140,7 @@ class TokenVerifier:
         )
         return caller, _start(claims)
 
-    def _service_caller(self, token: str, issuer: str) -> tuple[Caller, float]:
-        key_id = jwt.get_unverified_header(token).get("kid")
+    def _service_caller(self, token: str, issuer: str, key_id: object) -> tuple[Caller, float]:
         key = _known(self._service_keys.get(key_id) if isinstance(key_id, str) else None)
         claims = self._claims(token, key, audience=self._service)
         expire_time = _expire_time(claims)

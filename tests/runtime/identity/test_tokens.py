@@ -194,6 +194,61 @@ def test_what_is_no_token_of_ours_is_refused(verifier: TokenVerifier, token: str
     _refused(verifier, token)
 
 
+_TWICE = "a name stands in it twice"
+_NO_NUMBER = "NaN and infinity are no numbers of JSON"
+_TOO_LARGE = "a number in it is too large"
+_TOO_DEEP = "it is nested more than 100 deep"
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        (b'"sub": "bob"', _TWICE),
+        (b'"x": {"y": 1, "y": 2}', _TWICE),
+        (b'"x": NaN', _NO_NUMBER),
+        (b'"x": [-Infinity]', _NO_NUMBER),
+        (b'"x": 1e999', _TOO_LARGE),
+        (b'"x": ' + b"9" * 5_000, _TOO_LARGE),
+        (b'"x": ' + b"[" * 100 + b"]" * 100, _TOO_DEEP),
+        (b'"x": ' + b'{"a":' * 500 + b"1" + b"}" * 500, _TOO_DEEP),
+        (b'"x": "\xff"', "it is not UTF-8"),
+        (b'"x": "\\ud800"', "a text in it is not Unicode"),
+        (b'"\\udfff": 1', "a text in it is not Unicode"),
+    ],
+    ids=lambda value: value.decode("latin-1")[:20] if isinstance(value, bytes) else value,
+)
+def test_json_that_two_readers_may_understand_differently_is_refused(
+    verifier: TokenVerifier, more: bytes, problem: str
+) -> None:
+    _can_not_be_read(verifier, _signed(_with(CLAIMS, more)), problem)
+    header = _with({"alg": "HS256", "sub": "alice"}, more)
+    _can_not_be_read(verifier, _signed(CLAIMS, header=header), problem)
+
+
+def _with(told: dict[str, Any], more: bytes) -> bytes:
+    return json.dumps(told).encode()[:-1] + b", " + more + b"}"
+
+
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b"\xff\xfe"])
+def test_a_byte_order_mark_is_refused(verifier: TokenVerifier, mark: bytes) -> None:
+    content = json.dumps(CLAIMS)
+    wrong = mark + content.encode("utf-8" if mark.startswith(b"\xef") else "utf-16-le")
+    problem = "it begins with a byte order mark" if mark.startswith(b"\xef") else "it is not UTF-8"
+    _can_not_be_read(verifier, _signed(wrong), problem)
+    _refused(verifier, _signed(content.encode("utf-16-le")))
+
+
+def _can_not_be_read(verifier: TokenVerifier, token: str, problem: str) -> None:
+    with pytest.raises(Unauthenticated) as caught:
+        verifier.verify(token)
+    assert (caught.value.reason, caught.value.message) == ("TOKEN_INVALID", f"the token can't be read: {problem}")
+
+
+def test_a_claim_of_the_customers_own_may_be_whatever_json_is(verifier: TokenVerifier) -> None:
+    deep = json.loads("[" * 99 + "]" * 99)
+    assert verifier.verify(_signed(_claims(x=deep, y=[{"ü": [None, -0.5, 10**30, "🫎"]}]))).subject == "alice"
+
+
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", ""])
 def test_a_token_that_nobody_signed_is_refused(verifier: TokenVerifier, algorithm: str) -> None:
     header, claims = _segment(json.dumps({"alg": algorithm, "typ": "JWT"}).encode()), json.dumps(_claims()).encode()
