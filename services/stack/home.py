@@ -76,6 +76,11 @@ class Home:
         return self.folder / "secrets" / "service_keys.json"
 
     @property
+    def passwords_file(self) -> Path:
+        """The database's passwords by role, the superuser's included."""
+        return self.folder / "secrets" / "database.json"
+
+    @property
     def instance(self) -> str:
         """The id of this instance, which tokens name."""
         return self._read("instance.json")["instance"]  # type: ignore[no-any-return]

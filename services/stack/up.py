@@ -12,12 +12,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
 
+from services.stack.cluster import DATABASE
 from services.stack.home import Home, Running
 from services.stack.ports import Port
 from services.stack.postgres import Postgres
 from services.stack.processes import (
     CONTENT,
-    DATABASE,
     Plan,
     Program,
     edge_program,
