@@ -27,7 +27,7 @@ from services.runtime.calls.edges import SECRET_BYTES, name_of
 from services.runtime.contract.policies import Limits
 from services.runtime.identity.keys import Keyring
 from services.runtime.release import Release
-from services.runtime.settings import read_settings_of
+from services.runtime.settings import naming_settings, read_settings_of
 
 _log = structlog.get_logger()
 _KILL_SECONDS = 5.0
@@ -53,7 +53,8 @@ def main(arguments: list[str]) -> int:
     try:
         settings = read_settings_of(EdgeSettings)
         logs.configure(settings.log_format, "edge", Release(settings.commit))
-        return asyncio.run(_serve(settings))
+        with naming_settings(settings):
+            return asyncio.run(_serve(settings))
     except (ValueError, OSError) as error:
         logs.complain(f"edge: {error}")
         return 2

@@ -25,7 +25,7 @@ from services.runtime.data.migrations import upgrade
 from services.runtime.identity.api_keys import refuse_sample
 from services.runtime.release import Release
 from services.runtime.server import Server
-from services.runtime.settings import Settings, read_settings
+from services.runtime.settings import Settings, naming_settings, read_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,12 @@ def main(name: str, build: Build, migrations: Path, commands: Mapping[str, Comma
         settings = read_settings()
         logs.configure(settings.log_format, name, Release(settings.commit))
         _refuse_sample_passwords(settings)
-        if command == "migrate":
-            return _migrate(name, settings.migrate_database_url.get_secret_value(), migrations)
-        if command in own:
-            return uvloop.run(_run(own[command], settings, told))
-        return uvloop.run(_serve(build, settings))
+        with naming_settings(settings):
+            if command == "migrate":
+                return _migrate(name, settings.migrate_database_url.get_secret_value(), migrations)
+            if command in own:
+                return uvloop.run(_run(own[command], settings, told))
+            return uvloop.run(_serve(build, settings))
     except (ValueError, ValidationError, OSError) as error:
         logs.complain(f"{name}: {error}")
         return 2

@@ -4,6 +4,8 @@ Every field has a default that lets a new version run beside an old one's config
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -227,6 +229,19 @@ class Settings(BaseSettings):
 def secret_settings(kind: type[Settings]) -> list[str]:
     """List the settings that are secrets, each of which may be told as a file (`<VARIABLE>_FILE`) as well."""
     return [name for name, field in kind.model_fields.items() if field.annotation is SecretStr]
+
+
+@contextmanager
+def naming_settings(settings: Settings) -> Iterator[None]:
+    """Turn the error of a file that can't be read into a ValueError that says which setting names the file."""
+    try:
+        yield
+    except OSError as error:
+        told = ((name, getattr(settings, name)) for name in type(settings).model_fields)
+        for name, value in told:
+            if isinstance(value, Path) and str(value) == str(error.filename):
+                raise ValueError(f"{PREFIX}{name.upper()}: {value} can't be read: {error.strerror}") from None
+        raise
 
 
 def read_settings() -> Settings:

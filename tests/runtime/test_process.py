@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from services.runtime import logs, process
 from services.runtime.clock import Clock
@@ -95,6 +96,9 @@ def run(environ: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Here:
     return Here(environ, capfd)
 
 
+_CAN_NOT_BE_READ = "can't be read: No such file or directory"
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_bad_limit_is_one_line_with_its_name_and_status_2(run: Here, service: str) -> None:
     ended = run("serve", service=service, CHATKIT_LIMIT_ROOM_MEMBERS="many")
@@ -108,9 +112,11 @@ def test_a_bad_limit_is_one_line_with_its_name_and_status_2(run: Here, service: 
         ("CHATKIT_LOG_FORMAT", "xml", "CHATKIT_LOG_FORMAT"),
         ("CHATKIT_DATABASE_URL", "database:hush", "a database's URL"),
         ("CHATKIT_NATS_URL", "http://hush@nowhere", "CHATKIT_NATS_URL must be like"),
-        ("CHATKIT_KEYS_FILE", "/nowhere/keys.json", "/nowhere/keys.json"),
+        ("CHATKIT_KEYS_FILE", "/nowhere/keys.json", f"CHATKIT_KEYS_FILE: /nowhere/keys.json {_CAN_NOT_BE_READ}"),
+        ("CHATKIT_KEYS_FILE", "/", "CHATKIT_KEYS_FILE: / can't be read: Is a directory"),
+        ("CHATKIT_SERVICE_KEYS_FILE", "no.json", f"CHATKIT_SERVICE_KEYS_FILE: no.json {_CAN_NOT_BE_READ}"),
         ("CHATKIT_LISTEN", "127.0.0.1:port", "127.0.0.1:port can't be listened on"),
-        ("CHATKIT_JWKS_FILE", "/nowhere/jwks.json", "/nowhere/jwks.json"),
+        ("CHATKIT_JWKS_FILE", "/nowhere/jwks.json", f"CHATKIT_JWKS_FILE: /nowhere/jwks.json {_CAN_NOT_BE_READ}"),
         ("CHATKIT_TLS_CA_FILE", "/nowhere/ca.pem", "CHATKIT_TLS_CERTIFICATE_FILE, CHATKIT_TLS_KEY_FILE is missing"),
     ],
 )
@@ -123,6 +129,24 @@ def test_a_setting_with_which_no_service_can_run_is_one_line_and_status_2(
     assert told in line
     assert "hush" not in line
     assert ended.status == 2
+
+
+@pytest.mark.parametrize("command", ["serve", "verify"])
+def test_a_file_that_is_not_there_is_told_with_the_setting_that_names_it(
+    run: Here, command: str, environ: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environ.setenv("CHATKIT_NATS_URL", "tls://users:x@127.0.0.1:1")
+    ended = run("serve", CHATKIT_NATS_CA_FILE="/nowhere/ca.pem")
+    assert ended.stderr == f"users: CHATKIT_NATS_CA_FILE: /nowhere/ca.pem {_CAN_NOT_BE_READ}\n"
+    tls = {f"CHATKIT_TLS_{part}_FILE": str(tmp_path / part) for part in ("CERTIFICATE", "KEY", "CA")}
+    ended = run(command, **tls)
+    assert ended.stderr.startswith(f"users: CHATKIT_TLS_CERTIFICATE_FILE: {tmp_path}/CERTIFICATE {_CAN_NOT_BE_READ}")
+    # Also what holds where nobody has named a file.
+    environ.delenv("CHATKIT_KEYS_FILE")
+    environ.chdir(tmp_path)
+    (tmp_path / "keys.json").unlink()
+    ended = run(command)
+    assert (ended.status, ended.stderr) == (2, f"users: CHATKIT_KEYS_FILE: keys.json {_CAN_NOT_BE_READ}\n")
 
 
 def test_sample_secrets_are_refused_in_one_line_that_does_not_show_them(run: Here, tmp_path: Path) -> None:
@@ -159,6 +183,16 @@ def test_a_database_that_is_away_is_one_sentence_without_its_password(run: Here,
     assert line.startswith(f"{service}: the database can't be reached: ")
     assert "hush" not in line
     assert (ended.status, ended.stdout) == (2, "")
+
+
+def test_a_password_that_the_database_refuses_is_told_as_that_and_not_shown(run: Here, database: TestDatabase) -> None:
+    given = conninfo_to_dict(database.migrate_dsn("users"))
+    url = f"postgresql://{given['user']}:hush@/{given['dbname']}?host={given['host']}"
+    ended = run("migrate", CHATKIT_MIGRATE_DATABASE_URL=url)
+    refusal = 'password authentication failed for user "chatkit_users_migrate"'
+    assert (ended.status, ended.stderr) == (2, f"users: the database refuses the connection: {refusal}\n")
+    ended = run("migrate", CHATKIT_MIGRATE_DATABASE_URL=url.replace(":hush@", "@"))
+    assert ended.stderr == "users: the database refuses the connection: no password supplied\n"
 
 
 def test_migrate_says_what_it_did(run: Here, database: TestDatabase) -> None:

@@ -77,6 +77,9 @@ def _malformed() -> ValueError:
 
 
 def _tls(ca_file: Path | None, certificate: TlsFiles | None) -> ssl.SSLContext:
+    if ca_file is not None:
+        # Whoever can't open it is told which file it is; ssl would not say that.
+        ca_file.open("rb").close()
     context = ssl.create_default_context(cafile=ca_file)
     if certificate is not None:
         context.load_cert_chain(certificate.certificate, certificate.key)

@@ -4,6 +4,7 @@ An error before the commit means that nothing happened; one at the commit is an 
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -29,6 +30,7 @@ _LOOK_SECONDS = 0.005
 _LOOKS_AT_SESSIONS = 3
 _RETRY_AFTER = timedelta(milliseconds=500)
 _Result = TypeVar("_Result")
+_REFUSAL = re.compile(r"(?:FATAL:\s+|fe_sendauth: )(.+)")
 
 
 def sqlalchemy_url(dsn: str) -> URL:
@@ -43,8 +45,12 @@ def in_one_line(error: psycopg.Error | DBAPIError) -> str:
     """Return what is wrong for people: the driver's first line, as those after it show the statement or ask back."""
     told = error.orig if isinstance(error, DBAPIError) else error
     first = str(told).strip().partition("\n")[0]
-    away = isinstance(told, psycopg.OperationalError) and told.sqlstate is None
-    return f"the database can't be reached: {first}" if away else first or type(told).__name__
+    if not isinstance(told, psycopg.OperationalError) or told.sqlstate is not None:
+        return first or type(told).__name__
+    # While a connection is made, the driver tells what the server says in its text alone.
+    if refusal := _REFUSAL.search(first):
+        return f"the database refuses the connection: {refusal[1]}"
+    return f"the database can't be reached: {first}"
 
 
 def create_engine(dsn: str, connections: int = POOL_CONNECTIONS) -> AsyncEngine:
