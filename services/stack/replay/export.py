@@ -1,7 +1,7 @@
 """Reading a Chatkit export: users, rooms and messages, a record per line or one array per file.
 
 Ids of messages repeat across rooms, and may be numbers or strings. The order within a room is that of the file: exports
-have messages whose time is missing. A record is taken whole or refused whole.
+have messages whose time is missing. A record is taken whole or refused whole; what was deleted is left out.
 """
 
 from collections import Counter
@@ -69,6 +69,8 @@ class Export:
     users: tuple[User, ...]
     rooms: tuple[Room, ...]
     refused: tuple[Refused, ...] = ()
+    # How many messages are left out because they were deleted, alone or with their room.
+    deleted: int = 0
     # Ids of users whose records were refused: nobody takes their place.
     refused_user_ids: frozenset[str] = frozenset()
 
@@ -90,6 +92,8 @@ class _Reading:
         self._request_ids: Counter[tuple[str, str, str]] = Counter()
         self._odd_user_ids: set[str] = set()
         self._odd_room_ids: set[str] = set()
+        self._deleted_room_ids: set[str] = set()
+        self._deleted = 0
 
     def read(self, folder: Path) -> Export:
         """Read the files, those first that others refer to."""
@@ -101,7 +105,13 @@ class _Reading:
         for user_id, where in sorted(_named(rooms).items()):
             if user_id not in self._odd_user_ids:
                 self._users.setdefault(user_id, User(user_id, user_id, "", None, where))
-        return Export(tuple(self._users.values()), rooms, refused, frozenset(self._odd_user_ids - self._users.keys()))
+        return Export(
+            users=tuple(self._users.values()),
+            rooms=rooms,
+            refused=refused,
+            deleted=self._deleted,
+            refused_user_ids=frozenset(self._odd_user_ids - self._users.keys()),
+        )
 
     def _user(self, where: str, raw: Raw) -> None:
         user_id = text(raw, "id")
@@ -115,6 +125,9 @@ class _Reading:
     def _room(self, where: str, raw: Raw) -> None:
         room_id = text(raw, "id")
         try:
+            if _is_deleted(raw):
+                self._deleted_room_ids.add(room_id)
+                return
             room = Room(
                 id=room_id,
                 name=text(raw, "name", room_id),
@@ -135,6 +148,9 @@ class _Reading:
         key = (room_id, sender_id, message_id)
         # Also of what is refused below: the request id is the same when the record was put right.
         self._request_ids[key] += 1
+        if _is_deleted(raw) or room_id in self._deleted_room_ids - self._rooms.keys():
+            self._deleted += 1
+            return
         if room_id not in self._rooms:
             raise OddRecord(
                 "its room was refused" if room_id in self._odd_room_ids else "its room is not in the export"
@@ -163,6 +179,10 @@ def _named(rooms: tuple[Room, ...]) -> dict[str, str]:
         for message in room.messages:
             named.setdefault(message.sender_id, message.where)
     return named
+
+
+def _is_deleted(raw: Raw) -> bool:
+    return text_or_empty(raw, "deleted_at") != ""
 
 
 def _data(raw: Raw) -> struct_pb2.Struct | None:

@@ -40,7 +40,7 @@ class Result:
     doubled: int = 0
     out_of_order: int = 0
     seconds: float = 0.0
-    # Messages that the suite refused, by reason.
+    # Messages that the suite refused, by reason, and those that are DELETED in the export.
     skipped: Counter[str] = field(default_factory=Counter)
     # Records that were not taken, by the reader or by the suite, and what depends on them.
     refused: list[Refused] = field(default_factory=list)
@@ -77,6 +77,8 @@ class Player:
     async def play(self, export: Export) -> Result:
         """Play it, wait until everything has arrived, and return what was counted; raises ReplayStopped."""
         self._result.refused.extend(export.refused)
+        if export.deleted:
+            self._result.skipped["DELETED"] = export.deleted
         self._refused_user_ids.update(export.refused_user_ids)
         await self._at_once(self._create_users(batch) for batch in _batches(export.users, _USERS_PER_CALL))
         created: list[Room] = []

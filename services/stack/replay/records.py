@@ -16,6 +16,8 @@ from google.protobuf import json_format, struct_pb2
 from services.stack.trouble import Trouble
 
 _ENDINGS = (".ndjson", ".json")
+# Fewer than Python refuses with advice on how to make it take more.
+_MOST_DIGITS = 4_000
 _SPACE = re.compile(r"[ \t\n\r]*")
 # Deep nesting is the one fault of JSON's text that is no ValueError.
 _UNREADABLE = (ValueError, RecursionError)
@@ -115,12 +117,23 @@ def _text(value: object, field: str) -> str:
 
 def _record(text: str) -> Raw:
     try:
-        value = json.loads(text, parse_constant=_no_number)
+        value = json.loads(text, parse_constant=_no_number, parse_int=_whole_number)
     except _UNREADABLE as error:
-        raise OddRecord(f"not JSON: {error}") from None
+        raise OddRecord(f"not JSON: {error}" if _is_unicode(text) else "not UTF-8") from None
     if not isinstance(value, dict):
         raise OddRecord("not an object")
     return value
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _whole_number(text: str) -> int:
+    digits = len(text.removeprefix("-"))
+    if digits > _MOST_DIGITS:
+        raise OddRecord(f"a number of {digits} digits is too large")
+    return int(text)
 
 
 def _no_number(name: str) -> None:
@@ -159,7 +172,8 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, str]]:
 
 
 def _array(path: Path, text: str) -> Iterator[tuple[str, str]]:
-    decoder = json.JSONDecoder()
+    # Only where a record ends: its numbers are looked at when it is read.
+    decoder = json.JSONDecoder(parse_int=str)
     number, start = 1, _after_space(text, text.index("[") + 1)
     while text[start : start + 1] != "]":
         try:

@@ -51,6 +51,23 @@ def test_every_kind_of_part_is_read(tmp_path: Path) -> None:
     assert room.messages[0].parts == (Part("image/png", None, "https://a/b"), Part("x/y", None, "https://c/d"))
 
 
+@pytest.mark.parametrize("form", ["ndjson", "json"])
+def test_what_was_deleted_is_left_out_and_counted(tmp_path: Path, form: str) -> None:
+    rooms = [_ROOM, {**_ROOM, "id": "gone", "deleted_at": "2020-01-01T00:00:00Z"}]
+    messages = [
+        _message(1, deleted_at="2020-01-01T00:00:00Z"),
+        _message(2, deleted_at=""),
+        _message(3, deleted_at=None),
+        _message(4, "gone"),
+        _message(1),
+    ]
+    export = read(_write(tmp_path, form, messages, rooms))
+    assert [room.id for room in export.rooms] == ["lobby"]
+    # The request id is the one that it would have if the first were there.
+    assert [message.request_id for message in export.rooms[0].messages] == ["export-2", "export-3", "export-1-2"]
+    assert (export.deleted, export.refused) == (2, ())
+
+
 def test_a_long_id_becomes_a_request_id_that_is_short_enough(tmp_path: Path) -> None:
     (room,) = read(_write(tmp_path, "json", [_message("x" * 200), _message("x" * 201)], [_ROOM])).rooms
     assert len({message.request_id for message in room.messages}) == 2
@@ -67,6 +84,7 @@ _GOOD = json.dumps(_message(9)).encode()
         (b"[1]", "not an object"),
         (b'{"id": 1}', "room_id is missing"),
         (b'{"id": 1, "n": NaN}', "not JSON: NaN is no number"),
+        (b'{"id": 1, "n": -' + b"9" * 5_000 + b"}", "a number of 5000 digits is too large"),
         (json.dumps(_message(True)).encode(), "id is not text"),
         (json.dumps(_message("a\ud83d")).encode(), "id is not Unicode text"),
         (json.dumps(_message(1)).encode().replace(b"alice", b"\xff"), "sender_id is not Unicode text"),
@@ -94,7 +112,15 @@ def test_a_record_that_can_not_be_taken_is_refused_by_its_place_and_the_rest_is_
     assert [message.request_id for message in export.rooms[0].messages] == ["export-9", "export-9-2"]
 
 
-@pytest.mark.parametrize("broken", [b"{", b"[" * 100_000, b"9" * 5000])
+def test_bytes_that_are_no_text_are_told_as_that(tmp_path: Path) -> None:
+    _write(tmp_path, "ndjson", [], [_ROOM])
+    (tmp_path / "messages.ndjson").write_bytes(b"\n".join((_GOOD, b"\xff\xfe", b'{"id": \xe9}', _GOOD)))
+    export = read(tmp_path)
+    assert [refused.why for refused in export.refused] == ["not UTF-8", "not UTF-8"]
+    assert len(export.rooms[0].messages) == 2
+
+
+@pytest.mark.parametrize("broken", [b"{", b"[" * 100_000])
 def test_a_line_that_is_no_json_is_refused_and_the_next_one_is_read(tmp_path: Path, broken: bytes) -> None:
     _write(tmp_path, "ndjson", [], [_ROOM])
     (tmp_path / "messages.ndjson").write_bytes(b"\n".join((_GOOD, broken, _GOOD)))
