@@ -44,7 +44,7 @@ _KEPT_CONTENT_BYTES = 64 * 1024
 # Under this name a route's metadata says with which verbs of HTTP its path is called, where it was another.
 VERBS = "verbs"
 QUERY = "query"
-OF_METHODS, OF_PAGES, OF_CONTENT = "POST", "GET", "GET, HEAD, PUT"
+OF_METHODS, OF_PAGES, OF_CONTENT = "POST", "GET, HEAD", "GET, HEAD, PUT"
 _ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH = "/", "/health", "/descriptor.binpb"
 _CORS_SECONDS = 3600
 _CORS_REQUEST_HEADERS = "authorization,content-type,grpc-timeout,range,x-grpc-web,x-user-agent"
@@ -111,9 +111,8 @@ def _method(cluster: str, method: MethodContract, limits: Limits) -> Json:
 
 def _content() -> Json:
     """Take and give the content of files: whoever shows a signed URL needs no token, and the service checks it."""
-    asked = {"name": ":method", "string_match": {"safe_regex": {"regex": OF_CONTENT.replace(", ", "|")}}}
     return {
-        "match": {"prefix": public.CONTENT_PATH, "headers": [asked]},
+        "match": {"prefix": public.CONTENT_PATH, "headers": [_method_is_of(OF_CONTENT)]},
         "route": {
             "cluster": public.CONTENT_CLUSTER,
             "timeout": "0s",
@@ -179,7 +178,7 @@ def _limits_of(method: MethodContract, limits: Limits) -> Json:
 
 def _direct(path: str, content_type: str, body: Json) -> Json:
     return {
-        "match": {"path": path, "headers": [_method_is("GET")]},
+        "match": {"path": path, "headers": [_method_is_of(OF_PAGES)]},
         "direct_response": {"status": 200, "body": body},
         "response_headers_to_add": [_response_header("content-type", content_type)],
         "typed_per_filter_config": for_anyone(),
@@ -190,7 +189,7 @@ def _draining(path: str) -> Json:
     """Answer whoever asks how the edge is that it is about to end, once it is."""
     never = {"default_value": {"numerator": 0, "denominator": "HUNDRED"}, "runtime_key": DRAINING}
     return {
-        "match": {"path": path, "headers": [_method_is("GET")], "runtime_fraction": never},
+        "match": {"path": path, "headers": [_method_is_of(OF_PAGES)], "runtime_fraction": never},
         "direct_response": {"status": 503},
         "metadata": {"filter_metadata": {METADATA: {DRAINING: "yes"}}},
         "typed_per_filter_config": for_anyone(),
@@ -239,6 +238,10 @@ def _response_header(name: str, value: str) -> Json:
 
 def _method_is(method: str) -> Json:
     return {"name": ":method", "string_match": {"exact": method}}
+
+
+def _method_is_of(verbs: str) -> Json:
+    return {"name": ":method", "string_match": {"safe_regex": {"regex": verbs.replace(", ", "|")}}}
 
 
 def _path_is(**match: str) -> Json:

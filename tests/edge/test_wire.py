@@ -46,8 +46,8 @@ async def test_another_verb_than_a_path_takes_is_told_which_it_is(edge: Edge) ->
         ("GET", f"{GET}?userId=bob", "POST"),
         ("HEAD", GET, "POST"),
         ("PUT", "/chatkit.messages.v1.MessagesService/SubscribeRoom", "POST"),
-        ("POST", "/", "GET"),
-        ("DELETE", "/descriptor.binpb", "GET"),
+        ("POST", "/", "GET, HEAD"),
+        ("DELETE", "/descriptor.binpb", "GET, HEAD"),
         ("POST", "/files/x", "GET, HEAD, PUT"),
     ):
         answer = await edge.http.request(method, url)
@@ -131,6 +131,10 @@ async def test_the_front_page_has_the_limits_and_the_contract_can_be_fetched(edg
     assert front.json()["name"] == "chatkit"
     assert {"name": "ROOM_MEMBERS", "value": 100}.items() <= front.json()["limits"][0].items()
     contract = await edge.http.get("/descriptor.binpb")
+    for page in (front, contract, await edge.http.get("/health")):
+        head = await edge.http.head(page.request.url)
+        assert (head.status_code, head.content) == (200, b"")
+        assert {name: head.headers[name] for name in ("content-type", "content-length")}.items() <= page.headers.items()
     files = descriptor_pb2.FileDescriptorSet.FromString(contract.content).file
     assert "chatkit/messages/v1/messages_service.proto" in {file.name for file in files}
 
