@@ -143,7 +143,7 @@ def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--request-id", type=_text, metavar="ID", help="repeating a send with the same id sends nothing twice"
     )
     watch.add_argument("--last", type=_number, default=20, metavar="N", help="how many messages to start with (20)")
-    history.add_argument("--last", type=_number, default=20, metavar="N", help="how many messages (20)")
+    history.add_argument("--last", type=_count, default=20, metavar="N", help="how many messages (20)")
 
 
 def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -154,8 +154,8 @@ def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         default=str(SAMPLE),
         metavar="DIR",
         help="an export: users, rooms and messages, each .ndjson or .json, a record per line or one array"
-        " (a sample of one room). Attachments become parts with their URL. Replaying again adds nothing. A record that"
-        " can't be taken is named on standard error, and the rest goes on.",
+        " (a sample of one room). Attachments become parts with their URL. Replaying again adds nothing. What has a"
+        " deleted_at is left out. A record that can't be taken is named on standard error, and the rest goes on.",
     )
     parser.add_argument("--json", action="store_true", help="for machines")
 
@@ -173,6 +173,14 @@ def _text(text: str) -> str:
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(f"{text!r} is not UTF-8") from None
     return text
+
+
+def _count(text: str) -> int:
+    """Take a number of things to ask for: none of them would be asked for as if nothing had been said."""
+    number = _number(text)
+    if number == 0:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
 
 
 def _number(text: str) -> int:

@@ -108,6 +108,7 @@ def test_a_port_that_is_none_is_refused(capsys: Captured) -> None:
         ["watch", "--as", "a\udcff"],
         ["token", "--user", "a\udcff"],
         ["list", "--last", "9" * 5000],
+        ["list", "--last", "0"],
         ["watch", "--last", "-1"],
         ["up", "--port", "9" * 5000],
     ],
