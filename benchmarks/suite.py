@@ -19,10 +19,10 @@ from chatkit.users.v1 import users_service_pb2_grpc
 from benchmarks.load.jobs import Room
 from benchmarks.seeding import TEMPLATE, Seeding, make_templates
 from services.stack.cluster import DATABASE, SUPERUSER
+from services.stack.health import EdgeHealth, ServiceHealth
 from services.stack.home import Home
 from services.stack.replicas import ONE_OF_EACH
 from services.stack.sign_in import bearer, token
-from services.stack.supervisor import EdgeHealth, ServiceHealth
 from services.stack.trouble import Trouble
 from services.stack.up import Stack
 

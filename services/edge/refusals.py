@@ -21,7 +21,7 @@ from services.edge.sizes import CONTENT_LIMIT, in_json
 from services.edge.tokens import INSTANCE, IS_BEARER, ISSUER, LENGTH
 from services.runtime.contract.errors import HTTP_STATUS_KEY, ChatkitError, Violation, class_of, to_status
 from services.runtime.contract.policies import Limits, limit_name
-from services.runtime.identity.tokens import subject_must_be
+from services.runtime.identity.token_rules import subject_must_be
 
 _KEPT_STATUS = "x-chatkit-status"
 # The content types that Envoy takes for gRPC and gRPC-Web. Others that begin so are JSON to it.

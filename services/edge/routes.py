@@ -18,7 +18,7 @@ from services.edge.rates import COST, JSON_SIZE, LIMIT_OF, METADATA, RATE, RATE_
 from services.edge.screening import SCREEN_FILTER
 from services.edge.sizes import CONTENT_LIMIT, json_bytes, size_of, size_of_content
 from services.edge.tokens import CLAIMS_FILTER, JWT_FILTER
-from services.runtime.calls.edges import EDGE_HEADER
+from services.runtime.calls.edge_header import EDGE_HEADER
 from services.runtime.contract.policies import Limits, MethodContract, limit_name
 from services.runtime.release import Release
 

@@ -8,7 +8,7 @@ from chatkit.contract.v1 import limit_pb2
 from services.edge.parts import Json, typed
 from services.runtime.contract.policies import Limits
 from services.runtime.identity.api_keys import API_ISSUER
-from services.runtime.identity.tokens import CLOCK_LEEWAY
+from services.runtime.identity.token_rules import CLOCK_LEEWAY
 
 JWT_FILTER = "envoy.filters.http.jwt_authn"
 CLAIMS_FILTER = "envoy.filters.http.rbac"

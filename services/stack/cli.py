@@ -28,8 +28,12 @@ Command = Callable[[Home, argparse.Namespace], int]
 def main(arguments: list[str]) -> int:
     """Run a command and return its exit status; trouble is one sentence on stderr and status 1."""
     parsed = _parser().parse_args(arguments)
+    home = Home(Path(parsed.home))
     try:
-        return command(parsed.run)(Home(Path(parsed.home)), parsed)
+        if parsed.needs_suite:
+            # Before anything is imported for what can't be done.
+            home.running_address()
+        return command(parsed.run)(home, parsed)
     except Trouble as trouble:
         sys.stderr.write("\n".join(printable(line) for line in f"chatkit: {trouble}".split("\n")) + "\n")
         return 1
@@ -60,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_inspection(commands)
     _add_edge(commands)
     _add_chat(commands)
-    verify = _command(commands, "verify", "verify_command:run", "compare what the services know of one another")
+    verify = _command(
+        commands, "verify", "verify_command:run", "compare what the services know of one another", needs_suite=True
+    )
     verify.add_argument("--json", action="store_true", help="for machines: one JSON object per line")
     _command(commands, "rotate-epoch", "epoch_command:run", "begin anew after PostgreSQL was restored from a copy")
     _add_replay(commands)
@@ -68,9 +74,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, run: str, text: str
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: str,
+    text: str,
+    *,
+    needs_suite: bool = False,
 ) -> argparse.ArgumentParser:
-    """Add a command; `run` is its function, as module:name of this package."""
+    """Add a command; `run` is its function, as module:name of this package, and some need a suite that runs."""
     parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     parser.add_argument(
         "--home",
@@ -78,7 +89,7 @@ def _command(
         metavar="DIR",
         help="the folder of the state (default: $CHATKIT_HOME, else .chatkit in the repository)",
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, needs_suite=needs_suite)
     return parser
 
 
@@ -110,11 +121,16 @@ def _add_token(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _add_inspection(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    for name, run, text in (
-        ("services", "inspection:services", "show what runs, where, and whether it is healthy"),
-        ("limits", "limits_command:run", "show the limits in force"),
-    ):
-        _command(commands, name, run, text).add_argument("--json", action="store_true", help="for machines")
+    shown = _command(
+        commands,
+        "services",
+        "inspection:services",
+        "show what runs, where, and whether it is healthy",
+        needs_suite=True,
+    )
+    limits = _command(commands, "limits", "limits_command:run", "show the limits in force")
+    for parser in (shown, limits):
+        parser.add_argument("--json", action="store_true", help="for machines")
 
 
 def _add_edge(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -129,10 +145,12 @@ def _add_edge(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    send = _command(commands, "send", "chat:send", "send a message")
+    send = _command(commands, "send", "chat:send", "send a message", needs_suite=True)
     send.add_argument("text", type=_text, metavar="TEXT")
-    watch = _command(commands, "watch", "chat:watch", "show a room's messages as they come, until Ctrl-C")
-    history = _command(commands, "list", "chat:history", "show a room's last messages")
+    watch = _command(
+        commands, "watch", "chat:watch", "show a room's messages as they come, until Ctrl-C", needs_suite=True
+    )
+    history = _command(commands, "list", "chat:history", "show a room's last messages", needs_suite=True)
     for parser, default in ((send, "alice"), (watch, "bob"), (history, "bob")):
         parser.add_argument("--room", type=_text, default="lobby", metavar="ID", help="the room (lobby)")
         parser.add_argument(
@@ -147,7 +165,9 @@ def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = _command(commands, "replay", "replay.command:run", "play an export as live traffic, and check it")
+    parser = _command(
+        commands, "replay", "replay.command:run", "play an export as live traffic, and check it", needs_suite=True
+    )
     parser.add_argument(
         "folder",
         nargs="?",

@@ -1,22 +1,22 @@
-"""`chatkit edge`: Envoy's configuration as this home's edge runs it, or as one would, and Envoy's own word on it."""
+"""`chatkit edge`: Envoy's configuration as this home's edge runs it, or as one would, and Envoy's own word on it.
+
+What only one of these needs is imported for it.
+"""
 
 import argparse
-import asyncio
 import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from services.edge import envoy
-from services.edge.deployment import EXAMPLE, Deployment
-from services.edge.process import write
-from services.edge.render import configuration, to_yaml
-from services.edge.settings import EdgeSettings
-from services.runtime.contract.policies import Limits
-from services.runtime.settings import read_settings_of
 from services.stack.home import Home
 from services.stack.recorded import find
 from services.stack.trouble import Trouble
+
+if TYPE_CHECKING:
+    from services.edge.deployment import Deployment
+    from services.runtime.contract.policies import Limits
 
 _INSTANCE = "CHATKIT_INSTANCE"
 
@@ -36,13 +36,23 @@ def run(home: Home, arguments: argparse.Namespace) -> int:
 
 def _text(home: Home) -> str:
     running = _running(home)
-    return running.read_text() if running is not None else to_yaml(configuration(*_told()))
+    if running is not None:
+        return running.read_text()
+    from services.edge.render import configuration, to_yaml  # noqa: PLC0415 - see above
+
+    return to_yaml(configuration(*_told()))
 
 
 def _refusal(home: Home) -> str:
+    import asyncio  # noqa: PLC0415 - see above
+
+    from services.edge import envoy  # noqa: PLC0415 - see above
+
     running = _running(home)
     if running is not None:
         return asyncio.run(envoy.refusal(running))
+    from services.edge.process import write  # noqa: PLC0415 - see above
+
     deployment, limits = _told()
     with tempfile.TemporaryDirectory(prefix="chatkit-") as folder:
         return asyncio.run(envoy.refusal(write(replace(deployment, run_folder=Path(folder)), limits)))
@@ -57,7 +67,15 @@ def _running(home: Home) -> Path | None:
     return None
 
 
-def _told() -> tuple[Deployment, Limits]:
+def _told() -> "tuple[Deployment, Limits]":
     """Return what the environment describes; addresses and files are examples unless it describes a deployment."""
-    deployment = read_settings_of(EdgeSettings).deployment if os.environ.get(_INSTANCE) else EXAMPLE
-    return deployment, Limits.from_environ(os.environ)
+    from services.edge.deployment import EXAMPLE  # noqa: PLC0415 - see above
+    from services.runtime.contract.policies import Limits  # noqa: PLC0415 - see above
+
+    limits = Limits.from_environ(os.environ)
+    if not os.environ.get(_INSTANCE):
+        return EXAMPLE, limits
+    from services.edge.settings import EdgeSettings  # noqa: PLC0415 - see above
+    from services.runtime.settings import read_settings_of  # noqa: PLC0415 - see above
+
+    return read_settings_of(EdgeSettings).deployment, limits

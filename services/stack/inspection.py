@@ -5,16 +5,15 @@ import asyncio
 import json
 
 from services.stack.cluster import BINARIES, DATABASE, SUPERUSER
+from services.stack.health import EdgeHealth, NatsHealth, ServiceHealth
 from services.stack.home import Home, Running
 from services.stack.recorded import find
 from services.stack.releases import edge_release, service_release
-from services.stack.supervisor import EdgeHealth, NatsHealth, ServiceHealth
 from services.stack.terminal import columns
 
 
 def services(home: Home, arguments: argparse.Namespace) -> int:
     """Print what runs; the exit status is 1 unless all of it is healthy."""
-    home.running_address()
     processes = home.state().processes
     found = asyncio.run(_look_at_all(processes))
     healthy = [is_healthy for is_healthy, _ in found]

@@ -1,4 +1,4 @@
-"""Runs programs: starts them, asks whether they are healthy, restarts those that crash, stops them in order."""
+"""Runs programs: starts them, waits until they are healthy, restarts those that crash, stops them in order."""
 
 import asyncio
 import signal
@@ -7,15 +7,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-
+from services.stack.health import Health
 from services.stack.processes import Program
 from services.stack.rotation import RotatingLog
 from services.stack.trouble import Trouble
 
 _POLL_SECONDS = 0.05
-_ASK_SECONDS = 1.0
 _FIRST_DELAY_SECONDS = 0.2
 _LONGEST_DELAY_SECONDS = 5.0
 # A child that ran for this long starts anew with a short delay when it crashes.
@@ -81,7 +78,7 @@ class Child:
                 process.kill()
             await process.wait()
 
-    async def wait_until(self, is_healthy: "Health", deadline: float) -> None:
+    async def wait_until(self, is_healthy: Health, deadline: float) -> None:
         """Return when the process is healthy."""
         while not await is_healthy(self.program.address):
             if self._running().returncode is not None:
@@ -101,62 +98,6 @@ class Child:
         if self.process is None:
             raise Trouble(f"{self.program.name} was not started")
         return self.process
-
-
-class Health:
-    """Asks a process whether it is healthy, in the way that its kind answers."""
-
-    async def __call__(self, address: str) -> bool:
-        """Ask."""
-        raise NotImplementedError
-
-
-class ServiceHealth(Health):
-    """grpc.health.v1, as every service speaks it."""
-
-    async def __call__(self, address: str) -> bool:
-        """Return whether the service says SERVING."""
-        async with grpc.aio.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
-            try:
-                answer = await health_pb2_grpc.HealthStub(channel).Check(
-                    health_pb2.HealthCheckRequest(), timeout=_ASK_SECONDS
-                )
-            except grpc.aio.AioRpcError:
-                return False
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
-
-
-class NatsHealth(Health):
-    """What NATS says to everyone who connects."""
-
-    async def __call__(self, address: str) -> bool:
-        """Return whether it says it."""
-        host, _, port = address.rpartition(":")
-        try:
-            async with asyncio.timeout(_ASK_SECONDS):
-                reader, writer = await asyncio.open_connection(host, int(port))
-                greeting = await reader.readline()
-                writer.close()
-        except (OSError, TimeoutError):
-            return False
-        return greeting.startswith(b"INFO ")
-
-
-class EdgeHealth(Health):
-    """`GET /`, which the edge answers by itself."""
-
-    async def __call__(self, address: str) -> bool:
-        """Return whether the edge answers 200."""
-        host, _, port = address.rpartition(":")
-        try:
-            async with asyncio.timeout(_ASK_SECONDS):
-                reader, writer = await asyncio.open_connection(host, int(port))
-                writer.write(f"GET / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n".encode())
-                answer = await reader.readline()
-                writer.close()
-        except (OSError, TimeoutError):
-            return False
-        return b" 200 " in answer
 
 
 async def run_once(program: Program, log: Path) -> None:

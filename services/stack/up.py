@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from services.stack.cluster import DATABASE
+from services.stack.health import EdgeHealth, Health, NatsHealth, ServiceHealth
 from services.stack.home import Home, Running
 from services.stack.ports import Port
 from services.stack.postgres import Postgres
@@ -31,7 +32,7 @@ from services.stack.recorded import process_of
 from services.stack.replicas import names, process_names
 from services.stack.schemas import bootstrap
 from services.stack.seed import seed
-from services.stack.supervisor import Child, EdgeHealth, Health, NatsHealth, Say, ServiceHealth, run_once
+from services.stack.supervisor import Child, Say, run_once
 from services.stack.trouble import Trouble
 
 HOST = "127.0.0.1"

@@ -38,6 +38,9 @@ _ALWAYS = set(
     ).stdout.split()
 )
 
+# What only those need who run a service.
+_OF_SERVICES = {"cryptography", "jwt", "psycopg", "pydantic", "pydantic_settings", "sqlalchemy", "structlog", "uvloop"}
+
 
 def _imported(*arguments: str) -> set[str]:
     """Run a command in an interpreter of its own, and return what it has imported, and its status."""
@@ -68,6 +71,8 @@ def test_a_token_needs_pythons_own_modules_alone(home: Home) -> None:
         (["watch", "--last", "x"], 2),
         ([], 2),
         (["token", "--home", "/nowhere"], 1),
+        *(([name, "--home", "/nowhere"], 1) for name in ("services", "list", "watch", "verify", "replay")),
+        (["send", "hello", "--home", "/nowhere"], 1),
     ],
 )
 def test_so_do_help_and_a_mistake(arguments: list[str], status: int) -> None:
@@ -106,6 +111,28 @@ def test_the_limits_of_a_suite_that_runs_need_no_contract(home: Home) -> None:
         imported = _imported("limits", "--home", str(home.folder))
     assert "status=0" in imported
     assert not imported & {"chatkit", "google", "grpc", "asyncio", "logging"}, imported
+
+
+def test_a_configuration_is_printed_without_what_runs_an_edge(home: Home) -> None:
+    imported = _imported("edge", "--print", "--home", str(home.folder))
+    assert "status=0" in imported
+    # The files of certificates are watched, with a log.
+    assert not imported & (_OF_SERVICES - {"structlog"}), imported
+
+
+def test_what_runs_is_shown_without_what_runs_it(home: Home) -> None:
+    with home.lock():
+        home.record(State("127.0.0.1:1"))
+        imported = _imported("services", "--home", str(home.folder))
+    assert "status=0" in imported
+    assert not imported & _OF_SERVICES, imported
+
+
+def test_a_room_is_listed_without_what_runs_a_suite(home: Home) -> None:
+    with home.lock():
+        home.record(State("127.0.0.1:1"))
+        imported = _imported("list", "--home", str(home.folder))
+    assert not imported & _OF_SERVICES, imported
 
 
 def test_every_command_names_a_function_that_is_there() -> None:

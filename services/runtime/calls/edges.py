@@ -9,10 +9,10 @@ from hashlib import sha256
 from chatkit.internal.edges.v1 import edges_service_pb2 as pb2
 
 from services.runtime.calls.call import Call, Context, header_of
+from services.runtime.calls.edge_header import EDGE_HEADER
 from services.runtime.contract.errors import Unavailable, invalid_field
 from services.runtime.streaming.open_streams import Streams, spread_delay
 
-EDGE_HEADER = "x-chatkit-edge"
 SECRET_BYTES = 32
 
 

@@ -21,13 +21,11 @@ from services.runtime.contract.policies import Limits
 from services.runtime.identity import token_json
 from services.runtime.identity.api_keys import API_ISSUER, ApiKey
 from services.runtime.identity.keys import Key
+from services.runtime.identity.token_rules import CLOCK_LEEWAY, subject_must_be
 
 SERVICE_ISSUER = "services/"
 SERVICE_TOKEN_LIFETIME = timedelta(seconds=60)
 _CACHED_TOKENS = 10_000
-# The clock of who signs a token may be so far ahead. At its `exp` a token has expired by the clock here, whoever's is
-# right: another one is soon made.
-CLOCK_LEEWAY = timedelta(seconds=30)
 # A wall clock that differs by so much from what it was is one that was set, and not one that drifts.
 _STEP_SECONDS = 1.0
 # What is further ahead is no difference of clocks.
@@ -181,11 +179,6 @@ class TokenVerifier:
         # Before what else is wrong with the token.
         _check_start(_start(claims), self._clock.now())
         return claims
-
-
-def subject_must_be(most: int) -> str:
-    """Return what is said of a `sub` that is none."""
-    return f"the token's sub is no id: a text of 1 to {most} characters, none of them a control character"
 
 
 def _known(key: Key | None) -> Key:

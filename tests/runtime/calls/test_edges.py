@@ -15,7 +15,8 @@ from chatkit.messages.v1 import messages_service_pb2
 from chatkit.rooms.v1 import rooms_service_pb2
 from chatkit.users.v1 import presence_service_pb2
 
-from services.runtime.calls.edges import EDGE_HEADER, name_of
+from services.runtime.calls.edge_header import EDGE_HEADER
+from services.runtime.calls.edges import name_of
 from services.runtime.contract.errors import ChatkitError, Unavailable
 from services.runtime.contract.policies import Limits
 from services.runtime.identity.tokens import Caller
