@@ -28,7 +28,10 @@ def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
         header, claims, _ = map(base64url_decode, pieces)
     except ValueError:
         raise Unreadable from None
-    return _object(header), _object(claims)
+    told = _object(header)
+    if not isinstance(told.get("kid", ""), str):
+        raise Unreadable("its kid is no text")
+    return told, _object(claims)
 
 
 def _object(content: bytes) -> dict[str, Any]:
