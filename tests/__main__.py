@@ -7,14 +7,12 @@ are relative to the root of the repository.
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from tests.checks.ledger import Ledger
-from tests.checks.steps import Result, Step, pytest_step, run, static_steps
+from tests.checks.steps import TOTAL_SECONDS, pytest_step, run_all, static_steps
 from tests.checks.summary import closing_line, not_run, repeating
 
-TOTAL_SECONDS = 45 * 60
 INTERRUPTED = 130
 
 
@@ -24,7 +22,7 @@ def main(arguments: list[str]) -> int:
     ledger_file = scratch / "ledger.json"
     static, tests = static_steps(), pytest_step(scratch, ledger_file, arguments)
     try:
-        results = _run_all([tests] if arguments else [*static, tests])
+        results = run_all([tests] if arguments else [*static, tests], TOTAL_SECONDS)
     except KeyboardInterrupt:
         print("interrupted")
         return INTERRUPTED
@@ -39,18 +37,6 @@ def main(arguments: list[str]) -> int:
         print(*(f"To repeat them: {command}" for command in repeating(ledger, scratch)), sep="\n")
     print(f"\n{closing_line(results, ledger)}")
     return 0 if ok else results[-1].status or 1
-
-
-def _run_all(steps: list[Step]) -> list[Result]:
-    deadline = time.monotonic() + TOTAL_SECONDS
-    results = []
-    for number, step in enumerate(steps, start=1):
-        label = f"[{number}/{len(steps)}] {step.name}"
-        print(label, end=":\n" if step.live else " … ", flush=True)
-        result = run(step, max(1.0, deadline - time.monotonic()))
-        results.append(result)
-        print(f"{label} {result.verdict}" if step.live else result.verdict, flush=True)
-    return results
 
 
 if __name__ == "__main__":

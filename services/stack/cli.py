@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="chatkit",
         description="The chat backend on this machine: PostgreSQL, NATS, the four services and the edge.",
-        epilog="`./chatkit test` runs the repository's own check, `./chatkit bench` its benchmarks.",
+        epilog="`./chatkit test` and `./chatkit check` look at the repository, `./chatkit bench` at its speed.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_up(commands)

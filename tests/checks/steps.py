@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LANDED = "protos/landed.binpb"
+TOTAL_SECONDS = 45 * 60
 CLEAN_UP_SECONDS = 60
 MOST_WORKERS = 4  # each has a PostgreSQL, and of the tests that are left at the end some are long
 
@@ -84,6 +86,19 @@ def run(step: Step, seconds: float) -> Result:
     began = time.monotonic()
     status = _run_live(step, seconds) if step.live else _run_quietly(step, seconds)
     return Result(step, status, time.monotonic() - began)
+
+
+def run_all(steps: Sequence[Step], seconds: float) -> list[Result]:
+    """Run steps one after the other, and print how each ended; all together may take that many seconds."""
+    deadline = time.monotonic() + seconds
+    results = []
+    for number, step in enumerate(steps, start=1):
+        label = f"[{number}/{len(steps)}] {step.name}"
+        print(label, end=":\n" if step.live else " … ", flush=True)
+        result = run(step, max(1.0, deadline - time.monotonic()))
+        results.append(result)
+        print(f"{label} {result.verdict}" if step.live else result.verdict, flush=True)
+    return results
 
 
 def _run_quietly(step: Step, seconds: float) -> int:
