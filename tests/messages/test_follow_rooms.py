@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -310,7 +310,19 @@ async def test_streams_that_a_user_opens_at_once_open_one_after_the_other_and_in
         begun.append(hub.room_id)
         return beginning(replays, hub, start, now)
 
+    read_page, others_have_come = Replays.read_page, asyncio.Event()
+
+    async def held(replays: Replays, page: Sequence[tuple[RoomHub, Start]]) -> None:
+        if not held_once:
+            held_once.append(page)
+            await others_have_come.wait()
+        others_have_come.set()
+        await read_page(replays, page)
+
+    held_once: list[object] = []
     monkeypatch.setattr(Replays, "beginning", noted)
+    # One page of the first user's is in hand when those of the other one come.
+    monkeypatch.setattr(Replays, "read_page", held)
     async with AsyncExitStack() as stack, Turns() as turns:
         many = [await stack.enter_async_context(chat.following(*rooms)) for _ in range(4)]
         few = await stack.enter_async_context(chat.following("one", "two", who="alice"))
@@ -319,7 +331,6 @@ async def test_streams_that_a_user_opens_at_once_open_one_after_the_other_and_in
             await reader.until_room("", "caught_up")
     assert turns.noted == 4 * len(rooms) + 2
     assert turns.most <= MOST_AT_ONCE // 10
-    # One page of the other user's is in hand when these come.
     assert begun.index("two") <= 4 * 50
 
 
