@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -213,3 +213,53 @@ async def test_what_retention_has_swept_is_kept_no_longer() -> None:
     ]
     assert events[1].message_gone.seq == 1
     assert [seq for seq, _ in _shown(hub.last_entries(9))] == [3]
+
+
+async def test_an_edit_that_is_told_late_shows_its_own_message_beside_one_that_was_read_newer() -> None:
+    hub = await _hub(_Log(_entry(1), _entry(2)))
+    # It was edited at 9, before it was read.
+    hub.offer(_as_of(_entry(3), 9))
+    hub.offer(_change(4, 1))
+    ((_, frame),) = hub.entries_after(3)
+    (event,) = pb2.SubscribeRoomResponse.FromString(frame).events
+    assert (event.message_edited.seq, event.message_edited.revision) == (1, 4)
+    assert _shown(hub.entries_after(2))[0] == (3, 9)
+
+
+async def test_whoever_comes_after_a_log_was_forgotten_is_given_what_is_there_now() -> None:
+    log = _Log(*(_entry(seq) for seq in range(1, 6)))
+    hub = await _hub(log)
+    hub.offer(_entry(7))
+    hub.forget()
+    assert not hub.is_seeded
+    log.entries = [_entry(1)]
+    await hub.follow(100)
+    assert hub.head == Head(1, 1)
+    assert [seq for seq, _ in _shown(hub.entries_after(0))] == [1]
+    assert [seq for seq, _ in _shown(hub.last_entries(9))] == [1]
+    # What came early was of the log that is gone.
+    assert not hub.has_gap
+
+
+async def test_older_entries_do_not_push_newer_ones_out() -> None:
+    log = _Log(*(_entry(seq) for seq in range(1, 4)))
+    hub = RoomHub(uuid4(), "lobby", cast("Any", log), 3)
+    await hub.follow(3)
+    for seq in range(4, 8):
+        hub.offer(_entry(seq))
+    async with hub.reading:
+        hub.take(LogStretch(Head(7, 1), [_entry(seq) for seq in range(1, 6)]))
+    assert [seq for seq, _ in _shown(hub.entries_after(0))] == [5, 6, 7]
+    assert hub.covers(4)
+    assert not hub.covers(3)
+
+
+async def test_older_entries_that_do_not_join_on_are_not_kept() -> None:
+    log = _Log(*(_entry(seq) for seq in range(6, 9)))
+    hub = await _hub(log)
+    async with hub.reading:
+        hub.take(LogStretch(Head(8, 1), [_entry(3), _entry(4)]))
+    assert [seq for seq, _ in _shown(hub.entries_after(0))] == [6, 7, 8]
+    async with hub.reading:
+        hub.take(LogStretch(Head(8, 1), [_entry(4), _entry(5)]))
+    assert [seq for seq, _ in _shown(hub.entries_after(0))] == [4, 5, 6, 7, 8]
