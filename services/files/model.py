@@ -22,7 +22,7 @@ class FileState(IntEnum):
         return cls.UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A file to create."""
 
@@ -42,7 +42,7 @@ class Draft:
     content_hashes: Sequence[bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class File:
     """A file; `sha256` is its content's, or while that has not arrived the declared one, if one was declared."""
 

@@ -32,7 +32,7 @@ class EventKind(IntEnum):
         return cls.UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
     """One event of a room's log, and the message that it is about as it was when the entry was read."""
 
@@ -49,12 +49,22 @@ class LogEntry:
     @classmethod
     def created(cls, seq: int, time: datetime, message: bytes) -> Self:
         """Return the entry of a message that was never changed."""
-        return cls(seq, time, message, EventKind.CREATED, seq, seq, is_deleted=False)
+        return cls(
+            seq=seq, time=time, message=message, kind=EventKind.CREATED, message_seq=seq, revision=seq, is_deleted=False
+        )
 
     @classmethod
     def changed(cls, seq: int, time: datetime, message: bytes, kind: EventKind, message_seq: int) -> Self:
         """Return the entry of an edit or a deletion, with the message as that has left it."""
-        return cls(seq, time, message, kind, message_seq, seq, is_deleted=kind is EventKind.DELETED)
+        return cls(
+            seq=seq,
+            time=time,
+            message=message,
+            kind=kind,
+            message_seq=message_seq,
+            revision=seq,
+            is_deleted=kind is EventKind.DELETED,
+        )
 
     def showing(self, other: "LogEntry") -> Self:
         """Return this entry with its message as another entry has it."""
@@ -77,7 +87,7 @@ class Head:
 EMPTY = Head(seq=0, oldest_seq=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A message to append."""
 

@@ -70,7 +70,7 @@ class ChangeKind(IntEnum):
         return cls.UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
     """A room as stored. `uid` is the identity of this creation of the id; `revision` moves with its description."""
 
@@ -111,7 +111,7 @@ class Room:
         return not self.is_direct or visibility == Visibility.PRIVATE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A room to create; members are ids with uids, the creator's among them."""
 
@@ -222,7 +222,7 @@ class RoomOfUser:
     user_uid: UUID
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One change of access or of a room's description; what it is not about is None.
 

@@ -27,7 +27,16 @@ def _change(row: Any) -> Change:
     if role is not None and role[0] is RoleScope.UNKNOWN:
         # Whose it is can't be told, so it may be anybody's.
         kind, role = ChangeKind.UNKNOWN, None
-    return Change(row.version, kind, row.room_uid, row.user_uid, row.user_id, role, row.create_time, row.room_id)
+    return Change(
+        version=row.version,
+        kind=kind,
+        room_uid=row.room_uid,
+        user_uid=row.user_uid,
+        user_id=row.user_id,
+        role=role,
+        time=row.create_time,
+        room_id=row.room_id,
+    )
 
 
 change_log: ChangeLog[Change] = ChangeLog(changes, change_counter, values_of=_values, change_of=_change)

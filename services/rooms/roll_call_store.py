@@ -62,6 +62,9 @@ class RollCallStore:
                 news += (await connection.execute(rows)).scalars()
             back = delete(absent_users).where(absent_users.c.user_uid.in_([uid for uid, _ in there]))
             news += (await connection.execute(back.returning(absent_users.c.user_uid))).scalars()
-            changes = [Change(0, ChangeKind.ROLE_ASSIGNED, None, uid, ids[uid]) for uid in news]
+            changes = [
+                Change(version=0, kind=ChangeKind.ROLE_ASSIGNED, room_uid=None, user_uid=uid, user_id=ids[uid])
+                for uid in news
+            ]
             await record(connection, changes)
         return len(news)

@@ -173,7 +173,7 @@ class RoomStore:
             row = (await connection.execute(moved.returning(*ROOM_COLUMNS))).one_or_none()
             if row is None:
                 return room
-            await recorded_changes.record(connection, [Change(0, ChangeKind.ROOM_UPDATED, uid)])
+            await recorded_changes.record(connection, [Change(version=0, kind=ChangeKind.ROOM_UPDATED, room_uid=uid)])
             return room_of(row)
 
     async def add_members(
@@ -304,7 +304,7 @@ def direct_room(room: Room, message: str) -> FailedPrecondition:
 
 
 def _of_member(kind: ChangeKind, room: Room, user_uid: UUID, user_id: str) -> Change:
-    return Change(0, kind, room.uid, user_uid, user_id, room_id=room.id)
+    return Change(version=0, kind=kind, room_uid=room.uid, user_uid=user_uid, user_id=user_id, room_id=room.id)
 
 
 def _pair(users: Mapping[str, UUID]) -> list[UUID]:
@@ -339,18 +339,18 @@ def _insertion(draft: Draft) -> Any:
 def room_of(row: Any) -> Room:
     """Return the room of a row that has ROOM_COLUMNS."""
     return Room(
-        row.uid,
-        row.id,
-        row.name,
-        Visibility(row.visibility),
-        row.custom_data,
-        row.creator_id,
-        row.member_count,
-        row.revision,
-        row.create_time,
-        row.update_time,
-        row.push_notification_title_override,
-        row.retention_days,
-        tuple(row.direct_user_ids or ()),
-        tuple(row.direct_user_uids or ()),
+        uid=row.uid,
+        id=row.id,
+        name=row.name,
+        visibility=Visibility(row.visibility),
+        custom_data=row.custom_data,
+        creator_id=row.creator_id,
+        member_count=row.member_count,
+        revision=row.revision,
+        create_time=row.create_time,
+        update_time=row.update_time,
+        push_notification_title_override=row.push_notification_title_override,
+        retention_days=row.retention_days,
+        direct_user_ids=tuple(row.direct_user_ids or ()),
+        direct_user_uids=tuple(row.direct_user_uids or ()),
     )

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     """A user as stored. `uid` is the identity of this creation of the id."""
 
@@ -22,7 +22,7 @@ class User:
     update_time: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A user to create."""
 
@@ -54,7 +54,7 @@ class ChangeKind(IntEnum):
         return cls.UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One change of a user; its version is 0 before it is recorded."""
 

@@ -14,7 +14,9 @@ def _values(change: Change) -> Mapping[str, Any]:
 
 
 def _change(row: Any) -> Change:
-    return Change(row.version, ChangeKind(row.kind), row.user_uid, row.user_id, row.create_time)
+    return Change(
+        version=row.version, kind=ChangeKind(row.kind), user_uid=row.user_uid, user_id=row.user_id, time=row.create_time
+    )
 
 
 change_log: ChangeLog[Change] = ChangeLog(changes, change_counter, values_of=_values, change_of=_change)

@@ -66,4 +66,4 @@ class UsersServicer:
 
 def _draft(request: pb2.CreateUserRequest) -> Draft:
     custom_data = json_values.plain(request.custom_data) if request.HasField("custom_data") else None
-    return Draft(request.id, request.name, request.avatar_url, custom_data)
+    return Draft(id=request.id, name=request.name, avatar_url=request.avatar_url, custom_data=custom_data)

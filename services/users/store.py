@@ -78,7 +78,9 @@ class UserStore:
             if row is None:
                 same = (await connection.execute(_FIND, {"ids": [user_id]})).one_or_none()
                 return _user(same) if same is not None else None
-            await recorded_changes.record(connection, [Change(0, ChangeKind.USER_UPDATED, row.uid, row.id)])
+            await recorded_changes.record(
+                connection, [Change(version=0, kind=ChangeKind.USER_UPDATED, user_uid=row.uid, user_id=row.id)]
+            )
         return _user(row)
 
 
@@ -101,11 +103,11 @@ def _rows(drafts: Sequence[tuple[UUID, Draft]], time: datetime) -> list[dict[str
 
 def _user(row: Any) -> User:
     return User(
-        row.uid,
-        row.id,
-        row.name,
-        row.avatar_url,
-        row.custom_data,
-        row.create_time,
-        row.update_time,
+        uid=row.uid,
+        id=row.id,
+        name=row.name,
+        avatar_url=row.avatar_url,
+        custom_data=row.custom_data,
+        create_time=row.create_time,
+        update_time=row.update_time,
     )

@@ -29,8 +29,22 @@ _CONTENT = b"x" * 100_000
 
 def _file(number: int) -> File:
     owner, room = uid_of("alice"), uid_of("lobby")
-    fixed = ("lobby", owner, "alice", "n", "image/png", len(_CONTENT), b"\1" * 32, '{"n":1}', FileState.READY, "key")
-    return File(UUID(int=number), room, *fixed, _TIME.replace(microsecond=number), None)
+    return File(
+        uid=UUID(int=number),
+        room_uid=room,
+        room_id="lobby",
+        owner_uid=owner,
+        owner_id="alice",
+        name="n",
+        content_type="image/png",
+        size_bytes=len(_CONTENT),
+        sha256=b"\1" * 32,
+        custom_data='{"n":1}',
+        state=FileState.READY,
+        blob_key="key",
+        create_time=_TIME.replace(microsecond=number),
+        attach_time=None,
+    )
 
 
 class _Files:
@@ -49,8 +63,8 @@ class _Files:
     ) -> File:
         return _file(UUID(file_id).int)
 
-    async def own(self, room_uid: UUID, file_id: str, user_id: str, *, superuser: bool) -> File:
-        return await self.get(room_uid, file_id, user_id, 1.0, superuser=superuser)
+    async def own(self, room_uid: UUID, file_id: str, user_id: str, seconds: float, *, superuser: bool) -> File:
+        return await self.get(room_uid, file_id, user_id, seconds, superuser=superuser)
 
     async def page(
         self, _room_uid: UUID, own: UUID | None, start: PageStart | None, size: int, _seconds: float
@@ -73,7 +87,7 @@ class _Files:
     async def delete(self, file: File, _seconds: float) -> None:
         self.deleted.append(file.id)
 
-    async def attach(self, _room_uid: UUID, _owner_uid: UUID, file_ids: Sequence[str]) -> list[File]:
+    async def attach(self, _room_uid: UUID, _owner_uid: UUID, file_ids: Sequence[str], _seconds: float) -> list[File]:
         return [_file(UUID(file_id).int) for file_id in file_ids]
 
 

@@ -65,7 +65,15 @@ _TIME = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
 
 def _user(user_id: str) -> User:
-    return User(uid_of(user_id), user_id, user_id.title(), "", {"n": 1}, _TIME, _TIME)
+    return User(
+        uid=uid_of(user_id),
+        id=user_id,
+        name=user_id.title(),
+        avatar_url="",
+        custom_data={"n": 1},
+        create_time=_TIME,
+        update_time=_TIME,
+    )
 
 
 class _Users:
@@ -88,7 +96,15 @@ class _Users:
         return [one for one in self.known.values() if one.id > after][:size]
 
     async def update(self, user_id: str, changes: dict[str, Any]) -> User:
-        return User(uid_of(user_id), user_id, changes.get("name", "?"), "", None, _TIME, _TIME)
+        return User(
+            uid=uid_of(user_id),
+            id=user_id,
+            name=changes.get("name", "?"),
+            avatar_url="",
+            custom_data=None,
+            create_time=_TIME,
+            update_time=_TIME,
+        )
 
 
 def _tested(pb2: Any, name: str, servicer: object, handlers: Handlers) -> TestedServicer:
@@ -175,15 +191,29 @@ class _UserFeed:
         bob = uid_of("bob")
         yield FeedUpdate(after, is_reset=True)
         yield FeedUpdate(after)
-        unknown = UserChange(after + 1, UserChangeKind.UNKNOWN, bob, "bob")
-        online = UserChange(after + 1, UserChangeKind.USER_ONLINE, bob, "bob")
+        unknown = UserChange(version=after + 1, kind=UserChangeKind.UNKNOWN, user_uid=bob, user_id="bob")
+        online = UserChange(version=after + 1, kind=UserChangeKind.USER_ONLINE, user_uid=bob, user_id="bob")
         yield FeedUpdate(after + 1, [unknown, online])
-        updated = [UserChange(after + number, UserChangeKind.USER_UPDATED, bob, "bob") for number in (2, 3)]
+        updated = [
+            UserChange(version=after + number, kind=UserChangeKind.USER_UPDATED, user_uid=bob, user_id="bob")
+            for number in (2, 3)
+        ]
         yield FeedUpdate(after + 3, updated)
 
 
 def _view(room_id: str, *members: str) -> RoomView:
-    room = Room(uid_of(room_id), room_id, "Name", Visibility.PRIVATE, None, "alice", len(members), 3, _TIME, _TIME)
+    room = Room(
+        uid=uid_of(room_id),
+        id=room_id,
+        name="Name",
+        visibility=Visibility.PRIVATE,
+        custom_data=None,
+        creator_id="alice",
+        member_count=len(members),
+        revision=3,
+        create_time=_TIME,
+        update_time=_TIME,
+    )
     return RoomView(room, members)
 
 
@@ -472,13 +502,20 @@ class _Feed:
         yield FeedUpdate(after, elapsed_ms=1500)
         lobby, bob = uid_of("lobby"), uid_of("bob")
         changes = [
-            Change(after + 1, ChangeKind.MEMBER_REMOVED, lobby, bob),
-            Change(after + 2, ChangeKind.MEMBER_ADDED, lobby, bob, "bob", room_id="lobby"),
-            Change(after + 3, ChangeKind.ROLE_ASSIGNED, None, bob, "bob"),
-            Change(after + 4, ChangeKind.ROLE_ASSIGNED, lobby, bob, "bob"),
-            Change(after + 5, ChangeKind.ROLE_CHANGED, role=(RoleScope.ROOM, "guard")),
-            Change(after + 6, ChangeKind.ROOM_UPDATED, lobby),
-            Change(after + 7, ChangeKind.UNKNOWN),
+            Change(version=after + 1, kind=ChangeKind.MEMBER_REMOVED, room_uid=lobby, user_uid=bob),
+            Change(
+                version=after + 2,
+                kind=ChangeKind.MEMBER_ADDED,
+                room_uid=lobby,
+                user_uid=bob,
+                user_id="bob",
+                room_id="lobby",
+            ),
+            Change(version=after + 3, kind=ChangeKind.ROLE_ASSIGNED, room_uid=None, user_uid=bob, user_id="bob"),
+            Change(version=after + 4, kind=ChangeKind.ROLE_ASSIGNED, room_uid=lobby, user_uid=bob, user_id="bob"),
+            Change(version=after + 5, kind=ChangeKind.ROLE_CHANGED, role=(RoleScope.ROOM, "guard")),
+            Change(version=after + 6, kind=ChangeKind.ROOM_UPDATED, room_uid=lobby),
+            Change(version=after + 7, kind=ChangeKind.UNKNOWN),
         ]
         yield FeedUpdate(after + 7, changes)
 

@@ -208,7 +208,15 @@ def sent_before(found: Iterable[Sequence[Any]]) -> dict[tuple[UUID, UUID, str], 
     return {
         (room_uid, sender_uid, request_id): (
             content_hash,
-            LogEntry(seq, create_time, message, EventKind.CREATED, seq, revision, is_deleted),
+            LogEntry(
+                seq=seq,
+                time=create_time,
+                message=message,
+                kind=EventKind.CREATED,
+                message_seq=seq,
+                revision=revision,
+                is_deleted=is_deleted,
+            ),
         )
         for _, room_uid, sender_uid, request_id, content_hash, seq, create_time, message, revision, is_deleted in found
         if room_uid is not None

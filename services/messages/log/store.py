@@ -231,5 +231,21 @@ def entry_of(row: Row[Any]) -> LogEntry:
     """Return the entry of a row."""
     kind = EventKind(row.kind)
     if row.message is None:
-        return LogEntry(row.seq, row.time, None, kind, row.message_seq, row.seq, is_deleted=False)
-    return LogEntry(row.seq, row.time, row.message, kind, row.message_seq, row.revision, row.is_deleted)
+        return LogEntry(
+            seq=row.seq,
+            time=row.time,
+            message=None,
+            kind=kind,
+            message_seq=row.message_seq,
+            revision=row.seq,
+            is_deleted=False,
+        )
+    return LogEntry(
+        seq=row.seq,
+        time=row.time,
+        message=row.message,
+        kind=kind,
+        message_seq=row.message_seq,
+        revision=row.revision,
+        is_deleted=row.is_deleted,
+    )

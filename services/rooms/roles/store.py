@@ -176,11 +176,11 @@ def _upsert(insertion: Insert, key: Sequence[Any]) -> Any:
 
 
 def _changed(scope: RoleScope, name: str) -> Change:
-    return Change(0, ChangeKind.ROLE_CHANGED, role=(scope, name))
+    return Change(version=0, kind=ChangeKind.ROLE_CHANGED, role=(scope, name))
 
 
 def _assigned(user_id: str, user_uid: UUID, room_uid: UUID | None = None) -> Change:
-    return Change(0, ChangeKind.ROLE_ASSIGNED, room_uid, user_uid, user_id)
+    return Change(version=0, kind=ChangeKind.ROLE_ASSIGNED, room_uid=room_uid, user_uid=user_uid, user_id=user_id)
 
 
 def _role(row: Any) -> Role:

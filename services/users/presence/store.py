@@ -230,5 +230,7 @@ class PresenceStore:
 
 
 async def _record(connection: AsyncConnection, kind: ChangeKind, rows: Any) -> None:
-    made = [Change(0, kind, row.user_uid, row.user_id, row.change_time) for row in rows]
+    made = [
+        Change(version=0, kind=kind, user_uid=row.user_uid, user_id=row.user_id, time=row.change_time) for row in rows
+    ]
     await recorded_changes.record(connection, made)

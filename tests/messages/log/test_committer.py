@@ -36,7 +36,14 @@ class _Nobody:
 
 
 def _draft(room_uid: UUID, request_id: str, content: bytes = b"") -> Draft:
-    return Draft(room_uid, str(room_uid), _SENDER, request_id, content or b"hash", b"")
+    return Draft(
+        room_uid=room_uid,
+        room_id=str(room_uid),
+        sender_uid=_SENDER,
+        request_id=request_id,
+        content_hash=content or b"hash",
+        unplaced=b"",
+    )
 
 
 async def _committer(database: TestDatabase, stack: AsyncExitStack, options: str = "") -> Committer:

@@ -244,7 +244,7 @@ class _Busy:
 
     async def after(self, version: int, _most: int) -> list[Change]:
         self.last += 1
-        return [Change(number, ChangeKind.MEMBER_ADDED) for number in range(version + 1, self.last)]
+        return [Change(version=number, kind=ChangeKind.MEMBER_ADDED) for number in range(version + 1, self.last)]
 
     async def sweep(self, _kept: timedelta) -> int:
         return 0

@@ -155,7 +155,14 @@ class Openings:
         self.uids[room_id] = uuid4()
         users = {user_id: uid_of(user_id) for user_id in members}
         draft = Draft(
-            self.uids[room_id], room_id, room_id, Visibility.PUBLIC, custom_data, members[0], users, request_id=""
+            uid=self.uids[room_id],
+            id=room_id,
+            name=room_id,
+            visibility=Visibility.PUBLIC,
+            custom_data=custom_data,
+            creator_id=members[0],
+            members=users,
+            request_id="",
         )
         await self.rooms.create(draft, _SUPERUSER)
         self.feed.nudge()

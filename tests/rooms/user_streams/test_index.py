@@ -26,7 +26,7 @@ _A, _B = uid_of("a"), uid_of("b")
 
 def _change(version: int, kind: ChangeKind, room_id: str, user_id: str | None = None) -> Change:
     user_uid = uid_of(user_id) if user_id is not None else None
-    return Change(version, kind, uid_of(room_id), user_uid, user_id, time=_TIME)
+    return Change(version=version, kind=kind, room_uid=uid_of(room_id), user_uid=user_uid, user_id=user_id, time=_TIME)
 
 
 def _added(version: int, room_id: str, user_id: str) -> Change:
@@ -42,7 +42,18 @@ def _updated(version: int, room_id: str) -> Change:
 
 
 def _view(room_id: str, *members: str) -> RoomView:
-    room = Room(uid_of(room_id), room_id, "Now", Visibility.PUBLIC, None, "x", len(members), 1, _TIME, _TIME)
+    room = Room(
+        uid=uid_of(room_id),
+        id=room_id,
+        name="Now",
+        visibility=Visibility.PUBLIC,
+        custom_data=None,
+        creator_id="x",
+        member_count=len(members),
+        revision=1,
+        create_time=_TIME,
+        update_time=_TIME,
+    )
     return RoomView(room, members)
 
 

@@ -50,7 +50,13 @@ class _Feed:
 
 
 def _change(version: int, user_id: str, kind: ChangeKind = ChangeKind.USER_ONLINE) -> Change:
-    return Change(version, kind, uid_of(user_id), user_id, datetime(2026, 1, 1, second=version % 60, tzinfo=UTC))
+    return Change(
+        version=version,
+        kind=kind,
+        user_uid=uid_of(user_id),
+        user_id=user_id,
+        time=datetime(2026, 1, 1, second=version % 60, tzinfo=UTC),
+    )
 
 
 def _changes(*changes: Change) -> FeedUpdate[Change]:
