@@ -7,7 +7,6 @@ its file revokes them.
 import base64
 import hashlib
 import hmac
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,7 +58,7 @@ class FileUrls:
     def make(self, purpose: Purpose, file: UUID) -> SignedUrl:
         """Return a URL that works for the lifetime and a little more; for so long it stays the same, for caches."""
         step = max(1, int(self.lifetime.total_seconds()) // _STEPS)
-        now = math.ceil(self._clock.now().timestamp())
+        now = int(self._clock.now().timestamp())
         expires = (now // step + 1) * step + int(self.lifetime.total_seconds())
         signature = self._sign(self._secrets[0], purpose, file, expires)
         query = urlencode({EXPIRES: expires, SIGNATURE: signature})
