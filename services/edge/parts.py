@@ -29,7 +29,7 @@ def switched_off() -> Json:
 
 
 def address(text: str) -> Json:
-    """Return host:port as Envoy's address."""
+    """Return host:port as Envoy's address. Raises a ValueError."""
     port = text.rpartition(":")[2]
     if not host_of(text) or not port.isdecimal():
         raise ValueError(f"{text!r} is not host:port")

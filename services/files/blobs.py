@@ -159,7 +159,7 @@ class Blobs:
 
 
 def open_blobs(settings: Settings) -> Blobs:
-    """Open the store that the settings name."""
+    """Open the store that the settings name. Raises a ValueError for a folder that can't be made."""
     if settings.s3_bucket:
         bucket = Bucket(settings)
         return Blobs(bucket.store, bucket=bucket)

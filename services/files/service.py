@@ -49,7 +49,7 @@ class Files:
         return await self._store.create(draft, self._unattached_for)
 
     async def find(self, file_id: str) -> File:
-        """Return a file, in whatever room it is; for those who show a signature."""
+        """Return a file, in whatever room it is; for those who show a signature. Raises FILE_NOT_FOUND."""
         uid = file_uid(file_id)
         file = await self._store.find(uid) if uid is not None else None
         if file is None:
@@ -71,7 +71,7 @@ class Files:
         return file
 
     async def find_in(self, room_uid: UUID, file_id: str) -> File:
-        """Return a file of a room."""
+        """Return a file of a room. Raises FILE_NOT_FOUND."""
         file = await self.find(file_id)
         if file.room_uid != room_uid:
             raise not_found(file_id)
@@ -80,7 +80,7 @@ class Files:
     async def own(
         self, room_uid: UUID, file_id: str, user_id: str, remaining: float | None, *, superuser: bool
     ) -> File:
-        """Return a file of a room that the user may change."""
+        """Return a file of a room that the user may change. Raises FILE_NOT_FOUND and FILE_OWNER_REQUIRED."""
         file = await self.find_in(room_uid, file_id)
         if file.owner_id != user_id and not superuser:
             raise await self._not_own(file, remaining)
@@ -122,7 +122,7 @@ class Files:
         return await self._messages.referenced(attached, remaining)
 
     async def content(self, file: File, start: int, end: int) -> AsyncIterator[bytes]:
-        """Yield a part of a file's content."""
+        """Yield a part of a file's content. Raises FILE_NOT_READY and FILE_NOT_FOUND."""
         if not file.has_content:
             raise not_ready(file.id)
         try:
@@ -195,7 +195,10 @@ class Files:
         return sorted(str(uid) for uid in await self._store.with_content_among(uids))
 
     async def attach(self, room_uid: UUID, owner_uid: UUID, file_ids: Sequence[str], seconds: float) -> list[File]:
-        """Let a message refer to files from now on, all or none of them; return them in the order of the ids."""
+        """Let a message refer to files from now on, all or none of them; return them in the order of the ids.
+
+        Raises FILE_NOT_FOUND, FILE_OWNER_REQUIRED, FILE_NOT_READY and CONTENTION.
+        """
         try:
             return await self._attach_what_came(room_uid, owner_uid, file_ids)
         except PermissionDenied as refusal:

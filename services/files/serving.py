@@ -98,7 +98,10 @@ class UnsatisfiableRangeError(Exception):
 
 
 def wanted_range(header: str, size: int) -> Range | None:
-    """Return the one range that is asked for; None for the whole, which also answers what is no range or several."""
+    """Return the one range that is asked for; None for the whole, which also answers what is no range or several.
+
+    Raises UnsatisfiableRangeError.
+    """
     found = _RANGE.fullmatch(header.strip())
     if found is None or not (found[1] or found[2]):
         return None

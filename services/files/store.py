@@ -100,7 +100,10 @@ class FileStore:
             return cast("datetime", (await connection.execute(select(_now))).scalar_one())
 
     async def create(self, draft: Draft, check_after: timedelta) -> File:
-        """Create a file and count its size for its owner; repeated with the same request id it answers the file."""
+        """Create a file and count its size for its owner; repeated with the same request id it answers the file.
+
+        Raises QUOTA_EXCEEDED.
+        """
         async with self._database.transaction() as connection:
             # First, because its row lock makes the creations of one owner wait for one another.
             used = await self._use(connection, draft.owner_uid, draft.size_bytes)

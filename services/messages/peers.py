@@ -149,7 +149,10 @@ class FilesClient:
     async def attach(
         self, file_ids: Sequence[str], room_uid: UUID, owner_uid: UUID, remaining: float
     ) -> dict[str, attached_file_pb2.AttachedFile]:
-        """Attach files to a message that is about to be stored, all or none; return what they are, by id."""
+        """Attach files to a message that is about to be stored, all or none; return what they are, by id.
+
+        Raises what files raises, and SERVICE_UNAVAILABLE.
+        """
         request = attachments_pb2.AttachFilesRequest(
             room_uid=str(room_uid), owner_uid=str(owner_uid), file_ids=file_ids
         )

@@ -86,6 +86,8 @@ class Messages:
         """Return who sent a message, and its request id; `query_for_others` is asked first unless it is the user's own.
 
         Neither ever changes, so both may be read before the message is changed.
+
+        Raises MESSAGE_NOT_FOUND.
         """
         origin = await self._store.find_origin(grant.room_uid, seq)
         if origin is None:
@@ -103,7 +105,7 @@ class Messages:
         return await self._committer.send(change, seconds - _SHAVE_SECONDS)
 
     async def get(self, room_id: str, room_uid: UUID, seq: int) -> bytes:
-        """Return one serialized message; a deleted one is not there."""
+        """Return one serialized message; a deleted one is not there. Raises MESSAGE_NOT_FOUND."""
         message = await self._store.find(room_uid, seq)
         if message is None:
             raise message_not_found(room_id, seq)

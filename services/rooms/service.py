@@ -49,7 +49,10 @@ class Rooms:
         push_notification_title_override: str | None = None,
         retention_days: int | None = None,
     ) -> RoomView:
-        """Create a room with its first members; repeated with the same request id it answers the room as it is."""
+        """Create a room with its first members; repeated with the same request id it answers the room as it is.
+
+        Raises FIELD_REQUIRED, and what the store raises.
+        """
         if not room_id and not request_id:
             raise invalid_field("FIELD_REQUIRED", "request_id", "required when id is empty")
         members = await self._members([creator_id, *user_ids], seconds)
@@ -71,7 +74,10 @@ class Rooms:
         return created
 
     async def direct(self, user_id: str, other_user_id: str, seconds: float, *, superuser: bool) -> RoomView:
-        """Return the one room of two users with both in it, made or mended where need be."""
+        """Return the one room of two users with both in it, made or mended where need be.
+
+        Raises FIELD_INVALID for oneself.
+        """
         if user_id == other_user_id:
             raise invalid_field("FIELD_INVALID", "other_user_id", "must be another user")
         users = await self._members([user_id, other_user_id], seconds)
@@ -113,7 +119,10 @@ class Rooms:
         await self._users.uid_of(user_id, seconds)
 
     async def update(self, grant: RoomGrant, changes: Mapping[str, Any], etag: str) -> Room:
-        """Change fields of a room, unless it has changed since the etag; where nothing is changed nothing moves."""
+        """Change fields of a room, unless it has changed since the etag; where nothing is changed nothing moves.
+
+        Raises ETAG_MISMATCH.
+        """
         room = await self._store.update(grant.room_uid, changes, etag)
         if room is None:
             raise Aborted("ETAG_MISMATCH", "the room has changed since: read it again", metadata={"etag": etag})
@@ -152,7 +161,10 @@ class Visits:
         self._feed = feed
 
     async def join(self, room_id: str, user_id: str, *, superuser: bool, seconds: float) -> RoomView:
-        """Make the user a member of a public room; a member of any room is told about it."""
+        """Make the user a member of a public room; a member of any room is told about it.
+
+        Raises ROOM_NOT_FOUND, ROOM_ACCESS_DENIED, ROOM_NOT_PUBLIC and DIRECT_ROOM.
+        """
         standing = await self._access.standing(room_id, user_id)
         if standing.room_uid is None:
             raise room_not_found(room_id) if superuser else denied(room_id)

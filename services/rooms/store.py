@@ -62,7 +62,10 @@ class RoomStore:
         self._quotas = quotas
 
     async def create(self, draft: Draft, actor: Actor) -> RoomView:
-        """Store a room with its members; a repeated request answers the room that the first one made."""
+        """Store a room with its members; a repeated request answers the room that the first one made.
+
+        Raises ROOM_ALREADY_EXISTS and REQUEST_ID_REUSED.
+        """
         async with self._database.transaction() as connection:
             if draft.request_id:
                 made_before = await self._made_before(connection, draft)
@@ -155,7 +158,10 @@ class RoomStore:
         return await self._views(select(*ROOM_COLUMNS).join(page, page.c.room_uid == rooms.c.uid).order_by(rooms.c.id))
 
     async def update(self, uid: UUID, values: Mapping[str, Any], etag: str) -> Room | None:
-        """Change columns of a room, if they are not so already; None when the etag is given and is another one."""
+        """Change columns of a room, if they are not so already; None when the etag is given and is another one.
+
+        Raises ROOM_NOT_FOUND and DIRECT_ROOM.
+        """
         async with self._database.transaction() as connection:
             room = await self._one(connection, _LOCK, uid)
             if etag and etag != room.etag:

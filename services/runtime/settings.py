@@ -195,7 +195,7 @@ class Settings(BaseSettings):
 
     @property
     def tls(self) -> TlsFiles | None:
-        """The files of TLS between processes; None when there is none."""
+        """The files of TLS between processes; None when there is none. Raises a ValueError where one is missing."""
         files = (self.tls_certificate_file, self.tls_key_file, self.tls_ca_file)
         if all(file is None for file in files):
             return None
@@ -250,7 +250,10 @@ def read_settings() -> Settings:
 
 
 def read_settings_of(kind: type[_Settings]) -> _Settings:
-    """Read the environment for a process that is told more than what all are."""
+    """Read the environment for a process that is told more than what all are.
+
+    Raises a ValueError that names each setting that is wrong.
+    """
     overrides = {row.name: row.value for row in Limits.from_environ(os.environ).rows if row.value != row.default}
     secrets: dict[str, Any] = {}
     for name in secret_settings(kind):

@@ -21,7 +21,7 @@ class Users:
         self._new_uid = new_uid
 
     async def create(self, drafts: Sequence[Draft]) -> list[User]:
-        """Create users, all or none, and return them in the order given."""
+        """Create users, all or none, and return them in the order given. Raises USER_ALREADY_EXISTS."""
         taken = repeated_ids(drafts)
         if taken:
             raise _already_exist(taken)
@@ -31,7 +31,7 @@ class Users:
         return [created[draft.id] for draft in drafts]
 
     async def get(self, user_id: str) -> User:
-        """Return one user."""
+        """Return one user. Raises USER_NOT_FOUND."""
         found = await self._store.find([user_id])
         if not found:
             raise users_not_found([user_id])
@@ -48,7 +48,10 @@ class Users:
         return await self._store.page(start, size)
 
     async def update(self, user_id: str, changes: Mapping[str, Any]) -> User:
-        """Change fields of a user; where nothing is changed nothing moves, the update time included."""
+        """Change fields of a user; where nothing is changed nothing moves, the update time included.
+
+        Raises USER_NOT_FOUND.
+        """
         if not changes:
             return await self.get(user_id)
         user = await self._store.update(user_id, changes)

@@ -148,7 +148,7 @@ class RoomHub:
         return True
 
     async def heal(self, head_seq: int) -> None:
-        """Read what is missing up to `head_seq`."""
+        """Read what is missing up to `head_seq`. Raises LOG_RESET where the log does not have it."""
         async with self.reading:
             while self.is_seeded and self.last < head_seq:
                 # Entries may be offered while this reads, and then they, too, are progress.

@@ -63,7 +63,10 @@ class Announcements:
     # What other replicas tell.
 
     def received(self, key: bytes, payload: bytes) -> None:
-        """Take an entry, or look at the head where it can't be taken as it is."""
+        """Take an entry, or look at the head where it can't be taken as it is.
+
+        Raises a ValueError for a key that is none.
+        """
         if len(key) != _KEY.size:
             raise ValueError("the key is not one of an entry")
         room_uid, epoch, seq = _KEY.unpack(key)

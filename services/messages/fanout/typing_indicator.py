@@ -50,7 +50,7 @@ class TypingIndicator:
     # What other replicas tell.
 
     def received(self, key: bytes, payload: bytes) -> None:
-        """Show that a user is typing at another replica."""
+        """Show that a user is typing at another replica. Raises a ValueError for a key that is none."""
         if len(key) <= _UID_BYTES:
             raise ValueError("the key is not one of a user who is typing")
         room_uid, user_id = UUID(bytes=key[:_UID_BYTES]), key[_UID_BYTES:].decode()

@@ -61,7 +61,7 @@ class Appended:
 
     @property
     def message(self) -> bytes:
-        """The message as it is now, serialized."""
+        """The message as it is now, serialized. Raises a RuntimeError where retention has swept it."""
         if self.entry.message is None:
             raise RuntimeError("only what is read from the log can have lost its message")
         return self.entry.message

@@ -48,7 +48,7 @@ class CursorAnnouncements:
     # What other replicas tell.
 
     def received(self, key: bytes, payload: bytes) -> None:
-        """Take a move, or look for it where it can't be taken as it is."""
+        """Take a move, or look for it where it can't be taken as it is. Raises a ValueError for a key that is none."""
         if len(key) != _KEY.size:
             raise ValueError("the key is not one of a cursor")
         room, user, epoch, revision = _KEY.unpack(key)

@@ -21,7 +21,7 @@ class Roles:
         self._room_permissions = frozenset(room_permissions)
 
     async def create(self, scope: RoleScope, name: str, permissions: Sequence[str]) -> Role:
-        """Create a role."""
+        """Create a role. Raises ROLE_ALREADY_EXISTS."""
         self._check_scope(scope, permissions, "permissions")
         role = Role(scope, name, changed_permissions((), permissions, ()))
         if not await self._store.create(role):
@@ -43,7 +43,10 @@ class Roles:
         return await self._store.page(scope, after, size)
 
     async def update(self, scope: RoleScope, name: str, add: Sequence[str], remove: Sequence[str]) -> Role:
-        """Change what a role grants, all at once or not at all."""
+        """Change what a role grants, all at once or not at all.
+
+        Raises ROLE_NOT_FOUND, FIELD_REQUIRED and FIELD_INVALID.
+        """
         if not add and not remove:
             raise invalid_field("FIELD_REQUIRED", "add_permissions", "there must be a permission to add or to remove")
         for index, permission in enumerate(remove):
@@ -59,7 +62,7 @@ class Roles:
         return role
 
     async def delete(self, scope: RoleScope, name: str) -> None:
-        """Delete a role and its assignments."""
+        """Delete a role and its assignments. Raises ROLE_PROTECTED and ROLE_NOT_FOUND."""
         if scope is RoleScope.GLOBAL and name == DEFAULT_ROLE:
             raise FailedPrecondition(
                 "ROLE_PROTECTED",
@@ -71,7 +74,7 @@ class Roles:
         self._feed.nudge()
 
     async def assign(self, user_id: str, name: str, room_id: str, seconds: float) -> AssignedRole:
-        """Give a user a role, globally or in a room, in place of the one that they had there."""
+        """Give a user a role, globally or in a room, in place of the one that they had there. Raises ROLE_NOT_FOUND."""
         user_uid = await self._users.uid_of(user_id, seconds)
         scope = RoleScope.ROOM if room_id else RoleScope.GLOBAL
         if room_id:

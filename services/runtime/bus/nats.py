@@ -59,7 +59,7 @@ class _Transport(TcpTransport):
         self._may_write = True
 
     def write(self, payload: bytes) -> None:
-        """Write, unless it would tell our credentials to whoever reads along."""
+        """Write, unless it would tell our credentials to whoever reads along. Raises an OSError."""
         if not self._may_write:
             raise OSError("the server does not offer TLS")
         super().write(payload)  # type: ignore[no-untyped-call]

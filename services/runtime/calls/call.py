@@ -55,13 +55,19 @@ class Call:
 
     @property
     def acting_user(self) -> str:
-        """The user on whose behalf the call is made, for methods whose policy has a self_field."""
+        """The user on whose behalf the call is made, for methods whose policy has a self_field.
+
+        Raises SUBJECT_REQUIRED.
+        """
         if self.user_id is None:
             raise nobody_acts("")
         return self.user_id
 
     def on_behalf_of(self, named: str, field: str) -> str:
-        """Return the user that a field names, or oneself; for methods that only sometimes act for a user."""
+        """Return the user that a field names, or oneself; for methods that only sometimes act for a user.
+
+        Raises SUBJECT_REQUIRED.
+        """
         acting = who_acts(named, self.caller, field)
         if acting is None:
             raise nobody_acts(field)
@@ -69,14 +75,17 @@ class Call:
 
     @property
     def seconds(self) -> float:
-        """The seconds that were left for the call, for methods whose policy has a deadline."""
+        """The seconds that were left for the call, for methods whose policy has a deadline.
+
+        Raises a RuntimeError for others.
+        """
         if self.remaining is None:
             raise RuntimeError("the method's policy has no deadline")
         return self.remaining
 
     @property
     def room(self) -> RoomGrant:
-        """The room, for methods whose policy asks for membership."""
+        """The room, for methods whose policy asks for membership. Raises a RuntimeError for others."""
         if self.grant is None or self.grant.room_uid is None:
             raise RuntimeError("the method's policy asks for no membership")
         return RoomGrant(self.grant.room_uid, self.grant.user_uid)
@@ -100,7 +109,10 @@ def header_of(context: Context, name: str) -> str:
 
 
 def who_acts(named: str, caller: Caller, field: str) -> str | None:
-    """Return who acts when a field names them, or does not; another's name needs a superuser's token."""
+    """Return who acts when a field names them, or does not; another's name needs a superuser's token.
+
+    Raises SUBJECT_MISMATCH.
+    """
     if named and named != caller.subject and not caller.superuser:
         raise PermissionDenied(
             "SUBJECT_MISMATCH",

@@ -46,7 +46,7 @@ class PageTokens:
         return base64.urlsafe_b64encode(mac + body).decode().rstrip("=")
 
     def read(self, caller: Caller, request: Message, defaults: Defaults | None = None) -> list[PageKey] | None:
-        """Return the key that the request's page starts after; None for the first page."""
+        """Return the key that the request's page starts after; None for the first page. Raises PAGE_TOKEN_INVALID."""
         token: str = request.page_token  # type: ignore[attr-defined]
         if not token:
             return None

@@ -177,7 +177,10 @@ def _method(service: ServiceDescriptor, method: MethodDescriptor) -> MethodContr
 
 
 def field_getter(message_class: type[Message], field: str) -> Callable[[Message], str]:
-    """Return a function that reads a string field that a policy names."""
+    """Return a function that reads a string field that a policy names.
+
+    Raises a ValueError for one that is not there.
+    """
     if field not in message_class.DESCRIPTOR.fields_by_name:
         raise ValueError(f"{message_class.DESCRIPTOR.full_name} has no field {field}")
 

@@ -84,7 +84,10 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection for single statements, each with a snapshot of its own."""
+        """Lend a connection for single statements, each with a snapshot of its own.
+
+        Raises what `translate` makes of the driver's errors.
+        """
         try:
             async with self._lent(self._reader) as connection:
                 yield connection
@@ -93,7 +96,10 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Run one transaction at READ COMMITTED; leaving normally commits."""
+        """Run one transaction at READ COMMITTED; leaving normally commits.
+
+        Raises what `translate` makes of the driver's errors.
+        """
         try:
             async with self._lent(self._engine) as connection:
                 yield connection

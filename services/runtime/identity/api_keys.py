@@ -68,7 +68,10 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
 
 
 def refuse_sample(secret: str, name: str, *, is_allowed: bool) -> None:
-    """Refuse a secret that everybody can read in an example, unless the deployment allows those."""
+    """Refuse a secret that everybody can read in an example, unless the deployment allows those.
+
+    Raises a ValueError.
+    """
     if secret.startswith(SAMPLE_PREFIX) and not is_allowed:
         raise ValueError(
             f"{name} is a sample secret, which everybody knows: replace it with one of your own"

@@ -88,7 +88,10 @@ class OpenStream:
             raise self.error
 
     def take_cancellation(self) -> None:
-        """Turn a cancellation that `end` alone has made into its error, as asyncio's time-outs do with theirs."""
+        """Turn a cancellation that `end` alone has made into its error, as asyncio's time-outs do with theirs.
+
+        Raises that error.
+        """
         if self._is_cancelled and self._task is not None and self._task.uncancel() == 0 and self.error is not None:
             raise self.error
 
