@@ -195,7 +195,12 @@ async def _unread_user(ground: Ground) -> tuple[AttackJob, float]:
     members = await ground.users("owner", 3)
     stub: Any = rooms_service_pb2_grpc.RoomsServiceStub(ground.channel)
     request = rooms_service_pb2.CreateRoomRequest(
-        id="large-template", name="large", visibility="VISIBILITY_PRIVATE", creator_id=members[0]
+        id="large-template",
+        name="large",
+        visibility="VISIBILITY_PRIVATE",
+        creator_id=members[0],
+        # It is made again when all attacks come at once.
+        request_id="large-template",
     )
     request.custom_data["text"] = "x" * _TEXT_BYTES
     await stub.CreateRoom(request, metadata=ground.su, timeout=_SECONDS)
