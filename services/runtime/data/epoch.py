@@ -124,17 +124,18 @@ class Epoch:
             if row is not None and row.is_this_one and row.epoch == self._value and row.flushed >= seen:
                 self._flushed = max(self._flushed, row.flushed)
                 return Glance(row.epoch, row.counted)
-            async with database.transaction() as connection:
-                raw = await connection.get_raw_connection()
-                await self.look(cast("Connection", raw.driver_connection))
+            await self._look_at(database)
 
     async def end(self, database: Database) -> None:
         """Rotate the epoch, unless that was done: something of it that this process has seen is there no more."""
         ended = self._value
         if (await self.glance(database)).epoch == ended:
-            async with database.transaction() as connection:
-                raw = await connection.get_raw_connection()
-                await self.look(cast("Connection", raw.driver_connection), ended=ended)
+            await self._look_at(database, ended=ended)
+
+    async def _look_at(self, database: Database, *, ended: UUID | None = None) -> None:
+        async with database.transaction() as connection:
+            raw = await connection.get_raw_connection()
+            await self.look(cast("Connection", raw.driver_connection), ended=ended)
 
     async def fits(self, database: Database) -> bool:
         """Tell whether the schema is the one that the epoch was given to; also True before there was any epoch."""
