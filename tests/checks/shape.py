@@ -5,7 +5,6 @@ and on a database of its own, to see which files take part. Sentences are those 
 """
 
 import argparse
-import ast
 import asyncio
 import json
 import logging
@@ -13,7 +12,6 @@ import re
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 import structlog
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 
+from tests.contract.sources import boxes, sources
 from tests.messages.chat import Reader, text
 from tests.support.databases import clone, cluster
 from tests.support.suite import Suite, running
@@ -37,8 +36,7 @@ _END = re.compile(r"(?<=[.!?:])\s+(?=[A-Z`*\[(])|\n\s*\n|\n\s*[-*] |\n\s*\d+\. "
 
 def modules(part: str) -> list[Path]:
     """List the modules of a part of services/, but for migrations."""
-    found = (ROOT / "services" / part).rglob("*.py")
-    return sorted(path for path in found if "migrations" not in path.parts and path.name != "__init__.py")
+    return [path for path in sources(part) if "migrations" not in path.parts and path.name != "__init__.py"]
 
 
 def folders() -> Counter[str]:
@@ -47,23 +45,8 @@ def folders() -> Counter[str]:
 
 
 def arrows(part: str) -> set[tuple[str, str]]:
-    """Return which folder or module of a part imports which other one."""
-    found: set[tuple[str, str]] = set()
-    for path in modules(part):
-        own = path.relative_to(ROOT / "services" / part).with_suffix("").parts[0]
-        for imported in _imports(path):
-            package, _, rest = imported.partition(f"services.{part}.")
-            if not package and rest and (other := rest.split(".")[0]) != own:
-                found.add((own, other))
-    return found
-
-
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+    """Return which folder or module of a part imports which other one; tests/contract/test_imports.py judges them."""
+    return {(box, other) for box, others in boxes(part).items() for other in others}
 
 
 def sentences(page: str) -> list[int]:

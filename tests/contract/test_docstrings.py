@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.test_imports import ALLOWED, sources
+from tests.contract.sources import sources
+from tests.contract.test_imports import ALLOWED
 
 # What tells it: REASONS_OF_THE_CONTRACT, SomeError, or a sentence with "raise".
 _TELLS = re.compile(

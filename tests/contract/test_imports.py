@@ -1,16 +1,14 @@
 """Who may import whom, read from the source."""
 
-import ast
 import sys
-from collections.abc import Iterator
 from fnmatch import fnmatch
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
 
 from services.stack.roles import SERVICES
 from tests.contract.descriptors import ROOT
+from tests.contract.sources import boxes, imports, sources
 
 # Beside itself, what a part of services/ may import of services/ and of the contract.
 ALLOWED = {
@@ -79,27 +77,9 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yield the full name of every module that a file imports, in functions too."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide who imports whom"
-            assert node.module is not None
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
 def of(imported: str, *packages: str) -> bool:
     """Tell whether a module belongs to one of the packages."""
     return any(imported == package or imported.startswith(f"{package}.") for package in packages)
-
-
-def sources(part: str) -> list[Path]:
-    """List the Python files of a part of services/."""
-    found = sorted((ROOT / "services" / part).rglob("*.py"))
-    assert found
-    return found
 
 
 def test_every_part_of_services_has_its_rule() -> None:
@@ -136,17 +116,6 @@ def test_services_leave_grpc_to_the_runtime() -> None:
         for path in sources(service):
             for imported in imports(path):
                 assert not of(imported, *TRANSPORT) or (service, path.name) == ("files", "http.py"), path
-
-
-def boxes(part: str) -> dict[str, set[str]]:
-    """Return which of the others each folder and each module of a part imports."""
-    folder = ROOT / "services" / part
-    arrows: dict[str, set[str]] = {}
-    for path in sources(part):
-        own = path.relative_to(folder).with_suffix("").parts[0]
-        inner = [imported.split(".")[2] for imported in imports(path) if imported.startswith(f"services.{part}.")]
-        arrows.setdefault(own, set()).update(box for box in inner if box != own)
-    return arrows
 
 
 @pytest.mark.parametrize("part", ALLOWED)
