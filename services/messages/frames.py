@@ -102,13 +102,13 @@ def log_event(room_id: str, entry: LogEntry) -> bytes:
     event = room_event_pb2.RoomEvent(room_id=room_id, seq=entry.seq, time=_timestamp(entry.time)).SerializeToString()
     if entry.message is None:
         gone = room_event_pb2.MessageGone(seq=entry.message_seq).SerializeToString()
-        return embedded(_EVENTS, event + embedded(_GONE, gone))
-    return embedded(_EVENTS, event + embedded(_FIELDS[entry.kind], entry.message))
+        return in_frame(event + embedded(_GONE, gone))
+    return in_frame(event + embedded(_FIELDS[entry.kind], entry.message))
 
 
 def stream_opened_event(now: datetime) -> bytes:
     """Serialize, as a frame, that a stream of several rooms is open."""
-    return _frame(room_event_pb2.RoomEvent(time=timestamp(now), opened=room_event_pb2.Opened()))
+    return event_frame(room_event_pb2.RoomEvent(time=timestamp(now), opened=room_event_pb2.Opened()))
 
 
 def opened_event(room_id: str, now: datetime, opening: RoomOpening) -> bytes:
@@ -121,19 +121,19 @@ def opened_event(room_id: str, now: datetime, opening: RoomOpening) -> bytes:
         reason=_REASONS[opening.snapshot] if opening.snapshot is not None else None,
         first_seq=opening.first_seq,
     )
-    return _frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), opened=opened))
+    return event_frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), opened=opened))
 
 
 def caught_up_event(room_id: str, now: datetime, seq: int) -> bytes:
     """Serialize, as a frame, that the replay is complete."""
     caught_up = room_event_pb2.CaughtUp(seq=seq)
-    return _frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), caught_up=caught_up))
+    return event_frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), caught_up=caught_up))
 
 
 def heartbeat_event(room_id: str, now: datetime, head_seq: int) -> bytes:
     """Serialize, as a frame, a sign of life."""
     heartbeat = room_event_pb2.Heartbeat(head_seq=head_seq)
-    return _frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), heartbeat=heartbeat))
+    return event_frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), heartbeat=heartbeat))
 
 
 def closed_event(room_id: str, now: datetime, error: ChatkitError, position: Position | None) -> bytes:
@@ -144,11 +144,17 @@ def closed_event(room_id: str, now: datetime, error: ChatkitError, position: Pos
         position=_position(position) if position is not None else None,
         retry_after=duration(error.retry_after),
     )
-    return _frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), closed=closed))
+    return event_frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), closed=closed))
 
 
-def _frame(event: room_event_pb2.RoomEvent) -> bytes:
-    return embedded(_EVENTS, event.SerializeToString())
+def event_frame(event: room_event_pb2.RoomEvent) -> bytes:
+    """Serialize an event as a frame."""
+    return in_frame(event.SerializeToString())
+
+
+def in_frame(event: bytes) -> bytes:
+    """Return the frame of an event that is serialized already."""
+    return embedded(_EVENTS, event)
 
 
 def _position(position: Position) -> position_pb2.Position:

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
-from chatkit.messages.v1 import messages_service_pb2, room_event_pb2
+from chatkit.messages.v1 import room_event_pb2
 
 from services.messages import frames
 from services.messages.fanout.hubs import Hubs
@@ -22,7 +22,6 @@ _SECONDS = 1.0
 _JITTER_SECONDS = 0.2
 _UID_BYTES = 16
 _DROPPED_AT_ONCE = 16
-_EVENTS = messages_service_pb2.SubscribeRoomResponse.EVENTS_FIELD_NUMBER
 
 
 class TypingIndicator:
@@ -78,5 +77,4 @@ class TypingIndicator:
 def _typing(room_id: str, now: datetime, user_id: str) -> bytes:
     """Serialize, as a frame, that a user is typing."""
     typing = room_event_pb2.Typing(user_id=user_id)
-    event = room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), typing=typing)
-    return frames.embedded(_EVENTS, event.SerializeToString())
+    return frames.event_frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), typing=typing))

@@ -2,13 +2,11 @@
 
 from datetime import datetime
 
-from chatkit.messages.v1 import messages_service_pb2, read_cursor_pb2, read_state_pb2, room_event_pb2
+from chatkit.messages.v1 import read_cursor_pb2, read_state_pb2, room_event_pb2
 
 from services.messages import frames
 from services.messages.read_states.model import ReadCursor, ReadState
 from services.runtime.contract.timestamps import timestamp
-
-_EVENTS = messages_service_pb2.SubscribeRoomResponse.EVENTS_FIELD_NUMBER
 
 
 def cursor_proto(room_id: str, cursor: ReadCursor) -> read_cursor_pb2.ReadCursor:
@@ -25,7 +23,7 @@ def cursor_proto(room_id: str, cursor: ReadCursor) -> read_cursor_pb2.ReadCursor
 def cursor_event(room_id: str, cursor: ReadCursor) -> bytes:
     """Serialize, as a frame, where a cursor stands."""
     moved = cursor_proto(room_id, cursor)
-    return _frame(room_event_pb2.RoomEvent(room_id=room_id, time=moved.update_time, cursor_set=moved))
+    return frames.event_frame(room_event_pb2.RoomEvent(room_id=room_id, time=moved.update_time, cursor_set=moved))
 
 
 def read_state(room_id: str, state: ReadState) -> bytes:
@@ -45,8 +43,4 @@ def read_state_event(room_id: str, now: datetime, state: ReadState) -> bytes:
     """Serialize, as a frame, what a room holds for the subscriber."""
     event = room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now)).SerializeToString()
     field = room_event_pb2.RoomEvent.READ_STATE_FIELD_NUMBER
-    return frames.embedded(_EVENTS, event + frames.embedded(field, read_state(room_id, state)))
-
-
-def _frame(event: room_event_pb2.RoomEvent) -> bytes:
-    return frames.embedded(_EVENTS, event.SerializeToString())
+    return frames.in_frame(event + frames.embedded(field, read_state(room_id, state)))
