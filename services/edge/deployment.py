@@ -62,6 +62,11 @@ class Deployment:
         return self.run_folder / "admin.sock"
 
     @property
+    def crowding_file(self) -> Path:
+        """How full the edge is, from 0 to 1, as Envoy reads it."""
+        return self.run_folder / "crowding"
+
+    @property
     def keys_socket(self) -> Path:
         """Where Envoy fetches the keys of tokens, for this process's owner only."""
         return self.run_folder / "keys.sock"

@@ -14,9 +14,13 @@ _RESERVED_FILES = 1_000
 _MOST_FILES = 65_536
 # With fewer an edge is of no use to anybody.
 _LEAST_CONNECTIONS = 1_000
+_OVERLOAD = "type.googleapis.com/envoy.config.overload.v3"
 _HEAP = "envoy.resource_monitors.fixed_heap"
+_CROWDING = "envoy.resource_monitors.injected_resource"
 # Streams whose buffers hold less than 2 to the power of this are never reset for their memory.
 _TRACKED_POWER_OF_TWO = 17
+# Beyond what Envoy needs to work, this much of what was freed is kept; 100 MB where nothing is said.
+_UNUSED_BYTES = 16 << 20
 _IDLE, _LEAST_IDLE = "HTTP_DOWNSTREAM_CONNECTION_IDLE", "2s"
 
 
@@ -50,30 +54,54 @@ def overload_manager(deployment: Deployment) -> Json:
                 "resource_monitors.fixed_heap.v3.FixedHeapConfig",
                 max_heap_size_bytes=deployment.heap_bytes,
             ),
+            typed(
+                _CROWDING,
+                "resource_monitors.injected_resource.v3.InjectedResourceConfig",
+                filename=str(deployment.crowding_file),
+            ),
         ],
         "buffer_factory_config": {"minimum_account_to_track_power_of_two": _TRACKED_POWER_OF_TWO},
         "actions": [
-            # Not an emergency: what was freed goes back to the system, every ten seconds.
-            _action("shrink_heap", threshold={"value": 0.01}),
-            {**_action("reduce_timeouts", scaled=_between(0.6, 0.9)), "typed_config": _shorter_idling()},
-            _action("reset_high_memory_stream", scaled=_between(0.75, 0.95)),
-            _action("stop_accepting_connections", threshold={"value": 0.95}),
-            _action("stop_accepting_requests", threshold={"value": 0.98}),
+            # Not an emergency: what was freed goes back to the system.
+            _action("shrink_heap", (_HEAP, _above(0.01)), configured=_giving_back()),
+            # A connection that does nothing is closed the sooner, the less memory or room for others there is.
+            _action(
+                "reduce_timeouts",
+                (_HEAP, _between(0.6, 0.9)),
+                (_CROWDING, _between(0.6, 0.9)),
+                configured=_shorter_idling(),
+            ),
+            _action("reset_high_memory_stream", (_HEAP, _between(0.75, 0.95))),
+            _action("stop_accepting_connections", (_HEAP, _above(0.95))),
+            _action("stop_accepting_requests", (_HEAP, _above(0.98))),
         ],
     }
 
 
-def _action(name: str, **trigger: Json) -> Json:
-    return {"name": f"envoy.overload_actions.{name}", "triggers": [{"name": _HEAP, **trigger}]}
+def _action(name: str, *triggers: tuple[str, Json], configured: Json | None = None) -> Json:
+    return {
+        "name": f"envoy.overload_actions.{name}",
+        "triggers": [{"name": monitor, **trigger} for monitor, trigger in triggers],
+        **({"typed_config": configured} if configured else {}),
+    }
 
 
 def _between(first: float, all_of_it: float) -> Json:
-    return {"scaling_threshold": first, "saturation_threshold": all_of_it}
+    return {"scaled": {"scaling_threshold": first, "saturation_threshold": all_of_it}}
+
+
+def _above(share: float) -> Json:
+    return {"threshold": {"value": share}}
+
+
+def _giving_back() -> Json:
+    return {
+        "@type": f"{_OVERLOAD}.ShrinkHeapConfig",
+        "timer_interval": "2s",
+        "max_unfreed_memory_bytes": _UNUSED_BYTES,
+    }
 
 
 def _shorter_idling() -> Json:
     factors = [{"timer": _IDLE, "min_timeout": _LEAST_IDLE}]
-    return {
-        "@type": "type.googleapis.com/envoy.config.overload.v3.ScaleTimersOverloadActionConfig",
-        "timer_scale_factors": factors,
-    }
+    return {"@type": f"{_OVERLOAD}.ScaleTimersOverloadActionConfig", "timer_scale_factors": factors}

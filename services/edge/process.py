@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from services.edge import envoy, keys, public
+from services.edge.crowding import Crowding
 from services.edge.deployment import EXAMPLE, Deployment
 from services.edge.ending import Ending
 from services.edge.farewell import Farewell
@@ -67,7 +68,10 @@ async def _serve(settings: EdgeSettings) -> int:
     deployment = replace(settings.deployment, name=name_of(secret), connections=room_for_connections())
     keyring = Keyring(settings.keys_file, settings.jwks_file, allow_sample_secrets=settings.allow_sample_secrets)
     rendering = write(deployment, settings.limits)
-    watch = asyncio.create_task(Watch(deployment, settings.keys_poll_interval_seconds).run())
+    watching = [
+        asyncio.create_task(Watch(deployment, settings.keys_poll_interval_seconds).run()),
+        asyncio.create_task(Crowding(deployment).run()),
+    ]
     ending = Ending(
         deployment.admin_socket,
         Farewell(deployment.upstreams, secret, settings.tls),
@@ -79,7 +83,8 @@ async def _serve(settings: EdgeSettings) -> int:
         try:
             return await _until_told(process, told, ending)
         finally:
-            watch.cancel()
+            for task in watching:
+                task.cancel()
 
 
 class _Told:
@@ -134,6 +139,7 @@ def write(deployment: Deployment, limits: Limits) -> Path:
     deployment.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     deployment.descriptor.write_bytes(public.descriptor_set())
     write_descriptions(deployment)
+    Crowding(deployment).say(0)
     path = deployment.run_folder / "envoy.yaml"
     path.write_text(to_yaml(configuration(deployment, limits)), encoding="utf-8")
     return path

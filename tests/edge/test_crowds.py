@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import h2.exceptions
+import httpx
 import pytest
 from chatkit.messages.v1 import messages_service_pb2, part_pb2
 
 from services.edge import overload
+from services.edge.routes import STREAM_IDLE_SECONDS
 from tests.edge.calling import Call
 from tests.support import http2, tokens, uploads
 from tests.support.edge import Edge, running_edge
@@ -26,6 +28,8 @@ _CONTENT = b"x" * 5_242_880
 _IDLE, _BODIES, _NOBODYS, _DOWNLOADS = 2_000, 300, 200, 1_100
 # How many of them have a place: all have the same URL.
 _MOST_DOWNLOADS = 100
+# How many an edge has room for that may open so many files.
+_FILES, _PLACES = "3000", 1_000
 # What Envoy may have: it begins to shed at 60 % of this.
 _HEAP_MEGABYTES = 256
 # Measured were 130 MB, and 190 MB before streams' buffers were small and one URL had its own bound.
@@ -94,6 +98,10 @@ async def _has_arrived(edge: Edge) -> bool:
     return await edge.stat("cluster.files_http.upstream_rq_total") >= _DOWNLOADS
 
 
+async def _is_full(edge: Edge) -> bool:
+    return await edge.stat("http.edge.downstream_cx_active") >= _PLACES - 10
+
+
 async def _file(suite: Suite) -> str:
     url = (await uploads.add(suite.files, _CONTENT, tokens.user("bob"))).download_url
     return url[url.index("/files/") :]
@@ -142,6 +150,23 @@ async def test_a_crowd_that_goes_nowhere_stops_nobody_and_fills_no_memory(suite:
         # Nothing of it is left for long.
         await eventually(lambda: suite.servers["files"].streams.count == 0)
         await send(99)
+
+
+async def test_connections_that_do_nothing_make_place_for_those_who_come(suite: Suite, short_path: Path) -> None:
+    async with running_edge(suite, short_path, files=_FILES) as edge, _crowd(edge) as crowd:
+        await crowd.come(_PLACES)
+        await until(lambda: _is_full(edge))
+
+        async def gets_in() -> bool:
+            try:
+                return (await edge.http.get("/health")).is_success
+            except httpx.TransportError:
+                return False
+
+        assert not await gets_in()
+        # Well before they would have been idle for too long.
+        async with asyncio.timeout(STREAM_IDLE_SECONDS / 2):
+            await until(gets_in)
 
 
 async def test_a_connection_that_gives_up_its_calls_as_fast_as_it_makes_them_is_closed(

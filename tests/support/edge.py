@@ -65,13 +65,17 @@ def _bearer(token: str | None) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running_edge(suite: Suite, folder: Path, without: str = "", **settings: str) -> AsyncIterator[Edge]:
+async def running_edge(
+    suite: Suite, folder: Path, without: str = "", files: str = "", **settings: str
+) -> AsyncIterator[Edge]:
     """Run `services.edge serve` as in production, in front of the suite.
 
-    `without` is a rule of edge_without, taken out of the rendering; `settings` are environment variables.
+    `without` is a rule of edge_without, taken out of the rendering; `files` how many it may open, if not as many as
+    the test may; `settings` are environment variables.
     """
     held, metrics = Port("127.0.0.1"), Port("127.0.0.1")
-    program = Program("edge", _command(without), _environment(suite, folder, held, metrics, settings), held.address)
+    command = _with_files(files, _command(without))
+    program = Program("edge", command, _environment(suite, folder, held, metrics, settings), held.address)
     child = Child(program, folder / "edge.log", lambda _: None, lambda: None)
     await child.start()
     health = Listening() if "CHATKIT_EDGE_TLS_KEY_FILE" in settings else EdgeHealth()
@@ -106,6 +110,10 @@ def _command(without: str) -> tuple[str, ...]:
     if without:
         return (sys.executable, "-m", "tests.support.edge_without", without)
     return (sys.executable, "-m", "services.edge", "serve")
+
+
+def _with_files(most: str, command: tuple[str, ...]) -> tuple[str, ...]:
+    return ("sh", "-c", 'ulimit -n "$0" && exec "$@"', most, *command) if most else command
 
 
 def _environment(suite: Suite, folder: Path, held: Port, metrics: Port, settings: Mapping[str, str]) -> dict[str, str]:
