@@ -21,6 +21,7 @@ _CROWDING = "envoy.resource_monitors.injected_resource"
 _TRACKED_POWER_OF_TWO = 17
 # Beyond what Envoy needs to work, this much of what was freed is kept; 100 MB where nothing is said.
 _UNUSED_BYTES = 16 << 20
+_SOFT_LIMIT_SHARE = 8
 _IDLE, _LEAST_IDLE = "HTTP_DOWNSTREAM_CONNECTION_IDLE", "2s"
 
 
@@ -76,6 +77,14 @@ def overload_manager(deployment: Deployment) -> Json:
             _action("stop_accepting_requests", (_HEAP, _above(0.98))),
         ],
     }
+
+
+def memory_allocator(deployment: Deployment) -> Json:
+    """Return what is told to the allocator: more than this, if nobody uses it, is given back at the next chance.
+
+    By itself it keeps for five minutes what it expects to need again.
+    """
+    return {"soft_memory_limit_bytes": deployment.heap_bytes // _SOFT_LIMIT_SHARE}
 
 
 def _action(name: str, *triggers: tuple[str, Json], configured: Json | None = None) -> Json:

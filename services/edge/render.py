@@ -9,7 +9,7 @@ from services.edge import public
 from services.edge.deployment import Deployment
 from services.edge.json_fields import json_filter
 from services.edge.observability import access_log, admin_cluster, metrics_listener
-from services.edge.overload import overload_manager
+from services.edge.overload import memory_allocator, overload_manager
 from services.edge.parts import Json, address, pipe_cluster, typed
 from services.edge.rates import rate_filter
 from services.edge.refusals import kept_status_filter, local_reply_config
@@ -67,6 +67,7 @@ def configuration(deployment: Deployment, limits: Limits) -> Json:
         clusters.append(admin_cluster(deployment))
     return {
         "node": {"id": "edge", "cluster": "chatkit"},
+        "memory_allocator_manager": memory_allocator(deployment),
         "admin": {"address": {"pipe": {"path": str(deployment.admin_socket), "mode": 0o600}}},
         "static_resources": {"listeners": listeners, "clusters": clusters},
         "overload_manager": overload_manager(deployment),
