@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+# The name of Envoy's configuration in the run folder.
+RENDERING = "envoy.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
@@ -50,6 +53,11 @@ class Deployment:
     certificate: Certificate | None = None
     # Without it the connections to services are not encrypted.
     services_tls: ServicesTls | None = None
+
+    @property
+    def rendering(self) -> Path:
+        """What Envoy reads when it starts."""
+        return self.run_folder / RENDERING
 
     @property
     def descriptor(self) -> Path:

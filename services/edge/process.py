@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import secrets
 import signal
 import sys
@@ -140,9 +141,9 @@ def write(deployment: Deployment, limits: Limits) -> Path:
     deployment.descriptor.write_bytes(public.descriptor_set())
     write_descriptions(deployment)
     Crowding(deployment).say(0)
-    path = deployment.run_folder / "envoy.yaml"
-    path.write_text(to_yaml(configuration(deployment, limits)), encoding="utf-8")
-    return path
+    # As JSON, for Envoy: YAML takes half a second longer, to write and to read.
+    deployment.rendering.write_text(json.dumps(configuration(deployment, limits)), encoding="utf-8")
+    return deployment.rendering
 
 
 async def _stop(process: asyncio.subprocess.Process, *, at_once: bool) -> None:

@@ -4,6 +4,7 @@ What only one of these needs is imported for it.
 """
 
 import argparse
+import json
 import os
 import tempfile
 from dataclasses import replace
@@ -35,12 +36,10 @@ def run(home: Home, arguments: argparse.Namespace) -> int:
 
 
 def _text(home: Home) -> str:
-    running = _running(home)
-    if running is not None:
-        return running.read_text()
     from services.edge.render import configuration, to_yaml  # noqa: PLC0415 - see above
 
-    return to_yaml(configuration(*_told()))
+    running = _running(home)
+    return to_yaml(json.loads(running.read_bytes()) if running is not None else configuration(*_told()))
 
 
 def _refusal(home: Home) -> str:
@@ -63,7 +62,9 @@ def _running(home: Home) -> Path | None:
     for running in home.state().processes if home.is_up() else ():
         process = find(running)
         if running.name == "edge" and process is not None:
-            return Path(process.environ()["CHATKIT_RUN_DIR"]) / "envoy.yaml"
+            from services.edge.deployment import RENDERING  # noqa: PLC0415 - see above
+
+            return Path(process.environ()["CHATKIT_RUN_DIR"]) / RENDERING
     return None
 
 

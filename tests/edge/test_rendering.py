@@ -1,5 +1,6 @@
 """The configuration follows the contract, has no secrets, and is one that Envoy takes."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,6 @@ async def test_envoy_takes_the_rendering(tmp_path: Path, rule: str) -> None:
     if rule:
         rendered = configuration(deployment, Limits())
         RULES[rule](rendered)
-        path.write_text(to_yaml(rendered))
+        path.write_text(json.dumps(rendered))
     refused = await envoy.refusal(path)
     assert refused == ""
