@@ -11,7 +11,7 @@ import structlog
 
 from services.edge import envoy
 from services.edge.farewell import Farewell
-from services.edge.routes import DRAINING
+from services.edge.rendering.routes import DRAINING
 
 _log = structlog.get_logger()
 _POLL_SECONDS = 0.1

@@ -14,7 +14,7 @@ from chatkit.internal.edges.v1 import edges_service_pb2 as pb2
 from chatkit.internal.edges.v1.edges_service_pb2_grpc import EdgesServiceStub
 
 from services.edge import public
-from services.edge.parts import host_of
+from services.edge.rendering.parts import host_of
 from services.runtime.identity.tls import Certificates
 from services.runtime.settings import TlsFiles
 

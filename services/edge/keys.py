@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from services.edge.tokens import KEYS_PATH
+from services.edge.rendering.tokens import KEYS_PATH
 from services.runtime.identity.keys import Key, Keyring, PublicKey
 
 _QUESTION_SECONDS = 5.0

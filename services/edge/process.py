@@ -19,11 +19,11 @@ from services.edge.crowding import Crowding
 from services.edge.deployment import EXAMPLE, Deployment
 from services.edge.ending import Ending
 from services.edge.farewell import Farewell
-from services.edge.overload import room_for_connections
-from services.edge.render import configuration, to_yaml
-from services.edge.service_config import service_config, to_json
+from services.edge.rendering.bootstrap import configuration, to_yaml
+from services.edge.rendering.overload import room_for_connections
+from services.edge.rendering.service_config import service_config, to_json
+from services.edge.rendering.tls import Watch, write_descriptions
 from services.edge.settings import EdgeSettings
-from services.edge.tls import Watch, write_descriptions
 from services.runtime import logs
 from services.runtime.calls.edges import SECRET_BYTES, name_of
 from services.runtime.contract.policies import Limits

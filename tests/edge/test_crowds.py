@@ -13,8 +13,8 @@ import httpx
 import pytest
 from chatkit.messages.v1 import messages_service_pb2, part_pb2
 
-from services.edge import overload
-from services.edge.routes import STREAM_IDLE_SECONDS
+from services.edge.rendering import overload
+from services.edge.rendering.routes import STREAM_IDLE_SECONDS
 from tests.edge.calling import Call
 from tests.support import http2, tokens, uploads
 from tests.support.edge import Edge, running_edge

@@ -18,8 +18,8 @@ from google.rpc import status_pb2
 
 from services.edge import public
 from services.edge.deployment import EXAMPLE
-from services.edge.refusals import refusals
-from services.edge.render import configuration
+from services.edge.rendering.bootstrap import configuration
+from services.edge.rendering.refusals import refusals
 from services.runtime.contract.errors import ChatkitError, Violation, class_of, from_status
 from services.runtime.contract.policies import Limits, error_definition
 from tests.edge.calling import FACES, GET, Call, Told

@@ -14,8 +14,8 @@ from google.protobuf import descriptor_pb2
 from services.edge import envoy, public
 from services.edge.deployment import EXAMPLE
 from services.edge.process import write
-from services.edge.refusals import refusals
-from services.edge.render import configuration, to_yaml
+from services.edge.rendering.bootstrap import configuration, to_yaml
+from services.edge.rendering.refusals import refusals
 from services.runtime.contract.policies import Limits, limit_name, methods_of
 from tests.support.edge_without import RULES, all_routes, manager
 

@@ -15,7 +15,7 @@ from chatkit.users.v1.users_service_pb2_grpc import UsersServiceStub
 
 from services.edge import public
 from services.edge.process import main
-from services.edge.service_config import service_config, to_json
+from services.edge.rendering.service_config import service_config, to_json
 from tests.support.eventually import HANG_SECONDS
 
 _CHECKED_IN = Path(__file__).parents[2] / "protos" / "chatkit.service_config.json"

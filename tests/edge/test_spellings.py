@@ -12,10 +12,10 @@ import pytest
 
 from services.edge import public
 from services.edge.deployment import EXAMPLE
-from services.edge.rates import RATE_FILTER
-from services.edge.render import configuration
-from services.edge.routes import TRANSCODER_FILTER
-from services.edge.tokens import CLAIMS_FILTER, JWT_FILTER
+from services.edge.rendering.bootstrap import configuration
+from services.edge.rendering.rates import RATE_FILTER
+from services.edge.rendering.routes import TRANSCODER_FILTER
+from services.edge.rendering.tokens import CLAIMS_FILTER, JWT_FILTER
 from services.runtime.contract.policies import Limits
 from tests.edge.calling import GET, heard, unheard
 from tests.support import tokens

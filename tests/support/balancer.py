@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from services.edge import envoy
-from services.edge.parts import address, typed
+from services.edge.rendering.parts import address, typed
 from services.stack.ports import Port
 
 # How soon it notices that an edge does not want to be turned to any more, and that one is there again.

@@ -4,9 +4,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from services.edge import json_fields, process, rates, routes, screening, sizes, tokens
+from services.edge import process
 from services.edge.deployment import Deployment
-from services.edge.render import configuration
+from services.edge.rendering import json_fields, rates, routes, screening, sizes, tokens
+from services.edge.rendering.bootstrap import configuration
 from services.runtime.contract.policies import Limits
 
 Json = dict[str, Any]

@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from services.edge.deployment import Certificate, Deployment
-from services.edge.parts import Json, extension, host_of
+from services.edge.rendering.parts import Json, extension, host_of
 from services.runtime.watched_files import WatchedFiles
 
 _SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type's name

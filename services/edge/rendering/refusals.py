@@ -12,13 +12,13 @@ from datetime import timedelta
 from chatkit.contract.v1 import limit_pb2
 from google.protobuf import json_format
 
-from services.edge.json_fields import FIELD_HEADER, PLACE_HEADER
-from services.edge.parts import Json, typed
-from services.edge.rates import COST, JSON_SIZE, METADATA, RATE, SIZE, rates, wait
-from services.edge.routes import DRAINING, OF_CONTENT, OF_METHODS, OF_PAGES, QUERY, VERBS
-from services.edge.screening import FAULT_HEADER, FAULTS, MOST_HEADERS, SOON, details_header
-from services.edge.sizes import CONTENT_LIMIT, in_json
-from services.edge.tokens import INSTANCE, IS_BEARER, ISSUER, LENGTH
+from services.edge.rendering.json_fields import FIELD_HEADER, PLACE_HEADER
+from services.edge.rendering.parts import Json, typed
+from services.edge.rendering.rates import COST, JSON_SIZE, METADATA, RATE, SIZE, rates, wait
+from services.edge.rendering.routes import DRAINING, OF_CONTENT, OF_METHODS, OF_PAGES, QUERY, VERBS
+from services.edge.rendering.screening import FAULT_HEADER, FAULTS, MOST_HEADERS, SOON, details_header
+from services.edge.rendering.sizes import CONTENT_LIMIT, in_json
+from services.edge.rendering.tokens import INSTANCE, IS_BEARER, ISSUER, LENGTH
 from services.runtime.contract.errors import HTTP_STATUS_KEY, ChatkitError, Violation, class_of, to_status
 from services.runtime.contract.policies import Limits, limit_name
 from services.runtime.identity.token_rules import subject_must_be

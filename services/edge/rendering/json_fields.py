@@ -15,7 +15,7 @@ from pathlib import Path
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from services.edge import public
-from services.edge.parts import Json, typed
+from services.edge.rendering.parts import Json, typed
 from services.runtime.contract.errors import HTTP_STATUS_KEY
 from services.runtime.contract.policies import Limits, MethodContract, field_policy
 

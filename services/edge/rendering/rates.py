@@ -11,8 +11,8 @@ from datetime import timedelta
 from chatkit.contract.v1 import limit_pb2, method_policy_pb2
 
 from services.edge import public
-from services.edge.parts import Json, typed
-from services.edge.tokens import claim
+from services.edge.rendering.parts import Json, typed
+from services.edge.rendering.tokens import claim
 from services.runtime.contract.policies import Limits, MethodContract, limit_name
 
 # Under this name a route's metadata says which limits its method is counted by, of the rate and of the size, how long

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 from services.edge import public
 from services.edge.deployment import Deployment
-from services.edge.json_fields import JSON_FILTER
-from services.edge.parts import Json, extension, switched_off
-from services.edge.rates import COST, JSON_SIZE, LIMIT_OF, METADATA, RATE, RATE_FILTER, SIZE, cost_of
-from services.edge.screening import SCREEN_FILTER
-from services.edge.sizes import CONTENT_LIMIT, json_bytes, size_of, size_of_content
-from services.edge.tokens import CLAIMS_FILTER, JWT_FILTER
+from services.edge.rendering.json_fields import JSON_FILTER
+from services.edge.rendering.parts import Json, extension, switched_off
+from services.edge.rendering.rates import COST, JSON_SIZE, LIMIT_OF, METADATA, RATE, RATE_FILTER, SIZE, cost_of
+from services.edge.rendering.screening import SCREEN_FILTER
+from services.edge.rendering.sizes import CONTENT_LIMIT, json_bytes, size_of, size_of_content
+from services.edge.rendering.tokens import CLAIMS_FILTER, JWT_FILTER
 from services.runtime.calls.edge_header import EDGE_HEADER
 from services.runtime.contract.policies import Limits, MethodContract, limit_name
 from services.runtime.release import Release

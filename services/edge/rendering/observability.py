@@ -1,7 +1,7 @@
 """What the edge tells about itself: a line of JSON per call, and figures for Prometheus. Never a token or a body."""
 
 from services.edge.deployment import Deployment
-from services.edge.parts import Json, address, pipe_cluster, typed
+from services.edge.rendering.parts import Json, address, pipe_cluster, typed
 from services.runtime.release import Release
 
 ADMIN_CLUSTER = "admin"

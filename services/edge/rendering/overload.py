@@ -6,7 +6,7 @@ A crowd, or a client that means harm, then meets refusals, and who was there bef
 import resource
 
 from services.edge.deployment import Deployment
-from services.edge.parts import Json, typed
+from services.edge.rendering.parts import Json, typed
 
 # Files that are open beside connections: logs, sockets of the admin interface, connections to services.
 _RESERVED_FILES = 1_000

@@ -8,8 +8,8 @@ import socket
 from collections.abc import Sequence
 
 from services.edge.deployment import Deployment
-from services.edge.parts import Json, address, extension
-from services.edge.tls import upstream_socket
+from services.edge.rendering.parts import Json, address, extension
+from services.edge.rendering.tls import upstream_socket
 
 _KIB, _MIB = 1024, 1024 * 1024
 # Small, so that a stream that nobody reads costs little: so much waits in its window, and as much again on its way out.

@@ -36,7 +36,7 @@ def run(home: Home, arguments: argparse.Namespace) -> int:
 
 
 def _text(home: Home) -> str:
-    from services.edge.render import configuration, to_yaml  # noqa: PLC0415 - see above
+    from services.edge.rendering.bootstrap import configuration, to_yaml  # noqa: PLC0415 - see above
 
     running = _running(home)
     return to_yaml(json.loads(running.read_bytes()) if running is not None else configuration(*_told()))

@@ -5,7 +5,7 @@ The signature, the times, the issuer's kind and the instance are checked here; t
 
 from chatkit.contract.v1 import limit_pb2
 
-from services.edge.parts import Json, typed
+from services.edge.rendering.parts import Json, typed
 from services.runtime.contract.policies import Limits
 from services.runtime.identity.api_keys import API_ISSUER
 from services.runtime.identity.token_rules import CLOCK_LEEWAY

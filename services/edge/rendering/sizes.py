@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from chatkit.contract.v1 import limit_pb2, method_policy_pb2
 
 from services.edge import public
-from services.edge.parts import Json, extension, switched_on, typed
+from services.edge.rendering.parts import Json, extension, switched_on, typed
 from services.runtime.contract.policies import Limits, MethodContract, limit_name
 
 BUFFER_FILTER = "envoy.filters.http.buffer"

@@ -7,13 +7,13 @@ from chatkit.contract.v1 import limit_pb2
 
 from services.edge import public
 from services.edge.deployment import Deployment
-from services.edge.json_fields import json_filter
-from services.edge.observability import access_log, admin_cluster, metrics_listener
-from services.edge.overload import memory_allocator, overload_manager
-from services.edge.parts import Json, address, pipe_cluster, typed
-from services.edge.rates import rate_filter
-from services.edge.refusals import kept_status_filter, local_reply_config
-from services.edge.routes import (
+from services.edge.rendering.json_fields import json_filter
+from services.edge.rendering.observability import access_log, admin_cluster, metrics_listener
+from services.edge.rendering.overload import memory_allocator, overload_manager
+from services.edge.rendering.parts import Json, address, pipe_cluster, typed
+from services.edge.rendering.rates import rate_filter
+from services.edge.rendering.refusals import kept_status_filter, local_reply_config
+from services.edge.rendering.routes import (
     CORS_FILTER,
     GRPC_WEB_FILTER,
     STREAM_IDLE_SECONDS,
@@ -21,11 +21,17 @@ from services.edge.routes import (
     longest_request,
     route_configuration,
 )
-from services.edge.screening import MOST_HEADERS, screen_filter
-from services.edge.sizes import json_size_filters, largest_json, size_filters
-from services.edge.tls import downstream_socket
-from services.edge.tokens import KEYS_CLUSTER, claims_filter, jwt_filter
-from services.edge.upstreams import BUFFER_BYTES, CLIENT_WINDOWS, SMALL_SEND_BUFFER, content_cluster, service_cluster
+from services.edge.rendering.screening import MOST_HEADERS, screen_filter
+from services.edge.rendering.sizes import json_size_filters, largest_json, size_filters
+from services.edge.rendering.tls import downstream_socket
+from services.edge.rendering.tokens import KEYS_CLUSTER, claims_filter, jwt_filter
+from services.edge.rendering.upstreams import (
+    BUFFER_BYTES,
+    CLIENT_WINDOWS,
+    SMALL_SEND_BUFFER,
+    content_cluster,
+    service_cluster,
+)
 from services.runtime.contract.policies import Limits
 
 _KIB, _MIB = 1024, 1024 * 1024

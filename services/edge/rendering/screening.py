@@ -16,7 +16,7 @@ import grpc
 from google.rpc import status_pb2
 
 from services.edge import public
-from services.edge.parts import Json, typed
+from services.edge.rendering.parts import Json, typed
 from services.runtime.contract.errors import (
     ChatkitError,
     DeadlineExceeded,

@@ -1,0 +1,1 @@
+"""The commands of `./chatkit`, one module for each."""
