@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from services.files.app import build
-from services.files.reconciler import reconcile
+from services.files.collection.reconciler import reconcile
 from services.files.verifying import compare
 from services.runtime.process import Command, main
 from services.runtime.verifying import verify_command

@@ -9,17 +9,17 @@ from chatkit.contract.v1 import limit_pb2
 from chatkit.files.v1 import files_service_pb2
 from chatkit.internal.attachments.v1 import attachments_service_pb2
 
-from services.files.blobs import open_blobs
-from services.files.collector import Collector
-from services.files.http import FilesHttp
-from services.files.incoming import Incoming
-from services.files.listener import HttpListener
+from services.files.collection.collector import Collector
+from services.files.content.blobs import open_blobs
+from services.files.content.incoming import Incoming
+from services.files.content.places import Bounds
+from services.files.content.uploads import Uploads
+from services.files.http.listener import HttpListener
+from services.files.http.transfers import FilesHttp
 from services.files.peers import MessagesClient
-from services.files.places import Bounds
 from services.files.service import Files
 from services.files.servicer import AttachmentsServicer, FilesServicer
 from services.files.store import FileStore
-from services.files.uploads import Uploads
 from services.files.urls import FileUrls
 from services.runtime.clock import Clock
 from services.runtime.peers.directory import DirectoryClient

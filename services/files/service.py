@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import assert_never
 from uuid import UUID
 
-from services.files.blobs import BlobMissingError, Blobs
-from services.files.incoming import Incoming
+from services.files.content.blobs import BlobMissingError, Blobs
+from services.files.content.incoming import Incoming
 from services.files.model import Draft, File, FileState, PageStart, file_uid, incoming_key
 from services.files.peers import MessagesClient
 from services.files.refusals import in_use, not_found, not_owner, not_ready

@@ -10,9 +10,9 @@ from chatkit.files.v1 import files_service_pb2 as pb2
 from chatkit.internal.attachments.v1 import attachments_service_pb2 as attachments_pb2
 
 from services.files import protos
+from services.files.content.uploads import Uploads
 from services.files.model import Draft, File, PageStart, invented_name
 from services.files.service import Files
-from services.files.uploads import Uploads
 from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.contract import json_values

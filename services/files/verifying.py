@@ -7,10 +7,10 @@ from uuid import UUID
 from chatkit.internal.retention.v1 import retention_service_pb2 as retention_pb2
 from chatkit.internal.retention.v1.retention_service_pb2_grpc import RetentionServiceStub
 
-from services.files.blobs import open_blobs
+from services.files.collection.reconciler import Reconciler
+from services.files.content.blobs import open_blobs
 from services.files.model import File
 from services.files.peers import MessagesClient
-from services.files.reconciler import Reconciler
 from services.files.store import FileStore
 from services.runtime.clock import Clock
 from services.runtime.command import Tools

@@ -83,7 +83,7 @@ def _told_to_all(services: Json, compose: Json) -> Iterator[str]:
 def _reads(name: str, field: str) -> bool:
     """Say whether a process reads a setting, from its source and from what all services have."""
     folders = [name] if name == "edge" else [name, "runtime"]
-    text = "".join(path.read_text() for folder in folders for path in (ROOT / "services" / folder).glob("*.py"))
+    text = "".join(path.read_text() for folder in folders for path in (ROOT / "services" / folder).rglob("*.py"))
     used = f"(settings|self)\\.({field}{'|tls' if field.startswith('tls_') else ''})\\b"
     return re.search(used, text) is not None
 

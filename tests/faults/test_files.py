@@ -26,8 +26,8 @@ from chatkit.messages.v1 import message_pb2, part_pb2
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
-from services.files.blobs import open_blobs
-from services.files.reconciler import Findings, Reconciler
+from services.files.collection.reconciler import Findings, Reconciler
+from services.files.content.blobs import open_blobs
 from services.files.store import FileStore
 from services.runtime.data.database import Database, create_engine
 from services.stack.ports import Port

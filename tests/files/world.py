@@ -5,14 +5,14 @@ from datetime import timedelta
 from typing import Any, cast
 from uuid import uuid4
 
-from services.files.blobs import open_blobs
-from services.files.collector import Collector
-from services.files.http import FilesHttp
-from services.files.incoming import Incoming
-from services.files.places import Bounds
+from services.files.collection.collector import Collector
+from services.files.content.blobs import open_blobs
+from services.files.content.incoming import Incoming
+from services.files.content.places import Bounds
+from services.files.content.uploads import Uploads
+from services.files.http.transfers import FilesHttp
 from services.files.service import Files
 from services.files.store import FileStore
-from services.files.uploads import Uploads
 from services.files.urls import FileUrls
 from services.runtime.data.database import Database, create_engine
 from tests.files.library import Library

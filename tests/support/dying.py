@@ -16,7 +16,7 @@ from typing import Any
 import uvloop
 
 from services.files import app as files_app
-from services.files.blobs import Blobs
+from services.files.content.blobs import Blobs
 from services.files.store import FileStore
 from services.messages import app as messages_app
 from services.messages.attachments.store import ReferenceStore

@@ -14,10 +14,10 @@ from uuid import UUID
 import httpx
 import pytest
 
-from services.files.listener import tls_context
+from services.files.http.listener import tls_context
 from services.files.urls import FileUrls, Purpose
-from services.runtime.contract.errors import class_of
 from services.runtime.settings import TlsFiles
+from tests.files.http.reading import refusal
 from tests.files.library import PICTURE, Library, library, sha256
 from tests.support import tokens
 from tests.support.certificates import Authority
@@ -25,17 +25,6 @@ from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, eventually, until
 from tests.support.refusals import refused
-
-
-def refusal(answer: httpx.Response, reason: str, status: int) -> dict[str, str]:
-    """Check an answer against a reason, and return its metadata."""
-    assert answer.headers["content-type"] == "application/json"
-    body = answer.json()
-    info = next(detail for detail in body["details"] if "reason" in detail)
-    assert (answer.status_code, info["reason"], info["domain"]) == (status, reason, "chatkit"), body
-    assert body["code"] == class_of(reason).code.value[0]
-    metadata: dict[str, str] = info["metadata"]
-    return metadata
 
 
 async def test_a_put_that_is_repeated_is_harmless_and_one_with_other_bytes_changes_nothing(shelf: Library) -> None:

@@ -3,41 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
-from urllib.parse import urlsplit
 
-from services.files.http import FilesHttp
-from services.files.places import TICK_SECONDS, Bounds
+from services.files.content.places import TICK_SECONDS, Bounds
+from services.files.http.transfers import FilesHttp
 from services.runtime.contract.errors import DeadlineExceeded
+from tests.files.http.reading import Reader
 from tests.files.library import PICTURE, Library
 from tests.files.world import World
 from tests.support.eventually import eventually
 
 _PATIENCE = 200
-
-
-class _Reader:
-    """Somebody who asks the routes for a URL, and reads when told to."""
-
-    def __init__(self, http: FilesHttp, url: str) -> None:
-        self.status = 0
-        self.body = b""
-        self.is_told = asyncio.Event()
-        self.may_read = asyncio.Event()
-        parts = urlsplit(url)
-        scope = {"type": "http", "method": "GET", "path": parts.path, "query_string": parts.query.encode()}
-        self.done = asyncio.create_task(http.app({**scope, "headers": [], "root_path": ""}, self._receive, self._send))
-
-    async def _receive(self) -> dict[str, Any]:
-        await asyncio.Event().wait()
-        raise AssertionError("nobody leaves")
-
-    async def _send(self, message: Any) -> None:
-        self.status = message.get("status", self.status)
-        self.is_told.set()
-        if self.status != 503:
-            await self.may_read.wait()
-        self.body += message.get("body", b"")
 
 
 @asynccontextmanager
@@ -59,15 +34,15 @@ async def _routes(
 async def test_so_many_downloads_go_on_at_once_and_each_that_ends_makes_room(shelf: Library) -> None:
     url = (await shelf.add()).download_url
     async with _routes(shelf, most_downloads=2) as http:
-        first, second = _Reader(http, url), _Reader(http, url)
+        first, second = Reader(http, url), Reader(http, url)
         await asyncio.gather(first.is_told.wait(), second.is_told.wait())
-        refused = _Reader(http, url)
+        refused = Reader(http, url)
         await refused.done
         assert (refused.status, b"OVERLOADED" in refused.body) == (503, True)
         first.may_read.set()
         await first.done
         assert first.body == PICTURE
-        third = _Reader(http, url)
+        third = Reader(http, url)
         await third.is_told.wait()
         assert third.status == 200
         for reader in (second, third):
@@ -79,19 +54,19 @@ async def test_so_many_downloads_go_on_at_once_and_each_that_ends_makes_room(she
 async def test_one_url_that_is_opened_many_times_takes_no_place_from_other_files(shelf: Library) -> None:
     url, other = (await shelf.add()).download_url, (await shelf.add(name="other")).download_url
     async with _routes(shelf, most_downloads=3, most_of_file=1) as http:
-        first = _Reader(http, url)
+        first = Reader(http, url)
         await first.is_told.wait()
         for _ in range(3):
-            refused = _Reader(http, url)
+            refused = Reader(http, url)
             await refused.done
             assert (refused.status, b"OVERLOADED" in refused.body) == (503, True)
-        second = _Reader(http, other)
+        second = Reader(http, other)
         await second.is_told.wait()
         assert second.status == 200
         for reader in (first, second):
             reader.may_read.set()
             await reader.done
-        again = _Reader(http, url)
+        again = Reader(http, url)
         again.may_read.set()
         await again.done
         assert again.status == 200
@@ -102,11 +77,11 @@ async def test_content_that_is_not_there_and_a_reader_who_is_given_up_hold_no_pl
     path = next(path for path in shelf.stored() if lost.id.replace("-", "") in path.name)
     path.unlink()
     async with _routes(shelf, most_downloads=1) as http:
-        missing = _Reader(http, lost.download_url)
+        missing = Reader(http, lost.download_url)
         missing.may_read.set()
         await missing.done
         assert missing.status == 404
-        stalled = _Reader(http, file.download_url)
+        stalled = Reader(http, file.download_url)
         await stalled.is_told.wait()
 
         def given_up() -> bool:
@@ -116,7 +91,7 @@ async def test_content_that_is_not_there_and_a_reader_who_is_given_up_hold_no_pl
         await eventually(given_up)
         assert isinstance(stalled.done.exception(), DeadlineExceeded)
         assert http.downloads.count == 0
-        last = _Reader(http, file.download_url)
+        last = Reader(http, file.download_url)
         last.may_read.set()
         await last.done
         assert (last.status, last.body) == (200, PICTURE)

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.files.blobs import Blobs, StoredBlob, open_blobs
-from services.files.collector import STALE
+from services.files.collection.collector import STALE
+from services.files.collection.needed import Needed
+from services.files.content.blobs import Blobs, StoredBlob, open_blobs
 from services.files.model import INCOMING
-from services.files.needed import Needed
 from services.files.peers import MessagesClient
 from services.files.store import FileStore
 from services.runtime import logs

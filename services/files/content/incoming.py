@@ -8,11 +8,11 @@ import asyncio
 from contextlib import suppress
 from datetime import timedelta
 
-from services.files.blobs import BlobMissingError, Blobs
+from services.files.content.blobs import BlobMissingError, Blobs
+from services.files.content.uploads import Uploads
 from services.files.model import INCOMING, File, FileState, incoming_key
 from services.files.refusals import not_found
 from services.files.store import FileStore
-from services.files.uploads import Uploads
 from services.runtime.contract.errors import AlreadyExists, ChatkitError, InvalidArgument
 
 

@@ -23,12 +23,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from services.files import protos, serving
+from services.files import protos
+from services.files.content import serving
+from services.files.content.places import Bounds, Place, Places, overloaded
+from services.files.content.uploads import Uploads
 from services.files.model import File, essence, file_uid
-from services.files.places import Bounds, Place, Places, overloaded
 from services.files.refusals import mismatch, not_found, not_ready, too_large
 from services.files.service import Files
-from services.files.uploads import Uploads
 from services.files.urls import EXPIRES, PATH, SIGNATURE, FileUrls, Purpose
 from services.runtime.calls.spelling import JsonNames
 from services.runtime.clock import Clock

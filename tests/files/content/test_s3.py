@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import grpc
 import pytest
 
-from services.files.blobs import open_blobs
+from services.files.content.blobs import open_blobs
 from services.runtime.contract.errors import Unavailable
 from tests.files.library import PICTURE, library, sha256
 from tests.support.databases import TestDatabase

@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import structlog
 
-from services.files.blobs import Blobs
-from services.files.incoming import Incoming
+from services.files.collection.needed import Needed
+from services.files.content.blobs import Blobs
+from services.files.content.incoming import Incoming
 from services.files.model import File, FileState
-from services.files.needed import Needed
 from services.files.peers import MessagesClient
 from services.files.service import LEASE, Files
 from services.files.store import FileStore

@@ -13,11 +13,11 @@ from uuid import UUID
 
 import structlog
 
-from services.files.blobs import Blobs, BlobWriter
+from services.files.content.blobs import Blobs, BlobWriter
+from services.files.content.places import Bounds, Place, Places
+from services.files.content.serving import stored_attributes
 from services.files.model import File, FileState, blob_key
-from services.files.places import Bounds, Place, Places
 from services.files.refusals import mismatch, not_found
-from services.files.serving import stored_attributes
 from services.files.store import FileStore
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import (

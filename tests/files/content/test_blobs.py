@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.files.blobs import BlobMissingError, Blobs, open_blobs
+from services.files.content.blobs import BlobMissingError, Blobs, open_blobs
 from services.runtime.contract.errors import Unavailable
 from services.runtime.settings import Settings
 

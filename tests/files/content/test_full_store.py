@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.files.http.reading import refusal
 from tests.files.library import PICTURE, library
-from tests.files.test_http import refusal
 from tests.support.databases import TestDatabase
 from tests.support.eventually import eventually
 from tests.support.refusals import refused

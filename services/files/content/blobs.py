@@ -19,7 +19,7 @@ import structlog
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore
 
-from services.files.bucket import Bucket
+from services.files.content.bucket import Bucket
 from services.runtime.contract.errors import ChatkitError, ResourceExhausted, Unavailable
 from services.runtime.settings import Settings
 

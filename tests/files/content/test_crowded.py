@@ -15,13 +15,13 @@ import grpc
 import pytest
 from chatkit.files.v1 import files_service_pb2 as pb2
 
+from services.files.content.places import TICK_SECONDS, Bounds
+from services.files.content.uploads import Uploads
 from services.files.model import File
-from services.files.places import TICK_SECONDS, Bounds
 from services.files.service import Files
-from services.files.uploads import Uploads
 from services.runtime.contract.errors import ResourceExhausted, Unavailable
+from tests.files.http.reading import Reader
 from tests.files.library import PICTURE, Library, library, sha256, user
-from tests.files.test_downloads import _Reader
 from tests.files.world import World
 from tests.support.databases import TestDatabase
 from tests.support.eventually import eventually
@@ -277,13 +277,13 @@ async def test_ten_files_that_are_opened_a_hundred_times_each_keep_no_eleventh_f
     http = world.http(Bounds(1_000, 100, _PATIENCE, _PACE))
     readers = []
     for url in urls * 5:
-        readers += [_Reader(http, url) for _ in range(20)]
+        readers += [Reader(http, url) for _ in range(20)]
         await asyncio.gather(*(reader.is_told.wait() for reader in readers))
     assert http.downloads.count == 1_000
-    again = _Reader(http, urls[0])
+    again = Reader(http, urls[0])
     await again.done
     assert (again.status, b"OVERLOADED" in again.body) == (503, True)
-    honest = _Reader(http, other)
+    honest = Reader(http, other)
     honest.may_read.set()
     await honest.done
     assert (honest.status, honest.body) == (200, _LARGE)
@@ -319,7 +319,7 @@ async def test_a_download_whose_place_goes_before_its_answer_begins_is_answered(
     http = world.http(Bounds(2, 2, 60, 1), cast("Files", slow))
     readers = []
     for each in (url, url, other):
-        readers.append(_Reader(http, each))
+        readers.append(Reader(http, each))
         await eventually(lambda: slow.asked == len(readers))
     slow.may_come.set()
     first, second, third = readers

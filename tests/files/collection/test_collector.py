@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from services.files.blobs import open_blobs
+from services.files.collection.reconciler import Findings, Reconciler, reconcile
+from services.files.content.blobs import open_blobs
 from services.files.peers import MessagesClient
-from services.files.reconciler import Findings, Reconciler, reconcile
 from services.files.store import FileStore
 from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import Unavailable

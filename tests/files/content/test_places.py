@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.files.places import Bounds, Place, Places
+from services.files.content.places import Bounds, Place, Places
 from services.runtime.contract.errors import ChatkitError, DeadlineExceeded, ResourceExhausted, Unavailable
 from tests.support.clock import ManualClock
 from tests.support.eventually import HANG_SECONDS

@@ -1,0 +1,1 @@
+"""Content that nobody needs, or that is needed and not there."""

@@ -1,0 +1,1 @@
+"""Where content lies, how it gets there, and how it may be shown."""

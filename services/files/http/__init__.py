@@ -1,0 +1,1 @@
+"""Content over HTTP, and the listener for it."""
