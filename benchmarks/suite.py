@@ -18,13 +18,13 @@ from chatkit.users.v1 import users_service_pb2_grpc
 
 from benchmarks.load.jobs import Room
 from benchmarks.seeding import TEMPLATE, Seeding, make_templates
-from services.stack.cluster import DATABASE, SUPERUSER
-from services.stack.health import EdgeHealth, ServiceHealth
 from services.stack.home import Home
-from services.stack.replicas import ONE_OF_EACH
+from services.stack.machine.cluster import DATABASE, SUPERUSER
+from services.stack.machine.health import EdgeHealth, ServiceHealth
+from services.stack.machine.replicas import ONE_OF_EACH
+from services.stack.machine.up import Stack
 from services.stack.sign_in import bearer, token
 from services.stack.trouble import Trouble
-from services.stack.up import Stack
 
 Say = Callable[[str], None]
 # Far above what a benchmark reaches: what is measured is the suite and not its limits of rate.

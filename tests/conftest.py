@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from services.stack.postgres import Postgres
+from services.stack.machine.postgres import Postgres
 from tests.support import databases
 from tests.support.databases import TestDatabase
 from tests.support.edge import Edge, running_edge

@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 def command(run: str) -> Command:
     """Import a command's function."""
     module, _, name = run.partition(":")
-    found: Command = getattr(import_module(f"services.stack.{module}"), name)
+    found: Command = getattr(import_module(f"services.stack.commands.{module}"), name)
     return found
 
 
@@ -65,10 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_edge(commands)
     _add_chat(commands)
     verify = _command(
-        commands, "verify", "verify_command:run", "compare what the services know of one another", needs_suite=True
+        commands, "verify", "verify:run", "compare what the services know of one another", needs_suite=True
     )
     verify.add_argument("--json", action="store_true", help="for machines: one JSON object per line")
-    _command(commands, "rotate-epoch", "epoch_command:run", "begin anew after PostgreSQL was restored from a copy")
+    _command(commands, "rotate-epoch", "rotate_epoch:run", "begin anew after PostgreSQL was restored from a copy")
     _add_replay(commands)
     return parser
 
@@ -81,7 +81,7 @@ def _command(
     *,
     needs_suite: bool = False,
 ) -> argparse.ArgumentParser:
-    """Add a command; `run` is its function, as module:name of this package, and some need a suite that runs."""
+    """Add a command; `run` is its function, as module:name of `commands`, and some need a suite that runs."""
     parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     parser.add_argument(
         "--home",
@@ -94,7 +94,7 @@ def _command(
 
 
 def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = _command(commands, "up", "up_command:run", "run the whole suite until Ctrl-C")
+    parser = _command(commands, "up", "up:run", "run the whole suite until Ctrl-C")
     parser.add_argument(
         "--port", type=_port, default=8080, help="the edge's port, the only fixed one; 0 takes any free one (8080)"
     )
@@ -114,7 +114,7 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 
 def _add_token(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = _command(commands, "token", "sign_in:run", "print a token, and nothing else")
+    parser = _command(commands, "token", "token:run", "print a token, and nothing else")
     parser.add_argument("--user", type=_text, metavar="ID", help="whose token it is; may be left out with --su")
     parser.add_argument("--su", action="store_true", help="a superuser's, who may do everything")
     parser.add_argument("--ttl", default="24h", metavar="TIME", help="how long it holds: 90s, 15m, 24h, 7d (24h)")
@@ -124,17 +124,17 @@ def _add_inspection(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     shown = _command(
         commands,
         "services",
-        "inspection:services",
+        "services:services",
         "show what runs, where, and whether it is healthy",
         needs_suite=True,
     )
-    limits = _command(commands, "limits", "limits_command:run", "show the limits in force")
+    limits = _command(commands, "limits", "limits:run", "show the limits in force")
     for parser in (shown, limits):
         parser.add_argument("--json", action="store_true", help="for machines")
 
 
 def _add_edge(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = _command(commands, "edge", "edge_command:run", "show or check Envoy's configuration")
+    parser = _command(commands, "edge", "edge:run", "show or check Envoy's configuration")
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument(
         "--print",
@@ -166,7 +166,7 @@ def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = _command(
-        commands, "replay", "replay.command:run", "play an export as live traffic, and check it", needs_suite=True
+        commands, "replay", "replay:run", "play an export as live traffic, and check it", needs_suite=True
     )
     parser.add_argument(
         "folder",

@@ -17,7 +17,7 @@ from chatkit.messages.v1 import room_event_pb2
 
 from clients.python import ChatkitError, Gap, RoomsSubscription, connect
 from services.runtime.clock import Clock, SystemClock
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 from tests.clients.scripted import (
     HANG,
     HastyClock,

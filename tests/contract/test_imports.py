@@ -91,6 +91,14 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("process",),
         ("__main__",),
     ),
+    "stack": (
+        ("__init__", "commit", "new_secrets", "releases", "roles", "setup_venv", "terminal", "trouble"),
+        ("home", "nats", "replay", "schemas"),
+        ("bootstrap", "cli", "sign_in"),
+        ("seed", "__main__"),
+        ("machine",),
+        ("commands",),
+    ),
 }
 
 

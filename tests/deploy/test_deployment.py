@@ -21,12 +21,12 @@ import pytest
 from services.runtime.bus.subjects import SUBJECTS
 from services.runtime.identity.api_keys import ApiKey, mint_token
 from services.stack import bootstrap, new_secrets
+from services.stack.machine.ports import Port
+from services.stack.machine.postgres import Postgres
+from services.stack.machine.processes import Program
+from services.stack.machine.supervisor import Child
 from services.stack.nats import password_variable
-from services.stack.ports import Port
-from services.stack.postgres import Postgres
-from services.stack.processes import Program
 from services.stack.roles import SERVICES, all_roles, role_names
-from services.stack.supervisor import Child
 from tests.deploy.compose import ENV_SAMPLE, NO_SECRETS, ROOT, Json, load, read_env
 from tests.deploy.dockerfile import final
 from tests.deploy.faults import PROCESSES

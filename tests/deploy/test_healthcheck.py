@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from services.runtime import healthcheck
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 from tests.deploy.compose import ROOT
 from tests.support import tokens
 from tests.support.eventually import HANG_SECONDS

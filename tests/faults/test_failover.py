@@ -22,8 +22,8 @@ from chatkit.messages.v1 import message_pb2, room_event_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 
 from services.runtime.data.epoch import IDENTITY
-from services.stack.cluster import BINARIES, SUPERUSER
-from services.stack.postgres import Postgres, as_ordinary_user
+from services.stack.machine.cluster import BINARIES, SUPERUSER
+from services.stack.machine.postgres import Postgres, as_ordinary_user
 from tests.messages.chat import Chat, Reader, text
 from tests.support.databases import TEMPLATE, TestDatabase, make_template
 from tests.support.eventually import HANG_SECONDS, until

@@ -30,7 +30,7 @@ from services.files.collection.reconciler import Findings, Reconciler
 from services.files.content.blobs import open_blobs
 from services.files.store import FileStore
 from services.runtime.data.database import Database, create_engine
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 from tests.files.library import user
 from tests.files.world import Asked
 from tests.support.database_clock import SharedClock

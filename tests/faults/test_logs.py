@@ -11,7 +11,7 @@ import pytest
 from chatkit.messages.v1 import messages_service_pb2_grpc
 from psycopg import sql
 
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 from tests.messages.chat import text
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, until

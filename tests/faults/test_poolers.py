@@ -10,7 +10,7 @@ import grpc
 import pytest
 from chatkit.messages.v1 import messages_service_pb2_grpc
 
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 from tests.messages.chat import text
 from tests.support import pgbouncer
 from tests.support.databases import TestDatabase

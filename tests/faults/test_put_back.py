@@ -18,7 +18,7 @@ from chatkit.rooms.v1 import rooms_service_pb2
 
 from services.runtime.data.database import Database, create_engine
 from services.runtime.data.epoch import Epoch
-from services.stack.postgres import Postgres
+from services.stack.machine.postgres import Postgres
 from tests.messages.chat import Reader, text
 from tests.support.copies import copy, put_back
 from tests.support.databases import TEMPLATE, TestDatabase, make_template

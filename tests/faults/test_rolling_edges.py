@@ -27,7 +27,7 @@ from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 from clients.python.client import Client, connect
 from services.edge import envoy
-from services.stack.health import EdgeHealth
+from services.stack.machine.health import EdgeHealth
 from tests.faults.rolling import Call, Callers
 from tests.support import tokens, uploads
 from tests.support.balancer import Balancer, running_balancer, until_it_turns_to

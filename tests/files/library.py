@@ -18,7 +18,7 @@ from chatkit.internal.attachments.v1 import attachments_service_pb2 as attachmen
 from chatkit.internal.attachments.v1.attachments_service_pb2_grpc import AttachmentsServiceStub
 
 from services.runtime.identity.tokens import mint_service_token
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 from tests.support.database_clock import SharedClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 from tests.files.library import Library, library
 from tests.support import databases
 

@@ -10,7 +10,7 @@ from chatkit.users.v1.users_service_pb2_grpc import UsersServiceStub
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.runtime.clock import SystemClock
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 from services.stack.roles import SERVICES
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS

@@ -3,7 +3,7 @@
 import socket
 import struct
 
-from services.stack.postgres import Postgres
+from services.stack.machine.postgres import Postgres
 from tests.support import databases
 from tests.support.eventually import eventually
 

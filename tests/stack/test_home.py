@@ -11,7 +11,7 @@ import pytest
 
 from services.runtime.bus.subjects import SUBJECTS
 from services.stack.home import Home, Running, State
-from services.stack.recorded import find, process_of
+from services.stack.machine.recorded import find, process_of
 from services.stack.roles import all_roles
 from services.stack.trouble import Trouble
 

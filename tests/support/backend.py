@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2
 
 from services.runtime.calls.handlers import abort
 from services.runtime.contract.errors import ChatkitError
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 
 _HEALTH = "/grpc.health.v1.Health/Check"
 

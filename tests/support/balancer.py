@@ -10,7 +10,7 @@ import yaml
 
 from services.edge import envoy
 from services.edge.rendering.parts import address, typed
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 
 # How soon it notices that an edge does not want to be turned to any more, and that one is there again.
 _CHECK = {

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from services.stack.cluster import BINARIES
+from services.stack.machine.cluster import BINARIES
 from services.stack.trouble import Trouble
 
 

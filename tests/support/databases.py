@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from services.runtime.data.migrations import upgrade
-from services.stack.postgres import Postgres
+from services.stack.machine.postgres import Postgres
 from services.stack.roles import SERVICES, all_roles, role_names
 from services.stack.schemas import admit_services, bootstrap
 

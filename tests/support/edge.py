@@ -13,10 +13,10 @@ import grpc
 import httpx
 
 from services.edge import envoy
-from services.stack.health import EdgeHealth, Health
-from services.stack.ports import Port
-from services.stack.processes import Program
-from services.stack.supervisor import Child
+from services.stack.machine.health import EdgeHealth, Health
+from services.stack.machine.ports import Port
+from services.stack.machine.processes import Program
+from services.stack.machine.supervisor import Child
 from tests.support import tokens
 from tests.support.eventually import HANG_SECONDS
 from tests.support.suite import Suite

@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from services.runtime.bus.subjects import SUBJECTS
+from services.stack.machine.ports import Port
 from services.stack.nats import CONFIGURATION, binary, environment, url
-from services.stack.ports import Port
 from tests.support.eventually import HANG_SECONDS
 
 # What would be a number unquoted, and means something in a URL and in a configuration.

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from services.stack.ports import Port
-from services.stack.postgres import as_ordinary_user
+from services.stack.machine.ports import Port
+from services.stack.machine.postgres import as_ordinary_user
 from tests.support.databases import TestDatabase
 from tests.support.eventually import until
 

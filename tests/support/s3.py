@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 from tests.support.eventually import HANG_SECONDS, until
 from tests.support.folders import files_in
 

@@ -26,7 +26,7 @@ from services.rooms import app as rooms_app
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.server import Server
 from services.runtime.settings import Settings
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 from services.users import app as users_app
 from tests.support import tokens
 from tests.support.databases import TestDatabase

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.stack.home import Home
-from services.stack.recorded import find
+from services.stack.machine.recorded import find
 from services.stack.trouble import Trouble
 
 if TYPE_CHECKING:

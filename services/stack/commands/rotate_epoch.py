@@ -9,11 +9,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from services.stack.cluster import DATABASE
 from services.stack.home import Home
-from services.stack.postgres import Postgres
-from services.stack.processes import max_connections
-from services.stack.recorded import environment
+from services.stack.machine.cluster import DATABASE
+from services.stack.machine.postgres import Postgres
+from services.stack.machine.processes import max_connections
+from services.stack.machine.recorded import environment
 from services.stack.roles import role_names
 from services.stack.trouble import Trouble
 

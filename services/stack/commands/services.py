@@ -4,10 +4,10 @@ import argparse
 import asyncio
 import json
 
-from services.stack.cluster import BINARIES, DATABASE, SUPERUSER
-from services.stack.health import EdgeHealth, NatsHealth, ServiceHealth
 from services.stack.home import Home, Running
-from services.stack.recorded import find
+from services.stack.machine.cluster import BINARIES, DATABASE, SUPERUSER
+from services.stack.machine.health import EdgeHealth, NatsHealth, ServiceHealth
+from services.stack.machine.recorded import find
 from services.stack.releases import edge_release, service_release
 from services.stack.terminal import columns
 

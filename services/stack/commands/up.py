@@ -11,11 +11,11 @@ from collections.abc import Mapping
 
 from services.stack import sign_in
 from services.stack.home import Home
-from services.stack.leftovers import end_leftovers
-from services.stack.replicas import parse_replicas
+from services.stack.machine.leftovers import end_leftovers
+from services.stack.machine.replicas import parse_replicas
+from services.stack.machine.up import Stack
 from services.stack.seed import ALICE, BOB, ROOM
 from services.stack.trouble import Trouble
-from services.stack.up import Stack
 
 _MESSAGES = "chatkit.messages.v1.MessagesService"
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.stack.home import Home
-from services.stack.recorded import environment
+from services.stack.machine.recorded import environment
 from services.stack.roles import SERVICES
 from services.stack.terminal import printable
 

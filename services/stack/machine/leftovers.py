@@ -6,7 +6,7 @@ from contextlib import suppress
 import psutil
 
 from services.stack.home import Home
-from services.stack.recorded import find
+from services.stack.machine.recorded import find
 
 _GRACE_SECONDS = 5.0
 

@@ -19,9 +19,9 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
-from services.stack import unprivileged
-from services.stack.cluster import BINARIES, SUPERUSER
-from services.stack.rotation import RotatingLog
+from services.stack.machine import unprivileged
+from services.stack.machine.cluster import BINARIES, SUPERUSER
+from services.stack.machine.rotation import RotatingLog
 from services.stack.trouble import Trouble
 
 _START_SECONDS = 60.0

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.stack import nats
-from services.stack.cluster import DATABASE
 from services.stack.commit import commit
 from services.stack.home import Home
-from services.stack.postgres import Postgres
-from services.stack.replicas import names
+from services.stack.machine.cluster import DATABASE
+from services.stack.machine.postgres import Postgres
+from services.stack.machine.replicas import names
 from services.stack.roles import SERVICES, role_names
 
 CONNECTIONS_PER_PROCESS = 6

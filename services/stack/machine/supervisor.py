@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from services.stack.health import Health
-from services.stack.processes import Program
-from services.stack.rotation import RotatingLog
+from services.stack.machine.health import Health
+from services.stack.machine.processes import Program
+from services.stack.machine.rotation import RotatingLog
 from services.stack.trouble import Trouble
 
 _POLL_SECONDS = 0.05

@@ -12,12 +12,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
 
-from services.stack.cluster import DATABASE
-from services.stack.health import EdgeHealth, Health, NatsHealth, ServiceHealth
 from services.stack.home import Home, Running
-from services.stack.ports import Port
-from services.stack.postgres import Postgres
-from services.stack.processes import (
+from services.stack.machine.cluster import DATABASE
+from services.stack.machine.health import EdgeHealth, Health, NatsHealth, ServiceHealth
+from services.stack.machine.ports import Port
+from services.stack.machine.postgres import Postgres
+from services.stack.machine.processes import (
     CONTENT,
     Plan,
     Program,
@@ -28,11 +28,11 @@ from services.stack.processes import (
     nats_program,
     service_programs,
 )
-from services.stack.recorded import process_of
-from services.stack.replicas import names, process_names
+from services.stack.machine.recorded import process_of
+from services.stack.machine.replicas import names, process_names
+from services.stack.machine.supervisor import Child, Say, run_once
 from services.stack.schemas import bootstrap
 from services.stack.seed import seed
-from services.stack.supervisor import Child, Say, run_once
 from services.stack.trouble import Trouble
 
 HOST = "127.0.0.1"

@@ -16,7 +16,7 @@ from services.files.store import FileStore
 from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.database import Database, create_engine
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 from tests.files.library import PICTURE, Library, library
 from tests.files.world import Asked, World
 from tests.support.databases import TestDatabase

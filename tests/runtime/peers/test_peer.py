@@ -20,7 +20,7 @@ from services.runtime.identity.tokens import ServiceTokens
 from services.runtime.peers.peer import Peer
 from services.runtime.server import open_server
 from services.runtime.settings import TlsFiles
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 from tests.support.certificates import Authority
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, eventually

@@ -16,11 +16,11 @@ import pytest
 
 from services.runtime.release import Release
 from services.stack.commit import commit
-from services.stack.recorded import environment
+from services.stack.machine.recorded import environment
 from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.stack import RunningStack, running_stack
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 _EXPORT = _ROOT / "tests" / "data" / "one-room"
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 from services.stack.trouble import Trouble
 
 

@@ -15,8 +15,8 @@ from chatkit.messages.v1 import messages_service_pb2, messages_service_pb2_grpc
 
 from services.edge import envoy
 from services.stack.cli import main
-from services.stack.processes import max_connections
-from services.stack.replicas import ONE_OF_EACH, parse_replicas, process_names
+from services.stack.machine.processes import max_connections
+from services.stack.machine.replicas import ONE_OF_EACH, parse_replicas, process_names
 from services.stack.sign_in import bearer
 from services.stack.trouble import Trouble
 from tests.messages.chat import Reader, text

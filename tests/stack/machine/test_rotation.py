@@ -4,8 +4,8 @@ import asyncio
 import os
 from pathlib import Path
 
-from services.stack import rotation
-from services.stack.rotation import RotatingLog
+from services.stack.machine import rotation
+from services.stack.machine.rotation import RotatingLog
 from tests.support.eventually import eventually
 
 _FILE_BYTES = 10_000

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from services.stack.health import Health
-from services.stack.processes import Program
-from services.stack.supervisor import Child, run_once
+from services.stack.machine.health import Health
+from services.stack.machine.processes import Program
+from services.stack.machine.supervisor import Child, run_once
 from services.stack.trouble import Trouble
 from tests.support.eventually import eventually
 

@@ -20,7 +20,7 @@ import pytest
 from chatkit.rooms.v1 import role_pb2
 from chatkit.users.v1 import presence_service_pb2 as pb2
 
-from services.stack.ports import Port
+from services.stack.machine.ports import Port
 from tests.support import tokens
 from tests.support.clock import LeapingClock
 from tests.support.database_clock import DatabaseClock
