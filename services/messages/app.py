@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import psycopg
 from chatkit.contract.v1 import limit_pb2
@@ -35,10 +36,13 @@ from services.messages.retention.sweeper import Sweeper
 from services.messages.service import Messages
 from services.messages.servicer import MessagesServicer
 from services.messages.stream_access import StreamAccess
+from services.runtime.access.rooms import RoomsAccess
+from services.runtime.bus.port import Bus
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.epoch import Epoch
 from services.runtime.peers.directory import DirectoryClient
+from services.runtime.readiness import Check
 from services.runtime.server import Server, open_server
 from services.runtime.settings import Settings
 from services.runtime.streaming.open_streams import spread_delay
@@ -52,121 +56,199 @@ _LOOK_UP = "SET enable_seqscan = off"
 _FIRST_STATEMENTS_SECONDS = 5.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Peers:
+    """Other services, as this one asks them."""
+
+    access: RoomsAccess
+    rooms: RoomsClient
+    retention: RetentionClient
+    users: DirectoryClient
+    files: FilesClient
+    # Waited for before anything is served; text flows without files.
+    ready: dict[str, Check]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FanOut:
+    """What brings the log to those who follow it."""
+
+    hubs: Hubs
+    replays: Replays
+    announcements: Announcements
+    typing: TypingIndicator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ReadStates:
+    """Read cursors and unread counts, and what brings them to those who follow them."""
+
+    cursors: Cursors
+    feed: ReadStateFeed
+    service: ReadStates
+
+
 @asynccontextmanager
 async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
     """Serve messages for as long as the context is open."""
-    retention = Retention(settings.retention_days, settings.limits[limit_pb2.LIMIT_RETENTION_DAYS])
     async with open_server("messages", settings, clock) as server:
-        access = server.rooms_access()
-        users_peer = server.peer("users", settings.users_address)
-        users = DirectoryClient(users_peer)
-        rooms_peer = server.peer("rooms", settings.rooms_address)
-        rooms = RoomsClient(rooms_peer, server.limits)
-        most_replayed = server.limits[limit_pb2.LIMIT_RESUME_MESSAGES]
-        store = LogStore(server.database)
-        hubs = Hubs(
-            store,
-            clock,
-            heads_interval=settings.heads_poll_interval_seconds,
-            heartbeat_interval=settings.heartbeat_interval_seconds,
-            most_replayed=most_replayed,
-            on_loss=lambda: epoch.end(server.database),
-        )
-        read_states_store = ReadStatesStore(server.database)
-        cursors = Cursors(
-            read_states_store,
-            rooms,
-            clock,
-            interval=settings.heads_poll_interval_seconds,
-            # Twice as many as there can be members, so that those who have left hardly take a member's place.
-            most=2 * server.limits[limit_pb2.LIMIT_ROOM_MEMBERS],
-        )
-        read_state_feed = ReadStateFeed(read_states_store, clock, interval=settings.heads_poll_interval_seconds)
-        epoch = Epoch("messages", on_change=lambda: _reset(hubs, cursors, read_state_feed))
-        bus = server.bus()
-        announcements = Announcements(hubs, epoch, bus, server.subject("log"))
-        cursor_announcements = CursorAnnouncements(
-            cursors, epoch, bus, server.subject("cursors"), read_state_feed.moved
-        )
-        typing = TypingIndicator(hubs, bus, server.subject("typing"), clock)
-        for listener in (announcements, cursor_announcements, typing):
-            await listener.listen()
-        committer = Committer(_lane(settings.database_url.get_secret_value(), epoch), announcements, clock)
-        replays = Replays(TailsStore(server.database), hubs, epoch, clock, most=most_replayed)
-        messages = Messages(
-            store=store,
-            committer=committer,
-            repetitions=Repetitions(server.database),
-            hubs=hubs,
-            replays=replays,
-            cursors=cursors,
-            access=access,
-            freshness=access.freshness,
-            ending_spread=settings.access_ending_spread_seconds,
-            clock=clock,
-        )
-        follow_rooms = FollowRooms(
-            hubs=hubs,
-            log=store,
-            replays=replays,
-            cursors=cursors,
-            read_states=read_state_feed,
-            access=access,
-            rooms=rooms,
-            freshness=access.freshness,
-            clock=clock,
-            ending_spread=settings.access_ending_spread_seconds,
-            retry_interval=settings.retry_interval_seconds,
-            most_rooms=server.limits[limit_pb2.LIMIT_ROOMS_PER_SUBSCRIPTION],
-        )
-        references = ReferenceStore(server.database)
-        # Not waited for: text flows without files.
-        attachments = Attachments(FilesClient(server.peer("files", settings.files_address)), references)
-        server.add(
-            messages_service_pb2.DESCRIPTOR.services_by_name["MessagesService"],
-            MessagesServicer(
-                messages,
-                follow_rooms,
-                BatchSend(messages, users, attachments, access, server.limits),
-                attachments,
-                typing,
-                users,
-                server.page_tokens,
-                server.limits,
-            ),
-        )
-        read_states = ReadStates(read_states_store, cursor_announcements, rooms, access)
-        server.add(
-            read_states_service_pb2.DESCRIPTOR.services_by_name["ReadStatesService"],
-            ReadStatesServicer(read_states, rooms, users, server.page_tokens, server.limits),
-        )
-        server.add(
-            references_service_pb2.DESCRIPTOR.services_by_name["ReferencesService"], ReferencesServicer(references)
-        )
-        server.run("committer", committer.run())
-        server.run("hubs", hubs.run())
-        server.run("cursors", cursors.run())
-        server.run("read_states", read_state_feed.run())
+        peers = _peers(server)
+        epoch = Epoch("messages")
         server.run("epoch", epoch.run(server.database, clock, settings.heads_poll_interval_seconds))
-        watch = StreamAccess(access, hubs, access.freshness, clock, retry_interval=settings.retry_interval_seconds)
-        access.listen(watch)
-        access.listen(cursors)
-        server.run("access_watch", watch.run())
-        sweeper = Sweeper(
-            RetentionStore(server.database),
-            RetentionClient(rooms_peer, server.limits),
-            retention,
-            clock,
-            on_swept=announcements.unknown,
-            interval=settings.retention_sweep_interval_seconds,
-            pause=settings.retention_sweep_pause_seconds,
-        )
-        server.run("sweeper", sweeper.run())
-        server.on_drain(lambda: hubs.end_all(_shutting_down))
-        await server.start(
-            {"rooms": access.ready, "users": users_peer.check, "epoch": epoch.check, "committer": committer.check}
-        )
+        log = LogStore(server.database)
+        bus = server.bus()
+        read_states = await _read_states(server, bus, epoch, peers)
+        fan_out = await _fan_out(server, bus, epoch, log)
+        lane = _lane(settings.database_url.get_secret_value(), epoch)
+        committer = Committer(lane, fan_out.announcements, clock)
+        server.run("committer", committer.run())
+        _serve_messages(server, peers, log, committer, fan_out, read_states)
+        _end_streams(server, peers, fan_out.hubs, read_states.cursors)
+        _sweep(server, peers, fan_out.announcements)
+        await server.start({**peers.ready, "epoch": epoch.check, "committer": committer.check})
         yield server
+
+
+def _peers(server: Server) -> _Peers:
+    settings = server.settings
+    access = server.rooms_access()
+    rooms = server.peer("rooms", settings.rooms_address)
+    users = server.peer("users", settings.users_address)
+    return _Peers(
+        access=access,
+        rooms=RoomsClient(rooms, server.limits),
+        retention=RetentionClient(rooms, server.limits),
+        users=DirectoryClient(users),
+        files=FilesClient(server.peer("files", settings.files_address)),
+        ready={"rooms": access.ready, "users": users.check},
+    )
+
+
+async def _read_states(server: Server, bus: Bus, epoch: Epoch, peers: _Peers) -> _ReadStates:
+    """Serve cursors and unread counts."""
+    store = ReadStatesStore(server.database)
+    interval = server.settings.heads_poll_interval_seconds
+    cursors = Cursors(
+        store,
+        peers.rooms,
+        server.clock,
+        interval=interval,
+        # Twice as many as there can be members, so that those who have left hardly take a member's place.
+        most=2 * server.limits[limit_pb2.LIMIT_ROOM_MEMBERS],
+    )
+    epoch.listen(cursors.reset)
+    server.run("cursors", cursors.run())
+    feed = ReadStateFeed(store, server.clock, interval=interval)
+    epoch.listen(feed.reset)
+    server.run("read_states", feed.run())
+    announcements = CursorAnnouncements(cursors, epoch, bus, server.subject("cursors"), feed.moved)
+    await announcements.listen()
+    service = ReadStates(store, announcements, peers.rooms, peers.access)
+    server.add(
+        read_states_service_pb2.DESCRIPTOR.services_by_name["ReadStatesService"],
+        ReadStatesServicer(service, peers.rooms, peers.users, server.page_tokens, server.limits),
+    )
+    return _ReadStates(cursors=cursors, feed=feed, service=service)
+
+
+async def _fan_out(server: Server, bus: Bus, epoch: Epoch, log: LogStore) -> _FanOut:
+    settings = server.settings
+    most_replayed = server.limits[limit_pb2.LIMIT_RESUME_MESSAGES]
+    hubs = Hubs(
+        log,
+        server.clock,
+        heads_interval=settings.heads_poll_interval_seconds,
+        heartbeat_interval=settings.heartbeat_interval_seconds,
+        most_replayed=most_replayed,
+        on_loss=lambda: epoch.end(server.database),
+    )
+    epoch.listen(hubs.reset)
+    server.run("hubs", hubs.run())
+    server.on_drain(lambda: hubs.end_all(_shutting_down))
+    announcements = Announcements(hubs, epoch, bus, server.subject("log"))
+    await announcements.listen()
+    typing = TypingIndicator(hubs, bus, server.subject("typing"), server.clock)
+    await typing.listen()
+    replays = Replays(TailsStore(server.database), hubs, epoch, server.clock, most=most_replayed)
+    return _FanOut(hubs=hubs, replays=replays, announcements=announcements, typing=typing)
+
+
+def _serve_messages(
+    server: Server,
+    peers: _Peers,
+    log: LogStore,
+    committer: Committer,
+    fan_out: _FanOut,
+    read_states: _ReadStates,
+) -> None:
+    access = peers.access
+    messages = Messages(
+        store=log,
+        committer=committer,
+        repetitions=Repetitions(server.database),
+        hubs=fan_out.hubs,
+        replays=fan_out.replays,
+        cursors=read_states.cursors,
+        access=access,
+        freshness=access.freshness,
+        ending_spread=server.settings.access_ending_spread_seconds,
+        clock=server.clock,
+    )
+    follow_rooms = FollowRooms(
+        hubs=fan_out.hubs,
+        log=log,
+        replays=fan_out.replays,
+        cursors=read_states.cursors,
+        read_states=read_states.feed,
+        access=access,
+        rooms=peers.rooms,
+        freshness=access.freshness,
+        clock=server.clock,
+        ending_spread=server.settings.access_ending_spread_seconds,
+        retry_interval=server.settings.retry_interval_seconds,
+        most_rooms=server.limits[limit_pb2.LIMIT_ROOMS_PER_SUBSCRIPTION],
+    )
+    references = ReferenceStore(server.database)
+    attachments = Attachments(peers.files, references)
+    server.add(
+        messages_service_pb2.DESCRIPTOR.services_by_name["MessagesService"],
+        MessagesServicer(
+            messages,
+            follow_rooms,
+            BatchSend(messages, peers.users, attachments, access, server.limits),
+            attachments,
+            fan_out.typing,
+            peers.users,
+            server.page_tokens,
+            server.limits,
+        ),
+    )
+    server.add(references_service_pb2.DESCRIPTOR.services_by_name["ReferencesService"], ReferencesServicer(references))
+
+
+def _end_streams(server: Server, peers: _Peers, hubs: Hubs, cursors: Cursors) -> None:
+    """End the streams of those who may not follow a room any more."""
+    access = peers.access
+    retry_interval = server.settings.retry_interval_seconds
+    watch = StreamAccess(access, hubs, access.freshness, server.clock, retry_interval=retry_interval)
+    access.listen(watch)
+    access.listen(cursors)
+    server.run("access_watch", watch.run())
+
+
+def _sweep(server: Server, peers: _Peers, announcements: Announcements) -> None:
+    """Remove what is older than it may become."""
+    settings = server.settings
+    sweeper = Sweeper(
+        RetentionStore(server.database),
+        peers.retention,
+        Retention(settings.retention_days, settings.limits[limit_pb2.LIMIT_RETENTION_DAYS]),
+        server.clock,
+        on_swept=announcements.unknown,
+        interval=settings.retention_sweep_interval_seconds,
+        pause=settings.retention_sweep_pause_seconds,
+    )
+    server.run("sweeper", sweeper.run())
 
 
 def _lane(dsn: str, epoch: Epoch) -> Connect:
@@ -185,12 +267,6 @@ def _lane(dsn: str, epoch: Epoch) -> Connect:
             await connection.close()
 
     return connect
-
-
-def _reset(hubs: Hubs, cursors: Cursors, read_states: ReadStateFeed) -> None:
-    cursors.reset()
-    read_states.reset()
-    hubs.reset()
 
 
 def _shutting_down() -> Unavailable:

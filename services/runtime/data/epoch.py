@@ -43,14 +43,14 @@ class Glance:
 
 
 class Epoch:
-    """Knows the epoch of a schema since the first look; `on_change` is called when it becomes another.
+    """Knows the epoch of a schema since the first look.
 
     `counted` is an expression in SQL that every glance reads as well.
     """
 
-    def __init__(self, schema: str, on_change: Callable[[], None] = lambda: None, *, counted: str = "0") -> None:
+    def __init__(self, schema: str, *, counted: str = "0") -> None:
         self._schema = schema
-        self._on_change = on_change
+        self._listeners: list[Callable[[], None]] = []
         self._value: UUID | None = None
         # How much the server had written when it was last seen, in bytes.
         self._flushed = 0
@@ -66,6 +66,10 @@ class Epoch:
     def value(self) -> UUID | None:
         """The epoch; None as long as the database was never reached."""
         return self._value
+
+    def listen(self, on_change: Callable[[], None]) -> None:
+        """Call this whenever the epoch has become another; who has listened first is called first."""
+        self._listeners.append(on_change)
 
     async def check(self) -> None:
         """Raise as long as the database was never reached."""
@@ -113,7 +117,8 @@ class Epoch:
         changed = self._value not in {None, epoch}
         self._value = epoch
         if changed:
-            self._on_change()
+            for on_change in self._listeners:
+                on_change()
 
     async def glance(self, database: Database) -> Glance:
         """Return the epoch, after having rotated it where that is due, and what was counted in the same moment."""

@@ -47,7 +47,7 @@ def _draft(room_uid: UUID, request_id: str, content: bytes = b"") -> Draft:
 
 
 async def _committer(database: TestDatabase, stack: AsyncExitStack, options: str = "") -> Committer:
-    epoch = Epoch("messages", on_change=lambda: None)
+    epoch = Epoch("messages")
     committer = Committer(_lane(database.dsn("messages") + options, epoch), _Nobody(), SystemClock())
     task = asyncio.create_task(committer.run())
 
@@ -176,7 +176,7 @@ async def test_a_committer_that_cannot_connect_is_not_ready_and_says_why_with_gr
 ) -> None:
     clock = ManualClock()
     may_connect = False
-    lane = _lane(database.dsn("messages"), Epoch("messages", on_change=lambda: None))
+    lane = _lane(database.dsn("messages"), Epoch("messages"))
 
     @asynccontextmanager
     async def connect() -> AsyncIterator[Connection]:

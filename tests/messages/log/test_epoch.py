@@ -123,7 +123,8 @@ async def test_it_stays_when_the_process_starts_anew(chat: Chat) -> None:
 
 async def test_a_new_connection_looks_before_anything_is_appended(database: TestDatabase) -> None:
     changes: list[str] = []
-    epoch = Epoch("messages", on_change=lambda: changes.append("changed"))
+    epoch = Epoch("messages")
+    epoch.listen(lambda: changes.append("changed"))
     connect = _lane(database.dsn("messages"), epoch)
     async with connect():
         first = epoch.value
