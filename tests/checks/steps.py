@@ -66,7 +66,7 @@ def static_steps() -> list[Step]:
 def pytest_step(scratch: Path, ledger: Path, arguments: list[str]) -> Step:
     """Run pytest with its files in `scratch`: a fixed place under /tmp would be shared with other users and clones.
 
-    Without arguments the whole suite is run by a worker per core; with some it is the one process that --pdb needs.
+    Without arguments the whole suite is run by several workers; with some it is the one process that --pdb needs.
     """
     command = (sys.executable, "-m", "pytest", "-p", "tests.checks.ledger")
     told = (f"--ledger={ledger}", f"--basetemp={scratch / 't'}", *(arguments or _every_core()))
@@ -74,7 +74,8 @@ def pytest_step(scratch: Path, ledger: Path, arguments: list[str]) -> Step:
 
 
 def _every_core() -> list[str]:
-    workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    # Of two workers on two cores one waits a quarter of its time, for processes to start and for time to pass.
+    workers = min((os.cpu_count() or 1) + 1, MOST_WORKERS)
     # Tests stay in their order, whose neighbours need the same, until a worker has none left and takes of another's.
     return [f"--numprocesses={workers}", "--dist=worksteal", "--override-ini=console_output_style=count"]
 
