@@ -91,6 +91,7 @@ class _ReadStates:
 @asynccontextmanager
 async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
     """Serve messages for as long as the context is open."""
+    retention = Retention(settings.retention_days, settings.limits[limit_pb2.LIMIT_RETENTION_DAYS])
     async with open_server("messages", settings, clock) as server:
         peers = _peers(server)
         epoch = Epoch("messages")
@@ -104,7 +105,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         server.run("committer", committer.run())
         _serve_messages(server, peers, log, committer, fan_out, read_states)
         _end_streams(server, peers, fan_out.hubs, read_states.cursors)
-        _sweep(server, peers, fan_out.announcements)
+        _sweep(server, retention, peers, fan_out.announcements)
         await server.start({**peers.ready, "epoch": epoch.check, "committer": committer.check})
         yield server
 
@@ -236,13 +237,13 @@ def _end_streams(server: Server, peers: _Peers, hubs: Hubs, cursors: Cursors) ->
     server.run("access_watch", watch.run())
 
 
-def _sweep(server: Server, peers: _Peers, announcements: Announcements) -> None:
+def _sweep(server: Server, retention: Retention, peers: _Peers, announcements: Announcements) -> None:
     """Remove what is older than it may become."""
     settings = server.settings
     sweeper = Sweeper(
         RetentionStore(server.database),
         peers.retention,
-        Retention(settings.retention_days, settings.limits[limit_pb2.LIMIT_RETENTION_DAYS]),
+        retention,
         server.clock,
         on_swept=announcements.unknown,
         interval=settings.retention_sweep_interval_seconds,
