@@ -268,6 +268,13 @@ def taken_back(block: bytes, first_stream: int, count: int) -> bytes:
     )
 
 
+def unread(head: Head, count: int) -> bytes:
+    """Return what a client says who makes so many calls without a message, and lets nothing of an answer through."""
+    last = _END_HEADERS | _END_STREAM
+    heads = (_frame(_HEADERS, last, 1 + 2 * number, head.literal) for number in range(count))
+    return greeting(0) + b"".join(heads)
+
+
 def _window_update(count: int, stream_id: int = 0) -> bytes:
     return _frame(_WINDOW_UPDATE, 0, stream_id, count.to_bytes(4, "big"))
 

@@ -16,6 +16,7 @@ from chatkit.users.v1 import presence_service_pb2
 from google.protobuf.message import Message
 
 from benchmarks.figures import Options
+from benchmarks.load.http2 import Head, unread
 from benchmarks.load.jobs import Asked, AttackJob, HeldCallsJob, ReopenedJob, RepeatedJob, ResetsJob, SilentJob
 from benchmarks.seeding import TEMPLATE
 from benchmarks.suite import Suite
@@ -284,6 +285,12 @@ async def _resets(ground: Ground) -> tuple[AttackJob, float]:
     return ResetsJob(ground.suite.edge, asked, 4), 500
 
 
+async def _unread_refusals(ground: Ground) -> tuple[AttackJob, float]:
+    count = ground.size(200, 20)
+    said = unread(Head(f"{_USERS}GetUser"), 100)
+    return SilentJob(ground.suite.edge, [said] * count, is_read=False, per_second=_FAST_PER_SECOND), count
+
+
 async def _idle_connections(ground: Ground) -> tuple[AttackJob, float]:
     count = ground.size(20_000, 1_000)
     job = SilentJob(ground.suite.edge, [b""] * count, is_read=True, per_second=_FAST_PER_SECOND)
@@ -368,6 +375,7 @@ ATTACKS = {
     "large-json-bodies": Attack("600 bodies of 524 KB of one user, unfinished", _large_json_bodies),
     "nobodys-bodies": Attack("200 bodies of 6 MB without a token, unfinished", _bodies_without_token),
     "resets": Attack("HEADERS and RST_STREAM on 4 connections, as fast as it goes", _resets, "per_second"),
+    "unread-refusals": Attack("200 connections x 100 calls without a token, unread", _unread_refusals),
     "idle-connections": Attack(
         "as many idle connections as there may be, up to 20,000", _idle_connections, begins_last=True
     ),

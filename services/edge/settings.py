@@ -37,7 +37,7 @@ class EdgeSettings(Settings):
         description="how long open calls, uploads and downloads may go on after clients were sent away",
     )
     edge_heap_megabytes: int = Field(
-        default=1024, ge=256, description="memory at which Envoy refuses everything; before that it sheds, from 60 % on"
+        default=1024, ge=256, description="memory at which Envoy refuses everything; before that it sheds, from 50 % on"
     )
     cors_origins: str = Field(
         default="", description="origins whose pages may call, with commas between them; * for any"

@@ -29,6 +29,7 @@ _CONTENT = b"x" * 5_242_880
 _IDLE, _BODIES, _NOBODYS, _DOWNLOADS = 2_000, 300, 200, 1_100
 # How many of them have a place: all have the same URL.
 _MOST_DOWNLOADS = 100
+_UNREAD_CONNECTIONS, _CALLS_OF_CONNECTION = 20, 100
 # How many an edge has room for that may open so many files.
 _FILES, _PLACES = "3000", 1_000
 # What Envoy may have: it begins to shed at 60 % of this.
@@ -160,6 +161,18 @@ async def test_a_crowd_that_goes_nowhere_stops_nobody_and_fills_no_memory(suite:
             return envoy_of(edge).memory_info().rss - before < _MOST_LEFT_BYTES
 
         await until(has_given_back)
+
+
+async def test_answers_of_which_nothing_is_taken_are_given_up(suite: Suite, short_path: Path) -> None:
+    async with running_edge(suite, short_path) as edge, _crowd(edge) as crowd:
+        await crowd.come(_UNREAD_CONNECTIONS, http2.untaken("/descriptor.binpb", _CALLS_OF_CONNECTION))
+
+        async def all_are_given_up() -> bool:
+            return await edge.stat("http2.tx_flush_timeout") == _UNREAD_CONNECTIONS * _CALLS_OF_CONNECTION
+
+        # Well before a stream has been idle for too long.
+        async with asyncio.timeout(STREAM_IDLE_SECONDS / 2):
+            await until(all_are_given_up)
 
 
 async def test_connections_that_do_nothing_make_place_for_those_who_come(suite: Suite, short_path: Path) -> None:

@@ -9,6 +9,7 @@ import h2.config
 import h2.connection
 import h2.errors
 import h2.events
+import h2.settings
 
 from tests.support.eventually import HANG_SECONDS
 
@@ -30,6 +31,18 @@ class Answer:
     body: bytes = b""
     reset: int | None = None
     ended: bool = False
+
+
+def untaken(path: str, calls: int) -> bytes:
+    """Return all that a client says who asks for a page so many times, and lets not a byte of the answers through."""
+    connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+    closed = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0}
+    connection.local_settings = h2.settings.Settings(client=True, initial_values=closed)
+    connection.initiate_connection()
+    head = [(":method", "GET"), (":path", path), (":scheme", "http"), (":authority", "edge")]
+    for number in range(calls):
+        connection.send_headers(1 + 2 * number, head, end_stream=True)
+    return connection.data_to_send()
 
 
 class Connection:

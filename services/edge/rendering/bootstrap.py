@@ -16,6 +16,7 @@ from services.edge.rendering.refusals import kept_status_filter, local_reply_con
 from services.edge.rendering.routes import (
     CORS_FILTER,
     GRPC_WEB_FILTER,
+    OWN_FLUSH_SECONDS,
     STREAM_IDLE_SECONDS,
     TRANSCODER_FILTER,
     longest_request,
@@ -119,6 +120,7 @@ def _connection_manager(deployment: Deployment, limits: Limits) -> Json:
             "connection_keepalive": {"interval": "20s", "timeout": "20s"},
         },
         stream_idle_timeout=f"{STREAM_IDLE_SECONDS}s",
+        stream_flush_timeout=f"{OWN_FLUSH_SECONDS}s",
         request_headers_timeout="10s",
         # Of what has a deadline of its own that comes first.
         request_timeout=f"{longest_request():g}s",

@@ -21,8 +21,10 @@ _CROWDING = "envoy.resource_monitors.injected_resource"
 _TRACKED_POWER_OF_TWO = 17
 # Beyond what Envoy needs to work, this much of what was freed is kept; 100 MB where nothing is said.
 _UNUSED_BYTES = 16 << 20
+# More than this share of what it may have is given back at once, if nobody uses it.
 _SOFT_LIMIT_SHARE = 8
-_IDLE, _LEAST_IDLE = "HTTP_DOWNSTREAM_CONNECTION_IDLE", "2s"
+_IDLE = ("HTTP_DOWNSTREAM_CONNECTION_IDLE", "5s")
+_UNREAD = ("HTTP_DOWNSTREAM_STREAM_FLUSH", "1s")
 
 
 def room_for_connections() -> int:
@@ -65,10 +67,11 @@ def overload_manager(deployment: Deployment) -> Json:
         "actions": [
             # Not an emergency: what was freed goes back to the system.
             _action("shrink_heap", (_HEAP, _above(0.01)), configured=_giving_back()),
-            # A connection that does nothing is closed the sooner, the less memory or room for others there is.
+            # A connection that does nothing is closed the sooner, the less memory or room for others there is, and an
+            # answer of which nothing is taken is given up.
             _action(
                 "reduce_timeouts",
-                (_HEAP, _between(0.6, 0.9)),
+                (_HEAP, _between(0.5, 0.9)),
                 (_CROWDING, _between(0.6, 0.9)),
                 configured=_shorter_idling(),
             ),
@@ -76,6 +79,7 @@ def overload_manager(deployment: Deployment) -> Json:
             _action("stop_accepting_connections", (_HEAP, _above(0.95))),
             _action("stop_accepting_requests", (_HEAP, _above(0.98))),
         ],
+        "loadshed_points": [_shedding("http2_server_go_away_and_close_on_dispatch")],
     }
 
 
@@ -95,6 +99,10 @@ def _action(name: str, *triggers: tuple[str, Json], configured: Json | None = No
     }
 
 
+def _shedding(point: str) -> Json:
+    return {"name": f"envoy.load_shed_points.{point}", "triggers": [{"name": _HEAP, **_between(0.9, 0.98)}]}
+
+
 def _between(first: float, all_of_it: float) -> Json:
     return {"scaled": {"scaling_threshold": first, "saturation_threshold": all_of_it}}
 
@@ -112,5 +120,5 @@ def _giving_back() -> Json:
 
 
 def _shorter_idling() -> Json:
-    factors = [{"timer": _IDLE, "min_timeout": _LEAST_IDLE}]
+    factors = [{"timer": timer, "min_timeout": least} for timer, least in (_IDLE, _UNREAD)]
     return {"@type": f"{_OVERLOAD}.ScaleTimersOverloadActionConfig", "timer_scale_factors": factors}

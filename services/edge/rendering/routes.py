@@ -30,7 +30,9 @@ STREAM_IDLE_SECONDS = 60
 DRAINING = "chatkit.draining"
 # The service's own answer to a deadline says more than ours, so it gets this much time to arrive.
 _SLACK_SECONDS = 0.5
-_FLUSH_SECONDS = 30
+# How long a client may take nothing of an answer that is complete, as far as the edge has it: of what the edge says
+# itself, of a call, which has no longer anyway, and of content.
+OWN_FLUSH_SECONDS, _FLUSH_SECONDS, _CONTENT_FLUSH_SECONDS = 2, 10, 30
 _DIRECT_RESPONSE_BYTES = 1024 * 1024
 # Only what can't have reached a service; the contract says which methods may be repeated at all.
 _RETRY_ON = "connect-failure,refused-stream,reset-before-request"
@@ -117,7 +119,7 @@ def _content() -> Json:
             "cluster": public.CONTENT_CLUSTER,
             "timeout": "0s",
             "idle_timeout": f"{STREAM_IDLE_SECONDS}s",
-            "flush_timeout": f"{_FLUSH_SECONDS}s",
+            "flush_timeout": f"{_CONTENT_FLUSH_SECONDS}s",
             "retry_policy": _elsewhere(_RETRY_CONTENT_ON),
         },
         "request_body_buffer_limit": _KEPT_CONTENT_BYTES,
