@@ -22,6 +22,9 @@ class EdgeSettings(Settings):
         default="127.0.0.1:9901", description="host:port where Prometheus finds /stats/prometheus; empty for none"
     )
     run_dir: Path = Field(default=Path("/run/chatkit"), description="folder of the rendering and the sockets")
+    files_http_address: str = Field(
+        default="127.0.0.1:50055", description="host:port where files takes and gives content, like that of users"
+    )
     concurrency: int = Field(
         default_factory=_cores, ge=1, description="Envoy's worker threads; by default as many as the process has cores"
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from services.files.app import build
 from services.files.collection.reconciler import reconcile
+from services.files.settings import FilesSettings
 from services.files.verifying import compare
 from services.runtime.process import Command, main
 from services.runtime.verifying import verify_command
@@ -14,4 +15,4 @@ if __name__ == "__main__":
         "reconcile": Command(reconcile, {"dry-run": "of reconcile: only say what would be done"}),
         "verify": verify_command("files", compare),
     }
-    sys.exit(main("files", build, Path(__file__).parent / "migrations", commands))
+    sys.exit(main("files", build, FilesSettings, Path(__file__).parent / "migrations", commands))

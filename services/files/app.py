@@ -19,16 +19,16 @@ from services.files.http.transfers import FilesHttp
 from services.files.peers import MessagesClient
 from services.files.service import Files
 from services.files.servicer import AttachmentsServicer, FilesServicer
+from services.files.settings import FilesSettings
 from services.files.store import FileStore
 from services.files.urls import FileUrls
 from services.runtime.clock import Clock
 from services.runtime.peers.directory import DirectoryClient
 from services.runtime.server import Server, open_server
-from services.runtime.settings import Settings
 
 
 @asynccontextmanager
-async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
+async def build(settings: FilesSettings, clock: Clock) -> AsyncIterator[Server]:
     """Serve files for as long as the context is open."""
     async with open_server("files", settings, clock) as server:
         access = server.rooms_access()
@@ -88,7 +88,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
                 bytes_per_second,
             ),
         )
-        listener = HttpListener(http.app, server)
+        listener = HttpListener(http.app, settings.http_listen, server)
         server.run("http", listener.run())
         server.run("uploads", uploads.places.run())
         server.run("downloads", http.downloads.run())

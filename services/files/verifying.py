@@ -11,11 +11,11 @@ from services.files.collection.reconciler import Reconciler
 from services.files.content.blobs import open_blobs
 from services.files.model import File
 from services.files.peers import MessagesClient
+from services.files.settings import FilesSettings
 from services.files.store import FileStore
 from services.runtime.clock import Clock
 from services.runtime.command import Tools
 from services.runtime.peers.directory import DirectoryClient
-from services.runtime.settings import Settings
 from services.runtime.verifying import Finding
 
 _PAGE = 200
@@ -24,7 +24,7 @@ _SECONDS = 5.0
 _SENT_WITHIN = timedelta(minutes=1)
 
 
-async def compare(settings: Settings, tools: Tools, _clock: Clock) -> AsyncIterator[Finding]:
+async def compare(settings: FilesSettings, tools: Tools, _clock: Clock) -> AsyncIterator[Finding]:
     """Find what does not fit."""
     store = FileStore(tools.database, most_bytes=0)
     messages = MessagesClient(tools.peer("messages", settings.messages_address))
@@ -41,7 +41,7 @@ async def compare(settings: Settings, tools: Tools, _clock: Clock) -> AsyncItera
 
 
 async def _compared(
-    page: Sequence[File], settings: Settings, tools: Tools, sent_before: datetime, messages: MessagesClient
+    page: Sequence[File], settings: FilesSettings, tools: Tools, sent_before: datetime, messages: MessagesClient
 ) -> AsyncIterator[Finding]:
     rooms = await _rooms(page, tools, settings)
     users = await DirectoryClient(tools.peer("users", settings.users_address)).find(
@@ -60,7 +60,7 @@ async def _compared(
             yield Finding("files", "FILE_UNREFERENCED", file.id, detail, is_note=True)
 
 
-async def _rooms(page: Sequence[File], tools: Tools, settings: Settings) -> set[UUID]:
+async def _rooms(page: Sequence[File], tools: Tools, settings: FilesSettings) -> set[UUID]:
     peer = tools.peer("rooms", settings.rooms_address)
     request = retention_pb2.BatchGetRetentionRequest(room_uids=sorted({file.room_uid.bytes for file in page}))
     answer = await peer.call(RetentionServiceStub(peer.channel).BatchGetRetention, request)

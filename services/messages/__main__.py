@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from services.messages.app import build
+from services.messages.settings import MessagesSettings
 from services.messages.verifying import compare
 from services.runtime.clock import Clock
 from services.runtime.data.epoch import rotate
@@ -24,4 +25,4 @@ _COMMANDS = {"rotate-epoch": Command(_rotate_epoch), "verify": verify_command("m
 
 
 if __name__ == "__main__":
-    sys.exit(main("messages", build, Path(__file__).parent / "migrations", _COMMANDS))
+    sys.exit(main("messages", build, MessagesSettings, Path(__file__).parent / "migrations", _COMMANDS))

@@ -35,6 +35,7 @@ from services.messages.retention.store import RetentionStore
 from services.messages.retention.sweeper import Sweeper
 from services.messages.service import Messages
 from services.messages.servicer import MessagesServicer
+from services.messages.settings import MessagesSettings
 from services.messages.stream_access import StreamAccess
 from services.runtime.access.rooms import RoomsAccess
 from services.runtime.bus.port import Bus
@@ -44,7 +45,6 @@ from services.runtime.data.epoch import Epoch
 from services.runtime.peers.directory import DirectoryClient
 from services.runtime.readiness import Check
 from services.runtime.server import Server, open_server
-from services.runtime.settings import Settings
 from services.runtime.streaming.open_streams import spread_delay
 
 _CONNECT_SECONDS = 3
@@ -89,7 +89,7 @@ class _ReadStates:
 
 
 @asynccontextmanager
-async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
+async def build(settings: MessagesSettings, clock: Clock) -> AsyncIterator[Server]:
     """Serve messages for as long as the context is open."""
     retention = Retention(settings.retention_days, settings.limits[limit_pb2.LIMIT_RETENTION_DAYS])
     async with open_server("messages", settings, clock) as server:
@@ -98,14 +98,14 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         server.run("epoch", epoch.run(server.database, clock, settings.heads_poll_interval_seconds))
         log = LogStore(server.database)
         bus = server.bus()
-        read_states = await _read_states(server, bus, epoch, peers)
-        fan_out = await _fan_out(server, bus, epoch, log)
+        read_states = await _read_states(server, settings, bus, epoch, peers)
+        fan_out = await _fan_out(server, settings, bus, epoch, log)
         lane = _lane(settings.database_url.get_secret_value(), epoch)
         committer = Committer(lane, fan_out.announcements, clock)
         server.run("committer", committer.run())
-        _serve_messages(server, peers, log, committer, fan_out, read_states)
+        _serve_messages(server, settings, peers, log, committer, fan_out, read_states)
         _end_streams(server, peers, fan_out.hubs, read_states.cursors)
-        _sweep(server, retention, peers, fan_out.announcements)
+        _sweep(server, settings, retention, peers, fan_out.announcements)
         await server.start({**peers.ready, "epoch": epoch.check, "committer": committer.check})
         yield server
 
@@ -125,10 +125,12 @@ def _peers(server: Server) -> _Peers:
     )
 
 
-async def _read_states(server: Server, bus: Bus, epoch: Epoch, peers: _Peers) -> _ReadStates:
+async def _read_states(
+    server: Server, settings: MessagesSettings, bus: Bus, epoch: Epoch, peers: _Peers
+) -> _ReadStates:
     """Serve cursors and unread counts."""
     store = ReadStatesStore(server.database)
-    interval = server.settings.heads_poll_interval_seconds
+    interval = settings.heads_poll_interval_seconds
     cursors = Cursors(
         store,
         peers.rooms,
@@ -152,8 +154,7 @@ async def _read_states(server: Server, bus: Bus, epoch: Epoch, peers: _Peers) ->
     return _ReadStates(cursors=cursors, feed=feed, service=service)
 
 
-async def _fan_out(server: Server, bus: Bus, epoch: Epoch, log: LogStore) -> _FanOut:
-    settings = server.settings
+async def _fan_out(server: Server, settings: MessagesSettings, bus: Bus, epoch: Epoch, log: LogStore) -> _FanOut:
     most_replayed = server.limits[limit_pb2.LIMIT_RESUME_MESSAGES]
     hubs = Hubs(
         log,
@@ -176,6 +177,7 @@ async def _fan_out(server: Server, bus: Bus, epoch: Epoch, log: LogStore) -> _Fa
 
 def _serve_messages(
     server: Server,
+    settings: MessagesSettings,
     peers: _Peers,
     log: LogStore,
     committer: Committer,
@@ -192,7 +194,7 @@ def _serve_messages(
         cursors=read_states.cursors,
         access=access,
         freshness=access.freshness,
-        ending_spread=server.settings.access_ending_spread_seconds,
+        ending_spread=settings.access_ending_spread_seconds,
         clock=server.clock,
     )
     follow_rooms = FollowRooms(
@@ -205,8 +207,8 @@ def _serve_messages(
         rooms=peers.rooms,
         freshness=access.freshness,
         clock=server.clock,
-        ending_spread=server.settings.access_ending_spread_seconds,
-        retry_interval=server.settings.retry_interval_seconds,
+        ending_spread=settings.access_ending_spread_seconds,
+        retry_interval=settings.retry_interval_seconds,
         most_rooms=server.limits[limit_pb2.LIMIT_ROOMS_PER_SUBSCRIPTION],
     )
     references = ReferenceStore(server.database)
@@ -237,9 +239,10 @@ def _end_streams(server: Server, peers: _Peers, hubs: Hubs, cursors: Cursors) ->
     server.run("access_watch", watch.run())
 
 
-def _sweep(server: Server, retention: Retention, peers: _Peers, announcements: Announcements) -> None:
+def _sweep(
+    server: Server, settings: MessagesSettings, retention: Retention, peers: _Peers, announcements: Announcements
+) -> None:
     """Remove what is older than it may become."""
-    settings = server.settings
     sweeper = Sweeper(
         RetentionStore(server.database),
         peers.retention,

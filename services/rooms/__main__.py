@@ -4,9 +4,11 @@ import sys
 from pathlib import Path
 
 from services.rooms.app import build
+from services.rooms.settings import RoomsSettings
 from services.rooms.verifying import compare
 from services.runtime.process import main
 from services.runtime.verifying import verify_command
 
 if __name__ == "__main__":
-    sys.exit(main("rooms", build, Path(__file__).parent / "migrations", {"verify": verify_command("rooms", compare)}))
+    commands = {"verify": verify_command("rooms", compare)}
+    sys.exit(main("rooms", build, RoomsSettings, Path(__file__).parent / "migrations", commands))

@@ -24,6 +24,7 @@ from services.rooms.roll_call import RollCall
 from services.rooms.roll_call_store import RollCallStore
 from services.rooms.service import Rooms, Visits
 from services.rooms.servicer import MembershipsServicer, RoomsServicer
+from services.rooms.settings import RoomsSettings
 from services.rooms.store import RoomStore
 from services.rooms.user_streams.access import UserAccess
 from services.rooms.user_streams.index import UserIndex
@@ -36,12 +37,11 @@ from services.runtime.contract.policies import permissions
 from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.peers.directory import DirectoryClient
 from services.runtime.server import Server, open_server
-from services.runtime.settings import Settings
 from services.runtime.steps import Leisure
 
 
 @asynccontextmanager
-async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
+async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
     """Serve rooms for as long as the context is open."""
     async with open_server("rooms", settings, clock) as server:
         users_peer = server.peer("users", settings.users_address)
@@ -67,7 +67,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
             retry_interval=settings.retry_interval_seconds,
         )
         server.run("roll_call", roll_call.run())
-        openings = _user_streams(server, feed, access, UsersClient(users_peer), roll_call)
+        openings = _user_streams(server, settings, feed, access, UsersClient(users_peer), roll_call)
         server.use_access(access)
         server.add(
             rooms_service_pb2.DESCRIPTOR.services_by_name["RoomsService"],
@@ -94,10 +94,15 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
 
 
 def _user_streams(
-    server: Server, feed: ChangeFeed[Change], access: Access, users: UsersClient, roll_call: RollCall
+    server: Server,
+    settings: RoomsSettings,
+    feed: ChangeFeed[Change],
+    access: Access,
+    users: UsersClient,
+    roll_call: RollCall,
 ) -> UserOpenings:
     """Run what SubscribeUser stands on."""
-    settings, clock, retry_interval = server.settings, server.clock, server.settings.retry_interval_seconds
+    clock, retry_interval = server.clock, settings.retry_interval_seconds
     leisure, index = Leisure(), UserIndex()
     store = UserStateStore(server.database, leisure)
     user_access = UserAccess(access, index, clock, retry_interval=retry_interval)

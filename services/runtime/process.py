@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import psycopg
 import structlog
@@ -25,24 +25,32 @@ from services.runtime.data.migrations import upgrade
 from services.runtime.identity.api_keys import refuse_sample
 from services.runtime.release import Release
 from services.runtime.server import Server
-from services.runtime.settings import Settings, naming_settings, read_settings
+from services.runtime.settings import Settings, naming_settings, read_settings_of
+
+_Settings_contra = TypeVar("_Settings_contra", bound=Settings, contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class Command(Generic[_Settings_contra]):
     """A command of one service's own: it writes lines, and returns the exit status; it is told which flags were set."""
 
-    run: Callable[[Settings, Clock, Collection[str]], Awaitable[int]]
+    run: Callable[[_Settings_contra, Clock, Collection[str]], Awaitable[int]]
     # What each of its flags means, by name.
     flags: Mapping[str, str] = field(default_factory=dict)
 
 
-Build = Callable[[Settings, Clock], AbstractAsyncContextManager[Server]]
+Build = Callable[[_Settings_contra, Clock], AbstractAsyncContextManager[Server]]
 
 _log = structlog.get_logger()
 
 
-def main(name: str, build: Build, migrations: Path, commands: Mapping[str, Command] | None = None) -> int:
+def main(
+    name: str,
+    build: Build[_Settings_contra],
+    kind: type[_Settings_contra],
+    migrations: Path,
+    commands: Mapping[str, Command[_Settings_contra]] | None = None,
+) -> int:
     """Run one of the service's commands and return the exit status; `commands` are those that others do not have."""
     own = commands or {}
     parser = argparse.ArgumentParser(prog=f"services.{name}", description=f"The {name} service of Chatkit.")
@@ -59,7 +67,7 @@ def main(name: str, build: Build, migrations: Path, commands: Mapping[str, Comma
     if strange := told - set(own[command].flags if command in own else ()):
         parser.error(f"{command} knows no --{min(strange)}")
     try:
-        settings = read_settings()
+        settings = read_settings_of(kind)
         logs.configure(settings.log_format, name, Release(settings.commit))
         _refuse_sample_passwords(settings)
         with naming_settings(settings):
@@ -83,7 +91,7 @@ def _migrate(name: str, dsn: str, migrations: Path) -> int:
     return 0
 
 
-async def _run(command: Command, settings: Settings, flags: Collection[str]) -> int:
+async def _run(command: Command[_Settings_contra], settings: _Settings_contra, flags: Collection[str]) -> int:
     return await command.run(settings, SystemClock(), flags)
 
 
@@ -101,7 +109,7 @@ def _refuse_sample_passwords(settings: Settings) -> None:
     )
 
 
-async def _serve(build: Build, settings: Settings) -> int:
+async def _serve(build: Build[_Settings_contra], settings: _Settings_contra) -> int:
     told_to_end, told_to_stop = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, told_to_end.set)

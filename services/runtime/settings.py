@@ -1,4 +1,6 @@
-"""The settings of a service process, read from the environment once; nothing else reads it.
+"""What processes are told by the environment, which is read once; nothing else reads it.
+
+Here is what every process or several of them read. What one alone reads is in its own `settings.py`.
 
 Every field has a default that lets a new version run beside an old one's configuration.
 """
@@ -34,7 +36,7 @@ _Settings = TypeVar("_Settings", bound="Settings")
 
 
 class Settings(BaseSettings):
-    """What every service is told; durations are seconds in the environment."""
+    """What processes have in common; durations are seconds in the environment."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
@@ -74,29 +76,6 @@ class Settings(BaseSettings):
     rooms_address: str = Field(default="127.0.0.1:50052", description="host:port of rooms, like that of users")
     messages_address: str = Field(default="127.0.0.1:50053", description="host:port of messages, like that of users")
     files_address: str = Field(default="127.0.0.1:50054", description="host:port of files, like that of users")
-    files_http_address: str = Field(
-        default="127.0.0.1:50055", description="host:port where files takes and gives content, like that of users"
-    )
-    public_url: str = Field(
-        default="http://127.0.0.1:8080", description="where clients reach the edge; it stands in the URLs of files"
-    )
-    http_listen: str = Field(default="127.0.0.1:0", description="host:port of files' HTTP listener")
-    blob_dir: Path = Field(default=Path("blobs"), description="the folder of files' content, unless there is a bucket")
-    s3_bucket: str = Field(default="", description="the bucket of files' content; empty for a folder")
-    s3_endpoint: str = Field(default="", description="URL of the server that speaks S3; empty for Amazon's own")
-    s3_public_endpoint: str = Field(default="", description="its URL as clients reach it, if that is another one")
-    s3_region: str = Field(default="us-east-1", description="the bucket's region")
-    s3_access_key_id: str = Field(default="", description="the key's id; empty for what the machine is given")
-    s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="the key's secret")
-    s3_virtual_hosts: bool = Field(default=False, description="the bucket's name stands in the host, not in the path")
-    file_url_lifetime_seconds: float = Field(default=3600.0, ge=1, description="how long a file's URLs work")
-    file_unattached_seconds: float = Field(
-        default=86_400.0, gt=0, description="how long a file stays that no message refers to"
-    )
-    file_collect_interval_seconds: float = Field(default=60.0, gt=0, description="between looks for such files")
-    file_stall_seconds: float = Field(
-        default=30.0, gt=0, description="how long an upload or a download may stand still"
-    )
     nats_url: SecretStr = Field(
         default=SecretStr(""),
         description="nats://<service>:password@host:port of the bus between replicas, tls:// with TLS, several with"
@@ -122,51 +101,11 @@ class Settings(BaseSettings):
     )
     heartbeat_interval_seconds: float = Field(default=15.0, gt=0, description="between heartbeats of clients' streams")
     access_heartbeat_interval_seconds: float = Field(default=1.0, gt=0, description="between heartbeats of WatchAccess")
-    access_poll_interval_seconds: float = Field(default=0.1, gt=0, description="between looks at the changes of access")
-    changes_poll_interval_seconds: float = Field(
-        default=1.0, gt=0, description="between looks at the changes of users, which the bus mostly tells before"
-    )
     access_changes_kept_seconds: float = Field(default=3600.0, gt=0, description="how long changes can be caught up on")
     access_heartbeat_patience_seconds: float = Field(
         default=30.0, gt=0, description="how old the last proof may be that all changes of access have arrived"
     )
     access_entry_lifetime_seconds: float = Field(default=300.0, gt=0, description="how old a kept answer may be")
-    access_ending_spread_seconds: float = Field(
-        default=10.0, ge=0, description="the time over which streams end when rooms stays away"
-    )
-    user_state_bytes: int = Field(
-        default=64 * 1024 * 1024,
-        gt=0,
-        description="state of users' streams that waits in a process of rooms for clients to read it, of one user a"
-        " quarter of it",
-    )
-    heads_poll_interval_seconds: float = Field(
-        default=2.0, gt=0, description="between looks at the heads of followed rooms"
-    )
-    presence_lease_seconds: float = Field(
-        default=5.0,
-        gt=0,
-        description="how long a replica's users stay online without a sign of it; as much again is"
-        " the wait before it takes away the leases of others",
-    )
-    presence_renewal_interval_seconds: float = Field(
-        default=1.0, gt=0, description="between renewals of the lease, well below it"
-    )
-    presence_grace_seconds: float = Field(
-        default=10.0, ge=0, description="how long a user stays online without a stream"
-    )
-    presence_reaping_interval_seconds: float = Field(
-        default=1.0, gt=0, description="between looks for users who are to be offline"
-    )
-    retention_days: int | None = Field(
-        default=None, description="for how many days messages are kept where the room says nothing; unset for ever"
-    )
-    retention_sweep_interval_seconds: float = Field(
-        default=600.0, gt=0, description="between two walks over all rooms that remove what is no longer kept"
-    )
-    retention_sweep_pause_seconds: float = Field(
-        default=0.02, ge=0, description="between two removals of some hundred messages of a room"
-    )
     limit_overrides: dict[str, int] = Field(default_factory=dict, description="filled from CHATKIT_LIMIT_<NAME>")
 
     @field_validator("*", mode="before")
@@ -183,15 +122,6 @@ class Settings(BaseSettings):
         name = str(info.field_name)
         password: SecretStr = info.data[f"{name.removesuffix('_url')}_password"]
         return SecretStr(with_password(told.get_secret_value(), password.get_secret_value()))
-
-    @field_validator("presence_renewal_interval_seconds")
-    @classmethod
-    def _renews_in_time(cls, told: float, info: ValidationInfo) -> float:
-        """Refuse to let every lease lapse before it is renewed."""
-        lease = info.data.get("presence_lease_seconds")
-        if lease is not None and told >= lease:
-            raise ValueError(f"must be shorter than the lease, {lease}")
-        return told
 
     @property
     def tls(self) -> TlsFiles | None:
@@ -214,11 +144,6 @@ class Settings(BaseSettings):
     def access_changes_kept(self) -> timedelta:
         """How long the changes of access are kept for those who follow them."""
         return timedelta(seconds=self.access_changes_kept_seconds)
-
-    @property
-    def file_unattached_for(self) -> timedelta:
-        """How long a file stays that no message refers to."""
-        return timedelta(seconds=self.file_unattached_seconds)
 
     @property
     def shutdown_grace(self) -> timedelta:

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 from services.runtime import logs
 from services.runtime.clock import Clock
@@ -16,6 +17,8 @@ from services.runtime.contract.errors import ChatkitError
 from services.runtime.data.epoch import Epoch
 from services.runtime.process import Command
 from services.runtime.settings import Settings
+
+_Settings = TypeVar("_Settings", bound=Settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +32,13 @@ class Finding:
     is_note: bool = False
 
 
-Compare = Callable[[Settings, Tools, Clock], AsyncIterator[Finding]]
+Compare = Callable[[_Settings, Tools, Clock], AsyncIterator[Finding]]
 
 
-def verify_command(service: str, compare: Compare) -> Command:
+def verify_command(service: str, compare: Compare[_Settings]) -> Command[_Settings]:
     """Return the command of a service; its status is 0 when all fits, 1 when not, 2 when that can't be said."""
 
-    async def run(settings: Settings, clock: Clock, flags: Collection[str]) -> int:
+    async def run(settings: _Settings, clock: Clock, flags: Collection[str]) -> int:
         wrong = False
         try:
             async with opened(service, settings, clock) as tools:

@@ -6,7 +6,9 @@ from pathlib import Path
 from services.runtime.process import main
 from services.runtime.verifying import verify_command
 from services.users.app import build
+from services.users.settings import UsersSettings
 from services.users.verifying import compare
 
 if __name__ == "__main__":
-    sys.exit(main("users", build, Path(__file__).parent / "migrations", {"verify": verify_command("users", compare)}))
+    commands = {"verify": verify_command("users", compare)}
+    sys.exit(main("users", build, UsersSettings, Path(__file__).parent / "migrations", commands))

@@ -13,7 +13,6 @@ from services.runtime.clock import Clock
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.server import Server, open_server
-from services.runtime.settings import Settings
 from services.runtime.streaming.open_streams import spread_delay
 from services.users.directory_servicer import DirectoryServicer
 from services.users.model import Change
@@ -27,11 +26,12 @@ from services.users.presence.store import PresenceStore
 from services.users.recorded_changes import change_log
 from services.users.service import Users
 from services.users.servicer import UsersServicer
+from services.users.settings import UsersSettings
 from services.users.store import UserStore
 
 
 @asynccontextmanager
-async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
+async def build(settings: UsersSettings, clock: Clock) -> AsyncIterator[Server]:
     """Serve users for as long as the context is open."""
     async with open_server("users", settings, clock) as server:
         access = server.rooms_access()
@@ -43,7 +43,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         )
         server.add(
             presence_service_pb2.DESCRIPTOR.services_by_name["PresenceService"],
-            PresenceServicer(_presence(server, access, feed)),
+            PresenceServicer(_presence(server, settings, access, feed)),
         )
         server.add(
             directory_service_pb2.DESCRIPTOR.services_by_name["DirectoryService"],
@@ -55,8 +55,10 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Server]:
         yield server
 
 
-def _presence(server: Server, access: RoomsAccess, feed: ChangeFeed[Change]) -> PresenceStreams:
-    settings, clock = server.settings, server.clock
+def _presence(
+    server: Server, settings: UsersSettings, access: RoomsAccess, feed: ChangeFeed[Change]
+) -> PresenceStreams:
+    clock = server.clock
     store = PresenceStore(
         server.database,
         uuid4(),

@@ -46,7 +46,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("verifying",),
     ),
     "users": (
-        ("__init__", "model", "tables"),
+        ("__init__", "model", "settings", "tables"),
         ("protos", "recorded_changes"),
         ("store", "presence"),
         ("service",),
@@ -55,7 +55,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__main__",),
     ),
     "rooms": (
-        ("__init__", "model", "tables", "quotas", "peers"),
+        ("__init__", "model", "settings", "tables", "quotas", "peers"),
         ("protos", "recorded_changes"),
         ("store", "access", "roles", "roll_call_store"),
         ("service", "user_streams", "roll_call", "retention_servicer", "verifying"),
@@ -64,7 +64,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__main__",),
     ),
     "messages": (
-        ("__init__", "model"),
+        ("__init__", "model", "settings"),
         ("frames", "peers"),
         ("drafts", "log", "streams"),
         ("attachments", "fanout", "read_states", "retention"),
@@ -75,7 +75,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__main__",),
     ),
     "files": (
-        ("__init__", "model", "urls", "refusals", "peers"),
+        ("__init__", "model", "settings", "urls", "refusals", "peers"),
         ("protos", "store"),
         ("content",),
         ("service",),

@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 from services.stack.roles import SERVICES
 from tests.contract.descriptors import ROOT
 
-ALWAYS = {"__init__.py", "__main__.py", "app.py", "README.md", "migrations"}
+ALWAYS = {"__init__.py", "__main__.py", "app.py", "settings.py", "README.md", "migrations"}
 WITH_METHODS = {"model.py", "service.py", "servicer.py"}
 
 every_service = pytest.mark.parametrize("service", SERVICES)

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from services.edge import public
 from services.edge.process import LONGEST_BEYOND_SETTINGS
-from services.edge.settings import EdgeSettings
 from services.runtime.bus.subjects import SUBJECTS
 from services.runtime.contract.policies import ENVIRONMENT_PREFIX, Limits
 from services.runtime.settings import Settings, secret_settings
 from services.stack import bootstrap, nats
 from services.stack.roles import SERVICES, role_names
 from tests.deploy.compose import ROOT, Json
+from tests.support.settings import SETTINGS
 
 PROCESSES = (*SERVICES, "edge")
 _HTTP = "_http"
@@ -61,7 +61,7 @@ def _variables(services: Json, compose: Json) -> Iterator[str]:
 def _known_variables(name: str) -> set[str]:
     if name == "bootstrap":
         return {bootstrap.DATABASE, *bootstrap.SECRETS, *(f"{secret}_FILE" for secret in bootstrap.SECRETS)}
-    settings = EdgeSettings if name == "edge" else Settings
+    settings = SETTINGS[name.removesuffix("-migrate")] if name not in _OFFICIAL else Settings
     fields = {_PREFIX + field.upper() for field in settings.model_fields.keys() - _NOT_TOLD}
     fields |= {f"{_PREFIX}{secret.upper()}_FILE" for secret in secret_settings(settings)}
     return fields | {ENVIRONMENT_PREFIX + row.name for row in Limits().rows}
@@ -262,7 +262,7 @@ def _stopping(services: Json, compose: Json) -> Iterator[str]:
     for name in PROCESSES:
         allowed = float(services[name]["stop_grace_period"].removesuffix("s"))
         environment = services[name]["environment"]
-        fields = (EdgeSettings if name == "edge" else Settings).model_fields
+        fields = SETTINGS[name].model_fields
         needed = sum(
             float(environment.get(f"CHATKIT_{setting.upper()}") or fields[setting].default)
             for setting in ("drain_seconds", "shutdown_grace_seconds")

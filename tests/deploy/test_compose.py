@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.edge.settings import EdgeSettings
+from services.messages.settings import MessagesSettings
 from services.runtime.bus.subjects import SUBJECTS
 from services.runtime.settings import PREFIX, Settings
 from services.stack import bootstrap
@@ -26,6 +26,7 @@ from tests.deploy.compose import (
     variables,
 )
 from tests.deploy.faults import faults
+from tests.support.settings import SETTINGS
 
 Change = Callable[[Json], object]
 
@@ -59,7 +60,7 @@ def _change(service: str, **environment: str) -> Change:
         (lambda services: services["rooms"]["environment"].pop("CHATKIT_JWKS_FILE"), "rooms is not told CHATKIT_JWKS"),
         (lambda services: services["edge"]["environment"].pop("CHATKIT_TLS_CA_FILE"), "edge is not told CHATKIT_TLS_C"),
         (lambda services: services["edge"]["environment"].pop("CHATKIT_METRICS_LISTEN"), "reaches the edge's figures"),
-        (_change("users", CHATKIT_S3_BUCKET="b"), "users is not told CHATKIT_S3_BUCKET"),
+        (_change("users", CHATKIT_S3_BUCKET="b"), "users reads no CHATKIT_S3_BUCKET"),
         (lambda services: services["users"].update(volumes=[]), "users has no place for files of its own"),
         (lambda services: services["edge"].pop("env_file"), "edge is not told the deployment's other settings"),
         (lambda services: services["nats"].pop("healthcheck"), "nobody knows when nats is healthy"),
@@ -109,7 +110,7 @@ def test_messages_are_kept_for_ever_unless_the_environment_says_for_how_long() -
     without = {name: value for name, value in told.items() if name != "CHATKIT_RETENTION_DAYS"}
     for environ, days in ((told, None), (without, None), ({**told, "CHATKIT_RETENTION_DAYS": "30"}, 30)):
         environment = load(environ)["services"]["messages"]["environment"]
-        assert Settings(retention_days=environment["CHATKIT_RETENTION_DAYS"]).retention_days == days
+        assert MessagesSettings(retention_days=environment["CHATKIT_RETENTION_DAYS"]).retention_days == days
 
 
 def test_a_bucket_elsewhere_can_be_reached_by_files_alone() -> None:
@@ -128,7 +129,8 @@ def test_replicas_are_numbers_of_the_environment() -> None:
 def _known() -> dict[str, str]:
     """Return what the processes read, limits aside, with the value that holds when nobody says another."""
     # Where the edge has a value of its own, the sample has that of the services, and says the other one.
-    known = {**EdgeSettings.model_fields, **Settings.model_fields}
+    kinds: tuple[type[Settings], ...] = (*SETTINGS.values(), Settings)
+    known = {name: field for kind in kinds for name, field in kind.model_fields.items()}
     fields = {f"{PREFIX}{name.upper()}": str(field.default) for name, field in known.items()}
     fields.pop(f"{PREFIX}LIMIT_OVERRIDES")
     return {**fields, **dict.fromkeys((bootstrap.DATABASE, *bootstrap.SECRETS), "")}

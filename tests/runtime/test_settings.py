@@ -9,7 +9,9 @@ from chatkit.contract.v1 import limit_pb2
 from pydantic import ValidationError
 
 from services.edge.settings import EdgeSettings
+from services.files.settings import FilesSettings
 from services.runtime.settings import Settings, read_settings, read_settings_of, secret_settings
+from tests.support.settings import SETTINGS
 
 
 @pytest.fixture(autouse=True)
@@ -18,9 +20,15 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_every_setting_has_a_default_so_that_a_new_version_runs_beside_an_old_ones_environment() -> None:
+@pytest.mark.parametrize("kind", SETTINGS.values())
+def test_every_setting_has_a_default_so_that_a_new_version_runs_beside_an_old_ones_environment(
+    kind: type[Settings],
+) -> None:
+    assert read_settings_of(kind) == kind()
+
+
+def test_what_holds_where_nothing_is_told() -> None:
     settings = read_settings()
-    assert settings == Settings()
     assert settings.shutdown_grace == timedelta(seconds=10)
     assert settings.log_format == "json"
     assert settings.limit_overrides == {}
@@ -66,7 +74,6 @@ def test_settings_do_not_change_while_a_process_runs() -> None:
         ("CHATKIT_SHUTDOWN_GRACE_SECONDS", "soon"),
         ("CHATKIT_SHUTDOWN_GRACE_SECONDS", "nan"),
         ("CHATKIT_HEARTBEAT_INTERVAL_SECONDS", "0"),
-        ("CHATKIT_PRESENCE_RENEWAL_INTERVAL_SECONDS", "5"),
         ("CHATKIT_LOG_FORMAT", "xml"),
     ],
 )
@@ -77,6 +84,27 @@ def test_a_setting_that_makes_no_sense_is_refused_in_one_line_with_its_name(
     with pytest.raises(ValueError, match=name.removeprefix("CHATKIT_LIMIT_")) as caught:
         read_settings()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("process", "name", "value"),
+    [
+        ("users", "CHATKIT_PRESENCE_RENEWAL_INTERVAL_SECONDS", "5"),
+        ("messages", "CHATKIT_HEADS_POLL_INTERVAL_SECONDS", "0"),
+        ("rooms", "CHATKIT_USER_STATE_BYTES", "some"),
+        ("files", "CHATKIT_FILE_URL_LIFETIME_SECONDS", "0.5"),
+        ("edge", "CHATKIT_EDGE_HEAP_MEGABYTES", "1"),
+    ],
+)
+def test_a_setting_of_one_process_that_makes_no_sense_is_refused_by_that_process_alone(
+    monkeypatch: pytest.MonkeyPatch, process: str, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    for told, kind in SETTINGS.items():
+        if told != process:
+            read_settings_of(kind)
+    with pytest.raises(ValueError, match=f"^{name}: [^\n]*{value}'$"):
+        read_settings_of(SETTINGS[process])
 
 
 def test_all_settings_that_make_no_sense_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +130,9 @@ _SECRETS += ["S3_SECRET_ACCESS_KEY", "NATS_URL"]
 
 
 def test_every_secret_can_be_a_file() -> None:
-    assert sorted(secret_settings(Settings)) == sorted(name.lower() for name in _SECRETS)
+    assert sorted(secret_settings(FilesSettings)) == sorted(name.lower() for name in _SECRETS)
+    for kind in SETTINGS.values():
+        assert {*secret_settings(kind)} <= {*secret_settings(FilesSettings)}
 
 
 @pytest.mark.parametrize("name", _SECRETS)
@@ -112,18 +142,18 @@ def test_a_secret_is_read_from_its_file_without_the_line_break_at_its_end(
     file = tmp_path / "secret"
     file.write_text(" hush, \\1 of @/: \n")
     monkeypatch.setenv(f"CHATKIT_{name}_FILE", str(file))
-    assert getattr(read_settings(), name.lower()).get_secret_value() == " hush, \\1 of @/: "
+    assert getattr(read_settings_of(FilesSettings), name.lower()).get_secret_value() == " hush, \\1 of @/: "
     monkeypatch.setenv(f"CHATKIT_{name}", "hush")
     with pytest.raises(ValueError, match=f"^CHATKIT_{name} and CHATKIT_{name}_FILE are both set") as caught:
-        read_settings()
+        read_settings_of(FilesSettings)
     monkeypatch.setenv(f"CHATKIT_{name}", "")
     monkeypatch.setenv(f"CHATKIT_{name}_FILE", str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match=rf"^CHATKIT_{name}_FILE, .*/nowhere, can't be read: No such file"):
-        read_settings()
+        read_settings_of(FilesSettings)
     file.write_bytes(b"\xff hush")
     monkeypatch.setenv(f"CHATKIT_{name}_FILE", str(file))
     with pytest.raises(ValueError, match="it is no text") as unreadable:
-        read_settings()
+        read_settings_of(FilesSettings)
     assert "hush" not in f"{caught.value}{unreadable.value}"
 
 

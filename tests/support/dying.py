@@ -23,9 +23,11 @@ from services.messages.attachments.store import ReferenceStore
 from services.messages.log.committer import Committer
 from services.messages.peers import FilesClient
 from services.runtime import logs
+from services.runtime.process import Build
 from services.runtime.release import Release
-from services.runtime.settings import read_settings
+from services.runtime.settings import read_settings_of
 from tests.support.clock import LeapingClock
+from tests.support.settings import SETTINGS
 
 LEAP_SECONDS = 2 * 86_400.0
 _METHODS: dict[str, dict[type, tuple[str, ...]]] = {
@@ -38,7 +40,7 @@ _METHODS: dict[str, dict[type, tuple[str, ...]]] = {
     },
     "messages": {FilesClient: ("attach",), ReferenceStore: ("note", "referenced"), Committer: ("send",)},
 }
-_BUILDS = {"files": files_app.build, "messages": messages_app.build}
+_BUILDS: dict[str, Build[Any]] = {"files": files_app.build, "messages": messages_app.build}
 
 
 class _Steps:
@@ -82,7 +84,7 @@ async def _serve(service: str, last_step: int) -> None:
         Blobs.writing = steps.around_writing(Blobs.writing)  # type: ignore[method-assign]
     clock = LeapingClock()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, clock.leap, LEAP_SECONDS)
-    settings = read_settings()
+    settings = read_settings_of(SETTINGS[service])
     logs.configure(settings.log_format, service, Release())
     async with _BUILDS[service](settings, clock):
         await asyncio.Event().wait()

@@ -1,10 +1,10 @@
 """The services in the test's own process, on sockets of their own, wired to one another as in production."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import grpc
 from chatkit.files.v1 import files_service_pb2_grpc
@@ -21,9 +21,11 @@ from chatkit.users.v1 import presence_service_pb2_grpc, users_service_pb2, users
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.files import app as files_app
+from services.files.settings import FilesSettings
 from services.messages import app as messages_app
 from services.rooms import app as rooms_app
 from services.runtime.clock import Clock, SystemClock
+from services.runtime.process import Build
 from services.runtime.server import Server
 from services.runtime.settings import Settings
 from services.stack.machine.ports import Port
@@ -32,9 +34,10 @@ from tests.support import tokens
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS
 from tests.support.nats import Nats
+from tests.support.settings import SETTINGS
 
-Build = Callable[[Settings, Clock], AbstractAsyncContextManager[Server]]
-BUILDS: dict[str, Build] = {
+# Each is told the settings of its own service.
+BUILDS: dict[str, Build[Any]] = {
     "users": users_app.build,
     "rooms": rooms_app.build,
     "messages": messages_app.build,
@@ -49,6 +52,14 @@ QUICK = {
     "heads_poll_interval_seconds": 0.1,
     "shutdown_grace_seconds": 1.0,
 }
+
+
+@overload
+def settings(database: TestDatabase, folder: Path, service: Literal["files"], **changes: Any) -> FilesSettings: ...
+
+
+@overload
+def settings(database: TestDatabase, folder: Path, service: str, **changes: Any) -> Settings: ...
 
 
 def settings(database: TestDatabase, folder: Path, service: str, **changes: Any) -> Settings:
@@ -68,7 +79,7 @@ def settings(database: TestDatabase, folder: Path, service: str, **changes: Any)
         **QUICK,
         **changes,
     }
-    return Settings(**values)
+    return SETTINGS[service](**values)
 
 
 @dataclass

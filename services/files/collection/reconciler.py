@@ -15,12 +15,12 @@ from services.files.collection.needed import Needed
 from services.files.content.blobs import Blobs, StoredBlob, open_blobs
 from services.files.model import INCOMING
 from services.files.peers import MessagesClient
+from services.files.settings import FilesSettings
 from services.files.store import FileStore
 from services.runtime import logs
 from services.runtime.clock import Clock
 from services.runtime.command import opened
 from services.runtime.contract.errors import ChatkitError
-from services.runtime.settings import Settings
 
 _BATCH = 200
 Say = Callable[[str], None]
@@ -135,7 +135,7 @@ async def _batches(blobs: AsyncIterator[StoredBlob]) -> AsyncIterator[list[Store
         yield batch
 
 
-async def reconcile(settings: Settings, clock: Clock, flags: Collection[str] = frozenset()) -> int:
+async def reconcile(settings: FilesSettings, clock: Clock, flags: Collection[str] = frozenset()) -> int:
     """Run once, print what was found, and return the exit status: 1 if something was lost."""
     is_dry_run = "dry-run" in flags
     try:

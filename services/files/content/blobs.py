@@ -20,8 +20,8 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore
 
 from services.files.content.bucket import Bucket
+from services.files.settings import FilesSettings
 from services.runtime.contract.errors import ChatkitError, ResourceExhausted, Unavailable
-from services.runtime.settings import Settings
 
 # As much is held for each download that nobody reads.
 READ_BYTES = 64 * 1024
@@ -158,7 +158,7 @@ class Blobs:
                 return
 
 
-def open_blobs(settings: Settings) -> Blobs:
+def open_blobs(settings: FilesSettings) -> Blobs:
     """Open the store that the settings name. Raises a ValueError for a folder that can't be made."""
     if settings.s3_bucket:
         bucket = Bucket(settings)

@@ -15,7 +15,7 @@ from awscrt.exceptions import AwsCrtError
 from awscrt.http import HttpHeaders, HttpRequest
 from obstore.store import S3Store
 
-from services.runtime.settings import Settings
+from services.files.settings import FilesSettings
 
 if TYPE_CHECKING:
     from obstore.store import S3Config, S3Credential
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Bucket:
     """One bucket, as the service reaches it and as clients do."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: FilesSettings) -> None:
         self._region = settings.s3_region
         self._keys = _keys(settings)
         self.store = self._open(settings, settings.s3_endpoint)
@@ -64,7 +64,7 @@ class Bucket:
             "expires_at": keys.expiration,
         }
 
-    def _open(self, settings: Settings, endpoint: str) -> S3Store:
+    def _open(self, settings: FilesSettings, endpoint: str) -> S3Store:
         config: dict[str, Any] = {
             "region": settings.s3_region,
             "virtual_hosted_style_request": settings.s3_virtual_hosts,
@@ -79,7 +79,7 @@ class Bucket:
         )
 
 
-def _keys(settings: Settings) -> auth.AwsCredentialsProvider:
+def _keys(settings: FilesSettings) -> auth.AwsCredentialsProvider:
     """Return where keys come from: the settings, else the machine's environment, profile or role."""
     if settings.s3_access_key_id:
         secret = settings.s3_secret_access_key.get_secret_value()

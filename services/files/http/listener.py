@@ -27,9 +27,9 @@ _LAST_WORD_SECONDS, _LOOK_SECONDS = 1.0, 0.01
 class HttpListener:
     """Listens from the moment it is made; `run` answers until it is told to stop."""
 
-    def __init__(self, app: ASGIApp, server: Server) -> None:
-        self._socket = _listen(server.settings.http_listen)
-        host, _, _ = server.settings.http_listen.rpartition(":")
+    def __init__(self, app: ASGIApp, listen: str, server: Server) -> None:
+        self._socket = _listen(listen)
+        host, _, _ = listen.rpartition(":")
         server.http_address = f"{host}:{self._socket.getsockname()[1]}"
         tls = server.settings.tls
         # It would say on its own what the service says, in another form.

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from services.files.content.blobs import BlobMissingError, Blobs, open_blobs
+from services.files.settings import FilesSettings
 from services.runtime.contract.errors import Unavailable
-from services.runtime.settings import Settings
 
 
 @pytest.fixture
 def blobs(tmp_path: Path) -> Blobs:
     """Open a folder."""
-    return open_blobs(Settings(blob_dir=tmp_path / "blobs"))
+    return open_blobs(FilesSettings(blob_dir=tmp_path / "blobs"))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -92,8 +92,8 @@ async def test_what_a_killed_process_has_left_is_no_blob_and_goes_with_its_key(b
 async def test_a_folder_that_can_not_be_made_or_read_is_said_by_its_settings_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(ValueError, match=r"CHATKIT_BLOB_DIR: the folder .* can't be made"):
-        open_blobs(Settings(blob_dir=tmp_path / "file" / "blobs"))
-    blobs = open_blobs(Settings(blob_dir=tmp_path / "blobs"))
+        open_blobs(FilesSettings(blob_dir=tmp_path / "file" / "blobs"))
+    blobs = open_blobs(FilesSettings(blob_dir=tmp_path / "blobs"))
     (tmp_path / "blobs").rmdir()
     (tmp_path / "blobs").write_text("a file in its place")
     with pytest.raises(Unavailable) as caught:

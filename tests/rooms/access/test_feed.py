@@ -18,10 +18,10 @@ from chatkit.rooms.v1 import roles_service_pb2 as roles_pb2
 
 from services.rooms.model import Change, ChangeKind
 from services.rooms.recorded_changes import change_log
+from services.rooms.settings import RoomsSettings
 from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.data.change_log import ChangeStore, Head
 from services.runtime.data.database import Database, create_engine
-from services.runtime.settings import Settings
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, eventually
@@ -308,7 +308,7 @@ async def test_what_one_replica_changes_the_others_followers_are_told_at_once(
 
 
 async def test_without_the_bus_a_removal_is_told_within_the_interval_that_is_promised(rooms: Suite) -> None:
-    promised = Settings.model_fields["access_poll_interval_seconds"].default
+    promised = RoomsSettings.model_fields["access_poll_interval_seconds"].default
     assert promised <= 0.1
     feed = _Feed(rooms, 1)
     await feed.next()

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from services.runtime.identity.api_keys import ApiKey
 from services.runtime.identity.tokens import mint_service_token
 from services.runtime.server import Server
-from services.runtime.settings import Settings
+from services.users.settings import UsersSettings
 from tests.support import keys, tokens
 from tests.support.clock import ManualClock
 from tests.support.refusals import refused
@@ -42,7 +42,7 @@ async def server(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Server]:
     """Run users with nobody else."""
     keys_file, service_keys_file = tokens.write_keys(tmp_path)
     (tmp_path / "jwks.json").write_text('{"keys": []}')
-    told = Settings(
+    told = UsersSettings(
         database_url=SecretStr("postgresql://nobody:nothing@127.0.0.1:1/none"),
         instance=tokens.INSTANCE,
         keys_file=keys_file,

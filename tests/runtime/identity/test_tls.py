@@ -15,6 +15,7 @@ from services.runtime.identity.tls import Certificates
 from services.runtime.peers.channels import RenewedChannel
 from services.runtime.server import Server
 from services.runtime.settings import Settings
+from services.users.settings import UsersSettings
 from tests.messages.chat import text
 from tests.support import tokens
 from tests.support.certificates import Authority
@@ -40,9 +41,9 @@ def stranger() -> Authority:
     return Authority("theirs")
 
 
-def _settings(folder: Path, authority: Authority, **changes: Any) -> Settings:
+def _settings(folder: Path, authority: Authority, **changes: Any) -> UsersSettings:
     keys, service_keys = tokens.write_keys(folder)
-    return Settings(
+    return UsersSettings(
         database_url=SecretStr(_NO_DATABASE),
         instance=tokens.INSTANCE,
         keys_file=keys,

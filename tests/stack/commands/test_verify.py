@@ -29,7 +29,7 @@ from tests.support.databases import ROOT, TestDatabase
 from tests.support.suite import Suite, running
 from tests.support.tokens import user
 
-COMPARES: dict[str, Compare] = {"users": of_users, "rooms": of_rooms, "messages": of_messages, "files": of_files}
+COMPARES: dict[str, Compare[Any]] = {"users": of_users, "rooms": of_rooms, "messages": of_messages, "files": of_files}
 
 
 @pytest.fixture
