@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
-from uuid import UUID
+
+from services.runtime.ids import RoomUid, UserUid
 
 
 class Visibility(IntEnum):
@@ -74,7 +75,7 @@ class ChangeKind(IntEnum):
 class Room:
     """A room as stored. `uid` is the identity of this creation of the id; `revision` moves with its description."""
 
-    uid: UUID
+    uid: RoomUid
     id: str
     name: str
     visibility: Visibility
@@ -90,7 +91,7 @@ class Room:
     retention_days: int | None = None
     # The two users of a direct room, each in an order of their own; none for every other room.
     direct_user_ids: Sequence[str] = ()
-    direct_user_uids: Sequence[UUID] = ()
+    direct_user_uids: Sequence[UserUid] = ()
 
     @property
     def etag(self) -> str:
@@ -102,7 +103,7 @@ class Room:
         """Whether the room is the one of two users, who alone may be members."""
         return bool(self.direct_user_uids)
 
-    def may_have(self, user_uids: Iterable[UUID]) -> bool:
+    def may_have(self, user_uids: Iterable[UserUid]) -> bool:
         """Tell whether these users may be members, as far as the kind of the room decides it."""
         return not self.is_direct or set(user_uids) <= set(self.direct_user_uids)
 
@@ -115,13 +116,13 @@ class Room:
 class Draft:
     """A room to create; members are ids with uids, the creator's among them."""
 
-    uid: UUID
+    uid: RoomUid
     id: str
     name: str
     visibility: Visibility
     custom_data: Mapping[str, Any] | None
     creator_id: str
-    members: Mapping[str, UUID]
+    members: Mapping[str, UserUid]
     request_id: str = ""
     # What is kept of the content, and what may have been kept of the same.
     content_hashes: Sequence[bytes] = ()
@@ -169,10 +170,10 @@ class Standing:
     """How a user stands to a room, read at one moment: the room's uid is None if there is no such room."""
 
     version: int
-    room_uid: UUID | None
+    room_uid: RoomUid | None
     visibility: Visibility | None
     # None unless the user is a member.
-    user_uid: UUID | None
+    user_uid: UserUid | None
     global_role: HeldRole
     # The role in the room, which counts only for a member.
     room_role: HeldRole | None = None
@@ -218,8 +219,8 @@ class RoomOfUser:
     """A room of which a user is a member, by id and uids."""
 
     room_id: str
-    room_uid: UUID
-    user_uid: UUID
+    room_uid: RoomUid
+    user_uid: UserUid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,8 +232,8 @@ class Change:
 
     version: int
     kind: ChangeKind
-    room_uid: UUID | None = None
-    user_uid: UUID | None = None
+    room_uid: RoomUid | None = None
+    user_uid: UserUid | None = None
     # None also in changes of memberships that an earlier release recorded.
     user_id: str | None = None
     role: tuple[RoleScope, str] | None = None

@@ -5,6 +5,7 @@ from chatkit.internal.retention.v1 import retention_service_pb2 as pb2
 from services.rooms.protos import uid_of
 from services.rooms.store import RoomStore
 from services.runtime.calls.call import Call
+from services.runtime.ids import RoomUid
 
 
 class RetentionServicer:
@@ -17,7 +18,7 @@ class RetentionServicer:
         self, request: pb2.BatchGetRetentionRequest, _call: Call
     ) -> pb2.BatchGetRetentionResponse:
         """Read the retention of rooms."""
-        asked = [uid_of(uid, f"room_uids[{index}]") for index, uid in enumerate(request.room_uids)]
+        asked = [RoomUid(uid_of(uid, f"room_uids[{index}]")) for index, uid in enumerate(request.room_uids)]
         found = await self._store.retention(asked)
         rooms = [pb2.RoomRetention(room_uid=uid.bytes, days=days) for uid, days in found.items()]
         return pb2.BatchGetRetentionResponse(rooms=rooms)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -11,6 +10,7 @@ from services.rooms.model import Change, ChangeKind
 from services.rooms.recorded_changes import record
 from services.rooms.tables import absent_users, memberships, roll_call
 from services.runtime.data.database import Database
+from services.runtime.ids import UserUid
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Member:
     """A user's id, and the uids with which it is a member somewhere: more than one if the id was created anew."""
 
     user_id: str
-    uids: Sequence[UUID]
+    uids: Sequence[UserUid]
 
 
 class RollCallStore:
@@ -48,14 +48,14 @@ class RollCallStore:
         async with self._database.reading() as connection:
             return [Member(row.user_id, row.uids) for row in await connection.execute(statement)]
 
-    async def mark(self, gone: Sequence[tuple[UUID, str]], there: Sequence[tuple[UUID, str]]) -> int:
+    async def mark(self, gone: Sequence[tuple[UserUid, str]], there: Sequence[tuple[UserUid, str]]) -> int:
         """Note who is no user and who is one, and return of how many that is news.
 
         It is recorded as a change of their roles, which makes what was kept about them void in every release.
         """
         ids = dict((*gone, *there))
         async with self._database.transaction() as connection:
-            news: list[UUID] = []
+            news: list[UserUid] = []
             if gone:
                 noted = insert(absent_users).on_conflict_do_nothing().returning(absent_users.c.user_uid)
                 rows = noted.values([{"user_uid": uid} for uid, _ in sorted(gone)])

@@ -12,6 +12,7 @@ from services.rooms.store import RoomStore, direct_room, too_many_members
 from services.runtime.access.port import RoomGrant
 from services.runtime.contract.errors import Aborted, ChatkitError, FailedPrecondition, NotFound, invalid_field
 from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.ids import RoomUid, UserUid
 from services.runtime.peers.directory import DirectoryClient
 
 
@@ -57,7 +58,7 @@ class Rooms:
             raise invalid_field("FIELD_REQUIRED", "request_id", "required when id is empty")
         members = await self._members([creator_id, *user_ids], seconds)
         draft = Draft(
-            uid=self._new_uid(),
+            uid=RoomUid(self._new_uid()),
             id=room_id or str(self._new_uid()),
             name=name,
             visibility=visibility,
@@ -85,7 +86,7 @@ class Rooms:
         if found is not None and len(found.member_ids) == len(users):
             return found
         draft = Draft(
-            uid=self._new_uid(),
+            uid=RoomUid(self._new_uid()),
             id=str(self._new_uid()),
             name="",
             visibility=Visibility.PRIVATE,
@@ -144,7 +145,7 @@ class Rooms:
         """Return the members' ids in the order of code points."""
         return await self._store.member_page(grant.room_uid, after, size)
 
-    async def _members(self, user_ids: Sequence[str], seconds: float) -> dict[str, UUID]:
+    async def _members(self, user_ids: Sequence[str], seconds: float) -> dict[str, UserUid]:
         members = await self._users.resolve(user_ids, seconds)
         if len(members) > self._most_members:
             raise too_many_members(self._most_members, len(members))
@@ -191,7 +192,7 @@ class Visits:
             return
         self._feed.nudge()
 
-    async def _not_public(self, room_id: str, room_uid: UUID, superuser: bool) -> ChatkitError:
+    async def _not_public(self, room_id: str, room_uid: RoomUid, superuser: bool) -> ChatkitError:
         if not superuser:
             return denied(room_id)
         room = await self._store.get(room_uid)

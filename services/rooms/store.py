@@ -7,7 +7,6 @@ memberships, the counter of changes.
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
-from uuid import UUID
 
 from sqlalchemy import Select, bindparam, delete, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
@@ -21,6 +20,7 @@ from services.rooms.tables import creations, memberships, rooms
 from services.runtime.contract.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, Violation
 from services.runtime.data.database import Database
 from services.runtime.data.differences import differs
+from services.runtime.ids import RoomUid, UserUid
 
 ROOM_COLUMNS = (
     rooms.c.uid,
@@ -76,7 +76,7 @@ class RoomStore:
                 raise AlreadyExists("ROOM_ALREADY_EXISTS", "a room with this id exists", metadata={"room_id": draft.id})
             return await self._fill(connection, room_of(row), draft, actor)
 
-    async def find_direct(self, users: Mapping[str, UUID]) -> RoomView | None:
+    async def find_direct(self, users: Mapping[str, UserUid]) -> RoomView | None:
         """Return the direct room of two users, whether both are members or not; None if they have none."""
         async with self._database.transaction() as connection:
             uid = await self._direct_uid(connection, users)
@@ -89,26 +89,26 @@ class RoomStore:
             row = (await connection.execute(_insertion(draft))).one_or_none()
             if row is not None:
                 return await self._fill(connection, room_of(row), draft, actor)
-            uid = cast("UUID", await self._direct_uid(connection, draft.members))
+            uid = cast("RoomUid", await self._direct_uid(connection, draft.members))
             await self._one(connection, _LOCK, uid)
             return await self._add(connection, await self._view(connection, uid), draft.members, actor)
 
-    async def get(self, uid: UUID) -> Room:
+    async def get(self, uid: RoomUid) -> Room:
         """Return a room, or raise ROOM_NOT_FOUND."""
         async with self._database.reading() as connection:
             return await self._one(connection, _GET, uid)
 
-    async def view(self, uid: UUID) -> RoomView:
+    async def view(self, uid: RoomUid) -> RoomView:
         """Return a room and its members, or raise ROOM_NOT_FOUND."""
         async with self._database.transaction() as connection:
             return await self._view(connection, uid)
 
-    async def retention(self, uids: Sequence[UUID]) -> dict[UUID, int | None]:
+    async def retention(self, uids: Sequence[RoomUid]) -> dict[RoomUid, int | None]:
         """Return how many days messages are kept in those rooms that exist; None is the deployment's retention."""
         async with self._database.reading() as connection:
             return {row.uid: row.retention_days for row in await connection.execute(_RETENTION, {"uids": list(uids)})}
 
-    async def member_page(self, room_uid: UUID, after: str, size: int) -> list[str]:
+    async def member_page(self, room_uid: RoomUid, after: str, size: int) -> list[str]:
         """Return ids of members in the order of code points."""
         statement = (
             select(memberships.c.user_id)
@@ -157,7 +157,7 @@ class RoomStore:
         )
         return await self._views(select(*ROOM_COLUMNS).join(page, page.c.room_uid == rooms.c.uid).order_by(rooms.c.id))
 
-    async def update(self, uid: UUID, values: Mapping[str, Any], etag: str) -> Room | None:
+    async def update(self, uid: RoomUid, values: Mapping[str, Any], etag: str) -> Room | None:
         """Change columns of a room, if they are not so already; None when the etag is given and is another one.
 
         Raises ROOM_NOT_FOUND and DIRECT_ROOM.
@@ -183,7 +183,7 @@ class RoomStore:
             return room_of(row)
 
     async def add_members(
-        self, uid: UUID, users: Mapping[str, UUID], actor: Actor, *, joining: bool = False
+        self, uid: RoomUid, users: Mapping[str, UserUid], actor: Actor, *, joining: bool = False
     ) -> RoomView | None:
         """Make users members, all or none; None when they join by themselves and the room is not public by now."""
         async with self._database.transaction() as connection:
@@ -193,7 +193,7 @@ class RoomStore:
                 return None
             return await self._add(connection, RoomView(room, present), users, actor)
 
-    async def remove_members(self, uid: UUID, user_ids: Sequence[str]) -> None:
+    async def remove_members(self, uid: RoomUid, user_ids: Sequence[str]) -> None:
         """End memberships; users who are not members are ignored."""
         async with self._database.transaction() as connection:
             room = await self._one(connection, _LOCK, uid)
@@ -224,7 +224,7 @@ class RoomStore:
             )
         return await self._view(connection, row.room_uid)
 
-    async def _direct_uid(self, connection: AsyncConnection, users: Mapping[str, UUID]) -> UUID | None:
+    async def _direct_uid(self, connection: AsyncConnection, users: Mapping[str, UserUid]) -> RoomUid | None:
         return (await connection.execute(_DIRECT_UID, {"pair": _pair(users)})).scalar_one_or_none()
 
     async def _fill(self, connection: AsyncConnection, room: Room, draft: Draft, actor: Actor) -> RoomView:
@@ -236,7 +236,7 @@ class RoomStore:
         return RoomView(room, sorted(draft.members))
 
     async def _add(
-        self, connection: AsyncConnection, locked: RoomView, users: Mapping[str, UUID], actor: Actor
+        self, connection: AsyncConnection, locked: RoomView, users: Mapping[str, UserUid], actor: Actor
     ) -> RoomView:
         room, present = locked.room, set(locked.member_ids)
         new = {user_id: user_uid for user_id, user_uid in users.items() if user_id not in present}
@@ -252,7 +252,7 @@ class RoomStore:
         return RoomView(room, sorted(present | set(new)))
 
     async def _insert_members(
-        self, connection: AsyncConnection, room: Room, users: Mapping[str, UUID], actor: Actor
+        self, connection: AsyncConnection, room: Room, users: Mapping[str, UserUid], actor: Actor
     ) -> None:
         given = {user_id: actor.gives_to(user_id) for user_id in users}
         if not actor.superuser:
@@ -272,18 +272,18 @@ class RoomStore:
             members = await self._members(connection, [room.uid for room in found])
         return [RoomView(room, members[room.uid]) for room in found]
 
-    async def _view(self, connection: AsyncConnection, uid: UUID) -> RoomView:
+    async def _view(self, connection: AsyncConnection, uid: RoomUid) -> RoomView:
         room = await self._one(connection, _GET, uid)
         return RoomView(room, (await self._members(connection, [uid]))[uid])
 
-    async def _one(self, connection: AsyncConnection, statement: Select[Any], uid: UUID) -> Room:
+    async def _one(self, connection: AsyncConnection, statement: Select[Any], uid: RoomUid) -> Room:
         row = (await connection.execute(statement, {"uid": uid})).one_or_none()
         if row is None:
             raise NotFound("ROOM_NOT_FOUND", "the room does not exist")
         return room_of(row)
 
-    async def _members(self, connection: AsyncConnection, uids: Sequence[UUID]) -> dict[UUID, list[str]]:
-        members: dict[UUID, list[str]] = {uid: [] for uid in uids}
+    async def _members(self, connection: AsyncConnection, uids: Sequence[RoomUid]) -> dict[RoomUid, list[str]]:
+        members: dict[RoomUid, list[str]] = {uid: [] for uid in uids}
         for row in await connection.execute(_MEMBERS_OF, {"uids": list(uids)}):
             members[row.room_uid].append(row.user_id)
         return members
@@ -309,11 +309,11 @@ def direct_room(room: Room, message: str) -> FailedPrecondition:
     return FailedPrecondition("DIRECT_ROOM", message, metadata={"room_id": room.id})
 
 
-def _of_member(kind: ChangeKind, room: Room, user_uid: UUID, user_id: str) -> Change:
+def _of_member(kind: ChangeKind, room: Room, user_uid: UserUid, user_id: str) -> Change:
     return Change(version=0, kind=kind, room_uid=room.uid, user_uid=user_uid, user_id=user_id, room_id=room.id)
 
 
-def _pair(users: Mapping[str, UUID]) -> list[UUID]:
+def _pair(users: Mapping[str, UserUid]) -> list[UserUid]:
     return sorted(users.values())
 
 

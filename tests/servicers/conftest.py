@@ -12,7 +12,7 @@ from services.runtime.contract.policies import Limits
 from services.runtime.identity.tokens import TokenVerifier
 from services.runtime.streaming.open_streams import Streams
 from tests.support import tokens
-from tests.support.peers import uid_of
+from tests.support.peers import room_uid_of, user_uid_of
 
 
 class Doorkeeper:
@@ -24,8 +24,8 @@ class Doorkeeper:
             return AccessGrant(7, None, None)
         if query.room_id != "lobby" or not (query.superuser or query.user_id == "alice"):
             raise PermissionDenied("ROOM_ACCESS_DENIED", "no access", metadata={"room_id": query.room_id})
-        user_uid = uid_of("alice") if query.user_id == "alice" else None
-        return AccessGrant(7, uid_of("lobby"), user_uid)
+        user_uid = user_uid_of("alice") if query.user_id == "alice" else None
+        return AccessGrant(7, room_uid_of("lobby"), user_uid)
 
 
 @pytest.fixture

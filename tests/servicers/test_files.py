@@ -19,6 +19,7 @@ from services.runtime.calls.handlers import Handlers
 from services.runtime.calls.paging import PageTokens
 from services.runtime.contract.errors import InvalidArgument, PermissionDenied
 from services.runtime.contract.policies import Limits
+from services.runtime.ids import RoomUid, UserUid
 from tests.support.adapter import TestedServicer
 from tests.support.peers import uid_of
 from tests.support.tokens import service, user
@@ -59,15 +60,15 @@ class _Files:
         return replace(_file(1), uid=draft.uid, name=draft.name, state=FileState.PENDING, blob_key="")
 
     async def get(
-        self, _room_uid: UUID, file_id: str, _user_id: str | None, _remaining: float | None, *, superuser: bool
+        self, _room_uid: RoomUid, file_id: str, _user_id: str | None, _remaining: float | None, *, superuser: bool
     ) -> File:
         return _file(UUID(file_id).int)
 
-    async def own(self, room_uid: UUID, file_id: str, user_id: str, seconds: float, *, superuser: bool) -> File:
+    async def own(self, room_uid: RoomUid, file_id: str, user_id: str, seconds: float, *, superuser: bool) -> File:
         return await self.get(room_uid, file_id, user_id, seconds, superuser=superuser)
 
     async def page(
-        self, _room_uid: UUID, own: UUID | None, start: PageStart | None, size: int, _seconds: float
+        self, _room_uid: RoomUid, own: UUID | None, start: PageStart | None, size: int, _seconds: float
     ) -> tuple[list[File], PageStart | None]:
         assert own == uid_of("alice")
         files = [_file(number) for number in (3, 2, 1)]
@@ -87,7 +88,9 @@ class _Files:
     async def delete(self, file: File, _seconds: float) -> None:
         self.deleted.append(file.id)
 
-    async def attach(self, _room_uid: UUID, _owner_uid: UUID, file_ids: Sequence[str], _seconds: float) -> list[File]:
+    async def attach(
+        self, _room_uid: RoomUid, _owner_uid: UserUid, file_ids: Sequence[str], _seconds: float
+    ) -> list[File]:
         return [_file(UUID(file_id).int) for file_id in file_ids]
 
 

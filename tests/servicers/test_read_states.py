@@ -18,6 +18,7 @@ from services.runtime.calls.handlers import Handlers
 from services.runtime.calls.paging import PageTokens
 from services.runtime.contract.errors import InvalidArgument
 from services.runtime.contract.policies import Limits
+from services.runtime.ids import RoomUid, UserUid
 from tests.support.adapter import TestedServicer
 from tests.support.peers import uid_of
 from tests.support.tokens import user
@@ -35,11 +36,11 @@ class _ReadStates:
         self.moves.append(move)
         return ReadCursor(move.room_uid, move.user_uid, move.user_id, move.seq, 4, _TIME)
 
-    async def find(self, _room_uid: UUID, _user_uid: UUID) -> None:
+    async def find(self, _room_uid: RoomUid, _user_uid: UserUid) -> None:
         return None
 
     async def of_room(
-        self, _room_id: str, room_uid: UUID, after: UUID, size: int, _seconds: float
+        self, _room_id: str, room_uid: RoomUid, after: UUID, size: int, _seconds: float
     ) -> tuple[list[ReadCursor], UUID | None]:
         users = sorted((uid_of(name), name) for name in ("alice", "bob", "carol"))
         found = [ReadCursor(room_uid, uid, name, 1, 1, _TIME) for uid, name in users if uid > after]

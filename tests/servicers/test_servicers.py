@@ -49,6 +49,7 @@ from services.runtime.contract.errors import ChatkitError, InvalidArgument, NotF
 from services.runtime.contract.policies import Limits
 from services.runtime.data.change_feed import FeedUpdate
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import RoomUid
 from services.users.directory_servicer import DirectoryServicer
 from services.users.model import Change as UserChange
 from services.users.model import ChangeKind as UserChangeKind
@@ -58,7 +59,7 @@ from services.users.presence.servicer import PresenceServicer
 from services.users.servicer import UsersServicer
 from tests.servicers.conftest import Doorkeeper
 from tests.support.adapter import TestedServicer
-from tests.support.peers import uid_of
+from tests.support.peers import room_uid_of, uid_of, user_uid_of
 from tests.support.tokens import service, su, user
 
 _TIME = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
@@ -203,7 +204,7 @@ class _UserFeed:
 
 def _view(room_id: str, *members: str) -> RoomView:
     room = Room(
-        uid=uid_of(room_id),
+        uid=room_uid_of(room_id),
         id=room_id,
         name="Name",
         visibility=Visibility.PRIVATE,
@@ -500,7 +501,7 @@ class _Feed:
     async def follow(self, after: int, _epoch: object = None) -> AsyncIterator[FeedUpdate[Change]]:
         yield FeedUpdate(after, is_reset=True)
         yield FeedUpdate(after, elapsed_ms=1500)
-        lobby, bob = uid_of("lobby"), uid_of("bob")
+        lobby, bob = room_uid_of("lobby"), user_uid_of("bob")
         changes = [
             Change(version=after + 1, kind=ChangeKind.MEMBER_REMOVED, room_uid=lobby, user_uid=bob),
             Change(
@@ -512,7 +513,13 @@ class _Feed:
                 room_id="lobby",
             ),
             Change(version=after + 3, kind=ChangeKind.ROLE_ASSIGNED, room_uid=None, user_uid=bob, user_id="bob"),
-            Change(version=after + 4, kind=ChangeKind.ROLE_ASSIGNED, room_uid=lobby, user_uid=bob, user_id="bob"),
+            Change(
+                version=after + 4,
+                kind=ChangeKind.ROLE_ASSIGNED,
+                room_uid=lobby,
+                user_uid=bob,
+                user_id="bob",
+            ),
             Change(version=after + 5, kind=ChangeKind.ROLE_CHANGED, role=(RoleScope.ROOM, "guard")),
             Change(version=after + 6, kind=ChangeKind.ROOM_UPDATED, room_uid=lobby),
             Change(version=after + 7, kind=ChangeKind.UNKNOWN),
@@ -537,7 +544,7 @@ class _Access(Doorkeeper):
 
     async def rooms_of(self, user_id: str, permission: str, after: str, size: int) -> tuple[int, list[RoomOfUser]]:
         assert (user_id, permission) == ("bob", "room:get")
-        rooms = [RoomOfUser(room_id, uid_of(room_id), uid_of("bob")) for room_id in ("a", "b", "c")]
+        rooms = [RoomOfUser(room_id, room_uid_of(room_id), user_uid_of("bob")) for room_id in ("a", "b", "c")]
         return 9, [room for room in rooms if room.room_id > after][:size]
 
 
@@ -622,15 +629,15 @@ class _Messages:
         self.changes.append(change)
         return Appended(LogEntry.created(1, _TIME, self.message), is_new=True)
 
-    async def events(self, _room_uid: UUID, after: Position | None, size: int) -> tuple[LogStretch, Position]:
+    async def events(self, _room_uid: RoomUid, after: Position | None, size: int) -> tuple[LogStretch, Position]:
         self.afters.append(after)
         entries = [LogEntry.created(seq, _TIME, self.message) for seq in (4, 5, 6)]
         return LogStretch(Head(6, 4), entries[:size]), Position("epoch", 6)
 
-    async def get(self, _room_id: str, _room_uid: UUID, _seq: int) -> bytes:
+    async def get(self, _room_id: str, _room_uid: RoomUid, _seq: int) -> bytes:
         return self.message
 
-    async def page(self, _room_uid: UUID, start: int, size: int, *, newer: bool) -> list[tuple[int, bytes]]:
+    async def page(self, _room_uid: RoomUid, start: int, size: int, *, newer: bool) -> list[tuple[int, bytes]]:
         seqs = [seq for seq in (1, 2, 3) if (seq > start if newer else seq < start)]
         return [(seq, message_pb2.Message(seq=seq).SerializeToString()) for seq in (seqs if newer else seqs[::-1])][
             :size

@@ -31,6 +31,7 @@ from services.runtime.contract.errors import (
     number_of,
     to_status,
 )
+from services.runtime.ids import RoomUid, UserUid
 
 _NAMESPACE = UUID(int=1)
 
@@ -38,6 +39,16 @@ _NAMESPACE = UUID(int=1)
 def uid_of(name: str) -> UUID:
     """Return the uid that the stand-ins give an id."""
     return uuid5(_NAMESPACE, name)
+
+
+def room_uid_of(room_id: str) -> RoomUid:
+    """Return the uid of a room, made from its id."""
+    return RoomUid(uid_of(room_id))
+
+
+def user_uid_of(user_id: str) -> UserUid:
+    """Return the uid of a user, made from their id."""
+    return UserUid(uid_of(user_id))
 
 
 @dataclass

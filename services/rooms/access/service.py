@@ -6,12 +6,12 @@ Without access an unknown room and a forbidden one answer alike.
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from uuid import UUID
 
 from services.rooms.access.store import AccessStore
 from services.rooms.model import MembershipRule, Refusal, RoomOfUser, Standing, refusal
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.contract.errors import ChatkitError, NotFound, PermissionDenied
+from services.runtime.ids import RoomUid, UserUid
 
 
 class Access:
@@ -36,11 +36,13 @@ class Access:
         """Return the version, and a user's rooms by their ids; with a permission only where a role grants it."""
         return await self._store.rooms_of(user_id, permission, after, size)
 
-    async def members_among(self, room_id: str, user_ids: Sequence[str]) -> list[UUID]:
+    async def members_among(self, room_id: str, user_ids: Sequence[str]) -> list[UserUid]:
         """Return the uids of those of some users who are members of a room."""
         return await self._store.members_among(room_id, user_ids)
 
-    async def members_among_many(self, asked: Mapping[UUID, AbstractSet[UUID]]) -> dict[UUID, AbstractSet[UUID]]:
+    async def members_among_many(
+        self, asked: Mapping[RoomUid, AbstractSet[UserUid]]
+    ) -> dict[RoomUid, AbstractSet[UserUid]]:
         """Return which of some users, by room, are members of it; rooms of which nobody is are left out."""
         return await self._store.members_among_many(asked)
 

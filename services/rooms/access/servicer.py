@@ -17,6 +17,7 @@ from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.contract.errors import ChatkitError, invalid_field, number_of
 from services.runtime.contract.policies import Limits
 from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
+from services.runtime.ids import RoomUid, UserUid
 
 _RULES = frozenset({method_policy_pb2.MEMBERSHIP_UNSPECIFIED, *MembershipRule})
 
@@ -61,10 +62,10 @@ class AccessServicer:
         self, request: pb2.BatchFilterMembersRequest, _call: Call
     ) -> pb2.BatchFilterMembersResponse:
         """Tell members of many rooms from others."""
-        asked: dict[UUID, set[UUID]] = {}
+        asked: dict[RoomUid, set[UserUid]] = {}
         for index, room in enumerate(request.rooms):
-            users = asked.setdefault(uid_of(room.room_uid, f"rooms[{index}].room_uid"), set())
-            users.update(uid_of(uid, f"rooms[{index}].user_uids[{n}]") for n, uid in enumerate(room.user_uids))
+            users = asked.setdefault(RoomUid(uid_of(room.room_uid, f"rooms[{index}].room_uid")), set())
+            users.update(UserUid(uid_of(uid, f"rooms[{index}].user_uids[{n}]")) for n, uid in enumerate(room.user_uids))
         members = await self._access.members_among_many(asked)
         return pb2.BatchFilterMembersResponse(
             rooms=[

@@ -7,7 +7,6 @@ the changes after that version misses none that would make it wrong.
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import FromClause, Select, bindparam, column, exists, func, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -25,6 +24,7 @@ from services.rooms.tables import (
     rooms,
 )
 from services.runtime.data.database import Database
+from services.runtime.ids import RoomUid, UserUid
 
 _user_id = bindparam("user_id", type_=Text)
 _permission = bindparam("permission", type_=Text)
@@ -151,15 +151,17 @@ class AccessStore:
         async with self._database.reading() as connection:
             return {row.asked: _standing(row) for row in await connection.execute(_STANDINGS, values)}
 
-    async def members_among(self, room_id: str, user_ids: Iterable[str]) -> list[UUID]:
+    async def members_among(self, room_id: str, user_ids: Iterable[str]) -> list[UserUid]:
         """Return the uids of those of some users who are members of a room."""
         async with self._database.reading() as connection:
             found = await connection.execute(_MEMBERS_AMONG, {"room_id": room_id, "user_ids": list(user_ids)})
             return list(found.scalars())
 
-    async def members_among_many(self, asked: Mapping[UUID, AbstractSet[UUID]]) -> dict[UUID, AbstractSet[UUID]]:
+    async def members_among_many(
+        self, asked: Mapping[RoomUid, AbstractSet[UserUid]]
+    ) -> dict[RoomUid, AbstractSet[UserUid]]:
         """Return which of some users, by room, are members of it; rooms of which nobody is are left out."""
-        values = {"room_uids": list(asked), "user_uids": list(frozenset[UUID]().union(*asked.values()))}
+        values = {"room_uids": list(asked), "user_uids": list(frozenset[UserUid]().union(*asked.values()))}
         async with self._database.reading() as connection:
             found = await connection.execute(_MEMBERS_AMONG_MANY, values)
             members = {row.room_uid: asked[row.room_uid] & set(row.user_uids) for row in found}
@@ -180,7 +182,7 @@ class AccessStore:
 
 
 def _standing(row: Any) -> Standing:
-    uid: UUID | None = row.uid
+    uid: RoomUid | None = row.uid
     return Standing(
         row.version,
         uid,

@@ -6,7 +6,6 @@ being deleted meanwhile, so no assignment outlives its role.
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import Insert, insert
@@ -17,6 +16,7 @@ from services.rooms.model import DEFAULT_ROLE, AssignedRole, Change, ChangeKind,
 from services.rooms.tables import global_assignments, roles, room_assignments, rooms
 from services.runtime.contract.errors import NotFound
 from services.runtime.data.database import Database
+from services.runtime.ids import RoomUid, UserUid
 
 _COLUMNS = (roles.c.scope, roles.c.name, roles.c.permissions)
 
@@ -80,7 +80,7 @@ class RoleStore:
             await recorded_changes.record(connection, [_changed(scope, name)])
         return True
 
-    async def assign_globally(self, user_id: str, user_uid: UUID, name: str) -> Role | None:
+    async def assign_globally(self, user_id: str, user_uid: UserUid, name: str) -> Role | None:
         """Make a role the user's global one; None when there is no such role."""
         row = {"user_uid": user_uid, "user_id": user_id, "role_name": name}
         # By the id: a user who was created again may find what the one before had.
@@ -91,7 +91,7 @@ class RoleStore:
                 await recorded_changes.record(connection, [_assigned(user_id, user_uid)])
         return role
 
-    async def assign_in_room(self, room_id: str, user_id: str, user_uid: UUID, name: str) -> Role | None:
+    async def assign_in_room(self, room_id: str, user_id: str, user_uid: UserUid, name: str) -> Role | None:
         """Make a role the user's in a room; None when there is no such role, ROOM_NOT_FOUND without the room."""
         async with self._database.transaction() as connection:
             role = await self._held(connection, RoleScope.ROOM, name)
@@ -141,7 +141,7 @@ class RoleStore:
         async with self._database.reading() as connection:
             return _role((await connection.execute(statement)).one())
 
-    async def roles_in_rooms(self, user_id: str, user_uid: UUID, after: str, size: int) -> list[AssignedRole]:
+    async def roles_in_rooms(self, user_id: str, user_uid: UserUid, after: str, size: int) -> list[AssignedRole]:
         """Return the user's roles in rooms by the rooms' ids."""
         statement = (
             select(room_assignments.c.room_id, *_COLUMNS)
@@ -179,7 +179,7 @@ def _changed(scope: RoleScope, name: str) -> Change:
     return Change(version=0, kind=ChangeKind.ROLE_CHANGED, role=(scope, name))
 
 
-def _assigned(user_id: str, user_uid: UUID, room_uid: UUID | None = None) -> Change:
+def _assigned(user_id: str, user_uid: UserUid, room_uid: RoomUid | None = None) -> Change:
     return Change(version=0, kind=ChangeKind.ROLE_ASSIGNED, room_uid=room_uid, user_uid=user_uid, user_id=user_id)
 
 

@@ -7,11 +7,11 @@ each subscription has exactly the changes after the version of its own state.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from uuid import UUID
 
 from services.rooms.model import Change, ChangeKind, RoomView
 from services.rooms.user_streams import frames
 from services.rooms.user_streams.subscription import UserSubscription
+from services.runtime.ids import RoomUid
 
 # Of a change that has none, which only hands in the database make.
 _NO_TIME = datetime.fromtimestamp(0, UTC)
@@ -29,10 +29,10 @@ class _Followed:
 class Wanted:
     """Rooms that must be read before changes can be delivered: all, and those whose members are shown too."""
 
-    rooms: frozenset[UUID] = frozenset()
-    with_members: frozenset[UUID] = frozenset()
+    rooms: frozenset[RoomUid] = frozenset()
+    with_members: frozenset[RoomUid] = frozenset()
 
-    def beyond(self, read: "Wanted") -> frozenset[UUID]:
+    def beyond(self, read: "Wanted") -> frozenset[RoomUid]:
         """Return the rooms that must be read yet, or read again with their members."""
         return (self.rooms - read.rooms) | (self.with_members - read.with_members)
 
@@ -46,9 +46,9 @@ class UserIndex:
 
     def __init__(self) -> None:
         self._of_user: dict[str, set[UserSubscription]] = {}
-        self._of_room: dict[UUID, _Followed] = {}
+        self._of_room: dict[RoomUid, _Followed] = {}
 
-    def join(self, subscription: UserSubscription, rooms: Iterable[tuple[UUID, str]]) -> None:
+    def join(self, subscription: UserSubscription, rooms: Iterable[tuple[RoomUid, str]]) -> None:
         """Register a subscription with its rooms, by uid and id."""
         self._of_user.setdefault(subscription.user_id, set()).add(subscription)
         for room_uid, room_id in rooms:
@@ -80,7 +80,7 @@ class UserIndex:
         """Tell whether a subscription is registered."""
         return subscription in self._of_user.get(subscription.user_id, ())
 
-    def neighbours(self, user_id: str, room_uids: Iterable[UUID]) -> set[UserSubscription]:
+    def neighbours(self, user_id: str, room_uids: Iterable[RoomUid]) -> set[UserSubscription]:
         """Return who is told of a user who is in these rooms: their own streams, and those of the others there."""
         found = set(self._of_user.get(user_id, ()))
         for room_uid in room_uids:
@@ -103,7 +103,7 @@ class UserIndex:
         }
         return Wanted(frozenset(added | updated), frozenset(added))
 
-    def deliver(self, changes: Sequence[Change], views: Mapping[UUID, RoomView]) -> None:
+    def deliver(self, changes: Sequence[Change], views: Mapping[RoomUid, RoomView]) -> None:
         """Queue what changes mean for each subscription, in their order; `views` are the rooms that were wanted."""
         # A room is shown as it is by now, so one event is as good as many.
         last_update = {change.room_uid: change.version for change in changes if change.kind is ChangeKind.ROOM_UPDATED}
@@ -116,7 +116,7 @@ class UserIndex:
                 case ChangeKind.ROOM_UPDATED if change.room_uid and last_update[change.room_uid] == change.version:
                     self._updated(change, change.room_uid, views.get(change.room_uid))
 
-    def _added(self, change: Change, room_uid: UUID, user_id: str, view: RoomView | None) -> None:
+    def _added(self, change: Change, room_uid: RoomUid, user_id: str, view: RoomView | None) -> None:
         time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
         if followed is not None:
             room_id = followed.room_id
@@ -133,7 +133,7 @@ class UserIndex:
                 self._follow(subscription, room_uid, view.room.id)
                 subscription.push(0, shown())
 
-    def _removed(self, change: Change, room_uid: UUID, user_id: str) -> None:
+    def _removed(self, change: Change, room_uid: RoomUid, user_id: str) -> None:
         time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
         if followed is None:
             return
@@ -148,7 +148,7 @@ class UserIndex:
             else:
                 subscription.push(0, left())
 
-    def _updated(self, change: Change, room_uid: UUID, view: RoomView | None) -> None:
+    def _updated(self, change: Change, room_uid: RoomUid, view: RoomView | None) -> None:
         time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
         if followed is None or view is None:
             return
@@ -157,11 +157,11 @@ class UserIndex:
             if subscription.version < change.version:
                 subscription.push(0, updated())
 
-    def _follow(self, subscription: UserSubscription, room_uid: UUID, room_id: str) -> None:
+    def _follow(self, subscription: UserSubscription, room_uid: RoomUid, room_id: str) -> None:
         subscription.rooms.add(room_uid)
         self._of_room.setdefault(room_uid, _Followed(room_id)).subscriptions.add(subscription)
 
-    def _unfollow(self, subscription: UserSubscription, room_uid: UUID) -> None:
+    def _unfollow(self, subscription: UserSubscription, room_uid: RoomUid) -> None:
         subscription.rooms.discard(room_uid)
         followed = self._of_room.get(room_uid)
         if followed is not None:

@@ -6,7 +6,6 @@ past that. What happens from then on waits behind the state.
 
 from collections.abc import AsyncGenerator
 from datetime import datetime
-from uuid import UUID
 
 from services.rooms.model import Change, RoomView
 from services.rooms.peers import UsersClient
@@ -22,6 +21,7 @@ from services.runtime.contract.errors import ChatkitError
 from services.runtime.data.database import POOL_CONNECTIONS
 from services.runtime.fair_queue import FairQueue
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import RoomUid
 from services.runtime.steps import Leisure, Pace
 from services.runtime.streaming.open_streams import OnEnd, spread_delay
 
@@ -37,19 +37,19 @@ class _State:
 
     def __init__(self, user_id: str, version: int) -> None:
         self.version = version
-        self.rooms: dict[UUID, tuple[str, bytes]] = {}
+        self.rooms: dict[RoomUid, tuple[str, bytes]] = {}
         self._user_id = user_id
 
     @property
     def size(self) -> int:
         return sum(len(event) for _, event in self.rooms.values())
 
-    async def add(self, views: dict[UUID, RoomView], now: datetime, pace: Pace) -> None:
+    async def add(self, views: dict[RoomUid, RoomView], now: datetime, pace: Pace) -> None:
         for room_uid, view in views.items():
             self.rooms[room_uid] = view.room.id, frames.room_event(now, view)
             await pace.did(_ROOM + len(view.member_ids) // _MEMBERS)
 
-    def touched_by(self, change: Change) -> UUID | None:
+    def touched_by(self, change: Change) -> RoomUid | None:
         """Return the room of the user that a change is about."""
         is_of_user = change.user_id == self._user_id or change.room_uid in self.rooms
         return change.room_uid if is_of_user else None

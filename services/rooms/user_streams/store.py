@@ -7,7 +7,6 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import bindparam, case, cast, func, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
@@ -18,6 +17,7 @@ from services.rooms.recorded_changes import change_log
 from services.rooms.store import ROOM_COLUMNS, room_of
 from services.rooms.tables import change_counter, memberships, rooms
 from services.runtime.data.database import Database
+from services.runtime.ids import RoomUid
 from services.runtime.steps import Leisure
 
 # About a millisecond.
@@ -73,15 +73,15 @@ class UserStateStore:
                 await pace.did()
         return UserState(found[0].version, views)
 
-    async def views(self, uids: Collection[UUID], with_members: Collection[UUID]) -> dict[UUID, RoomView]:
+    async def views(self, uids: Collection[RoomUid], with_members: Collection[RoomUid]) -> dict[RoomUid, RoomView]:
         """Return rooms as they are now, some of them with their members; those that do not exist are missing."""
         values = {"uids": list(uids), "with_members": list(with_members)}
         async with self._database.reading() as connection:
             return {row.uid: _view(row) for row in await connection.execute(_VIEWS, values)}
 
-    async def rooms_of(self, user_ids: Collection[str]) -> Mapping[str, Sequence[UUID]]:
+    async def rooms_of(self, user_ids: Collection[str]) -> Mapping[str, Sequence[RoomUid]]:
         """Return the rooms of users."""
-        found: dict[str, list[UUID]] = {user_id: [] for user_id in user_ids}
+        found: dict[str, list[RoomUid]] = {user_id: [] for user_id in user_ids}
         async with self._database.reading() as connection:
             for row in await connection.execute(_ROOMS_OF, {"user_ids": list(user_ids)}):
                 found[row.user_id].append(row.room_uid)

@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequen
 from contextlib import aclosing
 from datetime import timedelta
 from typing import cast
-from uuid import UUID
 
 import structlog
 
@@ -23,6 +22,7 @@ from services.runtime.access.port import RoleKey
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable
 from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
+from services.runtime.ids import RoomUid
 from services.runtime.steps import WAKING, Chores, Pace, each, slices
 from services.runtime.streaming.open_streams import spread_delay
 
@@ -81,7 +81,7 @@ class UserStreams:
                 "DATABASE_UNAVAILABLE", "the changes of rooms are not followed yet", retry_after=timedelta(seconds=1)
             ) from None
 
-    def join(self, subscription: UserSubscription, rooms: Iterable[tuple[UUID, str]], version: int) -> bool:
+    def join(self, subscription: UserSubscription, rooms: Iterable[tuple[RoomUid, str]], version: int) -> bool:
         """Register a subscription whose state is of a version; False when the tail is ahead of that.
 
         Raises SHUTTING_DOWN when the others were told so already.
@@ -99,7 +99,7 @@ class UserStreams:
         self._index.leave(subscription)
         subscription.give_back()
 
-    async def tell(self, user_id: str, room_uids: Sequence[UUID], event: bytes) -> None:
+    async def tell(self, user_id: str, room_uids: Sequence[RoomUid], event: bytes) -> None:
         """Hand an event to a user's streams and to those of everybody who is in one of these rooms, once each."""
         told = self._index.neighbours(user_id, ())
         for subscription in list(told):
@@ -169,7 +169,7 @@ class UserStreams:
             self._started.set()
 
     async def _hand_out(self, changes: Sequence[Change]) -> None:
-        views: dict[UUID, RoomView] = {}
+        views: dict[RoomUid, RoomView] = {}
         read = Wanted()
         # All that is known to be wanted is read at once, and handed out in parts.
         wanted = self._index.wanted(changes)

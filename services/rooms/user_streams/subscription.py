@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
-from uuid import UUID
 
 from services.runtime.access.port import AccessQuery, RoleKey
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ResourceExhausted, Unavailable
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import RoomUid
 from services.runtime.streaming.event_queue import EventQueue
 
 # What may happen between the state and its sending, which waits for users.
@@ -63,7 +63,7 @@ class UserSubscription(EventQueue):
         # The changes up to this version are in the state.
         self.version = 0
         # The rooms under which the subscription stands in the index.
-        self.rooms: set[UUID] = set()
+        self.rooms: set[RoomUid] = set()
         # How often a change has made it doubtful that the user has the permission.
         self.doubts = 0
         self._is_doubted = False

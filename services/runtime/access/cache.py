@@ -7,7 +7,6 @@ young enough and all changes up to a moment ago are known to have arrived. Refus
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from uuid import UUID
 
 from chatkit.contract.v1 import method_policy_pb2
 
@@ -22,6 +21,7 @@ from services.runtime.access.port import (
     RoomUpdated,
 )
 from services.runtime.clock import Clock
+from services.runtime.ids import RoomUid
 from services.runtime.steps import emptied
 
 MOST_ENTRIES = 100_000
@@ -205,7 +205,7 @@ class AccessCache:
         self._void_before.clear()
         self._let_go(_forgotten(entries, dependants))
 
-    def _invalidate(self, key: str | RoleKey, room_uid: UUID | None) -> None:
+    def _invalidate(self, key: str | RoleKey, room_uid: RoomUid | None) -> None:
         self._note(key)
         dependants = self._dependants.get(key)
         if not dependants or self.version is None:
@@ -256,7 +256,7 @@ def _forgotten(
         yield 1
 
 
-def _concerns(query: AccessQuery, grant: AccessGrant, room_uid: UUID) -> bool:
+def _concerns(query: AccessQuery, grant: AccessGrant, room_uid: RoomUid) -> bool:
     """Tell whether what happened to a user in a room touches an answer about that user."""
     return bool(query.room_id) and grant.room_uid in {None, room_uid}
 

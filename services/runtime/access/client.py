@@ -16,6 +16,7 @@ from services.runtime.contract.errors import (
     PermissionDenied,
     unavailable_peer,
 )
+from services.runtime.ids import RoomUid, UserUid
 from services.runtime.peers.peer import Peer
 
 # Less than the deadline of any method that waits for the answer: its caller shall hear who was not there.
@@ -77,8 +78,8 @@ class AccessClient:
 def _grant(answer: pb2.CheckAccessResponse) -> AccessGrant:
     return AccessGrant(
         version=answer.version,
-        room_uid=UUID(bytes=answer.room_uid) if answer.room_uid else None,
-        user_uid=UUID(bytes=answer.user_uid) if answer.user_uid else None,
+        room_uid=RoomUid(UUID(bytes=answer.room_uid)) if answer.room_uid else None,
+        user_uid=UserUid(UUID(bytes=answer.user_uid)) if answer.user_uid else None,
         roles=tuple((role.scope, role.name) for role in answer.roles),
     )
 

@@ -6,11 +6,11 @@ Rooms answers from its store; every other service asks it, and keeps what it all
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from uuid import UUID
 
 from chatkit.contract.v1 import method_policy_pb2
 
 from services.runtime.contract.errors import ChatkitError
+from services.runtime.ids import RoomUid, UserUid
 
 # A role's scope, by the contract's numbers, and its name.
 RoleKey = tuple[int, str]
@@ -35,9 +35,9 @@ class AccessGrant:
 
     version: int
     # None when no room was asked for, or when it does not exist and need not.
-    room_uid: UUID | None
+    room_uid: RoomUid | None
     # Set if the user is a member of the room.
-    user_uid: UUID | None
+    user_uid: UserUid | None
     roles: tuple[RoleKey, ...] = ()
 
 
@@ -45,8 +45,8 @@ class AccessGrant:
 class RoomGrant:
     """That the user may act in a room: the room's uid, and the user's if they are a member."""
 
-    room_uid: UUID
-    user_uid: UUID | None
+    room_uid: RoomUid
+    user_uid: UserUid | None
 
 
 class AccessChecker(Protocol):
@@ -70,8 +70,8 @@ class RoomsChecker(AccessChecker, Protocol):
 class MembershipChanged:
     """A user became a member of a room, or is one no longer."""
 
-    room_uid: UUID
-    user_uid: UUID
+    room_uid: RoomUid
+    user_uid: UserUid
     # Empty when it was not recorded.
     user_id: str
     is_member: bool
@@ -84,7 +84,7 @@ class RoleAssigned:
     """A user has another role, or none: in one room, or everywhere when `room_uid` is None."""
 
     user_id: str
-    room_uid: UUID | None
+    room_uid: RoomUid | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class RoleChanged:
 class RoomUpdated:
     """A room's description is another; who may do what is not."""
 
-    room_uid: UUID
+    room_uid: RoomUid
 
 
 AccessChange = MembershipChanged | RoleAssigned | RoleChanged | RoomUpdated

@@ -22,6 +22,7 @@ from services.runtime.access.port import (
 )
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError
+from services.runtime.ids import RoomUid, UserUid
 
 _log = structlog.get_logger()
 
@@ -109,12 +110,12 @@ def _change_of(event: pb2.AccessEvent) -> AccessChange | None:
                 return _membership(event.member_removed, is_member=False)
             case "role_assigned":
                 assigned = event.role_assigned
-                room_uid = UUID(bytes=assigned.room_uid) if assigned.room_uid else None
+                room_uid = RoomUid(UUID(bytes=assigned.room_uid)) if assigned.room_uid else None
                 return RoleAssigned(assigned.user_id, room_uid) if assigned.user_id else None
             case "role_changed":
                 return RoleChanged((event.role_changed.scope, event.role_changed.name))
             case "room_updated":
-                return RoomUpdated(UUID(bytes=event.room_updated.room_uid))
+                return RoomUpdated(RoomUid(UUID(bytes=event.room_updated.room_uid)))
     except ValueError:
         _log.warning("access_change_malformed", change_version=event.version)
     return None
@@ -122,8 +123,8 @@ def _change_of(event: pb2.AccessEvent) -> AccessChange | None:
 
 def _membership(change: pb2.MemberChange, *, is_member: bool) -> MembershipChanged:
     return MembershipChanged(
-        UUID(bytes=change.room_uid),
-        UUID(bytes=change.user_uid),
+        RoomUid(UUID(bytes=change.room_uid)),
+        UserUid(UUID(bytes=change.user_uid)),
         change.user_id,
         is_member=is_member,
         room_id=change.room_id,

@@ -8,6 +8,7 @@ from chatkit.internal.directory.v1 import directory_service_pb2 as pb2
 from chatkit.internal.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
 
 from services.runtime.contract.errors import NotFound
+from services.runtime.ids import UserUid
 from services.runtime.peers.peer import Peer
 
 
@@ -18,11 +19,11 @@ class DirectoryClient:
         self._peer = users
         self._stub = DirectoryServiceStub(users.channel)
 
-    async def uid_of(self, user_id: str, remaining: float) -> UUID:
+    async def uid_of(self, user_id: str, remaining: float) -> UserUid:
         """Return the identity of a user, or raise USER_NOT_FOUND."""
         return (await self.resolve([user_id], remaining))[user_id]
 
-    async def resolve(self, user_ids: Iterable[str], remaining: float) -> dict[str, UUID]:
+    async def resolve(self, user_ids: Iterable[str], remaining: float) -> dict[str, UserUid]:
         """Return the users' identities in the order of ids; USER_NOT_FOUND names every id that does not exist."""
         wanted = set(user_ids)
         found = await self.find(wanted, remaining)
@@ -30,12 +31,12 @@ class DirectoryClient:
             raise users_not_found(missing)
         return found
 
-    async def find(self, user_ids: Iterable[str], remaining: float) -> dict[str, UUID]:
+    async def find(self, user_ids: Iterable[str], remaining: float) -> dict[str, UserUid]:
         """Return the identities of those users who exist, in the order of ids."""
         wanted = sorted(set(user_ids))
         request = pb2.ResolveUsersRequest(user_ids=wanted)
         answer = await self._peer.call(self._stub.ResolveUsers, request, remaining)
-        found = {user.id: UUID(bytes=user.uid) for user in answer.users}
+        found = {user.id: UserUid(UUID(bytes=user.uid)) for user in answer.users}
         return {user_id: found[user_id] for user_id in wanted if user_id in found}
 
 

@@ -19,6 +19,7 @@ from services.runtime.access.cache import Freshness
 from services.runtime.access.port import AccessQuery, RoleChanged, RoomGrant
 from services.runtime.contract.errors import Unavailable
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import RoomUid, UserUid
 from services.runtime.steps import MOST_AT_ONCE, WAKING
 from tests.support.clock import ManualClock
 from tests.support.turns import Turns
@@ -87,7 +88,7 @@ class _World:
         self.hubs.attach(stream)
         stream.open(0, [])
         for _ in range(_ROOMS_OF_STREAM):
-            room = _Room(stream, RoomGrant(uuid4(), uuid4()), "room")
+            room = _Room(stream, RoomGrant(RoomUid(uuid4()), UserUid(uuid4())), "room")
             room.turns = self.turns
             stream.rooms[room.room_uid] = room
             hub = self.hubs.join("room", room)

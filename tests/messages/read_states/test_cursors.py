@@ -27,13 +27,14 @@ from services.messages.read_states.store import ReadStatesStore
 from services.runtime.access.port import MembershipChanged
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.database import Database, create_engine
+from services.runtime.ids import RoomUid
 from tests.messages.chat import Chat, Reader, text
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import eventually, until
 from tests.support.nats import Nats
 from tests.support.nats import running as running_nats
-from tests.support.peers import Peers, serve, uid_of
+from tests.support.peers import Peers, serve, uid_of, user_uid_of
 from tests.support.refusals import decode
 from tests.support.suite import running
 from tests.support.tokens import user
@@ -191,7 +192,7 @@ async def test_a_move_at_one_replica_reaches_subscribers_of_the_other(
 
 # The rules, on a clock that the test moves.
 
-_ROOM, _TIME = uuid4(), datetime(2026, 1, 1, tzinfo=UTC)
+_ROOM, _TIME = RoomUid(uuid4()), datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class _Table:
@@ -334,7 +335,7 @@ async def test_a_member_who_leaves_while_the_cursors_are_read_is_forgotten() -> 
         process.rooms.of_members_of_many = of_members_of_many  # type: ignore[method-assign]
         following = asyncio.create_task(process.follow())
         await asked.wait()
-        process.cursors.changed(MembershipChanged(_ROOM, uid_of("alice"), "alice", is_member=False))
+        process.cursors.changed(MembershipChanged(_ROOM, user_uid_of("alice"), "alice", is_member=False))
         answer.set()
         assert await following == []
 

@@ -19,6 +19,7 @@ from services.runtime.access.cache import Freshness
 from services.runtime.access.port import AccessQuery, RoomGrant
 from services.runtime.contract.errors import ChatkitError, PermissionDenied
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import RoomUid, UserUid
 from tests.support.clock import ManualClock
 from tests.support.eventually import HANG_SECONDS
 
@@ -42,7 +43,7 @@ class _Stream:
         self.events: list[room_event_pb2.RoomEvent] = []
 
     def _room(self, name: str) -> RoomOfStream:
-        room = RoomOfStream(self.queue, RoomGrant(uuid4(), uuid4()), name)
+        room = RoomOfStream(self.queue, RoomGrant(RoomUid(uuid4()), UserUid(uuid4())), name)
         self.queue.rooms[room.room_uid] = room
         room.open("epoch", 0, [])
         return room
@@ -211,7 +212,7 @@ def test_a_room_costs_little_on_each_further_stream() -> None:
         stream = _Stream().queue
         for name, uid in zip(names, uids, strict=True):
             # Strings of their own, as requests bring them.
-            room = RoomOfStream(stream, RoomGrant(uid, uid), bytes(name, "ascii").decode())
+            room = RoomOfStream(stream, RoomGrant(RoomUid(uid), UserUid(uid)), bytes(name, "ascii").decode())
             room.open(bytes(f"epoch of {name}", "ascii").decode(), 0, [])
             stream.rooms[uid] = room
         return stream

@@ -5,11 +5,11 @@ import itertools
 import pytest
 
 from services.rooms.model import HeldRole, MembershipRule, Refusal, RoleScope, Standing, Visibility, refusal
-from tests.support.peers import uid_of
+from tests.support.peers import room_uid_of, user_uid_of
 
 REQUIRED, UNLESS_PUBLIC, NOT_REQUIRED = MembershipRule
 UNKNOWN, DENIED, MISSING = Refusal
-ROOM, USER = uid_of("room"), uid_of("user")
+ROOM, USER = room_uid_of("room"), user_uid_of("user")
 YES, NO = HeldRole("yes", grants=True), HeldRole("no", grants=False)
 
 

@@ -6,7 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from chatkit.internal.directory.v1 import directory_service_pb2 as directory_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as pb2
@@ -33,11 +33,12 @@ from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.data.change_log import ChangeStore
 from services.runtime.data.database import Database, create_engine
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import RoomUid
 from services.runtime.steps import Leisure
 from tests.rooms.user_streams.reading import Folded, Shown
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, eventually
-from tests.support.peers import uid_of
+from tests.support.peers import user_uid_of
 
 _EVER = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -69,7 +70,7 @@ class HeldStore(UserStateStore):
             await asyncio.sleep(0)
         return found
 
-    async def views(self, uids: Collection[UUID], with_members: Collection[UUID]) -> dict[UUID, RoomView]:
+    async def views(self, uids: Collection[RoomUid], with_members: Collection[RoomUid]) -> dict[RoomUid, RoomView]:
         found = await super().views(uids, with_members)
         self.rooms_were_read.set()
         await self.go_on.wait()
@@ -148,12 +149,12 @@ class Openings:
     feed: ChangeFeed[Change]
     streams: UserStreams
     openings: UserOpenings
-    uids: dict[str, UUID] = field(default_factory=dict)
+    uids: dict[str, RoomUid] = field(default_factory=dict)
 
     async def create(self, room_id: str, *members: str, custom_data: dict[str, Any] | None = None) -> None:
         """Store a room."""
-        self.uids[room_id] = uuid4()
-        users = {user_id: uid_of(user_id) for user_id in members}
+        self.uids[room_id] = RoomUid(uuid4())
+        users = {user_id: user_uid_of(user_id) for user_id in members}
         draft = Draft(
             uid=self.uids[room_id],
             id=room_id,
@@ -169,7 +170,7 @@ class Openings:
 
     async def add(self, room_id: str, user_id: str) -> None:
         """Begin a membership."""
-        await self.rooms.add_members(self.uids[room_id], {user_id: uid_of(user_id)}, _SUPERUSER)
+        await self.rooms.add_members(self.uids[room_id], {user_id: user_uid_of(user_id)}, _SUPERUSER)
         self.feed.nudge()
 
     async def remove(self, room_id: str, user_id: str) -> None:

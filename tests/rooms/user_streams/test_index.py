@@ -17,16 +17,18 @@ from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
 from services.runtime.identity.tokens import Caller
 from tests.rooms.user_streams.reading import short
 from tests.support.clock import ManualClock
-from tests.support.peers import uid_of
+from tests.support.peers import room_uid_of, user_uid_of
 from tests.support.turns import Turns
 
 _TIME = datetime(2026, 1, 2, tzinfo=UTC)
-_A, _B = uid_of("a"), uid_of("b")
+_A, _B = room_uid_of("a"), room_uid_of("b")
 
 
 def _change(version: int, kind: ChangeKind, room_id: str, user_id: str | None = None) -> Change:
-    user_uid = uid_of(user_id) if user_id is not None else None
-    return Change(version=version, kind=kind, room_uid=uid_of(room_id), user_uid=user_uid, user_id=user_id, time=_TIME)
+    user_uid = user_uid_of(user_id) if user_id is not None else None
+    return Change(
+        version=version, kind=kind, room_uid=room_uid_of(room_id), user_uid=user_uid, user_id=user_id, time=_TIME
+    )
 
 
 def _added(version: int, room_id: str, user_id: str) -> Change:
@@ -43,7 +45,7 @@ def _updated(version: int, room_id: str) -> Change:
 
 def _view(room_id: str, *members: str) -> RoomView:
     room = Room(
-        uid=uid_of(room_id),
+        uid=room_uid_of(room_id),
         id=room_id,
         name="Now",
         visibility=Visibility.PUBLIC,
@@ -62,7 +64,7 @@ def _subscribed(index: UserIndex, user_id: str, *room_ids: str, version: int = 0
     subscription = UserSubscription(user_id, None, caller, ManualClock(), StateBudget(1))
     subscription.version = version
     subscription.start([])
-    index.join(subscription, [(uid_of(room_id), room_id) for room_id in room_ids])
+    index.join(subscription, [(room_uid_of(room_id), room_id) for room_id in room_ids])
     return subscription
 
 

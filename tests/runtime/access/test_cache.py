@@ -22,8 +22,9 @@ from services.runtime.access.port import (
     RoleChanged,
     RoleKey,
 )
+from services.runtime.ids import UserUid
 from tests.support.clock import ManualClock
-from tests.support.peers import uid_of
+from tests.support.peers import room_uid_of, user_uid_of
 
 PATIENCE, LIFETIME = 30.0, 300.0
 DEFAULT, READER = (1, "default"), (2, "reader")
@@ -36,7 +37,7 @@ def _query(user_id: str | None = "bob", room_id: str = "lobby", **fields: bool) 
 
 
 def _removed(user_id: str = "bob", room_id: str = "lobby") -> MembershipChanged:
-    return MembershipChanged(uid_of(room_id), uid_of(user_id), user_id, is_member=False)
+    return MembershipChanged(room_uid_of(room_id), user_uid_of(user_id), user_id, is_member=False)
 
 
 class _Kept:
@@ -49,8 +50,8 @@ class _Kept:
         self.cache.hear(10, self.clock.monotonic())
 
     def grant(self, query: AccessQuery, version: int, *roles: RoleKey) -> AccessGrant:
-        room_uid = uid_of(query.room_id) if query.room_id else None
-        user_uid = uid_of(query.user_id) if query.user_id and query.room_id else None
+        room_uid = room_uid_of(query.room_id) if query.room_id else None
+        user_uid = user_uid_of(query.user_id) if query.user_id and query.room_id else None
         return AccessGrant(version, room_uid, user_uid, roles or (DEFAULT,))
 
     def keep(self, query: AccessQuery, version: int, *roles: RoleKey, asked: Asked | None = None) -> bool:
@@ -82,7 +83,7 @@ def test_an_answer_from_before_the_changes_were_followed_is_not_kept(kept: _Kept
 
 
 @pytest.mark.parametrize(
-    "change", [_removed(), RoleAssigned("bob", None), RoleAssigned("bob", uid_of("lobby")), RoleChanged(DEFAULT)]
+    "change", [_removed(), RoleAssigned("bob", None), RoleAssigned("bob", room_uid_of("lobby")), RoleChanged(DEFAULT)]
 )
 def test_a_change_drops_what_depends_on_it_and_nothing_else(kept: _Kept, change: AccessChange) -> None:
     alice = _query("alice")
@@ -141,7 +142,7 @@ def test_what_is_not_understood_drops_everything(kept: _Kept) -> None:
     assert not kept.cache.take(11, None)
     assert len(kept.cache) == 0
     kept.keep(_query(), 11)
-    kept.cache.take(12, MembershipChanged(uid_of("other"), uid_of("carol"), "", is_member=True))
+    kept.cache.take(12, MembershipChanged(room_uid_of("other"), user_uid_of("carol"), "", is_member=True))
     assert len(kept.cache) == 0
     kept.keep(_query(), 12)
     kept.cache.reset(13)
@@ -218,9 +219,9 @@ def test_rooms_restarted_goes_on_by_version_or_begins_anew(kept: _Kept) -> None:
 def test_what_only_a_rooms_visibility_allows_is_not_kept(kept: _Kept) -> None:
     unless_public = method_policy_pb2.MEMBERSHIP_REQUIRED_UNLESS_PUBLIC
     query = AccessQuery("lobby", "carol", superuser=False, membership=unless_public, permission="room:get")
-    kept.cache.keep(query, AccessGrant(10, uid_of("lobby"), None), kept.cache.asking())
+    kept.cache.keep(query, AccessGrant(10, room_uid_of("lobby"), None), kept.cache.asking())
     assert len(kept.cache) == 0
-    kept.cache.keep(query, AccessGrant(10, uid_of("lobby"), uid_of("carol")), kept.cache.asking())
+    kept.cache.keep(query, AccessGrant(10, room_uid_of("lobby"), user_uid_of("carol")), kept.cache.asking())
     assert len(kept.cache) == 1
 
 
@@ -281,7 +282,9 @@ class _World:
         user_id = USERS[choice % 2]
         self.members ^= {user_id}
         recorded = user_id if choice % 8 < 6 else ""
-        self._change(MembershipChanged(uid_of("lobby"), uid_of(user_id), recorded, is_member=user_id in self.members))
+        self._change(
+            MembershipChanged(room_uid_of("lobby"), user_uid_of(user_id), recorded, is_member=user_id in self.members)
+        )
 
     def role_changes(self, _choice: int) -> None:
         self.role_grants = not self.role_grants
@@ -326,10 +329,10 @@ class _World:
         user_id = USERS[choice % 2]
         if self.allows(user_id):
             # With a uid of its own, so that a hit tells which answer it is.
-            uid = uuid4()
+            uid = UserUid(uuid4())
             query, asked = _query(user_id), self.cache.asking()
             self.asked_at[uid] = asked.time
-            self.answers.append((query, AccessGrant(self.version, uid_of("lobby"), uid, (DEFAULT,)), asked))
+            self.answers.append((query, AccessGrant(self.version, room_uid_of("lobby"), uid, (DEFAULT,)), asked))
 
     def answer(self, choice: int) -> None:
         if self.answers:

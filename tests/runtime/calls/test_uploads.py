@@ -17,6 +17,7 @@ from services.runtime.calls.handlers import Handlers
 from services.runtime.contract.errors import PermissionDenied
 from services.runtime.contract.policies import Limits, methods_of
 from services.runtime.identity.tokens import TokenVerifier
+from services.runtime.ids import RoomUid, UserUid
 from services.runtime.streaming.open_streams import Streams
 from tests.support import tokens
 from tests.support.clock import ManualClock
@@ -51,7 +52,7 @@ class Served:
         """Let everybody into every room but one."""
         if query.room_id == "closed":
             raise PermissionDenied("ROOM_ACCESS_DENIED", "no access", metadata={"room_id": "closed"})
-        return AccessGrant(1, UUID(int=1), UUID(int=2))
+        return AccessGrant(1, RoomUid(UUID(int=1)), UserUid(UUID(int=2)))
 
     def upload(self, requests: AsyncIterator[pb2.UploadFileRequest], user: str | None = "alice") -> Any:
         """Call the method."""

@@ -21,6 +21,7 @@ from services.runtime.contract.errors import ChatkitError, PermissionDenied
 from services.runtime.contract.policies import Limits, methods_of
 from services.runtime.identity.api_keys import ApiKey, mint_token
 from services.runtime.identity.tokens import Caller, TokenVerifier, mint_service_token
+from services.runtime.ids import RoomUid, UserUid
 from services.runtime.streaming.open_streams import Streams
 from tests.support import tokens
 from tests.support.clock import ManualClock
@@ -60,7 +61,7 @@ class Served:
             raise PermissionDenied("ROOM_ACCESS_DENIED", "no access", metadata={"room_id": "closed"})
         if query.room_id == "slow":
             await self.go_on.wait()
-        return AccessGrant(1, UUID(int=1), UUID(int=2))
+        return AccessGrant(1, RoomUid(UUID(int=1)), UserUid(UUID(int=2)))
 
     def metadata(self, user_id: str | None, *, su: bool = False, key: ApiKey = tokens.KEY) -> tokens.Metadata:
         """Return a token that is good for a minute of the clock."""
