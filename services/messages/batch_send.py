@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
-from uuid import UUID
 
 from chatkit.contract.v1 import method_policy_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
@@ -22,6 +21,7 @@ from services.runtime.access.port import AccessGrant, AccessQuery, RoomsChecker
 from services.runtime.contract.errors import ChatkitError, invalid_field
 from services.runtime.contract.policies import Limits
 from services.runtime.contract.validation import Validator
+from services.runtime.ids import RoomUid, UserUid
 from services.runtime.peers.directory import DirectoryClient, users_not_found
 
 _Question = TypeVar("_Question")
@@ -109,7 +109,7 @@ class BatchSend:
 
     async def _uids(
         self, senders: Sequence[str | ChatkitError], grants: Sequence[AccessGrant | ChatkitError], seconds: float
-    ) -> Mapping[str, UUID] | ChatkitError:
+    ) -> Mapping[str, UserUid] | ChatkitError:
         """Return who those senders are of whom rooms has not told it, as far as they exist."""
         strangers = {
             sender
@@ -165,9 +165,9 @@ class BatchSend:
 class _Place:
     """Where a message goes, and from whom."""
 
-    room_uid: UUID
+    room_uid: RoomUid
     sender_id: str
-    sender_uid: UUID
+    sender_uid: UserUid
 
 
 async def _answers(
@@ -193,7 +193,7 @@ def _query(room_id: str, sender: str | None) -> AccessQuery:
 
 
 def _place(
-    sender: str | ChatkitError, grant: AccessGrant | ChatkitError, uids: Mapping[str, UUID] | ChatkitError
+    sender: str | ChatkitError, grant: AccessGrant | ChatkitError, uids: Mapping[str, UserUid] | ChatkitError
 ) -> _Place | ChatkitError:
     if isinstance(sender, ChatkitError):
         return sender

@@ -5,19 +5,23 @@ What files say of themselves is stored and not recognised by: it may be other by
 
 import hashlib
 from collections.abc import Sequence
-from uuid import UUID
 
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import part_pb2
 
 from services.messages import frames
 from services.messages.model import Draft, Edit
+from services.runtime.ids import RoomUid, UserUid
 
 _PARTS = pb2.SendMessageRequest.PARTS_FIELD_NUMBER
 
 
 def draft_of(
-    request: pb2.SendMessageRequest, room_uid: UUID, sender_id: str, sender_uid: UUID, parts: Sequence[part_pb2.Part]
+    request: pb2.SendMessageRequest,
+    room_uid: RoomUid,
+    sender_id: str,
+    sender_uid: UserUid,
+    parts: Sequence[part_pb2.Part],
 ) -> Draft:
     """Return the draft of a request, with its parts as they are to be stored: with what their files are.
 
@@ -34,7 +38,9 @@ def draft_of(
     )
 
 
-def edit_of(request: pb2.EditMessageRequest, room_uid: UUID, request_id: str, parts: Sequence[part_pb2.Part]) -> Edit:
+def edit_of(
+    request: pb2.EditMessageRequest, room_uid: RoomUid, request_id: str, parts: Sequence[part_pb2.Part]
+) -> Edit:
     """Return the edit of a request, with its parts as they are to be stored; see draft_of."""
     said, stored = _serialized(request.parts, parts)
     return Edit(

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Container, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import UUID
 
 import structlog
 
@@ -27,6 +26,7 @@ from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, DeadlineExceeded, Internal, Unavailable, unavailable_peer
 from services.runtime.fair_queue import FairQueue
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import RoomUid
 from services.runtime.steps import Leisure, slices
 from services.runtime.streaming.open_streams import OnEnd
 
@@ -155,7 +155,7 @@ class FollowRooms:
             stream.put_back(to_list, joined)
             raise
 
-    async def _open_listed(self, stream: RoomsStream, joined: Container[UUID], start: Start) -> None:
+    async def _open_listed(self, stream: RoomsStream, joined: Container[RoomUid], start: Start) -> None:
         """Open those of the user's rooms that are neither open nor closed for good, the latest to move first.
 
         All are listed before: where there are more than places, those that nothing happens in are left out, and not
@@ -173,7 +173,7 @@ class FollowRooms:
             ]
             if not token:
                 break
-        moved: dict[UUID, datetime] = {}
+        moved: dict[RoomUid, datetime] = {}
         for some in slices(new, _TIMES_AT_ONCE):
             async with self._turn(stream):
                 moved |= await self._log.last_times([room.room_uid for room in some])

@@ -9,6 +9,8 @@ from enum import Enum, IntEnum, auto
 from typing import Self
 from uuid import UUID
 
+from services.runtime.ids import RoomUid, UserUid
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -91,16 +93,16 @@ EMPTY = Head(seq=0, oldest_seq=1)
 class Draft:
     """A message to append."""
 
-    room_uid: UUID
+    room_uid: RoomUid
     room_id: str
-    sender_uid: UUID
+    sender_uid: UserUid
     request_id: str
     content_hash: bytes
     # The serialized message without its place in the log.
     unplaced: bytes
 
     @property
-    def key(self) -> tuple[UUID, UUID, str]:
+    def key(self) -> tuple[RoomUid, UserUid, str]:
         """What makes a repetition of the send recognisable."""
         return (self.room_uid, self.sender_uid, self.request_id)
 
@@ -109,7 +111,7 @@ class Draft:
 class Edit:
     """New parts for a message that is there."""
 
-    room_uid: UUID
+    room_uid: RoomUid
     room_id: str
     seq: int
     request_id: str
@@ -118,7 +120,7 @@ class Edit:
     parts: bytes
 
     @property
-    def key(self) -> tuple[UUID, int, str]:
+    def key(self) -> tuple[RoomUid, int, str]:
         """What makes a repetition of the edit recognisable."""
         return (self.room_uid, self.seq, self.request_id)
 
@@ -127,12 +129,12 @@ class Edit:
 class Deletion:
     """The end of a message that is there."""
 
-    room_uid: UUID
+    room_uid: RoomUid
     room_id: str
     seq: int
 
     @property
-    def key(self) -> tuple[UUID, int, str]:
+    def key(self) -> tuple[RoomUid, int, str]:
         """What makes a repetition of the deletion recognisable; edits always have a request id."""
         return (self.room_uid, self.seq, "")
 
@@ -144,7 +146,7 @@ class Deletion:
 
 MessageChange = Edit | Deletion
 Write = Draft | MessageChange
-WriteKey = tuple[UUID, UUID, str] | tuple[UUID, int, str]
+WriteKey = tuple[RoomUid, UserUid, str] | tuple[RoomUid, int, str]
 
 
 class SnapshotReason(Enum):
@@ -179,7 +181,7 @@ class RoomOpening:
         return self.entries[0].seq if self.snapshot is not None and self.entries else 0
 
 
-def room_epoch(deployment: UUID, room_uid: UUID) -> str:
+def room_epoch(deployment: UUID, room_uid: RoomUid) -> str:
     """Return the epoch of a room's log: it changes with the database's identity and with the room's."""
     digest = hashlib.sha256(deployment.bytes + room_uid.bytes).digest()
     return base64.urlsafe_b64encode(digest[:12]).decode()

@@ -20,6 +20,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from services.runtime.contract.errors import Unimplemented, unavailable_peer
 from services.runtime.contract.policies import Limits, field_policy
+from services.runtime.ids import RoomUid, UserUid
 from services.runtime.peers.peer import Peer
 
 # So many that a question stays far below what a request may have in bytes.
@@ -30,11 +31,11 @@ class OfMember(Protocol):
     """Something that a user has in a room, for as long as they are a member."""
 
     @property
-    def room_uid(self) -> UUID:
+    def room_uid(self) -> RoomUid:
         """The room."""
 
     @property
-    def user_uid(self) -> UUID:
+    def user_uid(self) -> UserUid:
         """The user."""
 
     @property
@@ -50,8 +51,8 @@ class RoomOfUser:
     """A room of which a user is a member."""
 
     room_id: str
-    room_uid: UUID
-    user_uid: UUID
+    room_uid: RoomUid
+    user_uid: UserUid
 
 
 class RoomsClient:
@@ -67,7 +68,8 @@ class RoomsClient:
         request = access_pb2.ListRoomsOfRequest(user_id=user_id, page_size=size, page_token=page_token)
         answer = await self._peer.call(self._stub.ListRoomsOf, request, seconds)
         rooms = [
-            RoomOfUser(room.room_id, UUID(bytes=room.room_uid), UUID(bytes=room.user_uid)) for room in answer.rooms
+            RoomOfUser(room.room_id, RoomUid(UUID(bytes=room.room_uid)), UserUid(UUID(bytes=room.user_uid)))
+            for room in answer.rooms
         ]
         return rooms, answer.next_page_token
 
@@ -75,7 +77,7 @@ class RoomsClient:
         self, room_id: str, cursors: Sequence[_OfMember], seconds: float | None = None
     ) -> list[_OfMember]:
         """Return those of a room's cursors whose users are members."""
-        members: set[UUID] = set()
+        members: set[UserUid] = set()
         for start in range(0, len(cursors), self._most_asked_about):
             some = [cursor.user_id for cursor in cursors[start : start + self._most_asked_about]]
             request = access_pb2.FilterMembersRequest(room_id=room_id, user_ids=some)
@@ -84,12 +86,14 @@ class RoomsClient:
             except Unimplemented:
                 # A rooms of the release before can't tell who has left.
                 return list(cursors)
-            members.update(UUID(bytes=uid) for uid in answer.user_uids)
+            members.update(UserUid(UUID(bytes=uid)) for uid in answer.user_uids)
         return [cursor for cursor in cursors if cursor.user_uid in members]
 
-    async def of_members_of_many(self, room_ids: Mapping[UUID, str], cursors: Sequence[_OfMember]) -> list[_OfMember]:
+    async def of_members_of_many(
+        self, room_ids: Mapping[RoomUid, str], cursors: Sequence[_OfMember]
+    ) -> list[_OfMember]:
         """Return those of some rooms' cursors whose users are members there; every room's id is given by its uid."""
-        members: set[tuple[UUID, UUID]] = set()
+        members: set[tuple[RoomUid, UserUid]] = set()
         for start in range(0, len(cursors), _USERS_AT_ONCE):
             try:
                 members |= await self._members_among(cursors[start : start + _USERS_AT_ONCE])
@@ -98,16 +102,20 @@ class RoomsClient:
                 return [cursor for some in _by_room(cursors) for cursor in await self._of_room(room_ids, some)]
         return [cursor for cursor in cursors if (cursor.room_uid, cursor.user_uid) in members]
 
-    async def _members_among(self, cursors: Sequence[_OfMember]) -> set[tuple[UUID, UUID]]:
+    async def _members_among(self, cursors: Sequence[_OfMember]) -> set[tuple[RoomUid, UserUid]]:
         request = access_pb2.BatchFilterMembersRequest()
         for some in _by_room(cursors):
             for start in range(0, len(some), self._most_asked_about):
                 user_uids = [cursor.user_uid.bytes for cursor in some[start : start + self._most_asked_about]]
                 request.rooms.add(room_uid=some[0].room_uid.bytes, user_uids=user_uids)
         answer = await self._peer.call(self._stub.BatchFilterMembers, request)
-        return {(UUID(bytes=room.room_uid), UUID(bytes=uid)) for room in answer.rooms for uid in room.user_uids}
+        return {
+            (RoomUid(UUID(bytes=room.room_uid)), UserUid(UUID(bytes=uid)))
+            for room in answer.rooms
+            for uid in room.user_uids
+        }
 
-    async def _of_room(self, room_ids: Mapping[UUID, str], cursors: Sequence[_OfMember]) -> list[_OfMember]:
+    async def _of_room(self, room_ids: Mapping[RoomUid, str], cursors: Sequence[_OfMember]) -> list[_OfMember]:
         return await self.of_members(room_ids[cursors[0].room_uid], cursors)
 
     async def permitted(self, user_id: str, room_ids: Sequence[str], permission: str, seconds: float) -> set[str]:
@@ -132,11 +140,13 @@ class RetentionClient:
         self._peer = peer
         self._stub = RetentionServiceStub(peer.channel)
 
-    async def of(self, room_uids: Iterable[UUID]) -> dict[UUID, int | None]:
+    async def of(self, room_uids: Iterable[RoomUid]) -> dict[RoomUid, int | None]:
         """Return the days of those rooms that exist; None is the deployment's retention."""
         request = retention_pb2.BatchGetRetentionRequest(room_uids=[uid.bytes for uid in room_uids])
         answer = await self._peer.call(self._stub.BatchGetRetention, request)
-        return {UUID(bytes=room.room_uid): room.days if room.HasField("days") else None for room in answer.rooms}
+        return {
+            RoomUid(UUID(bytes=room.room_uid)): room.days if room.HasField("days") else None for room in answer.rooms
+        }
 
 
 class FilesClient:
@@ -147,7 +157,7 @@ class FilesClient:
         self._stub = AttachmentsServiceStub(peer.channel)
 
     async def attach(
-        self, file_ids: Sequence[str], room_uid: UUID, owner_uid: UUID, remaining: float
+        self, file_ids: Sequence[str], room_uid: RoomUid, owner_uid: UserUid, remaining: float
     ) -> dict[str, attached_file_pb2.AttachedFile]:
         """Attach files to a message that is about to be stored, all or none; return what they are, by id.
 
@@ -171,7 +181,7 @@ class FilesClient:
 
 
 def _by_room(cursors: Iterable[_OfMember]) -> list[list[_OfMember]]:
-    by_room: dict[UUID, list[_OfMember]] = {}
+    by_room: dict[RoomUid, list[_OfMember]] = {}
     for cursor in cursors:
         by_room.setdefault(cursor.room_uid, []).append(cursor)
     return list(by_room.values())

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import AsyncIterator, Sequence
-from uuid import UUID
 
 from services.messages import frames
 from services.messages.fanout.hub import RoomHub
@@ -29,6 +28,7 @@ from services.runtime.access.port import AccessChecker, AccessQuery, RoomGrant
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError, OutOfRange
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import RoomUid, UserUid
 from services.runtime.streaming.open_streams import OnEnd
 
 # What a send leaves of its caller's patience for the answer.
@@ -82,7 +82,7 @@ class Messages:
 
     async def origin(
         self, room_id: str, seq: int, grant: RoomGrant, query_for_others: AccessQuery | None
-    ) -> tuple[UUID, str]:
+    ) -> tuple[UserUid, str]:
         """Return who sent a message, and its request id; `query_for_others` is asked first unless it is the user's own.
 
         Neither ever changes, so both may be read before the message is changed.
@@ -104,18 +104,18 @@ class Messages:
             await self.origin(change.room_id, change.seq, grant, query_for_others)
         return await self._committer.send(change, seconds - _SHAVE_SECONDS)
 
-    async def get(self, room_id: str, room_uid: UUID, seq: int) -> bytes:
+    async def get(self, room_id: str, room_uid: RoomUid, seq: int) -> bytes:
         """Return one serialized message; a deleted one is not there. Raises MESSAGE_NOT_FOUND."""
         message = await self._store.find(room_uid, seq)
         if message is None:
             raise message_not_found(room_id, seq)
         return message
 
-    async def page(self, room_uid: UUID, seq: int, most: int, *, newer: bool) -> list[tuple[int, bytes]]:
+    async def page(self, room_uid: RoomUid, seq: int, most: int, *, newer: bool) -> list[tuple[int, bytes]]:
         """Return serialized messages with their seqs, after `seq` in order or before it backwards."""
         return await self._store.page(room_uid, seq, most, newer=newer)
 
-    async def events(self, room_uid: UUID, after: Position | None, most: int) -> tuple[LogStretch, Position]:
+    async def events(self, room_uid: RoomUid, after: Position | None, most: int) -> tuple[LogStretch, Position]:
         """Return a stretch of the log after a position, or from its beginning, and where the log ends.
 
         Raises HISTORY_GONE for what retention has swept, and LOG_RESET for a position of another log.
@@ -202,7 +202,7 @@ def log_reset() -> Aborted:
     return Aborted("LOG_RESET", "the position is of another log: read the room anew")
 
 
-def _refuse_to_list(room_uid: UUID, after_seq: int, head: Head) -> None:
+def _refuse_to_list(room_uid: RoomUid, after_seq: int, head: Head) -> None:
     if after_seq > head.seq:
         log_beyond_head(room_uid, after_seq, head.seq)
         raise log_reset()

@@ -6,8 +6,9 @@ from chatkit.messages.v1 import attached_file_pb2, message_pb2, part_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 
 from services.messages.drafts import draft_of, edit_of
+from services.runtime.ids import RoomUid, UserUid
 
-_ROOM, _SENDER = UUID(int=1), UUID(int=2)
+_ROOM, _SENDER = RoomUid(UUID(int=1)), UserUid(UUID(int=2))
 
 
 def test_the_hash_covers_a_files_id_and_what_is_stored_has_the_file() -> None:

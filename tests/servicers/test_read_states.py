@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
-from uuid import UUID
 
 import pytest
 from chatkit.messages.v1 import message_pb2
@@ -20,7 +19,7 @@ from services.runtime.contract.errors import InvalidArgument
 from services.runtime.contract.policies import Limits
 from services.runtime.ids import RoomUid, UserUid
 from tests.support.adapter import TestedServicer
-from tests.support.peers import uid_of
+from tests.support.peers import room_uid_of, user_uid_of
 from tests.support.tokens import user
 
 _TIME = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
@@ -40,9 +39,9 @@ class _ReadStates:
         return None
 
     async def of_room(
-        self, _room_id: str, room_uid: RoomUid, after: UUID, size: int, _seconds: float
-    ) -> tuple[list[ReadCursor], UUID | None]:
-        users = sorted((uid_of(name), name) for name in ("alice", "bob", "carol"))
+        self, _room_id: str, room_uid: RoomUid, after: UserUid, size: int, _seconds: float
+    ) -> tuple[list[ReadCursor], UserUid | None]:
+        users = sorted((user_uid_of(name), name) for name in ("alice", "bob", "carol"))
         found = [ReadCursor(room_uid, uid, name, 1, 1, _TIME) for uid, name in users if uid > after]
         return found[:size], found[size - 1].user_uid if len(found) > size else None
 
@@ -57,7 +56,7 @@ class _ReadStates:
 def test_read_states(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     async def of_user(_user_id: str, _size: int, token: str, _seconds: float) -> tuple[list[RoomOfUser], str]:
         room_id = token or "first"
-        return [RoomOfUser(room_id, uid_of(room_id), uid_of("alice"))], "" if token else "second"
+        return [RoomOfUser(room_id, room_uid_of(room_id), user_uid_of("alice"))], "" if token else "second"
 
     read_states, rooms = _ReadStates(), SimpleNamespace(of_user=of_user)
     servicer = ReadStatesServicer(cast("Any", read_states), cast("Any", rooms), cast("Any", None), page_tokens, limits)
@@ -66,7 +65,7 @@ def test_read_states(handlers: Handlers, page_tokens: PageTokens, limits: Limits
     cursor = tested.call("SetReadCursor", move, user("alice")).cursor
     assert (cursor.room_id, cursor.user_id, cursor.seq, cursor.revision) == ("lobby", "alice", 3, 4)
     assert cursor.update_time.ToDatetime(tzinfo=UTC) == _TIME
-    assert read_states.moves == [Move(uid_of("lobby"), uid_of("alice"), "alice", 3, allow_backward=True)]
+    assert read_states.moves == [Move(room_uid_of("lobby"), user_uid_of("alice"), "alice", 3, allow_backward=True)]
     get = pb2.GetReadCursorRequest(room_id="lobby")
     assert not tested.call("GetReadCursor", get, user("alice")).HasField("cursor")
     of_room = pb2.ListReadCursorsRequest(room_id="lobby", page_size=2)

@@ -1,7 +1,6 @@
 """File parts: before a message is stored its files are attached, and what they are then stands in it for good."""
 
 from collections.abc import Iterable, Sequence
-from uuid import UUID
 
 from chatkit.internal.attachments.v1 import references_service_pb2 as references_pb2
 from chatkit.messages.v1 import part_pb2
@@ -9,6 +8,7 @@ from chatkit.messages.v1 import part_pb2
 from services.messages.attachments.store import ReferenceStore
 from services.messages.peers import FilesClient
 from services.runtime.calls.call import Call
+from services.runtime.ids import RoomUid, UserUid
 
 
 class Attachments:
@@ -19,7 +19,7 @@ class Attachments:
         self._store = store
 
     async def attach(
-        self, parts: Sequence[part_pb2.Part], room_uid: UUID, sender_uid: UUID, request_id: str, seconds: float
+        self, parts: Sequence[part_pb2.Part], room_uid: RoomUid, sender_uid: UserUid, request_id: str, seconds: float
     ) -> Sequence[part_pb2.Part]:
         """Return the parts with what their files are now, or raise what files raises about one.
 

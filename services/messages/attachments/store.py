@@ -1,13 +1,13 @@
 """Which messages may refer to which files. What counts is what a stored message says; the rows are how it is found."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from sqlalchemy import Column, DateTime, Table, Text, Uuid, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from services.messages.log.tables import metadata
 from services.runtime.data.database import Database
+from services.runtime.ids import RoomUid, UserUid
 
 _id = Text(collation="C")
 attachments = Table(
@@ -40,7 +40,7 @@ class ReferenceStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def note(self, file_ids: Sequence[str], room_uid: UUID, sender_uid: UUID, request_id: str) -> None:
+    async def note(self, file_ids: Sequence[str], room_uid: RoomUid, sender_uid: UserUid, request_id: str) -> None:
         """Note, before a message is stored, that it may refer to files; it is known by its sender and request id."""
         key = {"room_uid": room_uid, "sender_uid": sender_uid, "request_id": request_id}
         noted = insert(attachments).values([{"file_id": file_id, **key} for file_id in file_ids])

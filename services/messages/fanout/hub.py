@@ -9,7 +9,6 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 import structlog
 
@@ -19,6 +18,7 @@ from services.messages.log.store import LogStore, LogStretch
 from services.messages.model import EMPTY, EventKind, Head, LogEntry
 from services.messages.streams.subscription import Follower
 from services.runtime.contract.errors import Aborted, ChatkitError
+from services.runtime.ids import RoomUid
 
 _log = structlog.get_logger()
 _MOST_EARLY = 256
@@ -44,7 +44,9 @@ class LogLife:
 class RoomHub:
     """The subscribers of one room, and the end of its log."""
 
-    def __init__(self, room_uid: UUID, room_id: str, store: LogStore, kept: int, life: LogLife | None = None) -> None:
+    def __init__(
+        self, room_uid: RoomUid, room_id: str, store: LogStore, kept: int, life: LogLife | None = None
+    ) -> None:
         self.room_uid = room_uid
         self.room_id = room_id
         self.subscriptions: set[Follower] = set()
@@ -240,7 +242,7 @@ class RoomHub:
         self._early = {seq: entry for seq, entry in self._early.items() if seq > self.last}
 
 
-def log_hole(room_uid: UUID, last: int, head_seq: int) -> Aborted:
+def log_hole(room_uid: RoomUid, last: int, head_seq: int) -> Aborted:
     """Return the error for a log that does not hold what its head says."""
     _log.error("log_has_a_hole", room_uid=str(room_uid), last=last, head_seq=head_seq)
     return Aborted("LOG_RESET", "the room's log has changed: subscribe again")

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import TypeVar, cast
-from uuid import UUID
 
 from services.messages import frames
 from services.messages.fanout.heads import Heads, OnLoss
@@ -19,6 +18,7 @@ from services.messages.streams.rooms_stream import RoomOfStream, RoomsStream
 from services.messages.streams.subscription import Follower, Subscription
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable
+from services.runtime.ids import RoomUid, UserUid
 from services.runtime.steps import WAKING, Chores, Pace, emptied
 
 _Stream = TypeVar("_Stream", Subscription, RoomsStream)
@@ -46,7 +46,7 @@ class Hubs:
         self._clock = clock
         self._heartbeat_interval = heartbeat_interval
         self._kept = max(_KEPT, most_replayed)
-        self._hubs: dict[UUID, RoomHub] = {}
+        self._hubs: dict[RoomUid, RoomHub] = {}
         # The streams of one room and those of several, by user.
         self._subscriptions: dict[str | None, set[Subscription]] = {}
         self._streams: dict[str | None, set[RoomsStream]] = {}
@@ -92,7 +92,7 @@ class Hubs:
 
     # What the committer tells.
 
-    def unknown(self, room_uid: UUID) -> None:
+    def unknown(self, room_uid: RoomUid) -> None:
         """Look at the room's head at once."""
         hub = self._hubs.get(room_uid)
         if hub is not None:
@@ -100,12 +100,12 @@ class Hubs:
 
     # What other replicas tell.
 
-    def wants(self, room_uid: UUID, seq: int) -> bool:
+    def wants(self, room_uid: RoomUid, seq: int) -> bool:
         """Tell whether somebody here follows the room and was not given its event `seq` yet."""
         hub = self._hubs.get(room_uid)
         return hub is not None and not 0 < seq <= hub.last
 
-    def offer(self, room_uid: UUID, entry: LogEntry) -> None:
+    def offer(self, room_uid: RoomUid, entry: LogEntry) -> None:
         """Hand an entry to the room's subscribers, in its turn."""
         hub = self._hubs.get(room_uid)
         if hub is not None:
@@ -113,7 +113,7 @@ class Hubs:
             if not hub.offer(entry):
                 self._heads.gap(hub)
 
-    def show(self, room_uid: UUID, event: bytes, *, author_id: str) -> None:
+    def show(self, room_uid: RoomUid, event: bytes, *, author_id: str) -> None:
         """Hand an event that is not in the log to the room's subscribers but for its author."""
         hub = self._hubs.get(room_uid)
         for subscription in hub.subscriptions if hub is not None else ():
@@ -126,7 +126,7 @@ class Hubs:
 
     # Endings.
 
-    def end_member(self, room_uid: UUID, user_uid: UUID) -> None:
+    def end_member(self, room_uid: RoomUid, user_uid: UserUid) -> None:
         """End a removed user's streams of a room; what waits for them is not sent any more."""
         hub = self._hubs.get(room_uid)
         for subscription in hub.subscriptions if hub is not None else ():
@@ -181,7 +181,7 @@ class Hubs:
         while True:
             await self._clock.sleep(_TICK_SECONDS)
             # By room and where it stands: those of the hubs are serialized once for all streams.
-            beats: dict[tuple[UUID, int], bytes] = {}
+            beats: dict[tuple[RoomUid, int], bytes] = {}
             pace = Pace()
             for stream in self.streams():
                 stream.check_access()
@@ -191,7 +191,7 @@ class Hubs:
                     done = WAKING + self._beat(stream, beats)
                 await pace.did(done)
 
-    def _beat(self, stream: Subscription | RoomsStream, beats: dict[tuple[UUID, int], bytes]) -> int:
+    def _beat(self, stream: Subscription | RoomsStream, beats: dict[tuple[RoomUid, int], bytes]) -> int:
         """Send a stream its heartbeat; return how many rooms were looked at.
 
         It says that the head was read lately: without the database there is none. A room of which nobody knows that
@@ -222,13 +222,13 @@ class Hubs:
         stream.heartbeat_at = now
         return len(hubs)
 
-    def _beat_of(self, hub: RoomHub, beats: dict[tuple[UUID, int], bytes]) -> bytes:
+    def _beat_of(self, hub: RoomHub, beats: dict[tuple[RoomUid, int], bytes]) -> bytes:
         key = hub.room_uid, hub.last
         if key not in beats:
             beats[key] = frames.heartbeat_event(hub.room_id, self._clock.now(), hub.last)
         return beats[key]
 
-    async def look(self, room_uids: Iterable[UUID]) -> None:
+    async def look(self, room_uids: Iterable[RoomUid]) -> None:
         """Bring rooms' hubs up to the heads in the database; DATABASE_UNAVAILABLE when they can't be read."""
         await self._heads.look([self._hubs[uid] for uid in room_uids if uid in self._hubs])
 

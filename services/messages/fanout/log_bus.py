@@ -13,6 +13,7 @@ from services.messages.fanout.hubs import Hubs
 from services.messages.model import EventKind, LogEntry
 from services.runtime.bus.port import Bus
 from services.runtime.data.epoch import Epoch
+from services.runtime.ids import RoomUid
 
 # A room's uid, the epoch of the database, and a seq; 0 says only that the room's head is to be looked at.
 _KEY = struct.Struct(">16s16sQ")
@@ -39,7 +40,7 @@ class Announcements:
 
     # What the committer tells.
 
-    def appended(self, room_uid: UUID, entry: LogEntry) -> None:
+    def appended(self, room_uid: RoomUid, entry: LogEntry) -> None:
         """Hand a committed entry to the room's subscribers, here and elsewhere."""
         self._hubs.offer(room_uid, entry)
         time, message = (entry.time - _START) // _TICK, entry.message or b""
@@ -49,12 +50,12 @@ class Announcements:
             payload = _CHANGE.pack(time, entry.kind, entry.message_seq) + message
             self._publish(room_uid, entry.seq, payload, is_change=True)
 
-    def unknown(self, room_uid: UUID) -> None:
+    def unknown(self, room_uid: RoomUid) -> None:
         """Look at the room's head at once, here and elsewhere."""
         self._hubs.unknown(room_uid)
         self._publish(room_uid, 0, b"")
 
-    def _publish(self, room_uid: UUID, seq: int, payload: bytes, *, is_change: bool = False) -> None:
+    def _publish(self, room_uid: RoomUid, seq: int, payload: bytes, *, is_change: bool = False) -> None:
         epoch = self._epoch.value
         if epoch is not None:
             marked = _of_changes(epoch) if is_change else epoch.bytes
@@ -70,7 +71,7 @@ class Announcements:
         if len(key) != _KEY.size:
             raise ValueError("the key is not one of an entry")
         room_uid, epoch, seq = _KEY.unpack(key)
-        room = UUID(bytes=room_uid)
+        room = RoomUid(UUID(bytes=room_uid))
         if not self._hubs.wants(room, seq):
             return
         entry = self._entry(epoch, seq, payload)

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import structlog
 
@@ -21,6 +20,7 @@ from services.messages.model import Position, RoomOpening, SnapshotReason, Start
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.epoch import Epoch
+from services.runtime.ids import RoomUid
 
 _log = structlog.get_logger()
 _REPLAYS_AT_ONCE = 4
@@ -53,7 +53,7 @@ class Replays:
         self._most = most
         self._at_once = asyncio.Semaphore(_REPLAYS_AT_ONCE)
 
-    def epoch_of(self, room_uid: UUID) -> str:
+    def epoch_of(self, room_uid: RoomUid) -> str:
         """Return the epoch of a room's log; DATABASE_UNAVAILABLE as long as the database was never reached."""
         deployment = self._epoch.value
         if deployment is None:
@@ -155,7 +155,7 @@ class Replays:
         )
 
 
-def log_beyond_head(room_uid: UUID, seq: int, head_seq: int) -> None:
+def log_beyond_head(room_uid: RoomUid, seq: int, head_seq: int) -> None:
     """Log that a client knows of an event that the log has lost, unless the client has made it up.
 
     Any member can, and as often as they like, so that nobody is called out of bed for it.

@@ -15,6 +15,7 @@ from services.messages.fanout.hubs import Hubs
 from services.runtime.bus.port import Bus
 from services.runtime.clock import Clock
 from services.runtime.contract.timestamps import timestamp
+from services.runtime.ids import RoomUid
 
 _SECONDS = 1.0
 # So much too early an event may come, at the cost of the one after it: whoever tells it once a second must not lose
@@ -33,13 +34,13 @@ class TypingIndicator:
         self._subject = subject
         self._clock = clock
         # From when on each user may be shown again in each room, about in this order; what is over is soon dropped.
-        self._due: dict[tuple[UUID, str], float] = {}
+        self._due: dict[tuple[RoomUid, str], float] = {}
 
     async def listen(self) -> None:
         """Hear who is typing at other replicas."""
         await self._bus.subscribe(self._subject, self)
 
-    def show(self, room_id: str, room_uid: UUID, user_id: str) -> None:
+    def show(self, room_id: str, room_uid: RoomUid, user_id: str) -> None:
         """Show that a user is typing, here and elsewhere; more often than once a second changes nothing."""
         if self._is_due(room_uid, user_id):
             event = _typing(room_id, self._clock.now(), user_id)
@@ -52,14 +53,14 @@ class TypingIndicator:
         """Show that a user is typing at another replica. Raises a ValueError for a key that is none."""
         if len(key) <= _UID_BYTES:
             raise ValueError("the key is not one of a user who is typing")
-        room_uid, user_id = UUID(bytes=key[:_UID_BYTES]), key[_UID_BYTES:].decode()
+        room_uid, user_id = RoomUid(UUID(bytes=key[:_UID_BYTES])), key[_UID_BYTES:].decode()
         if payload and self._is_due(room_uid, user_id):
             self._hubs.show(room_uid, payload, author_id=user_id)
 
     def missed(self) -> None:
         """Do nothing: it is over."""
 
-    def _is_due(self, room_uid: UUID, user_id: str) -> bool:
+    def _is_due(self, room_uid: RoomUid, user_id: str) -> bool:
         now, key = self._clock.monotonic(), (room_uid, user_id)
         # A few at a time, which is faster than they come: a crowd that stops at once is not dropped at once.
         for oldest in list(islice(self._due, _DROPPED_AT_ONCE)):

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
-from uuid import UUID
 
 import psycopg
 
@@ -19,6 +18,7 @@ from services.messages.log import edits
 from services.messages.log.edits import Changes, request_id_reused
 from services.messages.model import Deletion, Draft, Edit, EventKind, LogEntry, MessageChange, Write, WriteKey
 from services.runtime.contract.errors import ChatkitError
+from services.runtime.ids import RoomUid, UserUid
 
 _LOCK = """
     SELECT room_uid, seq, ordinal, last_time FROM messages.heads
@@ -97,7 +97,7 @@ class CommitUnknown(Exception):
     """The commit was asked for, and nobody knows whether it happened."""
 
 
-async def make_head(connection: Connection, room_uid: UUID) -> None:
+async def make_head(connection: Connection, room_uid: RoomUid) -> None:
     """Make a room's head in a transaction of its own: made inside the append, two of them deadlock."""
     await connection.execute(_MAKE_HEAD, (room_uid,))
 
@@ -133,9 +133,9 @@ class _Batch:
 
     def __init__(
         self,
-        heads: Mapping[UUID, _Head],
+        heads: Mapping[RoomUid, _Head],
         time: datetime,
-        known: Mapping[tuple[UUID, UUID, str], tuple[bytes, LogEntry]],
+        known: Mapping[tuple[RoomUid, UserUid, str], tuple[bytes, LogEntry]],
         found: Changes,
     ) -> None:
         self.heads = heads
@@ -203,7 +203,7 @@ def keys_of(drafts: Sequence[Draft]) -> tuple[list[Any], ...]:
     )
 
 
-def sent_before(found: Iterable[Sequence[Any]]) -> dict[tuple[UUID, UUID, str], tuple[bytes, LogEntry]]:
+def sent_before(found: Iterable[Sequence[Any]]) -> dict[tuple[RoomUid, UserUid, str], tuple[bytes, LogEntry]]:
     """Return, by their keys, the messages that FIND_DUPLICATES has found, and the hashes of what was sent."""
     return {
         (room_uid, sender_uid, request_id): (
@@ -244,7 +244,7 @@ async def _end(connection: Connection, batch: _Batch) -> None:
     await connection.execute("COMMIT")
 
 
-def _moved(heads: Mapping[UUID, _Head]) -> tuple[list[Any], ...]:
+def _moved(heads: Mapping[RoomUid, _Head]) -> tuple[list[Any], ...]:
     moved = {room_uid: head for room_uid, head in heads.items() if head.is_moved}
     return (
         list(moved),

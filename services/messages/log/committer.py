@@ -12,7 +12,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol, assert_never
-from uuid import UUID
 
 import psycopg
 import structlog
@@ -30,6 +29,7 @@ from services.messages.model import Deletion, Draft, Edit, LogEntry, Write, Writ
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, Internal, Unavailable
 from services.runtime.data.database import unknown_outcome
+from services.runtime.ids import RoomUid
 from services.runtime.problems import problem_of
 
 _log = structlog.get_logger()
@@ -54,10 +54,10 @@ Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 class Publish(Protocol):
     """Whoever hands new entries to subscribers."""
 
-    def appended(self, room_uid: UUID, entry: LogEntry) -> None:
+    def appended(self, room_uid: RoomUid, entry: LogEntry) -> None:
         """Take an entry that was committed; entries of one room come in their order."""
 
-    def unknown(self, room_uid: UUID) -> None:
+    def unknown(self, room_uid: RoomUid) -> None:
         """Look at the room's head at once: a commit may or may not have happened."""
 
 
@@ -79,10 +79,10 @@ class Committer:
         self._publish = publish
         self._clock = clock
         self._first: deque[_Waiting] = deque()
-        self._second: dict[UUID, deque[_Waiting]] = {}
+        self._second: dict[RoomUid, deque[_Waiting]] = {}
         self._arrived = asyncio.Event()
         self._some_busy = asyncio.Event()
-        self._heads: dict[UUID, None] = {}
+        self._heads: dict[RoomUid, None] = {}
         self._open = 0
         self._connected_once = 0
 
@@ -207,7 +207,7 @@ class Committer:
             finally:
                 self._rotate(room_uid)
 
-    def _rotate(self, room_uid: UUID) -> None:
+    def _rotate(self, room_uid: RoomUid) -> None:
         queue = self._second.pop(room_uid)
         if queue:
             self._second[room_uid] = queue

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, assert_never
-from uuid import UUID
 
 from services.messages import frames
 from services.messages.model import Deletion, Edit, EventKind, LogEntry, MessageChange
 from services.runtime.contract.errors import AlreadyExists, ChatkitError, NotFound
+from services.runtime.ids import RoomUid
 
 # One row for each change whose message is there; the event's hash is there when the edit was done before.
 FIND = """
@@ -62,9 +62,9 @@ class Changes:
     """The messages that a batch of changes is about, and the events that it makes."""
 
     def __init__(self, found: Iterable[tuple[Any, ...]]) -> None:
-        self._targets: dict[tuple[UUID, int], _Target] = {}
+        self._targets: dict[tuple[RoomUid, int], _Target] = {}
         # The hashes of the edits that were done before.
-        self._done: dict[tuple[UUID, int, str], bytes] = {}
+        self._done: dict[tuple[RoomUid, int, str], bytes] = {}
         self._events: list[_Event] = []
         for room_uid, seq, request_id, *columns, done in found:
             self._targets.setdefault((room_uid, seq), _Target(*columns))

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from services.messages.log.tables import events, heads, messages
 from services.messages.model import EMPTY, EventKind, Head, LogEntry
 from services.runtime.data.database import Database
+from services.runtime.ids import RoomUid, UserUid
 
 _OF_ROOM = messages.c.room_uid == bindparam("room_uid", type_=Uuid)
 _SEQ = bindparam("seq", type_=BigInteger)
@@ -130,7 +131,7 @@ class LogStretch:
 class LogLength:
     """How many events of a log there are, and how far it was read by whoever has read the most; 0 is not at all."""
 
-    room_uid: UUID
+    room_uid: RoomUid
     head: Head
     held: int
     read_seq: int
@@ -142,20 +143,20 @@ class LogStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, room_uid: UUID, seq: int) -> bytes | None:
+    async def find(self, room_uid: RoomUid, seq: int) -> bytes | None:
         """Return a serialized message, or None; a deleted one is not there."""
         async with self._database.reading() as connection:
             found = await connection.execute(_GET, {"room_uid": room_uid, "seq": seq})
             message: bytes | None = found.scalar_one_or_none()
         return message
 
-    async def find_origin(self, room_uid: UUID, seq: int) -> tuple[UUID, str] | None:
+    async def find_origin(self, room_uid: RoomUid, seq: int) -> tuple[UserUid, str] | None:
         """Return who sent a message, which may be deleted, and with which request id; or None."""
         async with self._database.reading() as connection:
             row = (await connection.execute(_ORIGIN, {"room_uid": room_uid, "seq": seq})).one_or_none()
         return (row.sender_uid, row.request_id) if row is not None else None
 
-    async def page(self, room_uid: UUID, seq: int, most: int, *, newer: bool) -> list[tuple[int, bytes]]:
+    async def page(self, room_uid: RoomUid, seq: int, most: int, *, newer: bool) -> list[tuple[int, bytes]]:
         """Return serialized messages with their seqs: those after `seq` in order, or those before it backwards."""
         async with self._database.reading() as connection:
             rows = await connection.execute(
@@ -164,27 +165,27 @@ class LogStore:
             )
             return [(row.seq, row.message) for row in rows]
 
-    async def creations(self, room_uid: UUID, before_seq: int, most: int) -> list[LogEntry]:
+    async def creations(self, room_uid: RoomUid, before_seq: int, most: int) -> list[LogEntry]:
         """Return the entries of the last messages before a seq that are not deleted, oldest first."""
         async with self._database.reading() as connection:
             rows = await connection.execute(_CREATIONS, {"room_uid": room_uid, "seq": before_seq, "most": most})
             return [entry_of(row) for row in rows][::-1]
 
-    async def after(self, room_uid: UUID, seq: int, most: int) -> LogStretch:
+    async def after(self, room_uid: RoomUid, seq: int, most: int) -> LogStretch:
         """Return the entries after `seq`."""
         return await self._stretch(_AFTER, {"room_uid": room_uid, "seq": seq, "most": most})
 
-    async def tail(self, room_uid: UUID, most: int) -> LogStretch:
+    async def tail(self, room_uid: RoomUid, most: int) -> LogStretch:
         """Return the last entries."""
         return await self._stretch(_TAIL, {"room_uid": room_uid, "most": most})
 
-    async def last_times(self, room_uids: Sequence[UUID]) -> Mapping[UUID, datetime]:
+    async def last_times(self, room_uids: Sequence[RoomUid]) -> Mapping[RoomUid, datetime]:
         """Return when something last happened in those of some rooms in which anything did."""
         async with self._database.reading() as connection:
             rows = await connection.execute(_LAST_TIMES, {"room_uids": _array(uid.hex for uid in room_uids)})
             return {row.room_uid: row.last_time for row in rows if row.last_time is not None}
 
-    async def moved_heads(self, known: Sequence[tuple[UUID, Head]]) -> Mapping[UUID, Head]:
+    async def moved_heads(self, known: Sequence[tuple[RoomUid, Head]]) -> Mapping[RoomUid, Head]:
         """Return the ends of those of some logs that are not where they are known to be."""
         told = {
             # As text: adapting each by itself would cost more than all the rest.

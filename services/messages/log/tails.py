@@ -6,13 +6,13 @@ In SQL as it is, because the rooms' bounds reach into the subqueries of a latera
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Row, text
 
 from services.messages.log.store import LogStretch, entry_of, stretch_of
 from services.messages.model import LogEntry
 from services.runtime.data.database import Database
+from services.runtime.ids import RoomUid
 
 # The kind of a creation is 1, as in EventKind.
 _TAILS = text("""
@@ -57,7 +57,7 @@ _MESSAGES = text("""
 class TailRequest:
     """Of one room, so many entries after a seq, or so many messages before it: the newest ones."""
 
-    room_uid: UUID
+    room_uid: RoomUid
     seq: int
     most: int
 
@@ -68,17 +68,17 @@ class TailsStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def tails(self, asked: Sequence[TailRequest]) -> Mapping[UUID, LogStretch]:
+    async def tails(self, asked: Sequence[TailRequest]) -> Mapping[RoomUid, LogStretch]:
         """Return the heads of several logs and the last entries of each after a seq, all of one moment."""
-        by_room: dict[UUID, list[Row[Any]]] = {ask.room_uid: [] for ask in asked}
+        by_room: dict[RoomUid, list[Row[Any]]] = {ask.room_uid: [] for ask in asked}
         async with self._database.reading() as connection:
             for row in await connection.execute(_TAILS, _parameters(asked)):
                 by_room[row.room_uid].append(row)
         return {room_uid: stretch_of(rows) for room_uid, rows in by_room.items()}
 
-    async def messages(self, asked: Sequence[TailRequest]) -> Mapping[UUID, list[LogEntry]]:
+    async def messages(self, asked: Sequence[TailRequest]) -> Mapping[RoomUid, list[LogEntry]]:
         """Return the entries of the last messages of each room before a seq that are not deleted, oldest first."""
-        by_room: dict[UUID, list[LogEntry]] = {ask.room_uid: [] for ask in asked}
+        by_room: dict[RoomUid, list[LogEntry]] = {ask.room_uid: [] for ask in asked}
         async with self._database.reading() as connection:
             for row in await connection.execute(_MESSAGES, _parameters(asked)):
                 by_room[row.room_uid].append(entry_of(row))

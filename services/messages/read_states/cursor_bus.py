@@ -9,6 +9,7 @@ from services.messages.read_states.live_cursors import Cursors
 from services.messages.read_states.model import ReadCursor
 from services.runtime.bus.port import Bus
 from services.runtime.data.epoch import Epoch
+from services.runtime.ids import RoomUid, UserUid
 
 # The uids of a room and a user, the epoch of the database, and the cursor's revision.
 _KEY = struct.Struct(">16s16s16sQ")
@@ -23,7 +24,7 @@ class CursorAnnouncements:
         epoch: Epoch,
         bus: Bus,
         subject: str,
-        on_move: Callable[[UUID, UUID], None] = lambda _room_uid, _user_uid: None,
+        on_move: Callable[[RoomUid, UserUid], None] = lambda _room_uid, _user_uid: None,
     ) -> None:
         self._cursors = cursors
         # Told of every move, also in rooms whose cursors nobody follows here.
@@ -52,7 +53,7 @@ class CursorAnnouncements:
         if len(key) != _KEY.size:
             raise ValueError("the key is not one of a cursor")
         room, user, epoch, revision = _KEY.unpack(key)
-        room_uid, user_uid = UUID(bytes=room), UUID(bytes=user)
+        room_uid, user_uid = RoomUid(UUID(bytes=room)), UserUid(UUID(bytes=user))
         self._on_move(room_uid, user_uid)
         if not self._cursors.wants(room_uid, user_uid, revision):
             return

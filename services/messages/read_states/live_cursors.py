@@ -7,7 +7,6 @@ way a move is told. What nobody has told is read from the database, for all room
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from uuid import UUID
 
 import structlog
 
@@ -19,6 +18,7 @@ from services.messages.streams.subscription import Follower
 from services.runtime.access.port import AccessChange, MembershipChanged
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, DeadlineExceeded, Unavailable
+from services.runtime.ids import RoomUid, UserUid
 from services.runtime.steps import slices
 
 _log = structlog.get_logger()
@@ -36,14 +36,14 @@ class _Room:
         self.room_id = room_id
         self.followers: set[Follower] = set()
         # By user: the revision, and the event that tells it; of the so many-th database.
-        self.known: dict[UUID, tuple[int, bytes]] = {}
+        self.known: dict[UserUid, tuple[int, bytes]] = {}
         self.life = 0
         # Where the next look starts; None before the cursors were read. As of when there had been so many doubts.
         self.horizon: int | None = None
         self.doubts = 0
         self.loading = asyncio.Lock()
         # Who has left since the cursors were last being read.
-        self.left: set[UUID] = set()
+        self.left: set[UserUid] = set()
 
 
 class Cursors:
@@ -56,11 +56,11 @@ class Cursors:
         self._interval = interval
         # How many cursors of a room are told when a stream starts: those that moved last.
         self._most = most
-        self._rooms: dict[UUID, _Room] = {}
+        self._rooms: dict[RoomUid, _Room] = {}
         self._loads = asyncio.Semaphore(_LOADS_AT_ONCE)
         self._look_now = asyncio.Event()
         # Members who have come to a room, and may have left a cursor there earlier: room and user.
-        self._arrived: set[tuple[UUID, UUID]] = set()
+        self._arrived: set[tuple[RoomUid, UserUid]] = set()
         # How often it has become doubtful what is known of all rooms, and how often all of it was void: each room is
         # brought up to that when it is looked at, because there may be very many.
         self._doubts = 0
@@ -96,12 +96,12 @@ class Cursors:
 
     # What is told.
 
-    def wants(self, room_uid: UUID, user_uid: UUID, revision: int) -> bool:
+    def wants(self, room_uid: RoomUid, user_uid: UserUid, revision: int) -> bool:
         """Tell whether somebody here follows the room's cursors and was not given this revision yet."""
         room = self._rooms.get(room_uid)
         return room is not None and self._known(room).get(user_uid, (0, b""))[0] < revision
 
-    def take(self, room_uid: UUID, user_uid: UUID, revision: int, event: bytes) -> None:
+    def take(self, room_uid: RoomUid, user_uid: UserUid, revision: int, event: bytes) -> None:
         """Hand a cursor to the room's subscribers, unless they have been given it or a newer one."""
         if self.wants(room_uid, user_uid, revision):
             room = self._rooms[room_uid]
@@ -170,7 +170,7 @@ class Cursors:
         except (Unavailable, Aborted) as error:
             _log.warning("cursors_unread", reason=error.reason)
 
-    async def _read_moves(self, some: Sequence[tuple[UUID, _Room]]) -> None:
+    async def _read_moves(self, some: Sequence[tuple[RoomUid, _Room]]) -> None:
         rooms = {uid: horizon for uid, room in some if (horizon := self._horizon(room)) is not None}
         if not rooms:
             return
@@ -195,7 +195,7 @@ class Cursors:
         self._take_all(cursor for cursor in cursors if (cursor.room_uid, cursor.user_uid) in self._arrived)
         self._arrived -= arrived
 
-    async def _load(self, room_uids: Iterable[UUID]) -> None:
+    async def _load(self, room_uids: Iterable[RoomUid]) -> None:
         rooms = {uid: self._rooms[uid] for uid in sorted(room_uids) if uid in self._rooms}
         async with AsyncExitStack() as stack:
             # In order, so that two who read shared rooms never wait for each other.
@@ -208,12 +208,12 @@ class Cursors:
             }:
                 await self._read_anew(unread)
 
-    async def _read_anew(self, rooms: Mapping[UUID, _Room]) -> None:
+    async def _read_anew(self, rooms: Mapping[RoomUid, _Room]) -> None:
         doubts, before = self._doubts, {uid: set(self._known(room)) for uid, room in rooms.items()}
         for room in rooms.values():
             room.left.clear()
         moved = await self._store.newest(list(rooms), self._most)
-        of_members: dict[UUID, list[ReadCursor]] = {uid: [] for uid in rooms}
+        of_members: dict[RoomUid, list[ReadCursor]] = {uid: [] for uid in rooms}
         for cursor in await self._of_members({uid: room.room_id for uid, room in rooms.items()}, moved.cursors):
             of_members[cursor.room_uid].append(cursor)
         for uid, room in rooms.items():
@@ -227,7 +227,7 @@ class Cursors:
             self._take_all(cursor for cursor in of_members[uid] if cursor.user_uid not in room.left)
             self._stands_at(room, moved.horizon)
 
-    async def _of_members(self, room_ids: Mapping[UUID, str], cursors: Sequence[ReadCursor]) -> Sequence[ReadCursor]:
+    async def _of_members(self, room_ids: Mapping[RoomUid, str], cursors: Sequence[ReadCursor]) -> Sequence[ReadCursor]:
         try:
             return await self._peer.of_members_of_many(room_ids, cursors)
         except (Unavailable, DeadlineExceeded):
@@ -240,7 +240,7 @@ class Cursors:
                 event = frames.cursor_event(room.room_id, cursor)
                 self.take(cursor.room_uid, cursor.user_uid, cursor.revision, event)
 
-    def _known(self, room: _Room) -> dict[UUID, tuple[int, bytes]]:
+    def _known(self, room: _Room) -> dict[UserUid, tuple[int, bytes]]:
         """Return the cursors that are known of a room, of this database."""
         if room.life != self._lives:
             room.life = self._lives

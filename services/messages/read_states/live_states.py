@@ -6,7 +6,6 @@ ones are read anew, many in one statement: so at most one is sent per stream, ro
 
 import asyncio
 from collections.abc import Sequence
-from uuid import UUID
 
 import structlog
 
@@ -15,6 +14,7 @@ from services.messages.read_states.store import ReadStatesStore
 from services.messages.streams.rooms_stream import RoomOfStream
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, Unavailable
+from services.runtime.ids import RoomUid, UserUid
 from services.runtime.steps import Pace, slices
 
 _log = structlog.get_logger()
@@ -31,7 +31,7 @@ class ReadStateFeed:
         self._clock = clock
         self._interval = interval
         # By room and user: a user may follow a room on several streams.
-        self._rooms: dict[tuple[UUID, UUID], set[RoomOfStream]] = {}
+        self._rooms: dict[tuple[RoomUid, UserUid], set[RoomOfStream]] = {}
         # Those whose read state may be another than what was sent.
         self._changed: set[RoomOfStream] = set()
         # Where the next look for moves that nobody has told starts; None as long as nothing was followed.
@@ -55,7 +55,7 @@ class ReadStateFeed:
         if not rooms:
             self._rooms.pop(key, None)
 
-    async def events(self, rooms: Sequence[RoomOfStream]) -> dict[UUID, bytes]:
+    async def events(self, rooms: Sequence[RoomOfStream]) -> dict[RoomUid, bytes]:
         """Return what rooms of a stream hold for its user, as events by room."""
         asked = [room for room in rooms if room.stream.includes_read_states and room.user_uid is not None]
         if not asked:
@@ -64,7 +64,7 @@ class ReadStateFeed:
             self._horizon = await self._store.horizon()
         return {room.room_uid: event for room, event in await self._read(asked)}
 
-    def moved(self, room_uid: UUID, user_uid: UUID) -> None:
+    def moved(self, room_uid: RoomUid, user_uid: UserUid) -> None:
         """Hear that a cursor has moved."""
         self._changed.update(self._rooms.get((room_uid, user_uid), ()))
 

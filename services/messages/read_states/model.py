@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+
+from services.runtime.ids import RoomUid, UserUid
 
 # Beyond it a count is only known to be larger.
 MOST_COUNTED = 1_000
@@ -13,8 +14,8 @@ MOST_COUNTED = 1_000
 class ReadCursor:
     """How far a user has read a room; the copy with the highest revision is the newest."""
 
-    room_uid: UUID
-    user_uid: UUID
+    room_uid: RoomUid
+    user_uid: UserUid
     user_id: str
     seq: int
     revision: int
@@ -25,8 +26,8 @@ class ReadCursor:
 class Move:
     """Where a user's cursor is to go."""
 
-    room_uid: UUID
-    user_uid: UUID
+    room_uid: RoomUid
+    user_uid: UserUid
     user_id: str
     seq: int
     allow_backward: bool
@@ -52,7 +53,7 @@ class Unread:
 class ReadState:
     """What a room holds for a user; `last_message` is serialized."""
 
-    room_uid: UUID
+    room_uid: RoomUid
     cursor: ReadCursor | None
     unread: Unread
     last_message: bytes | None

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from chatkit.contract.v1 import method_policy_pb2
 
@@ -12,6 +11,7 @@ from services.messages.read_states.model import Move, ReadCursor, ReadState
 from services.messages.read_states.store import ReadStatesStore
 from services.runtime.access.port import AccessChecker, AccessQuery
 from services.runtime.contract.errors import PermissionDenied
+from services.runtime.ids import RoomUid, UserUid
 
 READ_MESSAGES = "room:messages:get"
 
@@ -42,13 +42,13 @@ class ReadStates:
             self._announcements.moved(room_id, cursor)
         return cursor
 
-    async def find(self, room_uid: UUID, user_uid: UUID) -> ReadCursor | None:
+    async def find(self, room_uid: RoomUid, user_uid: UserUid) -> ReadCursor | None:
         """Return a user's cursor in a room, or None when it was never set."""
         return await self._store.find(room_uid, user_uid)
 
     async def of_room(
-        self, room_id: str, room_uid: UUID, after: UUID, size: int, seconds: float
-    ) -> tuple[list[ReadCursor], UUID | None]:
+        self, room_id: str, room_uid: RoomUid, after: UserUid, size: int, seconds: float
+    ) -> tuple[list[ReadCursor], UserUid | None]:
         """Return a page of the cursors of a room's members, and the uid after which the next one starts."""
         found = await self._store.of_room(room_uid, after, size + 1)
         page = found[:size]

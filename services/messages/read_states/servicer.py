@@ -13,9 +13,10 @@ from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.contract.errors import invalid_field
 from services.runtime.contract.policies import Limits
+from services.runtime.ids import UserUid
 from services.runtime.peers.directory import DirectoryClient
 
-_FIRST = UUID(int=0)
+_FIRST = UserUid(UUID(int=0))
 
 
 class ReadStatesServicer:
@@ -88,7 +89,7 @@ class ReadStatesServicer:
         if request.user_id:
             raise invalid_field("FIELD_INVALID", "user_id", "must be empty beside room_id")
         key = self._page_tokens.read(call.caller, request)
-        after = UUID(str(key[0])) if key else _FIRST
+        after = UserUid(UUID(str(key[0]))) if key else _FIRST
         size = page_size(request, self._limits)
         cursors, last = await self._read_states.of_room(request.room_id, call.room.room_uid, after, size, call.seconds)
         return pb2.ListReadCursorsResponse(

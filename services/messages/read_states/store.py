@@ -5,7 +5,6 @@ Cursors are no part of the log: nothing here takes a seq, locks a head, or reads
 
 from collections.abc import Iterable, Sequence
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
@@ -33,6 +32,7 @@ from services.messages.log.tables import events, heads, messages, metadata
 from services.messages.model import EventKind
 from services.messages.read_states.model import Move, Moved, ReadCursor, ReadState, unread
 from services.runtime.data.database import Database
+from services.runtime.ids import RoomUid, UserUid
 
 
 class _TransactionId(UserDefinedType[str]):
@@ -221,47 +221,47 @@ class ReadStatesStore:
             found = await connection.execute(_FIND, {"in_room": move.room_uid, "of_user": move.user_uid})
             return _cursor(found.one()), False
 
-    async def find(self, room_uid: UUID, user_uid: UUID) -> ReadCursor | None:
+    async def find(self, room_uid: RoomUid, user_uid: UserUid) -> ReadCursor | None:
         """Return a user's cursor in a room, or None when it was never set."""
         async with self._database.reading() as connection:
             row = (await connection.execute(_FIND, {"in_room": room_uid, "of_user": user_uid})).one_or_none()
         return None if row is None else _cursor(row)
 
-    async def of_room(self, room_uid: UUID, after: UUID, most: int) -> list[ReadCursor]:
+    async def of_room(self, room_uid: RoomUid, after: UserUid, most: int) -> list[ReadCursor]:
         """Return cursors in a room by the users' uids, those of users who have left included."""
         async with self._database.reading() as connection:
             rows = await connection.execute(_OF_ROOM, {"in_room": room_uid, "after": after, "most": most})
             return [_cursor(row) for row in rows]
 
-    async def of_user(self, user_uid: UUID, room_uids: Iterable[UUID]) -> dict[UUID, ReadCursor]:
+    async def of_user(self, user_uid: UserUid, room_uids: Iterable[RoomUid]) -> dict[RoomUid, ReadCursor]:
         """Return a user's cursors in some rooms, by room."""
         async with self._database.reading() as connection:
             rows = await connection.execute(_OF_USER, {"of_user": user_uid, "in_rooms": list(room_uids)})
             return {row.room_uid: _cursor(row) for row in rows}
 
-    async def of_pairs(self, pairs: Iterable[tuple[UUID, UUID]]) -> list[ReadCursor]:
+    async def of_pairs(self, pairs: Iterable[tuple[RoomUid, UserUid]]) -> list[ReadCursor]:
         """Return the cursors of some rooms' users."""
         room_uids, user_uids = zip(*pairs, strict=True)
         async with self._database.reading() as connection:
             rows = await connection.execute(_OF_PAIRS, {"in_rooms": list(room_uids), "of_users": list(user_uids)})
             return [_cursor(row) for row in rows]
 
-    async def newest(self, room_uids: Sequence[UUID], most: int) -> Moved:
+    async def newest(self, room_uids: Sequence[RoomUid], most: int) -> Moved:
         """Return the cursors that moved last in some rooms, so many of each."""
         async with self._database.reading() as connection:
             return _moved((await connection.execute(_NEWEST, {"in_rooms": list(room_uids), "most": most})).all())
 
-    async def moved_since(self, room_uids: Sequence[UUID], horizon: int) -> Moved:
+    async def moved_since(self, room_uids: Sequence[RoomUid], horizon: int) -> Moved:
         """Return the cursors in some rooms that have moved since an earlier look; some may have been seen before."""
         async with self._database.reading() as connection:
             values = {"in_rooms": list(room_uids), "since": str(horizon)}
             return _moved((await connection.execute(_MOVED, values)).all())
 
-    async def states(self, user_uid: UUID, room_uids: Sequence[UUID]) -> list[ReadState]:
+    async def states(self, user_uid: UserUid, room_uids: Sequence[RoomUid]) -> list[ReadState]:
         """Return what some rooms hold for a user, in the order given and all of one moment."""
         return await self.states_of([(room_uid, user_uid) for room_uid in room_uids])
 
-    async def states_of(self, pairs: Sequence[tuple[UUID, UUID]]) -> list[ReadState]:
+    async def states_of(self, pairs: Sequence[tuple[RoomUid, UserUid]]) -> list[ReadState]:
         """Return what rooms hold for users, in the order given and all of one moment."""
         values = {
             "in_rooms": [room_uid for room_uid, _ in pairs],

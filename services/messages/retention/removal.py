@@ -7,9 +7,9 @@ process is busy with other things.
 """
 
 from datetime import datetime
-from uuid import UUID
 
 from services.messages.log.append import Connection
+from services.runtime.ids import RoomUid
 
 _LOCK_WAIT_MS = 200
 # After a wait for the row the conditions are looked at once more, the clock's included.
@@ -24,7 +24,7 @@ _REMOVE_MESSAGES = f"DELETE FROM messages.messages {_BATCH}"  # noqa: S608 - lit
 _REMOVE_EVENTS = f"DELETE FROM messages.events {_BATCH}"  # noqa: S608 - literals above
 
 
-async def sweep(connection: Connection, room_uid: UUID, seqs: range, until: datetime) -> bool:
+async def sweep(connection: Connection, room_uid: RoomUid, seqs: range, until: datetime) -> bool:
     """Remove the oldest events of a room; False when nothing was removed.
 
     That is so when the log no longer begins with them, because another replica has removed some, and when it is later

@@ -23,6 +23,7 @@ from services.messages.log.append import Connection
 from services.messages.log.tables import events, heads, messages
 from services.messages.retention.removal import sweep
 from services.runtime.data.database import Database
+from services.runtime.ids import RoomUid
 
 _MOST = bindparam("most", type_=BigInteger)
 _page = (
@@ -81,7 +82,7 @@ _BEGINNING = select(
 class OldRooms:
     """The rooms of a page whose oldest event is old; `last` is the page's last room, None when the page was empty."""
 
-    room_uids: Sequence[UUID]
+    room_uids: Sequence[RoomUid]
     last: UUID | None
 
 
@@ -103,14 +104,14 @@ class RetentionStore:
             rows = (await connection.execute(_OLD, values)).all()
         return OldRooms([row.room_uid for row in rows if row.is_old], rows[-1].room_uid if rows else None)
 
-    async def beginning(self, room_uid: UUID, cutoff: datetime, most: int) -> range:
+    async def beginning(self, room_uid: RoomUid, cutoff: datetime, most: int) -> range:
         """Return the seqs with which a room's log begins and that are from before a time, so many at the most."""
         async with self._database.reading() as connection:
             values = {"in_room": room_uid, "cutoff": cutoff, "most": most}
             row = (await connection.execute(_BEGINNING, values)).one_or_none()
         return range(row.oldest_seq, row.end) if row is not None else range(0)
 
-    async def remove(self, room_uid: UUID, seqs: range, until: datetime) -> bool:
+    async def remove(self, room_uid: RoomUid, seqs: range, until: datetime) -> bool:
         """Remove what a room's log begins with, unless it no longer does, or it is later than that."""
         async with self._database.transaction() as connection:
             raw = await connection.get_raw_connection()

@@ -17,6 +17,7 @@ from services.messages.retention.model import Retention
 from services.messages.retention.store import RetentionStore
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError
+from services.runtime.ids import RoomUid
 
 _log = structlog.get_logger()
 _FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)
@@ -36,7 +37,7 @@ class Sweeper:
         retention: Retention,
         clock: Clock,
         *,
-        on_swept: Callable[[UUID], None],
+        on_swept: Callable[[RoomUid], None],
         interval: float,
         pause: float,
     ) -> None:
@@ -73,8 +74,8 @@ class Sweeper:
             await self._sweep_rooms(page.room_uids)
             after = page.last
 
-    async def _sweep_rooms(self, room_uids: Iterable[UUID]) -> None:
-        waiting, swept = deque(room_uids), set[UUID]()
+    async def _sweep_rooms(self, room_uids: Iterable[RoomUid]) -> None:
+        waiting, swept = deque(room_uids), set[RoomUid]()
         while waiting:
             asked_at = self._clock.monotonic()
             # Read before rooms is asked. The database's clock goes on while this process is stopped, and it is looked
@@ -94,7 +95,7 @@ class Sweeper:
                     if room_uid in swept:
                         self._on_swept(room_uid)
 
-    async def _remove(self, room_uid: UUID, cutoff: datetime, until: datetime) -> int:
+    async def _remove(self, room_uid: RoomUid, cutoff: datetime, until: datetime) -> int:
         """Remove a batch and return how many events it had; none when somebody else is at it."""
         seqs = await self._store.beginning(room_uid, cutoff, _MOST_EVENTS)
         try:

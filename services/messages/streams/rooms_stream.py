@@ -8,7 +8,6 @@ import asyncio
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from uuid import UUID
 
 from services.messages import frames
 from services.messages.model import Position
@@ -19,6 +18,7 @@ from services.runtime.access.port import AccessGrant, AccessQuery, RoomGrant, Ro
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, ResourceExhausted, Violation, unavailable_peer
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import RoomUid
 
 
 class RoomOfStream(Follower):
@@ -135,7 +135,7 @@ class RoomsStream(SharedQueue):
         self.includes_cursors = includes_cursors
         self.includes_read_states = includes_read_states
         # The rooms that are open or being opened, and those of them that are in doubt.
-        self.rooms: dict[UUID, RoomOfStream] = {}
+        self.rooms: dict[RoomUid, RoomOfStream] = {}
         self.doubtful: set[RoomOfStream] = set()
         # Rooms that have ended and are still to be taken from their hubs.
         self.ended: list[RoomOfStream] = []
@@ -143,7 +143,7 @@ class RoomsStream(SharedQueue):
         self.closed: set[str] = set()
         # Whether the user's rooms are to be listed, and the ids of those that they have just joined, as far as told.
         self.to_list = follows_memberships
-        self.new_rooms: dict[UUID, str] = {}
+        self.new_rooms: dict[RoomUid, str] = {}
         # Set when there is something to do about the rooms.
         self.changed = asyncio.Event()
         self._staleness = Staleness(clock, freshness, ending_delay)
@@ -169,7 +169,7 @@ class RoomsStream(SharedQueue):
         """Whether there may be rooms of the user's that are to be opened."""
         return self.to_list or bool(self.new_rooms)
 
-    def joined(self, room_uid: UUID | None, room_id: str = "") -> None:
+    def joined(self, room_uid: RoomUid | None, room_id: str = "") -> None:
         """Hear that the user became a member of a room; of an unknown one when changes were missed."""
         if self.follows_memberships:
             if room_uid is not None:
@@ -177,13 +177,13 @@ class RoomsStream(SharedQueue):
             self.to_list = self.to_list or not room_id
             self.changed.set()
 
-    def take_new_rooms(self) -> tuple[bool, dict[UUID, str]]:
+    def take_new_rooms(self) -> tuple[bool, dict[RoomUid, str]]:
         """Return whether to list the user's rooms, and which are new; from now on that is as good as done."""
         taken = self.to_list, self.new_rooms
         self.to_list, self.new_rooms = False, {}
         return taken
 
-    def put_back(self, to_list: bool, new_rooms: Mapping[UUID, str]) -> None:
+    def put_back(self, to_list: bool, new_rooms: Mapping[RoomUid, str]) -> None:
         """Take back what was taken and could not be done."""
         self.to_list = self.to_list or to_list
         self.new_rooms = {**new_rooms, **self.new_rooms}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from chatkit.messages.v1 import message_pb2
@@ -14,6 +14,7 @@ from services.messages.fanout.hub import RoomHub
 from services.messages.log.store import LogStretch
 from services.messages.model import EventKind, Head, LogEntry
 from services.runtime.contract.errors import Aborted
+from services.runtime.ids import RoomUid
 
 _TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -43,17 +44,17 @@ class _Store:
         self.seqs = seqs
         self.meanwhile: Callable[[], object] = lambda: None
 
-    async def tail(self, _room_uid: UUID, _most: int) -> LogStretch:
+    async def tail(self, _room_uid: RoomUid, _most: int) -> LogStretch:
         return LogStretch(Head(seq=2, oldest_seq=1), [_entry(1), _entry(2)])
 
-    async def after(self, _room_uid: UUID, seq: int, most: int) -> LogStretch:
+    async def after(self, _room_uid: RoomUid, seq: int, most: int) -> LogStretch:
         self.meanwhile()
         entries = [_entry(number) for number in self.seqs if number > seq][:most]
         return LogStretch(Head(seq=self.seqs[-1], oldest_seq=1), entries)
 
 
 async def _hub(store: Any) -> RoomHub:
-    hub = RoomHub(uuid4(), "lobby", store, 256)
+    hub = RoomHub(RoomUid(uuid4()), "lobby", store, 256)
     await hub.follow(100)
     return hub
 
@@ -126,15 +127,15 @@ class _Log:
     def head(self) -> Head:
         return Head(self.entries[-1].seq, self.oldest_seq)
 
-    async def tail(self, _room_uid: UUID, _most: int) -> LogStretch:
+    async def tail(self, _room_uid: RoomUid, _most: int) -> LogStretch:
         return LogStretch(self.head, self.entries[-3:])
 
-    async def after(self, _room_uid: UUID, seq: int, most: int) -> LogStretch:
+    async def after(self, _room_uid: RoomUid, seq: int, most: int) -> LogStretch:
         found = [entry for entry in self.entries if entry.seq > seq][:most]
         self.meanwhile()
         return LogStretch(self.head, found)
 
-    async def creations(self, _room_uid: UUID, before_seq: int, most: int) -> list[LogEntry]:
+    async def creations(self, _room_uid: RoomUid, before_seq: int, most: int) -> list[LogEntry]:
         self.reads += 1
         found = [entry for entry in self.entries if entry.kind is EventKind.CREATED and entry.seq < before_seq]
         self.meanwhile()
@@ -243,7 +244,7 @@ async def test_whoever_comes_after_a_log_was_forgotten_is_given_what_is_there_no
 
 async def test_older_entries_do_not_push_newer_ones_out() -> None:
     log = _Log(*(_entry(seq) for seq in range(1, 4)))
-    hub = RoomHub(uuid4(), "lobby", cast("Any", log), 3)
+    hub = RoomHub(RoomUid(uuid4()), "lobby", cast("Any", log), 3)
     await hub.follow(3)
     for seq in range(4, 8):
         hub.offer(_entry(seq))

@@ -37,10 +37,10 @@ class _Store:
         self.heads: dict[UUID, Head] = {}
         self.looked_at: list[UUID] = []
 
-    async def tail(self, _room_uid: UUID, _most: int) -> LogStretch:
+    async def tail(self, _room_uid: RoomUid, _most: int) -> LogStretch:
         return LogStretch(EMPTY, ())
 
-    async def after(self, _room_uid: UUID, _seq: int, _most: int) -> LogStretch:
+    async def after(self, _room_uid: RoomUid, _seq: int, _most: int) -> LogStretch:
         await asyncio.Event().wait()
         raise AssertionError
 

@@ -14,6 +14,7 @@ from services.messages.fanout.replays import Replays, pages
 from services.messages.log.store import LogStretch
 from services.messages.log.tails import TailRequest
 from services.messages.model import Head, LogEntry, Position, Start, room_epoch
+from services.runtime.ids import RoomUid
 from tests.support.clock import ManualClock
 
 _EPOCH = uuid4()
@@ -55,7 +56,7 @@ def _replays(store: _Store) -> Replays:
 
 
 def _hub(name: str = "room") -> RoomHub:
-    return RoomHub(uuid4(), name, cast("Any", None), 256)
+    return RoomHub(RoomUid(uuid4()), name, cast("Any", None), 256)
 
 
 def _after(hub: RoomHub, seq: int) -> Start:

@@ -23,6 +23,7 @@ from services.messages.log.store import LogStretch
 from services.messages.model import EventKind, Head, LogEntry
 from services.runtime.bus.port import MOST_PAYLOAD_BYTES, Listener
 from services.runtime.clock import SystemClock
+from services.runtime.ids import RoomUid
 from tests.messages.chat import Reader, text
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
@@ -198,10 +199,10 @@ class _Log:
     def head(self) -> Head:
         return Head(len(self.entries), 1)
 
-    async def tail(self, _room_uid: UUID, most: int) -> LogStretch:
+    async def tail(self, _room_uid: RoomUid, most: int) -> LogStretch:
         return LogStretch(self.head, self.entries[-most:])
 
-    async def after(self, _room_uid: UUID, seq: int, most: int) -> LogStretch:
+    async def after(self, _room_uid: RoomUid, seq: int, most: int) -> LogStretch:
         return LogStretch(self.head, self.entries[seq:][:most])
 
     async def moved_heads(self, known: list[tuple[UUID, Head]]) -> dict[UUID, Head]:
@@ -212,7 +213,7 @@ class _Log:
 class _Subscriber:
     """What a hub needs of a subscription; it writes down what it is given."""
 
-    def __init__(self, room_uid: UUID) -> None:
+    def __init__(self, room_uid: RoomUid) -> None:
         self.room_uid = room_uid
         self.query = SimpleNamespace(user_id="bob")
         self.error = None
@@ -234,7 +235,7 @@ class _Subscriber:
 class _Process:
     """A replica's hubs, and its part of the bus."""
 
-    def __init__(self, log: _Log, clock: ManualClock, bus: _WildBus, epoch: UUID, room_uid: UUID) -> None:
+    def __init__(self, log: _Log, clock: ManualClock, bus: _WildBus, epoch: UUID, room_uid: RoomUid) -> None:
         self.log = log
         self.hubs = Hubs(
             cast("Any", log),
@@ -262,7 +263,7 @@ class _Process:
 
 @asynccontextmanager
 async def _two(fates: Iterator[_Fate], epochs: tuple[UUID, UUID]) -> AsyncIterator[tuple[list[_Process], ManualClock]]:
-    log, clock, room_uid = _Log(), ManualClock(), uuid4()
+    log, clock, room_uid = _Log(), ManualClock(), RoomUid(uuid4())
     buses = [_WildBus(fates), _WildBus(fates)]
     buses[0].peers, buses[1].peers = [buses[1]], [buses[0]]
     processes = [_Process(log, clock, bus, epoch, room_uid) for bus, epoch in zip(buses, epochs, strict=True)]
@@ -396,7 +397,7 @@ async def test_an_entry_is_the_same_after_its_way_over_the_bus(entry: LogEntry) 
     epoch = cast("Any", SimpleNamespace(value=uuid4()))
     sides = [Announcements(cast("Any", own), epoch, bus, "log") for own, bus in zip(hubs, buses, strict=True)]
     await sides[1].listen()
-    sides[0].appended(uuid4(), entry)
+    sides[0].appended(RoomUid(uuid4()), entry)
     assert taken == [entry]
     with pytest.raises(ValueError, match="the key is not one"):
         sides[1].received(b"short", b"")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from services.messages.fanout.typing_indicator import TypingIndicator
 from services.runtime.bus.port import Exchange, InProcessBus
+from services.runtime.ids import RoomUid
 from tests.messages.chat import Chat, text
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
@@ -88,7 +89,7 @@ class _Hubs:
     def __init__(self) -> None:
         self.shown: list[tuple[UUID, str]] = []
 
-    def show(self, room_uid: UUID, _event: bytes, *, author_id: str) -> None:
+    def show(self, room_uid: RoomUid, _event: bytes, *, author_id: str) -> None:
         self.shown.append((room_uid, author_id))
 
 
@@ -98,7 +99,7 @@ async def test_one_is_shown_once_a_second_in_each_room_wherever_it_comes_from() 
     here, there = [TypingIndicator(cast("Any", hubs), InProcessBus(exchange), "typing", clock) for hubs in sides]
     await here.listen()
     await there.listen()
-    lobby, other = uuid4(), uuid4()
+    lobby, other = RoomUid(uuid4()), RoomUid(uuid4())
     for indicator in (here, there, here):
         indicator.show("lobby", lobby, "alice")
         await clock.advance(0)
@@ -121,7 +122,7 @@ def test_jitter_does_not_put_it_out_and_admits_no_more() -> None:
     clock, hubs = ManualClock(), _Hubs()
     bus = SimpleNamespace(publish=lambda *_: None)
     indicator = TypingIndicator(cast("Any", hubs), cast("Any", bus), "typing", clock)
-    room_uid = uuid4()
+    room_uid = RoomUid(uuid4())
 
     def shown_at(seconds: float) -> bool:
         before = len(hubs.shown)
@@ -138,7 +139,7 @@ def test_jitter_does_not_put_it_out_and_admits_no_more() -> None:
 def test_it_is_shown_at_most_once_a_second_on_average_and_never_sooner_than_after_0_8_seconds(
     pauses: list[float],
 ) -> None:
-    clock, hubs, room_uid = ManualClock(), _Hubs(), uuid4()
+    clock, hubs, room_uid = ManualClock(), _Hubs(), RoomUid(uuid4())
     bus = SimpleNamespace(publish=lambda *_: None)
     indicator = TypingIndicator(cast("Any", hubs), cast("Any", bus), "typing", clock)
     shown: list[float] = []

@@ -18,24 +18,25 @@ from services.messages.model import Draft, LogEntry
 from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import AlreadyExists, ChatkitError, Unavailable
 from services.runtime.data.epoch import Epoch
+from services.runtime.ids import RoomUid, UserUid
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import until
 
-_SENDER = uuid4()
+_SENDER = UserUid(uuid4())
 
 
 class _Nobody:
     """Nobody listens."""
 
-    def appended(self, room_uid: UUID, entry: LogEntry) -> None:
+    def appended(self, room_uid: RoomUid, entry: LogEntry) -> None:
         pass
 
-    def unknown(self, room_uid: UUID) -> None:
+    def unknown(self, room_uid: RoomUid) -> None:
         pass
 
 
-def _draft(room_uid: UUID, request_id: str, content: bytes = b"") -> Draft:
+def _draft(room_uid: RoomUid, request_id: str, content: bytes = b"") -> Draft:
     return Draft(
         room_uid=room_uid,
         room_id=str(room_uid),
@@ -80,7 +81,7 @@ def _seqs(database: TestDatabase) -> dict[UUID, list[int]]:
 
 
 async def test_three_writers_over_shared_rooms_neither_deadlock_nor_leave_holes(database: TestDatabase) -> None:
-    rooms = [uuid4() for _ in range(40)]
+    rooms = [RoomUid(uuid4()) for _ in range(40)]
     async with AsyncExitStack() as stack:
         committers = [await _committer(database, stack) for _ in range(3)]
         drafts = [
@@ -97,7 +98,7 @@ async def test_three_writers_over_shared_rooms_neither_deadlock_nor_leave_holes(
 
 
 async def test_one_item_that_the_database_refuses_does_not_fail_its_batch(database: TestDatabase) -> None:
-    room, other = uuid4(), uuid4()
+    room, other = RoomUid(uuid4()), RoomUid(uuid4())
     async with AsyncExitStack() as stack:
         committer = await _committer(database, stack)
         good = [_draft(room if n % 2 else other, f"{n}") for n in range(20)]
@@ -110,7 +111,7 @@ async def test_one_item_that_the_database_refuses_does_not_fail_its_batch(databa
 
 
 async def test_a_head_that_somebody_holds_stalls_only_its_own_room(database: TestDatabase) -> None:
-    held, free = uuid4(), uuid4()
+    held, free = RoomUid(uuid4()), RoomUid(uuid4())
     async with AsyncExitStack() as stack:
         # A lane that waited for the held head would wait for as long as it is held.
         committer = await _committer(database, stack, "&options=-c%20lock_timeout%3D0")
@@ -127,7 +128,7 @@ async def test_a_head_that_somebody_holds_stalls_only_its_own_room(database: Tes
 
 
 async def test_a_head_that_is_held_for_too_long_is_unavailable_and_nothing_is_stored(database: TestDatabase) -> None:
-    held = uuid4()
+    held = RoomUid(uuid4())
     async with AsyncExitStack() as stack:
         committer = await _committer(database, stack)
         await committer.send(_draft(held, "first"), 10)
@@ -141,7 +142,7 @@ async def test_a_head_that_is_held_for_too_long_is_unavailable_and_nothing_is_st
 
 
 async def test_connections_that_are_cut_cost_no_message_and_double_none(database: TestDatabase) -> None:
-    rooms = [uuid4() for _ in range(5)]
+    rooms = [RoomUid(uuid4()) for _ in range(5)]
     cut = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND application_name = 'chatkit committer'"
@@ -161,7 +162,7 @@ async def test_connections_that_are_cut_cost_no_message_and_double_none(database
 
 
 async def test_a_reused_request_id_is_refused_within_one_batch_too(database: TestDatabase) -> None:
-    room = uuid4()
+    room = RoomUid(uuid4())
     first = _draft(room, "same", b"one")
     async with AsyncExitStack() as stack:
         committer = await _committer(database, stack)

@@ -205,17 +205,17 @@ class _Table:
         self.is_away = False
 
     def move(self, user_id: str, seq: int) -> ReadCursor:
-        user_uid = uid_of(user_id)
+        user_uid = user_uid_of(user_id)
         revision = self.cursors[user_uid].revision + 1 if user_uid in self.cursors else 1
         cursor = ReadCursor(_ROOM, user_uid, user_id, seq, revision, _TIME)
         self.cursors[user_uid] = cursor
         self.moves.append(cursor)
         return cursor
 
-    async def newest(self, _room_uids: list[UUID], most: int) -> Moved:
+    async def newest(self, _room_uids: list[RoomUid], most: int) -> Moved:
         return Moved(list(self.cursors.values())[:most], len(self.moves))
 
-    async def moved_since(self, _room_uids: list[UUID], horizon: int) -> Moved:
+    async def moved_since(self, _room_uids: list[RoomUid], horizon: int) -> Moved:
         self.looks += 1
         if self.is_away:
             raise Unavailable("DATABASE_UNAVAILABLE", "away")
@@ -432,7 +432,7 @@ async def test_a_move_of_another_life_of_the_database_is_looked_for_and_not_take
         nobody = SimpleNamespace(take=lambda *_: None)
         epochs = [SimpleNamespace(value=uuid4()), SimpleNamespace(value=uuid4())]
         mover = CursorAnnouncements(cast("Any", nobody), cast("Any", epochs[0]), cast("Any", bus), "cursors")
-        mover.moved("lobby", ReadCursor(_ROOM, uid_of("alice"), "alice", 9, 9, _TIME))
+        mover.moved("lobby", ReadCursor(_ROOM, user_uid_of("alice"), "alice", 9, 9, _TIME))
         hearer = CursorAnnouncements(process.cursors, cast("Any", epochs[1]), cast("Any", bus), "cursors")
         hearer.received(*told[0])
         await process.clock.advance(0)
@@ -457,7 +457,7 @@ async def _store(database: TestDatabase) -> AsyncIterator[ReadStatesStore]:
 
 async def test_a_look_misses_no_move_whose_transaction_was_open_during_the_look_before(database: TestDatabase) -> None:
     async with _store(database) as store:
-        late, early = (Move(_ROOM, uid_of(name), name, 0, allow_backward=False) for name in ("late", "early"))
+        late, early = (Move(_ROOM, user_uid_of(name), name, 0, allow_backward=False) for name in ("late", "early"))
         await store.move(early)
         horizon = (await store.newest([_ROOM], 10)).horizon
         with psycopg.connect(database.superuser_dsn) as other:
@@ -469,29 +469,29 @@ async def test_a_look_misses_no_move_whose_transaction_was_open_during_the_look_
                 (_ROOM, late.user_uid),
             )
             # Younger transactions come and go, and looks are made, while this one stays open.
-            await store.move(Move(_ROOM, uid_of("younger"), "younger", 0, allow_backward=False))
+            await store.move(Move(_ROOM, user_uid_of("younger"), "younger", 0, allow_backward=False))
             seen = await store.moved_since([_ROOM], horizon)
             assert {cursor.user_id for cursor in seen.cursors} == {"younger"}
         seen = await store.moved_since([_ROOM], seen.horizon)
         assert {cursor.user_id for cursor in seen.cursors} == {"younger", "late"}
         assert (await store.moved_since([_ROOM], seen.horizon)).cursors == []
-        assert (await store.moved_since([uuid4()], 1)).cursors == []
+        assert (await store.moved_since([RoomUid(uuid4())], 1)).cursors == []
 
 
 async def test_rows_of_a_restored_database_are_not_read_again_and_again(database: TestDatabase) -> None:
     async with _store(database) as store:
-        await store.move(Move(_ROOM, uid_of("alice"), "alice", 0, allow_backward=False))
+        await store.move(Move(_ROOM, user_uid_of("alice"), "alice", 0, allow_backward=False))
         horizon = (await store.newest([_ROOM], 10)).horizon
         with psycopg.connect(database.superuser_dsn) as connection:
             connection.execute("UPDATE messages.read_cursors SET moved_xid = '123456789012345'")
         assert (await store.moved_since([_ROOM], horizon)).cursors == []
         assert [cursor.user_id for cursor in (await store.newest([_ROOM], 10)).cursors] == ["alice"]
-        await store.move(Move(_ROOM, uid_of("bob"), "bob", 0, allow_backward=False))
+        await store.move(Move(_ROOM, user_uid_of("bob"), "bob", 0, allow_backward=False))
         assert [cursor.user_id for cursor in (await store.moved_since([_ROOM], horizon)).cursors] == ["bob"]
 
 
 async def test_the_cursors_that_moved_last_are_read_first(database: TestDatabase) -> None:
     async with _store(database) as store:
         for name in ("one", "two", "three"):
-            await store.move(Move(_ROOM, uid_of(name), name, 0, allow_backward=False))
+            await store.move(Move(_ROOM, user_uid_of(name), name, 0, allow_backward=False))
         assert [cursor.user_id for cursor in (await store.newest([_ROOM], 2)).cursors] == ["three", "two"]

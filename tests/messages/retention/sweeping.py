@@ -13,6 +13,7 @@ from services.messages.retention.store import RetentionStore
 from services.messages.retention.sweeper import Sweeper
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.data.database import Database, create_engine
+from services.runtime.ids import RoomUid
 from tests.support.databases import TestDatabase
 from tests.support.peers import uid_of
 
@@ -57,11 +58,11 @@ class Rooms:
 
     most = 1_000
 
-    def __init__(self, days: dict[UUID, int | None]) -> None:
+    def __init__(self, days: dict[RoomUid, int | None]) -> None:
         self.days = days
         self.asked = 0
 
-    async def of(self, room_uids: Iterable[UUID]) -> dict[UUID, int | None]:
+    async def of(self, room_uids: Iterable[RoomUid]) -> dict[RoomUid, int | None]:
         """Answer."""
         self.asked += 1
         return {uid: self.days[uid] for uid in room_uids if uid in self.days}
@@ -74,7 +75,7 @@ async def sweeper(
     days: int | None = 30,
     *,
     clock: Clock | None = None,
-    swept: list[UUID] | None = None,
+    swept: list[RoomUid] | None = None,
 ) -> AsyncIterator[Sweeper]:
     """Lend a sweeper, as a process has one, with connections of its own; it writes down what it has swept."""
     connections = Database(create_engine(database.dsn("messages")))

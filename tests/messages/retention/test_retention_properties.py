@@ -31,7 +31,7 @@ from tests.messages.retention.sweeping import Rooms, grow_old, oldest_seq, sweep
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS
 from tests.support.nats import running as running_nats
-from tests.support.peers import Peers, serve, uid_of
+from tests.support.peers import Peers, room_uid_of, serve
 from tests.support.suite import running
 from tests.support.tokens import token
 
@@ -84,7 +84,7 @@ class SweptRun(Run):
     async def age(self, count: int) -> None:
         """Let so many events more be old."""
         last = await asyncio.to_thread(self._oldest) + count - 1
-        aged = await asyncio.to_thread(grow_old, self.database, last, room_uid=uid_of(self.room_id))
+        aged = await asyncio.to_thread(grow_old, self.database, last, room_uid=room_uid_of(self.room_id))
         self.aged = max(self.aged, aged)
 
     async def sweep(self, replica: int) -> None:
@@ -103,7 +103,7 @@ class SweptRun(Run):
     def _oldest(self) -> int:
         with psycopg.connect(self.database.superuser_dsn) as connection:
             row = connection.execute(
-                "SELECT oldest_seq FROM messages.heads WHERE room_uid = %s", (uid_of(self.room_id),)
+                "SELECT oldest_seq FROM messages.heads WHERE room_uid = %s", (room_uid_of(self.room_id),)
             ).fetchone()
         return int(row[0]) if row is not None else 1
 
@@ -143,7 +143,7 @@ class SweptRun(Run):
             with suppress(Unavailable):
                 await self.sweepers[0].sweep()
                 break
-        oldest = await asyncio.to_thread(oldest_seq, self.database, uid_of(self.room_id))
+        oldest = await asyncio.to_thread(oldest_seq, self.database, room_uid_of(self.room_id))
         assert oldest == self.aged + 1
         return oldest
 
@@ -175,7 +175,7 @@ async def test_whoever_reads_a_log_that_is_swept_ends_with_what_it_says(database
             async def example(bursts: list[list[Step]], random: Random) -> None:
                 room_id = f"room {len(peers.members)}"
                 peers.members[room_id] = {"alice"}
-                rooms.days[uid_of(room_id)] = None
+                rooms.days[room_uid_of(room_id)] = None
                 readers: list[Reader] = [SweptReader(client, room_id) for client in clients]
                 await _play(bursts, random, SweptRun(database, clients, room_id, readers, sweepers=sweepers))
 

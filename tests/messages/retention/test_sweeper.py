@@ -14,13 +14,14 @@ from services.messages.retention.model import Retention
 from services.messages.retention.store import RetentionStore
 from services.runtime.contract.errors import Aborted
 from services.runtime.data.database import Database, create_engine
+from services.runtime.ids import RoomUid
 from tests.messages.chat import Chat
 from tests.messages.retention.sweeping import Rooms, grow_old, oldest_seq, sweeper
 from tests.support.clock import LeapingClock
 from tests.support.databases import TestDatabase
-from tests.support.peers import uid_of
+from tests.support.peers import room_uid_of
 
-_LOBBY = uid_of("lobby")
+_LOBBY = room_uid_of("lobby")
 _NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
 
@@ -47,7 +48,7 @@ def _fill(database: TestDatabase, *room_uids: UUID, count: int = 3, edits: int =
 
 
 async def test_more_than_a_batch_goes_in_batches_and_the_room_is_told_once(database: TestDatabase) -> None:
-    rooms, swept = [uuid4(), uuid4()], list[UUID]()
+    rooms, swept = [RoomUid(uuid4()), RoomUid(uuid4())], list[RoomUid]()
     _fill(database, *rooms, count=450, edits=450)
     async with sweeper(database, Rooms(dict.fromkeys(rooms)), swept=swept) as sweeping:
         await sweeping.sweep()
@@ -84,7 +85,7 @@ async def test_a_removal_that_is_broken_off_has_removed_nothing(database: TestDa
 
 
 async def test_a_room_whose_head_is_held_is_left_for_later_and_the_others_are_swept(database: TestDatabase) -> None:
-    rooms = [uuid4() for _ in range(4)]
+    rooms = [RoomUid(uuid4()) for _ in range(4)]
     _fill(database, *rooms)
     held = rooms[0]
     async with sweeper(database, Rooms(dict.fromkeys(rooms))) as sweeping:
@@ -117,12 +118,12 @@ async def test_an_answer_that_is_too_old_by_the_databases_clock_removes_nothing(
 class _SlowRooms(Rooms):
     """A rooms whose answers take as long to arrive as it says, and which lengthens every retention after the first."""
 
-    def __init__(self, days: dict[UUID, int | None], clock: LeapingClock, seconds: float) -> None:
+    def __init__(self, days: dict[RoomUid, int | None], clock: LeapingClock, seconds: float) -> None:
         super().__init__(days)
         self._clock = clock
         self._seconds = seconds
 
-    async def of(self, room_uids: Iterable[UUID]) -> dict[UUID, int | None]:
+    async def of(self, room_uids: Iterable[RoomUid]) -> dict[RoomUid, int | None]:
         answer = await super().of(room_uids)
         self.days = dict.fromkeys(self.days, 3_650)
         if self.asked == 1:
@@ -146,7 +147,7 @@ async def test_every_room_is_walked_over_whatever_the_size_of_a_page(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeper_module, "_MOST_ROOMS", 2)
-    rooms = [uuid4() for _ in range(7)]
+    rooms = [RoomUid(uuid4()) for _ in range(7)]
     _fill(database, *rooms)
     stub = Rooms(dict.fromkeys(rooms))
     async with sweeper(database, stub) as sweeping:

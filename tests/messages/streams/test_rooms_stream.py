@@ -206,13 +206,13 @@ async def test_a_stream_that_ends_lets_go_who_waits_to_open_the_next_rooms() -> 
 
 
 def test_a_room_costs_little_on_each_further_stream() -> None:
-    names, uids = [f"room {number}" for number in range(1_000)], [uuid4() for _ in range(1_000)]
+    names, uids = [f"room {number}" for number in range(1_000)], [RoomUid(uuid4()) for _ in range(1_000)]
 
     def follow() -> RoomsStream:
         stream = _Stream().queue
         for name, uid in zip(names, uids, strict=True):
             # Strings of their own, as requests bring them.
-            room = RoomOfStream(stream, RoomGrant(RoomUid(uid), UserUid(uid)), bytes(name, "ascii").decode())
+            room = RoomOfStream(stream, RoomGrant(uid, UserUid(uid)), bytes(name, "ascii").decode())
             room.open(bytes(f"epoch of {name}", "ascii").decode(), 0, [])
             stream.rooms[uid] = room
         return stream
