@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from typing import NewType
 from uuid import UUID
+
+from services.runtime.ids import RoomUid, UserUid
+
+FileUid = NewType("FileUid", UUID)
 
 
 class FileState(IntEnum):
@@ -26,10 +31,10 @@ class FileState(IntEnum):
 class Draft:
     """A file to create."""
 
-    uid: UUID
-    room_uid: UUID
+    uid: FileUid
+    room_uid: RoomUid
     room_id: str
-    owner_uid: UUID
+    owner_uid: UserUid
     owner_id: str
     name: str
     content_type: str
@@ -46,10 +51,10 @@ class Draft:
 class File:
     """A file; `sha256` is its content's, or while that has not arrived the declared one, if one was declared."""
 
-    uid: UUID
-    room_uid: UUID
+    uid: FileUid
+    room_uid: RoomUid
     room_id: str
-    owner_uid: UUID
+    owner_uid: UserUid
     owner_id: str
     name: str
     content_type: str
@@ -79,7 +84,7 @@ class PageStart:
     """The last file of the page before."""
 
     create_time: datetime
-    uid: UUID
+    uid: FileUid
 
     @classmethod
     def after(cls, file: File) -> "PageStart":
@@ -87,29 +92,29 @@ class PageStart:
         return cls(file.create_time, file.uid)
 
 
-def file_uid(file_id: str) -> UUID | None:
+def file_uid(file_id: str) -> FileUid | None:
     """Return the uid of an id that callers name; None for what no file is called."""
     try:
-        uid = UUID(file_id)
+        uid = FileUid(UUID(file_id))
     except ValueError:
         return None
     # Only one spelling names the file.
     return uid if str(uid) == file_id else None
 
 
-def blob_key(file: UUID, attempt: UUID) -> str:
+def blob_key(file: FileUid, attempt: UUID) -> str:
     """Return where the content goes that one attempt to upload it brings: no two attempts write to one place."""
     return f"{file.hex[:2]}/{file.hex}-{attempt.hex[:16]}"
 
 
-def file_of_key(key: str) -> UUID | None:
+def file_of_key(key: str) -> FileUid | None:
     """Return the file whose content lies, or lay, under a key; None for a key that is nobody's."""
     folder, _, name = key.partition("/")
     hexed, dash, _ = name.partition("-")
     if not dash or folder != hexed[:2]:
         return None
     try:
-        uid = UUID(hex=hexed)
+        uid = FileUid(UUID(hex=hexed))
     except ValueError:
         return None
     return uid if uid.hex == hexed else None
@@ -119,7 +124,7 @@ def file_of_key(key: str) -> UUID | None:
 INCOMING = "incoming"
 
 
-def incoming_key(file: UUID) -> str:
+def incoming_key(file: FileUid) -> str:
     """Return where a client puts a file's content, until it has been looked at."""
     return f"{INCOMING}/{file.hex}"
 

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import assert_never
-from uuid import UUID
 
 from services.files.content.blobs import BlobMissingError, Blobs
 from services.files.content.incoming import Incoming
@@ -14,6 +13,7 @@ from services.files.refusals import in_use, not_found, not_owner, not_ready
 from services.files.store import FileStore
 from services.files.urls import FileUrls, Purpose, SignedUrl
 from services.runtime.contract.errors import Aborted, ChatkitError, FailedPrecondition, PermissionDenied
+from services.runtime.ids import RoomUid, UserUid
 
 # A message may be under way for as long as its send may take, and then some.
 ATTACHING = timedelta(minutes=1)
@@ -57,7 +57,7 @@ class Files:
         return file
 
     async def get(
-        self, room_uid: UUID, file_id: str, user_id: str | None, remaining: float | None, *, superuser: bool
+        self, room_uid: RoomUid, file_id: str, user_id: str | None, remaining: float | None, *, superuser: bool
     ) -> File:
         """Return a file of a room; to others than its owner and superusers only one that a message refers to.
 
@@ -70,7 +70,7 @@ class Files:
             raise not_found(file_id)
         return file
 
-    async def find_in(self, room_uid: UUID, file_id: str) -> File:
+    async def find_in(self, room_uid: RoomUid, file_id: str) -> File:
         """Return a file of a room. Raises FILE_NOT_FOUND."""
         file = await self.find(file_id)
         if file.room_uid != room_uid:
@@ -78,7 +78,7 @@ class Files:
         return file
 
     async def own(
-        self, room_uid: UUID, file_id: str, user_id: str, remaining: float | None, *, superuser: bool
+        self, room_uid: RoomUid, file_id: str, user_id: str, remaining: float | None, *, superuser: bool
     ) -> File:
         """Return a file of a room that the user may change. Raises FILE_NOT_FOUND and FILE_OWNER_REQUIRED."""
         file = await self.find_in(room_uid, file_id)
@@ -91,7 +91,7 @@ class Files:
         return not_owner(file.id) if await self._sent([file], remaining) else not_found(file.id)
 
     async def page(
-        self, room_uid: UUID, own: UUID | None, start: PageStart | None, size: int, seconds: float
+        self, room_uid: RoomUid, own: UserUid | None, start: PageStart | None, size: int, seconds: float
     ) -> tuple[list[File], PageStart | None]:
         """Return a room's files, the newest first, and where the next page starts, unless nothing comes after it.
 
@@ -112,7 +112,7 @@ class Files:
                 break
         return shown, start
 
-    async def _shown_to(self, own: UUID, files: Sequence[File], seconds: float) -> list[File]:
+    async def _shown_to(self, own: UserUid, files: Sequence[File], seconds: float) -> list[File]:
         sent = await self._sent([file for file in files if file.owner_uid != own], seconds)
         return [file for file in files if file.owner_uid == own or file.id in sent]
 
@@ -194,7 +194,9 @@ class Files:
         uids = [uid for file_id in file_ids if (uid := file_uid(file_id)) is not None]
         return sorted(str(uid) for uid in await self._store.with_content_among(uids))
 
-    async def attach(self, room_uid: UUID, owner_uid: UUID, file_ids: Sequence[str], seconds: float) -> list[File]:
+    async def attach(
+        self, room_uid: RoomUid, owner_uid: UserUid, file_ids: Sequence[str], seconds: float
+    ) -> list[File]:
         """Let a message refer to files from now on, all or none of them; return them in the order of the ids.
 
         Raises FILE_NOT_FOUND, FILE_OWNER_REQUIRED, FILE_NOT_READY and CONTENTION.
@@ -205,7 +207,7 @@ class Files:
             file = await self.find_in(room_uid, refusal.metadata["file_id"])
             raise await self._not_own(file, seconds) from None
 
-    async def _attach_what_came(self, room_uid: UUID, owner_uid: UUID, file_ids: Sequence[str]) -> list[File]:
+    async def _attach_what_came(self, room_uid: RoomUid, owner_uid: UserUid, file_ids: Sequence[str]) -> list[File]:
         try:
             return await self._attach(room_uid, owner_uid, file_ids)
         except FailedPrecondition:
@@ -218,7 +220,7 @@ class Files:
                     await self._incoming.take(file)
             return await self._attach(room_uid, owner_uid, file_ids)
 
-    async def _attach(self, room_uid: UUID, owner_uid: UUID, file_ids: Sequence[str]) -> list[File]:
+    async def _attach(self, room_uid: RoomUid, owner_uid: UserUid, file_ids: Sequence[str]) -> list[File]:
         uids = {file_id: file_uid(file_id) for file_id in file_ids}
 
         def judge(found: Sequence[File]) -> None:
@@ -233,7 +235,7 @@ class Files:
         return [attached[file_id] for file_id in file_ids]
 
 
-def _refusal(file_id: str, file: File | None, room_uid: UUID, owner_uid: UUID) -> ChatkitError | None:
+def _refusal(file_id: str, file: File | None, room_uid: RoomUid, owner_uid: UserUid) -> ChatkitError | None:
     if file is None or file.room_uid != room_uid:
         return not_found(file_id)
     if file.owner_uid != owner_uid:

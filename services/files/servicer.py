@@ -11,7 +11,7 @@ from chatkit.internal.attachments.v1 import attachments_service_pb2 as attachmen
 
 from services.files import protos
 from services.files.content.uploads import Uploads
-from services.files.model import Draft, File, PageStart, invented_name
+from services.files.model import Draft, File, FileUid, PageStart, invented_name
 from services.files.service import Files
 from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
@@ -19,6 +19,7 @@ from services.runtime.contract import json_values
 from services.runtime.contract.errors import invalid_field
 from services.runtime.contract.policies import Limits
 from services.runtime.contract.timestamps import timestamp
+from services.runtime.ids import RoomUid, UserUid
 from services.runtime.peers.directory import DirectoryClient
 
 # No frame of a stream is larger than 64 KiB; this leaves room for what is around the bytes.
@@ -51,7 +52,7 @@ class FilesServicer:
         owner_uid = call.room.user_uid or await self._users.uid_of(call.acting_user, call.seconds)
         custom_data = json_values.plain_value(request.custom_data) if request.HasField("custom_data") else None
         draft = Draft(
-            uid=self._new_uid(),
+            uid=FileUid(self._new_uid()),
             room_uid=call.room.room_uid,
             room_id=request.room_id,
             owner_uid=owner_uid,
@@ -101,7 +102,7 @@ class FilesServicer:
         """Read a page of a room's files."""
         size = page_size(request, self._limits)
         key = self._page_tokens.read(call.caller, request)
-        start = PageStart(_EPOCH + int(key[0]) * _MICROSECOND, UUID(str(key[1]))) if key else None
+        start = PageStart(_EPOCH + int(key[0]) * _MICROSECOND, FileUid(UUID(str(key[1])))) if key else None
         own = None if call.caller.superuser else call.room.user_uid
         found, after = await self._files.page(call.room.room_uid, own, start, size, call.seconds)
         response = pb2.ListFilesResponse(files=[await self._message(file) for file in found])
@@ -136,7 +137,8 @@ class AttachmentsServicer:
         self, request: attachments_pb2.AttachFilesRequest, call: Call
     ) -> attachments_pb2.AttachFilesResponse:
         """Let a message refer to files."""
-        room_uid, owner_uid = _uid(request.room_uid, "room_uid"), _uid(request.owner_uid, "owner_uid")
+        room_uid = RoomUid(_uid(request.room_uid, "room_uid"))
+        owner_uid = UserUid(_uid(request.owner_uid, "owner_uid"))
         attached = await self._files.attach(room_uid, owner_uid, list(dict.fromkeys(request.file_ids)), call.seconds)
         return attachments_pb2.AttachFilesResponse(files=[protos.attached_file(file) for file in attached])
 
@@ -155,7 +157,7 @@ async def _chunks(first: pb2.UploadFileRequest, requests: AsyncIterator[pb2.Uplo
         yield request.chunk
 
 
-def _content_hashes(request: pb2.CreateFileRequest, room_uid: UUID) -> Sequence[bytes]:
+def _content_hashes(request: pb2.CreateFileRequest, room_uid: RoomUid) -> Sequence[bytes]:
     """Return the hash of what is asked for, and the one that the release before made of it as it was spelled."""
     content = pb2.CreateFileRequest()
     content.CopyFrom(request)

@@ -29,9 +29,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.files.model import Draft, File, FileState, PageStart
+from services.files.model import Draft, File, FileState, FileUid, PageStart
 from services.runtime.contract.errors import AlreadyExists, ResourceExhausted, Violation
 from services.runtime.data.database import Database
+from services.runtime.ids import RoomUid, UserUid
 
 metadata = MetaData(schema="files")
 _id = Text(collation="C")
@@ -115,13 +116,13 @@ class FileStore:
                 raise too_much_stored(self._most_bytes, used)
             return _file(row)
 
-    async def find(self, uid: UUID) -> File | None:
+    async def find(self, uid: FileUid) -> File | None:
         """Return a file, or None."""
         async with self._database.reading() as connection:
             row = (await connection.execute(select(*_COLUMNS).where(files.c.uid == uid))).one_or_none()
         return _file(row) if row is not None else None
 
-    async def page(self, room_uid: UUID, own: UUID | None, start: PageStart | None, size: int) -> list[File]:
+    async def page(self, room_uid: RoomUid, own: UserUid | None, start: PageStart | None, size: int) -> list[File]:
         """Return a room's files that are ready, the newest first; with `own` those that were attached, and that user's.
 
         Those that are being collected count as ready as long as they may come back.
@@ -137,14 +138,14 @@ class FileStore:
 
     # Content.
 
-    async def begin_upload(self, key: str, uid: UUID) -> None:
+    async def begin_upload(self, key: str, uid: FileUid) -> None:
         """Note where content is about to be written."""
         async with self._database.transaction() as connection:
             await connection.execute(
                 insert(uploads).values(blob_key=key, file_uid=uid, start_time=_now, is_revoked=False)
             )
 
-    async def finish_upload(self, key: str, uid: UUID, sha256: bytes, check_after: timedelta) -> File | None:
+    async def finish_upload(self, key: str, uid: FileUid, sha256: bytes, check_after: timedelta) -> File | None:
         """Give a file its content; None when it has some already, or the upload was given up meanwhile."""
         async with self._database.transaction() as connection:
             mine = delete(uploads).where(uploads.c.blob_key == key, ~uploads.c.is_revoked)
@@ -180,7 +181,7 @@ class FileStore:
     # Messages, and the end.
 
     async def attach(
-        self, uids: Sequence[UUID], judge: Callable[[Sequence[File]], None], check_after: timedelta
+        self, uids: Sequence[FileUid], judge: Callable[[Sequence[File]], None], check_after: timedelta
     ) -> list[File]:
         """Note that messages may refer to files from now on, unless `judge` raises about them as they are."""
         async with self._database.transaction() as connection:
@@ -202,7 +203,7 @@ class FileStore:
         async with self._database.transaction() as connection:
             return [_file(row) for row in await connection.execute(claimed)]
 
-    async def keep(self, uids: Sequence[UUID], check_after: timedelta) -> None:
+    async def keep(self, uids: Sequence[FileUid], check_after: timedelta) -> None:
         """Let files be, or be again, until the collector looks at them next."""
         kept = (
             update(files)
@@ -260,7 +261,7 @@ class FileStore:
             of_uploads = await connection.execute(select(uploads.c.blob_key).where(uploads.c.blob_key == wanted))
             return found | set(of_uploads.scalars())
 
-    async def with_content_among(self, uids: Collection[UUID]) -> set[UUID]:
+    async def with_content_among(self, uids: Collection[FileUid]) -> set[FileUid]:
         """Return those of these files that have content."""
         found = select(files.c.uid).where(
             files.c.uid == func.any(list(uids), type_=ARRAY(Uuid)), files.c.blob_key.is_not(None)
@@ -274,7 +275,7 @@ class FileStore:
         async with self._database.reading() as connection:
             return [_file(row) for row in await connection.execute(statement.order_by(files.c.uid).limit(size))]
 
-    async def wrong_usage(self) -> dict[UUID, tuple[int, int]]:
+    async def wrong_usage(self) -> dict[UserUid, tuple[int, int]]:
         """Return, by owner, what is counted and what the files add up to, where the two differ."""
         summed = select(files.c.owner_uid, func.sum(files.c.size_bytes).label("bytes")).group_by(files.c.owner_uid)
         sums = summed.subquery()
@@ -285,7 +286,7 @@ class FileStore:
         async with self._database.reading() as connection:
             return {row[0]: (int(row[1]), int(row[2])) for row in await connection.execute(statement)}
 
-    async def correct_usage(self, owner_uid: UUID) -> None:
+    async def correct_usage(self, owner_uid: UserUid) -> None:
         """Count an owner's files anew."""
         async with self._database.transaction() as connection:
             await self._use(connection, owner_uid, 0)
@@ -293,7 +294,7 @@ class FileStore:
             corrected = update(usage).where(usage.c.owner_uid == owner_uid)
             await connection.execute(corrected.values(bytes=real.scalar_subquery()))
 
-    async def _use(self, connection: AsyncConnection, owner_uid: UUID, size_bytes: int) -> int:
+    async def _use(self, connection: AsyncConnection, owner_uid: UserUid, size_bytes: int) -> int:
         counted = insert(usage).values(owner_uid=owner_uid, bytes=size_bytes)
         counted = counted.on_conflict_do_update(
             index_elements=["owner_uid"], set_={"bytes": usage.c.bytes + counted.excluded.bytes}
@@ -326,7 +327,7 @@ def too_much_stored(most: int, actual: int) -> ResourceExhausted:
     )
 
 
-def _these(uids: Sequence[UUID]) -> Select[Any]:
+def _these(uids: Sequence[FileUid]) -> Select[Any]:
     # In order, so that two that want the same files wait for one another instead of deadlocking.
     return select(*_COLUMNS).where(files.c.uid == func.any(list(uids), type_=ARRAY(Uuid))).order_by(files.c.uid)
 

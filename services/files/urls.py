@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlencode
-from uuid import UUID
 
+from services.files.model import FileUid
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import PermissionDenied
 from services.runtime.identity.api_keys import ApiKey
@@ -55,7 +55,7 @@ class FileUrls:
         """Sign with the first of these keys from now on, and take what any of them has signed."""
         self._secrets = [hashlib.sha256(b"file urls\0" + key.secret.encode()).digest() for key in keys]
 
-    def make(self, purpose: Purpose, file: UUID) -> SignedUrl:
+    def make(self, purpose: Purpose, file: FileUid) -> SignedUrl:
         """Return a URL that works for the lifetime and a little more; for so long it stays the same, for caches."""
         step = max(1, int(self.lifetime.total_seconds()) // _STEPS)
         now = int(self._clock.now().timestamp())
@@ -64,7 +64,7 @@ class FileUrls:
         query = urlencode({EXPIRES: expires, SIGNATURE: signature})
         return SignedUrl(f"{self._public_url}{PATH}{file}?{query}", datetime.fromtimestamp(expires, UTC))
 
-    def check(self, purpose: Purpose, file: UUID, expires: str, signature: str) -> None:
+    def check(self, purpose: Purpose, file: FileUid, expires: str, signature: str) -> None:
         """Raise FILE_URL_INVALID or FILE_URL_EXPIRED unless a URL with these pieces is ours and holds."""
         # One spelling only: int() would take many, and raise at thousands of digits.
         told = int(expires) if _SECONDS.fullmatch(expires) else None
@@ -79,6 +79,6 @@ class FileUrls:
                 "FILE_URL_EXPIRED", "the URL has expired: ask for a new one", metadata={"expire_time": time}
             )
 
-    def _sign(self, secret: bytes, purpose: Purpose, file: UUID, expires: int) -> str:
+    def _sign(self, secret: bytes, purpose: Purpose, file: FileUid, expires: int) -> str:
         signed = "\0".join((purpose, self._instance, str(file), str(expires))).encode()
         return base64.urlsafe_b64encode(hmac.digest(secret, signed, "sha256")).decode().rstrip("=")

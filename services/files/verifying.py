@@ -15,6 +15,7 @@ from services.files.settings import FilesSettings
 from services.files.store import FileStore
 from services.runtime.clock import Clock
 from services.runtime.command import Tools
+from services.runtime.ids import RoomUid
 from services.runtime.peers.directory import DirectoryClient
 from services.runtime.verifying import Finding
 
@@ -60,8 +61,8 @@ async def _compared(
             yield Finding("files", "FILE_UNREFERENCED", file.id, detail, is_note=True)
 
 
-async def _rooms(page: Sequence[File], tools: Tools, settings: FilesSettings) -> set[UUID]:
+async def _rooms(page: Sequence[File], tools: Tools, settings: FilesSettings) -> set[RoomUid]:
     peer = tools.peer("rooms", settings.rooms_address)
     request = retention_pb2.BatchGetRetentionRequest(room_uids=sorted({file.room_uid.bytes for file in page}))
     answer = await peer.call(RetentionServiceStub(peer.channel).BatchGetRetention, request)
-    return {UUID(bytes=room.room_uid) for room in answer.rooms}
+    return {RoomUid(UUID(bytes=room.room_uid)) for room in answer.rooms}

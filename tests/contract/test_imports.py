@@ -76,7 +76,8 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__main__",),
     ),
     "files": (
-        ("__init__", "model", "settings", "urls", "refusals", "peers"),
+        ("__init__", "model", "settings"),
+        ("urls", "refusals", "peers"),
         ("protos", "store"),
         ("content",),
         ("service",),

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
 
-from services.files.model import File
+from services.files.model import File, FileUid
 from services.files.store import FileStore
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.database import unknown_outcome
@@ -18,7 +18,7 @@ class _Away(FileStore):
 
     times = 2
 
-    async def finish_upload(self, key: str, uid: UUID, sha256: bytes, check_after: timedelta) -> File | None:
+    async def finish_upload(self, key: str, uid: FileUid, sha256: bytes, check_after: timedelta) -> File | None:
         self.times -= 1
         if self.times >= 0:
             raise Unavailable("DATABASE_UNAVAILABLE", "the database can't be reached")
@@ -30,7 +30,7 @@ class _Silent(FileStore):
 
     was_asked = False
 
-    async def finish_upload(self, key: str, uid: UUID, sha256: bytes, check_after: timedelta) -> File | None:
+    async def finish_upload(self, key: str, uid: FileUid, sha256: bytes, check_after: timedelta) -> File | None:
         finished = await super().finish_upload(key, uid, sha256, check_after)
         if not self.was_asked:
             self.was_asked = True
@@ -44,7 +44,7 @@ async def _content() -> AsyncIterator[bytes]:
 
 async def _taken(shelf: Library, kind: type[FileStore]) -> File:
     world = World(shelf)
-    file = await world.store.find(UUID((await shelf.create()).file.id))
+    file = await world.store.find(FileUid(UUID((await shelf.create()).file.id)))
     assert file is not None
     uploads = world.uploads(kind(world.database, 1 << 30))
     try:

@@ -12,7 +12,7 @@ from chatkit.files.v1 import files_service_pb2 as pb2
 from chatkit.internal.attachments.v1 import attachments_service_pb2 as attachments_pb2
 from google.protobuf import struct_pb2
 
-from services.files.model import Draft, File, FileState, PageStart
+from services.files.model import Draft, File, FileState, FileUid, PageStart
 from services.files.servicer import AttachmentsServicer, FilesServicer
 from services.files.urls import SignedUrl
 from services.runtime.calls.handlers import Handlers
@@ -21,7 +21,7 @@ from services.runtime.contract.errors import InvalidArgument, PermissionDenied
 from services.runtime.contract.policies import Limits
 from services.runtime.ids import RoomUid, UserUid
 from tests.support.adapter import TestedServicer
-from tests.support.peers import uid_of
+from tests.support.peers import room_uid_of, uid_of, user_uid_of
 from tests.support.tokens import service, user
 
 _TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -29,9 +29,9 @@ _CONTENT = b"x" * 100_000
 
 
 def _file(number: int) -> File:
-    owner, room = uid_of("alice"), uid_of("lobby")
+    owner, room = user_uid_of("alice"), room_uid_of("lobby")
     return File(
-        uid=UUID(int=number),
+        uid=FileUid(UUID(int=number)),
         room_uid=room,
         room_id="lobby",
         owner_uid=owner,

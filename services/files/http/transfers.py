@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import cast
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import grpc
 import structlog
@@ -27,7 +27,7 @@ from services.files import protos
 from services.files.content import serving
 from services.files.content.places import Bounds, Place, Places, overloaded
 from services.files.content.uploads import Uploads
-from services.files.model import File, essence, file_uid
+from services.files.model import File, FileUid, essence, file_uid
 from services.files.refusals import mismatch, not_found, not_ready, too_large
 from services.files.service import Files
 from services.files.urls import EXPIRES, PATH, SIGNATURE, FileUrls, Purpose
@@ -150,7 +150,7 @@ class FilesHttp:
             first = await anext(pieces, b"")
             return _Content(_joined(first, pieces), status, headers, place, held.pop_all())
 
-    def _signed(self, request: Request, purpose: Purpose) -> UUID:
+    def _signed(self, request: Request, purpose: Purpose) -> FileUid:
         file_id = request.path_params["file_id"]
         uid, query = file_uid(file_id), request.query_params
         if uid is None:

@@ -11,6 +11,7 @@ import pytest
 
 from services.files.collection.reconciler import Findings, Reconciler, reconcile
 from services.files.content.blobs import open_blobs
+from services.files.model import FileUid
 from services.files.peers import MessagesClient
 from services.files.store import FileStore
 from services.runtime.clock import SystemClock
@@ -117,13 +118,13 @@ async def test_a_condemned_file_can_be_read_and_not_attached_until_messages_has_
 
 async def test_a_replica_whose_clock_is_wrong_ends_no_upload_and_removes_no_file(shelf: Library) -> None:
     file, world, right = (await shelf.create()).file, World(shelf), shelf.clock.now()
-    await world.store.begin_upload("ab/x", UUID(file.id))
+    await world.store.begin_upload("ab/x", FileUid(UUID(file.id)))
     for wrong in (timedelta(days=2), timedelta(days=-2)):
         shelf.clock.now = lambda wrong=wrong: right + wrong  # type: ignore[misc, method-assign]
         assert await world.collector(Asked()).collect() == 0
     shelf.clock.now = lambda: right  # type: ignore[method-assign]
     assert (await shelf.get(file.id, "alice")).id == file.id
-    assert await world.store.finish_upload("ab/x", UUID(file.id), b"x", timedelta(days=1)) is not None
+    assert await world.store.finish_upload("ab/x", FileUid(UUID(file.id)), b"x", timedelta(days=1)) is not None
     await world.database.close()
 
 
@@ -131,7 +132,7 @@ async def test_an_upload_that_nobody_works_on_any_more_is_cleared_and_can_give_n
     file = (await shelf.create()).file
     world = World(shelf)
     key = f"ab/{uuid4().hex}"
-    await world.store.begin_upload(key, UUID(file.id))
+    await world.store.begin_upload(key, FileUid(UUID(file.id)))
     async with world.blobs.writing(key, {}) as writer:
         await writer.write(PICTURE)
     (shelf.folder / "blobs" / f"{key}#1").write_bytes(b"half of it")
@@ -140,16 +141,16 @@ async def test_an_upload_that_nobody_works_on_any_more_is_cleared_and_can_give_n
     assert shelf.stored() == []
     assert shelf.database.count("files.uploads") == 0
     # The process that was at it had only been stopped.
-    assert await world.store.finish_upload(key, UUID(file.id), b"x", timedelta()) is None
+    assert await world.store.finish_upload(key, FileUid(UUID(file.id)), b"x", timedelta()) is None
     await world.database.close()
 
 
 async def test_of_a_revoked_upload_nothing_becomes_content(shelf: Library) -> None:
     file = (await shelf.create()).file
     world = World(shelf)
-    await world.store.begin_upload("ab/x", UUID(file.id))
+    await world.store.begin_upload("ab/x", FileUid(UUID(file.id)))
     assert await world.store.revoke_stale(timedelta(seconds=-1), 10) == ["ab/x"]
-    assert await world.store.finish_upload("ab/x", UUID(file.id), b"x", timedelta()) is None
+    assert await world.store.finish_upload("ab/x", FileUid(UUID(file.id)), b"x", timedelta()) is None
     assert shelf.database.count("files.uploads") == 1
     await world.database.close()
 

@@ -17,9 +17,10 @@ from chatkit.files.v1 import files_service_pb2 as pb2
 
 from services.files.content.places import TICK_SECONDS, Bounds
 from services.files.content.uploads import Uploads
-from services.files.model import File
+from services.files.model import File, FileUid
 from services.files.service import Files
 from services.runtime.contract.errors import ResourceExhausted, Unavailable
+from services.runtime.ids import UserUid
 from tests.files.http.reading import Reader
 from tests.files.library import PICTURE, Library, library, sha256, user
 from tests.files.world import World
@@ -244,11 +245,11 @@ async def _all_of(content: bytes) -> AsyncIterator[bytes]:
 async def test_ten_users_with_twenty_uploads_each_keep_no_eleventh_out(shelf: Library) -> None:
     world = World(shelf)
     uploads = world.uploads(world.store, Bounds(200, 20, _PATIENCE, _PACE))
-    file = await world.store.find(UUID((await shelf.create()).file.id))
-    own = await world.store.find(UUID((await shelf.create(as_user="bob")).file.id))
+    file = await world.store.find(FileUid(UUID((await shelf.create()).file.id)))
+    own = await world.store.find(FileUid(UUID((await shelf.create(as_user="bob")).file.id)))
     assert file is not None
     assert own is not None
-    owners = [replace(file, owner_uid=uuid4()) for _ in range(10)]
+    owners = [replace(file, owner_uid=UserUid(uuid4())) for _ in range(10)]
     hostile = []
     for owner in owners:
         hostile += [_Hostile(uploads, owner) for _ in range(20)]

@@ -14,7 +14,7 @@ import pytest
 from chatkit.files.v1 import file_pb2
 from chatkit.files.v1 import files_service_pb2 as pb2
 
-from services.files.model import INCOMING, FileState
+from services.files.model import INCOMING, FileState, FileUid
 from services.runtime.contract.errors import NotFound
 from tests.files.library import PICTURE, Library, library, sha256
 from tests.files.world import World
@@ -156,7 +156,7 @@ async def test_who_takes_it_over_too_late_finds_the_file_as_it_has_become(place:
     created = await place.create()
     world = World(place.shelf, **place.s3.settings)
     try:
-        pending = await world.store.find(UUID(created.file.id))
+        pending = await world.store.find(FileUid(UUID(created.file.id)))
         assert pending is not None
         await place.put(created.upload_url, OTHER)
         await place.shelf.upload(created.file.id, [PICTURE])

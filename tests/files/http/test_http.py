@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from services.files.http.listener import tls_context
+from services.files.model import FileUid
 from services.files.urls import FileUrls, Purpose
 from services.runtime.settings import TlsFiles
 from tests.files.http.reading import refusal
@@ -234,7 +235,7 @@ def test_a_url_is_the_same_for_some_minutes_and_lives_for_its_whole_life(millise
     urls.use([tokens.SERVICE_KEY])
     made = set()
     for _ in range(60):
-        url = urls.make(Purpose.DOWNLOAD, UUID(int=1))
+        url = urls.make(Purpose.DOWNLOAD, FileUid(UUID(int=1)))
         assert timedelta(hours=1) <= url.expire_time - clock.now() <= timedelta(minutes=65)
         made.add(url.url)
         clock.ahead += 60
@@ -280,7 +281,7 @@ async def test_a_file_without_its_content_is_not_served(shelf: Library) -> None:
     base = created.upload_url.partition("/files/")[0]
     urls = FileUrls(base, tokens.INSTANCE, timedelta(hours=1), shelf.clock)
     urls.use([tokens.SERVICE_KEY])
-    url = urls.make(Purpose.DOWNLOAD, UUID(created.file.id)).url
+    url = urls.make(Purpose.DOWNLOAD, FileUid(UUID(created.file.id))).url
     assert refusal(await shelf.http.get(url), "FILE_NOT_READY", 409) == {"file_id": created.file.id}
     await shelf.put(created.upload_url, PICTURE)
     assert (await shelf.http.get(url)).content == PICTURE
