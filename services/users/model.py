@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import Any
-from uuid import UUID
+
+from services.runtime.ids import UserUid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     """A user as stored. `uid` is the identity of this creation of the id."""
 
-    uid: UUID
+    uid: UserUid
     id: str
     name: str
     avatar_url: str
@@ -60,7 +61,7 @@ class Change:
 
     version: int
     kind: ChangeKind
-    user_uid: UUID
+    user_uid: UserUid
     user_id: str
     # When it happened; None leaves that to the database when it is recorded.
     time: datetime | None = None
@@ -95,7 +96,7 @@ class Presences:
     """How it stands with users as of a version of the changes; those who never were there are missing."""
 
     version: int
-    of_user: Mapping[UUID, Presence]
+    of_user: Mapping[UserUid, Presence]
 
 
 def repeated_ids(drafts: Sequence[Draft]) -> list[str]:

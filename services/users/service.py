@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.runtime.contract.errors import AlreadyExists
 from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.ids import UserUid
 from services.runtime.peers.directory import users_not_found
 from services.users.model import Change, Draft, PageStart, User, repeated_ids
 from services.users.store import UserStore
@@ -25,7 +26,7 @@ class Users:
         taken = repeated_ids(drafts)
         if taken:
             raise _already_exist(taken)
-        created = await self._store.insert([(self._new_uid(), draft) for draft in drafts])
+        created = await self._store.insert([(UserUid(self._new_uid()), draft) for draft in drafts])
         if len(created) < len(drafts):
             raise _already_exist(draft.id for draft in drafts if draft.id not in created)
         return [created[draft.id] for draft in drafts]

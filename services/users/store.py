@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Text, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.runtime.data.database import Database
 from services.runtime.data.differences import differs
+from services.runtime.ids import UserUid
 from services.users import recorded_changes
 from services.users.model import Change, ChangeKind, Draft, PageStart, User
 from services.users.tables import creation_clock, users
@@ -38,7 +38,7 @@ class UserStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def insert(self, drafts: Sequence[tuple[UUID, Draft]]) -> dict[str, User]:
+    async def insert(self, drafts: Sequence[tuple[UserUid, Draft]]) -> dict[str, User]:
         """Insert users, all or none; those whose ids were taken are missing in the answer, and then none is stored.
 
         Their time of creation is given under a lock that is held until the commit. So whoever is committed later was
@@ -84,7 +84,7 @@ class UserStore:
         return _user(row)
 
 
-def _rows(drafts: Sequence[tuple[UUID, Draft]], time: datetime) -> list[dict[str, Any]]:
+def _rows(drafts: Sequence[tuple[UserUid, Draft]], time: datetime) -> list[dict[str, Any]]:
     return [
         {
             "uid": uid,

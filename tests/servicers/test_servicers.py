@@ -67,7 +67,7 @@ _TIME = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
 def _user(user_id: str) -> User:
     return User(
-        uid=uid_of(user_id),
+        uid=user_uid_of(user_id),
         id=user_id,
         name=user_id.title(),
         avatar_url="",
@@ -98,7 +98,7 @@ class _Users:
 
     async def update(self, user_id: str, changes: dict[str, Any]) -> User:
         return User(
-            uid=uid_of(user_id),
+            uid=user_uid_of(user_id),
             id=user_id,
             name=changes.get("name", "?"),
             avatar_url="",
@@ -189,7 +189,7 @@ class _UserFeed:
     """A feed of one of each kind."""
 
     async def follow(self, after: int, _epoch: object = None) -> AsyncIterator[FeedUpdate[UserChange]]:
-        bob = uid_of("bob")
+        bob = user_uid_of("bob")
         yield FeedUpdate(after, is_reset=True)
         yield FeedUpdate(after)
         unknown = UserChange(version=after + 1, kind=UserChangeKind.UNKNOWN, user_uid=bob, user_id="bob")

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from datetime import timedelta
 from typing import cast
-from uuid import UUID
 
 import structlog
 
@@ -17,6 +16,7 @@ from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError
 from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import UserUid
 from services.runtime.steps import WAKING, Chores, Pace, each
 from services.runtime.streaming.event_queue import EventQueue
 from services.users.model import Change, ChangeKind, Presence, PresenceState
@@ -66,7 +66,7 @@ class Topic:
 
     __slots__ = ("subscriptions", "user_uid")
 
-    def __init__(self, user_uid: UUID) -> None:
+    def __init__(self, user_uid: UserUid) -> None:
         self.user_uid = user_uid
         self.subscriptions: set[PresenceSubscription] = set()
 
@@ -84,7 +84,7 @@ class PresenceHub:
         self._clock = clock
         self._heartbeat_interval = heartbeat_interval
         self._retry_interval = retry_interval
-        self._topics: dict[UUID, Topic] = {}
+        self._topics: dict[UserUid, Topic] = {}
         self._of_user: dict[str | None, set[PresenceSubscription]] = {}
         # The version up to which the changes were handed on; None before they were followed.
         self._version: int | None = None
@@ -97,7 +97,7 @@ class PresenceHub:
         """Register a stream: it is given heartbeats, and ended with the process."""
         self._of_user.setdefault(_user_of(subscription), set()).add(subscription)
 
-    async def watch(self, subscription: PresenceSubscription, user_uids: Iterable[UUID]) -> None:
+    async def watch(self, subscription: PresenceSubscription, user_uids: Iterable[UserUid]) -> None:
         """Offer a stream every change of users that is committed after this has returned."""
         # Where the changes are not followed yet they would begin somewhere after the state.
         await self._following.wait()

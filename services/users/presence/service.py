@@ -3,12 +3,12 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from uuid import UUID
 
 from services.runtime.access.port import AccessQuery
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import UserUid
 from services.runtime.peers.directory import users_not_found
 from services.runtime.streaming.open_streams import OnEnd
 from services.users.model import ABSENT, Presences
@@ -34,8 +34,8 @@ class PresenceStreams:
     def __init__(
         self,
         *,
-        users: CoalescedReads[str, dict[str, UUID]],
-        presences: CoalescedReads[UUID, Presences],
+        users: CoalescedReads[str, dict[str, UserUid]],
+        presences: CoalescedReads[UserUid, Presences],
         sessions: Sessions,
         hub: PresenceHub,
         access: PresenceAccess,
@@ -73,7 +73,7 @@ class PresenceStreams:
         finally:
             self._hub.leave(subscription)
 
-    async def _resolve(self, wanted: PresenceRequest) -> tuple[UUID, dict[str, UUID]]:
+    async def _resolve(self, wanted: PresenceRequest) -> tuple[UserUid, dict[str, UserUid]]:
         all_ids = dict.fromkeys([wanted.user_id, *wanted.watched])
         found = await self._users.ask(all_ids)
         missing = [user_id for user_id in all_ids if user_id not in found]
@@ -81,7 +81,7 @@ class PresenceStreams:
             raise users_not_found(missing)
         return found[wanted.user_id], {user_id: found[user_id] for user_id in wanted.watched}
 
-    async def _open(self, subscription: PresenceSubscription, watched: dict[str, UUID]) -> None:
+    async def _open(self, subscription: PresenceSubscription, watched: dict[str, UserUid]) -> None:
         """Queue the state of those who are watched; the changes that it does not know follow it."""
         state = Presences(0, {})
         if watched:

@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from uuid import UUID
 
 import structlog
 
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, Unavailable
 from services.runtime.data.database import unbroken
+from services.runtime.ids import UserUid
 from services.runtime.peers.directory import users_not_found
 from services.runtime.steps import Pace
 from services.users.presence.store import MOST_AT_ONCE, LeaseLostError, PresenceStore
@@ -31,7 +31,7 @@ _PATIENCE_SECONDS = 2.0
 class _Place:
     """A user's streams here."""
 
-    user_uid: UUID
+    user_uid: UserUid
     user_id: str
     streams: int = 0
     # Whether there is a session on disk; None while that is not known.
@@ -83,9 +83,9 @@ class Sessions:
         self._reaping_interval = reaping_interval
         self._retry_interval = retry_interval
         self._changed = changed
-        self._places: dict[UUID, _Place] = {}
+        self._places: dict[UserUid, _Place] = {}
         # Those that may have to be written, the oldest first.
-        self._unsettled: dict[UUID, _Place] = {}
+        self._unsettled: dict[UserUid, _Place] = {}
         self._wake = asyncio.Event()
         self._held_since: datetime | None = None
         # How often the lease was found to be another one than before.
@@ -97,7 +97,7 @@ class Sessions:
         return len(self._places)
 
     @asynccontextmanager
-    async def online(self, user_uid: UUID, user_id: str) -> AsyncIterator[None]:
+    async def online(self, user_uid: UserUid, user_id: str) -> AsyncIterator[None]:
         """Make a user online for as long as the context is open; the session is on disk when it opens."""
         place = self._places.setdefault(user_uid, _Place(user_uid, user_id))
         place.streams += 1
@@ -257,5 +257,5 @@ class Sessions:
         await self._store.release()
 
 
-def _uids(places: Iterable[_Place]) -> list[UUID]:
+def _uids(places: Iterable[_Place]) -> list[UserUid]:
     return [place.user_uid for place in places]

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.contract.errors import Aborted
 from services.runtime.data.database import Database
+from services.runtime.ids import UserUid
 from services.users import recorded_changes
 from services.users.model import Change, ChangeKind, Presence, Presences, PresenceState
 
@@ -135,7 +136,7 @@ class PresenceStore:
             held_since: datetime = (await connection.execute(_RENEW, self._own | self._lease)).scalar_one()
         return held_since
 
-    async def apply(self, entered: Sequence[UUID], left: Sequence[UUID]) -> tuple[set[UUID], bool]:
+    async def apply(self, entered: Sequence[UserUid], left: Sequence[UserUid]) -> tuple[set[UserUid], bool]:
         """Begin and end this replica's sessions of users; it may be repeated.
 
         Return those who entered and exist, and whether a change was recorded. Raises LeaseLostError.
@@ -148,8 +149,8 @@ class PresenceStore:
             raise Aborted("CONTENTION", "the call lost a race: try again") from error
 
     async def _apply(
-        self, connection: AsyncConnection, entered: Sequence[UUID], left: Sequence[UUID]
-    ) -> tuple[set[UUID], bool]:
+        self, connection: AsyncConnection, entered: Sequence[UserUid], left: Sequence[UserUid]
+    ) -> tuple[set[UserUid], bool]:
         if (await connection.execute(_LOCK_LEASE, self._own)).first() is None:
             raise LeaseLostError
         if entered:
@@ -211,7 +212,7 @@ class PresenceStore:
             await _record(connection, ChangeKind.USER_OFFLINE, gone)
             return len(user_uids), len(gone)
 
-    async def read(self, user_uids: Collection[UUID]) -> Presences:
+    async def read(self, user_uids: Collection[UserUid]) -> Presences:
         """Return how it stands with users, and the version of the changes that this is as of."""
         async with self._database.reading() as connection:
             rows = (await connection.execute(_READ, {"user_uids": list(user_uids)})).all()
@@ -222,7 +223,7 @@ class PresenceStore:
         }
         return Presences(rows[0].version, found)
 
-    async def resolve(self, user_ids: Collection[str]) -> dict[str, UUID]:
+    async def resolve(self, user_ids: Collection[str]) -> dict[str, UserUid]:
         """Return the uids of users by their ids, those that exist."""
         async with self._database.reading() as connection:
             found = await connection.execute(_RESOLVE, {"user_ids": list(user_ids)})

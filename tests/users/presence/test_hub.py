@@ -20,7 +20,7 @@ from services.users.model import Change, ChangeKind
 from services.users.presence.hub import PresenceHub, PresenceSubscription
 from tests.support.clock import ManualClock
 from tests.support.eventually import HANG_SECONDS
-from tests.support.peers import uid_of
+from tests.support.peers import user_uid_of as uid_of
 from tests.support.turns import Turns
 
 

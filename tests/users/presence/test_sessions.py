@@ -14,7 +14,7 @@ from services.users.presence.sessions import Sessions
 from services.users.presence.store import LeaseLostError
 from tests.support.clock import ManualClock
 from tests.support.eventually import HANG_SECONDS, eventually
-from tests.support.peers import uid_of
+from tests.support.peers import user_uid_of as uid_of
 
 _AWAY = Unavailable("DATABASE_UNAVAILABLE", "the database can't be reached")
 

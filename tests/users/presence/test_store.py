@@ -5,12 +5,13 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 import pytest
 
 from services.runtime.data.database import Database, create_engine
+from services.runtime.ids import UserUid
 from services.users.model import Change, ChangeKind, PresenceState
 from services.users.presence.sessions import Sessions
 from services.users.presence.store import LeaseLostError, PresenceStore
@@ -40,12 +41,12 @@ class World:
         self.time = DatabaseClock(database, "users")
         self.rows = database
         self.database = Database(create_engine(database.dsn("users")))
-        self.uids: dict[str, UUID] = {}
+        self.uids: dict[str, UserUid] = {}
 
-    def user(self, user_id: str) -> UUID:
+    def user(self, user_id: str) -> UserUid:
         """Create a user, or return their uid."""
         if user_id not in self.uids:
-            self.uids[user_id] = uuid4()
+            self.uids[user_id] = UserUid(uuid4())
             with psycopg.connect(self.rows.superuser_dsn) as connection:
                 statement = "INSERT INTO users.users (uid, id, name, avatar_url) VALUES (%s, %s, '', '')"
                 connection.execute(statement, (self.uids[user_id], user_id))
