@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from typing import cast
-from uuid import UUID
 
 from chatkit.contract.v1 import method_policy_pb2
 from chatkit.internal.access.v1 import access_service_pb2 as pb2
@@ -152,5 +151,5 @@ def _role_name(role: RoleKey) -> pb2.RoleName:
     return pb2.RoleName(scope=role_pb2.RoleScope.Name(cast("role_pb2.RoleScope", scope)), name=name)
 
 
-def _bytes(uid: UUID | None) -> bytes:
+def _bytes(uid: RoomUid | UserUid | None) -> bytes:
     return b"" if uid is None else uid.bytes
