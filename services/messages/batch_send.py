@@ -21,7 +21,7 @@ from services.runtime.access.port import AccessGrant, AccessQuery, RoomsChecker
 from services.runtime.contract.errors import ChatkitError, invalid_field
 from services.runtime.contract.policies import Limits
 from services.runtime.contract.validation import Validator
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import NO_ROOM, RoomId, RoomUid, UserId, UserUid
 from services.runtime.peers.directory import DirectoryClient, users_not_found
 
 _Question = TypeVar("_Question")
@@ -46,7 +46,7 @@ class BatchSend:
         self._validator = Validator(limits)
 
     async def send(
-        self, requests: Sequence[pb2.SendMessageRequest], subject: str | None, seconds: float
+        self, requests: Sequence[pb2.SendMessageRequest], subject: UserId | None, seconds: float
     ) -> list[bytes | ChatkitError]:
         """Append the messages that can be appended; return each as it is stored, or why it is not."""
         for request in requests:
@@ -70,19 +70,19 @@ class BatchSend:
             outcomes[number] = before
         return [outcome.message if isinstance(outcome, Appended) else outcome for outcome in outcomes]
 
-    def _sender(self, request: pb2.SendMessageRequest, subject: str | None) -> str | ChatkitError:
+    def _sender(self, request: pb2.SendMessageRequest, subject: UserId | None) -> UserId | ChatkitError:
         try:
             self._validator.check(request)
         except ChatkitError as error:
             return error
-        return request.sender_id or subject or _nobody_sends()
+        return UserId(request.sender_id) if request.sender_id else subject or _nobody_sends()
 
     async def _grants(
-        self, requests: Sequence[pb2.SendMessageRequest], senders: Sequence[str | ChatkitError]
+        self, requests: Sequence[pb2.SendMessageRequest], senders: Sequence[UserId | ChatkitError]
     ) -> list[AccessGrant | ChatkitError]:
         """Return for each message the room, or why it has none."""
         queries = [
-            sender if isinstance(sender, ChatkitError) else _query(request.room_id, sender)
+            sender if isinstance(sender, ChatkitError) else _query(RoomId(request.room_id), sender)
             for request, sender in zip(requests, senders, strict=True)
         ]
         asked = {query for query in queries if not isinstance(query, ChatkitError)}
@@ -100,7 +100,7 @@ class BatchSend:
             return {}
         senders = {query.user_id for query in queries}
         room_ids = sorted({query.room_id for query in queries})
-        question = _query("", senders.pop() if len(senders) == 1 else None)
+        question = _query(NO_ROOM, senders.pop() if len(senders) == 1 else None)
         try:
             grants = dict(zip(room_ids, await self._access.check_rooms(question, room_ids), strict=True))
         except ChatkitError as error:
@@ -108,7 +108,7 @@ class BatchSend:
         return {query: grants[query.room_id] for query in queries}
 
     async def _uids(
-        self, senders: Sequence[str | ChatkitError], grants: Sequence[AccessGrant | ChatkitError], seconds: float
+        self, senders: Sequence[UserId | ChatkitError], grants: Sequence[AccessGrant | ChatkitError], seconds: float
     ) -> Mapping[str, UserUid] | ChatkitError:
         """Return who those senders are of whom rooms has not told it, as far as they exist."""
         strangers = {
@@ -166,7 +166,7 @@ class _Place:
     """Where a message goes, and from whom."""
 
     room_uid: RoomUid
-    sender_id: str
+    sender_id: UserId
     sender_uid: UserUid
 
 
@@ -187,13 +187,13 @@ def _nobody_sends() -> ChatkitError:
     return invalid_field("SUBJECT_REQUIRED", "sender_id", "neither the message nor the token says who sends it")
 
 
-def _query(room_id: str, sender: str | None) -> AccessQuery:
+def _query(room_id: RoomId, sender: UserId | None) -> AccessQuery:
     # The permission of none is asked for: a superuser sends, on the sender's behalf.
     return AccessQuery(room_id, sender, superuser=True, membership=method_policy_pb2.MEMBERSHIP_REQUIRED, permission="")
 
 
 def _place(
-    sender: str | ChatkitError, grant: AccessGrant | ChatkitError, uids: Mapping[str, UserUid] | ChatkitError
+    sender: UserId | ChatkitError, grant: AccessGrant | ChatkitError, uids: Mapping[str, UserUid] | ChatkitError
 ) -> _Place | ChatkitError:
     if isinstance(sender, ChatkitError):
         return sender

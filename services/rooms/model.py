@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 
 
 class Visibility(IntEnum):
@@ -76,11 +76,11 @@ class Room:
     """A room as stored. `uid` is the identity of this creation of the id; `revision` moves with its description."""
 
     uid: RoomUid
-    id: str
+    id: RoomId
     name: str
     visibility: Visibility
     custom_data: Mapping[str, Any] | None
-    creator_id: str
+    creator_id: UserId
     member_count: int
     revision: int
     create_time: datetime
@@ -117,11 +117,11 @@ class Draft:
     """A room to create; members are ids with uids, the creator's among them."""
 
     uid: RoomUid
-    id: str
+    id: RoomId
     name: str
     visibility: Visibility
     custom_data: Mapping[str, Any] | None
-    creator_id: str
+    creator_id: UserId
     members: Mapping[str, UserUid]
     request_id: str = ""
     # What is kept of the content, and what may have been kept of the same.
@@ -154,7 +154,7 @@ class AssignedRole:
     """A role that a user has; `room_id` is empty for the global one."""
 
     role: Role
-    room_id: str
+    room_id: RoomId
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ def changed_permissions(old: Sequence[str], add: Sequence[str], remove: Sequence
 class RoomOfUser:
     """A room of which a user is a member, by id and uids."""
 
-    room_id: str
+    room_id: RoomId
     room_uid: RoomUid
     user_uid: UserUid
 
@@ -235,9 +235,9 @@ class Change:
     room_uid: RoomUid | None = None
     user_uid: UserUid | None = None
     # None also in changes of memberships that an earlier release recorded.
-    user_id: str | None = None
+    user_id: UserId | None = None
     role: tuple[RoleScope, str] | None = None
     # None before it is recorded.
     time: datetime | None = None
     # Of the room of a membership; None in changes that an earlier release recorded.
-    room_id: str | None = None
+    room_id: RoomId | None = None

@@ -10,14 +10,14 @@ from services.rooms.model import Change, ChangeKind
 from services.rooms.recorded_changes import record
 from services.rooms.tables import absent_users, memberships, roll_call
 from services.runtime.data.database import Database
-from services.runtime.ids import UserUid
+from services.runtime.ids import UserId, UserUid
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """A user's id, and the uids with which it is a member somewhere: more than one if the id was created anew."""
 
-    user_id: str
+    user_id: UserId
     uids: Sequence[UserUid]
 
 
@@ -48,7 +48,7 @@ class RollCallStore:
         async with self._database.reading() as connection:
             return [Member(row.user_id, row.uids) for row in await connection.execute(statement)]
 
-    async def mark(self, gone: Sequence[tuple[UserUid, str]], there: Sequence[tuple[UserUid, str]]) -> int:
+    async def mark(self, gone: Sequence[tuple[UserUid, UserId]], there: Sequence[tuple[UserUid, UserId]]) -> int:
         """Note who is no user and who is one, and return of how many that is news.
 
         It is recorded as a change of their roles, which makes what was kept about them void in every release.

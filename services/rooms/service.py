@@ -12,7 +12,7 @@ from services.rooms.store import RoomStore, direct_room, too_many_members
 from services.runtime.access.port import RoomGrant
 from services.runtime.contract.errors import Aborted, ChatkitError, FailedPrecondition, NotFound, invalid_field
 from services.runtime.data.change_feed import ChangeFeed
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from services.runtime.peers.directory import DirectoryClient
 
 
@@ -37,11 +37,11 @@ class Rooms:
     async def create(
         self,
         *,
-        room_id: str,
+        room_id: RoomId,
         name: str,
         visibility: Visibility,
         custom_data: Mapping[str, Any] | None,
-        creator_id: str,
+        creator_id: UserId,
         user_ids: Sequence[str],
         request_id: str,
         content_hashes: Sequence[bytes],
@@ -59,7 +59,7 @@ class Rooms:
         members = await self._members([creator_id, *user_ids], seconds)
         draft = Draft(
             uid=RoomUid(self._new_uid()),
-            id=room_id or str(self._new_uid()),
+            id=room_id or RoomId(str(self._new_uid())),
             name=name,
             visibility=visibility,
             custom_data=custom_data,
@@ -74,7 +74,7 @@ class Rooms:
         self._feed.nudge()
         return created
 
-    async def direct(self, user_id: str, other_user_id: str, seconds: float, *, superuser: bool) -> RoomView:
+    async def direct(self, user_id: UserId, other_user_id: UserId, seconds: float, *, superuser: bool) -> RoomView:
         """Return the one room of two users with both in it, made or mended where need be.
 
         Raises FIELD_INVALID for oneself.
@@ -87,7 +87,7 @@ class Rooms:
             return found
         draft = Draft(
             uid=RoomUid(self._new_uid()),
-            id=str(self._new_uid()),
+            id=RoomId(str(self._new_uid())),
             name="",
             visibility=Visibility.PRIVATE,
             custom_data=None,
@@ -107,11 +107,11 @@ class Rooms:
         """Return rooms by their ids."""
         return await self._store.page(after, size, with_private=with_private)
 
-    async def joinable_page(self, user_id: str, after: str, size: int) -> list[RoomView]:
+    async def joinable_page(self, user_id: UserId, after: str, size: int) -> list[RoomView]:
         """Return the public rooms that a user is not in, by their ids."""
         return await self._store.joinable_page(user_id, after, size)
 
-    async def page_of_user(self, user_id: str, after: str, size: int) -> list[RoomView]:
+    async def page_of_user(self, user_id: UserId, after: str, size: int) -> list[RoomView]:
         """Return a user's rooms by their ids."""
         return await self._store.page_of_user(user_id, after, size)
 
@@ -161,7 +161,7 @@ class Visits:
         self._users = users
         self._feed = feed
 
-    async def join(self, room_id: str, user_id: str, *, superuser: bool, seconds: float) -> RoomView:
+    async def join(self, room_id: RoomId, user_id: UserId, *, superuser: bool, seconds: float) -> RoomView:
         """Make the user a member of a public room; a member of any room is told about it.
 
         Raises ROOM_NOT_FOUND, ROOM_ACCESS_DENIED, ROOM_NOT_PUBLIC and DIRECT_ROOM.
@@ -181,7 +181,7 @@ class Visits:
         self._feed.nudge()
         return joined
 
-    async def leave(self, room_id: str, user_id: str) -> None:
+    async def leave(self, room_id: RoomId, user_id: UserId) -> None:
         """End the user's membership, if there is one."""
         standing = await self._access.standing(room_id, user_id)
         if standing.room_uid is None or standing.user_uid is None:
@@ -192,7 +192,7 @@ class Visits:
             return
         self._feed.nudge()
 
-    async def _not_public(self, room_id: str, room_uid: RoomUid, superuser: bool) -> ChatkitError:
+    async def _not_public(self, room_id: RoomId, room_uid: RoomUid, superuser: bool) -> ChatkitError:
         if not superuser:
             return denied(room_id)
         room = await self._store.get(room_uid)

@@ -19,6 +19,7 @@ from services.runtime.calls.call import Call
 from services.runtime.calls.paging import Defaults, PageTokens, page_size
 from services.runtime.contract import json_values, masks
 from services.runtime.contract.policies import Limits
+from services.runtime.ids import RoomId, UserId
 
 _UPDATABLE = ("name", "visibility", "custom_data", "push_notification_title_override", "retention_days")
 # A page ends early rather than grow past what a client takes in one message by default, 4 MiB.
@@ -38,7 +39,7 @@ class RoomsServicer:
     async def CreateRoom(self, request: rooms_pb2.CreateRoomRequest, call: Call) -> rooms_pb2.CreateRoomResponse:
         """Create a room."""
         view = await self._rooms.create(
-            room_id=request.id,
+            room_id=RoomId(request.id),
             name=request.name,
             visibility=Visibility(request.visibility),
             custom_data=json_values.plain(request.custom_data) if request.HasField("custom_data") else None,
@@ -58,7 +59,7 @@ class RoomsServicer:
     ) -> rooms_pb2.GetOrCreateDirectRoomResponse:
         """Return the direct room of two users."""
         view = await self._rooms.direct(
-            call.acting_user, request.other_user_id, call.seconds, superuser=call.caller.superuser
+            call.acting_user, UserId(request.other_user_id), call.seconds, superuser=call.caller.superuser
         )
         return rooms_pb2.GetOrCreateDirectRoomResponse(room=room_proto(view.room), membership=membership_proto(view))
 
@@ -134,7 +135,7 @@ class MembershipsServicer:
     async def JoinRoom(self, request: memberships_pb2.JoinRoomRequest, call: Call) -> memberships_pb2.JoinRoomResponse:
         """Join a room."""
         view = await self._visits.join(
-            request.room_id, call.acting_user, superuser=call.caller.superuser, seconds=call.seconds
+            RoomId(request.room_id), call.acting_user, superuser=call.caller.superuser, seconds=call.seconds
         )
         return memberships_pb2.JoinRoomResponse(room=room_proto(view.room), membership=membership_proto(view))
 
@@ -142,7 +143,7 @@ class MembershipsServicer:
         self, request: memberships_pb2.LeaveRoomRequest, call: Call
     ) -> memberships_pb2.LeaveRoomResponse:
         """Leave a room."""
-        await self._visits.leave(request.room_id, call.acting_user)
+        await self._visits.leave(RoomId(request.room_id), call.acting_user)
         return memberships_pb2.LeaveRoomResponse()
 
     async def AddMembers(

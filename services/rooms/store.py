@@ -20,7 +20,7 @@ from services.rooms.tables import creations, memberships, rooms
 from services.runtime.contract.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, Violation
 from services.runtime.data.database import Database
 from services.runtime.data.differences import differs
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomUid, UserId, UserUid
 
 ROOM_COLUMNS = (
     rooms.c.uid,
@@ -126,7 +126,7 @@ class RoomStore:
             found = await connection.execute(statement if with_private else statement.where(_IS_PUBLIC))
             return [room_of(row) for row in found]
 
-    async def joinable_page(self, user_id: str, after: str, size: int) -> list[RoomView]:
+    async def joinable_page(self, user_id: UserId, after: str, size: int) -> list[RoomView]:
         """Return the public rooms that a user is not in, by their ids."""
         # Ids alone, so that rooms which the user is in are passed over in two indexes and never read.
         page = (
@@ -146,7 +146,7 @@ class RoomStore:
         )
         return await self._views(select(*ROOM_COLUMNS).join(page, page.c.id == rooms.c.id).order_by(rooms.c.id))
 
-    async def page_of_user(self, user_id: str, after: str, size: int) -> list[RoomView]:
+    async def page_of_user(self, user_id: UserId, after: str, size: int) -> list[RoomView]:
         """Return a user's rooms by their ids."""
         page = (
             select(memberships.c.room_uid)
@@ -263,7 +263,9 @@ class RoomStore:
             for user_id, user_uid in users.items()
         ]
         await connection.execute(insert(memberships).values(rows))
-        added = [_of_member(ChangeKind.MEMBER_ADDED, room, user_uid, user_id) for user_id, user_uid in users.items()]
+        added = [
+            _of_member(ChangeKind.MEMBER_ADDED, room, user_uid, UserId(user_id)) for user_id, user_uid in users.items()
+        ]
         await recorded_changes.record(connection, added)
 
     async def _views(self, statement: Select[Any]) -> list[RoomView]:
@@ -309,7 +311,7 @@ def direct_room(room: Room, message: str) -> FailedPrecondition:
     return FailedPrecondition("DIRECT_ROOM", message, metadata={"room_id": room.id})
 
 
-def _of_member(kind: ChangeKind, room: Room, user_uid: UserUid, user_id: str) -> Change:
+def _of_member(kind: ChangeKind, room: Room, user_uid: UserUid, user_id: UserId) -> Change:
     return Change(version=0, kind=kind, room_uid=room.uid, user_uid=user_uid, user_id=user_id, room_id=room.id)
 
 

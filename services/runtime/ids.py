@@ -1,6 +1,7 @@
-"""The kinds of uids, so that one can't be taken for another; what an id and a uid are is in docs/glossary.md.
+"""The kinds of ids and uids, so that one can't be taken for another; what an id and a uid are is in docs/glossary.md.
 
-They are made where a value comes in: of a message between services, or of a new creation. Rows have them as they are.
+They are made where a value comes in: of a request, a message between services, or a new creation. Rows have them as
+they are. Where a signature has one kind of id and no other text, `str` says enough.
 """
 
 from typing import NewType
@@ -8,3 +9,9 @@ from uuid import UUID
 
 RoomUid = NewType("RoomUid", UUID)
 UserUid = NewType("UserUid", UUID)
+
+# What clients call them by, and may be given again after a deletion.
+RoomId = NewType("RoomId", str)
+UserId = NewType("UserId", str)
+# Of what is in no room, or of a room whose id is not known.
+NO_ROOM = RoomId("")

@@ -9,6 +9,7 @@ from services.runtime.access.cache import AccessCache, Freshness
 from services.runtime.access.port import AccessGrant, AccessQuery, RoleAssigned, RoleChanged
 from services.runtime.contract.policies import Limits
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import UserId
 from services.runtime.steps import MOST_AT_ONCE, WAKING, Chores, Leisure, Pace, each, emptied, slices
 from services.runtime.streaming.open_streams import Streams
 from tests.support.clock import ManualClock
@@ -141,7 +142,7 @@ def test_a_role_that_all_have_is_changed_without_a_look_at_any_answer() -> None:
     assert len(full.cache) == 0
     full.cache.keep(_query(0), AccessGrant(11, None, None, (_ROLE,)), full.cache.asking())
     assert full.cache.find(_query(0)) is not None
-    full.cache.take(12, RoleAssigned("user-0", None))
+    full.cache.take(12, RoleAssigned(UserId("user-0"), None))
     assert full.cache.find(_query(0)) is None
 
 
@@ -157,7 +158,7 @@ async def test_streams_whose_key_is_revoked_end_in_steps() -> None:
             ended.append(error)
 
         open_streams = [
-            streams.open(Caller(f"user-{number}", False, None, clock.now() + timedelta(days=1)))
+            streams.open(Caller(UserId(f"user-{number}"), False, None, clock.now() + timedelta(days=1)))
             for number in range(1_000)
         ]
         for context in open_streams:

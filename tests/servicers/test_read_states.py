@@ -17,7 +17,7 @@ from services.runtime.calls.handlers import Handlers
 from services.runtime.calls.paging import PageTokens
 from services.runtime.contract.errors import InvalidArgument
 from services.runtime.contract.policies import Limits
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomUid, UserId, UserUid
 from tests.support.adapter import TestedServicer
 from tests.support.peers import room_uid_of, user_uid_of
 from tests.support.tokens import user
@@ -49,7 +49,7 @@ class _ReadStates:
         return [(room.room_id, ReadCursor(room.room_uid, room.user_uid, "alice", 1, 1, _TIME)) for room in rooms]
 
     async def states(self, reader: Reader, rooms: Sequence[RoomOfUser], _seconds: float) -> list[ReadState]:
-        message = message_pb2.Message(seq=9).SerializeToString() if reader == Reader("alice", False) else None
+        message = message_pb2.Message(seq=9).SerializeToString() if reader == Reader(UserId("alice"), False) else None
         return [ReadState(room.room_uid, None, Unread(1, is_capped=False), message) for room in rooms]
 
 

@@ -49,7 +49,7 @@ from services.runtime.contract.errors import ChatkitError, InvalidArgument, NotF
 from services.runtime.contract.policies import Limits
 from services.runtime.data.change_feed import FeedUpdate
 from services.runtime.identity.tokens import Caller
-from services.runtime.ids import RoomUid
+from services.runtime.ids import NO_ROOM, RoomId, RoomUid, UserId
 from services.users.directory_servicer import DirectoryServicer
 from services.users.model import Change as UserChange
 from services.users.model import ChangeKind as UserChangeKind
@@ -205,11 +205,11 @@ class _UserFeed:
 def _view(room_id: str, *members: str) -> RoomView:
     room = Room(
         uid=room_uid_of(room_id),
-        id=room_id,
+        id=RoomId(room_id),
         name="Name",
         visibility=Visibility.PRIVATE,
         custom_data=None,
-        creator_id="alice",
+        creator_id=UserId("alice"),
         member_count=len(members),
         revision=3,
         create_time=_TIME,
@@ -437,15 +437,17 @@ class _Roles:
 
     async def assign(self, user_id: str, name: str, room_id: str, seconds: float) -> AssignedRole:
         self.asked.append(("assign", user_id, name, room_id, seconds > 0))
-        return AssignedRole(Role(RoleScope.ROOM, name, ["file:get"]), room_id)
+        return AssignedRole(Role(RoleScope.ROOM, name, ["file:get"]), RoomId(room_id))
 
     async def unassign(self, user_id: str, room_id: str) -> None:
         self.asked.append(("unassign", user_id, room_id))
 
     async def page_of_user(self, user_id: str, after: str | None, size: int, seconds: float) -> list[AssignedRole]:
         self.asked.append(("list", user_id, after, seconds > 0))
-        held = [AssignedRole(Role(RoleScope.GLOBAL, "default", []), "")]
-        held += [AssignedRole(Role(RoleScope.ROOM, "b", ["file:get"]), room_id) for room_id in ("attic", "lobby")]
+        held = [AssignedRole(Role(RoleScope.GLOBAL, "default", []), NO_ROOM)]
+        held += [
+            AssignedRole(Role(RoleScope.ROOM, "b", ["file:get"]), RoomId(room_id)) for room_id in ("attic", "lobby")
+        ]
         return [role for role in held if after is None or role.room_id > after][:size]
 
 
@@ -509,16 +511,18 @@ class _Feed:
                 kind=ChangeKind.MEMBER_ADDED,
                 room_uid=lobby,
                 user_uid=bob,
-                user_id="bob",
-                room_id="lobby",
+                user_id=UserId("bob"),
+                room_id=RoomId("lobby"),
             ),
-            Change(version=after + 3, kind=ChangeKind.ROLE_ASSIGNED, room_uid=None, user_uid=bob, user_id="bob"),
+            Change(
+                version=after + 3, kind=ChangeKind.ROLE_ASSIGNED, room_uid=None, user_uid=bob, user_id=UserId("bob")
+            ),
             Change(
                 version=after + 4,
                 kind=ChangeKind.ROLE_ASSIGNED,
                 room_uid=lobby,
                 user_uid=bob,
-                user_id="bob",
+                user_id=UserId("bob"),
             ),
             Change(version=after + 5, kind=ChangeKind.ROLE_CHANGED, role=(RoleScope.ROOM, "guard")),
             Change(version=after + 6, kind=ChangeKind.ROOM_UPDATED, room_uid=lobby),
@@ -537,14 +541,14 @@ class _Access(Doorkeeper):
         answers: list[AccessGrant | ChatkitError] = []
         for room_id in room_ids:
             try:
-                answers.append(await self.check(replace(query, room_id=room_id)))
+                answers.append(await self.check(replace(query, room_id=RoomId(room_id))))
             except ChatkitError as error:
                 answers.append(error)
         return answers
 
     async def rooms_of(self, user_id: str, permission: str, after: str, size: int) -> tuple[int, list[RoomOfUser]]:
         assert (user_id, permission) == ("bob", "room:get")
-        rooms = [RoomOfUser(room_id, room_uid_of(room_id), user_uid_of("bob")) for room_id in ("a", "b", "c")]
+        rooms = [RoomOfUser(RoomId(room_id), room_uid_of(room_id), user_uid_of("bob")) for room_id in ("a", "b", "c")]
         return 9, [room for room in rooms if room.room_id > after][:size]
 
 

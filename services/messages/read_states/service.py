@@ -11,7 +11,7 @@ from services.messages.read_states.model import Move, ReadCursor, ReadState
 from services.messages.read_states.store import ReadStatesStore
 from services.runtime.access.port import AccessChecker, AccessQuery
 from services.runtime.contract.errors import PermissionDenied
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import NO_ROOM, RoomUid, UserId, UserUid
 
 READ_MESSAGES = "room:messages:get"
 
@@ -20,7 +20,7 @@ READ_MESSAGES = "room:messages:get"
 class Reader:
     """Whose read states are asked for, and whether a superuser asks."""
 
-    user_id: str
+    user_id: UserId
     is_superuser: bool
 
 
@@ -77,7 +77,7 @@ class ReadStates:
         if reader.is_superuser:
             return set(room_ids)
         anywhere = AccessQuery(
-            "",
+            NO_ROOM,
             reader.user_id,
             superuser=False,
             membership=method_policy_pb2.MEMBERSHIP_NOT_REQUIRED,

@@ -11,7 +11,10 @@ from services.rooms.access.store import AccessStore
 from services.rooms.model import MembershipRule, Refusal, RoomOfUser, Standing, refusal
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.contract.errors import ChatkitError, NotFound, PermissionDenied
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
+
+# Without a membership, and with the roles of nobody.
+_NOBODY = UserId("")
 
 
 class Access:
@@ -22,21 +25,23 @@ class Access:
 
     async def check(self, query: AccessQuery) -> AccessGrant:
         """Return the grant, or raise ROOM_ACCESS_DENIED or PERMISSION_MISSING; for superusers ROOM_NOT_FOUND."""
-        answer = _answer(query, await self._store.standing(query.room_id, query.user_id or "", query.permission))
+        answer = _answer(query, await self._store.standing(query.room_id, query.user_id or _NOBODY, query.permission))
         if isinstance(answer, ChatkitError):
             raise answer
         return answer
 
     async def check_rooms(self, room_ids: Sequence[str], query: AccessQuery) -> list[AccessGrant | ChatkitError]:
         """Answer the query for each of the rooms instead of its own, all of one moment, in the order given."""
-        standings = await self._store.standings(room_ids, query.user_id or "", query.permission)
-        return [_answer(replace(query, room_id=room_id), standings[room_id]) for room_id in room_ids]
+        standings = await self._store.standings(room_ids, query.user_id or _NOBODY, query.permission)
+        return [_answer(replace(query, room_id=RoomId(room_id)), standings[room_id]) for room_id in room_ids]
 
-    async def rooms_of(self, user_id: str, permission: str, after: str, size: int) -> tuple[int, Sequence[RoomOfUser]]:
+    async def rooms_of(
+        self, user_id: UserId, permission: str, after: str, size: int
+    ) -> tuple[int, Sequence[RoomOfUser]]:
         """Return the version, and a user's rooms by their ids; with a permission only where a role grants it."""
         return await self._store.rooms_of(user_id, permission, after, size)
 
-    async def members_among(self, room_id: str, user_ids: Sequence[str]) -> list[UserUid]:
+    async def members_among(self, room_id: RoomId, user_ids: Sequence[str]) -> list[UserUid]:
         """Return the uids of those of some users who are members of a room."""
         return await self._store.members_among(room_id, user_ids)
 
@@ -62,7 +67,7 @@ def _answer(query: AccessQuery, standing: Standing) -> AccessGrant | ChatkitErro
     return AccessGrant(standing.version, standing.room_uid, standing.user_uid, roles)
 
 
-def denied(room_id: str) -> PermissionDenied:
+def denied(room_id: RoomId) -> PermissionDenied:
     """Return the error for a room that is not there or not for the caller."""
     return PermissionDenied(
         "ROOM_ACCESS_DENIED",
@@ -71,7 +76,7 @@ def denied(room_id: str) -> PermissionDenied:
     )
 
 
-def room_not_found(room_id: str) -> NotFound:
+def room_not_found(room_id: RoomId) -> NotFound:
     """Return the error for a room that is not there, for those who may know."""
     return NotFound("ROOM_NOT_FOUND", "the room does not exist", metadata={"room_id": room_id})
 

@@ -16,7 +16,7 @@ from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.contract.errors import ChatkitError, invalid_field, number_of
 from services.runtime.contract.policies import Limits
 from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import NO_ROOM, RoomId, RoomUid, UserId, UserUid
 
 _RULES = frozenset({method_policy_pb2.MEMBERSHIP_UNSPECIFIED, *MembershipRule})
 
@@ -32,11 +32,11 @@ class AccessServicer:
 
     async def CheckAccess(self, request: pb2.CheckAccessRequest, _call: Call) -> pb2.CheckAccessResponse:
         """Answer for one user and room."""
-        return _granted(await self._access.check(_query(request, request.room_id)))
+        return _granted(await self._access.check(_query(request, RoomId(request.room_id))))
 
     async def BatchCheckAccess(self, request: pb2.BatchCheckAccessRequest, _call: Call) -> pb2.BatchCheckAccessResponse:
         """Answer for one user and many rooms."""
-        answers = await self._access.check_rooms(request.room_ids, _query(request, ""))
+        answers = await self._access.check_rooms(request.room_ids, _query(request, NO_ROOM))
         return pb2.BatchCheckAccessResponse(answers=[_answer(answer) for answer in answers])
 
     async def ListRoomsOf(self, request: pb2.ListRoomsOfRequest, call: Call) -> pb2.ListRoomsOfResponse:
@@ -44,7 +44,7 @@ class AccessServicer:
         key = self._page_tokens.read(call.caller, request)
         size = page_size(request, self._limits)
         after = str(key[0]) if key else ""
-        version, rooms = await self._access.rooms_of(request.user_id, request.permission, after, size + 1)
+        version, rooms = await self._access.rooms_of(UserId(request.user_id), request.permission, after, size + 1)
         response = pb2.ListRoomsOfResponse(version=version)
         for room in rooms[:size]:
             response.rooms.add(room_id=room.room_id, room_uid=room.room_uid.bytes, user_uid=room.user_uid.bytes)
@@ -54,7 +54,7 @@ class AccessServicer:
 
     async def FilterMembers(self, request: pb2.FilterMembersRequest, _call: Call) -> pb2.FilterMembersResponse:
         """Tell members from others."""
-        members = await self._access.members_among(request.room_id, request.user_ids)
+        members = await self._access.members_among(RoomId(request.room_id), request.user_ids)
         return pb2.FilterMembersResponse(user_uids=[uid.bytes for uid in members])
 
     async def BatchFilterMembers(
@@ -79,14 +79,15 @@ class AccessServicer:
             yield pb2.WatchAccessResponse(events=_events(update))
 
 
-def _query(request: pb2.CheckAccessRequest | pb2.BatchCheckAccessRequest, room_id: str) -> AccessQuery:
+def _query(request: pb2.CheckAccessRequest | pb2.BatchCheckAccessRequest, room_id: RoomId) -> AccessQuery:
     if not request.user_id and not request.superuser:
         # Nobody has the roles of nobody.
         raise invalid_field("FIELD_REQUIRED", "user_id", "required without superuser")
     if request.membership not in _RULES:
         # A policy of a method that asks for itself is no question about a room.
         raise invalid_field("FIELD_INVALID", "membership", "is no rule of one room")
-    return AccessQuery(room_id, request.user_id or None, request.superuser, request.membership, request.permission)
+    user_id = UserId(request.user_id) if request.user_id else None
+    return AccessQuery(room_id, user_id, request.superuser, request.membership, request.permission)
 
 
 def _granted(grant: AccessGrant) -> pb2.CheckAccessResponse:

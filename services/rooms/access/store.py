@@ -24,7 +24,7 @@ from services.rooms.tables import (
     rooms,
 )
 from services.runtime.data.database import Database
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 
 _user_id = bindparam("user_id", type_=Text)
 _permission = bindparam("permission", type_=Text)
@@ -139,19 +139,19 @@ class AccessStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def standing(self, room_id: str, user_id: str, permission: str = "") -> Standing:
+    async def standing(self, room_id: RoomId, user_id: UserId, permission: str = "") -> Standing:
         """Return how a user stands to a room, and whether their roles grant a permission; no room has an empty id."""
         values = {"room_id": room_id, "user_id": user_id, "permission": permission}
         async with self._database.reading() as connection:
             return _standing((await connection.execute(_STANDING, values)).one())
 
-    async def standings(self, room_ids: Iterable[str], user_id: str, permission: str) -> dict[str, Standing]:
+    async def standings(self, room_ids: Iterable[str], user_id: UserId, permission: str) -> dict[str, Standing]:
         """Return how a user stands to each of the rooms, all of one moment."""
         values = {"room_ids": list(dict.fromkeys(room_ids)), "user_id": user_id, "permission": permission}
         async with self._database.reading() as connection:
             return {row.asked: _standing(row) for row in await connection.execute(_STANDINGS, values)}
 
-    async def members_among(self, room_id: str, user_ids: Iterable[str]) -> list[UserUid]:
+    async def members_among(self, room_id: RoomId, user_ids: Iterable[str]) -> list[UserUid]:
         """Return the uids of those of some users who are members of a room."""
         async with self._database.reading() as connection:
             found = await connection.execute(_MEMBERS_AMONG, {"room_id": room_id, "user_ids": list(user_ids)})
@@ -167,7 +167,9 @@ class AccessStore:
             members = {row.room_uid: asked[row.room_uid] & set(row.user_uids) for row in found}
         return {room_uid: user_uids for room_uid, user_uids in members.items() if user_uids}
 
-    async def rooms_of(self, user_id: str, permission: str, after: str, size: int) -> tuple[int, Sequence[RoomOfUser]]:
+    async def rooms_of(
+        self, user_id: UserId, permission: str, after: str, size: int
+    ) -> tuple[int, Sequence[RoomOfUser]]:
         """Return the version, and the user's rooms in the order of their ids; only those where the permission is."""
         statement = _PERMITTED_ROOMS_OF if permission else _ROOMS_OF
         values: dict[str, Any] = {"user_id": user_id, "after": after, "size": size}

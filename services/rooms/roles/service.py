@@ -6,6 +6,7 @@ from services.rooms.model import DEFAULT_ROLE, AssignedRole, Change, Role, RoleS
 from services.rooms.roles.store import RoleStore
 from services.runtime.contract.errors import AlreadyExists, FailedPrecondition, NotFound, invalid_field
 from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.ids import NO_ROOM, RoomId, UserId
 from services.runtime.peers.directory import DirectoryClient
 
 
@@ -73,7 +74,7 @@ class Roles:
             raise _not_found(scope, name)
         self._feed.nudge()
 
-    async def assign(self, user_id: str, name: str, room_id: str, seconds: float) -> AssignedRole:
+    async def assign(self, user_id: UserId, name: str, room_id: RoomId, seconds: float) -> AssignedRole:
         """Give a user a role, globally or in a room, in place of the one that they had there. Raises ROLE_NOT_FOUND."""
         user_uid = await self._users.uid_of(user_id, seconds)
         scope = RoleScope.ROOM if room_id else RoleScope.GLOBAL
@@ -86,7 +87,7 @@ class Roles:
         self._feed.nudge()
         return AssignedRole(role, room_id)
 
-    async def unassign(self, user_id: str, room_id: str) -> None:
+    async def unassign(self, user_id: UserId, room_id: RoomId) -> None:
         """Take a user's role away, globally or in a room, if there is one; nobody else is asked, so it always works."""
         if room_id:
             ended = await self._store.unassign_in_room(room_id, user_id)
@@ -95,12 +96,12 @@ class Roles:
         if ended:
             self._feed.nudge()
 
-    async def page_of_user(self, user_id: str, after: str | None, size: int, seconds: float) -> list[AssignedRole]:
+    async def page_of_user(self, user_id: UserId, after: str | None, size: int, seconds: float) -> list[AssignedRole]:
         """Return a user's roles: from the start the global one, then those in rooms after a room's id."""
         user_uid = await self._users.uid_of(user_id, seconds)
         if after is not None:
             return await self._store.roles_in_rooms(user_id, user_uid, after, size)
-        first = AssignedRole(await self._store.global_role(user_id), "")
+        first = AssignedRole(await self._store.global_role(user_id), NO_ROOM)
         return [first, *await self._store.roles_in_rooms(user_id, user_uid, "", size - 1)]
 
     def _check_scope(self, scope: RoleScope, permissions: Sequence[str], field: str) -> None:

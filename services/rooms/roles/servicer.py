@@ -8,6 +8,7 @@ from services.rooms.roles.service import Roles
 from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.contract.policies import Limits
+from services.runtime.ids import RoomId, UserId
 
 
 class RolesServicer:
@@ -53,12 +54,14 @@ class RolesServicer:
 
     async def AssignRole(self, request: pb2.AssignRoleRequest, call: Call) -> pb2.AssignRoleResponse:
         """Give a user a role."""
-        assigned = await self._roles.assign(request.user_id, request.role_name, request.room_id, call.seconds)
+        assigned = await self._roles.assign(
+            UserId(request.user_id), request.role_name, RoomId(request.room_id), call.seconds
+        )
         return pb2.AssignRoleResponse(assigned_role=_assigned(assigned))
 
     async def UnassignRole(self, request: pb2.UnassignRoleRequest, _call: Call) -> pb2.UnassignRoleResponse:
         """Take a user's role away."""
-        await self._roles.unassign(request.user_id, request.room_id)
+        await self._roles.unassign(UserId(request.user_id), RoomId(request.room_id))
         return pb2.UnassignRoleResponse()
 
     async def ListUserRoles(self, request: pb2.ListUserRolesRequest, call: Call) -> pb2.ListUserRolesResponse:
@@ -67,7 +70,7 @@ class RolesServicer:
         size = page_size(request, self._limits)
         # The key is the id of a room, and empty after the global role.
         after = str(key[0]) if key else None
-        held = await self._roles.page_of_user(request.user_id, after, size + 1, call.seconds)
+        held = await self._roles.page_of_user(UserId(request.user_id), after, size + 1, call.seconds)
         response = pb2.ListUserRolesResponse(assigned_roles=[_assigned(role) for role in held[:size]])
         if len(held) > size:
             response.next_page_token = self._page_tokens.make(call.caller, request, [held[size - 1].room_id])

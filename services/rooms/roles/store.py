@@ -16,7 +16,7 @@ from services.rooms.model import DEFAULT_ROLE, AssignedRole, Change, ChangeKind,
 from services.rooms.tables import global_assignments, roles, room_assignments, rooms
 from services.runtime.contract.errors import NotFound
 from services.runtime.data.database import Database
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 
 _COLUMNS = (roles.c.scope, roles.c.name, roles.c.permissions)
 
@@ -80,7 +80,7 @@ class RoleStore:
             await recorded_changes.record(connection, [_changed(scope, name)])
         return True
 
-    async def assign_globally(self, user_id: str, user_uid: UserUid, name: str) -> Role | None:
+    async def assign_globally(self, user_id: UserId, user_uid: UserUid, name: str) -> Role | None:
         """Make a role the user's global one; None when there is no such role."""
         row = {"user_uid": user_uid, "user_id": user_id, "role_name": name}
         # By the id: a user who was created again may find what the one before had.
@@ -91,7 +91,7 @@ class RoleStore:
                 await recorded_changes.record(connection, [_assigned(user_id, user_uid)])
         return role
 
-    async def assign_in_room(self, room_id: str, user_id: str, user_uid: UserUid, name: str) -> Role | None:
+    async def assign_in_room(self, room_id: RoomId, user_id: UserId, user_uid: UserUid, name: str) -> Role | None:
         """Make a role the user's in a room; None when there is no such role, ROOM_NOT_FOUND without the room."""
         async with self._database.transaction() as connection:
             role = await self._held(connection, RoleScope.ROOM, name)
@@ -108,7 +108,7 @@ class RoleStore:
                 await recorded_changes.record(connection, [_assigned(user_id, user_uid, room_uid)])
         return role
 
-    async def unassign_globally(self, user_id: str) -> bool:
+    async def unassign_globally(self, user_id: UserId) -> bool:
         """Take the user's global role away; False when none was assigned."""
         removal = delete(global_assignments).where(global_assignments.c.user_id == user_id)
         async with self._database.transaction() as connection:
@@ -119,7 +119,7 @@ class RoleStore:
             await recorded_changes.record(connection, ended)
         return bool(ended)
 
-    async def unassign_in_room(self, room_id: str, user_id: str) -> bool:
+    async def unassign_in_room(self, room_id: RoomId, user_id: UserId) -> bool:
         """Take the user's role in a room away; False when there is none."""
         removal = delete(room_assignments).where(
             room_assignments.c.user_id == user_id, room_assignments.c.room_id == room_id
@@ -130,7 +130,7 @@ class RoleStore:
             await recorded_changes.record(connection, ended)
         return bool(ended)
 
-    async def global_role(self, user_id: str) -> Role:
+    async def global_role(self, user_id: UserId) -> Role:
         """Return the user's global role."""
         assigned = (
             select(global_assignments.c.role_name).where(global_assignments.c.user_id == user_id).scalar_subquery()
@@ -141,7 +141,7 @@ class RoleStore:
         async with self._database.reading() as connection:
             return _role((await connection.execute(statement)).one())
 
-    async def roles_in_rooms(self, user_id: str, user_uid: UserUid, after: str, size: int) -> list[AssignedRole]:
+    async def roles_in_rooms(self, user_id: UserId, user_uid: UserUid, after: str, size: int) -> list[AssignedRole]:
         """Return the user's roles in rooms by the rooms' ids."""
         statement = (
             select(room_assignments.c.room_id, *_COLUMNS)
@@ -179,7 +179,7 @@ def _changed(scope: RoleScope, name: str) -> Change:
     return Change(version=0, kind=ChangeKind.ROLE_CHANGED, role=(scope, name))
 
 
-def _assigned(user_id: str, user_uid: UserUid, room_uid: RoomUid | None = None) -> Change:
+def _assigned(user_id: UserId, user_uid: UserUid, room_uid: RoomUid | None = None) -> Change:
     return Change(version=0, kind=ChangeKind.ROLE_ASSIGNED, room_uid=room_uid, user_uid=user_uid, user_id=user_id)
 
 

@@ -11,6 +11,7 @@ from services.rooms.model import Room, RoomView
 from services.rooms.protos import membership_proto, room_proto
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.contract.timestamps import timestamp
+from services.runtime.ids import RoomId, UserId
 from services.runtime.streaming.open_streams import closed
 
 
@@ -50,7 +51,7 @@ def added_event(time: datetime, view: RoomView) -> bytes:
     return _frame(user_event_pb2.UserEvent(time=timestamp(time), added_to_room=_of_user(view)))
 
 
-def removed_event(time: datetime, room_id: str) -> bytes:
+def removed_event(time: datetime, room_id: RoomId) -> bytes:
     """Serialize that the stream's user is no longer a member of a room."""
     removed = user_event_pb2.RemovedFromRoom(room_id=room_id)
     return _frame(user_event_pb2.UserEvent(time=timestamp(time), removed_from_room=removed))
@@ -61,13 +62,13 @@ def room_updated_event(time: datetime, room: Room) -> bytes:
     return _frame(user_event_pb2.UserEvent(time=timestamp(time), room_updated=room_proto(room)))
 
 
-def joined_event(time: datetime, room_id: str, user_id: str) -> bytes:
+def joined_event(time: datetime, room_id: RoomId, user_id: UserId) -> bytes:
     """Serialize that somebody else became a member of a room."""
     moved = user_event_pb2.MemberMoved(room_id=room_id, user_id=user_id)
     return _frame(user_event_pb2.UserEvent(time=timestamp(time), member_joined=moved))
 
 
-def left_event(time: datetime, room_id: str, user_id: str) -> bytes:
+def left_event(time: datetime, room_id: RoomId, user_id: UserId) -> bytes:
     """Serialize that somebody else is no longer a member of a room."""
     moved = user_event_pb2.MemberMoved(room_id=room_id, user_id=user_id)
     return _frame(user_event_pb2.UserEvent(time=timestamp(time), member_left=moved))

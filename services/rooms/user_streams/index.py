@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from services.rooms.model import Change, ChangeKind, RoomView
 from services.rooms.user_streams import frames
 from services.rooms.user_streams.subscription import UserSubscription
-from services.runtime.ids import RoomUid
+from services.runtime.ids import RoomId, RoomUid, UserId
 
 # Of a change that has none, which only hands in the database make.
 _NO_TIME = datetime.fromtimestamp(0, UTC)
@@ -21,7 +21,7 @@ _NO_TIME = datetime.fromtimestamp(0, UTC)
 class _Followed:
     """A room that somebody here is in."""
 
-    room_id: str
+    room_id: RoomId
     subscriptions: set[UserSubscription] = field(default_factory=set)
 
 
@@ -48,7 +48,7 @@ class UserIndex:
         self._of_user: dict[str, set[UserSubscription]] = {}
         self._of_room: dict[RoomUid, _Followed] = {}
 
-    def join(self, subscription: UserSubscription, rooms: Iterable[tuple[RoomUid, str]]) -> None:
+    def join(self, subscription: UserSubscription, rooms: Iterable[tuple[RoomUid, RoomId]]) -> None:
         """Register a subscription with its rooms, by uid and id."""
         self._of_user.setdefault(subscription.user_id, set()).add(subscription)
         for room_uid, room_id in rooms:
@@ -116,7 +116,7 @@ class UserIndex:
                 case ChangeKind.ROOM_UPDATED if change.room_uid and last_update[change.room_uid] == change.version:
                     self._updated(change, change.room_uid, views.get(change.room_uid))
 
-    def _added(self, change: Change, room_uid: RoomUid, user_id: str, view: RoomView | None) -> None:
+    def _added(self, change: Change, room_uid: RoomUid, user_id: UserId, view: RoomView | None) -> None:
         time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
         if followed is not None:
             room_id = followed.room_id
@@ -133,7 +133,7 @@ class UserIndex:
                 self._follow(subscription, room_uid, view.room.id)
                 subscription.push(0, shown())
 
-    def _removed(self, change: Change, room_uid: RoomUid, user_id: str) -> None:
+    def _removed(self, change: Change, room_uid: RoomUid, user_id: UserId) -> None:
         time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
         if followed is None:
             return
@@ -157,7 +157,7 @@ class UserIndex:
             if subscription.version < change.version:
                 subscription.push(0, updated())
 
-    def _follow(self, subscription: UserSubscription, room_uid: RoomUid, room_id: str) -> None:
+    def _follow(self, subscription: UserSubscription, room_uid: RoomUid, room_id: RoomId) -> None:
         subscription.rooms.add(room_uid)
         self._of_room.setdefault(room_uid, _Followed(room_id)).subscriptions.add(subscription)
 

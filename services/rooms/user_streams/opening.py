@@ -21,7 +21,7 @@ from services.runtime.contract.errors import ChatkitError
 from services.runtime.data.database import POOL_CONNECTIONS
 from services.runtime.fair_queue import FairQueue
 from services.runtime.identity.tokens import Caller
-from services.runtime.ids import RoomUid
+from services.runtime.ids import RoomId, RoomUid
 from services.runtime.steps import Leisure, Pace
 from services.runtime.streaming.open_streams import OnEnd, spread_delay
 
@@ -37,7 +37,7 @@ class _State:
 
     def __init__(self, user_id: str, version: int) -> None:
         self.version = version
-        self.rooms: dict[RoomUid, tuple[str, bytes]] = {}
+        self.rooms: dict[RoomUid, tuple[RoomId, bytes]] = {}
         self._user_id = user_id
 
     @property

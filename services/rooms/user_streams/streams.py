@@ -22,7 +22,7 @@ from services.runtime.access.port import RoleKey
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable
 from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
-from services.runtime.ids import RoomUid
+from services.runtime.ids import RoomId, RoomUid
 from services.runtime.steps import WAKING, Chores, Pace, each, slices
 from services.runtime.streaming.open_streams import spread_delay
 
@@ -81,7 +81,7 @@ class UserStreams:
                 "DATABASE_UNAVAILABLE", "the changes of rooms are not followed yet", retry_after=timedelta(seconds=1)
             ) from None
 
-    def join(self, subscription: UserSubscription, rooms: Iterable[tuple[RoomUid, str]], version: int) -> bool:
+    def join(self, subscription: UserSubscription, rooms: Iterable[tuple[RoomUid, RoomId]], version: int) -> bool:
         """Register a subscription whose state is of a version; False when the tail is ahead of that.
 
         Raises SHUTTING_DOWN when the others were told so already.

@@ -10,7 +10,7 @@ from typing import Protocol
 from chatkit.contract.v1 import method_policy_pb2
 
 from services.runtime.contract.errors import ChatkitError
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import NO_ROOM, RoomId, RoomUid, UserId, UserUid
 
 # A role's scope, by the contract's numbers, and its name.
 RoleKey = tuple[int, str]
@@ -21,9 +21,9 @@ class AccessQuery:
     """Who wants to act, in which room if any, and what the method asks of them."""
 
     # Empty for methods that act in no room; then `membership` means nothing.
-    room_id: str
+    room_id: RoomId
     # None only for superusers.
-    user_id: str | None
+    user_id: UserId | None
     superuser: bool
     membership: method_policy_pb2.Membership
     permission: str
@@ -73,17 +73,17 @@ class MembershipChanged:
     room_uid: RoomUid
     user_uid: UserUid
     # Empty when it was not recorded.
-    user_id: str
+    user_id: UserId
     is_member: bool
     # Empty when it was not recorded.
-    room_id: str = ""
+    room_id: RoomId = NO_ROOM
 
 
 @dataclass(frozen=True, slots=True)
 class RoleAssigned:
     """A user has another role, or none: in one room, or everywhere when `room_uid` is None."""
 
-    user_id: str
+    user_id: UserId
     room_uid: RoomUid | None
 
 

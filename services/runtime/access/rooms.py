@@ -13,6 +13,7 @@ from services.runtime.access.port import AccessChange, AccessGrant, AccessListen
 from services.runtime.access.watch import AccessWatch
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError
+from services.runtime.ids import RoomId
 from services.runtime.steps import Chores
 
 
@@ -55,13 +56,13 @@ class RoomsAccess:
 
         Raises SERVICE_UNAVAILABLE when rooms must be asked and can't be reached.
         """
-        answers = {room_id: self._cache.find(replace(query, room_id=room_id)) for room_id in room_ids}
+        answers = {room_id: self._cache.find(replace(query, room_id=RoomId(room_id))) for room_id in room_ids}
         unknown = [room_id for room_id, grant in answers.items() if grant is None]
         asked = self._cache.asking()
         told = dict(zip(unknown, await self._client.check_rooms(query, unknown), strict=True)) if unknown else {}
         for room_id, answer in told.items():
             if isinstance(answer, AccessGrant):
-                self._cache.keep(replace(query, room_id=room_id), answer, asked)
+                self._cache.keep(replace(query, room_id=RoomId(room_id)), answer, asked)
         return [answers[room_id] or told[room_id] for room_id in room_ids]
 
     def listen(self, listener: AccessListener) -> None:

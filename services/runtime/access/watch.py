@@ -22,7 +22,7 @@ from services.runtime.access.port import (
 )
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 
 _log = structlog.get_logger()
 
@@ -111,7 +111,7 @@ def _change_of(event: pb2.AccessEvent) -> AccessChange | None:
             case "role_assigned":
                 assigned = event.role_assigned
                 room_uid = RoomUid(UUID(bytes=assigned.room_uid)) if assigned.room_uid else None
-                return RoleAssigned(assigned.user_id, room_uid) if assigned.user_id else None
+                return RoleAssigned(UserId(assigned.user_id), room_uid) if assigned.user_id else None
             case "role_changed":
                 return RoleChanged((event.role_changed.scope, event.role_changed.name))
             case "room_updated":
@@ -125,7 +125,7 @@ def _membership(change: pb2.MemberChange, *, is_member: bool) -> MembershipChang
     return MembershipChanged(
         RoomUid(UUID(bytes=change.room_uid)),
         UserUid(UUID(bytes=change.user_uid)),
-        change.user_id,
+        UserId(change.user_id),
         is_member=is_member,
-        room_id=change.room_id,
+        room_id=RoomId(change.room_id),
     )

@@ -27,6 +27,7 @@ from services.runtime.contract.policies import Limits, MethodContract, field_get
 from services.runtime.contract.validation import Validator
 from services.runtime.fair_queue import on_behalf_of
 from services.runtime.identity.tokens import Caller, TokenVerifier
+from services.runtime.ids import NO_ROOM, RoomId, UserId
 from services.runtime.streaming.open_streams import OpenStream
 
 MEMBERSHIP_REQUIRED = method_policy_pb2.MEMBERSHIP_REQUIRED
@@ -153,7 +154,7 @@ class Admission:
 
     def _query_reader(
         self, method: MethodContract
-    ) -> Callable[[Message, Caller, str | None], AccessQuery | None] | None:
+    ) -> Callable[[Message, Caller, UserId | None], AccessQuery | None] | None:
         policy = method.policy
         asks_membership = bool(policy.room.field) and policy.room.membership != MEMBERSHIP_NOT_REQUIRED
         membership = (policy.room.membership or MEMBERSHIP_REQUIRED) if asks_membership else MEMBERSHIP_NOT_REQUIRED
@@ -164,11 +165,11 @@ class Admission:
         names_one = bool(policy.room.field) and not is_per_room
         room_id_of = field_getter(method.request_class, policy.room.field) if names_one else None
 
-        def query(request: Message, caller: Caller, user_id: str | None) -> AccessQuery | None:
+        def query(request: Message, caller: Caller, user_id: UserId | None) -> AccessQuery | None:
             if caller.superuser and not asks_membership:
                 return None
             return AccessQuery(
-                room_id_of(request) if room_id_of else "",
+                RoomId(room_id_of(request)) if room_id_of else NO_ROOM,
                 user_id,
                 caller.superuser,
                 MEMBERSHIP_REQUIRED if is_per_room else membership,
@@ -199,12 +200,12 @@ def _check_audience(method: MethodContract, caller: Caller) -> None:
         raise PermissionDenied("SUPERUSER_REQUIRED", "the method needs a token with su", metadata=metadata)
 
 
-def _subject_reader(method: MethodContract) -> Callable[[Message, Caller], str | None]:
+def _subject_reader(method: MethodContract) -> Callable[[Message, Caller], UserId | None]:
     field = method.policy.self_field
     named_by = field_getter(method.request_class, field) if field else None
     users_only = method.policy.audience == method_policy_pb2.AUDIENCE_USER
 
-    def subject(request: Message, caller: Caller) -> str | None:
+    def subject(request: Message, caller: Caller) -> UserId | None:
         acting = who_acts(named_by(request) if named_by else "", caller, field)
         if acting is None and users_only and (named_by is not None or not caller.superuser):
             raise nobody_acts(field)

@@ -9,6 +9,7 @@ import grpc
 from services.runtime.access.port import AccessGrant, AccessQuery, RoomGrant
 from services.runtime.contract.errors import InvalidArgument, PermissionDenied, Violation
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import UserId
 from services.runtime.streaming.open_streams import Goodbye, OpenStream
 
 
@@ -39,7 +40,7 @@ class Call:
 
     caller: Caller
     # On whose behalf the call is made; None only for superusers without a subject, and services.
-    user_id: str | None
+    user_id: UserId | None
     # Set when somebody was asked whether the caller may act: what was asked, and the answer. Without an answer it is
     # what the method is to ask of each of its rooms.
     query: AccessQuery | None
@@ -54,7 +55,7 @@ class Call:
     in_json: Callable[[], bool] = lambda: False
 
     @property
-    def acting_user(self) -> str:
+    def acting_user(self) -> UserId:
         """The user on whose behalf the call is made, for methods whose policy has a self_field.
 
         Raises SUBJECT_REQUIRED.
@@ -63,7 +64,7 @@ class Call:
             raise nobody_acts("")
         return self.user_id
 
-    def on_behalf_of(self, named: str, field: str) -> str:
+    def on_behalf_of(self, named: str, field: str) -> UserId:
         """Return the user that a field names, or oneself; for methods that only sometimes act for a user.
 
         Raises SUBJECT_REQUIRED.
@@ -108,7 +109,7 @@ def header_of(context: Context, name: str) -> str:
     return ""
 
 
-def who_acts(named: str, caller: Caller, field: str) -> str | None:
+def who_acts(named: str, caller: Caller, field: str) -> UserId | None:
     """Return who acts when a field names them, or does not; another's name needs a superuser's token.
 
     Raises SUBJECT_MISMATCH.
@@ -119,7 +120,7 @@ def who_acts(named: str, caller: Caller, field: str) -> str | None:
             f"{field} is another user's and the token has no su",
             metadata={"field": field},
         )
-    return named or caller.subject
+    return UserId(named) if named else caller.subject
 
 
 def nobody_acts(field: str) -> InvalidArgument:

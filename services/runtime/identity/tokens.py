@@ -22,6 +22,7 @@ from services.runtime.identity import token_json
 from services.runtime.identity.api_keys import API_ISSUER, ApiKey
 from services.runtime.identity.keys import Key
 from services.runtime.identity.token_rules import CLOCK_LEEWAY, subject_must_be
+from services.runtime.ids import UserId
 
 SERVICE_ISSUER = "services/"
 SERVICE_TOKEN_LIFETIME = timedelta(seconds=60)
@@ -36,7 +37,7 @@ _MOST_TOLD_SECONDS = 86_400
 class Caller:
     """Who calls: a user (`subject`), a superuser with or without a subject, or a service of the suite."""
 
-    subject: str | None
+    subject: UserId | None
     superuser: bool
     service: str | None
     expire_time: datetime

@@ -19,7 +19,7 @@ from services.runtime.access.cache import Freshness
 from services.runtime.access.port import AccessQuery, RoleChanged, RoomGrant
 from services.runtime.contract.errors import Unavailable
 from services.runtime.identity.tokens import Caller
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import NO_ROOM, RoomUid, UserId, UserUid
 from services.runtime.steps import MOST_AT_ONCE, WAKING
 from tests.support.clock import ManualClock
 from tests.support.turns import Turns
@@ -82,8 +82,8 @@ class _World:
         return [await self._stream(f"user-{number}") for number in range(count)]
 
     async def _stream(self, user_id: str) -> RoomsStream:
-        query = AccessQuery("", user_id, False, method_policy_pb2.MEMBERSHIP_REQUIRED, "room:messages:get")
-        caller = Caller(user_id, False, None, self.clock.now() + timedelta(days=1))
+        query = AccessQuery(NO_ROOM, UserId(user_id), False, method_policy_pb2.MEMBERSHIP_REQUIRED, "room:messages:get")
+        caller = Caller(UserId(user_id), False, None, self.clock.now() + timedelta(days=1))
         stream = RoomsStream(query, caller, self.clock, self.freshness, ending_delay=0.0)
         self.hubs.attach(stream)
         stream.open(0, [])

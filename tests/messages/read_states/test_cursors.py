@@ -27,7 +27,7 @@ from services.messages.read_states.store import ReadStatesStore
 from services.runtime.access.port import MembershipChanged
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.database import Database, create_engine
-from services.runtime.ids import RoomUid
+from services.runtime.ids import RoomUid, UserId
 from tests.messages.chat import Chat, Reader, text
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
@@ -335,7 +335,7 @@ async def test_a_member_who_leaves_while_the_cursors_are_read_is_forgotten() -> 
         process.rooms.of_members_of_many = of_members_of_many  # type: ignore[method-assign]
         following = asyncio.create_task(process.follow())
         await asked.wait()
-        process.cursors.changed(MembershipChanged(_ROOM, user_uid_of("alice"), "alice", is_member=False))
+        process.cursors.changed(MembershipChanged(_ROOM, user_uid_of("alice"), UserId("alice"), is_member=False))
         answer.set()
         assert await following == []
 

@@ -13,15 +13,15 @@ from services.runtime.access.cache import Freshness
 from services.runtime.access.port import AccessQuery, RoomGrant
 from services.runtime.contract.errors import ChatkitError, PermissionDenied, Unavailable
 from services.runtime.identity.tokens import Caller
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from services.runtime.streaming.event_queue import FRAME_BYTES
 from tests.support.clock import ManualClock
 from tests.support.eventually import HANG_SECONDS
 
 
 def _subscription(clock: ManualClock, freshness: Freshness | None = None, ending_delay: float = 0.0) -> Subscription:
-    query = AccessQuery("lobby", "bob", False, method_policy_pb2.MEMBERSHIP_REQUIRED, "")
-    caller = Caller("bob", superuser=False, service=None, expire_time=clock.now() + timedelta(hours=1))
+    query = AccessQuery(RoomId("lobby"), UserId("bob"), False, method_policy_pb2.MEMBERSHIP_REQUIRED, "")
+    caller = Caller(UserId("bob"), superuser=False, service=None, expire_time=clock.now() + timedelta(hours=1))
     freshness = freshness or Freshness(clock, patience=float("inf"))
     grant = RoomGrant(RoomUid(uuid4()), UserUid(uuid4()))
     opened = Subscription(grant, query, caller, clock, freshness, ending_delay=ending_delay)

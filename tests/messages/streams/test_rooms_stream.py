@@ -19,7 +19,7 @@ from services.runtime.access.cache import Freshness
 from services.runtime.access.port import AccessQuery, RoomGrant
 from services.runtime.contract.errors import ChatkitError, PermissionDenied
 from services.runtime.identity.tokens import Caller
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import NO_ROOM, RoomUid, UserId, UserUid
 from tests.support.clock import ManualClock
 from tests.support.eventually import HANG_SECONDS
 
@@ -34,8 +34,8 @@ class _Stream:
         self.clock = ManualClock()
         self.freshness = Freshness(self.clock, patience=patience)
         self.freshness.prove(0.0)
-        query = AccessQuery("", "bob", False, method_policy_pb2.MEMBERSHIP_REQUIRED, "")
-        caller = Caller("bob", superuser=False, service=None, expire_time=self.clock.now() + timedelta(hours=1))
+        query = AccessQuery(NO_ROOM, UserId("bob"), False, method_policy_pb2.MEMBERSHIP_REQUIRED, "")
+        caller = Caller(UserId("bob"), superuser=False, service=None, expire_time=self.clock.now() + timedelta(hours=1))
         self.queue = RoomsStream(query, caller, self.clock, self.freshness, ending_delay=ending_delay)
         self.queue.open(0, [])
         self.rooms = {name: self._room(name) for name in _NAMES}

@@ -33,7 +33,7 @@ from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.data.change_log import ChangeStore
 from services.runtime.data.database import Database, create_engine
 from services.runtime.identity.tokens import Caller
-from services.runtime.ids import RoomUid
+from services.runtime.ids import RoomId, RoomUid, UserId
 from services.runtime.steps import Leisure
 from tests.rooms.user_streams.reading import Folded, Shown
 from tests.support.databases import TestDatabase
@@ -157,11 +157,11 @@ class Openings:
         users = {user_id: user_uid_of(user_id) for user_id in members}
         draft = Draft(
             uid=self.uids[room_id],
-            id=room_id,
+            id=RoomId(room_id),
             name=room_id,
             visibility=Visibility.PUBLIC,
             custom_data=custom_data,
-            creator_id=members[0],
+            creator_id=UserId(members[0]),
             members=users,
             request_id="",
         )
@@ -190,13 +190,13 @@ class Openings:
 
     async def listed(self, user_id: str) -> dict[str, Shown]:
         """Return a user's rooms as they are stored."""
-        views = await self.rooms.page_of_user(user_id, "", 100)
+        views = await self.rooms.page_of_user(UserId(user_id), "", 100)
         return {view.room.id: (room_proto(view.room), list(view.member_ids)) for view in views}
 
     @asynccontextmanager
     async def reading(self, user_id: str) -> AsyncIterator[Stream]:
         """Subscribe while the context is open."""
-        caller = Caller(user_id, superuser=True, service=None, expire_time=_EVER)
+        caller = Caller(UserId(user_id), superuser=True, service=None, expire_time=_EVER)
         frames = self.openings.subscribe(user_id, None, caller, lambda _goodbye: None)
         async with aclosing(frames):
             yield Stream(frames)

@@ -15,6 +15,7 @@ from services.rooms.user_streams.subscription import StateBudget, UserSubscripti
 from services.runtime.contract.errors import Aborted
 from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import RoomId, UserId
 from tests.rooms.user_streams.reading import short
 from tests.support.clock import ManualClock
 from tests.support.peers import room_uid_of, user_uid_of
@@ -27,7 +28,12 @@ _A, _B = room_uid_of("a"), room_uid_of("b")
 def _change(version: int, kind: ChangeKind, room_id: str, user_id: str | None = None) -> Change:
     user_uid = user_uid_of(user_id) if user_id is not None else None
     return Change(
-        version=version, kind=kind, room_uid=room_uid_of(room_id), user_uid=user_uid, user_id=user_id, time=_TIME
+        version=version,
+        kind=kind,
+        room_uid=room_uid_of(room_id),
+        user_uid=user_uid,
+        user_id=UserId(user_id) if user_id is not None else None,
+        time=_TIME,
     )
 
 
@@ -46,11 +52,11 @@ def _updated(version: int, room_id: str) -> Change:
 def _view(room_id: str, *members: str) -> RoomView:
     room = Room(
         uid=room_uid_of(room_id),
-        id=room_id,
+        id=RoomId(room_id),
         name="Now",
         visibility=Visibility.PUBLIC,
         custom_data=None,
-        creator_id="x",
+        creator_id=UserId("x"),
         member_count=len(members),
         revision=1,
         create_time=_TIME,
@@ -60,11 +66,11 @@ def _view(room_id: str, *members: str) -> RoomView:
 
 
 def _subscribed(index: UserIndex, user_id: str, *room_ids: str, version: int = 0) -> UserSubscription:
-    caller = Caller(user_id, superuser=False, service=None, expire_time=datetime(2100, 1, 1, tzinfo=UTC))
+    caller = Caller(UserId(user_id), superuser=False, service=None, expire_time=datetime(2100, 1, 1, tzinfo=UTC))
     subscription = UserSubscription(user_id, None, caller, ManualClock(), StateBudget(1))
     subscription.version = version
     subscription.start([])
-    index.join(subscription, [(room_uid_of(room_id), room_id) for room_id in room_ids])
+    index.join(subscription, [(room_uid_of(room_id), RoomId(room_id)) for room_id in room_ids])
     return subscription
 
 

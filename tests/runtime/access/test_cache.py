@@ -22,22 +22,23 @@ from services.runtime.access.port import (
     RoleChanged,
     RoleKey,
 )
-from services.runtime.ids import UserUid
+from services.runtime.ids import RoomId, UserId, UserUid
 from tests.support.clock import ManualClock
 from tests.support.peers import room_uid_of, user_uid_of
 
 PATIENCE, LIFETIME = 30.0, 300.0
 DEFAULT, READER = (1, "default"), (2, "reader")
+_BOB = UserId("bob")
 REQUIRED = method_policy_pb2.MEMBERSHIP_REQUIRED
 
 
-def _query(user_id: str | None = "bob", room_id: str = "lobby", **fields: bool) -> AccessQuery:
+def _query(user_id: UserId | None = _BOB, room_id: str = "lobby", **fields: bool) -> AccessQuery:
     membership = REQUIRED if room_id else method_policy_pb2.MEMBERSHIP_NOT_REQUIRED
-    return AccessQuery(room_id, user_id, fields.get("superuser", False), membership, "room:messages:get")
+    return AccessQuery(RoomId(room_id), user_id, fields.get("superuser", False), membership, "room:messages:get")
 
 
 def _removed(user_id: str = "bob", room_id: str = "lobby") -> MembershipChanged:
-    return MembershipChanged(room_uid_of(room_id), user_uid_of(user_id), user_id, is_member=False)
+    return MembershipChanged(room_uid_of(room_id), user_uid_of(user_id), UserId(user_id), is_member=False)
 
 
 class _Kept:
@@ -71,7 +72,7 @@ def kept() -> _Kept:
 def test_an_answer_is_used_again_for_the_same_question_only(kept: _Kept) -> None:
     assert kept.keep(_query(), 10)
     assert kept.cache.find(_query()) == kept.grant(_query(), 10)
-    for other in (_query("alice"), _query(room_id="other"), _query(superuser=True), _query(room_id="")):
+    for other in (_query(UserId("alice")), _query(room_id="other"), _query(superuser=True), _query(room_id="")):
         assert not kept.has(other)
 
 
@@ -83,10 +84,16 @@ def test_an_answer_from_before_the_changes_were_followed_is_not_kept(kept: _Kept
 
 
 @pytest.mark.parametrize(
-    "change", [_removed(), RoleAssigned("bob", None), RoleAssigned("bob", room_uid_of("lobby")), RoleChanged(DEFAULT)]
+    "change",
+    [
+        _removed(),
+        RoleAssigned(UserId("bob"), None),
+        RoleAssigned(UserId("bob"), room_uid_of("lobby")),
+        RoleChanged(DEFAULT),
+    ],
 )
 def test_a_change_drops_what_depends_on_it_and_nothing_else(kept: _Kept, change: AccessChange) -> None:
-    alice = _query("alice")
+    alice = _query(UserId("alice"))
     kept.keep(_query(), 10, DEFAULT, READER)
     kept.keep(alice, 10, READER)
     assert kept.cache.take(11, change)
@@ -100,16 +107,16 @@ def test_what_happens_in_one_room_leaves_answers_about_others(kept: _Kept) -> No
         kept.keep(query, 10)
     kept.cache.take(11, _removed())
     assert (kept.has(_query()), kept.has(elsewhere), kept.has(nowhere)) == (False, True, True)
-    kept.cache.take(12, RoleAssigned("bob", None))
+    kept.cache.take(12, RoleAssigned(UserId("bob"), None))
     assert (kept.has(elsewhere), kept.has(nowhere)) == (False, False)
 
 
-@pytest.mark.parametrize("change", [_removed(), RoleAssigned("bob", None), RoleChanged(DEFAULT)])
+@pytest.mark.parametrize("change", [_removed(), RoleAssigned(UserId("bob"), None), RoleChanged(DEFAULT)])
 def test_an_answer_that_arrives_after_its_own_invalidation_is_not_kept(kept: _Kept, change: AccessChange) -> None:
     asked = kept.cache.asking()
     kept.cache.take(11, change)
     assert not kept.keep(_query(), 10, asked=asked)
-    assert kept.keep(_query("alice"), 10, READER, asked=asked)
+    assert kept.keep(_query(UserId("alice")), 10, READER, asked=asked)
     # An answer that has seen the change may be kept, also when it was asked for before the change arrived.
     assert kept.keep(_query(), 11, asked=asked)
 
@@ -129,12 +136,12 @@ def test_a_lost_invalidation_is_noticed_by_the_next_event_or_heartbeat(kept: _Ke
 def test_a_version_that_is_not_the_next_drops_everything(kept: _Kept, version: int) -> None:
     kept.keep(_query(), 10)
     asked = kept.cache.asking()
-    assert not kept.cache.take(version, RoleAssigned("carol", None))
+    assert not kept.cache.take(version, RoleAssigned(UserId("carol"), None))
     assert len(kept.cache) == 0
     # What was under way then may be of another database; what is asked now is not.
     assert not kept.keep(_query(), 20, asked=asked)
     assert kept.keep(_query(), version)
-    assert not kept.keep(_query("alice"), version - 1)
+    assert not kept.keep(_query(UserId("alice")), version - 1)
 
 
 def test_what_is_not_understood_drops_everything(kept: _Kept) -> None:
@@ -142,7 +149,7 @@ def test_what_is_not_understood_drops_everything(kept: _Kept) -> None:
     assert not kept.cache.take(11, None)
     assert len(kept.cache) == 0
     kept.keep(_query(), 11)
-    kept.cache.take(12, MembershipChanged(room_uid_of("other"), user_uid_of("carol"), "", is_member=True))
+    kept.cache.take(12, MembershipChanged(room_uid_of("other"), user_uid_of("carol"), UserId(""), is_member=True))
     assert len(kept.cache) == 0
     kept.keep(_query(), 12)
     kept.cache.reset(13)
@@ -155,10 +162,10 @@ def test_nothing_is_used_thirty_seconds_after_the_last_heartbeat(kept: _Kept) ->
     assert kept.has(_query())
     kept.clock.jump(0.1)
     assert not kept.has(_query())
-    assert not kept.keep(_query("alice"), 10)
+    assert not kept.keep(_query(UserId("alice")), 10)
     kept.cache.hear(10, kept.clock.monotonic())
     # What had been kept is good again, because nothing has changed; what came meanwhile was not kept.
-    assert (kept.has(_query()), kept.has(_query("alice"))) == (True, False)
+    assert (kept.has(_query()), kept.has(_query(UserId("alice")))) == (True, False)
 
 
 def test_nothing_is_used_five_minutes_after_it_was_asked_for(kept: _Kept) -> None:
@@ -202,23 +209,25 @@ def test_not_even_the_first_heartbeat_of_a_stream_is_taken_for_younger_than_the_
 
 def test_rooms_restarted_goes_on_by_version_or_begins_anew(kept: _Kept) -> None:
     kept.keep(_query(), 10)
-    kept.keep(_query("alice"), 10)
+    kept.keep(_query(UserId("alice")), 10)
     kept.clock.jump(5)
     # The new stream replays what came after version 10.
     time = PeerTime(kept.clock)
     assert kept.cache.take(11, _removed())
     assert kept.cache.hear(11, time.moment(0.0))
-    assert (kept.has(_query()), kept.has(_query("alice"))) == (False, True)
+    assert (kept.has(_query()), kept.has(_query(UserId("alice")))) == (False, True)
     # The next one can't.
     kept.cache.reset(50)
-    assert not kept.has(_query("alice"))
+    assert not kept.has(_query(UserId("alice")))
     assert kept.cache.take(51, _removed())
-    assert kept.keep(_query("alice"), 50)
+    assert kept.keep(_query(UserId("alice")), 50)
 
 
 def test_what_only_a_rooms_visibility_allows_is_not_kept(kept: _Kept) -> None:
     unless_public = method_policy_pb2.MEMBERSHIP_REQUIRED_UNLESS_PUBLIC
-    query = AccessQuery("lobby", "carol", superuser=False, membership=unless_public, permission="room:get")
+    query = AccessQuery(
+        RoomId("lobby"), UserId("carol"), superuser=False, membership=unless_public, permission="room:get"
+    )
     kept.cache.keep(query, AccessGrant(10, room_uid_of("lobby"), None), kept.cache.asking())
     assert len(kept.cache) == 0
     kept.cache.keep(query, AccessGrant(10, room_uid_of("lobby"), user_uid_of("carol")), kept.cache.asking())
@@ -229,12 +238,12 @@ def test_the_least_recently_used_answer_makes_room() -> None:
     kept = _Kept(most_entries=3)
     users = ["u1", "u2", "u3"]
     for user_id in users:
-        kept.keep(_query(user_id), 10)
-    assert kept.has(_query("u1"))
-    kept.keep(_query("u4"), 10)
-    assert [kept.has(_query(user_id)) for user_id in (*users, "u4")] == [True, False, True, True]
+        kept.keep(_query(UserId(user_id)), 10)
+    assert kept.has(_query(UserId("u1")))
+    kept.keep(_query(UserId("u4")), 10)
+    assert [kept.has(_query(UserId(user_id))) for user_id in (*users, "u4")] == [True, False, True, True]
     for number in range(100):
-        kept.keep(_query(f"v{number}"), 10)
+        kept.keep(_query(UserId(f"v{number}")), 10)
     assert len(kept.cache) == 3
     assert len(kept.cache._dependants) == 4
 
@@ -244,11 +253,11 @@ def test_an_answer_older_than_the_changes_that_are_remembered_is_not_kept() -> N
     for number in range(5):
         kept.cache.take(11 + number, _removed(f"u{number}"))
     # The changes 11 and 12 are forgotten: an answer from before 12 may not have seen one of its own.
-    assert not kept.keep(_query("u0"), 10)
+    assert not kept.keep(_query(UserId("u0")), 10)
     assert not kept.keep(_query(), 11)
     assert kept.keep(_query(), 12)
-    assert not kept.keep(_query("u2"), 12)
-    assert kept.keep(_query("u2"), 13)
+    assert not kept.keep(_query(UserId("u2")), 12)
+    assert kept.keep(_query(UserId("u2")), 13)
 
 
 # The guarantee, against a model: whoever is let in by a kept answer had access some moment ago, at the most 30 s.
@@ -281,7 +290,7 @@ class _World:
     def membership_changes(self, choice: int) -> None:
         user_id = USERS[choice % 2]
         self.members ^= {user_id}
-        recorded = user_id if choice % 8 < 6 else ""
+        recorded = UserId(user_id if choice % 8 < 6 else "")
         self._change(
             MembershipChanged(room_uid_of("lobby"), user_uid_of(user_id), recorded, is_member=user_id in self.members)
         )
@@ -330,7 +339,7 @@ class _World:
         if self.allows(user_id):
             # With a uid of its own, so that a hit tells which answer it is.
             uid = UserUid(uuid4())
-            query, asked = _query(user_id), self.cache.asking()
+            query, asked = _query(UserId(user_id)), self.cache.asking()
             self.asked_at[uid] = asked.time
             self.answers.append((query, AccessGrant(self.version, room_uid_of("lobby"), uid, (DEFAULT,)), asked))
 
@@ -345,7 +354,7 @@ class _World:
         """Hold every answer that would be used now against the guarantee; return how many there are."""
         now, hits = self.clock.monotonic(), 0
         for user_id in USERS:
-            grant = self.cache.find(_query(user_id))
+            grant = self.cache.find(_query(UserId(user_id)))
             if grant is not None and grant.user_uid is not None:
                 hits += 1
                 assert now - self.allowed_until[user_id] < PATIENCE

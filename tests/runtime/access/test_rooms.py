@@ -13,13 +13,14 @@ from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.access.rooms import RoomsAccess
 from services.runtime.contract.errors import PermissionDenied, Unavailable
 from services.runtime.identity.tokens import ServiceTokens
+from services.runtime.ids import RoomId, UserId
 from services.runtime.peers.peer import Peer
 from tests.support.clock import ManualClock
 from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.peers import Peers, serve
 from tests.support.tokens import SERVICE_KEY
 
-BOB = AccessQuery("lobby", "bob", False, method_policy_pb2.MEMBERSHIP_REQUIRED, "room:messages:get")
+BOB = AccessQuery(RoomId("lobby"), UserId("bob"), False, method_policy_pb2.MEMBERSHIP_REQUIRED, "room:messages:get")
 
 
 class _Access:
@@ -96,7 +97,7 @@ async def test_who_asks_after_a_change_does_not_share_a_question_from_before_it(
 
 
 async def test_refusals_are_not_kept(access: _Access, peers: Peers) -> None:
-    carol = AccessQuery("lobby", "carol", False, method_policy_pb2.MEMBERSHIP_REQUIRED, "")
+    carol = AccessQuery(RoomId("lobby"), UserId("carol"), False, method_policy_pb2.MEMBERSHIP_REQUIRED, "")
     for count in (1, 2):
         with pytest.raises(PermissionDenied):
             await access.rooms.check(carol)

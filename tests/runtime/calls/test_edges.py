@@ -20,6 +20,7 @@ from services.runtime.calls.edges import name_of
 from services.runtime.contract.errors import ChatkitError, Unavailable
 from services.runtime.contract.policies import Limits
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import UserId
 from services.runtime.streaming.open_streams import OpenStream, Streams
 from tests.support import tokens
 from tests.support.clock import ManualClock
@@ -29,7 +30,7 @@ from tests.support.refusals import refused
 from tests.support.suite import Suite, running
 
 _SECRET = b"s" * 32
-_CALLER = Caller("bob", superuser=False, service=None, expire_time=ManualClock().now())
+_CALLER = Caller(UserId("bob"), superuser=False, service=None, expire_time=ManualClock().now())
 
 
 @pytest.fixture

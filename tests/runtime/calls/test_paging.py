@@ -15,11 +15,12 @@ from services.runtime.contract.errors import InvalidArgument
 from services.runtime.contract.policies import Limits
 from services.runtime.identity.api_keys import ApiKey
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import UserId
 from tests.support import tokens
 from tests.support.clock import ManualClock
 
 NOW = ManualClock().now()
-ALICE = Caller("alice", superuser=False, service=None, expire_time=NOW)
+ALICE = Caller(UserId("alice"), superuser=False, service=None, expire_time=NOW)
 SECOND = ApiKey("second", "another secret, which is newer than the first")
 PAGES = PageTokens([tokens.SERVICE_KEY])
 KEY: list[str | int] = ["2026-01-01T00:00:00+00:00", "møøse 🫎", 5]
@@ -76,8 +77,8 @@ def test_a_token_that_somebody_made_up_is_refused() -> None:
 def test_a_token_is_of_its_caller_alone() -> None:
     token = PAGES.make(ALICE, _request(), KEY)
     for caller in (
-        Caller("bob", superuser=False, service=None, expire_time=NOW),
-        Caller("alice", superuser=True, service=None, expire_time=NOW),
+        Caller(UserId("bob"), superuser=False, service=None, expire_time=NOW),
+        Caller(UserId("alice"), superuser=True, service=None, expire_time=NOW),
         Caller(None, superuser=True, service=None, expire_time=NOW),
         Caller(None, superuser=False, service="alice", expire_time=NOW),
     ):

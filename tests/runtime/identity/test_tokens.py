@@ -20,6 +20,7 @@ from services.runtime.identity import tokens as tested
 from services.runtime.identity.api_keys import ApiKey
 from services.runtime.identity.keys import Keyring
 from services.runtime.identity.tokens import Caller, ServiceTokens, TokenVerifier, mint_service_token
+from services.runtime.ids import UserId
 from tests.support import keys, tokens
 from tests.support.clock import ManualClock
 
@@ -99,8 +100,8 @@ def _refused(verifier: TokenVerifier, token: str, reason: str = "TOKEN_INVALID")
 
 def test_a_token_says_who_calls(verifier: TokenVerifier) -> None:
     expire_time = NOW + timedelta(hours=1)
-    assert verifier.verify(_signed(_claims())) == Caller("alice", False, None, expire_time)
-    assert verifier.verify(_signed(_claims(su=True))) == Caller("alice", True, None, expire_time)
+    assert verifier.verify(_signed(_claims())) == Caller(UserId("alice"), False, None, expire_time)
+    assert verifier.verify(_signed(_claims(su=True))) == Caller(UserId("alice"), True, None, expire_time)
     assert verifier.verify(_signed(_claims(su=True, sub=WITHOUT))) == Caller(None, True, None, expire_time)
     assert verifier.verify(_signed(_claims(su=False, aud="anything"))).superuser is False
     assert verifier.verify(_service_token()) == Caller(None, False, "messages", NOW + timedelta(minutes=1))
@@ -331,7 +332,7 @@ def test_a_token_of_a_key_pair_says_the_same_and_is_held_to_the_same(tmp_path: P
     def signed(**changes: Any) -> str:
         return jwt.encode(_claims(iss="api_keys/public", **changes), private, algorithm)
 
-    assert verifier.verify(signed(su=True)) == Caller("alice", True, None, NOW + timedelta(hours=1))
+    assert verifier.verify(signed(su=True)) == Caller(UserId("alice"), True, None, NOW + timedelta(hours=1))
     assert verifier.verify(signed(sub=WITHOUT, su=True)).subject is None
     for wrong in ({"instance": WITHOUT}, {"exp": WITHOUT}, {"iat": WITHOUT}, {"su": 1}, {"sub": "a\nb"}):
         _refused(verifier, signed(**wrong))
@@ -530,10 +531,10 @@ async def test_a_services_own_tokens_are_accepted_by_their_peer_alone_and_renewe
 
 def test_callers_are_told_apart_by_their_labels() -> None:
     callers = [
-        Caller("alice", False, None, NOW),
-        Caller("alice", True, None, NOW),
+        Caller(UserId("alice"), False, None, NOW),
+        Caller(UserId("alice"), True, None, NOW),
         Caller(None, True, None, NOW),
         Caller(None, False, "alice", NOW),
-        Caller("bob", False, None, NOW),
+        Caller(UserId("bob"), False, None, NOW),
     ]
     assert len({caller.label for caller in callers}) == len(callers)

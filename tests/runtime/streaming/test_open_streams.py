@@ -21,7 +21,7 @@ from services.runtime.contract.errors import ChatkitError, PermissionDenied
 from services.runtime.contract.policies import Limits, methods_of
 from services.runtime.identity.api_keys import ApiKey, mint_token
 from services.runtime.identity.tokens import Caller, TokenVerifier, mint_service_token
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomUid, UserId, UserUid
 from services.runtime.streaming.open_streams import Streams
 from tests.support import tokens
 from tests.support.clock import ManualClock
@@ -251,7 +251,7 @@ async def test_however_a_stream_ends_it_is_counted_no_more(
         await ending(served)
         await eventually(lambda: served.streams.count == 0)
         # The user's own count as well.
-        with served.streams.open(Caller("bob", False, None, served.clock.now() + timedelta(hours=1))):
+        with served.streams.open(Caller(UserId("bob"), False, None, served.clock.now() + timedelta(hours=1))):
             pass
         assert not served.streams._of_user
         assert served.streams._counted == 0
@@ -389,7 +389,7 @@ async def test_who_is_cancelled_and_ended_at_once_is_cancelled() -> None:
     streams = Streams(Limits(), clock)
 
     async def hold() -> None:
-        with streams.open(Caller("bob", False, None, clock.now())):
+        with streams.open(Caller(UserId("bob"), False, None, clock.now())):
             await asyncio.Event().wait()
 
     for ending, expected in ((lambda task: task.cancel(), asyncio.CancelledError), (lambda _: None, ChatkitError)):
@@ -402,6 +402,6 @@ async def test_who_is_cancelled_and_ended_at_once_is_cancelled() -> None:
 
 
 def test_a_unary_method_has_no_ending_to_take_over() -> None:
-    caller = Caller("bob", False, None, ManualClock().now())
+    caller = Caller(UserId("bob"), False, None, ManualClock().now())
     with pytest.raises(RuntimeError):
-        Call(caller, "bob", None, None, None).on_end(lambda _: None)
+        Call(caller, UserId("bob"), None, None, None).on_end(lambda _: None)

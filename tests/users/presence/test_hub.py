@@ -15,6 +15,7 @@ from services.runtime.access.port import AccessQuery
 from services.runtime.contract.errors import Aborted, ChatkitError, ResourceExhausted, Unavailable
 from services.runtime.data.change_feed import FeedUpdate
 from services.runtime.identity.tokens import Caller
+from services.runtime.ids import NO_ROOM, UserId
 from services.runtime.steps import MOST_AT_ONCE, WAKING
 from services.users.model import Change, ChangeKind
 from services.users.presence.hub import PresenceHub, PresenceSubscription
@@ -81,8 +82,10 @@ class _World:
 
     async def subscription(self, *watched: str) -> PresenceSubscription:
         """Register a stream that has not read its state yet."""
-        caller = Caller("dan", False, None, datetime(2027, 1, 1, tzinfo=UTC))
-        query = AccessQuery("", "dan", False, method_policy_pb2.MEMBERSHIP_NOT_REQUIRED, "presence:subscribe")
+        caller = Caller(UserId("dan"), False, None, datetime(2027, 1, 1, tzinfo=UTC))
+        query = AccessQuery(
+            NO_ROOM, UserId("dan"), False, method_policy_pb2.MEMBERSHIP_NOT_REQUIRED, "presence:subscribe"
+        )
         made = PresenceSubscription(caller, query, self.clock)
         self.hub.join(made)
         await self.hub.watch(made, [uid_of(user_id) for user_id in watched])
@@ -240,7 +243,7 @@ async def test_a_user_whom_very_many_watch_is_told_of_in_steps(world: _World) ->
             turns.note()
             super().offer(version, event)
 
-    caller = Caller("dan", False, None, datetime(2027, 1, 1, tzinfo=UTC))
+    caller = Caller(UserId("dan"), False, None, datetime(2027, 1, 1, tzinfo=UTC))
     async with Turns() as turns, world.running():
         await world.feed.tell(FeedUpdate(1))
         watching = [Noting(caller, None, world.clock) for _ in range(1_000)]
