@@ -11,7 +11,7 @@ from chatkit.messages.v1 import part_pb2
 
 from services.messages import frames
 from services.messages.model import Draft, Edit
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import NO_ROOM, NOBODY, RoomId, RoomUid, UserId, UserUid
 
 _PARTS = pb2.SendMessageRequest.PARTS_FIELD_NUMBER
 
@@ -19,7 +19,7 @@ _PARTS = pb2.SendMessageRequest.PARTS_FIELD_NUMBER
 def draft_of(
     request: pb2.SendMessageRequest,
     room_uid: RoomUid,
-    sender_id: str,
+    sender_id: UserId,
     sender_uid: UserUid,
     parts: Sequence[part_pb2.Part],
 ) -> Draft:
@@ -30,11 +30,11 @@ def draft_of(
     said, stored = _serialized(request.parts, parts)
     return Draft(
         room_uid=room_uid,
-        room_id=request.room_id,
+        room_id=RoomId(request.room_id),
         sender_uid=sender_uid,
         request_id=request.request_id,
         content_hash=_content_hash(said),
-        unplaced=frames.unplaced_message(request.room_id, sender_id, stored),
+        unplaced=frames.unplaced_message(RoomId(request.room_id), sender_id, stored),
     )
 
 
@@ -45,11 +45,11 @@ def edit_of(
     said, stored = _serialized(request.parts, parts)
     return Edit(
         room_uid=room_uid,
-        room_id=request.room_id,
+        room_id=RoomId(request.room_id),
         seq=request.seq,
         request_id=request_id,
         content_hash=_content_hash(said),
-        parts=frames.unplaced_message("", "", stored),
+        parts=frames.unplaced_message(NO_ROOM, NOBODY, stored),
     )
 
 

@@ -26,7 +26,7 @@ from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, DeadlineExceeded, Internal, Unavailable, unavailable_peer
 from services.runtime.fair_queue import FairQueue
 from services.runtime.identity.tokens import Caller
-from services.runtime.ids import RoomUid
+from services.runtime.ids import NOBODY, RoomUid
 from services.runtime.steps import Leisure, slices
 from services.runtime.streaming.open_streams import OnEnd
 
@@ -183,7 +183,7 @@ class FollowRooms:
 
     async def _list(self, stream: RoomsStream, token: str) -> tuple[list[RoomOfUser], str]:
         try:
-            return await self._rooms.of_user(stream.query.user_id or "", _PAGE, token, _SECONDS)
+            return await self._rooms.of_user(stream.query.user_id or NOBODY, _PAGE, token, _SECONDS)
         except DeadlineExceeded:
             raise unavailable_peer("rooms") from None
 

@@ -20,6 +20,7 @@ from services.messages.model import EventKind, LogEntry, Position, RoomOpening, 
 from services.runtime.calls.spelling import JsonNames
 from services.runtime.contract.errors import ChatkitError, number_of
 from services.runtime.contract.timestamps import duration, timestamp
+from services.runtime.ids import RoomId, UserId
 
 _LENGTH_DELIMITED = 2
 _EVENTS = messages_service_pb2.SubscribeRoomResponse.EVENTS_FIELD_NUMBER
@@ -66,7 +67,7 @@ def serialized_parts(parts: Iterable[part_pb2.Part]) -> list[bytes]:
     return [part.SerializeToString(deterministic=True) for part in parts]
 
 
-def unplaced_message(room_id: str, sender_id: str, parts: Sequence[bytes]) -> bytes:
+def unplaced_message(room_id: RoomId, sender_id: UserId, parts: Sequence[bytes]) -> bytes:
     """Serialize what is known of a message before it has a place in the log, from its serialized parts."""
     message = message_pb2.Message(room_id=room_id, sender_id=sender_id).SerializeToString()
     return b"".join([message, *(embedded(_PARTS, part) for part in parts)])
@@ -174,7 +175,7 @@ def page_response(messages: list[bytes], next_page_token: str) -> bytes:
 
 
 def log_response(
-    room_id: str, entries: Sequence[LogEntry], end: Position, oldest_seq: int, next_page_token: str
+    room_id: RoomId, entries: Sequence[LogEntry], end: Position, oldest_seq: int, next_page_token: str
 ) -> bytes:
     """Serialize ListRoomEventsResponse."""
     tail = messages_service_pb2.ListRoomEventsResponse(

@@ -9,7 +9,7 @@ from enum import Enum, IntEnum, auto
 from typing import Self
 from uuid import UUID
 
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserUid
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Draft:
     """A message to append."""
 
     room_uid: RoomUid
-    room_id: str
+    room_id: RoomId
     sender_uid: UserUid
     request_id: str
     content_hash: bytes
@@ -112,7 +112,7 @@ class Edit:
     """New parts for a message that is there."""
 
     room_uid: RoomUid
-    room_id: str
+    room_id: RoomId
     seq: int
     request_id: str
     content_hash: bytes
@@ -130,7 +130,7 @@ class Deletion:
     """The end of a message that is there."""
 
     room_uid: RoomUid
-    room_id: str
+    room_id: RoomId
     seq: int
 
     @property

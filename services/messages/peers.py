@@ -20,7 +20,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from services.runtime.contract.errors import Unimplemented, unavailable_peer
 from services.runtime.contract.policies import Limits, field_policy
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from services.runtime.peers.peer import Peer
 
 # So many that a question stays far below what a request may have in bytes.
@@ -50,7 +50,7 @@ _OfMember = TypeVar("_OfMember", bound=OfMember)
 class RoomOfUser:
     """A room of which a user is a member."""
 
-    room_id: str
+    room_id: RoomId
     room_uid: RoomUid
     user_uid: UserUid
 
@@ -63,12 +63,14 @@ class RoomsClient:
         self._stub = AccessServiceStub(peer.channel)
         self._most_asked_about = limits[limit_pb2.LIMIT_USERS_PER_GET]
 
-    async def of_user(self, user_id: str, size: int, page_token: str, seconds: float) -> tuple[list[RoomOfUser], str]:
+    async def of_user(
+        self, user_id: UserId, size: int, page_token: str, seconds: float
+    ) -> tuple[list[RoomOfUser], str]:
         """Return a page of a user's rooms by their ids, and the token of the next one."""
         request = access_pb2.ListRoomsOfRequest(user_id=user_id, page_size=size, page_token=page_token)
         answer = await self._peer.call(self._stub.ListRoomsOf, request, seconds)
         rooms = [
-            RoomOfUser(room.room_id, RoomUid(UUID(bytes=room.room_uid)), UserUid(UUID(bytes=room.user_uid)))
+            RoomOfUser(RoomId(room.room_id), RoomUid(UUID(bytes=room.room_uid)), UserUid(UUID(bytes=room.user_uid)))
             for room in answer.rooms
         ]
         return rooms, answer.next_page_token
@@ -118,7 +120,7 @@ class RoomsClient:
     async def _of_room(self, room_ids: Mapping[RoomUid, str], cursors: Sequence[_OfMember]) -> list[_OfMember]:
         return await self.of_members(room_ids[cursors[0].room_uid], cursors)
 
-    async def permitted(self, user_id: str, room_ids: Sequence[str], permission: str, seconds: float) -> set[str]:
+    async def permitted(self, user_id: UserId, room_ids: Sequence[str], permission: str, seconds: float) -> set[str]:
         """Return those of some rooms in which a user is a member and has a permission."""
         request = access_pb2.BatchCheckAccessRequest(
             room_ids=room_ids,

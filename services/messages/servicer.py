@@ -24,6 +24,7 @@ from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.calls.spelling import JsonNames
 from services.runtime.contract.errors import ChatkitError, invalid_field
 from services.runtime.contract.policies import Limits
+from services.runtime.ids import RoomId
 from services.runtime.peers.directory import DirectoryClient
 
 # Above every seq: where a listing from the newest message starts.
@@ -104,7 +105,7 @@ class MessagesServicer:
 
     async def DeleteMessage(self, request: pb2.DeleteMessageRequest, call: Call) -> bytes:
         """Delete a message."""
-        deletion = Deletion(call.room.room_uid, request.room_id, request.seq)
+        deletion = Deletion(call.room.room_uid, RoomId(request.room_id), request.seq)
         deleted = await self._messages.change(deletion, call.room, call.query_for_others, call.seconds)
         return frames.message_response(deleted.message)
 
@@ -132,7 +133,7 @@ class MessagesServicer:
         stretch, end = await self._messages.events(call.room.room_uid, after, size + 1)
         page, more = stretch.entries[:size], stretch.entries[size:]
         token = self._page_tokens.make(call.caller, request, [end.epoch, page[-1].seq]) if more else ""
-        return frames.log_response(request.room_id, page, end, stretch.head.oldest_seq, token)
+        return frames.log_response(RoomId(request.room_id), page, end, stretch.head.oldest_seq, token)
 
     async def SubscribeRoom(self, request: pb2.SubscribeRoomRequest, call: Call) -> AsyncIterator[bytes]:
         """Follow a room."""
@@ -154,7 +155,7 @@ class MessagesServicer:
         if call.room.user_uid is None:
             # A superuser acts for somebody who is no member, and may not even exist.
             await self._users.uid_of(call.acting_user, call.seconds)
-        self._typing.show(request.room_id, call.room.room_uid, call.acting_user)
+        self._typing.show(RoomId(request.room_id), call.room.room_uid, call.acting_user)
         return pb2.SendTypingResponse()
 
     async def SubscribeRooms(self, request: pb2.SubscribeRoomsRequest, call: Call) -> AsyncIterator[bytes]:

@@ -13,5 +13,5 @@ UserUid = NewType("UserUid", UUID)
 # What clients call them by, and may be given again after a deletion.
 RoomId = NewType("RoomId", str)
 UserId = NewType("UserId", str)
-# Of what is in no room, or of a room whose id is not known.
-NO_ROOM = RoomId("")
+# Of what is in no room and of nobody, or of one whose id is not known.
+NO_ROOM, NOBODY = RoomId(""), UserId("")

@@ -17,7 +17,7 @@ from services.runtime.calls.handlers import Handlers
 from services.runtime.calls.paging import PageTokens
 from services.runtime.contract.errors import InvalidArgument
 from services.runtime.contract.policies import Limits
-from services.runtime.ids import RoomUid, UserId, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from tests.support.adapter import TestedServicer
 from tests.support.peers import room_uid_of, user_uid_of
 from tests.support.tokens import user
@@ -56,7 +56,7 @@ class _ReadStates:
 def test_read_states(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     async def of_user(_user_id: str, _size: int, token: str, _seconds: float) -> tuple[list[RoomOfUser], str]:
         room_id = token or "first"
-        return [RoomOfUser(room_id, room_uid_of(room_id), user_uid_of("alice"))], "" if token else "second"
+        return [RoomOfUser(RoomId(room_id), room_uid_of(room_id), user_uid_of("alice"))], "" if token else "second"
 
     read_states, rooms = _ReadStates(), SimpleNamespace(of_user=of_user)
     servicer = ReadStatesServicer(cast("Any", read_states), cast("Any", rooms), cast("Any", None), page_tokens, limits)

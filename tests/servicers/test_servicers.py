@@ -713,8 +713,8 @@ def test_messages(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -
     assert tested.call("DeleteMessage", deletion, user("alice")).message.seq == 1
     parts = message_pb2.Message(parts=[part]).SerializeToString()
     assert messages.changes == [
-        Edit(room_uid_of("lobby"), "lobby", 1, "2", draft.content_hash, parts),
-        Deletion(room_uid_of("lobby"), "lobby", 1),
+        Edit(room_uid_of("lobby"), RoomId("lobby"), 1, "2", draft.content_hash, parts),
+        Deletion(room_uid_of("lobby"), RoomId("lobby"), 1),
     ]
     log = messages_pb2.ListRoomEventsRequest(room_id="lobby", page_size=2)
     listed = tested.call("ListRoomEvents", log, user("alice"))

@@ -15,7 +15,7 @@ from services.messages.fanout.hubs import Hubs
 from services.runtime.bus.port import Bus
 from services.runtime.clock import Clock
 from services.runtime.contract.timestamps import timestamp
-from services.runtime.ids import RoomUid
+from services.runtime.ids import RoomId, RoomUid, UserId
 
 _SECONDS = 1.0
 # So much too early an event may come, at the cost of the one after it: whoever tells it once a second must not lose
@@ -40,7 +40,7 @@ class TypingIndicator:
         """Hear who is typing at other replicas."""
         await self._bus.subscribe(self._subject, self)
 
-    def show(self, room_id: str, room_uid: RoomUid, user_id: str) -> None:
+    def show(self, room_id: RoomId, room_uid: RoomUid, user_id: UserId) -> None:
         """Show that a user is typing, here and elsewhere; more often than once a second changes nothing."""
         if self._is_due(room_uid, user_id):
             event = _typing(room_id, self._clock.now(), user_id)
@@ -75,7 +75,7 @@ class TypingIndicator:
         return True
 
 
-def _typing(room_id: str, now: datetime, user_id: str) -> bytes:
+def _typing(room_id: RoomId, now: datetime, user_id: UserId) -> bytes:
     """Serialize, as a frame, that a user is typing."""
     typing = room_event_pb2.Typing(user_id=user_id)
     return frames.event_frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), typing=typing))

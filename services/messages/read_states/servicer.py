@@ -13,7 +13,7 @@ from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.contract.errors import invalid_field
 from services.runtime.contract.policies import Limits
-from services.runtime.ids import UserUid
+from services.runtime.ids import RoomId, UserId, UserUid
 from services.runtime.peers.directory import DirectoryClient
 
 _FIRST = UserUid(UUID(int=0))
@@ -74,7 +74,7 @@ class ReadStatesServicer:
         user_id, token = call.acting_user, ""
         if request.room_id:
             user_uid = call.room.user_uid or await self._users.uid_of(user_id, call.seconds)
-            rooms = [RoomOfUser(request.room_id, call.room.room_uid, user_uid)]
+            rooms = [RoomOfUser(RoomId(request.room_id), call.room.room_uid, user_uid)]
         else:
             rooms, token = await self._rooms_of(user_id, request, call)
         reader = Reader(user_id, call.caller.superuser)
@@ -98,7 +98,7 @@ class ReadStatesServicer:
         )
 
     async def _rooms_of(
-        self, user_id: str, request: pb2.ListReadCursorsRequest | pb2.ListReadStatesRequest, call: Call
+        self, user_id: UserId, request: pb2.ListReadCursorsRequest | pb2.ListReadStatesRequest, call: Call
     ) -> tuple[list[RoomOfUser], str]:
         """Return a page of the user's rooms, which rooms pages through, and the token of the next."""
         key = self._page_tokens.read(call.caller, request, {"user_id": call.caller.subject})

@@ -11,10 +11,7 @@ from services.rooms.access.store import AccessStore
 from services.rooms.model import MembershipRule, Refusal, RoomOfUser, Standing, refusal
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.contract.errors import ChatkitError, NotFound, PermissionDenied
-from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
-
-# Without a membership, and with the roles of nobody.
-_NOBODY = UserId("")
+from services.runtime.ids import NOBODY, RoomId, RoomUid, UserId, UserUid
 
 
 class Access:
@@ -25,14 +22,14 @@ class Access:
 
     async def check(self, query: AccessQuery) -> AccessGrant:
         """Return the grant, or raise ROOM_ACCESS_DENIED or PERMISSION_MISSING; for superusers ROOM_NOT_FOUND."""
-        answer = _answer(query, await self._store.standing(query.room_id, query.user_id or _NOBODY, query.permission))
+        answer = _answer(query, await self._store.standing(query.room_id, query.user_id or NOBODY, query.permission))
         if isinstance(answer, ChatkitError):
             raise answer
         return answer
 
     async def check_rooms(self, room_ids: Sequence[str], query: AccessQuery) -> list[AccessGrant | ChatkitError]:
         """Answer the query for each of the rooms instead of its own, all of one moment, in the order given."""
-        standings = await self._store.standings(room_ids, query.user_id or _NOBODY, query.permission)
+        standings = await self._store.standings(room_ids, query.user_id or NOBODY, query.permission)
         return [_answer(replace(query, room_id=RoomId(room_id)), standings[room_id]) for room_id in room_ids]
 
     async def rooms_of(

@@ -23,7 +23,7 @@ from services.messages.log.store import LogStretch
 from services.messages.model import EventKind, Head, LogEntry
 from services.runtime.bus.port import MOST_PAYLOAD_BYTES, Listener
 from services.runtime.clock import SystemClock
-from services.runtime.ids import RoomUid
+from services.runtime.ids import RoomId, RoomUid, UserId
 from tests.messages.chat import Reader, text
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
@@ -375,7 +375,7 @@ async def test_a_commit_of_unknown_outcome_is_looked_for_everywhere() -> None:
 def _entries() -> list[LogEntry]:
     """Return one of each kind."""
     now = SystemClock().now()
-    message = frames.placed_message(frames.unplaced_message("lobby", "alice", []), 7, now)
+    message = frames.placed_message(frames.unplaced_message(RoomId("lobby"), UserId("alice"), []), 7, now)
     edited = frames.edited_message(message, b"", 8, now)
     deleted = frames.deleted_message("lobby", 7, 9, now)
     return [

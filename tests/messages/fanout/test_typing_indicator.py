@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.messages.fanout.typing_indicator import TypingIndicator
 from services.runtime.bus.port import Exchange, InProcessBus
-from services.runtime.ids import RoomUid
+from services.runtime.ids import RoomId, RoomUid, UserId
 from tests.messages.chat import Chat, text
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
@@ -101,20 +101,20 @@ async def test_one_is_shown_once_a_second_in_each_room_wherever_it_comes_from() 
     await there.listen()
     lobby, other = RoomUid(uuid4()), RoomUid(uuid4())
     for indicator in (here, there, here):
-        indicator.show("lobby", lobby, "alice")
+        indicator.show(RoomId("lobby"), lobby, UserId("alice"))
         await clock.advance(0)
     assert [hubs.shown for hubs in sides] == [[(lobby, "alice")]] * 2
-    here.show("lobby", lobby, "bob")
-    there.show("other", other, "alice")
+    here.show(RoomId("lobby"), lobby, UserId("bob"))
+    there.show(RoomId("other"), other, UserId("alice"))
     await clock.advance(1)
-    here.show("lobby", lobby, "alice")
+    here.show(RoomId("lobby"), lobby, UserId("alice"))
     await clock.advance(0)
     for hubs in sides:
         assert hubs.shown.count((lobby, "alice")) == 2
         assert len(hubs.shown) == 4
     # What is over is not remembered.
     await clock.advance(5)
-    here.show("lobby", lobby, "alice")
+    here.show(RoomId("lobby"), lobby, UserId("alice"))
     assert len(here._due) == 1
 
 
@@ -127,7 +127,7 @@ def test_jitter_does_not_put_it_out_and_admits_no_more() -> None:
     def shown_at(seconds: float) -> bool:
         before = len(hubs.shown)
         clock.jump(seconds - clock.monotonic())
-        indicator.show("lobby", room_uid, "alice")
+        indicator.show(RoomId("lobby"), room_uid, UserId("alice"))
         return len(hubs.shown) > before
 
     assert [shown_at(seconds) for seconds in (0.0, 0.9, 2.1, 3.0)] == [True] * 4
@@ -145,7 +145,7 @@ def test_it_is_shown_at_most_once_a_second_on_average_and_never_sooner_than_afte
     shown: list[float] = []
     for pause in pauses:
         clock.jump(pause)
-        indicator.show("lobby", room_uid, "alice")
+        indicator.show(RoomId("lobby"), room_uid, UserId("alice"))
         shown += [clock.monotonic()] * (len(hubs.shown) - len(shown))
     for first, time in enumerate(shown):
         # Of so many, each but the last has a second of its own, less what the last may come too early.

@@ -18,7 +18,7 @@ from services.messages.model import Draft, LogEntry
 from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import AlreadyExists, ChatkitError, Unavailable
 from services.runtime.data.epoch import Epoch
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserUid
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import until
@@ -39,7 +39,7 @@ class _Nobody:
 def _draft(room_uid: RoomUid, request_id: str, content: bytes = b"") -> Draft:
     return Draft(
         room_uid=room_uid,
-        room_id=str(room_uid),
+        room_id=RoomId(str(room_uid)),
         sender_uid=_SENDER,
         request_id=request_id,
         content_hash=content or b"hash",
