@@ -7,8 +7,10 @@ from enum import IntEnum
 from typing import NewType
 from uuid import UUID
 
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 
+# What callers know a file by, which is its uid as text, or else names no file.
+FileId = NewType("FileId", str)
 FileUid = NewType("FileUid", UUID)
 
 
@@ -33,9 +35,9 @@ class Draft:
 
     uid: FileUid
     room_uid: RoomUid
-    room_id: str
+    room_id: RoomId
     owner_uid: UserUid
-    owner_id: str
+    owner_id: UserId
     name: str
     content_type: str
     size_bytes: int
@@ -53,9 +55,9 @@ class File:
 
     uid: FileUid
     room_uid: RoomUid
-    room_id: str
+    room_id: RoomId
     owner_uid: UserUid
-    owner_id: str
+    owner_id: UserId
     name: str
     content_type: str
     size_bytes: int

@@ -7,13 +7,13 @@ from typing import assert_never
 
 from services.files.content.blobs import BlobMissingError, Blobs
 from services.files.content.incoming import Incoming
-from services.files.model import Draft, File, FileState, PageStart, file_uid, incoming_key
+from services.files.model import Draft, File, FileId, FileState, PageStart, file_uid, incoming_key
 from services.files.peers import MessagesClient
 from services.files.refusals import in_use, not_found, not_owner, not_ready
 from services.files.store import FileStore
 from services.files.urls import FileUrls, Purpose, SignedUrl
 from services.runtime.contract.errors import Aborted, ChatkitError, FailedPrecondition, PermissionDenied
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomUid, UserId, UserUid
 
 # A message may be under way for as long as its send may take, and then some.
 ATTACHING = timedelta(minutes=1)
@@ -57,7 +57,7 @@ class Files:
         return file
 
     async def get(
-        self, room_uid: RoomUid, file_id: str, user_id: str | None, remaining: float | None, *, superuser: bool
+        self, room_uid: RoomUid, file_id: FileId, user_id: UserId | None, remaining: float | None, *, superuser: bool
     ) -> File:
         """Return a file of a room; to others than its owner and superusers only one that a message refers to.
 
@@ -78,7 +78,7 @@ class Files:
         return file
 
     async def own(
-        self, room_uid: RoomUid, file_id: str, user_id: str, remaining: float | None, *, superuser: bool
+        self, room_uid: RoomUid, file_id: FileId, user_id: UserId, remaining: float | None, *, superuser: bool
     ) -> File:
         """Return a file of a room that the user may change. Raises FILE_NOT_FOUND and FILE_OWNER_REQUIRED."""
         file = await self.find_in(room_uid, file_id)

@@ -11,7 +11,7 @@ from chatkit.internal.attachments.v1 import attachments_service_pb2 as attachmen
 
 from services.files import protos
 from services.files.content.uploads import Uploads
-from services.files.model import Draft, File, FileUid, PageStart, invented_name
+from services.files.model import Draft, File, FileId, FileUid, PageStart, invented_name
 from services.files.service import Files
 from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
@@ -19,7 +19,7 @@ from services.runtime.contract import json_values
 from services.runtime.contract.errors import invalid_field
 from services.runtime.contract.policies import Limits
 from services.runtime.contract.timestamps import timestamp
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserUid
 from services.runtime.peers.directory import DirectoryClient
 
 # No frame of a stream is larger than 64 KiB; this leaves room for what is around the bytes.
@@ -54,7 +54,7 @@ class FilesServicer:
         draft = Draft(
             uid=FileUid(self._new_uid()),
             room_uid=call.room.room_uid,
-            room_id=request.room_id,
+            room_id=RoomId(request.room_id),
             owner_uid=owner_uid,
             owner_id=call.acting_user,
             name=request.name or invented_name(request.content_type),
@@ -78,19 +78,19 @@ class FilesServicer:
     ) -> pb2.UploadFileResponse:
         """Take a file's content."""
         file = await self._files.own(
-            call.room.room_uid, first.file_id, call.acting_user, call.remaining, superuser=call.caller.superuser
+            call.room.room_uid, FileId(first.file_id), call.acting_user, call.remaining, superuser=call.caller.superuser
         )
         ready = await self._uploads.take(file, _chunks(first, requests))
         return pb2.UploadFileResponse(file=await self._message(ready))
 
     async def GetFile(self, request: pb2.GetFileRequest, call: Call) -> pb2.GetFileResponse:
         """Read a file's description."""
-        file = await self._get(request.file_id, call)
+        file = await self._get(FileId(request.file_id), call)
         return pb2.GetFileResponse(file=await self._message(file))
 
     async def DownloadFile(self, request: pb2.DownloadFileRequest, call: Call) -> AsyncIterator[bytes]:
         """Send a file's content."""
-        file = await self._get(request.file_id, call)
+        file = await self._get(FileId(request.file_id), call)
         if request.offset_bytes > file.size_bytes:
             raise invalid_field("FIELD_INVALID", "offset_bytes", f"the content has {file.size_bytes} bytes")
         async for piece in self._files.content(file, request.offset_bytes, file.size_bytes):
@@ -114,12 +114,16 @@ class FilesServicer:
     async def DeleteFile(self, request: pb2.DeleteFileRequest, call: Call) -> pb2.DeleteFileResponse:
         """Delete a file."""
         file = await self._files.own(
-            call.room.room_uid, request.file_id, call.acting_user, call.remaining, superuser=call.caller.superuser
+            call.room.room_uid,
+            FileId(request.file_id),
+            call.acting_user,
+            call.remaining,
+            superuser=call.caller.superuser,
         )
         await self._files.delete(file, call.seconds)
         return pb2.DeleteFileResponse()
 
-    async def _get(self, file_id: str, call: Call) -> File:
+    async def _get(self, file_id: FileId, call: Call) -> File:
         superuser = call.caller.superuser
         return await self._files.get(call.room.room_uid, file_id, call.user_id, call.remaining, superuser=superuser)
 

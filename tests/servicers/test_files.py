@@ -19,7 +19,7 @@ from services.runtime.calls.handlers import Handlers
 from services.runtime.calls.paging import PageTokens
 from services.runtime.contract.errors import InvalidArgument, PermissionDenied
 from services.runtime.contract.policies import Limits
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from tests.support.adapter import TestedServicer
 from tests.support.peers import room_uid_of, uid_of, user_uid_of
 from tests.support.tokens import service, user
@@ -33,9 +33,9 @@ def _file(number: int) -> File:
     return File(
         uid=FileUid(UUID(int=number)),
         room_uid=room,
-        room_id="lobby",
+        room_id=RoomId("lobby"),
         owner_uid=owner,
-        owner_id="alice",
+        owner_id=UserId("alice"),
         name="n",
         content_type="image/png",
         size_bytes=len(_CONTENT),

@@ -400,7 +400,7 @@ def test_memberships(handlers: Handlers, page_tokens: PageTokens, limits: Limits
     assert list(joined.membership.user_ids) == ["bob"]
     tested.call("LeaveRoom", memberships_pb2.LeaveRoomRequest(room_id="x"), user("bob"))
     assert rooms.asked == [
-        ("add", ["bob"], Actor("alice", superuser=False)),
+        ("add", ["bob"], Actor(UserId("alice"), superuser=False)),
         ("remove", ["bob"]),
         ("join", "bob", False, True),
         ("leave", "x", "bob"),
