@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.contract.errors import ResourceExhausted, Violation
 from services.runtime.contract.policies import Limits
+from services.runtime.ids import UserId
 
 _DAY = timedelta(days=1)
 # One after the other, in the order given.
@@ -42,7 +43,7 @@ _PLACES = text("""
 class Actor:
     """Who makes a change: on whose behalf, if anybody's, and whether the limits of users are no matter of theirs."""
 
-    user_id: str | None
+    user_id: UserId | None
     superuser: bool
 
     def gives_to(self, user_id: str) -> bool:
@@ -63,7 +64,7 @@ class Quotas:
         """Let no other change of these users' rooms be counted before this transaction ends."""
         await connection.execute(_LOCK, {"keys": sorted(map(_key, user_ids))})
 
-    async def check_creation(self, connection: AsyncConnection, user_id: str) -> None:
+    async def check_creation(self, connection: AsyncConnection, user_id: UserId) -> None:
         """Raise QUOTA_EXCEEDED unless the user, who is locked, may create one more room; the new one may be there."""
         values = {"user_id": user_id, "most": self._made + 2, "most_in_day": self._made_in_day + 1, "day": _DAY}
         row = (await connection.execute(_MADE, values)).one()
@@ -102,7 +103,7 @@ def _key(user_id: str) -> int:
 
 
 def _exceeded(
-    limit: str, most: int, actual: int, user_id: str, rule: str, retry_after: timedelta | None = None
+    limit: str, most: int, actual: int, user_id: UserId, rule: str, retry_after: timedelta | None = None
 ) -> ResourceExhausted:
     description = f"a user {rule.format(most)}"
     return ResourceExhausted(
