@@ -14,7 +14,7 @@ from chatkit.messages.v1 import part_pb2
 
 from services.messages.attachments.service import Attachments, clear_output, file_ids
 from services.messages.drafts import draft_of
-from services.messages.log.append import Appended, Result
+from services.messages.log.outcomes import Appended, Result
 from services.messages.model import Draft
 from services.messages.service import Messages
 from services.runtime.access.port import AccessGrant, AccessQuery, RoomsChecker

@@ -7,9 +7,9 @@ from services.messages import frames
 from services.messages.fanout.hub import RoomHub
 from services.messages.fanout.hubs import Hubs
 from services.messages.fanout.replays import Replays, log_beyond_head
-from services.messages.log.append import Appended, Result
 from services.messages.log.committer import Committer
 from services.messages.log.edits import message_not_found
+from services.messages.log.outcomes import Appended, Result
 from services.messages.log.repetitions import Repetitions
 from services.messages.log.store import LogStore, LogStretch
 from services.messages.model import (

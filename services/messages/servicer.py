@@ -16,7 +16,7 @@ from services.messages.batch_send import BatchSend
 from services.messages.drafts import draft_of, edit_of
 from services.messages.fanout.typing_indicator import TypingIndicator
 from services.messages.follow_rooms import FollowRooms, RoomsSubscription
-from services.messages.log.append import Appended, Result
+from services.messages.log.outcomes import Appended, Result
 from services.messages.model import Deletion, Draft, Position, Start
 from services.messages.service import Messages
 from services.runtime.calls.call import Call

@@ -6,8 +6,7 @@ from uuid import UUID
 
 from services.files.model import File, FileUid
 from services.files.store import FileStore
-from services.runtime.contract.errors import Unavailable
-from services.runtime.data.database import unknown_outcome
+from services.runtime.contract.errors import Unavailable, unknown_outcome
 from tests.files.library import PICTURE, Library, sha256
 from tests.files.world import World
 from tests.support.eventually import eventually

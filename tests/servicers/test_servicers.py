@@ -22,7 +22,7 @@ from chatkit.users.v1 import presence_service_pb2 as presence_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 
 from services.messages.attachments.service import Attachments
-from services.messages.log.append import Appended
+from services.messages.log.outcomes import Appended
 from services.messages.log.store import LogStretch
 from services.messages.model import Deletion, Edit, Head, LogEntry, MessageChange, Position, Start
 from services.messages.model import Draft as MessageDraft

@@ -16,6 +16,7 @@ import psycopg
 from services.messages import frames
 from services.messages.log import edits
 from services.messages.log.edits import Changes, request_id_reused
+from services.messages.log.outcomes import Appended, Result
 from services.messages.model import Deletion, Draft, Edit, EventKind, LogEntry, MessageChange, Write, WriteKey
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.ids import RoomUid, UserUid
@@ -50,24 +51,6 @@ _MOVE_HEADS = """
 _MAKE_HEAD = "INSERT INTO messages.heads (room_uid) VALUES (%s) ON CONFLICT DO NOTHING"
 
 Connection = psycopg.AsyncConnection[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """A write that is in the log, was there already, or has nothing to change."""
-
-    entry: LogEntry
-    is_new: bool
-
-    @property
-    def message(self) -> bytes:
-        """The message as it is now, serialized. Raises a RuntimeError where retention has swept it."""
-        if self.entry.message is None:
-            raise RuntimeError("only what is read from the log can have lost its message")
-        return self.entry.message
-
-
-Result = Appended | ChatkitError
 
 
 @dataclass(slots=True)

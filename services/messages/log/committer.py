@@ -6,35 +6,25 @@ never cancels a transaction.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol, assert_never
+from typing import Protocol
 
 import psycopg
 import structlog
 
-from services.messages.log.append import (
-    Appended,
-    CommitUnknown,
-    Connection,
-    Result,
-    append,
-    make_head,
-)
-from services.messages.log.edits import request_id_reused
-from services.messages.model import Deletion, Draft, Edit, LogEntry, Write, WriteKey
+from services.messages.log.append import CommitUnknown, Connection, append, make_head
+from services.messages.log.lanes import Lanes, Waiting
+from services.messages.log.outcomes import Appended, Result
+from services.messages.model import LogEntry, Write, WriteKey
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, Internal, Unavailable
-from services.runtime.data.database import unknown_outcome
 from services.runtime.ids import RoomUid
 from services.runtime.problems import problem_of
 
 _log = structlog.get_logger()
 LANES = 2
-_MOST_IN_BATCH = 500
 _MOST_WAITING = 10_000
 # Under load a little patience makes batches form; without it they hold one or two messages.
 _LINGER_SECONDS = 0.0015
@@ -61,16 +51,6 @@ class Publish(Protocol):
         """Look at the room's head at once: a commit may or may not have happened."""
 
 
-@dataclass(slots=True)
-class _Waiting:
-    write: Write
-    deadline: float
-    done: asyncio.Future[Appended]
-    # Repetitions of the same send that came before the first was answered.
-    twins: list["_Waiting"] = field(default_factory=list)
-    outcome_unknown: bool = False
-
-
 class Committer:
     """Appends writes to the log; `run` does the work until it is cancelled."""
 
@@ -78,10 +58,7 @@ class Committer:
         self._connect = connect
         self._publish = publish
         self._clock = clock
-        self._first: deque[_Waiting] = deque()
-        self._second: dict[RoomUid, deque[_Waiting]] = {}
-        self._arrived = asyncio.Event()
-        self._some_busy = asyncio.Event()
+        self._lanes = Lanes(clock)
         self._heads: dict[RoomUid, None] = {}
         self._open = 0
         self._connected_once = 0
@@ -114,14 +91,14 @@ class Committer:
                 "too many messages are waiting to be stored",
                 retry_after=timedelta(seconds=1),
             )
-        waiting = _Waiting(
+        waiting = Waiting(
             write,
             self._clock.monotonic() + seconds,
             asyncio.get_running_loop().create_future(),
         )
         self._open += 1
         waiting.done.add_done_callback(self._answered)
-        self._enqueue(waiting)
+        self._lanes.put(waiting)
         return waiting.done
 
     async def run(self) -> None:
@@ -135,14 +112,6 @@ class Committer:
         if not done.cancelled():
             # A caller who has gone away does not collect the error.
             done.exception()
-
-    def _enqueue(self, waiting: _Waiting) -> None:
-        busy = self._second.get(waiting.write.room_uid)
-        if busy is not None:
-            busy.append(waiting)
-        else:
-            self._first.append(waiting)
-            self._arrived.set()
 
     async def check(self) -> None:
         """Raise until each lane was connected once: without one of them writes would wait for ever."""
@@ -163,7 +132,7 @@ class Committer:
                     await work(connection)
             except (psycopg.Error, OSError) as error:
                 _log.warning("committer_disconnected", problem=problem_of(error), pause_seconds=round(pause, 2))
-            self._expire()
+            self._lanes.expire()
             await self._clock.sleep(pause)
             pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
 
@@ -172,51 +141,29 @@ class Committer:
     async def _work_first(self, connection: Connection) -> None:
         crowded = False
         while True:
-            if not self._first:
-                self._arrived.clear()
-                await self._arrived.wait()
+            await self._lanes.wait_first()
             if crowded:
                 await self._clock.sleep(_LINGER_SECONDS)
-            batch = [self._first.popleft() for _ in range(min(len(self._first), _MOST_IN_BATCH))]
-            await self._attempt(connection, self._without_busy(batch), wait_ms=None)
-            crowded = len(batch) > 1 or len(self._first) > 1
-
-    def _without_busy(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
-        """Let nothing overtake what waits for its room's head in the second lane."""
-        free = [one for one in batch if one.write.room_uid not in self._second]
-        for one in batch if len(free) < len(batch) else ():
-            if one.write.room_uid in self._second:
-                self._to_second(one)
-        return free
-
-    def _to_second(self, waiting: _Waiting) -> None:
-        self._second.setdefault(waiting.write.room_uid, deque()).append(waiting)
-        self._some_busy.set()
+            batch = self._lanes.take_first()
+            await self._attempt(connection, self._lanes.without_busy(batch), wait_ms=None)
+            crowded = len(batch) > 1 or self._lanes.first_length > 1
 
     # The second lane.
 
     async def _work_second(self, connection: Connection) -> None:
         while True:
-            if not self._second:
-                self._some_busy.clear()
-                await self._some_busy.wait()
-            room_uid, queue = next(iter(self._second.items()))
-            batch = [queue.popleft() for _ in range(min(len(queue), _MOST_IN_BATCH))]
+            await self._lanes.wait_second()
+            room_uid, batch = self._lanes.take_second()
             try:
                 await self._attempt(connection, batch, wait_ms=_LOCK_WAIT_MS)
             finally:
-                self._rotate(room_uid)
-
-    def _rotate(self, room_uid: RoomUid) -> None:
-        queue = self._second.pop(room_uid)
-        if queue:
-            self._second[room_uid] = queue
+                self._lanes.rotate(room_uid)
 
     # Both.
 
-    async def _attempt(self, connection: Connection, batch: Sequence[_Waiting], *, wait_ms: int | None) -> None:
+    async def _attempt(self, connection: Connection, batch: Sequence[Waiting], *, wait_ms: int | None) -> None:
         """Append a batch and answer it; what was not answered is in a lane again when this raises or returns."""
-        leaders = self._fold(self._living(batch))
+        leaders = self._lanes.leaders(batch)
         if not leaders:
             return
         try:
@@ -229,7 +176,7 @@ class Committer:
             await self._recover(connection, leaders, error, wait_ms=wait_ms)
             return
         except BaseException:
-            self._again(leaders)
+            self._lanes.put_back(leaders)
             raise
         self._settle(leaders, results)
         if wait_ms is not None and len(results) < len(leaders):
@@ -240,39 +187,36 @@ class Committer:
     async def _recover(
         self,
         connection: Connection,
-        leaders: Sequence[_Waiting],
+        leaders: Sequence[Waiting],
         error: psycopg.Error,
         *,
         wait_ms: int | None,
     ) -> None:
         state = error.sqlstate or ""
         if connection.closed or connection.broken or not state:
-            self._again(leaders)
+            self._lanes.put_back(leaders)
             raise error
         try:
             await connection.rollback()
         except psycopg.Error:
-            self._again(leaders)
+            self._lanes.put_back(leaders)
             raise
         if not state.startswith(_DATA_CLASSES):
             # A deadlock or a lock's time-out: the rooms are busy.
             for one in leaders:
-                self._to_second(one)
+                self._lanes.set_aside(one)
             if state[:2] not in {"40", "55"}:
                 raise error
         elif len(leaders) == 1:
             _log.error("write_refused", sqlstate=state)
-            _fail(
-                leaders[0],
-                Internal("INTERNAL", f"the database refused the message ({state})"),
-            )
+            leaders[0].fail(Internal("INTERNAL", f"the database refused the message ({state})"))
         else:
             await self._one_by_one(connection, leaders, wait_ms=wait_ms)
 
     async def _one_by_one(
         self,
         connection: Connection,
-        leaders: Sequence[_Waiting],
+        leaders: Sequence[Waiting],
         *,
         wait_ms: int | None,
     ) -> None:
@@ -280,65 +224,34 @@ class Committer:
             try:
                 await self._attempt(connection, [one], wait_ms=wait_ms)
             except BaseException:
-                self._again(leaders[index + 1 :])
+                self._lanes.put_back(leaders[index + 1 :])
                 raise
 
-    async def _make_heads(self, connection: Connection, leaders: Sequence[_Waiting]) -> None:
+    async def _make_heads(self, connection: Connection, leaders: Sequence[Waiting]) -> None:
         for room_uid in {one.write.room_uid for one in leaders} - self._heads.keys():
             await make_head(connection, room_uid)
             self._heads[room_uid] = None
         while len(self._heads) > _KNOWN_HEADS:
             del self._heads[next(iter(self._heads))]
 
-    def _fold(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
-        leaders: dict[WriteKey, _Waiting] = {}
-        for waiting in batch:
-            leader = leaders.setdefault(waiting.write.key, waiting)
-            if leader is waiting:
-                continue
-            if leader.write.content_hash == waiting.write.content_hash:
-                leader.twins.append(waiting)
-            else:
-                _fail(waiting, _reused(waiting.write))
-        return list(leaders.values())
-
-    def _settle(self, leaders: Sequence[_Waiting], results: dict[WriteKey, Result]) -> None:
+    def _settle(self, leaders: Sequence[Waiting], results: dict[WriteKey, Result]) -> None:
         for one in leaders:
             result = results.get(one.write.key)
             if result is None:
-                self._to_second(one)
+                self._lanes.set_aside(one)
             elif isinstance(result, Appended):
                 if result.is_new:
                     # Before the acknowledgement, so that whoever has it finds the entry with every subscriber.
                     self._publish.appended(one.write.room_uid, result.entry)
-                _succeed(one, result)
+                one.succeed(result)
             else:
-                _fail(one, result)
+                one.fail(result)
 
-    def _doubt(self, leaders: Sequence[_Waiting]) -> None:
+    def _doubt(self, leaders: Sequence[Waiting]) -> None:
         for one in leaders:
             one.outcome_unknown = True
             self._publish.unknown(one.write.room_uid)
-        self._again(leaders)
-
-    def _again(self, leaders: Sequence[_Waiting]) -> None:
-        for one in reversed(leaders):
-            busy = self._second.get(one.write.room_uid)
-            (self._first if busy is None else busy).appendleft(one)
-        self._arrived.set()
-
-    def _living(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
-        now = self._clock.monotonic()
-        for one in batch:
-            if one.deadline <= now:
-                _fail(one, _too_late(one))
-        return [one for one in batch if not one.done.done()]
-
-    def _expire(self) -> None:
-        self._living(self._first)
-        self._first = deque(one for one in self._first if not one.done.done())
-        for queue in self._second.values():
-            self._living(queue)
+        self._lanes.put_back(leaders)
 
 
 def _outcome(done: "asyncio.Future[Appended]") -> Result:
@@ -348,35 +261,3 @@ def _outcome(done: "asyncio.Future[Appended]") -> Result:
     if not isinstance(error, ChatkitError):
         raise error
     return error
-
-
-def _reused(write: Write) -> ChatkitError:
-    match write:
-        case Draft() | Edit():
-            return request_id_reused(write.request_id)
-        case Deletion():
-            raise TypeError("a deletion has one content only")
-        case _:
-            assert_never(write)
-
-
-def _too_late(one: _Waiting) -> ChatkitError:
-    if one.outcome_unknown:
-        return unknown_outcome()
-    return Unavailable(
-        "DATABASE_UNAVAILABLE",
-        "the message could not be stored in time",
-        retry_after=timedelta(seconds=1),
-    )
-
-
-def _succeed(one: _Waiting, result: Appended) -> None:
-    for waiting in (one, *one.twins):
-        if not waiting.done.done():
-            waiting.done.set_result(result)
-
-
-def _fail(one: _Waiting, error: ChatkitError) -> None:
-    for waiting in (one, *one.twins):
-        if not waiting.done.done():
-            waiting.done.set_exception(error)

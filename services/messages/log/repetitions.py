@@ -7,8 +7,8 @@ stands for. The rules are those of the append, which finds repetitions by itself
 from collections.abc import Sequence
 
 from services.messages.log import append, edits
-from services.messages.log.append import Appended, Result
 from services.messages.log.edits import Changes
+from services.messages.log.outcomes import Appended, Result
 from services.messages.model import Draft, Edit, WriteKey
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.data.database import Database

@@ -242,6 +242,15 @@ def unavailable_peer(service: str) -> Unavailable:
     )
 
 
+def unknown_outcome() -> Unavailable:
+    """Return the error for a commit of which nobody knows whether it happened."""
+    return Unavailable(
+        "OUTCOME_UNKNOWN",
+        "the outcome of the call is unknown: repeat it",
+        retry_after=timedelta(milliseconds=500),
+    )
+
+
 def _status_of(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
     trailing = cast("tuple[tuple[str, str | bytes], ...]", error.trailing_metadata() or ())
     for key, value in trailing:

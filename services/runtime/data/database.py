@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from services.runtime.contract.errors import Aborted, Unavailable
+from services.runtime.contract.errors import Aborted, Unavailable, unknown_outcome
 from services.runtime.fair_queue import FairQueue, Turn, on_behalf_of
 
 POOL_CONNECTIONS = 4
@@ -233,15 +233,6 @@ async def _commit(connection: AsyncConnection) -> None:
         if isinstance(error, DBAPIError) and _sqlstate(error).startswith(("23", "40")):
             raise
         raise unknown_outcome() from error
-
-
-def unknown_outcome() -> Unavailable:
-    """Return the error for a commit of which nobody knows whether it happened."""
-    return Unavailable(
-        "OUTCOME_UNKNOWN",
-        "the outcome of the call is unknown: repeat it",
-        retry_after=_RETRY_AFTER,
-    )
 
 
 def _sqlstate(error: BaseException) -> str:

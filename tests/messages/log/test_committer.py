@@ -12,8 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.messages.app import _lane
-from services.messages.log.append import Appended, Connection
+from services.messages.log.append import Connection
 from services.messages.log.committer import Committer
+from services.messages.log.outcomes import Appended
 from services.messages.model import Draft, LogEntry
 from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import AlreadyExists, ChatkitError, Unavailable

@@ -1,0 +1,179 @@
+"""Who waits where for the log: the first lane for rooms whose heads are free, the second for one busy room at a time.
+
+It knows neither the database nor whoever works the lanes: it is told what became of a batch.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import assert_never
+
+from services.messages.log.edits import request_id_reused
+from services.messages.log.outcomes import Appended
+from services.messages.model import Deletion, Draft, Edit, Write, WriteKey
+from services.runtime.clock import Clock
+from services.runtime.contract.errors import ChatkitError, Unavailable, unknown_outcome
+from services.runtime.ids import RoomUid
+
+_MOST_IN_BATCH = 500
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A write, and the future that its sender awaits."""
+
+    write: Write
+    deadline: float
+    done: asyncio.Future[Appended]
+    # Repetitions of the same send that came before the first was answered.
+    twins: list["Waiting"] = field(default_factory=list)
+    outcome_unknown: bool = False
+
+    def succeed(self, result: Appended) -> None:
+        """Answer the write and its repetitions."""
+        for waiting in (self, *self.twins):
+            if not waiting.done.done():
+                waiting.done.set_result(result)
+
+    def fail(self, error: ChatkitError) -> None:
+        """Refuse the write and its repetitions."""
+        for waiting in (self, *self.twins):
+            if not waiting.done.done():
+                waiting.done.set_exception(error)
+
+
+class Lanes:
+    """The writes that wait; those that were taken are put back or answered by whoever took them."""
+
+    def __init__(self, clock: Clock, most_in_batch: int = _MOST_IN_BATCH) -> None:
+        self._clock = clock
+        self._most_in_batch = most_in_batch
+        self._first: deque[Waiting] = deque()
+        # By rooms, in the order of their turns. A room stays here while a batch of it is under way.
+        self._second: dict[RoomUid, deque[Waiting]] = {}
+        self._arrived = asyncio.Event()
+        self._some_busy = asyncio.Event()
+
+    def put(self, waiting: Waiting) -> None:
+        """Let a write wait behind those of its room."""
+        busy = self._second.get(waiting.write.room_uid)
+        if busy is not None:
+            busy.append(waiting)
+        else:
+            self._first.append(waiting)
+            self._arrived.set()
+
+    # The first lane.
+
+    @property
+    def first_length(self) -> int:
+        """How many wait in the first lane."""
+        return len(self._first)
+
+    async def wait_first(self) -> None:
+        """Return when something waits in the first lane."""
+        if not self._first:
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def take_first(self) -> list[Waiting]:
+        """Take a batch out of the first lane."""
+        return _taken(self._first, self._most_in_batch)
+
+    def without_busy(self, batch: Sequence[Waiting]) -> list[Waiting]:
+        """Let nothing overtake what waits for its room's head in the second lane."""
+        free = [one for one in batch if one.write.room_uid not in self._second]
+        for one in batch if len(free) < len(batch) else ():
+            if one.write.room_uid in self._second:
+                self.set_aside(one)
+        return free
+
+    # The second lane.
+
+    async def wait_second(self) -> None:
+        """Return when something waits in the second lane."""
+        if not self._second:
+            self._some_busy.clear()
+            await self._some_busy.wait()
+
+    def take_second(self) -> tuple[RoomUid, list[Waiting]]:
+        """Take a batch of the room whose turn it is; `rotate` ends the turn."""
+        room_uid, queue = next(iter(self._second.items()))
+        return room_uid, _taken(queue, self._most_in_batch)
+
+    def rotate(self, room_uid: RoomUid) -> None:
+        """Put a room behind the others, or let it be free when nothing of it waits."""
+        queue = self._second.pop(room_uid)
+        if queue:
+            self._second[room_uid] = queue
+
+    # Both.
+
+    def set_aside(self, waiting: Waiting) -> None:
+        """Let a write wait for its room's head."""
+        self._second.setdefault(waiting.write.room_uid, deque()).append(waiting)
+        self._some_busy.set()
+
+    def put_back(self, batch: Sequence[Waiting]) -> None:
+        """Let writes wait again where they were, before all others."""
+        for one in reversed(batch):
+            busy = self._second.get(one.write.room_uid)
+            (self._first if busy is None else busy).appendleft(one)
+        self._arrived.set()
+
+    def leaders(self, batch: Sequence[Waiting]) -> list[Waiting]:
+        """Return what a batch has to append: those whose time is not over, each write once."""
+        return _folded(self._living(batch))
+
+    def expire(self) -> None:
+        """Refuse those whose time is over."""
+        self._living(self._first)
+        self._first = deque(one for one in self._first if not one.done.done())
+        for queue in self._second.values():
+            self._living(queue)
+
+    def _living(self, batch: Sequence[Waiting]) -> list[Waiting]:
+        now = self._clock.monotonic()
+        for one in batch:
+            if one.deadline <= now:
+                one.fail(_too_late(one))
+        return [one for one in batch if not one.done.done()]
+
+
+def _taken(queue: deque[Waiting], most: int) -> list[Waiting]:
+    return [queue.popleft() for _ in range(min(len(queue), most))]
+
+
+def _folded(batch: Sequence[Waiting]) -> list[Waiting]:
+    leaders: dict[WriteKey, Waiting] = {}
+    for waiting in batch:
+        leader = leaders.setdefault(waiting.write.key, waiting)
+        if leader is waiting:
+            continue
+        if leader.write.content_hash == waiting.write.content_hash:
+            leader.twins.append(waiting)
+        else:
+            waiting.fail(_reused(waiting.write))
+    return list(leaders.values())
+
+
+def _reused(write: Write) -> ChatkitError:
+    match write:
+        case Draft() | Edit():
+            return request_id_reused(write.request_id)
+        case Deletion():
+            raise TypeError("a deletion has one content only")
+        case _:
+            assert_never(write)
+
+
+def _too_late(one: Waiting) -> ChatkitError:
+    if one.outcome_unknown:
+        return unknown_outcome()
+    return Unavailable(
+        "DATABASE_UNAVAILABLE",
+        "the message could not be stored in time",
+        retry_after=timedelta(seconds=1),
+    )
