@@ -145,7 +145,7 @@ class Committer:
             if crowded:
                 await self._clock.sleep(_LINGER_SECONDS)
             batch = self._lanes.take_first()
-            await self._attempt(connection, self._lanes.without_busy(batch), wait_ms=None)
+            await self._attempt(connection, batch, wait_ms=None)
             crowded = len(batch) > 1 or self._lanes.first_length > 1
 
     # The second lane.
@@ -203,8 +203,7 @@ class Committer:
             raise
         if not state.startswith(_DATA_CLASSES):
             # A deadlock or a lock's time-out: the rooms are busy.
-            for one in leaders:
-                self._lanes.set_aside(one)
+            self._lanes.set_aside(leaders)
             if state[:2] not in {"40", "55"}:
                 raise error
         elif len(leaders) == 1:
@@ -220,12 +219,19 @@ class Committer:
         *,
         wait_ms: int | None,
     ) -> None:
-        for index, one in enumerate(leaders):
+        rest = list(leaders)
+        while rest:
+            one = rest.pop(0)
             try:
                 await self._attempt(connection, [one], wait_ms=wait_ms)
             except BaseException:
-                self._lanes.put_back(leaders[index + 1 :])
+                self._lanes.put_back(rest)
                 raise
+            if not one.done.done():
+                # At once, before the other lane may take what waits behind it.
+                behind = [other for other in rest if other.write.room_uid == one.write.room_uid]
+                self._lanes.set_aside(behind)
+                rest = [other for other in rest if other.write.room_uid != one.write.room_uid]
 
     async def _make_heads(self, connection: Connection, leaders: Sequence[Waiting]) -> None:
         for room_uid in {one.write.room_uid for one in leaders} - self._heads.keys():
@@ -235,10 +241,11 @@ class Committer:
             del self._heads[next(iter(self._heads))]
 
     def _settle(self, leaders: Sequence[Waiting], results: dict[WriteKey, Result]) -> None:
+        unanswered = []
         for one in leaders:
             result = results.get(one.write.key)
             if result is None:
-                self._lanes.set_aside(one)
+                unanswered.append(one)
             elif isinstance(result, Appended):
                 if result.is_new:
                     # Before the acknowledgement, so that whoever has it finds the entry with every subscriber.
@@ -246,6 +253,8 @@ class Committer:
                 one.succeed(result)
             else:
                 one.fail(result)
+        if unanswered:
+            self._lanes.set_aside(unanswered)
 
     def _doubt(self, leaders: Sequence[Waiting]) -> None:
         for one in leaders:

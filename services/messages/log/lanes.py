@@ -1,13 +1,17 @@
 """Who waits where for the log: the first lane for rooms whose heads are free, the second for one busy room at a time.
 
-It knows neither the database nor whoever works the lanes: it is told what became of a batch.
+All that wait of one room are in one lane, in the order in which they came, so that nothing overtakes. The lanes know
+neither the database nor whoever works them: they are told what became of a batch.
 """
 
 import asyncio
+from bisect import insort
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
+from operator import attrgetter
 from typing import assert_never
 
 from services.messages.log.edits import request_id_reused
@@ -30,6 +34,8 @@ class Waiting:
     # Repetitions of the same send that came before the first was answered.
     twins: list["Waiting"] = field(default_factory=list)
     outcome_unknown: bool = False
+    # How many came before it.
+    number: int = 0
 
     def succeed(self, result: Appended) -> None:
         """Answer the write and its repetitions."""
@@ -53,11 +59,13 @@ class Lanes:
         self._first: deque[Waiting] = deque()
         # By rooms, in the order of their turns. A room stays here while a batch of it is under way.
         self._second: dict[RoomUid, deque[Waiting]] = {}
+        self._numbers = count()
         self._arrived = asyncio.Event()
         self._some_busy = asyncio.Event()
 
     def put(self, waiting: Waiting) -> None:
         """Let a write wait behind those of its room."""
+        waiting.number = next(self._numbers)
         busy = self._second.get(waiting.write.room_uid)
         if busy is not None:
             busy.append(waiting)
@@ -82,14 +90,6 @@ class Lanes:
         """Take a batch out of the first lane."""
         return _taken(self._first, self._most_in_batch)
 
-    def without_busy(self, batch: Sequence[Waiting]) -> list[Waiting]:
-        """Let nothing overtake what waits for its room's head in the second lane."""
-        free = [one for one in batch if one.write.room_uid not in self._second]
-        for one in batch if len(free) < len(batch) else ():
-            if one.write.room_uid in self._second:
-                self.set_aside(one)
-        return free
-
     # The second lane.
 
     async def wait_second(self) -> None:
@@ -111,16 +111,21 @@ class Lanes:
 
     # Both.
 
-    def set_aside(self, waiting: Waiting) -> None:
-        """Let a write wait for its room's head."""
-        self._second.setdefault(waiting.write.room_uid, deque()).append(waiting)
+    def set_aside(self, batch: Sequence[Waiting]) -> None:
+        """Let writes wait for their rooms' heads, and behind them what waits of these rooms in the first lane."""
+        rooms = {one.write.room_uid for one in batch}
+        behind = [one for one in self._first if one.write.room_uid in rooms]
+        if behind:
+            self._first = deque(one for one in self._first if one.write.room_uid not in rooms)
+        for one in (*batch, *behind):
+            _insert(self._second.setdefault(one.write.room_uid, deque()), one)
         self._some_busy.set()
 
     def put_back(self, batch: Sequence[Waiting]) -> None:
-        """Let writes wait again where they were, before all others."""
-        for one in reversed(batch):
+        """Let writes wait again, in their room's lane and before those that came after them."""
+        for one in batch:
             busy = self._second.get(one.write.room_uid)
-            (self._first if busy is None else busy).appendleft(one)
+            _insert(self._first if busy is None else busy, one)
         self._arrived.set()
 
     def leaders(self, batch: Sequence[Waiting]) -> list[Waiting]:
@@ -144,6 +149,10 @@ class Lanes:
 
 def _taken(queue: deque[Waiting], most: int) -> list[Waiting]:
     return [queue.popleft() for _ in range(min(len(queue), most))]
+
+
+def _insert(queue: deque[Waiting], one: Waiting) -> None:
+    insort(queue, one, key=attrgetter("number"))
 
 
 def _folded(batch: Sequence[Waiting]) -> list[Waiting]:
