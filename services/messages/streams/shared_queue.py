@@ -73,8 +73,10 @@ class SharedQueue(EventQueue):
         self._count(size)
 
     def release(self, events: Sequence[tuple[int, bytes]], source: Source) -> None:
-        """Queue what a source has kept back, before what it has queued since."""
+        """Queue what a source has kept back and dropped, before what it has queued since."""
         self._waiting.extendleft((seq, event, len(event), source) for seq, event in reversed(events))
+        # No more than `drop` has taken away.
+        self._waiting_bytes += sum(len(event) for _, event in events)
         self._wake.set()
 
     def drop(self, size: int) -> None:
