@@ -70,6 +70,11 @@ def test_check_runs_the_static_steps_alone(clone: Path, path: Path) -> None:
     assert _run(clone, path, "check").stdout.strip().endswith("run tests.checks")
 
 
+def test_mutate_judges_the_tests_of_a_module(clone: Path, path: Path) -> None:
+    _fake_python(path, "python3.11", "3.11.4")
+    assert _run(clone, path, "mutate", "a.py", "--json").stdout.strip().endswith("run tests.checks.mutate a.py --json")
+
+
 def test_bench_runs_the_benchmarks_and_passes_arguments_on(clone: Path, path: Path) -> None:
     _fake_python(path, "python3.11", "3.11.4")
     ran = _run(clone, path, "bench", "W1", "--json")

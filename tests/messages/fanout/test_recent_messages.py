@@ -63,6 +63,14 @@ def test_only_what_is_newer_changes_a_message() -> None:
     assert _seqs(recent) == []
 
 
+def test_a_log_that_is_read_anew_begins_without_what_was_kept() -> None:
+    recent = RecentMessages(_MOST, _kept)
+    recent.start(1)
+    recent.add(_kept(_entry(1)))
+    recent.start(5)
+    assert (_seqs(recent), recent.from_seq) == ([], 5)
+
+
 @dataclass
 class _Message:
     seq: int

@@ -6,7 +6,7 @@ The machine drives a whole committer, and says what becomes of each batch that t
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from unittest.mock import patch
 from uuid import UUID
@@ -143,6 +143,7 @@ async def test_other_content_under_one_request_id_is_refused_and_the_others_shar
         _waiting(0, "next"),
     )
     assert lanes.leaders([send, other, repetition, next_one]) == [send, next_one]
+    assert (send.twins, next_one.twins) == ([repetition], [])
     assert _reason(other) == "REQUEST_ID_REUSED"
     send.fail(request_id_reused("same"))
     assert (_reason(repetition), next_one.done.done()) == ("REQUEST_ID_REUSED", False)
@@ -166,6 +167,10 @@ async def test_whose_time_is_over_is_refused_and_no_longer_appended() -> None:
         "OUTCOME_UNKNOWN",
         "DATABASE_UNAVAILABLE",
     )
+    assert lanes.first_length == 1
+    refusal = late.done.exception()
+    assert isinstance(refusal, ChatkitError)
+    assert refusal.retry_after == timedelta(seconds=1)
     assert lanes.leaders(lanes.take_first()) == [patient]
     assert lanes.leaders(lanes.take_second()[1]) == [busy[1]]
 
