@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from structlog.testing import capture_logs
 
 from services.runtime.contract.errors import ChatkitError, Unavailable
@@ -146,9 +146,19 @@ class _Machine(RuleBasedStateMachine):
         for task in (self._running, *self._following.values()):
             assert not task.done() or task.cancelled() or task.exception() is None
 
+    @initialize(made=st.integers(1, 4))
+    def begin(self, made: int) -> None:
+        """Let somebody follow who has something to come back to."""
+        for _ in range(made):
+            self.store.make()
+        self._begin_to_follow()
+
     @precondition(lambda self: len(self.followers) < 3)
     @rule()
     def follow(self) -> None:
+        self._begin_to_follow()
+
+    def _begin_to_follow(self) -> None:
         self.followers.append(_Follower(0, ""))
         self._start(self.followers[-1])
 
@@ -227,4 +237,4 @@ class _Machine(RuleBasedStateMachine):
 
 
 TestChangeFeed = _Machine.TestCase
-TestChangeFeed.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestChangeFeed.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)
