@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import grpc
 from chatkit.contract.v1 import error_reason_pb2
 from chatkit.files.v1 import files_service_pb2, files_service_pb2_grpc
-from chatkit.messages.v1 import messages_service_pb2, messages_service_pb2_grpc, part_pb2, position_pb2
+from chatkit.messages.v1 import messages_service_pb2, messages_service_pb2_grpc, part_pb2, position_pb2, room_event_pb2
 from chatkit.rooms.v1 import rooms_service_pb2, rooms_service_pb2_grpc
 from chatkit.users.v1 import users_service_pb2, users_service_pb2_grpc
 
@@ -159,6 +159,10 @@ class _Follower:
 
     def _take(self, event: Any) -> str:
         if event.HasField("opened"):
+            if event.opened.reason == room_event_pb2.SNAPSHOT_REASON_TOO_FAR:
+                # The client is told that it must read what lies between: none of it is lost.
+                self._notes.fail("SubscribeRoom TOO_FAR")
+                self.missing = {seq for seq in self.missing if seq > event.opened.position.seq}
             self._position.CopyFrom(event.opened.position)
         elif event.HasField("caught_up"):
             self.is_caught_up.set()

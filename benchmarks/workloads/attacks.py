@@ -286,7 +286,7 @@ async def _resets(ground: Ground) -> tuple[AttackJob, float]:
 
 
 async def _unread_refusals(ground: Ground) -> tuple[AttackJob, float]:
-    count = ground.size(200, 20)
+    count = ground.size(100, 20)
     said = unread(Head(f"{_USERS}GetUser"), 100)
     return SilentJob(ground.suite.edge, [said] * count, is_read=False, per_second=_FAST_PER_SECOND), count
 
@@ -375,7 +375,7 @@ ATTACKS = {
     "large-json-bodies": Attack("600 bodies of 524 KB of one user, unfinished", _large_json_bodies),
     "nobodys-bodies": Attack("200 bodies of 6 MB without a token, unfinished", _bodies_without_token),
     "resets": Attack("HEADERS and RST_STREAM on 4 connections, as fast as it goes", _resets, "per_second"),
-    "unread-refusals": Attack("200 connections x 100 calls without a token, unread", _unread_refusals),
+    "unread-refusals": Attack("100 connections x 100 calls without a token, unread", _unread_refusals),
     "idle-connections": Attack(
         "as many idle connections as there may be, up to 20,000", _idle_connections, begins_last=True
     ),

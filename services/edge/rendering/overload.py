@@ -79,7 +79,6 @@ def overload_manager(deployment: Deployment) -> Json:
             _action("stop_accepting_connections", (_HEAP, _above(0.95))),
             _action("stop_accepting_requests", (_HEAP, _above(0.98))),
         ],
-        "loadshed_points": [_shedding("http2_server_go_away_and_close_on_dispatch")],
     }
 
 
@@ -97,10 +96,6 @@ def _action(name: str, *triggers: tuple[str, Json], configured: Json | None = No
         "triggers": [{"name": monitor, **trigger} for monitor, trigger in triggers],
         **({"typed_config": configured} if configured else {}),
     }
-
-
-def _shedding(point: str) -> Json:
-    return {"name": f"envoy.load_shed_points.{point}", "triggers": [{"name": _HEAP, **_between(0.9, 0.98)}]}
 
 
 def _between(first: float, all_of_it: float) -> Json:
