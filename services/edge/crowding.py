@@ -5,7 +5,6 @@ fills it with such connections would otherwise keep all others out for as long a
 """
 
 import asyncio
-import re
 
 import structlog
 
@@ -13,6 +12,7 @@ from services.edge import envoy
 from services.edge.deployment import Deployment
 
 _log = structlog.get_logger()
+_ACTIVE = "http.edge.downstream_cx_active"
 _POLL_SECONDS = 0.5
 _NO_ANSWER_SECONDS = 5.0
 
@@ -51,8 +51,7 @@ class Crowding:
                 self._is_blind = True
 
     async def _connections(self) -> int:
-        answer = await envoy.admin(self._socket, "GET", "/stats?filter=^http.edge.downstream_cx_active$")
-        found = re.search(r"downstream_cx_active: ([0-9]+)", answer)
-        if found is None:
+        figures = await envoy.figures(self._socket, f"^{_ACTIVE}$")
+        if _ACTIVE not in figures:
             raise ValueError("the figure is not there")
-        return int(found[1])
+        return figures[_ACTIVE]

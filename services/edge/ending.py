@@ -4,7 +4,6 @@ Each step has its time, so that whoever restarts an edge knows how long that may
 """
 
 import asyncio
-import re
 from pathlib import Path
 
 import structlog
@@ -32,18 +31,18 @@ class Ending:
     async def drain(self) -> None:
         """Let load balancers turn away and clients go elsewhere, and return when nothing is open or time is up."""
         _log.info("draining", seconds=self._drain_seconds)
-        await self._ask("POST", f"/runtime_modify?{DRAINING}=100")
+        await self._post(f"/runtime_modify?{DRAINING}=100")
         await asyncio.sleep(self._drain_seconds)
         _log.info("sending_clients_away", seconds=envoy.GOODBYE_SECONDS)
-        await self._ask("POST", "/drain_listeners?graceful&inboundonly")
+        await self._post("/drain_listeners?graceful&inboundonly")
         await asyncio.sleep(envoy.GOODBYE_SECONDS)
         await self._finish(_QUIET_SECONDS)
 
     async def stop(self) -> None:
         """Take no connections any more, because nothing takes the edge's place, and return as `drain` does."""
         _log.info("stopping")
-        await self._ask("POST", "/drain_listeners?graceful&skip_exit&inboundonly")
-        await self._ask("POST", "/drain_listeners?inboundonly")
+        await self._post("/drain_listeners?graceful&skip_exit&inboundonly")
+        await self._post("/drain_listeners?inboundonly")
         await self._finish(0.0)
 
     async def _finish(self, quiet_seconds: float) -> None:
@@ -71,9 +70,9 @@ class Ending:
 
     async def _open(self) -> tuple[int, int]:
         """Return how many calls and streams are open, and how many bytes of answers are still on their way."""
-        answer = await self._ask("GET", "/stats?filter=^http.edge.downstream_(rq_active|cx_tx_bytes_buffered)$")
-        figures = dict(re.findall(r"(rq_active|tx_bytes_buffered): ([0-9]+)", answer))
-        return int(figures.get("rq_active", 0)), int(figures.get("tx_bytes_buffered", 0))
+        active, buffered = "http.edge.downstream_rq_active", "http.edge.downstream_cx_tx_bytes_buffered"
+        figures = await envoy.figures(self._socket, f"^({active}|{buffered})$")
+        return figures.get(active, 0), figures.get(buffered, 0)
 
-    async def _ask(self, method: str, path: str) -> str:
-        return await envoy.admin(self._socket, method, path)
+    async def _post(self, path: str) -> None:
+        await envoy.admin(self._socket, "POST", path)

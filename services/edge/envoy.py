@@ -94,6 +94,12 @@ async def admin(socket: Path, method: str, path: str) -> str:
     return (_joined(body) if b"transfer-encoding: chunked" in head else body).decode()
 
 
+async def figures(socket: Path, pattern: str) -> dict[str, int]:
+    """Return those of Envoy's counters and gauges whose names match an expression, by their names."""
+    answer = await admin(socket, "GET", f"/stats?filter={pattern}")
+    return {name: int(value) for name, value in re.findall(r"^(\S+): ([0-9]+)$", answer, flags=re.MULTILINE)}
+
+
 def _joined(chunks: bytes) -> bytes:
     """Take the sizes of chunks out of a body that came in chunks."""
     body = b""
