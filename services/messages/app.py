@@ -85,7 +85,6 @@ class _ReadStates:
 
     cursors: Cursors
     feed: ReadStateFeed
-    service: ReadStates
 
 
 @asynccontextmanager
@@ -151,7 +150,7 @@ async def _read_states(
         read_states_service_pb2.DESCRIPTOR.services_by_name["ReadStatesService"],
         ReadStatesServicer(service, peers.rooms, peers.users, server.page_tokens, server.limits),
     )
-    return _ReadStates(cursors=cursors, feed=feed, service=service)
+    return _ReadStates(cursors=cursors, feed=feed)
 
 
 async def _fan_out(server: Server, settings: MessagesSettings, bus: Bus, epoch: Epoch, log: LogStore) -> _FanOut:

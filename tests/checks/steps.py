@@ -69,11 +69,11 @@ def pytest_step(scratch: Path, ledger: Path, arguments: list[str]) -> Step:
     Without arguments the whole suite is run by several workers; with some it is the one process that --pdb needs.
     """
     command = (sys.executable, "-m", "pytest", "-p", "tests.checks.ledger")
-    told = (f"--ledger={ledger}", f"--basetemp={scratch / 't'}", *(arguments or _every_core()))
+    told = (f"--ledger={ledger}", f"--basetemp={scratch / 't'}", *(arguments or _several_workers()))
     return Step("pytest", (*command, *told), live=True)
 
 
-def _every_core() -> list[str]:
+def _several_workers() -> list[str]:
     # Of two workers on two cores one waits a quarter of its time, for processes to start and for time to pass.
     workers = min((os.cpu_count() or 1) + 1, MOST_WORKERS)
     # Tests stay in their order, whose neighbours need the same, until a worker has none left and takes of another's.

@@ -39,15 +39,16 @@ class Waiting:
 
     def succeed(self, result: Appended) -> None:
         """Answer the write and its repetitions."""
-        for waiting in (self, *self.twins):
-            if not waiting.done.done():
-                waiting.done.set_result(result)
+        for done in self._unanswered():
+            done.set_result(result)
 
     def fail(self, error: ChatkitError) -> None:
         """Refuse the write and its repetitions."""
-        for waiting in (self, *self.twins):
-            if not waiting.done.done():
-                waiting.done.set_exception(error)
+        for done in self._unanswered():
+            done.set_exception(error)
+
+    def _unanswered(self) -> list[asyncio.Future[Appended]]:
+        return [waiting.done for waiting in (self, *self.twins) if not waiting.done.done()]
 
 
 class Lanes:
