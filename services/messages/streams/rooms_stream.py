@@ -67,7 +67,7 @@ class RoomOfStream(Follower):
         """Let an event go, or keep it back as long as there is a doubt; drop it once the room is closed."""
         if self.error is not None:
             return False
-        if self._doubted_at is not None:
+        if not self._doubt.is_settled:
             if self._held is None:
                 self._held = []
             self._held.append((seq, event))
@@ -84,7 +84,7 @@ class RoomOfStream(Follower):
 
     def wake(self) -> None:
         """Let what was kept back go, after an answer."""
-        if self._doubted_at is None:
+        if self._doubt.is_settled:
             self.stream.doubtful.discard(self)
             held = self._let_go()
             self.stream.release(held, self)
@@ -102,7 +102,7 @@ class RoomOfStream(Follower):
 
     def check_doubt(self, seconds: float) -> None:
         """Close the room when for too long nobody could say that the user still has access."""
-        if self._is_doubted_for(seconds):
+        if self._doubt.has_lasted(seconds):
             self.cut(unavailable_peer("rooms"))
 
     def _let_go(self) -> list[tuple[int, bytes]]:

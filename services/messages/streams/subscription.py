@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 
 from services.runtime.access.cache import Freshness
+from services.runtime.access.doubts import Doubt
 from services.runtime.access.port import AccessChecker, AccessGrant, AccessQuery, RoleKey, RoomGrant
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, unavailable_peer
@@ -18,19 +19,9 @@ READ_CURSORS = "cursors:read:get"
 
 
 class Follower(ABC):
-    """A user who follows a room: what rooms was asked, what it answered, and since when that is in doubt."""
+    """A user who follows a room: what rooms was asked, and whether its answer still holds."""
 
-    __slots__ = (
-        "_clock",
-        "_doubted_at",
-        "_roles",
-        "doubts",
-        "includes_cursors",
-        "query",
-        "room_id",
-        "room_uid",
-        "user_uid",
-    )
+    __slots__ = ("_doubt", "includes_cursors", "query", "room_id", "room_uid", "user_uid")
 
     def __init__(
         self, grant: RoomGrant, query: AccessQuery, room_id: str, clock: Clock, *, includes_cursors: bool
@@ -42,12 +33,7 @@ class Follower(ABC):
         self.query = query
         # Whether read cursors are sent, too.
         self.includes_cursors = includes_cursors
-        # How often a change has made it doubtful that the user has access.
-        self.doubts = 0
-        # The roles that the last answer depended on; None before there was one.
-        self._roles: tuple[RoleKey, ...] | None = None
-        self._clock = clock
-        self._doubted_at: float | None = None
+        self._doubt = Doubt(clock)
 
     @abstractmethod
     def push(self, seq: int, event: bytes) -> None:
@@ -65,25 +51,23 @@ class Follower(ABC):
     def wake(self) -> None:
         """Look again whether what waits may be sent."""
 
+    @property
+    def doubts(self) -> int:
+        """How often a change has made it doubtful that the user has access."""
+        return self._doubt.count
+
     def may_depend_on(self, role: RoleKey) -> bool:
         """Tell whether the user may have access by a role."""
-        return not self.query.superuser and (self._roles is None or role in self._roles)
+        return not self.query.superuser and self._doubt.may_depend_on(role)
 
     def doubt(self) -> None:
         """Send nothing until `trust`, because the user may have lost access."""
-        self.doubts += 1
-        if self._doubted_at is None:
-            self._doubted_at = self._clock.monotonic()
+        self._doubt.rise()
 
     def trust(self, roles: tuple[RoleKey, ...], doubts: int) -> None:
         """Go on: the user has access, which depends on these roles, as of when there had been so many doubts."""
-        if doubts == self.doubts:
-            self._roles = roles
-            self._doubted_at = None
+        if self._doubt.settle(roles, doubts):
             self.wake()
-
-    def _is_doubted_for(self, seconds: float) -> bool:
-        return self._doubted_at is not None and self._clock.monotonic() - self._doubted_at >= seconds
 
 
 class Staleness:
@@ -155,10 +139,10 @@ class Subscription(EventQueue, Follower):
     def check_access(self) -> None:
         """Cut the stream when for too long nobody could say that the user still has access."""
         is_overdue = self._staleness.is_overdue() or (
-            self._staleness.is_fresh and self._is_doubted_for(self._staleness.most_doubted_seconds)
+            self._staleness.is_fresh and self._doubt.has_lasted(self._staleness.most_doubted_seconds)
         )
         if self.error is None and is_overdue:
             self.cut(unavailable_peer("rooms"))
 
     def _may_send(self) -> bool:
-        return self._doubted_at is None and self._staleness.may_send
+        return self._doubt.is_settled and self._staleness.may_send

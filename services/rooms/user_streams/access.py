@@ -31,16 +31,17 @@ class UserAccess:
         for subscription in subscriptions:
             if subscription.query is None:
                 continue
-            subscription.doubt()
+            subscription.doubt.rise()
             self._in_doubt.put(subscription)
 
     async def confirm(self, subscription: UserSubscription) -> None:
         """Ask again, because a change before the stream was registered would not have brought it into doubt."""
         if subscription.query is None:
             return
-        doubts = subscription.doubts
+        doubts = subscription.doubt.count
         grant = await self._access.check(subscription.query)
-        subscription.trust(grant.roles, doubts)
+        if subscription.doubt.settle(grant.roles, doubts):
+            subscription.wake()
 
     async def run(self) -> None:
         """Ask about the streams in doubt, so many at once, until cancelled."""

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 
+from services.runtime.access.doubts import Doubt
 from services.runtime.access.port import AccessQuery, RoleKey
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ResourceExhausted, Unavailable
@@ -64,11 +65,8 @@ class UserSubscription(EventQueue):
         self.version = 0
         # The rooms under which the subscription stands in the index.
         self.rooms: set[RoomUid] = set()
-        # How often a change has made it doubtful that the user has the permission.
-        self.doubts = 0
-        self._is_doubted = False
-        # The roles that the last answer depended on; None before there was one.
-        self._roles: tuple[RoleKey, ...] | None = None
+        # As long as there is one nothing is sent.
+        self.doubt = Doubt(clock)
         self._budget = budget
         self._reserved = 0
         self._held: list[bytes] = []
@@ -108,22 +106,10 @@ class UserSubscription(EventQueue):
 
     def may_depend_on(self, role: RoleKey) -> bool:
         """Tell whether the user may have the permission by a role."""
-        return self.query is not None and (self._roles is None or role in self._roles)
-
-    def doubt(self) -> None:
-        """Send nothing until `trust`, because the user may have lost the permission."""
-        self.doubts += 1
-        self._is_doubted = True
-
-    def trust(self, roles: tuple[RoleKey, ...], doubts: int) -> None:
-        """Go on: the user has the permission by these roles, as of when there had been so many doubts."""
-        if doubts == self.doubts:
-            self._roles = roles
-            self._is_doubted = False
-            self.wake()
+        return self.query is not None and self.doubt.may_depend_on(role)
 
     def _may_send(self) -> bool:
-        return not self._is_doubted
+        return self.doubt.is_settled
 
     def _drain(self) -> bytes:
         frame = super()._drain()

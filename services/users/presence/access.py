@@ -28,7 +28,9 @@ class PresenceAccess:
     async def admit(self, subscription: PresenceSubscription) -> None:
         """Ask once more for a stream that the hub knows, because a change before that would not have ended it."""
         if subscription.query is not None:
-            subscription.roles = (await self._access.check(subscription.query)).roles
+            doubts = subscription.doubt.count
+            grant = await self._access.check(subscription.query)
+            subscription.doubt.settle(grant.roles, doubts)
 
     def changed(self, change: AccessChange) -> None:
         """Doubt the streams that a change may end."""
@@ -38,7 +40,7 @@ class PresenceAccess:
                     self._doubt(subscription)
             case RoleChanged():
                 role = change.role
-                self._doubt_those(lambda one: one.roles is None or role in one.roles)
+                self._doubt_those(lambda one: one.doubt.may_depend_on(role))
 
     def missed(self) -> None:
         """Doubt every stream."""
@@ -57,6 +59,7 @@ class PresenceAccess:
 
     def _doubt(self, subscription: PresenceSubscription) -> None:
         if subscription.query is not None:
+            subscription.doubt.rise()
             self._in_doubt.put(subscription)
 
     async def _ask(self, subscription: PresenceSubscription) -> None:

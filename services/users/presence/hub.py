@@ -11,7 +11,8 @@ from typing import cast
 
 import structlog
 
-from services.runtime.access.port import AccessQuery, RoleKey
+from services.runtime.access.doubts import Doubt
+from services.runtime.access.port import AccessQuery
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError
 from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
@@ -36,8 +37,7 @@ class PresenceSubscription(EventQueue):
         # What was asked when the stream was admitted, to be asked again; None for superusers.
         self.query = query
         self.topics: list[Topic] = []
-        # The roles that the last answer depended on; None before there was one.
-        self.roles: tuple[RoleKey, ...] | None = None
+        self.doubt = Doubt(clock)
         # The version of the state that the stream starts with; what comes before that is known waits.
         self._version: int | None = None
         self._early: list[tuple[int, bytes]] = []

@@ -1,4 +1,4 @@
-"""The queue of streams in doubt: each is asked about for every doubt, so many at once, until somebody can tell."""
+"""A doubt ends by an answer that has seen it; streams in doubt are asked about, so many at once, until one can tell."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from services.runtime.access.doubts import DoubtQueue
+from services.runtime.access.doubts import Doubt, DoubtQueue
 from services.runtime.contract.errors import ChatkitError, unavailable_peer
 from tests.support.clock import ManualClock
 
 _PAUSE = 0.5
+_READER, _WRITER = (2, "reader"), (2, "writer")
 
 
 class _Asking:
@@ -123,3 +124,30 @@ async def test_what_is_no_answer_of_a_peer_ends_the_queue() -> None:
     with pytest.raises(ExceptionGroup) as raised:
         await asking.queue.run()
     assert not raised.group_contains(ChatkitError)
+
+
+async def test_a_doubt_ends_only_by_an_answer_that_has_seen_it() -> None:
+    clock = ManualClock()
+    doubt = Doubt(clock)
+    assert doubt.is_settled
+    doubt.rise()
+    asked = doubt.count
+    await clock.advance(3)
+    doubt.rise()
+    assert not doubt.settle((_READER,), asked)
+    assert not doubt.is_settled
+    # It has lasted since the first of them.
+    await clock.advance(2)
+    assert (doubt.has_lasted(5), doubt.has_lasted(5.1)) == (True, False)
+    assert doubt.settle((_READER,), doubt.count)
+    assert (doubt.is_settled, doubt.has_lasted(0)) == (True, False)
+
+
+def test_access_may_depend_on_the_roles_of_the_last_answer_and_before_it_on_any() -> None:
+    doubt = Doubt(ManualClock())
+    assert doubt.may_depend_on(_WRITER)
+    doubt.settle((_READER,), doubt.count)
+    assert (doubt.may_depend_on(_READER), doubt.may_depend_on(_WRITER)) == (True, False)
+    doubt.rise()
+    doubt.settle((_WRITER,), doubt.count - 1)
+    assert (doubt.may_depend_on(_READER), doubt.may_depend_on(_WRITER)) == (True, False)
