@@ -109,12 +109,12 @@ class FollowRooms:
             includes_read_states=wanted.includes_read_states,
         )
         self._hubs.attach(stream)
-        stream.open(0, [(0, frames.stream_opened_event(self._clock.now()))])
+        stream.queue.open(0, [(0, frames.stream_opened_event(self._clock.now()))])
         opening = asyncio.create_task(self._open_rooms(stream, wanted))
         opening.add_done_callback(lambda task: _end_with(stream, task))
-        on_end(stream.cut)
+        on_end(stream.queue.cut)
         try:
-            async for frame in stream.frames():
+            async for frame in stream.queue.frames():
                 yield frame
         except ChatkitError as error:
             yield frames.closed_event("", self._clock.now(), error, None)
@@ -129,7 +129,7 @@ class FollowRooms:
         await self._open(stream, wanted.rooms)
         while stream.has_new_rooms:
             await self._open_joined(stream, wanted.default_start)
-        stream.push(0, frames.caught_up_event("", self._clock.now(), 0))
+        stream.queue.push(0, frames.caught_up_event("", self._clock.now(), 0))
         while True:
             await stream.changed.wait()
             stream.changed.clear()
@@ -195,7 +195,7 @@ class FollowRooms:
     ) -> None:
         # Rooms is asked about no more at once than a subscription may have.
         for page in pages(wanted, self._most_rooms):
-            await stream.wait_for_room()
+            await stream.queue.wait_for_room()
             async with self._turn(stream):
                 await self._open_page(stream, page, only_as_member=only_as_member)
             self._leave_ended(stream)
@@ -303,4 +303,4 @@ def _end_with(stream: RoomsStream, opening: "asyncio.Task[None]") -> None:
         internal = Internal("INTERNAL", "the rooms could not be opened")
         internal.__cause__ = error
         error = internal
-    stream.end(error)
+    stream.queue.end(error)

@@ -22,7 +22,7 @@ from services.messages.model import (
 )
 from services.messages.read_states.live_cursors import Cursors
 from services.messages.streams.endings import room_replaced
-from services.messages.streams.subscription import Subscription
+from services.messages.streams.one_room_stream import OneRoomStream
 from services.runtime.access.cache import Freshness
 from services.runtime.access.port import AccessChecker, AccessQuery, RoomGrant
 from services.runtime.clock import Clock
@@ -143,7 +143,7 @@ class Messages:
         `on_end` is told how the stream ends with its token once it is open, and can say goodbye.
         """
         delay = random.uniform(0, self._ending_spread)
-        subscription = Subscription(
+        stream = OneRoomStream(
             grant,
             query,
             caller,
@@ -152,48 +152,50 @@ class Messages:
             ending_delay=delay,
             includes_cursors=includes_cursors,
         )
-        hub = self._hubs.join(query.room_id, subscription)
-        self._cursors.join(query.room_id, subscription)
+        self._hubs.attach(stream)
+        hub = self._hubs.join(query.room_id, stream)
+        self._cursors.join(query.room_id, stream)
         try:
             await self._replays.read(hub, start)
-            await self._cursors.follow(subscription)
-            await self._confirm(subscription)
-            epoch = self._open(hub, subscription, start)
-            on_end(subscription.cut)
+            await self._cursors.follow(stream)
+            await self._confirm(stream)
+            epoch = self._open(hub, stream, start)
+            on_end(stream.queue.cut)
             try:
-                async for frame in subscription.frames():
+                async for frame in stream.queue.frames():
                     yield frame
             except ChatkitError as error:
-                position = Position(epoch, subscription.sent_seq)
+                position = Position(epoch, stream.queue.sent_seq)
                 yield frames.closed_event(query.room_id, self._clock.now(), error, position)
                 raise
         finally:
-            self._cursors.leave(subscription)
-            self._hubs.leave(subscription)
+            self._cursors.leave(stream)
+            self._hubs.leave(stream)
+            self._hubs.detach(stream)
 
-    async def _confirm(self, subscription: Subscription) -> None:
+    async def _confirm(self, stream: OneRoomStream) -> None:
         """Ask again, because a change before `join` would not have ended the stream.
 
         A kept answer is as good as rooms': a change drops it, and the questions under way, in the step in which it ends
         or doubts the streams that have joined. So what is answered here has seen every change that came before `join`,
         and whatever comes later finds the stream.
         """
-        doubts = subscription.doubts
-        grant = await subscription.ask(self._access)
-        if subscription.error is not None:
-            raise subscription.error
-        if grant.room_uid != subscription.room_uid:
+        doubts = stream.doubts
+        grant = await stream.ask(self._access)
+        if stream.queue.error is not None:
+            raise stream.queue.error
+        if grant.room_uid != stream.room_uid:
             raise room_replaced()
-        subscription.trust(grant.roles, doubts)
+        stream.trust(grant.roles, doubts)
 
-    def _open(self, hub: RoomHub, subscription: Subscription, start: Start) -> str:
+    def _open(self, hub: RoomHub, stream: OneRoomStream, start: Start) -> str:
         """Queue the beginning of the stream and return the epoch of what it shows.
 
         Nothing is awaited here: so nothing is missed, and nothing doubled.
         """
         beginning = self._replays.beginning(hub, start, self._clock.now())
-        cursors = ((0, event) for event in self._cursors.events(subscription))
-        subscription.open(beginning.sent_seq, [*beginning.events, *cursors, beginning.caught_up])
+        cursors = ((0, event) for event in self._cursors.events(stream))
+        stream.queue.open(beginning.sent_seq, [*beginning.events, *cursors, beginning.caught_up])
         return beginning.epoch
 
 

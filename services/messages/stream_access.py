@@ -4,28 +4,17 @@ A stream in doubt is given nothing until rooms has answered, however long that t
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 
 from services.messages.fanout.hubs import Hubs
-from services.messages.streams.endings import apply_answer
-from services.messages.streams.rooms_stream import RoomOfStream, RoomsStream
-from services.messages.streams.subscription import Follower, Subscription
+from services.messages.streams.follower import Follower
+from services.messages.streams.stream import Stream
 from services.runtime.access.cache import Freshness
 from services.runtime.access.doubts import DoubtQueue
-from services.runtime.access.port import (
-    AccessChange,
-    AccessGrant,
-    MembershipChanged,
-    RoleAssigned,
-    RoleChanged,
-    RoomsChecker,
-)
+from services.runtime.access.port import AccessChange, MembershipChanged, RoleAssigned, RoleChanged, RoomsChecker
 from services.runtime.clock import Clock
-from services.runtime.contract.errors import ChatkitError, NotFound, PermissionDenied
 from services.runtime.steps import WAKING, each
 
 _ASKED_AT_ONCE = 16
-_ROOMS_AT_ONCE = 200
 
 
 class StreamAccess:
@@ -37,7 +26,7 @@ class StreamAccess:
         self._access = access
         self._freshness = freshness
         self._hubs = hubs
-        self._in_doubt: DoubtQueue[Subscription | RoomsStream] = DoubtQueue(
+        self._in_doubt: DoubtQueue[Stream] = DoubtQueue(
             self._ask, clock, asked_at_once=_ASKED_AT_ONCE, retry_interval=retry_interval
         )
 
@@ -51,7 +40,7 @@ class StreamAccess:
                     stream.joined(change.room_uid, change.room_id)
             case RoleAssigned():
                 self._doubt_those(
-                    self._hubs.all_streams_of(change.user_id),
+                    self._hubs.streams_of(change.user_id),
                     lambda one: change.room_uid in {None, one.room_uid} and not one.query.superuser,
                 )
             case RoleChanged():
@@ -60,7 +49,7 @@ class StreamAccess:
     def missed(self) -> None:
         """Doubt every stream; rooms may have been joined, too."""
         self._doubt_those(self._hubs.streams(), lambda _: True)
-        self._hubs.chores.put(each(self._hubs.streams_of(""), lambda stream: stream.joined(None), WAKING))
+        self._hubs.chores.put(each(self._hubs.streams(), lambda stream: stream.joined(None), WAKING))
 
     def fresh_again(self) -> None:
         """Let the streams go on."""
@@ -70,7 +59,7 @@ class StreamAccess:
         """Ask about the streams in doubt, so many at once, until cancelled."""
         await self._in_doubt.run()
 
-    def _doubt_those(self, streams: Sequence[Subscription | RoomsStream], may_end: Callable[[Follower], bool]) -> None:
+    def _doubt_those(self, streams: Sequence[Stream], may_end: Callable[[Follower], bool]) -> None:
         """Doubt rooms of streams, in steps; nothing is sent to anybody before all are found.
 
         A stream that comes meanwhile asks for its access itself, when the change has arrived.
@@ -78,48 +67,22 @@ class StreamAccess:
         self._freshness.hold()
         self._hubs.chores.put(self._doubting(streams, may_end))
 
-    def _doubting(
-        self, streams: Sequence[Subscription | RoomsStream], may_end: Callable[[Follower], bool]
-    ) -> Iterator[int]:
+    def _doubting(self, streams: Sequence[Stream], may_end: Callable[[Follower], bool]) -> Iterator[int]:
         for stream in streams:
-            rooms: list[Follower] = list(stream.rooms.values()) if isinstance(stream, RoomsStream) else [stream]
-            for room in rooms:
-                if may_end(room):
-                    self._doubt(room)
-            yield 1 + len(rooms)
+            found = [follower for follower in stream.followers if may_end(follower)]
+            for follower in found:
+                follower.doubt()
+            if found:
+                self._in_doubt.put(stream)
+            yield 1 + len(stream.followers)
         self._freshness.release()
         yield from _waking(streams)
 
-    def _doubt(self, subscription: Follower) -> None:
-        subscription.doubt()
-        if isinstance(subscription, RoomOfStream):
-            self._in_doubt.put(subscription.stream)
-        elif isinstance(subscription, Subscription):
-            self._in_doubt.put(subscription)
-
-    async def _ask(self, stream: Subscription | RoomsStream) -> None:
-        if isinstance(stream, RoomsStream):
-            await self._ask_about_rooms(stream)
-        elif self._hubs.has(stream):
-            await self._ask_about(stream)
-
-    async def _ask_about(self, subscription: Subscription) -> None:
-        doubts = subscription.doubts
-        try:
-            answer: AccessGrant | ChatkitError = await subscription.ask(self._access)
-        except (PermissionDenied, NotFound) as refusal:
-            answer = refusal
-        apply_answer(answer, subscription, doubts)
-
-    async def _ask_about_rooms(self, stream: RoomsStream) -> None:
-        """Ask about the rooms of a stream that are in doubt, many at once; one after another would take seconds."""
-        while stream.doubtful and stream.error is None:
-            rooms = [(room, room.doubts) for room in islice(stream.doubtful, _ROOMS_AT_ONCE)]
-            answers = await stream.ask(self._access, [room.room_id for room, _ in rooms])
-            for (room, doubts), answer in zip(rooms, answers, strict=True):
-                apply_answer(answer, room, doubts)
+    async def _ask(self, stream: Stream) -> None:
+        if self._hubs.has(stream):
+            await stream.ask_again(self._access)
 
 
-def _waking(streams: Sequence[Subscription | RoomsStream]) -> Iterator[int]:
+def _waking(streams: Sequence[Stream]) -> Iterator[int]:
     """Return the chore of letting streams look again whether what waits may be sent."""
-    return each(streams, lambda stream: stream.wake(), WAKING)
+    return each(streams, lambda stream: stream.queue.wake(), WAKING)

@@ -16,7 +16,7 @@ from services.messages import frames
 from services.messages.fanout.recent_messages import KeptEntry, RecentMessages
 from services.messages.log.store import LogStore, LogStretch
 from services.messages.model import EMPTY, EventKind, Head, LogEntry
-from services.messages.streams.subscription import Follower
+from services.messages.streams.follower import Follower
 from services.runtime.contract.errors import Aborted, ChatkitError
 from services.runtime.ids import RoomUid
 

@@ -6,7 +6,6 @@ A process may follow some 100,000 rooms, so whatever is done with all of them, o
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
-from typing import TypeVar, cast
 
 from services.messages import frames
 from services.messages.fanout.heads import Heads, OnLoss
@@ -14,14 +13,13 @@ from services.messages.fanout.hub import LogLife, RoomHub
 from services.messages.log.store import LogStore
 from services.messages.model import LogEntry
 from services.messages.streams.endings import removed
-from services.messages.streams.rooms_stream import RoomOfStream, RoomsStream
-from services.messages.streams.subscription import Follower, Subscription
+from services.messages.streams.follower import Follower
+from services.messages.streams.stream import Stream
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable
 from services.runtime.ids import RoomUid, UserUid
 from services.runtime.steps import WAKING, Chores, Pace, emptied
 
-_Stream = TypeVar("_Stream", Subscription, RoomsStream)
 _TICK_SECONDS = 1.0
 # Events that a hub keeps as bytes; never fewer than a subscriber may resume over.
 _KEPT = 256
@@ -47,9 +45,8 @@ class Hubs:
         self._heartbeat_interval = heartbeat_interval
         self._kept = max(_KEPT, most_replayed)
         self._hubs: dict[RoomUid, RoomHub] = {}
-        # The streams of one room and those of several, by user.
-        self._subscriptions: dict[str | None, set[Subscription]] = {}
-        self._streams: dict[str | None, set[RoomsStream]] = {}
+        # By user.
+        self._streams: dict[str | None, set[Stream]] = {}
         self._life = LogLife()
         self._heads = Heads(
             store,
@@ -67,9 +64,6 @@ class Hubs:
             hub = RoomHub(subscription.room_uid, room_id, self._store, self._kept, self._life)
             self._hubs[subscription.room_uid] = hub
         hub.subscriptions.add(subscription)
-        if not isinstance(subscription, RoomOfStream):
-            of_user = self._subscriptions.setdefault(subscription.query.user_id, set())
-            of_user.add(cast("Subscription", subscription))
         return hub
 
     def leave(self, subscription: Follower) -> None:
@@ -79,16 +73,17 @@ class Hubs:
             hub.subscriptions.discard(subscription)
             if not hub.subscriptions:
                 del self._hubs[subscription.room_uid]
-        if not isinstance(subscription, RoomOfStream):
-            _discard(self._subscriptions, subscription.query.user_id, cast("Subscription", subscription))
 
-    def attach(self, stream: RoomsStream) -> None:
-        """Register a stream of several rooms, whose rooms join for themselves."""
+    def attach(self, stream: Stream) -> None:
+        """Register a stream, whose rooms join for themselves."""
         self._streams.setdefault(stream.query.user_id, set()).add(stream)
 
-    def detach(self, stream: RoomsStream) -> None:
-        """Forget a stream of several rooms, whose rooms have left."""
-        _discard(self._streams, stream.query.user_id, stream)
+    def detach(self, stream: Stream) -> None:
+        """Forget a stream, whose rooms leave for themselves."""
+        of_user = self._streams.get(stream.query.user_id, set())
+        of_user.discard(stream)
+        if not of_user:
+            self._streams.pop(stream.query.user_id, None)
 
     # What the committer tells.
 
@@ -146,27 +141,18 @@ class Hubs:
         self.end_all(lambda: Aborted("LOG_RESET", "the log's epoch has changed: subscribe again"))
         self.chores.put(emptied(hubs))
 
-    def streams(self) -> list[Subscription | RoomsStream]:
+    def streams(self) -> list[Stream]:
         """List every stream."""
         # No room of a stream is looked at, because this is asked each second.
-        return [
-            *(one for some in self._subscriptions.values() for one in some),
-            *(one for some in self._streams.values() for one in some),
-        ]
+        return [stream for some in self._streams.values() for stream in some]
 
-    def streams_of(self, user_id: str) -> list[RoomsStream]:
-        """List a user's streams of several rooms; everyone's when it is not known whose."""
-        of_users = self._streams.values() if not user_id else (self._streams.get(user_id, ()),)
-        return [stream for some in of_users for stream in some]
+    def streams_of(self, user_id: str) -> list[Stream]:
+        """List a user's streams; everyone's when it is not known whose."""
+        return list(self._streams.get(user_id, ())) if user_id else self.streams()
 
-    def all_streams_of(self, user_id: str) -> list[Subscription | RoomsStream]:
-        """List a user's streams."""
-        return [*self._subscriptions.get(user_id, ()), *self._streams.get(user_id, ())]
-
-    def has(self, subscription: Follower) -> bool:
-        """Tell whether a subscriber is still there."""
-        hub = self._hubs.get(subscription.room_uid)
-        return hub is not None and subscription in hub.subscriptions
+    def has(self, stream: Stream) -> bool:
+        """Tell whether a stream is still there."""
+        return stream in self._streams.get(stream.query.user_id, ())
 
     # What happens by itself.
 
@@ -185,42 +171,38 @@ class Hubs:
             pace = Pace()
             for stream in self.streams():
                 stream.check_access()
-                stream.check_progress()
-                done = 1 if stream.error is None else WAKING
-                if stream.is_open and self._clock.monotonic() - stream.heartbeat_at >= self._heartbeat_interval:
+                queue = stream.queue
+                queue.check_progress()
+                done = 1 if queue.error is None else WAKING
+                if queue.is_open and self._clock.monotonic() - queue.heartbeat_at >= self._heartbeat_interval:
                     done = WAKING + self._beat(stream, beats)
                 await pace.did(done)
 
-    def _beat(self, stream: Subscription | RoomsStream, beats: dict[tuple[RoomUid, int], bytes]) -> int:
+    def _beat(self, stream: Stream, beats: dict[tuple[RoomUid, int], bytes]) -> int:
         """Send a stream its heartbeat; return how many rooms were looked at.
 
         It says that the head was read lately: without the database there is none. A room of which nobody knows that
         keeps no other room's back, and the stream gets a sign of life.
         """
         now = self._clock.monotonic()
-        rooms: Iterable[Follower] = stream.open_rooms() if isinstance(stream, RoomsStream) else [stream]
-        hubs = [(room, self._hubs.get(room.room_uid)) for room in rooms]
+        rooms = [(room, self._hubs.get(room.room_uid)) for room in stream.followers if room.is_open]
         known = [
-            (room, hub) for room, hub in hubs if hub is not None and now - hub.head_known_at <= self._heartbeat_interval
+            (room, hub)
+            for room, hub in rooms
+            if hub is not None and now - hub.head_known_at <= self._heartbeat_interval
         ]
-        if hubs and not known:
-            return len(hubs)
-        has_beaten = False
-        for room, hub in known:
-            if isinstance(room, RoomOfStream):
-                if room.told_seq == hub.last:
-                    continue
-                room.told_seq = hub.last
+        if rooms and not known:
+            return len(rooms)
+        are_all_known = len(known) == len(rooms)
+        to_tell = [(room, hub) for room, hub in known if room.must_hear(hub.last)]
+        if not to_tell and not are_all_known:
+            to_tell = known[:1]
+        for room, hub in to_tell:
             room.push(0, self._beat_of(hub, beats))
-            has_beaten = True
-        if isinstance(stream, RoomsStream) and len(known) == len(hubs):
-            # Of all the others it says that they have not moved.
-            stream.push(0, frames.heartbeat_event("", self._clock.now(), 0))
-        elif not has_beaten:
-            room, hub = known[0]
-            room.push(0, self._beat_of(hub, beats))
-        stream.heartbeat_at = now
-        return len(hubs)
+        if are_all_known:
+            stream.beat()
+        stream.queue.heartbeat_at = now
+        return len(rooms)
 
     def _beat_of(self, hub: RoomHub, beats: dict[tuple[RoomUid, int], bytes]) -> bytes:
         key = hub.room_uid, hub.last
@@ -233,18 +215,11 @@ class Hubs:
         await self._heads.look([self._hubs[uid] for uid in room_uids if uid in self._hubs])
 
 
-def _ending(streams: Iterable[Subscription | RoomsStream], error: Callable[[], ChatkitError]) -> Iterator[int]:
+def _ending(streams: Iterable[Stream], error: Callable[[], ChatkitError]) -> Iterator[int]:
     for stream in streams:
-        stream.end(error())
+        stream.queue.end(error())
         # Its rooms leave their hubs when it has ended.
-        yield WAKING + (len(stream.rooms) if isinstance(stream, RoomsStream) else 0)
-
-
-def _discard(by_user: dict[str | None, set[_Stream]], user_id: str | None, stream: _Stream) -> None:
-    of_user = by_user.get(user_id, set())
-    of_user.discard(stream)
-    if not of_user:
-        by_user.pop(user_id, None)
+        yield WAKING + len(stream.followers)
 
 
 def shutting_down(delay: timedelta) -> Unavailable:

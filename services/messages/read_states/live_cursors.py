@@ -14,7 +14,7 @@ from services.messages.peers import RoomsClient
 from services.messages.read_states import frames
 from services.messages.read_states.model import ReadCursor
 from services.messages.read_states.store import ReadStatesStore
-from services.messages.streams.subscription import Follower
+from services.messages.streams.follower import Follower
 from services.runtime.access.port import AccessChange, MembershipChanged
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, DeadlineExceeded, Unavailable

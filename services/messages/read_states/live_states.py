@@ -39,7 +39,7 @@ class ReadStateFeed:
 
     def join(self, room: RoomOfStream) -> None:
         """Send the read states of a room from now on, if its stream includes them and the user is a member."""
-        if room.stream.includes_read_states and room.user_uid is not None:
+        if room.includes_read_states and room.user_uid is not None:
             self._rooms.setdefault((room.room_uid, room.user_uid), set()).add(room)
             room.marks = self._changed
 
@@ -57,7 +57,7 @@ class ReadStateFeed:
 
     async def events(self, rooms: Sequence[RoomOfStream]) -> dict[RoomUid, bytes]:
         """Return what rooms of a stream hold for its user, as events by room."""
-        asked = [room for room in rooms if room.stream.includes_read_states and room.user_uid is not None]
+        asked = [room for room in rooms if room.includes_read_states and room.user_uid is not None]
         if not asked:
             return {}
         if self._horizon is None:

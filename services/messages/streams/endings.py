@@ -1,6 +1,6 @@
 """How those who follow a room end by what rooms says of their access."""
 
-from services.messages.streams.subscription import Follower
+from services.messages.streams.follower import Follower
 from services.runtime.access.port import AccessGrant
 from services.runtime.contract.errors import Aborted, ChatkitError, NotFound, PermissionDenied
 

@@ -6,34 +6,38 @@ A doubt about one room keeps back that room's events and no others; a removal cl
 
 import asyncio
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from services.messages import frames
 from services.messages.model import Position
-from services.messages.streams.shared_queue import SharedQueue
-from services.messages.streams.subscription import READ_CURSORS, Follower, Staleness
+from services.messages.streams.endings import apply_answer
+from services.messages.streams.follower import READ_CURSORS, Follower
+from services.messages.streams.staleness import Staleness
 from services.runtime.access.cache import Freshness
 from services.runtime.access.port import AccessGrant, AccessQuery, RoomGrant, RoomsChecker
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, ResourceExhausted, Violation, unavailable_peer
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import RoomUid
+from services.runtime.streaming.event_queue import EventQueue
+
+_ROOMS_AT_ONCE = 200
 
 
 class RoomOfStream(Follower):
     """One room of a stream of several."""
 
-    __slots__ = ("_held", "_held_bytes", "epoch", "error", "is_open", "marks", "sent_seq", "stream", "told_seq")
+    __slots__ = ("_held", "_held_bytes", "_is_open", "_stream", "epoch", "error", "marks", "sent_seq", "told_seq")
 
     def __init__(self, stream: "RoomsStream", grant: RoomGrant, room_id: str) -> None:
         # The strings that all who follow the room have are one: there are very many of these.
         shared_id = sys.intern(room_id)
         super().__init__(grant, stream.query, shared_id, stream.clock, includes_cursors=stream.includes_cursors)
-        self.stream = stream
         self.error: ChatkitError | None = None
-        # False until the room's beginning is queued: nothing is admitted before it.
-        self.is_open = False
+        self._stream = stream
+        self._is_open = False
         # Where the room is put when what it holds for the user may be another than what was sent; None if nobody asks.
         self.marks: set[RoomOfStream] | None = None
         # Of the log that is sent; empty as long as the room is not open.
@@ -45,6 +49,16 @@ class RoomOfStream(Follower):
         self._held_bytes = 0
 
     @property
+    def is_open(self) -> bool:
+        """Whether the room's beginning is queued."""
+        return self._is_open
+
+    @property
+    def includes_read_states(self) -> bool:
+        """Whether the user's read state of the room is sent, too."""
+        return self._stream.includes_read_states
+
+    @property
     def held_bytes(self) -> int:
         """How much is kept back."""
         return self._held_bytes
@@ -53,15 +67,15 @@ class RoomOfStream(Follower):
         """Queue how the room starts, and admit what follows."""
         self.epoch = sys.intern(epoch)
         self.sent_seq = sent_seq
-        self.is_open = True
-        self.stream.begin(beginning, self)
+        self._is_open = True
+        self._stream.queue.begin(beginning, self)
 
     def push(self, seq: int, event: bytes) -> None:
         """Queue an event of the room; `seq` is 0 for one that is not in the log."""
         if seq and self.marks is not None:
             self.marks.add(self)
-        if self.error is None and self.is_open:
-            self.stream.push(seq, event, self)
+        if self.error is None and self._is_open:
+            self._stream.queue.push(seq, event, self)
 
     def take(self, seq: int, event: bytes) -> bool:
         """Let an event go, or keep it back as long as there is a doubt; drop it once the room is closed."""
@@ -72,22 +86,27 @@ class RoomOfStream(Follower):
                 self._held = []
             self._held.append((seq, event))
             self._held_bytes += len(event)
-            self.stream.hold(len(event))
+            self._stream.queue.hold(len(event))
             return False
         self.sent_seq = max(self.sent_seq, seq)
         return True
 
+    def must_hear(self, seq: int) -> bool:
+        """Tell whether a heartbeat must say that the room's log ends at a seq, because none has said so."""
+        was_told, self.told_seq = self.told_seq == seq, seq
+        return not was_told
+
     def doubt(self) -> None:
         """Send nothing of this room until `trust`."""
         super().doubt()
-        self.stream.doubtful.add(self)
+        self._stream.doubtful.add(self)
 
     def wake(self) -> None:
         """Let what was kept back go, after an answer."""
         if self._doubt.is_settled:
-            self.stream.doubtful.discard(self)
+            self._stream.doubtful.discard(self)
             held = self._let_go()
-            self.stream.release(held, self)
+            self._stream.queue.release(held, self)
 
     def end(self, error: ChatkitError) -> None:
         """Close the room; the client resumes from what it was sent."""
@@ -98,7 +117,7 @@ class RoomOfStream(Follower):
         if self.error is None:
             self.error = error
             self._let_go()
-            self.stream.room_ended(self, error)
+            self._stream.room_ended(self, error)
 
     def check_doubt(self, seconds: float) -> None:
         """Close the room when for too long nobody could say that the user still has access."""
@@ -107,13 +126,13 @@ class RoomOfStream(Follower):
 
     def _let_go(self) -> list[tuple[int, bytes]]:
         held, self._held = self._held or [], None
-        self.stream.drop(self._held_bytes)
+        self._stream.queue.drop(self._held_bytes)
         self._held_bytes = 0
         return held
 
 
-class RoomsStream(SharedQueue):
-    """The queue of a stream of several rooms, and its rooms."""
+class RoomsStream:
+    """A stream of several rooms: its rooms, and the queue that they share."""
 
     def __init__(
         self,
@@ -127,7 +146,6 @@ class RoomsStream(SharedQueue):
         includes_cursors: bool = False,
         includes_read_states: bool = False,
     ) -> None:
-        super().__init__(caller, clock)
         self.clock = clock
         # What is asked about each room, with the room's id left out.
         self.query = query
@@ -146,11 +164,17 @@ class RoomsStream(SharedQueue):
         self.new_rooms: dict[RoomUid, str] = {}
         # Set when there is something to do about the rooms.
         self.changed = asyncio.Event()
-        self._staleness = Staleness(clock, freshness, ending_delay)
+        self._staleness = staleness = Staleness(clock, freshness, ending_delay)
+        self.queue = EventQueue(caller, clock, may_send=lambda: staleness.may_send, makes_room=self._close_most_held)
 
-    def open_rooms(self) -> list[RoomOfStream]:
-        """List the rooms that are open."""
-        return [room for room in self.rooms.values() if room.is_open]
+    @property
+    def followers(self) -> Collection[RoomOfStream]:
+        """The rooms that are open or being opened."""
+        return self.rooms.values()
+
+    def beat(self) -> None:
+        """Say of all rooms that tell nothing of their own that they have not moved."""
+        self.queue.push(0, frames.heartbeat_event("", self.clock.now(), 0))
 
     async def ask(self, access: RoomsChecker, room_ids: Sequence[str]) -> list[AccessGrant | ChatkitError]:
         """Ask whether the user may have all that the stream sends of some rooms."""
@@ -163,6 +187,14 @@ class RoomsStream(SharedQueue):
             answer if isinstance(answer, ChatkitError) or isinstance(cursor, AccessGrant) else cursor
             for answer, cursor in zip(answers, cursors, strict=True)
         ]
+
+    async def ask_again(self, access: RoomsChecker) -> None:
+        """Ask about the rooms that are in doubt, many at once; one after another would take seconds."""
+        while self.doubtful and self.queue.error is None:
+            rooms = [(room, room.doubts) for room in islice(self.doubtful, _ROOMS_AT_ONCE)]
+            answers = await self.ask(access, [room.room_id for room, _ in rooms])
+            for (room, doubts), answer in zip(rooms, answers, strict=True):
+                apply_answer(answer, room, doubts)
 
     @property
     def has_new_rooms(self) -> bool:
@@ -209,25 +241,22 @@ class RoomsStream(SharedQueue):
     def check_access(self) -> None:
         """End the stream, or close rooms, when for too long nobody could say that the user still has access."""
         if self._staleness.is_overdue():
-            self.cut(unavailable_peer("rooms"))
+            self.queue.cut(unavailable_peer("rooms"))
         elif self._staleness.is_fresh:
             for room in list(self.doubtful):
                 room.check_doubt(self._staleness.most_doubted_seconds)
 
     def _close(self, room_id: str, error: ChatkitError, position: Position | None) -> None:
         self.closed.add(room_id)
-        self.push(0, frames.closed_event(room_id, self.clock.now(), error, position))
+        self.queue.push(0, frames.closed_event(room_id, self.clock.now(), error, position))
 
-    def _may_send(self) -> bool:
-        return self._staleness.may_send
-
-    def _overflow(self) -> None:
-        # What a doubt keeps back is not the reader's fault.
+    def _close_most_held(self) -> bool:
+        """Close the room of which a doubt keeps back most: that is not the reader's fault. False where none does."""
         most_held = max(self.doubtful, key=lambda room: room.held_bytes, default=None)
-        if most_held is not None and most_held.held_bytes:
-            most_held.cut(unavailable_peer("rooms"))
-        else:
-            super()._overflow()
+        if most_held is None or not most_held.held_bytes:
+            return False
+        most_held.cut(unavailable_peer("rooms"))
+        return True
 
 
 def too_many_rooms(most: int) -> ResourceExhausted:

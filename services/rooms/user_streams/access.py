@@ -41,7 +41,7 @@ class UserAccess:
         doubts = subscription.doubt.count
         grant = await self._access.check(subscription.query)
         if subscription.doubt.settle(grant.roles, doubts):
-            subscription.wake()
+            subscription.queue.wake()
 
     async def run(self) -> None:
         """Ask about the streams in doubt, so many at once, until cancelled."""

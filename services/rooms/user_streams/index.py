@@ -123,7 +123,7 @@ class UserIndex:
             joined = frames.once(lambda: frames.joined_event(time, room_id, user_id))
             for subscription in followed.subscriptions:
                 if subscription.user_id != user_id and subscription.version < change.version:
-                    subscription.push(0, joined())
+                    subscription.push(joined())
         if view is None or user_id not in view.member_ids:
             # They are out again: what the room is by now is not for them.
             return
@@ -131,7 +131,7 @@ class UserIndex:
         for subscription in self._of_user.get(user_id, ()):
             if subscription.version < change.version:
                 self._follow(subscription, room_uid, view.room.id)
-                subscription.push(0, shown())
+                subscription.push(shown())
 
     def _removed(self, change: Change, room_uid: RoomUid, user_id: UserId) -> None:
         time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
@@ -144,9 +144,9 @@ class UserIndex:
                 continue
             if subscription.user_id == user_id:
                 self._unfollow(subscription, room_uid)
-                subscription.push(0, removed())
+                subscription.push(removed())
             else:
-                subscription.push(0, left())
+                subscription.push(left())
 
     def _updated(self, change: Change, room_uid: RoomUid, view: RoomView | None) -> None:
         time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
@@ -155,7 +155,7 @@ class UserIndex:
         updated = frames.once(lambda: frames.room_updated_event(time, view.room))
         for subscription in followed.subscriptions:
             if subscription.version < change.version:
-                subscription.push(0, updated())
+                subscription.push(updated())
 
     def _follow(self, subscription: UserSubscription, room_uid: RoomUid, room_id: RoomId) -> None:
         subscription.rooms.add(room_uid)

@@ -11,9 +11,10 @@ from services.rooms.model import Change, RoomView
 from services.rooms.peers import UsersClient
 from services.rooms.user_streams import frames
 from services.rooms.user_streams.access import UserAccess
+from services.rooms.user_streams.state_budget import StateBudget
 from services.rooms.user_streams.store import UserStateStore
 from services.rooms.user_streams.streams import UserStreams, is_understood, log_reset
-from services.rooms.user_streams.subscription import StateBudget, UserSubscription
+from services.rooms.user_streams.subscription import UserSubscription
 from services.rooms.user_streams.watch import UserWatch
 from services.runtime.access.port import AccessQuery
 from services.runtime.clock import Clock
@@ -104,7 +105,7 @@ class UserOpenings:
             await self._open(subscription)
             on_end(subscription.cut)
             try:
-                async for frame in subscription.frames():
+                async for frame in subscription.queue.frames():
                     yield frame
             except ChatkitError as error:
                 yield frames.closed_event(self._clock.now(), error)
@@ -120,8 +121,8 @@ class UserOpenings:
         await self._access.confirm(subscription)
         # After it is registered, so that no change of the user comes between.
         user = await self._users.get(subscription.user_id)
-        if subscription.error is not None:
-            raise subscription.error
+        if subscription.queue.error is not None:
+            raise subscription.queue.error
         now = self._clock.now()
         subscription.start([frames.opened_event(now, user), *rooms, frames.caught_up_event(now, len(rooms))])
 
@@ -142,7 +143,7 @@ class UserOpenings:
         rooms = [(room_uid, room_id) for room_uid, (room_id, _) in state.rooms.items()]
         if not self._streams.join(subscription, rooms, state.version):
             return False
-        subscription.reserve(state.size, spread_delay())
+        subscription.reservation.take(state.size, spread_delay())
         return True
 
     async def _advance(self, state: _State) -> None:

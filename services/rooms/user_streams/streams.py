@@ -97,17 +97,17 @@ class UserStreams:
     def leave(self, subscription: UserSubscription) -> None:
         """Forget a subscription."""
         self._index.leave(subscription)
-        subscription.give_back()
+        subscription.reservation.give_back()
 
     async def tell(self, user_id: str, room_uids: Sequence[RoomUid], event: bytes) -> None:
         """Hand an event to a user's streams and to those of everybody who is in one of these rooms, once each."""
         told = self._index.neighbours(user_id, ())
         for subscription in list(told):
-            subscription.push(0, event)
+            subscription.push(event)
         for room_uid in room_uids:
             for subscription in self._index.neighbours(user_id, (room_uid,)) - told:
                 told.add(subscription)
-                subscription.push(0, event)
+                subscription.push(event)
                 await self._pace.did(WAKING)
             await self._pace.did()
 
@@ -126,7 +126,7 @@ class UserStreams:
         self._end(self._index.subscriptions(), _shutting_down)
 
     def _end(self, subscriptions: Iterable[UserSubscription], error: Callable[[], ChatkitError]) -> None:
-        self._chores.put(each(subscriptions, lambda one: one.end(error()), WAKING))
+        self._chores.put(each(subscriptions, lambda one: one.queue.end(error()), WAKING))
 
     async def run(self) -> None:
         """Follow the changes and look after the streams, until cancelled."""
@@ -213,8 +213,8 @@ class UserStreams:
             await self._clock.sleep(_TICK_SECONDS)
             pace = Pace()
             for subscription in self._index.subscriptions():
-                subscription.check_progress()
-                if self._clock.monotonic() - subscription.heartbeat_at >= self._heartbeat_interval:
+                subscription.queue.check_progress()
+                if self._clock.monotonic() - subscription.queue.heartbeat_at >= self._heartbeat_interval:
                     self._beat(subscription)
                     await pace.did(WAKING)
                 await pace.did()
@@ -222,10 +222,10 @@ class UserStreams:
     def _beat(self, subscription: UserSubscription) -> None:
         now = self._clock.monotonic()
         # Without the database there are no heartbeats.
-        if subscription.is_open and now - self._complete_at <= _LATELY_SECONDS:
+        if subscription.queue.is_open and now - self._complete_at <= _LATELY_SECONDS:
             until = self._clock.now() - timedelta(seconds=now - self._complete_at)
-            subscription.push(0, frames.heartbeat_event(until))
-            subscription.heartbeat_at = now
+            subscription.push(frames.heartbeat_event(until))
+            subscription.queue.heartbeat_at = now
 
 
 def is_understood(change: Change) -> bool:

@@ -4,7 +4,7 @@ What a doubt and an answer do to a stream is its owner's to say.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 import structlog
@@ -14,7 +14,7 @@ from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError
 
 _log = structlog.get_logger()
-_Stream = TypeVar("_Stream", bound=Hashable)
+_Stream = TypeVar("_Stream")
 
 
 class Doubt:

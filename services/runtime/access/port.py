@@ -1,6 +1,6 @@
 """The port through which the runtime asks who may act, and the changes of access that others are told of.
 
-Rooms answers from its store; every other service asks it, and keeps what it allowed (`rooms_access.py`).
+Rooms answers from its store; every other service asks it, and keeps what it allowed (`rooms.py`).
 """
 
 from collections.abc import Sequence

@@ -6,8 +6,9 @@ serialized once, whoever they are for, and whatever has piled up goes in one wri
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import timedelta
+from typing import Protocol
 
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, ResourceExhausted
@@ -16,48 +17,117 @@ from services.runtime.streaming.open_streams import expired
 
 FRAME_BYTES = 64 * 1024
 _MOST_WAITING_BYTES = 1024 * 1024
+# How much of the beginnings of several sources may wait before the next one is made.
+_MOST_BEGINNING_BYTES = 256 * 1024
 _MOST_STALLED_SECONDS = 20.0
 # A second write this soon after the first waits for more to pile up: one write for many events costs a fraction.
 _COALESCE_SECONDS = 0.004
 
 
-class EventQueue:
-    """A queue of serialized events between whoever makes them and a stream."""
+class Source(Protocol):
+    """One of several whose events share a queue, such as a room of a stream of many.
 
-    def __init__(self, caller: Caller, clock: Clock) -> None:
-        self.caller = caller
-        # The last seq that was handed to the stream, where events have one.
+    It may keep back what is about to be sent, and have it sent later; that counts as what waits.
+    """
+
+    def take(self, seq: int, event: bytes) -> bool:
+        """Let an event go that is about to be sent; False when it must not, and then it is the source's business."""
+
+
+def _always() -> bool:
+    return True
+
+
+def _never() -> bool:
+    return False
+
+
+class EventQueue:
+    """A queue of serialized events between whoever makes them and a stream.
+
+    `may_send` is asked in the moment in which a frame is taken. `makes_room` is called when too much waits, before the
+    stream is ended by that; it tells whether it has done something about it. `on_taken` is told the bytes of each
+    frame, and None when all that waits is dropped.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        clock: Clock,
+        *,
+        may_send: Callable[[], bool] = _always,
+        makes_room: Callable[[], bool] = _never,
+        on_taken: Callable[[int | None], None] | None = None,
+    ) -> None:
+        # The last seq that was handed to the stream, where its own events have one.
         self.sent_seq = 0
         # When the stream was last given a heartbeat, by the monotonic clock.
         self.heartbeat_at = clock.monotonic()
         # False until the beginning is queued: nothing is admitted before it.
         self.is_open = False
         self.error: ChatkitError | None = None
+        self._caller = caller
         self._clock = clock
-        # Each with its seq and with how much it counts.
-        self._waiting: deque[tuple[int, bytes, int]] = deque()
+        self._may_send = may_send
+        self._makes_room = makes_room
+        self._on_taken = on_taken
+        # Each with its seq, how much it counts, and its source; None for the stream's own.
+        self._waiting: deque[tuple[int, bytes, int, Source | None]] = deque()
         self._waiting_bytes = 0
+        self._beginning_bytes = 0
         self._progress_at = clock.monotonic()
         self._wake = asyncio.Event()
+        # Set whenever something was taken; None as long as nobody has waited for it.
+        self._taken: asyncio.Event | None = None
 
     def open(self, sent_seq: int, beginning: Iterable[tuple[int, bytes]]) -> None:
-        """Queue how the stream starts, whatever its size, and admit what follows: the bound is on what piles up."""
+        """Queue how the stream starts, and admit what follows."""
         self.sent_seq = sent_seq
         self.is_open = True
+        self.begin(beginning)
+
+    def begin(self, beginning: Iterable[tuple[int, bytes]], source: Source | None = None) -> None:
+        """Queue how the stream or a source starts, whatever its size: the bound is on what piles up behind it."""
         if self.error is not None:
             return
-        self._progress_at = self._clock.monotonic()
-        self._waiting.extend((seq, event, 0) for seq, event in beginning)
+        if not self._waiting:
+            self._progress_at = self._clock.monotonic()
+        for seq, event in beginning:
+            self._waiting.append((seq, event, 0, source))
+            self._beginning_bytes += len(event)
         self._wake.set()
 
-    def push(self, seq: int, event: bytes) -> None:
+    async def wait_for_room(self) -> None:
+        """Return when another source may begin: when not too much of the beginnings waits, or the stream ends."""
+        if self._taken is None:
+            self._taken = asyncio.Event()
+        while self._beginning_bytes > _MOST_BEGINNING_BYTES and self.error is None:
+            self._taken.clear()
+            await self._taken.wait()
+
+    def push(self, seq: int, event: bytes, source: Source | None = None) -> None:
         """Queue an event; `seq` is 0 for one that has none. Too much of it ends the stream."""
         if self.error is not None or not self.is_open:
             return
         if not self._waiting:
             self._progress_at = self._clock.monotonic()
-        self._waiting.append((seq, event, len(event)))
+        self._waiting.append((seq, event, len(event), source))
         self._count(len(event))
+        self._wake.set()
+
+    def hold(self, size: int) -> None:
+        """Count what a source keeps back."""
+        self._count(size)
+
+    def drop(self, size: int) -> None:
+        """Count no longer what a source has kept back: it has dropped it."""
+        self._waiting_bytes -= size
+
+    def release(self, events: Sequence[tuple[int, bytes]], source: Source) -> None:
+        """Queue what a source has kept back and dropped, before what it has queued since."""
+        self._waiting.extendleft((seq, event, len(event), source) for seq, event in reversed(events))
+        # No more than `drop` has taken away.
+        self._waiting_bytes += sum(len(event) for _, event in events)
         self._wake.set()
 
     def check_progress(self) -> None:
@@ -67,30 +137,30 @@ class EventQueue:
         elif self._waiting and self._clock.monotonic() - self._progress_at > _MOST_STALLED_SECONDS:
             self._give_up()
 
+    def check_token(self) -> None:
+        """End the stream when its token has expired; what waits is not sent any more."""
+        if self._caller.expire_time <= self._clock.now():
+            self.cut(expired())
+
     def end(self, error: ChatkitError) -> None:
         """End the stream: what waits is still sent, if it may be; the first ending counts."""
         if self.error is None:
             self.error = error
             self._wake.set()
+        self._let_begin()
 
     def cut(self, error: ChatkitError) -> None:
         """End the stream; what waits is not sent any more."""
-        self._drop()
+        self._waiting.clear()
+        self._waiting_bytes = self._beginning_bytes = 0
+        if self._on_taken is not None:
+            self._on_taken(None)
         self.end(error)
-
-    def check_token(self) -> None:
-        """End the stream when its token has expired; what waits is not sent any more."""
-        if self.caller.expire_time <= self._clock.now():
-            self.cut(expired())
 
     def wake(self) -> None:
         """Look again whether what waits may be sent."""
         if self._waiting:
             self._wake.set()
-
-    def _may_send(self) -> bool:
-        """Tell whether what waits may be sent now; it is asked in the moment in which a frame is taken."""
-        return True
 
     async def frames(self) -> AsyncIterator[bytes]:
         """Yield frames of waiting events until the stream ends; then raise why."""
@@ -115,21 +185,29 @@ class EventQueue:
         size = 0
         # A single event above the bound goes alone.
         while self._waiting and (not taken or size + len(self._waiting[0][1]) <= FRAME_BYTES):
-            seq, event, counted = self._waiting.popleft()
+            seq, event, counted, source = self._waiting.popleft()
             self._waiting_bytes -= counted
+            self._beginning_bytes -= 0 if counted else len(event)
+            if source is None:
+                self.sent_seq = max(self.sent_seq, seq)
+            elif not source.take(seq, event):
+                continue
             taken.append(event)
             size += len(event)
-            self.sent_seq = max(self.sent_seq, seq)
-        return b"".join(taken)
+        self._let_begin()
+        frame = b"".join(taken)
+        if self._on_taken is not None:
+            self._on_taken(len(frame))
+        return frame
 
     def _count(self, size: int) -> None:
         self._waiting_bytes += size
-        if self._waiting_bytes > _MOST_WAITING_BYTES:
-            self._overflow()
+        if self._waiting_bytes > _MOST_WAITING_BYTES and not self._makes_room():
+            self._give_up()
 
-    def _overflow(self) -> None:
-        """End the stream, because too much waits for it."""
-        self._give_up()
+    def _let_begin(self) -> None:
+        if self._taken is not None:
+            self._taken.set()
 
     def _give_up(self) -> None:
         self.cut(
@@ -137,7 +215,3 @@ class EventQueue:
                 "SLOW_CONSUMER", "the subscriber does not read fast enough", retry_after=timedelta(seconds=1)
             )
         )
-
-    def _drop(self) -> None:
-        self._waiting.clear()
-        self._waiting_bytes = 0

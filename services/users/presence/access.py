@@ -68,4 +68,4 @@ class PresenceAccess:
         try:
             await self.admit(subscription)
         except PermissionDenied as error:
-            subscription.cut(error)
+            subscription.queue.cut(error)

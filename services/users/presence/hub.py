@@ -29,11 +29,11 @@ _MOST_EARLY = 10_000
 _STATES = {ChangeKind.USER_ONLINE: PresenceState.ONLINE, ChangeKind.USER_OFFLINE: PresenceState.OFFLINE}
 
 
-class PresenceSubscription(EventQueue):
-    """A queue of serialized events between the hub and a stream."""
+class PresenceSubscription:
+    """A queue of serialized events between the hub and a stream, and what is known of its user."""
 
     def __init__(self, caller: Caller, query: AccessQuery | None, clock: Clock) -> None:
-        super().__init__(caller, clock)
+        self.queue = EventQueue(caller, clock)
         # What was asked when the stream was admitted, to be asked again; None for superusers.
         self.query = query
         self.topics: list[Topic] = []
@@ -45,7 +45,7 @@ class PresenceSubscription(EventQueue):
     def start(self, version: int, beginning: Iterable[bytes]) -> None:
         """Queue the state, as of a version, and what has changed since."""
         self._version = version
-        self.open(0, [(0, event) for event in beginning])
+        self.queue.open(0, [(0, event) for event in beginning])
         for changed_at, event in self._early:
             self.offer(changed_at, event)
         self._early.clear()
@@ -56,9 +56,9 @@ class PresenceSubscription(EventQueue):
             self._early.append((version, event))
             if len(self._early) > _MOST_EARLY:
                 self._early.clear()
-                self.end(_changes_missed())
+                self.queue.end(_changes_missed())
         elif version > self._version:
-            self.push(0, event)
+            self.queue.push(0, event)
 
 
 class Topic:
@@ -135,7 +135,7 @@ class PresenceHub:
 
     def end_all(self, error: Callable[[], ChatkitError]) -> None:
         """End every stream."""
-        self.chores.put(each(self.subscriptions(), lambda one: one.end(error()), WAKING))
+        self.chores.put(each(self.subscriptions(), lambda one: one.queue.end(error()), WAKING))
 
     async def run(self) -> None:
         """Hand changes on, send heartbeats, and end streams that are not read, until cancelled."""
@@ -186,7 +186,7 @@ class PresenceHub:
         """End the streams that were owed the changes; those who watch nobody go on."""
         for subscription in self.subscriptions():
             if subscription.topics:
-                subscription.end(_changes_missed())
+                subscription.queue.end(_changes_missed())
                 await self._pace.did(WAKING)
 
     async def _tick(self) -> None:
@@ -194,8 +194,8 @@ class PresenceHub:
             await self._clock.sleep(_TICK_SECONDS)
             pace = Pace()
             for subscription in self.subscriptions():
-                subscription.check_progress()
-                if self._clock.monotonic() - subscription.heartbeat_at >= self._heartbeat_interval:
+                subscription.queue.check_progress()
+                if self._clock.monotonic() - subscription.queue.heartbeat_at >= self._heartbeat_interval:
                     self._beat(subscription)
                     await pace.did(WAKING)
                 await pace.did()
@@ -208,9 +208,9 @@ class PresenceHub:
             if known_for > self._heartbeat_interval:
                 return
             time -= timedelta(seconds=known_for)
-        if subscription.is_open:
-            subscription.push(0, frames.heartbeat_event(time))
-            subscription.heartbeat_at = now
+        if subscription.queue.is_open:
+            subscription.queue.push(0, frames.heartbeat_event(time))
+            subscription.queue.heartbeat_at = now
 
 
 def _user_of(subscription: PresenceSubscription) -> str | None:

@@ -62,12 +62,12 @@ class PresenceStreams:
             await self._access.admit(subscription)
             async with self._sessions.online(user_uid, wanted.user_id) if wanted.online else nullcontext():
                 await self._open(subscription, watched)
-                on_end(subscription.cut)
-                async for frame in subscription.frames():
+                on_end(subscription.queue.cut)
+                async for frame in subscription.queue.frames():
                     yield frame
         except ChatkitError as error:
             # The session has ended by now, however long the last word takes.
-            if subscription.is_open:
+            if subscription.queue.is_open:
                 yield frames.closed_event(self._clock.now(), error)
             raise
         finally:
@@ -87,8 +87,8 @@ class PresenceStreams:
         if watched:
             await self._hub.watch(subscription, watched.values())
             state = await self._presences.ask(watched.values())
-        if subscription.error is not None:
-            raise subscription.error
+        if subscription.queue.error is not None:
+            raise subscription.queue.error
         now = self._clock.now()
         told = [
             frames.presence_event(now, user_id, state.of_user.get(user_uid, ABSENT))

@@ -86,7 +86,7 @@ class _World:
         caller = Caller(UserId(user_id), False, None, self.clock.now() + timedelta(days=1))
         stream = RoomsStream(query, caller, self.clock, self.freshness, ending_delay=0.0)
         self.hubs.attach(stream)
-        stream.open(0, [])
+        stream.queue.open(0, [])
         for _ in range(_ROOMS_OF_STREAM):
             room = _Room(stream, RoomGrant(RoomUid(uuid4()), UserUid(uuid4())), "room")
             room.turns = self.turns
@@ -111,7 +111,7 @@ class _World:
 
 def _beats(stream: RoomsStream) -> list[tuple[str, int]]:
     """Take the heartbeats that wait on a stream: the room, if any, and the head."""
-    events = pb2.SubscribeRoomsResponse.FromString(stream._drain()).events
+    events = pb2.SubscribeRoomsResponse.FromString(stream.queue._drain()).events
     return [(event.room_id, event.heartbeat.head_seq) for event in events if event.HasField("heartbeat")]
 
 
@@ -123,7 +123,7 @@ async def test_the_heads_of_very_many_rooms_are_read_in_slices_and_within_a_hear
             # And the tick after which a stream that was told in a late step is due again.
             await world.clock.advance(_HEARTBEAT + 1)
             # None of the streams is silent for longer than that, and the steps in which they are told.
-            await world.turns.until(lambda: all(stream._waiting for stream in streams), 10 * len(streams))
+            await world.turns.until(lambda: all(stream.queue._waiting for stream in streams), 10 * len(streams))
             assert {tuple(_beats(stream)) for stream in streams} == {(("", 0),)}
     assert len(set(world.store.looked_at)) == 50 * _ROOMS_OF_STREAM
     assert world.turns.most <= MOST_AT_ONCE
@@ -172,7 +172,7 @@ def _entry() -> object:
 async def test_all_rooms_come_into_doubt_in_steps_and_nothing_is_sent_meanwhile() -> None:
     world = _World()
     streams = await world.streams(20)
-    frames = streams[-1].frames()
+    frames = streams[-1].queue.frames()
     async with world.running():
         world.watch.changed(RoleChanged(_ROLE))
         # The last stream is not in doubt yet, and could lose access by this change as well.
@@ -194,7 +194,7 @@ async def test_a_change_of_a_role_that_nobody_has_lets_streams_go_on() -> None:
         world.watch.changed(RoleChanged((1, "other")))
         assert world.freshness.is_held
         next(iter(streams[-1].rooms.values())).push(1, wire_event := b"\n\x00")
-        sent = asyncio.ensure_future(anext(streams[-1].frames()))
+        sent = asyncio.ensure_future(anext(streams[-1].queue.frames()))
         await world.clock.advance(1)
         assert sent.result() == wire_event
 
@@ -209,7 +209,7 @@ async def test_streams_end_in_steps_at_a_drain() -> None:
             return Unavailable("SHUTTING_DOWN", "")
 
         world.hubs.end_all(shutting_down)
-        await world.turns.until(lambda: all(stream.error is not None for stream in streams))
+        await world.turns.until(lambda: all(stream.queue.error is not None for stream in streams))
     # Each has a thousand rooms to leave.
     assert world.turns.most == 1
 
@@ -222,6 +222,6 @@ async def test_a_new_epoch_voids_every_hub_at_once_and_ends_the_streams_in_steps
         world.hubs.reset()
         assert not any(hub.is_seeded for hub in hubs)
         assert not world.hubs.wants(hubs[0].room_uid, 1)
-        await world.turns.until(lambda: all(stream.error is not None for stream in streams))
-    assert {stream.error.reason for stream in streams if stream.error} == {"LOG_RESET"}
+        await world.turns.until(lambda: all(stream.queue.error is not None for stream in streams))
+    assert {stream.queue.error.reason for stream in streams if stream.queue.error} == {"LOG_RESET"}
     assert WAKING < MOST_AT_ONCE

@@ -215,21 +215,13 @@ class _Subscriber:
 
     def __init__(self, room_uid: RoomUid) -> None:
         self.room_uid = room_uid
-        self.query = SimpleNamespace(user_id="bob")
-        self.error = None
         self.is_open = False
-        self.heartbeat_at = 0.0
         self.from_seq = 0
         self.seqs: list[int] = []
 
     def push(self, seq: int, _event: bytes) -> None:
         if seq and self.is_open:
             self.seqs.append(seq)
-
-    def check_access(self) -> None:
-        """Say nothing: it has access."""
-
-    check_progress = check_access
 
 
 class _Process:

@@ -36,15 +36,15 @@ class _Stream:
         self.freshness.prove(0.0)
         query = AccessQuery(NO_ROOM, UserId("bob"), False, method_policy_pb2.MEMBERSHIP_REQUIRED, "")
         caller = Caller(UserId("bob"), superuser=False, service=None, expire_time=self.clock.now() + timedelta(hours=1))
-        self.queue = RoomsStream(query, caller, self.clock, self.freshness, ending_delay=ending_delay)
-        self.queue.open(0, [])
+        self.stream = RoomsStream(query, caller, self.clock, self.freshness, ending_delay=ending_delay)
+        self.stream.queue.open(0, [])
         self.rooms = {name: self._room(name) for name in _NAMES}
         self.pushed = dict.fromkeys(_NAMES, 0)
         self.events: list[room_event_pb2.RoomEvent] = []
 
     def _room(self, name: str) -> RoomOfStream:
-        room = RoomOfStream(self.queue, RoomGrant(RoomUid(uuid4()), UserUid(uuid4())), name)
-        self.queue.rooms[room.room_uid] = room
+        room = RoomOfStream(self.stream, RoomGrant(RoomUid(uuid4()), UserUid(uuid4())), name)
+        self.stream.rooms[room.room_uid] = room
         room.open("epoch", 0, [])
         return room
 
@@ -71,7 +71,7 @@ class _Stream:
 async def _reading(stream: _Stream) -> AsyncIterator["asyncio.Task[str]"]:
     async def read() -> str:
         try:
-            async for frame in stream.queue.frames():
+            async for frame in stream.stream.queue.frames():
                 stream.events.extend(pb2.SubscribeRoomsResponse.FromString(frame).events)
         except ChatkitError as ending:
             return ending.reason
@@ -124,7 +124,7 @@ def test_each_room_is_dense_and_in_order_whatever_is_doubted_trusted_and_closed(
                 event.room_id: event.closed.position.seq for event in stream.events if event.HasField("closed")
             }
             assert positions == cut
-            assert not stream.queue.doubtful
+            assert not stream.stream.doubtful
 
     asyncio.run(play())
 
@@ -161,21 +161,21 @@ async def test_a_doubt_that_lasts_closes_its_room_and_not_knowing_ends_the_strea
     async with _reading(stream) as task:
         stream.rooms["one"].doubt()
         for seconds in (20, 14, 1):
-            stream.queue.check_access()
+            stream.stream.check_access()
             assert stream.closed() == {}
             await stream.clock.advance(seconds)
             stream.freshness.prove(stream.clock.monotonic())
-        stream.queue.check_access()
+        stream.stream.check_access()
         await stream.read()
         assert stream.closed() == {"one": "SERVICE_UNAVAILABLE"}
-        assert set(stream.queue.rooms.values()) == {stream.rooms["two"], stream.rooms["three"]}
+        assert set(stream.stream.rooms.values()) == {stream.rooms["two"], stream.rooms["three"]}
         await stream.clock.advance(30)
         stream.push("two")
         await stream.read()
-        stream.queue.check_access()
+        stream.stream.check_access()
         assert (stream.seqs("two"), task.done()) == ([], False)
         await stream.clock.advance(5)
-        stream.queue.check_access()
+        stream.stream.check_access()
         assert await task == "SERVICE_UNAVAILABLE"
         assert stream.seqs("two") == []
 
@@ -183,8 +183,8 @@ async def test_a_doubt_that_lasts_closes_its_room_and_not_knowing_ends_the_strea
 async def test_the_next_rooms_are_opened_when_the_reader_has_taken_those_before() -> None:
     stream = _Stream()
     beginning = [(0, frames.caught_up_event("x" * 4_000, stream.clock.now(), 0))] * 100
-    stream.queue.begin(beginning, stream.rooms["one"])
-    waiting = asyncio.create_task(stream.queue.wait_for_room())
+    stream.stream.queue.begin(beginning, stream.rooms["one"])
+    waiting = asyncio.create_task(stream.stream.queue.wait_for_room())
     await stream.read()
     assert not waiting.done()
     async with _reading(stream):
@@ -196,11 +196,11 @@ async def test_the_next_rooms_are_opened_when_the_reader_has_taken_those_before(
 
 async def test_a_stream_that_ends_lets_go_who_waits_to_open_the_next_rooms() -> None:
     stream = _Stream()
-    stream.queue.begin([(0, b"x" * 300_000)], stream.rooms["one"])
-    waiting = asyncio.create_task(stream.queue.wait_for_room())
+    stream.stream.queue.begin([(0, b"x" * 300_000)], stream.rooms["one"])
+    waiting = asyncio.create_task(stream.stream.queue.wait_for_room())
     await stream.read()
     assert not waiting.done()
-    stream.queue.end(_removed())
+    stream.stream.queue.end(_removed())
     async with asyncio.timeout(HANG_SECONDS):
         await waiting
 
@@ -209,7 +209,7 @@ def test_a_room_costs_little_on_each_further_stream() -> None:
     names, uids = [f"room {number}" for number in range(1_000)], [RoomUid(uuid4()) for _ in range(1_000)]
 
     def follow() -> RoomsStream:
-        stream = _Stream().queue
+        stream = _Stream().stream
         for name, uid in zip(names, uids, strict=True):
             # Strings of their own, as requests bring them.
             room = RoomOfStream(stream, RoomGrant(uid, UserUid(uid)), bytes(name, "ascii").decode())

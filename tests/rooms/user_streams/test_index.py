@@ -10,8 +10,9 @@ from chatkit.rooms.v1 import rooms_service_pb2 as pb2
 
 from services.rooms.model import Change, ChangeKind, Room, RoomView, Visibility
 from services.rooms.user_streams.index import UserIndex
+from services.rooms.user_streams.state_budget import StateBudget
 from services.rooms.user_streams.streams import UserStreams
-from services.rooms.user_streams.subscription import StateBudget, UserSubscription
+from services.rooms.user_streams.subscription import UserSubscription
 from services.runtime.contract.errors import Aborted
 from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
 from services.runtime.identity.tokens import Caller
@@ -75,10 +76,10 @@ def _subscribed(index: UserIndex, user_id: str, *room_ids: str, version: int = 0
 
 
 async def _told(subscription: UserSubscription) -> Sequence[str]:
-    subscription.end(Aborted("LOG_RESET", "the end"))
+    subscription.queue.end(Aborted("LOG_RESET", "the end"))
     told: list[str] = []
     with suppress(Aborted):
-        async for frame in subscription.frames():
+        async for frame in subscription.queue.frames():
             told.extend(short(event) for event in pb2.SubscribeUserResponse.FromString(frame).events)
     return told
 
@@ -144,12 +145,12 @@ async def test_very_many_streams_are_told_and_ended_in_steps() -> None:
         telling = asyncio.create_task(streams.tell("user 0", [_A], b"\n\x00"))
         await asyncio.sleep(0)
         # Others run before all are told.
-        assert 0 < sum(bool(one._waiting) for one in members) < len(members)
+        assert 0 < sum(bool(one.queue._waiting) for one in members) < len(members)
         await telling
-        assert [len(one._waiting) for one in members] == [1] * 500
+        assert [len(one.queue._waiting) for one in members] == [1] * 500
         streams.end_all()
-        assert (members[0].error is None, all(one.error is not None for one in members)) == (False, False)
-        await turns.until(lambda: all(one.error is not None for one in members))
+        assert (members[0].queue.error is None, all(one.queue.error is not None for one in members)) == (False, False)
+        await turns.until(lambda: all(one.queue.error is not None for one in members))
         running.cancel()
 
 

@@ -1,10 +1,8 @@
 """A queue of events beside a plain list of what waits, for machines that do to both whatever may happen."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -25,8 +23,6 @@ sizes = st.sampled_from([1, 1, FRAME_BYTES - 1, FRAME_BYTES + 1, 400_000])
 # Few of the steps, or streams would end before much has happened to them.
 seldom = st.integers(0, 9).map(lambda number: number == 9)
 
-Queue = TypeVar("Queue", bound=EventQueue)
-
 
 @dataclass
 class Waiting:
@@ -39,22 +35,25 @@ class Waiting:
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """What every queue does; `make` makes it, and asks `may_send` whether it may send."""
+    """What every queue does."""
 
-    def __init__(self, make: Callable[[Caller, ManualClock, Callable[[], bool]], EventQueue]) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.clock = ManualClock()
         self.may_send = True
         self.expires_at = 2_000.0
         caller = Caller(UserId("bob"), False, None, self.clock.now() + timedelta(seconds=self.expires_at))
-        self.queue = make(caller, self.clock, lambda: self.may_send)
+        self.taken = 0
+        self.has_dropped = False
+        self.queue = EventQueue(caller, self.clock, may_send=lambda: self.may_send, on_taken=self._on_taken)
         # The model.
         self.waiting: list[Waiting] = []
         self.progress_at = 0.0
         self.error = ""
         self.is_open = False
         self.sent_seq = 0
+        self.was_cut = False
         self.frames: list[bytes] = []
         self.has_ended = False
         self._count = 0
@@ -63,6 +62,10 @@ class QueueMachine(RuleBasedStateMachine):
         self._permits = 0
         self._may_read = asyncio.Semaphore(0)
         self._reading = self.loop.create_task(self._read())
+
+    def _on_taken(self, size: int | None) -> None:
+        self.taken += size or 0
+        self.has_dropped = self.has_dropped or size is None
 
     async def _read(self) -> str:
         frames = self.queue.frames()
@@ -123,6 +126,7 @@ class QueueMachine(RuleBasedStateMachine):
     def cut_model(self, reason: str) -> None:
         """Cut the model's stream off."""
         self.waiting.clear()
+        self.was_cut = True
         self.error = self.error or reason
 
     def queue_in_model(self, one: Waiting) -> None:
@@ -201,7 +205,7 @@ class QueueMachine(RuleBasedStateMachine):
         reason = "ROOM_DELETED" if cuts else "SHUTTING_DOWN"
         (self.queue.cut if cuts else self.queue.end)(Unavailable(reason, ""))
         if cuts:
-            self.waiting.clear()
+            self.cut_model(reason)
         self.error = self.error or reason
         self.settle()
 
@@ -221,6 +225,11 @@ class QueueMachine(RuleBasedStateMachine):
         assert self._reading.done() == self.has_ended
         if self.has_ended:
             assert self._reading.result() == self.error
+
+    @invariant()
+    def whoever_made_it_is_told_what_was_taken_and_dropped(self) -> None:
+        assert self.taken == sum(map(len, self.read))
+        assert self.has_dropped == self.was_cut
 
     @invariant()
     def what_counts_is_what_waits(self) -> None:

@@ -100,7 +100,7 @@ def world() -> _World:
 
 async def _events(subscription: PresenceSubscription) -> list[event_pb2.PresenceEvent]:
     """Return what waits for a stream."""
-    frames = subscription.frames()
+    frames = subscription.queue.frames()
     taken = await asyncio.wait_for(anext(frames), HANG_SECONDS)
     await cast("Any", frames).aclose()
     return list(pb2.SubscribePresenceResponse.FromString(taken).events)
@@ -112,7 +112,7 @@ async def _told(subscription: PresenceSubscription) -> list[str]:
 
 async def _end(subscription: PresenceSubscription) -> ChatkitError:
     with pytest.raises(ChatkitError) as ending:
-        async for _ in subscription.frames():
+        async for _ in subscription.queue.frames():
             pass
     return ending.value
 
@@ -181,7 +181,7 @@ async def test_missed_changes_end_the_streams_that_were_owed_them(world: _World,
         await world.feed.tell(gap)
         ending = await _end(watching)
     assert isinstance(ending, Aborted)
-    assert (ending.reason, online.error) == ("LOG_RESET", None)
+    assert (ending.reason, online.queue.error) == ("LOG_RESET", None)
 
 
 async def test_heartbeats_say_until_when_all_was_told(world: _World) -> None:
@@ -201,7 +201,7 @@ async def test_heartbeats_say_until_when_all_was_told(world: _World) -> None:
         # The database is away: who watches is told nothing, and who does not is still alive.
         await world.clock.advance(30)
         assert len(await _events(online)) == 2
-        assert not watching._waiting
+        assert not watching.queue._waiting
 
 
 async def test_who_does_not_read_is_cut_off(world: _World) -> None:
@@ -223,7 +223,7 @@ async def test_a_state_that_takes_too_long_to_read_ends_the_stream(world: _World
         await world.feed.tell(FeedUpdate(1))
         slow = await world.subscription("a")
         await world.feed.tell(_changes(*(_change(number, "a") for number in range(2, 10_010))))
-        assert slow.error is not None
+        assert slow.queue.error is not None
 
 
 async def test_a_subscriber_of_ten_streams_is_found_until_the_last_has_left(world: _World) -> None:
@@ -254,7 +254,7 @@ async def test_a_user_whom_very_many_watch_is_told_of_in_steps(world: _World) ->
         await world.feed.tell(_changes(_change(2, "bob"), _change(3, "bob", ChangeKind.USER_OFFLINE)))
         assert (turns.noted, turns.most) == (2_000, MOST_AT_ONCE // WAKING)
         # Each has both, in their order.
-        assert all(len(one._waiting) == 2 for one in watching)
+        assert all(len(one.queue._waiting) == 2 for one in watching)
         world.hub.end_all(lambda: Unavailable("SHUTTING_DOWN", ""))
-        assert watching[-1].error is None
-        await turns.until(lambda: all(one.error is not None for one in watching))
+        assert watching[-1].queue.error is None
+        await turns.until(lambda: all(one.queue.error is not None for one in watching))

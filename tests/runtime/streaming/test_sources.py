@@ -1,16 +1,15 @@
 """The queue of several sources does as a plain list would, also with what a source keeps back for a while."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from services.messages.streams.shared_queue import SharedQueue
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import UserId
+from services.runtime.streaming.event_queue import EventQueue
 from tests.runtime.streaming.queue_machine import MOST_WAITING_BYTES, QueueMachine, Waiting, sizes
 from tests.support.clock import ManualClock
 
@@ -20,19 +19,10 @@ _SOURCES = 2
 every_source = st.integers(0, _SOURCES - 1)
 
 
-class _Queue(SharedQueue):
-    def __init__(self, caller: Caller, clock: ManualClock, may_send: Callable[[], bool]) -> None:
-        super().__init__(caller, clock)
-        self._is_allowed = may_send
-
-    def _may_send(self) -> bool:
-        return self._is_allowed()
-
-
 class _Source:
     """Keeps back what is about to be sent while it is in doubt, as a room of a stream does."""
 
-    def __init__(self, queue: SharedQueue) -> None:
+    def __init__(self, queue: EventQueue) -> None:
         self.queue = queue
         self.is_doubtful = False
         self.kept: list[tuple[int, bytes]] = []
@@ -50,7 +40,7 @@ class _Source:
 
 
 async def test_what_was_kept_back_counts_as_long_as_it_waits() -> None:
-    queue = SharedQueue(_CALLER, ManualClock())
+    queue = EventQueue(_CALLER, ManualClock())
     source = _Source(queue)
     queue.open(0, [])
     source.is_doubtful = True
@@ -67,7 +57,7 @@ async def test_what_was_kept_back_counts_as_long_as_it_waits() -> None:
 
 
 async def test_what_was_kept_back_goes_in_its_order_before_what_was_queued_since() -> None:
-    queue = SharedQueue(_CALLER, ManualClock())
+    queue = EventQueue(_CALLER, ManualClock())
     source = _Source(queue)
     queue.open(0, [])
     source.is_doubtful = True
@@ -80,7 +70,20 @@ async def test_what_was_kept_back_goes_in_its_order_before_what_was_queued_since
     assert await anext(aiter(queue.frames())) == b"abc"
 
 
-async def _has_nothing_to_send(queue: SharedQueue) -> bool:
+async def test_too_much_does_not_end_the_stream_when_somebody_makes_room_for_it() -> None:
+    queue = EventQueue(_CALLER, ManualClock(), makes_room=lambda: source.is_doubtful and bool(source.let_go()))
+    source = _Source(queue)
+    queue.open(0, [])
+    source.is_doubtful = True
+    queue.push(1, b"x" * MOST_WAITING_BYTES, source)
+    assert await _has_nothing_to_send(queue)
+    queue.push(0, b"y")
+    assert (queue.error, source.kept) == (None, [])
+    queue.push(0, b"z" * MOST_WAITING_BYTES)
+    assert queue.error is not None
+
+
+async def _has_nothing_to_send(queue: EventQueue) -> bool:
     taking = asyncio.ensure_future(anext(aiter(queue.frames())))
     await ManualClock().advance(0)
     return not taking.done() and taking.cancel()
@@ -89,10 +92,8 @@ async def _has_nothing_to_send(queue: SharedQueue) -> bool:
 class _Machine(QueueMachine):
     """A stream with two sources, of which each keeps back, lets go, and drops."""
 
-    queue: SharedQueue
-
     def __init__(self) -> None:
-        super().__init__(_Queue)
+        super().__init__()
         self.sources = [_Source(self.queue) for _ in range(_SOURCES)]
         # What is kept back, as the model has it.
         self.kept: list[list[Waiting]] = [[] for _ in range(_SOURCES)]
@@ -108,12 +109,6 @@ class _Machine(QueueMachine):
     @property
     def counted(self) -> int:
         return super().counted + sum(len(one.event) for kept in self.kept for one in kept)
-
-    def take_frame(self) -> None:
-        # The seq of the stream itself is not what its events move.
-        sent_seq = self.sent_seq
-        super().take_frame()
-        self.sent_seq = sent_seq
 
     def lets_go(self, one: Waiting) -> bool:
         if one.source is None or not self.sources[one.source].is_doubtful:
@@ -183,5 +178,5 @@ class _Machine(QueueMachine):
         super().teardown()
 
 
-TestSharedQueue = _Machine.TestCase
-TestSharedQueue.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestSources = _Machine.TestCase
+TestSources.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
