@@ -108,7 +108,8 @@ async def test_rooms_that_are_named_or_in_use_are_opened_before_those_in_which_n
             await _create(suite, f"! {number}", "alice", who=bearer(token("eve", su=True)))
         opened, closed = await _opened(suite, "alice", "named")
         assert opened == ["named", "newer", "older"]
-        assert closed == [f"! {number}" for number in range(4)]
+        # One that the process hears of only now is tried, and refused, once more.
+        assert list(dict.fromkeys(closed)) == [f"! {number}" for number in range(4)]
 
 
 async def test_a_user_makes_so_many_rooms_and_so_many_in_a_day(database: TestDatabase, tmp_path: Path) -> None:
