@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum
 from typing import NewType
 from uuid import UUID
 
 from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
+from services.runtime.kinds import Kind
 
 # What callers know a file by, which is its uid as text, or else names no file.
 FileId = NewType("FileId", str)
 FileUid = NewType("FileUid", UUID)
 
 
-class FileState(IntEnum):
+class FileState(Kind):
     """Where a file is in its life; PENDING and READY are the contract's numbers."""
 
     # A later release wrote it: it is read as far as it has content, and neither filled nor attached.
@@ -23,10 +23,6 @@ class FileState(IntEnum):
     READY = 2
     # It can't be attached any more, and goes unless a message refers to it after all.
     DELETING = 3
-
-    @classmethod
-    def _missing_(cls, _value: object) -> "FileState":
-        return cls.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

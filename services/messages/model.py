@@ -5,11 +5,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import Enum, IntEnum, auto
+from enum import Enum, auto
 from typing import Self
 from uuid import UUID
 
 from services.runtime.ids import RoomId, RoomUid, UserUid
+from services.runtime.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Position:
     seq: int
 
 
-class EventKind(IntEnum):
+class EventKind(Kind):
     """What happened to a message; the numbers stand in the database."""
 
     # A later release wrote it: something happened to the message, which is to be looked at as it is now.
@@ -28,10 +29,6 @@ class EventKind(IntEnum):
     CREATED = 1
     EDITED = 2
     DELETED = 3
-
-    @classmethod
-    def _missing_(cls, _value: object) -> "EventKind":
-        return cls.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,10 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
+from services.runtime.kinds import Kind
 
 
-class Visibility(IntEnum):
+class Visibility(Kind):
     """Who may find and join a room; the numbers are the contract's, and those in the database."""
 
     # A later release wrote it. It is not PUBLIC, so only members get in.
@@ -17,22 +18,14 @@ class Visibility(IntEnum):
     PUBLIC = 1
     PRIVATE = 2
 
-    @classmethod
-    def _missing_(cls, _value: object) -> "Visibility":
-        return cls.UNKNOWN
 
-
-class RoleScope(IntEnum):
+class RoleScope(Kind):
     """Where a role counts; the numbers are the contract's, and those in the database."""
 
     # A later release wrote it: a role that nobody holds here.
     UNKNOWN = 0
     GLOBAL = 1
     ROOM = 2
-
-    @classmethod
-    def _missing_(cls, _value: object) -> "RoleScope":
-        return cls.UNKNOWN
 
 
 # The global role of everyone who was assigned no other.
@@ -55,7 +48,7 @@ class Refusal(StrEnum):
     PERMISSION_MISSING = "PERMISSION_MISSING"
 
 
-class ChangeKind(IntEnum):
+class ChangeKind(Kind):
     """What a change was; the numbers are those in the database."""
 
     # A later release wrote it, and this one can't tell what it is.
@@ -65,10 +58,6 @@ class ChangeKind(IntEnum):
     ROLE_ASSIGNED = 3
     ROLE_CHANGED = 4
     ROOM_UPDATED = 5
-
-    @classmethod
-    def _missing_(cls, _value: object) -> "ChangeKind":
-        return cls.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum
 from typing import Any
 
 from services.runtime.ids import UserUid
+from services.runtime.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class PageStart:
     after: tuple[datetime, str] | None
 
 
-class ChangeKind(IntEnum):
+class ChangeKind(Kind):
     """What a change was; the numbers are those in the database."""
 
     # A later release wrote it, and this one can't tell what it is.
@@ -49,10 +49,6 @@ class ChangeKind(IntEnum):
     USER_UPDATED = 1
     USER_ONLINE = 2
     USER_OFFLINE = 3
-
-    @classmethod
-    def _missing_(cls, _value: object) -> "ChangeKind":
-        return cls.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,17 +63,13 @@ class Change:
     time: datetime | None = None
 
 
-class PresenceState(IntEnum):
+class PresenceState(Kind):
     """Whether a user is there; the numbers are those in the database."""
 
     # A later release wrote it, and this one can't tell what it is.
     UNKNOWN = 0
     ONLINE = 1
     OFFLINE = 2
-
-    @classmethod
-    def _missing_(cls, _value: object) -> "PresenceState":
-        return cls.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

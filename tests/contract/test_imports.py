@@ -29,6 +29,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "clock",
             "fair_queue",
             "ids",
+            "kinds",
             "problems",
             "release",
             "secret_settings",
@@ -160,11 +161,14 @@ def test_no_arrow_goes_up(part: str) -> None:
             assert height[other] < height[box], f"{part}: {box} imports {other}"
 
 
-@pytest.mark.parametrize("path", ["runtime/ids.py", *(f"{service}/model.py" for service in SERVICES)])
-def test_a_model_needs_only_the_standard_library_and_the_kinds_of_ids(path: str) -> None:
+_OF_MODELS = ("runtime/ids.py", "runtime/kinds.py")
+
+
+@pytest.mark.parametrize("path", [*_OF_MODELS, *(f"{service}/model.py" for service in SERVICES)])
+def test_a_model_needs_only_the_standard_library_and_what_ids_and_kinds_are(path: str) -> None:
     for imported in imports(ROOT / "services" / path):
-        is_kind = of(imported, "services.runtime.ids") and not path.startswith("runtime")
-        assert is_kind or imported.partition(".")[0] in sys.stdlib_module_names, f"{path} imports {imported}"
+        is_own = of(imported, "services.runtime.ids", "services.runtime.kinds") and path not in _OF_MODELS
+        assert is_own or imported.partition(".")[0] in sys.stdlib_module_names, f"{path} imports {imported}"
 
 
 def test_clients_import_no_service() -> None:
