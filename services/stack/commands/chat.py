@@ -3,15 +3,15 @@
 import argparse
 import asyncio
 import uuid
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from chatkit.messages.v1 import message_pb2, part_pb2, room_event_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from google.protobuf import json_format
-from google.protobuf.message import Message
 
-from clients.python import ChatkitError, Gap, connect
+from clients.python import ChatkitError, Client, Gap, connect
 from clients.python.messages import message_of
 from services.stack.home import Home
 from services.stack.sign_in import token
@@ -28,15 +28,13 @@ def send(home: Home, arguments: argparse.Namespace) -> int:
         parts=[part_pb2.Part(content_type="text/plain", content=arguments.text)],
         request_id=arguments.request_id or uuid.uuid4().hex,
     )
-    _show(asyncio.run(_call(home, arguments, "SendMessage", request)).message, arguments)
+    _show(asyncio.run(_send(home, arguments, request)).message, arguments)
     return 0
 
 
 def history(home: Home, arguments: argparse.Namespace) -> int:
     """Show a room's last messages, the oldest first."""
-    request = pb2.ListMessagesRequest(room_id=arguments.room, page_size=arguments.last)
-    messages = asyncio.run(_call(home, arguments, "ListMessages", request)).messages
-    for message in sorted(messages, key=lambda message: message.seq):
+    for message in reversed(asyncio.run(_last(home, arguments))):
         _show(message, arguments)
     return 0
 
@@ -47,27 +45,43 @@ def watch(home: Home, arguments: argparse.Namespace) -> int:
     return 0
 
 
+async def _send(home: Home, arguments: argparse.Namespace, request: pb2.SendMessageRequest) -> Any:
+    async with _client(home, arguments) as client:
+        return await client.call(client.messages.SendMessage, request)
+
+
+async def _last(home: Home, arguments: argparse.Namespace) -> list[message_pb2.Message]:
+    """Read the last messages, the newest first, in as many pages as it takes."""
+    request = pb2.ListMessagesRequest(room_id=arguments.room, page_size=arguments.last)
+    messages: list[message_pb2.Message] = []
+    async with _client(home, arguments) as client:
+        while True:
+            page = await client.call(client.messages.ListMessages, request)
+            messages += page.messages
+            if len(messages) >= arguments.last or not page.next_page_token:
+                return messages[: arguments.last]
+            request.page_token = page.next_page_token
+
+
 async def _watch(home: Home, arguments: argparse.Namespace) -> None:
+    async with _client(home, arguments) as client:
+        async for event in client.subscribe(arguments.room, arguments.last):
+            if isinstance(event, Gap):
+                print(f"messages {event.after.seq + 1} to {event.before.seq - 1} can't be had: {event.reason}")
+            else:
+                _show_event(event, arguments)
+
+
+@asynccontextmanager
+async def _client(home: Home, arguments: argparse.Namespace) -> AsyncIterator[Client]:
+    """Connect as the user who is named; what the suite refuses is said in a sentence."""
+
     def sign_in() -> Awaitable[str]:
         return asyncio.sleep(0, token(home, arguments.user))
 
-    address = home.running_address()
     try:
-        async with connect(address, sign_in, options=_OPTIONS) as client:
-            async for event in client.subscribe(arguments.room, arguments.last):
-                if isinstance(event, Gap):
-                    print(f"messages {event.after.seq + 1} to {event.before.seq - 1} can't be had: {event.reason}")
-                else:
-                    _show_event(event, arguments)
-    except ChatkitError as error:
-        raise Trouble(str(error)) from None
-
-
-async def _call(home: Home, arguments: argparse.Namespace, method: str, request: Message) -> Any:
-    address = home.running_address()
-    try:
-        async with connect(address, token(home, arguments.user), options=_OPTIONS) as client:
-            return await client.call(getattr(client.messages, method), request)
+        async with connect(home.running_address(), sign_in, options=_OPTIONS) as client:
+            yield client
     except ChatkitError as error:
         raise Trouble(str(error)) from None
 

@@ -13,10 +13,14 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from chatkit.messages.v1 import messages_service_pb2 as pb2
+from chatkit.messages.v1 import part_pb2
 
+from clients.python import connect
 from services.runtime.release import Release
 from services.stack.commit import commit
 from services.stack.machine.recorded import environment
+from services.stack.sign_in import token
 from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.stack import RunningStack, running_stack
 
@@ -85,6 +89,15 @@ async def test_a_conversation_without_curl(stack: RunningStack) -> None:
     status, _, refused = await _chatkit(stack, "send", "hello", "--as", "carol")
     assert status == 1
     assert refused.startswith("chatkit: ROOM_ACCESS_DENIED: ")
+    # More than fit on a page.
+    async with connect(stack.address, token(stack.home, "alice", su=True)) as client:
+        parts = [part_pb2.Part(content_type="text/plain", content="x")]
+        sends = [pb2.SendMessageRequest(room_id="lobby", parts=parts, request_id=f"{n}") for n in range(100)]
+        await client.call(client.messages.BatchSendMessages, pb2.BatchSendMessagesRequest(requests=sends))
+    _, listed, _ = await _chatkit(stack, "list", "--last", "200")
+    assert (len(listed.splitlines()), listed.count("hello")) == (101, 1)
+    _, listed, _ = await _chatkit(stack, "list", "--last", "100")
+    assert (len(listed.splitlines()), listed.count("hello")) == (100, 0)
 
 
 async def test_what_runs_can_be_seen_and_a_second_up_says_where(stack: RunningStack) -> None:
