@@ -13,6 +13,7 @@ from services.files.refusals import in_use, not_found, not_owner, not_ready
 from services.files.store import FileStore
 from services.files.urls import FileUrls, Purpose, SignedUrl
 from services.runtime.contract.errors import Aborted, ChatkitError, FailedPrecondition, PermissionDenied
+from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomUid, UserId, UserUid
 
 # A message may be under way for as long as its send may take, and then some.
@@ -57,7 +58,7 @@ class Files:
         return file
 
     async def get(
-        self, room_uid: RoomUid, file_id: FileId, user_id: UserId | None, remaining: float | None, *, superuser: bool
+        self, room_uid: RoomUid, file_id: FileId, user_id: UserId | None, deadline: Deadline, *, superuser: bool
     ) -> File:
         """Return a file of a room; to others than its owner and superusers only one that a message refers to.
 
@@ -66,7 +67,7 @@ class Files:
         file = await self.find_in(room_uid, file_id)
         if superuser or file.owner_id == user_id:
             return await self._incoming.take(file)
-        if not await self._sent([file], remaining):
+        if not await self._sent([file], deadline):
             raise not_found(file_id)
         return file
 
@@ -78,20 +79,20 @@ class Files:
         return file
 
     async def own(
-        self, room_uid: RoomUid, file_id: FileId, user_id: UserId, remaining: float | None, *, superuser: bool
+        self, room_uid: RoomUid, file_id: FileId, user_id: UserId, deadline: Deadline, *, superuser: bool
     ) -> File:
         """Return a file of a room that the user may change. Raises FILE_NOT_FOUND and FILE_OWNER_REQUIRED."""
         file = await self.find_in(room_uid, file_id)
         if file.owner_id != user_id and not superuser:
-            raise await self._not_own(file, remaining)
+            raise await self._not_own(file, deadline)
         return file
 
-    async def _not_own(self, file: File, remaining: float | None) -> ChatkitError:
+    async def _not_own(self, file: File, deadline: Deadline) -> ChatkitError:
         """Return the error for who wants to do with a file what only its owner may, which tells no more than `get`."""
-        return not_owner(file.id) if await self._sent([file], remaining) else not_found(file.id)
+        return not_owner(file.id) if await self._sent([file], deadline) else not_found(file.id)
 
     async def page(
-        self, room_uid: RoomUid, own: UserUid | None, start: PageStart | None, size: int, seconds: float
+        self, room_uid: RoomUid, own: UserUid | None, start: PageStart | None, size: int, deadline: Deadline
     ) -> tuple[list[File], PageStart | None]:
         """Return a room's files, the newest first, and where the next page starts, unless nothing comes after it.
 
@@ -102,7 +103,7 @@ class Files:
         for _ in range(_MOST_LOOKS):
             found = await self._store.page(room_uid, own, start, size + 1)
             looked_at = found[:size]
-            shown += looked_at if own is None else await self._shown_to(own, looked_at, seconds)
+            shown += looked_at if own is None else await self._shown_to(own, looked_at, deadline)
             if len(shown) > size:
                 return shown[:size], PageStart.after(shown[size - 1])
             if len(found) <= size:
@@ -112,14 +113,14 @@ class Files:
                 break
         return shown, start
 
-    async def _shown_to(self, own: UserUid, files: Sequence[File], seconds: float) -> list[File]:
-        sent = await self._sent([file for file in files if file.owner_uid != own], seconds)
+    async def _shown_to(self, own: UserUid, files: Sequence[File], deadline: Deadline) -> list[File]:
+        sent = await self._sent([file for file in files if file.owner_uid != own], deadline)
         return [file for file in files if file.owner_uid == own or file.id in sent]
 
-    async def _sent(self, files: Sequence[File], remaining: float | None) -> set[str]:
+    async def _sent(self, files: Sequence[File], deadline: Deadline) -> set[str]:
         """Return the ids of those that a message refers to."""
         attached = [file.id for file in files if file.has_content and file.attach_time is not None]
-        return await self._messages.referenced(attached, remaining)
+        return await self._messages.referenced(attached, deadline)
 
     async def content(self, file: File, start: int, end: int) -> AsyncIterator[bytes]:
         """Yield a part of a file's content. Raises FILE_NOT_READY and FILE_NOT_FOUND."""
@@ -149,7 +150,7 @@ class Files:
         stores = await self._blobs.upload_url(incoming_key(file.uid), file.size_bytes, self._urls.lifetime)
         return SignedUrl(stores, ours.expire_time) if stores is not None else ours
 
-    async def delete(self, file: File, seconds: float) -> None:
+    async def delete(self, file: File, deadline: Deadline) -> None:
         """Delete a file that no message refers to, and that none can come to refer to.
 
         Of several at once one deletes it, and the others raise FILE_NOT_FOUND.
@@ -158,7 +159,7 @@ class Files:
         if condemned is None:
             raise await self._gone_or_in_use(file)
         try:
-            is_in_use = bool(await self._messages.referenced([file.id], seconds)) if file.has_content else False
+            is_in_use = bool(await self._messages.referenced([file.id], deadline)) if file.has_content else False
         except BaseException:
             # Where this fails too, the collector asks again when the lease is over; the caller hears of the first.
             with suppress(ChatkitError):
@@ -195,7 +196,7 @@ class Files:
         return sorted(str(uid) for uid in await self._store.with_content_among(uids))
 
     async def attach(
-        self, room_uid: RoomUid, owner_uid: UserUid, file_ids: Sequence[str], seconds: float
+        self, room_uid: RoomUid, owner_uid: UserUid, file_ids: Sequence[str], deadline: Deadline
     ) -> list[File]:
         """Let a message refer to files from now on, all or none of them; return them in the order of the ids.
 
@@ -205,7 +206,7 @@ class Files:
             return await self._attach_what_came(room_uid, owner_uid, file_ids)
         except PermissionDenied as refusal:
             file = await self.find_in(room_uid, refusal.metadata["file_id"])
-            raise await self._not_own(file, seconds) from None
+            raise await self._not_own(file, deadline) from None
 
     async def _attach_what_came(self, room_uid: RoomUid, owner_uid: UserUid, file_ids: Sequence[str]) -> list[File]:
         try:

@@ -49,7 +49,7 @@ class FilesServicer:
 
     async def CreateFile(self, request: pb2.CreateFileRequest, call: Call) -> pb2.CreateFileResponse:
         """Create a file."""
-        owner_uid = call.room.user_uid or await self._users.uid_of(call.acting_user, call.seconds)
+        owner_uid = call.room.user_uid or await self._users.uid_of(call.acting_user, call.deadline)
         custom_data = json_values.plain_value(request.custom_data) if request.HasField("custom_data") else None
         draft = Draft(
             uid=FileUid(self._new_uid()),
@@ -78,7 +78,7 @@ class FilesServicer:
     ) -> pb2.UploadFileResponse:
         """Take a file's content."""
         file = await self._files.own(
-            call.room.room_uid, FileId(first.file_id), call.acting_user, call.remaining, superuser=call.caller.superuser
+            call.room.room_uid, FileId(first.file_id), call.acting_user, call.deadline, superuser=call.caller.superuser
         )
         ready = await self._uploads.take(file, _chunks(first, requests))
         return pb2.UploadFileResponse(file=await self._message(ready))
@@ -104,7 +104,7 @@ class FilesServicer:
         key = self._page_tokens.read(call.caller, request)
         start = PageStart(_EPOCH + int(key[0]) * _MICROSECOND, FileUid(UUID(str(key[1])))) if key else None
         own = None if call.caller.superuser else call.room.user_uid
-        found, after = await self._files.page(call.room.room_uid, own, start, size, call.seconds)
+        found, after = await self._files.page(call.room.room_uid, own, start, size, call.deadline)
         response = pb2.ListFilesResponse(files=[await self._message(file) for file in found])
         if after is not None:
             place: list[str | int] = [(after.create_time - _EPOCH) // _MICROSECOND, str(after.uid)]
@@ -117,15 +117,15 @@ class FilesServicer:
             call.room.room_uid,
             FileId(request.file_id),
             call.acting_user,
-            call.remaining,
+            call.deadline,
             superuser=call.caller.superuser,
         )
-        await self._files.delete(file, call.seconds)
+        await self._files.delete(file, call.deadline)
         return pb2.DeleteFileResponse()
 
     async def _get(self, file_id: FileId, call: Call) -> File:
         superuser = call.caller.superuser
-        return await self._files.get(call.room.room_uid, file_id, call.user_id, call.remaining, superuser=superuser)
+        return await self._files.get(call.room.room_uid, file_id, call.user_id, call.deadline, superuser=superuser)
 
     async def _message(self, file: File) -> file_pb2.File:
         return protos.file_message(file, await self._files.download_url(file))
@@ -143,7 +143,7 @@ class AttachmentsServicer:
         """Let a message refer to files."""
         room_uid = RoomUid(_uid(request.room_uid, "room_uid"))
         owner_uid = UserUid(_uid(request.owner_uid, "owner_uid"))
-        attached = await self._files.attach(room_uid, owner_uid, list(dict.fromkeys(request.file_ids)), call.seconds)
+        attached = await self._files.attach(room_uid, owner_uid, list(dict.fromkeys(request.file_ids)), call.deadline)
         return attachments_pb2.AttachFilesResponse(files=[protos.attached_file(file) for file in attached])
 
     async def FindFiles(

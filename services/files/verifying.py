@@ -15,6 +15,7 @@ from services.files.settings import FilesSettings
 from services.files.store import FileStore
 from services.runtime.clock import Clock
 from services.runtime.command import Tools
+from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomUid
 from services.runtime.peers.directory import DirectoryClient
 from services.runtime.verifying import Finding
@@ -46,7 +47,7 @@ async def _compared(
 ) -> AsyncIterator[Finding]:
     rooms = await _rooms(page, tools, settings)
     users = await DirectoryClient(tools.peer("users", settings.users_address)).find(
-        {file.owner_id for file in page}, _SECONDS
+        {file.owner_id for file in page}, Deadline.after(_SECONDS)
     )
     used = await messages.referenced([file.id for file in page])
     for file in page:

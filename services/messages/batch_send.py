@@ -21,6 +21,7 @@ from services.runtime.access.port import AccessGrant, AccessQuery, RoomsChecker
 from services.runtime.contract.errors import ChatkitError, invalid_field
 from services.runtime.contract.policies import Limits
 from services.runtime.contract.validation import Validator
+from services.runtime.deadline import Deadline
 from services.runtime.ids import NO_ROOM, RoomId, RoomUid, UserId, UserUid
 from services.runtime.peers.directory import DirectoryClient, users_not_found
 
@@ -56,9 +57,10 @@ class BatchSend:
             seconds /= 2
         senders = [self._sender(request, subject) for request in requests]
         grants = await self._grants(requests, senders)
-        uids = await self._uids(senders, grants, seconds)
+        deadline = Deadline.after(seconds)
+        uids = await self._uids(senders, grants, deadline)
         places = [_place(sender, grant, uids) for sender, grant in zip(senders, grants, strict=True)]
-        attached = await self._attach(requests, places, seconds)
+        attached = await self._attach(requests, places, deadline)
         drafts = [
             _draft(request, place, attached.get(number, request.parts))
             for number, (request, place) in enumerate(zip(requests, places, strict=True))
@@ -108,7 +110,7 @@ class BatchSend:
         return {query: grants[query.room_id] for query in queries}
 
     async def _uids(
-        self, senders: Sequence[UserId | ChatkitError], grants: Sequence[AccessGrant | ChatkitError], seconds: float
+        self, senders: Sequence[UserId | ChatkitError], grants: Sequence[AccessGrant | ChatkitError], deadline: Deadline
     ) -> Mapping[str, UserUid] | ChatkitError:
         """Return who those senders are of whom rooms has not told it, as far as they exist."""
         strangers = {
@@ -119,12 +121,12 @@ class BatchSend:
         if not strangers:
             return {}
         try:
-            return await self._users.find(strangers, seconds)
+            return await self._users.find(strangers, deadline)
         except ChatkitError as error:
             return error
 
     async def _attach(
-        self, requests: Sequence[pb2.SendMessageRequest], places: Sequence["_Place | ChatkitError"], seconds: float
+        self, requests: Sequence[pb2.SendMessageRequest], places: Sequence["_Place | ChatkitError"], deadline: Deadline
     ) -> Mapping[int, Sequence[part_pb2.Part] | ChatkitError]:
         """Return, by their numbers, the parts of those messages that have files, or why they can't have them."""
 
@@ -133,7 +135,7 @@ class BatchSend:
             if isinstance(place, ChatkitError):
                 raise place
             return await self._attachments.attach(
-                request.parts, place.room_uid, place.sender_uid, request.request_id, seconds
+                request.parts, place.room_uid, place.sender_uid, request.request_id, deadline
             )
 
         with_files = [number for number, request in enumerate(requests) if file_ids(request.parts)]

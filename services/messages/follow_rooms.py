@@ -24,6 +24,7 @@ from services.runtime.access.cache import Freshness
 from services.runtime.access.port import AccessGrant, AccessQuery, RoomGrant, RoomsChecker
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, DeadlineExceeded, Internal, Unavailable, unavailable_peer
+from services.runtime.deadline import Deadline
 from services.runtime.fair_queue import FairQueue
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import NOBODY, RoomUid
@@ -183,7 +184,7 @@ class FollowRooms:
 
     async def _list(self, stream: RoomsStream, token: str) -> tuple[list[RoomOfUser], str]:
         try:
-            return await self._rooms.of_user(stream.query.user_id or NOBODY, _PAGE, token, _SECONDS)
+            return await self._rooms.of_user(stream.query.user_id or NOBODY, _PAGE, token, Deadline.after(_SECONDS))
         except DeadlineExceeded:
             raise unavailable_peer("rooms") from None
 

@@ -20,6 +20,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from services.runtime.contract.errors import Unimplemented, unavailable_peer
 from services.runtime.contract.policies import Limits, field_policy
+from services.runtime.deadline import NEVER, Deadline
 from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from services.runtime.peers.peer import Peer
 
@@ -64,11 +65,11 @@ class RoomsClient:
         self._most_asked_about = limits[limit_pb2.LIMIT_USERS_PER_GET]
 
     async def of_user(
-        self, user_id: UserId, size: int, page_token: str, seconds: float
+        self, user_id: UserId, size: int, page_token: str, deadline: Deadline
     ) -> tuple[list[RoomOfUser], str]:
         """Return a page of a user's rooms by their ids, and the token of the next one."""
         request = access_pb2.ListRoomsOfRequest(user_id=user_id, page_size=size, page_token=page_token)
-        answer = await self._peer.call(self._stub.ListRoomsOf, request, seconds)
+        answer = await self._peer.call(self._stub.ListRoomsOf, request, deadline)
         rooms = [
             RoomOfUser(RoomId(room.room_id), RoomUid(UUID(bytes=room.room_uid)), UserUid(UUID(bytes=room.user_uid)))
             for room in answer.rooms
@@ -76,7 +77,7 @@ class RoomsClient:
         return rooms, answer.next_page_token
 
     async def of_members(
-        self, room_id: str, cursors: Sequence[_OfMember], seconds: float | None = None
+        self, room_id: str, cursors: Sequence[_OfMember], deadline: Deadline = NEVER
     ) -> list[_OfMember]:
         """Return those of a room's cursors whose users are members."""
         members: set[UserUid] = set()
@@ -84,7 +85,7 @@ class RoomsClient:
             some = [cursor.user_id for cursor in cursors[start : start + self._most_asked_about]]
             request = access_pb2.FilterMembersRequest(room_id=room_id, user_ids=some)
             try:
-                answer = await self._peer.call(self._stub.FilterMembers, request, seconds)
+                answer = await self._peer.call(self._stub.FilterMembers, request, deadline)
             except Unimplemented:
                 # A rooms of the release before can't tell who has left.
                 return list(cursors)
@@ -120,7 +121,9 @@ class RoomsClient:
     async def _of_room(self, room_ids: Mapping[RoomUid, str], cursors: Sequence[_OfMember]) -> list[_OfMember]:
         return await self.of_members(room_ids[cursors[0].room_uid], cursors)
 
-    async def permitted(self, user_id: UserId, room_ids: Sequence[str], permission: str, seconds: float) -> set[str]:
+    async def permitted(
+        self, user_id: UserId, room_ids: Sequence[str], permission: str, deadline: Deadline
+    ) -> set[str]:
         """Return those of some rooms in which a user is a member and has a permission."""
         request = access_pb2.BatchCheckAccessRequest(
             room_ids=room_ids,
@@ -128,7 +131,7 @@ class RoomsClient:
             membership=method_policy_pb2.MEMBERSHIP_REQUIRED,
             permission=permission,
         )
-        answer = await self._peer.call(self._stub.BatchCheckAccess, request, seconds)
+        answer = await self._peer.call(self._stub.BatchCheckAccess, request, deadline)
         pairs = zip(room_ids, answer.answers, strict=True)
         return {room_id for room_id, one in pairs if one.HasField("granted")}
 
@@ -159,7 +162,7 @@ class FilesClient:
         self._stub = AttachmentsServiceStub(peer.channel)
 
     async def attach(
-        self, file_ids: Sequence[str], room_uid: RoomUid, owner_uid: UserUid, remaining: float
+        self, file_ids: Sequence[str], room_uid: RoomUid, owner_uid: UserUid, deadline: Deadline
     ) -> dict[str, attached_file_pb2.AttachedFile]:
         """Attach files to a message that is about to be stored, all or none; return what they are, by id.
 
@@ -169,7 +172,7 @@ class FilesClient:
             room_uid=str(room_uid), owner_uid=str(owner_uid), file_ids=file_ids
         )
         try:
-            answer = await self._peer.call(self._stub.AttachFiles, request, remaining)
+            answer = await self._peer.call(self._stub.AttachFiles, request, deadline)
         except Unimplemented:
             # A files of a release that had none yet.
             raise unavailable_peer(self._peer.name) from None

@@ -24,6 +24,7 @@ from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.calls.spelling import JsonNames
 from services.runtime.contract.errors import ChatkitError, invalid_field
 from services.runtime.contract.policies import Limits
+from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomId
 from services.runtime.peers.directory import DirectoryClient
 
@@ -60,16 +61,17 @@ class MessagesServicer:
         # What this version does not know is not stored.
         request.DiscardUnknownFields()
         clear_output(request.parts)
-        sender_uid = call.room.user_uid or await self._users.uid_of(call.acting_user, call.seconds)
+        sender_uid = call.room.user_uid or await self._users.uid_of(call.acting_user, call.deadline)
         # Both must be done while the caller waits.
-        seconds = call.seconds / 2 if file_ids(request.parts) else call.seconds
+        seconds = call.deadline.left() / (2 if file_ids(request.parts) else 1)
+        deadline = Deadline.after(seconds)
         room_uid = call.room.room_uid
 
         def draft(parts: Sequence[part_pb2.Part]) -> Draft:
             return draft_of(request, room_uid, call.acting_user, sender_uid, parts)
 
         try:
-            parts = await self._attachments.attach(request.parts, room_uid, sender_uid, request.request_id, seconds)
+            parts = await self._attachments.attach(request.parts, room_uid, sender_uid, request.request_id, deadline)
         except ChatkitError as refusal:
             (before,) = await self._messages.sent_before([draft(request.parts)])
             return frames.message_response(_settled(before, refusal).message)
@@ -79,14 +81,14 @@ class MessagesServicer:
     async def BatchSendMessages(self, request: pb2.BatchSendMessagesRequest, call: Call) -> bytes:
         """Append many messages."""
         request.DiscardUnknownFields()
-        results = await self._batches.send(request.requests, call.user_id, call.seconds)
+        results = await self._batches.send(request.requests, call.user_id, call.deadline.left())
         return frames.batch_response(results, _NAMES_OF_SENDING if call.in_json() else None)
 
     async def EditMessage(self, request: pb2.EditMessageRequest, call: Call) -> bytes:
         """Replace a message's parts."""
         request.DiscardUnknownFields()
         clear_output(request.parts)
-        room, for_others, seconds = call.room, call.query_for_others, call.seconds
+        room, for_others, seconds = call.room, call.query_for_others, call.deadline.left()
         # One of our own recognises the edit when it must be repeated after a commit of unknown outcome.
         request_id = request.request_id or uuid.uuid4().hex
         parts: Sequence[part_pb2.Part] = request.parts
@@ -95,7 +97,7 @@ class MessagesServicer:
             origin = await self._messages.origin(request.room_id, request.seq, room, for_others)
             for_others, seconds = None, seconds / 2
             try:
-                parts = await self._attachments.attach(parts, room.room_uid, *origin, seconds)
+                parts = await self._attachments.attach(parts, room.room_uid, *origin, Deadline.after(seconds))
             except ChatkitError as refusal:
                 before = await self._messages.edited_before(edit_of(request, room.room_uid, request_id, parts))
                 return frames.message_response(_settled(before, refusal).message)
@@ -106,7 +108,7 @@ class MessagesServicer:
     async def DeleteMessage(self, request: pb2.DeleteMessageRequest, call: Call) -> bytes:
         """Delete a message."""
         deletion = Deletion(call.room.room_uid, RoomId(request.room_id), request.seq)
-        deleted = await self._messages.change(deletion, call.room, call.query_for_others, call.seconds)
+        deleted = await self._messages.change(deletion, call.room, call.query_for_others, call.deadline.left())
         return frames.message_response(deleted.message)
 
     async def GetMessage(self, request: pb2.GetMessageRequest, call: Call) -> bytes:
@@ -154,7 +156,7 @@ class MessagesServicer:
         """Show that a user is typing."""
         if call.room.user_uid is None:
             # A superuser acts for somebody who is no member, and may not even exist.
-            await self._users.uid_of(call.acting_user, call.seconds)
+            await self._users.uid_of(call.acting_user, call.deadline)
         self._typing.show(RoomId(request.room_id), call.room.room_uid, call.acting_user)
         return pb2.SendTypingResponse()
 

@@ -13,6 +13,7 @@ from services.rooms.roll_call_store import RollCallStore
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.deadline import Deadline
 from services.runtime.ids import UserId
 from services.runtime.peers.directory import DirectoryClient
 
@@ -66,7 +67,7 @@ class RollCall:
             return
         after, absent = "", 0
         while page := await self._store.page(after, self._at_once):
-            users = await self._users.find([member.user_id for member in page], _CALL_SECONDS)
+            users = await self._users.find([member.user_id for member in page], Deadline.after(_CALL_SECONDS))
             gone = [(uid, member.user_id) for member in page for uid in member.uids if users.get(member.user_id) != uid]
             there = [(uid, UserId(user_id)) for user_id, uid in users.items()]
             if await self._store.mark(gone, there):

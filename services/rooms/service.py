@@ -12,6 +12,7 @@ from services.rooms.store import RoomStore, direct_room, too_many_members
 from services.runtime.access.port import RoomGrant
 from services.runtime.contract.errors import Aborted, ChatkitError, FailedPrecondition, NotFound, invalid_field
 from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from services.runtime.peers.directory import DirectoryClient
 
@@ -45,7 +46,7 @@ class Rooms:
         user_ids: Sequence[str],
         request_id: str,
         content_hashes: Sequence[bytes],
-        seconds: float,
+        deadline: Deadline,
         superuser: bool,
         push_notification_title_override: str | None = None,
         retention_days: int | None = None,
@@ -56,7 +57,7 @@ class Rooms:
         """
         if not room_id and not request_id:
             raise invalid_field("FIELD_REQUIRED", "request_id", "required when id is empty")
-        members = await self._members([creator_id, *user_ids], seconds)
+        members = await self._members([creator_id, *user_ids], deadline)
         draft = Draft(
             uid=RoomUid(self._new_uid()),
             id=room_id or RoomId(str(self._new_uid())),
@@ -74,14 +75,14 @@ class Rooms:
         self._feed.nudge()
         return created
 
-    async def direct(self, user_id: UserId, other_user_id: UserId, seconds: float, *, superuser: bool) -> RoomView:
+    async def direct(self, user_id: UserId, other_user_id: UserId, deadline: Deadline, *, superuser: bool) -> RoomView:
         """Return the one room of two users with both in it, made or mended where need be.
 
         Raises FIELD_INVALID for oneself.
         """
         if user_id == other_user_id:
             raise invalid_field("FIELD_INVALID", "other_user_id", "must be another user")
-        users = await self._members([user_id, other_user_id], seconds)
+        users = await self._members([user_id, other_user_id], deadline)
         found = await self._store.find_direct(users)
         if found is not None and len(found.member_ids) == len(users):
             return found
@@ -115,9 +116,9 @@ class Rooms:
         """Return a user's rooms by their ids."""
         return await self._store.page_of_user(user_id, after, size)
 
-    async def must_exist(self, user_id: str, seconds: float) -> None:
+    async def must_exist(self, user_id: str, deadline: Deadline) -> None:
         """Raise USER_NOT_FOUND unless the user exists."""
-        await self._users.uid_of(user_id, seconds)
+        await self._users.uid_of(user_id, deadline)
 
     async def update(self, grant: RoomGrant, changes: Mapping[str, Any], etag: str) -> Room:
         """Change fields of a room, unless it has changed since the etag; where nothing is changed nothing moves.
@@ -130,9 +131,9 @@ class Rooms:
         self._feed.nudge()
         return room
 
-    async def add_members(self, grant: RoomGrant, user_ids: Sequence[str], actor: Actor, seconds: float) -> None:
+    async def add_members(self, grant: RoomGrant, user_ids: Sequence[str], actor: Actor, deadline: Deadline) -> None:
         """Make users members, all or none."""
-        users = await self._users.resolve(user_ids, seconds)
+        users = await self._users.resolve(user_ids, deadline)
         await self._store.add_members(grant.room_uid, users, actor)
         self._feed.nudge()
 
@@ -145,8 +146,8 @@ class Rooms:
         """Return the members' ids in the order of code points."""
         return await self._store.member_page(grant.room_uid, after, size)
 
-    async def _members(self, user_ids: Sequence[str], seconds: float) -> dict[str, UserUid]:
-        members = await self._users.resolve(user_ids, seconds)
+    async def _members(self, user_ids: Sequence[str], deadline: Deadline) -> dict[str, UserUid]:
+        members = await self._users.resolve(user_ids, deadline)
         if len(members) > self._most_members:
             raise too_many_members(self._most_members, len(members))
         return members
@@ -161,7 +162,7 @@ class Visits:
         self._users = users
         self._feed = feed
 
-    async def join(self, room_id: RoomId, user_id: UserId, *, superuser: bool, seconds: float) -> RoomView:
+    async def join(self, room_id: RoomId, user_id: UserId, *, superuser: bool, deadline: Deadline) -> RoomView:
         """Make the user a member of a public room; a member of any room is told about it.
 
         Raises ROOM_NOT_FOUND, ROOM_ACCESS_DENIED, ROOM_NOT_PUBLIC and DIRECT_ROOM.
@@ -173,7 +174,7 @@ class Visits:
             return await self._store.view(standing.room_uid)
         if standing.visibility is not Visibility.PUBLIC:
             raise await self._not_public(room_id, standing.room_uid, superuser)
-        users = await self._users.resolve([user_id], seconds)
+        users = await self._users.resolve([user_id], deadline)
         actor = Actor(user_id, superuser)
         joined = await self._store.add_members(standing.room_uid, users, actor, joining=True)
         if joined is None:

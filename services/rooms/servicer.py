@@ -47,7 +47,7 @@ class RoomsServicer:
             user_ids=request.user_ids,
             request_id=request.request_id,
             content_hashes=_content_hashes(request, call.acting_user),
-            seconds=call.seconds,
+            deadline=call.deadline,
             superuser=call.caller.superuser,
             push_notification_title_override=_title(request),
             retention_days=request.retention_days if request.HasField("retention_days") else None,
@@ -59,7 +59,7 @@ class RoomsServicer:
     ) -> rooms_pb2.GetOrCreateDirectRoomResponse:
         """Return the direct room of two users."""
         view = await self._rooms.direct(
-            call.acting_user, UserId(request.other_user_id), call.seconds, superuser=call.caller.superuser
+            call.acting_user, UserId(request.other_user_id), call.deadline, superuser=call.caller.superuser
         )
         return rooms_pb2.GetOrCreateDirectRoomResponse(room=room_proto(view.room), membership=membership_proto(view))
 
@@ -82,7 +82,7 @@ class RoomsServicer:
         """Read a page of the rooms that a user may join."""
         after, size = self._start(request, call, {"user_id": call.caller.subject})
         if call.acting_user != call.caller.subject:
-            await self._rooms.must_exist(call.acting_user, call.seconds)
+            await self._rooms.must_exist(call.acting_user, call.deadline)
         views = await self._rooms.joinable_page(call.acting_user, after, size + 1)
         response = rooms_pb2.ListJoinableRoomsResponse()
         self._fill(response, views, request, call)
@@ -95,7 +95,7 @@ class RoomsServicer:
         after, size = self._start(request, call, {"user_id": call.caller.subject})
         views = await self._rooms.page_of_user(call.acting_user, after, size + 1)
         if not views and request.user_id:
-            await self._rooms.must_exist(request.user_id, call.seconds)
+            await self._rooms.must_exist(request.user_id, call.deadline)
         response = rooms_pb2.ListUserRoomsResponse()
         self._fill(response, views, request, call)
         return response
@@ -135,7 +135,7 @@ class MembershipsServicer:
     async def JoinRoom(self, request: memberships_pb2.JoinRoomRequest, call: Call) -> memberships_pb2.JoinRoomResponse:
         """Join a room."""
         view = await self._visits.join(
-            RoomId(request.room_id), call.acting_user, superuser=call.caller.superuser, seconds=call.seconds
+            RoomId(request.room_id), call.acting_user, superuser=call.caller.superuser, deadline=call.deadline
         )
         return memberships_pb2.JoinRoomResponse(room=room_proto(view.room), membership=membership_proto(view))
 
@@ -151,7 +151,7 @@ class MembershipsServicer:
     ) -> memberships_pb2.AddMembersResponse:
         """Add members."""
         actor = Actor(call.user_id, call.caller.superuser)
-        await self._rooms.add_members(call.room, request.user_ids, actor, call.seconds)
+        await self._rooms.add_members(call.room, request.user_ids, actor, call.deadline)
         return memberships_pb2.AddMembersResponse()
 
     async def RemoveMembers(

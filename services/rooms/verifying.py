@@ -7,6 +7,7 @@ from chatkit.contract.v1 import limit_pb2
 from services.rooms.roll_call_store import Member, RollCallStore
 from services.runtime.clock import Clock
 from services.runtime.command import Tools
+from services.runtime.deadline import Deadline
 from services.runtime.peers.directory import DirectoryClient
 from services.runtime.settings import Settings
 from services.runtime.verifying import Finding, unnoticed
@@ -21,7 +22,7 @@ async def compare(settings: Settings, tools: Tools, _clock: Clock) -> AsyncItera
     store, users = RollCallStore(tools.database), DirectoryClient(tools.peer("users", settings.users_address))
     size, after = settings.limits[limit_pb2.LIMIT_USERS_PER_GET], ""
     while page := await store.page(after, size):
-        known = await users.find([member.user_id for member in page], _SECONDS)
+        known = await users.find([member.user_id for member in page], Deadline.after(_SECONDS))
         for member in page:
             if member.user_id not in known:
                 yield _finding(member, "MEMBER_UNKNOWN", "is a member of rooms, and users does not know them")

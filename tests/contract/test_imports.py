@@ -27,6 +27,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         (
             "__init__",
             "clock",
+            "deadline",
             "fair_queue",
             "ids",
             "kinds",

@@ -15,6 +15,7 @@ from services.files.service import Files
 from services.files.store import FileStore
 from services.files.urls import FileUrls
 from services.runtime.data.database import Database, create_engine
+from services.runtime.deadline import NEVER, Deadline
 from tests.files.library import Library
 from tests.support.suite import settings
 from tests.support.tokens import INSTANCE, SERVICE_KEY
@@ -28,7 +29,7 @@ class Asked:
     def __init__(self, *answers: set[str] | Exception) -> None:
         self.answers = list(answers)
 
-    async def referenced(self, file_ids: Sequence[str], _remaining: float | None = None) -> set[str]:
+    async def referenced(self, file_ids: Sequence[str], _deadline: Deadline = NEVER) -> set[str]:
         if not file_ids:
             return set()
         answer = self.answers.pop(0)

@@ -19,6 +19,7 @@ from services.runtime.calls.handlers import Handlers
 from services.runtime.calls.paging import PageTokens
 from services.runtime.contract.errors import InvalidArgument, PermissionDenied
 from services.runtime.contract.policies import Limits
+from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from tests.support.adapter import TestedServicer
 from tests.support.peers import room_uid_of, uid_of, user_uid_of
@@ -60,15 +61,15 @@ class _Files:
         return replace(_file(1), uid=draft.uid, name=draft.name, state=FileState.PENDING, blob_key="")
 
     async def get(
-        self, _room_uid: RoomUid, file_id: str, _user_id: str | None, _remaining: float | None, *, superuser: bool
+        self, _room_uid: RoomUid, file_id: str, _user_id: str | None, _deadline: Deadline, *, superuser: bool
     ) -> File:
         return _file(UUID(file_id).int)
 
-    async def own(self, room_uid: RoomUid, file_id: str, user_id: str, seconds: float, *, superuser: bool) -> File:
-        return await self.get(room_uid, file_id, user_id, seconds, superuser=superuser)
+    async def own(self, room_uid: RoomUid, file_id: str, user_id: str, deadline: Deadline, *, superuser: bool) -> File:
+        return await self.get(room_uid, file_id, user_id, deadline, superuser=superuser)
 
     async def page(
-        self, _room_uid: RoomUid, own: UUID | None, start: PageStart | None, size: int, _seconds: float
+        self, _room_uid: RoomUid, own: UUID | None, start: PageStart | None, size: int, _deadline: Deadline
     ) -> tuple[list[File], PageStart | None]:
         assert own == uid_of("alice")
         files = [_file(number) for number in (3, 2, 1)]
@@ -85,11 +86,11 @@ class _Files:
     async def upload_url(self, _file: File) -> SignedUrl:
         return SignedUrl("http://up", _TIME)
 
-    async def delete(self, file: File, _seconds: float) -> None:
+    async def delete(self, file: File, _deadline: Deadline) -> None:
         self.deleted.append(file.id)
 
     async def attach(
-        self, _room_uid: RoomUid, _owner_uid: UserUid, file_ids: Sequence[str], _seconds: float
+        self, _room_uid: RoomUid, _owner_uid: UserUid, file_ids: Sequence[str], _deadline: Deadline
     ) -> list[File]:
         return [_file(UUID(file_id).int) for file_id in file_ids]
 

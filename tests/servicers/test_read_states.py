@@ -17,6 +17,7 @@ from services.runtime.calls.handlers import Handlers
 from services.runtime.calls.paging import PageTokens
 from services.runtime.contract.errors import InvalidArgument
 from services.runtime.contract.policies import Limits
+from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from tests.support.adapter import TestedServicer
 from tests.support.peers import room_uid_of, user_uid_of
@@ -39,7 +40,7 @@ class _ReadStates:
         return None
 
     async def of_room(
-        self, _room_id: str, room_uid: RoomUid, after: UserUid, size: int, _seconds: float
+        self, _room_id: str, room_uid: RoomUid, after: UserUid, size: int, _deadline: Deadline
     ) -> tuple[list[ReadCursor], UserUid | None]:
         users = sorted((user_uid_of(name), name) for name in ("alice", "bob", "carol"))
         found = [ReadCursor(room_uid, uid, name, 1, 1, _TIME) for uid, name in users if uid > after]
@@ -48,13 +49,13 @@ class _ReadStates:
     async def of_user(self, rooms: Sequence[RoomOfUser]) -> list[tuple[str, ReadCursor]]:
         return [(room.room_id, ReadCursor(room.room_uid, room.user_uid, "alice", 1, 1, _TIME)) for room in rooms]
 
-    async def states(self, reader: Reader, rooms: Sequence[RoomOfUser], _seconds: float) -> list[ReadState]:
+    async def states(self, reader: Reader, rooms: Sequence[RoomOfUser], _deadline: Deadline) -> list[ReadState]:
         message = message_pb2.Message(seq=9).SerializeToString() if reader == Reader(UserId("alice"), False) else None
         return [ReadState(room.room_uid, None, Unread(1, is_capped=False), message) for room in rooms]
 
 
 def test_read_states(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
-    async def of_user(_user_id: str, _size: int, token: str, _seconds: float) -> tuple[list[RoomOfUser], str]:
+    async def of_user(_user_id: str, _size: int, token: str, _deadline: Deadline) -> tuple[list[RoomOfUser], str]:
         room_id = token or "first"
         return [RoomOfUser(RoomId(room_id), room_uid_of(room_id), user_uid_of("alice"))], "" if token else "second"
 

@@ -48,6 +48,7 @@ from services.runtime.calls.paging import PageTokens
 from services.runtime.contract.errors import ChatkitError, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
 from services.runtime.contract.policies import Limits
 from services.runtime.data.change_feed import FeedUpdate
+from services.runtime.deadline import Deadline
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import NO_ROOM, RoomId, RoomUid, UserId
 from services.users.directory_servicer import DirectoryServicer
@@ -231,8 +232,8 @@ class _Rooms:
     async def get(self, _grant: object) -> RoomView:
         return _view("lobby", "alice")
 
-    async def direct(self, user_id: str, other_user_id: str, seconds: float, *, superuser: bool) -> RoomView:
-        self.asked.append(("direct", user_id, other_user_id, seconds > 0, superuser))
+    async def direct(self, user_id: str, other_user_id: str, deadline: Deadline, *, superuser: bool) -> RoomView:
+        self.asked.append(("direct", user_id, other_user_id, deadline.left() > 0, superuser))
         view = _view("d", user_id, other_user_id)
         pair = sorted(view.member_ids)
         return RoomView(replace(view.room, direct_user_ids=pair, push_notification_title_override=""), pair)
@@ -245,8 +246,8 @@ class _Rooms:
         self.asked.append(("joinable", user_id, after, size))
         return [_view(room_id, "carol") for room_id in ("a", "b", "c") if room_id > after][:size]
 
-    async def must_exist(self, user_id: str, seconds: float) -> None:
-        self.asked.append(("exists", user_id, seconds > 0))
+    async def must_exist(self, user_id: str, deadline: Deadline) -> None:
+        self.asked.append(("exists", user_id, deadline.left() > 0))
 
     async def page_of_user(self, _user_id: str, after: str, size: int) -> list[RoomView]:
         return [_view(room_id, "alice") for room_id in ("a", "b", "c") if room_id > after][:size]
@@ -255,7 +256,7 @@ class _Rooms:
         self.asked.append((changes, etag))
         return _view("lobby").room
 
-    async def add_members(self, _grant: object, user_ids: Sequence[str], actor: Actor, _seconds: float) -> None:
+    async def add_members(self, _grant: object, user_ids: Sequence[str], actor: Actor, _deadline: Deadline) -> None:
         self.asked.append(("add", list(user_ids), actor))
 
     async def remove_members(self, _grant: object, user_ids: Sequence[str]) -> None:
@@ -264,8 +265,8 @@ class _Rooms:
     async def member_page(self, _grant: object, after: str, size: int) -> list[str]:
         return [name for name in ("alice", "bob") if name > after][:size]
 
-    async def join(self, room_id: str, user_id: str, *, superuser: bool, seconds: float) -> RoomView:
-        self.asked.append(("join", user_id, superuser, seconds > 0))
+    async def join(self, room_id: str, user_id: str, *, superuser: bool, deadline: Deadline) -> RoomView:
+        self.asked.append(("join", user_id, superuser, deadline.left() > 0))
         return _view(room_id, user_id)
 
     async def leave(self, room_id: str, user_id: str) -> None:
@@ -435,15 +436,15 @@ class _Roles:
     async def delete(self, scope: RoleScope, name: str) -> None:
         self.asked.append(("delete", scope, name))
 
-    async def assign(self, user_id: str, name: str, room_id: str, seconds: float) -> AssignedRole:
-        self.asked.append(("assign", user_id, name, room_id, seconds > 0))
+    async def assign(self, user_id: str, name: str, room_id: str, deadline: Deadline) -> AssignedRole:
+        self.asked.append(("assign", user_id, name, room_id, deadline.left() > 0))
         return AssignedRole(Role(RoleScope.ROOM, name, ["file:get"]), RoomId(room_id))
 
     async def unassign(self, user_id: str, room_id: str) -> None:
         self.asked.append(("unassign", user_id, room_id))
 
-    async def page_of_user(self, user_id: str, after: str | None, size: int, seconds: float) -> list[AssignedRole]:
-        self.asked.append(("list", user_id, after, seconds > 0))
+    async def page_of_user(self, user_id: str, after: str | None, size: int, deadline: Deadline) -> list[AssignedRole]:
+        self.asked.append(("list", user_id, after, deadline.left() > 0))
         held = [AssignedRole(Role(RoleScope.GLOBAL, "default", []), NO_ROOM)]
         held += [
             AssignedRole(Role(RoleScope.ROOM, "b", ["file:get"]), RoomId(room_id)) for room_id in ("attic", "lobby")

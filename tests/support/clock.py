@@ -4,10 +4,12 @@ import asyncio
 import heapq
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
-from services.runtime.clock import SystemClock
+from services.runtime import deadline
+from services.runtime.clock import Clock, SystemClock
 from tests.support.eventually import eventually
 
 
@@ -52,6 +54,11 @@ class ManualClock:
     def jump(self, seconds: float) -> None:
         """Move the clock and wake nobody yet, as if the process had been stopped meanwhile."""
         self._elapsed += seconds
+
+
+def deadlines_by(clock: Clock) -> AbstractContextManager[object]:
+    """Let deadlines come when a clock says so: they know none but the machine's."""
+    return patch.object(deadline, "monotonic", clock.monotonic)
 
 
 async def _settle() -> None:

@@ -8,6 +8,7 @@ from chatkit.messages.v1 import part_pb2
 from services.messages.attachments.store import ReferenceStore
 from services.messages.peers import FilesClient
 from services.runtime.calls.call import Call
+from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomUid, UserUid
 
 
@@ -19,7 +20,12 @@ class Attachments:
         self._store = store
 
     async def attach(
-        self, parts: Sequence[part_pb2.Part], room_uid: RoomUid, sender_uid: UserUid, request_id: str, seconds: float
+        self,
+        parts: Sequence[part_pb2.Part],
+        room_uid: RoomUid,
+        sender_uid: UserUid,
+        request_id: str,
+        deadline: Deadline,
     ) -> Sequence[part_pb2.Part]:
         """Return the parts with what their files are now, or raise what files raises about one.
 
@@ -29,7 +35,7 @@ class Attachments:
         wanted = list(dict.fromkeys(file_ids(parts)))
         if not wanted:
             return parts
-        attached = await self._files.attach(wanted, room_uid, sender_uid, seconds)
+        attached = await self._files.attach(wanted, room_uid, sender_uid, deadline)
         # In order, so that repetitions at once wait for one another instead of deadlocking.
         await self._store.note(sorted(wanted), room_uid, sender_uid, request_id)
         filled = []

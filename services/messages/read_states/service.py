@@ -11,6 +11,7 @@ from services.messages.read_states.model import Move, ReadCursor, ReadState
 from services.messages.read_states.store import ReadStatesStore
 from services.runtime.access.port import AccessChecker, AccessQuery
 from services.runtime.contract.errors import PermissionDenied
+from services.runtime.deadline import Deadline
 from services.runtime.ids import NO_ROOM, RoomUid, UserId, UserUid
 
 READ_MESSAGES = "room:messages:get"
@@ -47,12 +48,12 @@ class ReadStates:
         return await self._store.find(room_uid, user_uid)
 
     async def of_room(
-        self, room_id: str, room_uid: RoomUid, after: UserUid, size: int, seconds: float
+        self, room_id: str, room_uid: RoomUid, after: UserUid, size: int, deadline: Deadline
     ) -> tuple[list[ReadCursor], UserUid | None]:
         """Return a page of the cursors of a room's members, and the uid after which the next one starts."""
         found = await self._store.of_room(room_uid, after, size + 1)
         page = found[:size]
-        return await self._rooms.of_members(room_id, page, seconds), page[-1].user_uid if len(found) > size else None
+        return await self._rooms.of_members(room_id, page, deadline), page[-1].user_uid if len(found) > size else None
 
     async def of_user(self, rooms: Sequence[RoomOfUser]) -> list[tuple[str, ReadCursor]]:
         """Return a user's cursors in rooms of theirs, in the order of the rooms."""
@@ -61,18 +62,18 @@ class ReadStates:
         cursors = await self._store.of_user(rooms[0].user_uid, [room.room_uid for room in rooms])
         return [(room.room_id, cursors[room.room_uid]) for room in rooms if room.room_uid in cursors]
 
-    async def states(self, reader: Reader, rooms: Sequence[RoomOfUser], seconds: float) -> list[ReadState]:
+    async def states(self, reader: Reader, rooms: Sequence[RoomOfUser], deadline: Deadline) -> list[ReadState]:
         """Return a user's read states in some rooms; the last message only where they may read it."""
         if not rooms:
             return []
-        readable = await self._readable(reader, rooms, seconds)
+        readable = await self._readable(reader, rooms, deadline)
         states = await self._store.states(rooms[0].user_uid, [room.room_uid for room in rooms])
         return [
             state if room.room_id in readable else ReadState(state.room_uid, state.cursor, state.unread, None)
             for room, state in zip(rooms, states, strict=True)
         ]
 
-    async def _readable(self, reader: Reader, rooms: Sequence[RoomOfUser], seconds: float) -> set[str]:
+    async def _readable(self, reader: Reader, rooms: Sequence[RoomOfUser], deadline: Deadline) -> set[str]:
         room_ids = [room.room_id for room in rooms]
         if reader.is_superuser:
             return set(room_ids)
@@ -87,5 +88,5 @@ class ReadStates:
             # What the global role grants holds in every room of theirs, and the answer is mostly kept.
             await self._access.check(anywhere)
         except PermissionDenied:
-            return await self._rooms.permitted(reader.user_id, room_ids, READ_MESSAGES, seconds)
+            return await self._rooms.permitted(reader.user_id, room_ids, READ_MESSAGES, deadline)
         return set(room_ids)

@@ -40,7 +40,7 @@ class ReadStatesServicer:
         """Move a cursor."""
         move = Move(
             room_uid=call.room.room_uid,
-            user_uid=call.room.user_uid or await self._users.uid_of(call.acting_user, call.seconds),
+            user_uid=call.room.user_uid or await self._users.uid_of(call.acting_user, call.deadline),
             user_id=call.acting_user,
             seq=request.seq,
             allow_backward=request.allow_backward,
@@ -52,7 +52,7 @@ class ReadStatesServicer:
         """Read a cursor."""
         user_id = request.user_id or call.acting_user
         is_own = user_id == call.user_id
-        user_uid = (call.room.user_uid if is_own else None) or await self._users.uid_of(user_id, call.seconds)
+        user_uid = (call.room.user_uid if is_own else None) or await self._users.uid_of(user_id, call.deadline)
         cursor = await self._read_states.find(call.room.room_uid, user_uid)
         if cursor is None:
             return pb2.GetReadCursorResponse()
@@ -73,12 +73,12 @@ class ReadStatesServicer:
         """Read a page of a user's read states, or that of one room."""
         user_id, token = call.acting_user, ""
         if request.room_id:
-            user_uid = call.room.user_uid or await self._users.uid_of(user_id, call.seconds)
+            user_uid = call.room.user_uid or await self._users.uid_of(user_id, call.deadline)
             rooms = [RoomOfUser(RoomId(request.room_id), call.room.room_uid, user_uid)]
         else:
             rooms, token = await self._rooms_of(user_id, request, call)
         reader = Reader(user_id, call.caller.superuser)
-        states = await self._read_states.states(reader, rooms, call.seconds)
+        states = await self._read_states.states(reader, rooms, call.deadline)
         field = pb2.ListReadStatesResponse.READ_STATES_FIELD_NUMBER
         page = [
             frames.embedded(field, read_state(room.room_id, state)) for room, state in zip(rooms, states, strict=True)
@@ -91,7 +91,7 @@ class ReadStatesServicer:
         key = self._page_tokens.read(call.caller, request)
         after = UserUid(UUID(str(key[0]))) if key else _FIRST
         size = page_size(request, self._limits)
-        cursors, last = await self._read_states.of_room(request.room_id, call.room.room_uid, after, size, call.seconds)
+        cursors, last = await self._read_states.of_room(request.room_id, call.room.room_uid, after, size, call.deadline)
         return pb2.ListReadCursorsResponse(
             cursors=[cursor_proto(request.room_id, cursor) for cursor in cursors],
             next_page_token=self._page_tokens.make(call.caller, request, [str(last)]) if last is not None else "",
@@ -103,8 +103,8 @@ class ReadStatesServicer:
         """Return a page of the user's rooms, which rooms pages through, and the token of the next."""
         key = self._page_tokens.read(call.caller, request, {"user_id": call.caller.subject})
         size = page_size(request, self._limits)
-        rooms, next_token = await self._rooms.of_user(user_id, size, str(key[0]) if key else "", call.seconds)
+        rooms, next_token = await self._rooms.of_user(user_id, size, str(key[0]) if key else "", call.deadline)
         if not rooms and not key and request.user_id:
             # Who is in no room may also not exist.
-            await self._users.uid_of(user_id, call.seconds)
+            await self._users.uid_of(user_id, call.deadline)
         return rooms, self._page_tokens.make(call.caller, request, [next_token]) if next_token else ""

@@ -6,6 +6,7 @@ from services.rooms.model import DEFAULT_ROLE, AssignedRole, Change, Role, RoleS
 from services.rooms.roles.store import RoleStore
 from services.runtime.contract.errors import AlreadyExists, FailedPrecondition, NotFound, invalid_field
 from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.deadline import Deadline
 from services.runtime.ids import NO_ROOM, RoomId, UserId
 from services.runtime.peers.directory import DirectoryClient
 
@@ -74,9 +75,9 @@ class Roles:
             raise _not_found(scope, name)
         self._feed.nudge()
 
-    async def assign(self, user_id: UserId, name: str, room_id: RoomId, seconds: float) -> AssignedRole:
+    async def assign(self, user_id: UserId, name: str, room_id: RoomId, deadline: Deadline) -> AssignedRole:
         """Give a user a role, globally or in a room, in place of the one that they had there. Raises ROLE_NOT_FOUND."""
-        user_uid = await self._users.uid_of(user_id, seconds)
+        user_uid = await self._users.uid_of(user_id, deadline)
         scope = RoleScope.ROOM if room_id else RoleScope.GLOBAL
         if room_id:
             role = await self._store.assign_in_room(room_id, user_id, user_uid, name)
@@ -96,9 +97,11 @@ class Roles:
         if ended:
             self._feed.nudge()
 
-    async def page_of_user(self, user_id: UserId, after: str | None, size: int, seconds: float) -> list[AssignedRole]:
+    async def page_of_user(
+        self, user_id: UserId, after: str | None, size: int, deadline: Deadline
+    ) -> list[AssignedRole]:
         """Return a user's roles: from the start the global one, then those in rooms after a room's id."""
-        user_uid = await self._users.uid_of(user_id, seconds)
+        user_uid = await self._users.uid_of(user_id, deadline)
         if after is not None:
             return await self._store.roles_in_rooms(user_id, user_uid, after, size)
         first = AssignedRole(await self._store.global_role(user_id), NO_ROOM)

@@ -55,7 +55,7 @@ class RolesServicer:
     async def AssignRole(self, request: pb2.AssignRoleRequest, call: Call) -> pb2.AssignRoleResponse:
         """Give a user a role."""
         assigned = await self._roles.assign(
-            UserId(request.user_id), request.role_name, RoomId(request.room_id), call.seconds
+            UserId(request.user_id), request.role_name, RoomId(request.room_id), call.deadline
         )
         return pb2.AssignRoleResponse(assigned_role=_assigned(assigned))
 
@@ -70,7 +70,7 @@ class RolesServicer:
         size = page_size(request, self._limits)
         # The key is the id of a room, and empty after the global role.
         after = str(key[0]) if key else None
-        held = await self._roles.page_of_user(UserId(request.user_id), after, size + 1, call.seconds)
+        held = await self._roles.page_of_user(UserId(request.user_id), after, size + 1, call.deadline)
         response = pb2.ListUserRolesResponse(assigned_roles=[_assigned(role) for role in held[:size]])
         if len(held) > size:
             response.next_page_token = self._page_tokens.make(call.caller, request, [held[size - 1].room_id])

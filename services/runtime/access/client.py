@@ -16,6 +16,7 @@ from services.runtime.contract.errors import (
     PermissionDenied,
     unavailable_peer,
 )
+from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomUid, UserUid
 from services.runtime.peers.peer import Peer
 
@@ -41,7 +42,7 @@ class AccessClient:
             superuser=query.superuser,
         )
         try:
-            return _grant(await self._peer.call(self._stub.CheckAccess, request, self._seconds))
+            return _grant(await self._peer.call(self._stub.CheckAccess, request, Deadline.after(self._seconds)))
         except DeadlineExceeded:
             raise unavailable_peer(self._peer.name) from None
         except InvalidArgument as error:
@@ -60,7 +61,7 @@ class AccessClient:
             superuser=query.superuser,
         )
         try:
-            answer = await self._peer.call(self._stub.BatchCheckAccess, request, self._seconds)
+            answer = await self._peer.call(self._stub.BatchCheckAccess, request, Deadline.after(self._seconds))
         except DeadlineExceeded:
             raise unavailable_peer(self._peer.name) from None
         pairs = zip(room_ids, answer.answers, strict=True)

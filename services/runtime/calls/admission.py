@@ -25,6 +25,7 @@ from services.runtime.contract.errors import (
 )
 from services.runtime.contract.policies import Limits, MethodContract, field_getter, field_policy, limit_name
 from services.runtime.contract.validation import Validator
+from services.runtime.deadline import NEVER, Deadline
 from services.runtime.fair_queue import on_behalf_of
 from services.runtime.identity.tokens import Caller, TokenVerifier
 from services.runtime.ids import NO_ROOM, RoomId, UserId
@@ -66,7 +67,7 @@ class Admission:
         query_of = self._query_reader(method)
         asks = policy.room.membership != MEMBERSHIP_REQUIRED_PER_ROOM
         asked_for_fields = _permissions_reader(method)
-        deadline = policy.deadline_ms / 1000 or None
+        seconds = policy.deadline_ms / 1000 or None
 
         async def admit(
             body: bytes, context: Context, caller: Caller, stream: OpenStream | None
@@ -86,7 +87,7 @@ class Admission:
                 user_id,
                 query,
                 grant,
-                _least(context.time_remaining(), deadline),
+                _earlier(context.time_remaining(), seconds),
                 stream,
                 for_others,
                 partial(is_json, context),
@@ -233,8 +234,8 @@ def _permissions_reader(method: MethodContract) -> Callable[[Message], Sequence[
     return lambda request: [asked[field.name] for field, _ in request.ListFields() if field.name in asked]
 
 
-def _least(*seconds: float | None) -> float | None:
-    return min((some for some in seconds if some is not None), default=None)
+def _earlier(*seconds: float | None) -> Deadline:
+    return min((Deadline.after(some) for some in seconds if some is not None), default=NEVER)
 
 
 def _too_large(limit: int, maximum: int) -> ResourceExhausted:

@@ -8,6 +8,7 @@ import grpc
 
 from services.runtime.access.port import AccessGrant, AccessQuery, RoomGrant
 from services.runtime.contract.errors import InvalidArgument, PermissionDenied, Violation
+from services.runtime.deadline import Deadline
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import UserId
 from services.runtime.streaming.open_streams import Goodbye, OpenStream
@@ -45,8 +46,8 @@ class Call:
     # what the method is to ask of each of its rooms.
     query: AccessQuery | None
     grant: AccessGrant | None
-    # The seconds that were left for the call when it was admitted; None for a stream without a deadline.
-    remaining: float | None
+    # Until when the caller waits; NEVER for a stream, unless its client has said.
+    deadline: Deadline
     # Set when the method answers with a stream.
     stream: OpenStream | None = None
     # What to ask, too, when the method turns out to act on what is another user's; None when that is granted already.
@@ -73,16 +74,6 @@ class Call:
         if acting is None:
             raise nobody_acts(field)
         return acting
-
-    @property
-    def seconds(self) -> float:
-        """The seconds that were left for the call, for methods whose policy has a deadline.
-
-        Raises a RuntimeError for others.
-        """
-        if self.remaining is None:
-            raise RuntimeError("the method's policy has no deadline")
-        return self.remaining
 
     @property
     def room(self) -> RoomGrant:

@@ -1,7 +1,6 @@
 """Calls to other services: a channel per replica, a token of ours, a deadline inherited from the caller and shaved."""
 
 import json
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar, cast
@@ -10,6 +9,7 @@ import grpc
 import structlog
 
 from services.runtime.contract import errors
+from services.runtime.deadline import NEVER, Deadline
 from services.runtime.identity.tls import Certificates
 from services.runtime.identity.tokens import ServiceTokens
 from services.runtime.peers.channels import RenewedChannel, SpreadChannel
@@ -20,9 +20,9 @@ _Response_co = TypeVar("_Response_co", covariant=True)
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
 
-DEADLINE_SECONDS = 5.0
-# What is left of a caller's deadline, less what this process needs to answer.
-_SHAVE_SECONDS = 0.1
+_MOST_SECONDS = 5.0
+# What a call leaves of our own caller's deadline, for our answer.
+_ANSWER_SECONDS = 0.1
 _SERVICE_CONFIG = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}
 OPTIONS: tuple[tuple[str, Any], ...] = (
     # A name may have several addresses, as that of a scaled service has; and who says NOT_SERVING is passed over.
@@ -87,15 +87,14 @@ class Peer:
         self,
         method: UnaryCall[_Request, _Response],
         request: _Request,
-        remaining: float | None = None,
+        deadline: Deadline = NEVER,
     ) -> _Response:
-        """Call a unary method; `remaining` is the seconds that our own caller still waits.
+        """Call a unary method; `deadline` is our own caller's, and the peer has five seconds at most.
 
         What was lost with its connection, or refused with its token, is called once more, at another replica if there
         is one: methods between services are all repeatable. Raises what the peer raised, or SERVICE_UNAVAILABLE.
         """
-        timeout = DEADLINE_SECONDS if remaining is None else min(DEADLINE_SECONDS, remaining - _SHAVE_SECONDS)
-        deadline = time.monotonic() + timeout
+        deadline = min(deadline.less(_ANSWER_SECONDS), Deadline.after(_MOST_SECONDS))
         try:
             return await self._once(method, request, deadline)
         except grpc.aio.AioRpcError as error:
@@ -108,8 +107,8 @@ class Peer:
         except grpc.aio.AioRpcError as error:
             raise self._decoded(error) from error
 
-    async def _once(self, method: UnaryCall[_Request, _Response], request: _Request, deadline: float) -> _Response:
-        call = method(request, timeout=max(deadline - time.monotonic(), 0.001), metadata=self._metadata())
+    async def _once(self, method: UnaryCall[_Request, _Response], request: _Request, deadline: Deadline) -> _Response:
+        call = method(request, timeout=max(deadline.left(), 0.001), metadata=self._metadata())
         try:
             response = await call
         except grpc.aio.AioRpcError as error:

@@ -11,6 +11,7 @@ from chatkit.internal.directory.v1 import directory_service_pb2_grpc
 
 from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import NotFound
+from services.runtime.deadline import NEVER, Deadline
 from services.runtime.identity.tokens import ServiceTokens
 from services.runtime.peers.directory import DirectoryClient
 from services.runtime.peers.peer import Peer
@@ -60,23 +61,24 @@ async def test_identities_come_in_the_order_of_ids_and_each_is_asked_for_once(
 ) -> None:
     wanted = ["zoë", "alice", "bob", "alice"]
     expected: list[tuple[str, UUID]] = [(user_id, uid_of(user_id)) for user_id in ("alice", "bob", "zoë")]
-    assert list((await directory.resolve(wanted, 5.0)).items()) == expected
-    assert list((await directory.find(["nobody", *wanted], 5.0)).items()) == expected
-    assert await directory.uid_of("bob", 5.0) == uid_of("bob")
+    assert list((await directory.resolve(wanted, NEVER)).items()) == expected
+    assert list((await directory.find(["nobody", *wanted], NEVER)).items()) == expected
+    assert await directory.uid_of("bob", NEVER) == uid_of("bob")
     assert users.asked == [["alice", "bob", "zoë"], ["alice", "bob", "nobody", "zoë"], ["bob"]]
 
 
 async def test_every_id_that_does_not_exist_is_named(directory: DirectoryClient) -> None:
     with pytest.raises(NotFound) as several:
-        await directory.resolve(["nöbody", "alice", "ghost"], 5.0)
+        await directory.resolve(["nöbody", "alice", "ghost"], NEVER)
     with pytest.raises(NotFound) as one:
-        await directory.uid_of("nöbody", 5.0)
+        await directory.uid_of("nöbody", NEVER)
     assert (several.value.reason, several.value.metadata) == ("USER_NOT_FOUND", {"user_ids": '["ghost", "nöbody"]'})
     assert json.loads(one.value.metadata["user_ids"]) == ["nöbody"]
 
 
 async def test_users_has_no_longer_than_the_caller(directory: DirectoryClient, users: _Users) -> None:
-    await directory.uid_of("alice", 2.0)
-    await directory.resolve(["alice"], 2.0)
-    await directory.find(["alice"], 2.0)
+    deadline = Deadline.after(2.0)
+    await directory.uid_of("alice", deadline)
+    await directory.resolve(["alice"], deadline)
+    await directory.find(["alice"], deadline)
     assert all(0 < seconds < 2 for seconds in users.remaining)

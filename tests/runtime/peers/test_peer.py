@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -15,6 +15,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 
 from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import Unavailable
+from services.runtime.deadline import Deadline
 from services.runtime.identity.tls import Certificates
 from services.runtime.identity.tokens import ServiceTokens
 from services.runtime.peers.peer import Peer
@@ -22,6 +23,7 @@ from services.runtime.server import open_server
 from services.runtime.settings import TlsFiles
 from services.stack.machine.ports import Port
 from tests.support.certificates import Authority
+from tests.support.clock import ManualClock, deadlines_by
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.suite import settings
@@ -154,6 +156,25 @@ async def test_channels_to_one_address_share_no_connection() -> None:
         assert len(replica.callers) == 3
         for users in several:
             await users.peer.close()
+
+
+async def test_a_call_has_what_is_left_to_its_caller_less_the_time_to_answer_and_five_seconds_at_most() -> None:
+    clock, users = ManualClock(), _Users("127.0.0.1:1")
+    timeouts = []
+
+    async def three_seconds(_request: object, **given: Any) -> object:
+        timeouts.append(given["timeout"])
+        clock.jump(3.0)
+        return given["metadata"]
+
+    method = cast("Any", three_seconds)
+    with deadlines_by(clock):
+        deadline = Deadline.after(7.0)
+        for _ in range(4):
+            await users.peer.call(method, None, deadline)
+        await users.peer.call(method, None)
+    assert timeouts == pytest.approx([5.0, 3.9, 0.9, 0.001, 5.0])
+    await users.peer.close()
 
 
 async def test_one_replica_that_listens_is_enough_to_begin() -> None:

@@ -19,6 +19,7 @@ from services.runtime.calls.call import Call
 from services.runtime.calls.handlers import Handlers
 from services.runtime.contract.errors import ChatkitError, PermissionDenied
 from services.runtime.contract.policies import Limits, methods_of
+from services.runtime.deadline import NEVER
 from services.runtime.identity.api_keys import ApiKey, mint_token
 from services.runtime.identity.tokens import Caller, TokenVerifier, mint_service_token
 from services.runtime.ids import RoomUid, UserId, UserUid
@@ -404,4 +405,4 @@ async def test_who_is_cancelled_and_ended_at_once_is_cancelled() -> None:
 def test_a_unary_method_has_no_ending_to_take_over() -> None:
     caller = Caller(UserId("bob"), False, None, ManualClock().now())
     with pytest.raises(RuntimeError):
-        Call(caller, UserId("bob"), None, None, None).on_end(lambda _: None)
+        Call(caller, UserId("bob"), None, None, NEVER).on_end(lambda _: None)
