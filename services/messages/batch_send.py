@@ -47,17 +47,13 @@ class BatchSend:
         self._validator = Validator(limits)
 
     async def send(
-        self, requests: Sequence[pb2.SendMessageRequest], subject: UserId | None, seconds: float
+        self, requests: Sequence[pb2.SendMessageRequest], subject: UserId | None, deadline: Deadline
     ) -> list[bytes | ChatkitError]:
         """Append the messages that can be appended; return each as it is stored, or why it is not."""
         for request in requests:
             clear_output(request.parts)
-        if any(file_ids(request.parts) for request in requests):
-            # Attaching and storing must both be done while the caller waits.
-            seconds /= 2
         senders = [self._sender(request, subject) for request in requests]
         grants = await self._grants(requests, senders)
-        deadline = Deadline.after(seconds)
         uids = await self._uids(senders, grants, deadline)
         places = [_place(sender, grant, uids) for sender, grant in zip(senders, grants, strict=True)]
         attached = await self._attach(requests, places, deadline)
@@ -66,7 +62,7 @@ class BatchSend:
             for number, (request, place) in enumerate(zip(requests, places, strict=True))
         ]
         accepted = [draft for draft in drafts if isinstance(draft, Draft)]
-        results = iter(await self._messages.send_each(accepted, seconds))
+        results = iter(await self._messages.send_each(accepted, deadline))
         outcomes = [next(results) if isinstance(draft, Draft) else draft for draft in drafts]
         for number, before in (await self._sent_before(requests, places, attached)).items():
             outcomes[number] = before

@@ -27,12 +27,10 @@ from services.runtime.access.cache import Freshness
 from services.runtime.access.port import AccessChecker, AccessQuery, RoomGrant
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError, OutOfRange
+from services.runtime.deadline import Deadline
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import RoomUid, UserUid
 from services.runtime.streaming.open_streams import OnEnd
-
-# What a send leaves of its caller's patience for the answer.
-_SHAVE_SECONDS = 0.2
 
 
 class Messages:
@@ -63,13 +61,13 @@ class Messages:
         self._clock = clock
         self._replays = replays
 
-    async def send(self, draft: Draft, seconds: float) -> Appended:
+    async def send(self, draft: Draft, deadline: Deadline) -> Appended:
         """Append a message; it is on disk when this returns."""
-        return await self._committer.send(draft, seconds - _SHAVE_SECONDS)
+        return await self._committer.send(draft, deadline)
 
-    async def send_each(self, drafts: Sequence[Draft], seconds: float) -> list[Result]:
+    async def send_each(self, drafts: Sequence[Draft], deadline: Deadline) -> list[Result]:
         """Append messages, those to one room in the order given, and return what became of each."""
-        return await self._committer.send_each(drafts, seconds - _SHAVE_SECONDS)
+        return await self._committer.send_each(drafts, deadline)
 
     async def sent_before(self, drafts: Sequence[Draft]) -> list[Result | None]:
         """Return what answers each of some sends that can't be made, if it was made before."""
@@ -97,12 +95,12 @@ class Messages:
         return origin
 
     async def change(
-        self, change: MessageChange, grant: RoomGrant, query_for_others: AccessQuery | None, seconds: float
+        self, change: MessageChange, grant: RoomGrant, query_for_others: AccessQuery | None, deadline: Deadline
     ) -> Appended:
         """Edit or delete a message; `query_for_others` is asked first unless it is the user's own."""
         if query_for_others is not None:
             await self.origin(change.room_id, change.seq, grant, query_for_others)
-        return await self._committer.send(change, seconds - _SHAVE_SECONDS)
+        return await self._committer.send(change, deadline)
 
     async def get(self, room_id: str, room_uid: RoomUid, seq: int) -> bytes:
         """Return one serialized message; a deleted one is not there. Raises MESSAGE_NOT_FOUND."""

@@ -24,7 +24,6 @@ from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.calls.spelling import JsonNames
 from services.runtime.contract.errors import ChatkitError, invalid_field
 from services.runtime.contract.policies import Limits
-from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomId
 from services.runtime.peers.directory import DirectoryClient
 
@@ -62,53 +61,52 @@ class MessagesServicer:
         request.DiscardUnknownFields()
         clear_output(request.parts)
         sender_uid = call.room.user_uid or await self._users.uid_of(call.acting_user, call.deadline)
-        # Both must be done while the caller waits.
-        seconds = call.deadline.left() / (2 if file_ids(request.parts) else 1)
-        deadline = Deadline.after(seconds)
         room_uid = call.room.room_uid
 
         def draft(parts: Sequence[part_pb2.Part]) -> Draft:
             return draft_of(request, room_uid, call.acting_user, sender_uid, parts)
 
         try:
-            parts = await self._attachments.attach(request.parts, room_uid, sender_uid, request.request_id, deadline)
+            parts = await self._attachments.attach(
+                request.parts, room_uid, sender_uid, request.request_id, call.deadline
+            )
         except ChatkitError as refusal:
             (before,) = await self._messages.sent_before([draft(request.parts)])
             return frames.message_response(_settled(before, refusal).message)
-        appended = await self._messages.send(draft(parts), seconds)
+        appended = await self._messages.send(draft(parts), call.deadline)
         return frames.message_response(appended.message)
 
     async def BatchSendMessages(self, request: pb2.BatchSendMessagesRequest, call: Call) -> bytes:
         """Append many messages."""
         request.DiscardUnknownFields()
-        results = await self._batches.send(request.requests, call.user_id, call.deadline.left())
+        results = await self._batches.send(request.requests, call.user_id, call.deadline)
         return frames.batch_response(results, _NAMES_OF_SENDING if call.in_json() else None)
 
     async def EditMessage(self, request: pb2.EditMessageRequest, call: Call) -> bytes:
         """Replace a message's parts."""
         request.DiscardUnknownFields()
         clear_output(request.parts)
-        room, for_others, seconds = call.room, call.query_for_others, call.deadline.left()
+        room, for_others = call.room, call.query_for_others
         # One of our own recognises the edit when it must be repeated after a commit of unknown outcome.
         request_id = request.request_id or uuid.uuid4().hex
         parts: Sequence[part_pb2.Part] = request.parts
         if file_ids(parts):
             # Asked first, so that nobody attaches anything to what they may not change.
             origin = await self._messages.origin(request.room_id, request.seq, room, for_others)
-            for_others, seconds = None, seconds / 2
+            for_others = None
             try:
-                parts = await self._attachments.attach(parts, room.room_uid, *origin, Deadline.after(seconds))
+                parts = await self._attachments.attach(parts, room.room_uid, *origin, call.deadline)
             except ChatkitError as refusal:
                 before = await self._messages.edited_before(edit_of(request, room.room_uid, request_id, parts))
                 return frames.message_response(_settled(before, refusal).message)
         edit = edit_of(request, room.room_uid, request_id, parts)
-        edited = await self._messages.change(edit, room, for_others, seconds)
+        edited = await self._messages.change(edit, room, for_others, call.deadline)
         return frames.message_response(edited.message)
 
     async def DeleteMessage(self, request: pb2.DeleteMessageRequest, call: Call) -> bytes:
         """Delete a message."""
         deletion = Deletion(call.room.room_uid, RoomId(request.room_id), request.seq)
-        deleted = await self._messages.change(deletion, call.room, call.query_for_others, call.deadline.left())
+        deleted = await self._messages.change(deletion, call.room, call.query_for_others, call.deadline)
         return frames.message_response(deleted.message)
 
     async def GetMessage(self, request: pb2.GetMessageRequest, call: Call) -> bytes:

@@ -19,13 +19,16 @@ from services.messages.log.lanes import Lanes, Waiting
 from services.messages.log.outcomes import Appended, Result
 from services.messages.model import LogEntry, Write, WriteKey
 from services.runtime.clock import Clock
-from services.runtime.contract.errors import ChatkitError, Internal, Unavailable
+from services.runtime.contract.errors import ChatkitError, DeadlineExceeded, Internal, Unavailable
+from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomUid
 from services.runtime.problems import problem_of
 
 _log = structlog.get_logger()
 LANES = 2
 _MOST_WAITING = 10_000
+# What a write leaves of its caller's deadline, for the answer.
+_ANSWER_SECONDS = 0.2
 # Under load a little patience makes batches form; without it they hold one or two messages.
 _LINGER_SECONDS = 0.0015
 # How long the second lane waits for one room's head before it looks at the next room.
@@ -63,28 +66,32 @@ class Committer:
         self._open = 0
         self._connected_once = 0
 
-    async def send(self, write: Write, seconds: float) -> Appended:
-        """Append a write within so many seconds.
+    async def send(self, write: Write, deadline: Deadline) -> Appended:
+        """Append a write in time for its answer.
 
-        Raises MESSAGE_NOT_FOUND, REQUEST_ID_REUSED, OVERLOADED, DATABASE_UNAVAILABLE, or OUTCOME_UNKNOWN.
+        Raises MESSAGE_NOT_FOUND, REQUEST_ID_REUSED, OVERLOADED, DATABASE_UNAVAILABLE, OUTCOME_UNKNOWN, and
+        DEADLINE_EXCEEDED when there is no time left to begin.
         """
-        return await asyncio.shield(self._put(write, seconds))
+        return await asyncio.shield(self._put(write, deadline))
 
-    async def send_each(self, writes: Sequence[Write], seconds: float) -> list[Result]:
+    async def send_each(self, writes: Sequence[Write], deadline: Deadline) -> list[Result]:
         """Append writes, those to one room in the order given; return what became of each."""
-        put = [self._try_to_put(write, seconds) for write in writes]
+        put = [self._try_to_put(write, deadline) for write in writes]
         if waiting := [done for done in put if not isinstance(done, ChatkitError)]:
             # Waited for, not gathered: a cancelled call cancels nothing.
             await asyncio.wait(waiting)
         return [done if isinstance(done, ChatkitError) else _outcome(done) for done in put]
 
-    def _try_to_put(self, write: Write, seconds: float) -> "asyncio.Future[Appended] | ChatkitError":
+    def _try_to_put(self, write: Write, deadline: Deadline) -> "asyncio.Future[Appended] | ChatkitError":
         try:
-            return self._put(write, seconds)
+            return self._put(write, deadline)
         except ChatkitError as error:
             return error
 
-    def _put(self, write: Write, seconds: float) -> "asyncio.Future[Appended]":
+    def _put(self, write: Write, deadline: Deadline) -> "asyncio.Future[Appended]":
+        seconds = deadline.less(_ANSWER_SECONDS).left()
+        if not seconds:
+            raise DeadlineExceeded("DEADLINE_EXCEEDED", "no time is left to store the message")
         if self._open >= _MOST_WAITING:
             raise Unavailable(
                 "OVERLOADED",

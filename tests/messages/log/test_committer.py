@@ -19,6 +19,7 @@ from services.messages.model import Draft, LogEntry
 from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import AlreadyExists, ChatkitError, Unavailable
 from services.runtime.data.epoch import Epoch
+from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomId, RoomUid, UserUid
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
@@ -65,7 +66,7 @@ async def _persistently(committer: Committer, draft: Draft) -> Appended:
     """Send as a client does: again, while the service says that it may help."""
     while True:
         try:
-            return await committer.send(draft, 10)
+            return await committer.send(draft, Deadline.after(10))
         except Unavailable:
             await asyncio.sleep(0)
 
@@ -104,7 +105,9 @@ async def test_one_item_that_the_database_refuses_does_not_fail_its_batch(databa
         committer = await _committer(database, stack)
         good = [_draft(room if n % 2 else other, f"{n}") for n in range(20)]
         bad = _draft(room, "a\0b")
-        results = await asyncio.gather(*(committer.send(draft, 10) for draft in [*good, bad]), return_exceptions=True)
+        results = await asyncio.gather(
+            *(committer.send(draft, Deadline.after(10)) for draft in [*good, bad]), return_exceptions=True
+        )
     assert all(isinstance(result, Appended) for result in results[:-1])
     assert isinstance(results[-1], Exception)
     assert sorted(len(seqs) for seqs in _seqs(database).values()) == [10, 10]
@@ -117,12 +120,12 @@ async def test_a_head_that_somebody_holds_stalls_only_its_own_room(database: Tes
         # A lane that waited for the held head would wait for as long as it is held.
         committer = await _committer(database, stack, "&options=-c%20lock_timeout%3D0")
         for room in (held, free):
-            await committer.send(_draft(room, "first"), 10)
+            await committer.send(_draft(room, "first"), Deadline.after(10))
         with psycopg.connect(database.superuser_dsn) as holder:
             holder.execute("SELECT 1 FROM messages.heads WHERE room_uid = %s FOR UPDATE", (held,))
             waiting = asyncio.create_task(_persistently(committer, _draft(held, "waits")))
             for n in range(50):
-                assert (await committer.send(_draft(free, f"{n}"), 10)).entry.seq == n + 2
+                assert (await committer.send(_draft(free, f"{n}"), Deadline.after(10))).entry.seq == n + 2
             assert not waiting.done()
             holder.rollback()
         assert (await waiting).entry.seq == 2
@@ -132,11 +135,11 @@ async def test_a_head_that_is_held_for_too_long_is_unavailable_and_nothing_is_st
     held = RoomUid(uuid4())
     async with AsyncExitStack() as stack:
         committer = await _committer(database, stack)
-        await committer.send(_draft(held, "first"), 10)
+        await committer.send(_draft(held, "first"), Deadline.after(10))
         with psycopg.connect(database.superuser_dsn) as holder:
             holder.execute("SELECT 1 FROM messages.heads WHERE room_uid = %s FOR UPDATE", (held,))
             with pytest.raises(ChatkitError) as refused:
-                await committer.send(_draft(held, "late"), 0.5)
+                await committer.send(_draft(held, "late"), Deadline.after(0.5))
             holder.rollback()
         assert refused.value.code.name in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
         assert (await _persistently(committer, _draft(held, "late"))).entry.seq == 2
@@ -168,7 +171,9 @@ async def test_a_reused_request_id_is_refused_within_one_batch_too(database: Tes
     async with AsyncExitStack() as stack:
         committer = await _committer(database, stack)
         sends = (first, first, replace(first, content_hash=b"two"))
-        results = await asyncio.gather(*(committer.send(draft, 10) for draft in sends), return_exceptions=True)
+        results = await asyncio.gather(
+            *(committer.send(draft, Deadline.after(10)) for draft in sends), return_exceptions=True
+        )
     assert [isinstance(result, AlreadyExists) for result in results] == [False, False, True]
     assert _seqs(database) == {room: [1]}
 

@@ -12,6 +12,7 @@ from unittest.mock import patch
 from uuid import UUID
 
 import psycopg
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -24,9 +25,11 @@ from services.messages.log.edits import request_id_reused
 from services.messages.log.lanes import Lanes, Waiting
 from services.messages.log.outcomes import Appended, Result
 from services.messages.model import Draft, LogEntry, WriteKey
-from services.runtime.contract.errors import ChatkitError
+from services.runtime.contract.errors import ChatkitError, DeadlineExceeded
+from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomId, RoomUid, UserUid
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, deadlines_by
+from tests.support.eventually import HANG_SECONDS
 
 _TIME = datetime(2026, 1, 1, tzinfo=UTC)
 _ROOMS = [RoomUid(UUID(int=number)) for number in range(1, 4)]
@@ -194,6 +197,27 @@ async def _check_that_it_waits(wait: Callable[[], Awaitable[None]], fill: Callab
     await wait()
 
 
+async def test_a_write_waits_for_what_is_left_less_the_time_to_answer_and_one_that_is_too_late_not_at_all() -> None:
+    clock, nobody = ManualClock(), cast("Any", None)
+    committer = Committer(nobody, nobody, clock)
+    in_time = _draft(0, 0, "in time")
+    with deadlines_by(clock):
+        deadline = Deadline.after(10.0)
+        clock.jump(9.5)
+        sending = asyncio.ensure_future(committer.send(in_time, deadline))
+        await clock.advance(0)
+        clock.jump(0.4)
+        async with asyncio.timeout(HANG_SECONDS):
+            with pytest.raises(DeadlineExceeded):
+                await committer.send(_draft(1, 0, "too late"), deadline)
+            results = await committer.send_each([_draft(2, 0, "late"), _draft(3, 1, "late")], deadline)
+    assert [type(result) for result in results] == [DeadlineExceeded] * 2
+    (waiting,) = committer._lanes.take_first()
+    assert (waiting.write, committer._open) == (in_time, 1)
+    assert waiting.deadline == pytest.approx(9.8)
+    sending.cancel()
+
+
 class _Connection:
     closed = False
     broken = False
@@ -244,6 +268,7 @@ class _Machine(RuleBasedStateMachine):
         self.committer._lanes = Lanes(self.clock, most_in_batch=3)
         self._undone = ExitStack()
         self._undone.enter_context(capture_logs())
+        self._undone.enter_context(deadlines_by(self.clock))
         self._undone.enter_context(patch.object(committer_module, "append", self._append))
         self._undone.enter_context(patch.object(committer_module, "make_head", self._make_head))
         self.run = self.loop.create_task(self.committer.run())
@@ -315,7 +340,7 @@ class _Machine(RuleBasedStateMachine):
         self._settle()
 
     def _send(self, draft: Draft, seconds: float) -> None:
-        self.sends.append(_Send(draft, self.loop.create_task(self.committer.send(draft, seconds))))
+        self.sends.append(_Send(draft, self.loop.create_task(self.committer.send(draft, Deadline.after(seconds)))))
 
     @rule(room_uid=st.sampled_from(_ROOMS))
     def hold(self, room_uid: UUID) -> None:
