@@ -25,7 +25,7 @@ from services.runtime.contract.errors import (
 )
 from services.runtime.contract.policies import Limits, MethodContract, field_getter, field_policy, limit_name
 from services.runtime.contract.validation import Validator
-from services.runtime.deadline import NEVER, Deadline
+from services.runtime.deadline import Deadline
 from services.runtime.fair_queue import on_behalf_of
 from services.runtime.identity.tokens import Caller, TokenVerifier
 from services.runtime.ids import NO_ROOM, RoomId, UserId
@@ -38,7 +38,7 @@ _BEARER = "bearer "
 # Which edge it is, and that it is one, the method sees in its request.
 _EDGE = Caller(subject=None, superuser=False, service="edge", expire_time=datetime.max.replace(tzinfo=UTC))
 
-Admit = Callable[[bytes, Context, Caller, OpenStream | None], Awaitable[tuple[Message, Call]]]
+Admit = Callable[[bytes, Context, Caller, Deadline, OpenStream | None], Awaitable[tuple[Message, Call]]]
 
 
 class Admission:
@@ -67,10 +67,9 @@ class Admission:
         query_of = self._query_reader(method)
         asks = policy.room.membership != MEMBERSHIP_REQUIRED_PER_ROOM
         asked_for_fields = _permissions_reader(method)
-        seconds = policy.deadline_ms / 1000 or None
 
         async def admit(
-            body: bytes, context: Context, caller: Caller, stream: OpenStream | None
+            body: bytes, context: Context, caller: Caller, deadline: Deadline, stream: OpenStream | None
         ) -> tuple[Message, Call]:
             request = decode(body)
             self._validator.check(request)
@@ -87,7 +86,7 @@ class Admission:
                 user_id,
                 query,
                 grant,
-                _earlier(context.time_remaining(), seconds),
+                deadline,
                 stream,
                 for_others,
                 partial(is_json, context),
@@ -232,10 +231,6 @@ def _permissions_reader(method: MethodContract) -> Callable[[Message], Sequence[
     if not method.policy.permission:
         raise ValueError(f"{method.path} asks for a permission to set a field and for none to be called")
     return lambda request: [asked[field.name] for field, _ in request.ListFields() if field.name in asked]
-
-
-def _earlier(*seconds: float | None) -> Deadline:
-    return min((Deadline.after(some) for some in seconds if some is not None), default=NEVER)
 
 
 def _too_large(limit: int, maximum: int) -> ResourceExhausted:

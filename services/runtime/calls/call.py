@@ -1,5 +1,6 @@
 """One call: what gRPC tells the handlers of it, what they tell the servicer, and on whose behalf it is made."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Never, Protocol
@@ -46,7 +47,7 @@ class Call:
     # what the method is to ask of each of its rooms.
     query: AccessQuery | None
     grant: AccessGrant | None
-    # Until when the caller waits; NEVER for a stream, unless its client has said.
+    # Until when the caller waits; NEVER for a stream, unless its client has said so.
     deadline: Deadline
     # Set when the method answers with a stream.
     stream: OpenStream | None = None
@@ -98,6 +99,12 @@ def header_of(context: Context, name: str) -> str:
         if key == name and isinstance(value, str):
             return value
     return ""
+
+
+def deadline_of(context: Context, seconds: float = math.inf) -> Deadline:
+    """Return until when the caller waits, and so many seconds from now at the latest."""
+    left = context.time_remaining()
+    return Deadline.after(seconds if left is None else min(left, seconds))
 
 
 def who_acts(named: str, caller: Caller, field: str) -> UserId | None:

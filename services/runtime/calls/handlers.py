@@ -22,7 +22,7 @@ from google.protobuf.message import Message
 
 from services.runtime.access.port import AccessChecker
 from services.runtime.calls.admission import Admission
-from services.runtime.calls.call import Call, Context
+from services.runtime.calls.call import Call, Context, deadline_of
 from services.runtime.calls.edges import edge_of
 from services.runtime.calls.spelling import JsonNames, is_json
 from services.runtime.contract.errors import (
@@ -88,13 +88,14 @@ class Handlers:
         """Compose the handler of a unary method."""
         caller_of, admit = self._admission.caller, self._admission.of(method)
         names = JsonNames(method.request)
-        deadline = method.policy.deadline_ms / 1000
+        seconds = method.policy.deadline_ms / 1000
 
         async def handle(_bodies: object, context: Context) -> bytes:
+            deadline = deadline_of(context, seconds)
             try:
-                async with asyncio.timeout(deadline):
+                async with asyncio.timeout(seconds):
                     caller = caller_of(method, context)
-                    request, call = await admit(await _only(context), context, caller, None)
+                    request, call = await admit(await _only(context), context, caller, deadline, None)
                     response = await behaviour(request, call)
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
                 await self._abort(method, names, error, context)
@@ -113,7 +114,7 @@ class Handlers:
                 with self._streams.open(caller_of(method, context), edge_of(context)) as stream:
                     async with asyncio.timeout(_REQUEST_SECONDS):
                         body = await _only(context)
-                    request, call = await admit(body, context, stream.caller, stream)
+                    request, call = await admit(body, context, stream.caller, deadline_of(context), stream)
                     # Closed with the call, and not whenever somebody collects it.
                     async with aclosing(cast("_Responses", behaviour(request, call))) as responses:
                         async for response in responses:
@@ -138,13 +139,14 @@ class Handlers:
         caller_of, admit = self._admission.caller, self._admission.of(method)
         names = JsonNames(method.request)
         read = self._admission.reader_of(method)
-        deadline = method.policy.deadline_ms / 1000
+        seconds = method.policy.deadline_ms / 1000
 
         async def handle(bodies: AsyncIterator[bytes], context: Context) -> bytes:
+            deadline = deadline_of(context, seconds)
             try:
                 with self._streams.open(caller_of(method, context)) as stream:
-                    async with asyncio.timeout(deadline):
-                        first, call = await admit(await _first(bodies), context, stream.caller, stream)
+                    async with asyncio.timeout(seconds):
+                        first, call = await admit(await _first(bodies), context, stream.caller, deadline, stream)
                         response = await behaviour(first, read(first, bodies), call)
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
                 await _read_away(bodies)
