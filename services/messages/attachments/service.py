@@ -11,6 +11,9 @@ from services.runtime.calls.call import Call
 from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomUid, UserUid
 
+# What files leaves of the deadline for storing the message, and those beside it that have no files.
+_STORING_SECONDS = 1.0
+
 
 class Attachments:
     """Lets messages refer to files."""
@@ -35,7 +38,7 @@ class Attachments:
         wanted = list(dict.fromkeys(file_ids(parts)))
         if not wanted:
             return parts
-        attached = await self._files.attach(wanted, room_uid, sender_uid, deadline)
+        attached = await self._files.attach(wanted, room_uid, sender_uid, deadline.less(_STORING_SECONDS))
         # In order, so that repetitions at once wait for one another instead of deadlocking.
         await self._store.note(sorted(wanted), room_uid, sender_uid, request_id)
         filled = []
