@@ -6,8 +6,6 @@ from datetime import timedelta
 from uuid import uuid4
 
 from chatkit.contract.v1 import limit_pb2
-from chatkit.files.v1 import files_service_pb2
-from chatkit.internal.attachments.v1 import attachments_service_pb2
 
 from services.files.collection.collector import Collector
 from services.files.content.blobs import open_blobs
@@ -67,13 +65,8 @@ async def build(settings: FilesSettings, clock: Clock) -> AsyncIterator[Server]:
             unattached_for=settings.file_unattached_for,
             batch=server.limits[limit_pb2.LIMIT_FILES_PER_CALL],
         )
-        server.add(
-            files_service_pb2.DESCRIPTOR.services_by_name["FilesService"],
-            FilesServicer(files, uploads, users, server.page_tokens, server.limits, uuid4),
-        )
-        server.add(
-            attachments_service_pb2.DESCRIPTOR.services_by_name["AttachmentsService"], AttachmentsServicer(files)
-        )
+        server.add(FilesServicer(files, uploads, users, server.page_tokens, server.limits, uuid4))
+        server.add(AttachmentsServicer(files))
         http = FilesHttp(
             files,
             uploads,

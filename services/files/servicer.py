@@ -31,6 +31,8 @@ _MICROSECOND = timedelta(microseconds=1)
 class FilesServicer:
     """chatkit.files.v1.FilesService."""
 
+    SERVICE = pb2.DESCRIPTOR.services_by_name["FilesService"]
+
     def __init__(
         self,
         files: Files,
@@ -133,6 +135,8 @@ class FilesServicer:
 
 class AttachmentsServicer:
     """chatkit.internal.attachments.v1.AttachmentsService."""
+
+    SERVICE = attachments_pb2.DESCRIPTOR.services_by_name["AttachmentsService"]
 
     def __init__(self, files: Files) -> None:
         self._files = files

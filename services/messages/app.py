@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import psycopg
 from chatkit.contract.v1 import limit_pb2
-from chatkit.internal.attachments.v1 import references_service_pb2
-from chatkit.messages.v1 import messages_service_pb2, read_states_service_pb2
 
 from services.messages.attachments.service import Attachments, ReferencesServicer
 from services.messages.attachments.store import ReferenceStore
@@ -146,10 +144,7 @@ async def _read_states(
     announcements = CursorAnnouncements(cursors, epoch, bus, server.subject("cursors"), feed.moved)
     await announcements.listen()
     service = ReadStates(store, announcements, peers.rooms, peers.access)
-    server.add(
-        read_states_service_pb2.DESCRIPTOR.services_by_name["ReadStatesService"],
-        ReadStatesServicer(service, peers.rooms, peers.users, server.page_tokens, server.limits),
-    )
+    server.add(ReadStatesServicer(service, peers.rooms, peers.users, server.page_tokens, server.limits))
     return _ReadStates(cursors=cursors, feed=feed)
 
 
@@ -213,7 +208,6 @@ def _serve_messages(
     references = ReferenceStore(server.database)
     attachments = Attachments(peers.files, references)
     server.add(
-        messages_service_pb2.DESCRIPTOR.services_by_name["MessagesService"],
         MessagesServicer(
             messages,
             follow_rooms,
@@ -223,9 +217,9 @@ def _serve_messages(
             peers.users,
             server.page_tokens,
             server.limits,
-        ),
+        )
     )
-    server.add(references_service_pb2.DESCRIPTOR.services_by_name["ReferencesService"], ReferencesServicer(references))
+    server.add(ReferencesServicer(references))
 
 
 def _end_streams(server: Server, peers: _Peers, hubs: Hubs, cursors: Cursors) -> None:

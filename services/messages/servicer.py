@@ -35,6 +35,8 @@ _NAMES_OF_SENDING = JsonNames(cast("Descriptor", pb2.SendMessageRequest.DESCRIPT
 class MessagesServicer:
     """chatkit.messages.v1.MessagesService. It answers bytes: messages are serialized once, when they are stored."""
 
+    SERVICE = pb2.DESCRIPTOR.services_by_name["MessagesService"]
+
     def __init__(
         self,
         messages: Messages,

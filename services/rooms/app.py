@@ -5,9 +5,6 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 from chatkit.contract.v1 import limit_pb2
-from chatkit.internal.access.v1 import access_service_pb2
-from chatkit.internal.retention.v1 import retention_service_pb2
-from chatkit.rooms.v1 import memberships_service_pb2, roles_service_pb2, rooms_service_pb2
 
 from services.rooms.access.service import Access
 from services.rooms.access.servicer import AccessServicer
@@ -69,26 +66,13 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
         server.run("roll_call", roll_call.run())
         openings = _user_streams(server, settings, feed, access, UsersClient(users_peer), roll_call)
         server.use_access(access)
+        server.add(RoomsServicer(rooms, openings, server.page_tokens, server.limits))
         server.add(
-            rooms_service_pb2.DESCRIPTOR.services_by_name["RoomsService"],
-            RoomsServicer(rooms, openings, server.page_tokens, server.limits),
+            MembershipsServicer(rooms, Visits(store, access_store, directory, feed), server.page_tokens, server.limits)
         )
-        server.add(
-            memberships_service_pb2.DESCRIPTOR.services_by_name["MembershipsService"],
-            MembershipsServicer(rooms, Visits(store, access_store, directory, feed), server.page_tokens, server.limits),
-        )
-        server.add(
-            roles_service_pb2.DESCRIPTOR.services_by_name["RolesService"],
-            RolesServicer(roles, server.page_tokens, server.limits),
-        )
-        server.add(
-            access_service_pb2.DESCRIPTOR.services_by_name["AccessService"],
-            AccessServicer(access, feed, server.page_tokens, server.limits),
-        )
-        server.add(
-            retention_service_pb2.DESCRIPTOR.services_by_name["RetentionService"],
-            RetentionServicer(store),
-        )
+        server.add(RolesServicer(roles, server.page_tokens, server.limits))
+        server.add(AccessServicer(access, feed, server.page_tokens, server.limits))
+        server.add(RetentionServicer(store))
         await server.start({"users": users_peer.check})
         yield server
 

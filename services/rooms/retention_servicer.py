@@ -11,6 +11,8 @@ from services.runtime.ids import RoomUid
 class RetentionServicer:
     """chatkit.internal.retention.v1.RetentionService."""
 
+    SERVICE = pb2.DESCRIPTOR.services_by_name["RetentionService"]
+
     def __init__(self, store: RoomStore) -> None:
         self._store = store
 

@@ -30,6 +30,8 @@ _Page = rooms_pb2.ListRoomsResponse | rooms_pb2.ListJoinableRoomsResponse | room
 class RoomsServicer:
     """chatkit.rooms.v1.RoomsService."""
 
+    SERVICE = rooms_pb2.DESCRIPTOR.services_by_name["RoomsService"]
+
     def __init__(self, rooms: Rooms, openings: UserOpenings, page_tokens: PageTokens, limits: Limits) -> None:
         self._rooms = rooms
         self._openings = openings
@@ -125,6 +127,8 @@ class RoomsServicer:
 
 class MembershipsServicer:
     """chatkit.rooms.v1.MembershipsService."""
+
+    SERVICE = memberships_pb2.DESCRIPTOR.services_by_name["MembershipsService"]
 
     def __init__(self, rooms: Rooms, visits: Visits, page_tokens: PageTokens, limits: Limits) -> None:
         self._rooms = rooms

@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 import grpc
 import structlog
 from chatkit.contract.v1 import limit_pb2
-from chatkit.internal.edges.v1 import edges_service_pb2
-from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -23,7 +21,7 @@ from services.runtime.bus.nats_url import parse_servers
 from services.runtime.bus.port import Bus, InProcessBus
 from services.runtime.bus.subjects import subject
 from services.runtime.calls.edges import EdgesServicer
-from services.runtime.calls.handlers import Handlers
+from services.runtime.calls.handlers import Handlers, Servicer
 from services.runtime.calls.paging import PageTokens
 from services.runtime.clock import Clock
 from services.runtime.contract.policies import Limits
@@ -143,10 +141,10 @@ class Server:
             self._peers[key] = Peer(name, address, self._tokens, self._certificates)
         return self._peers[key]
 
-    def add(self, service: ServiceDescriptor, servicer: object) -> None:
+    def add(self, servicer: Servicer) -> None:
         """Serve a service of the contract."""
-        self._grpc.add_generic_rpc_handlers((self.handlers.generic(service, servicer),))
-        self._services.append(service.full_name)
+        self._grpc.add_generic_rpc_handlers((self.handlers.generic(servicer),))
+        self._services.append(servicer.SERVICE.full_name)
 
     def run(self, name: str, work: Awaitable[None]) -> None:
         """Run a part in the background for the server's life; its death turns health off and ends the process."""
@@ -189,7 +187,7 @@ class Server:
     async def start(self, dependencies: Mapping[str, Check]) -> None:
         """Listen, and become ready once every dependency and the database were reached."""
         await self.readiness.start()
-        self.add(edges_service_pb2.DESCRIPTOR.services_by_name["EdgesService"], EdgesServicer(self.streams))
+        self.add(EdgesServicer(self.streams))
         health_pb2_grpc.add_HealthServicer_to_server(self.readiness.servicer, self._grpc)
         names = (
             *self._services,

@@ -5,9 +5,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
-from chatkit.internal.directory.v1 import directory_service_pb2
-from chatkit.users.v1 import presence_service_pb2, users_service_pb2
-
 from services.runtime.access.rooms import RoomsAccess
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Unavailable
@@ -37,18 +34,9 @@ async def build(settings: UsersSettings, clock: Clock) -> AsyncIterator[Server]:
         access = server.rooms_access()
         feed = await server.change_feed(change_log, settings.changes_poll_interval_seconds)
         users = Users(UserStore(server.database), feed, new_uid=uuid4)
-        server.add(
-            users_service_pb2.DESCRIPTOR.services_by_name["UsersService"],
-            UsersServicer(users, server.page_tokens, server.limits),
-        )
-        server.add(
-            presence_service_pb2.DESCRIPTOR.services_by_name["PresenceService"],
-            PresenceServicer(_presence(server, settings, access, feed)),
-        )
-        server.add(
-            directory_service_pb2.DESCRIPTOR.services_by_name["DirectoryService"],
-            DirectoryServicer(users, feed),
-        )
+        server.add(UsersServicer(users, server.page_tokens, server.limits))
+        server.add(PresenceServicer(_presence(server, settings, access, feed)))
+        server.add(DirectoryServicer(users, feed))
         # Rooms waits for users, so users does not wait for rooms: where calls go to ready processes only, neither would
         # ever be ready.
         await server.start({})

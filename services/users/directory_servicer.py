@@ -15,6 +15,8 @@ from services.users.service import Users
 class DirectoryServicer:
     """chatkit.internal.directory.v1.DirectoryService."""
 
+    SERVICE = pb2.DESCRIPTOR.services_by_name["DirectoryService"]
+
     def __init__(self, users: Users, feed: ChangeFeed[Change]) -> None:
         self._users = users
         self._feed = feed

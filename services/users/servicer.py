@@ -18,6 +18,8 @@ _UPDATABLE = ("name", "avatar_url", "custom_data")
 class UsersServicer:
     """chatkit.users.v1.UsersService."""
 
+    SERVICE = pb2.DESCRIPTOR.services_by_name["UsersService"]
+
     def __init__(self, users: Users, page_tokens: PageTokens, limits: Limits) -> None:
         self._users = users
         self._page_tokens = page_tokens

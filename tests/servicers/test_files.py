@@ -98,7 +98,7 @@ class _Files:
 def _tested(handlers: Handlers, page_tokens: PageTokens, limits: Limits, files: _Files) -> TestedServicer:
     nobody = cast("Any", None)
     servicer = FilesServicer(cast("Any", files), nobody, nobody, page_tokens, limits, lambda: UUID(int=9))
-    return TestedServicer(pb2.DESCRIPTOR.services_by_name["FilesService"], servicer, handlers)
+    return TestedServicer(servicer, handlers)
 
 
 def test_files(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
@@ -144,9 +144,7 @@ def test_pages_of_files_go_on_exactly_where_they_ended(
 
 
 def test_attachments(handlers: Handlers) -> None:
-    servicer = AttachmentsServicer(cast("Any", _Files()))
-    described = attachments_pb2.DESCRIPTOR.services_by_name["AttachmentsService"]
-    tested = TestedServicer(described, servicer, handlers)
+    tested = TestedServicer(AttachmentsServicer(cast("Any", _Files())), handlers)
     ids = [str(UUID(int=number)) for number in (2, 1, 2)]
     named = {"room_uid": str(uid_of("lobby")), "owner_uid": str(uid_of("alice"))}
     request = attachments_pb2.AttachFilesRequest(**named, file_ids=ids)

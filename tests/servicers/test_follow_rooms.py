@@ -40,7 +40,7 @@ class _ManyRooms:
 def test_many_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     follow_rooms = _ManyRooms()
     parts: Any = (None, follow_rooms, None, None, None, None, page_tokens, limits)
-    tested = TestedServicer(pb2.DESCRIPTOR.services_by_name["MessagesService"], MessagesServicer(*parts), handlers)
+    tested = TestedServicer(MessagesServicer(*parts), handlers)
     position = position_pb2.Position(epoch="epoch", seq=3)
     rooms = [
         RoomSubscription(room_id="lobby", after=position),

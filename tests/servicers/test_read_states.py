@@ -61,7 +61,7 @@ def test_read_states(handlers: Handlers, page_tokens: PageTokens, limits: Limits
 
     read_states, rooms = _ReadStates(), SimpleNamespace(of_user=of_user)
     servicer = ReadStatesServicer(cast("Any", read_states), cast("Any", rooms), cast("Any", None), page_tokens, limits)
-    tested = TestedServicer(pb2.DESCRIPTOR.services_by_name["ReadStatesService"], servicer, handlers)
+    tested = TestedServicer(servicer, handlers)
     move = pb2.SetReadCursorRequest(room_id="lobby", seq=3, allow_backward=True)
     cursor = tested.call("SetReadCursor", move, user("alice")).cursor
     assert (cursor.room_id, cursor.user_id, cursor.seq, cursor.revision) == ("lobby", "alice", 3, 4)

@@ -109,13 +109,9 @@ class _Users:
         )
 
 
-def _tested(pb2: Any, name: str, servicer: object, handlers: Handlers) -> TestedServicer:
-    return TestedServicer(pb2.DESCRIPTOR.services_by_name[name], servicer, handlers)
-
-
 def test_users(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     servicer = UsersServicer(cast("Any", _Users()), page_tokens, limits)
-    tested = _tested(users_pb2, "UsersService", servicer, handlers)
+    tested = TestedServicer(servicer, handlers)
     got = tested.call("GetUser", users_pb2.GetUserRequest(user_id="bob"), user("alice")).user
     assert (got.id, got.name, got.custom_data["n"]) == ("bob", "Bob", 1)
     assert got.create_time.ToDatetime(UTC) == _TIME
@@ -133,9 +129,7 @@ def test_users(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> N
 
 
 def test_the_directory(handlers: Handlers) -> None:
-    tested = _tested(
-        directory_pb2, "DirectoryService", DirectoryServicer(cast("Any", _Users()), cast("Any", _UserFeed())), handlers
-    )
+    tested = TestedServicer(DirectoryServicer(cast("Any", _Users()), cast("Any", _UserFeed())), handlers)
     request = directory_pb2.ResolveUsersRequest(user_ids=["bob", "nobody"])
     (resolved,) = tested.call("ResolveUsers", request, service("rooms", "tested")).users
     assert (resolved.id, UUID(bytes=resolved.uid)) == ("bob", uid_of("bob"))
@@ -171,7 +165,7 @@ def _presence_frame(presence: presence_event_pb2.Presence) -> bytes:
 
 
 def test_presence(handlers: Handlers) -> None:
-    tested = _tested(presence_pb2, "PresenceService", PresenceServicer(cast("Any", _PresenceStreams())), handlers)
+    tested = TestedServicer(PresenceServicer(cast("Any", _PresenceStreams())), handlers)
     request = presence_pb2.SubscribePresenceRequest(online=True, watch_user_ids=["bob", "carol", "bob"])
     for named, metadata, acting in (("", user("alice"), "alice"), ("dan", su(), "dan")):
         request.user_id = named
@@ -275,9 +269,7 @@ class _Rooms:
 
 def test_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     rooms = _Rooms()
-    tested = _tested(
-        rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers
-    )
+    tested = TestedServicer(RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers)
     created = tested.call(
         "CreateRoom",
         rooms_pb2.CreateRoomRequest(id="r", name="R", user_ids=["bob"], visibility="VISIBILITY_PUBLIC"),
@@ -315,7 +307,7 @@ class _Openings:
 def test_the_stream_of_a_user(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     openings = _Openings()
     servicer = RoomsServicer(cast("Any", _Rooms()), cast("Any", openings), page_tokens, limits)
-    tested = _tested(rooms_pb2, "RoomsService", servicer, handlers)
+    tested = TestedServicer(servicer, handlers)
     (frame,) = tested.stream("SubscribeUser", rooms_pb2.SubscribeUserRequest(), user("bob"))
     assert frame.events[0].caught_up.room_count == 3
     other = rooms_pb2.SubscribeUserRequest(user_id="alice")
@@ -327,9 +319,7 @@ def test_the_stream_of_a_user(handlers: Handlers, page_tokens: PageTokens, limit
 
 def test_titles_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     rooms = _Rooms()
-    tested = _tested(
-        rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers
-    )
+    tested = TestedServicer(RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers)
     field = "push_notification_title_override"
     for title in (None, "", "T"):
         request = rooms_pb2.CreateRoomRequest(
@@ -348,9 +338,7 @@ def test_titles_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Li
 
 def test_direct_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     rooms = _Rooms()
-    tested = _tested(
-        rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers
-    )
+    tested = TestedServicer(RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers)
     request = rooms_pb2.GetOrCreateDirectRoomRequest(other_user_id="alice")
     answer = tested.call("GetOrCreateDirectRoom", request, user("bob"))
     assert list(answer.room.direct_user_ids) == list(answer.membership.user_ids) == ["alice", "bob"]
@@ -364,9 +352,7 @@ def test_direct_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limit
 
 def test_listings_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     rooms = _Rooms()
-    tested = _tested(
-        rooms_pb2, "RoomsService", RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers
-    )
+    tested = TestedServicer(RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers)
     listed = rooms_pb2.ListRoomsRequest(after_room_id="a", include_private=True, page_size=1)
     first = tested.call("ListRooms", listed, su())
     listed.page_token = first.next_page_token
@@ -392,7 +378,7 @@ def test_listings_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits: 
 def test_memberships(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     rooms = _Rooms()
     servicer = MembershipsServicer(cast("Any", rooms), cast("Any", rooms), page_tokens, limits)
-    tested = _tested(memberships_pb2, "MembershipsService", servicer, handlers)
+    tested = TestedServicer(servicer, handlers)
     added = memberships_pb2.AddMembersRequest(room_id="lobby", user_ids=["bob"])
     tested.call("AddMembers", added, user("alice"))
     removed = memberships_pb2.RemoveMembersRequest(room_id="lobby", user_ids=["bob"])
@@ -454,7 +440,7 @@ class _Roles:
 
 def test_roles(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     roles = _Roles()
-    tested = _tested(roles_pb2, "RolesService", RolesServicer(cast("Any", roles), page_tokens, limits), handlers)
+    tested = TestedServicer(RolesServicer(cast("Any", roles), page_tokens, limits), handlers)
     everywhere, there = role_pb2.ROLE_SCOPE_GLOBAL, role_pb2.ROLE_SCOPE_ROOM
     created = roles_pb2.CreateRoleRequest(scope=there, name="n", permissions=["file:get"])
     assert tested.call("CreateRole", created, su()).role == role_pb2.Role(
@@ -555,7 +541,7 @@ class _Access(Doorkeeper):
 
 def _access(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> TestedServicer:
     servicer = AccessServicer(cast("Any", _Access()), cast("Any", _Feed()), page_tokens, limits)
-    return _tested(access_pb2, "AccessService", servicer, handlers)
+    return TestedServicer(servicer, handlers)
 
 
 def test_access(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
@@ -683,7 +669,7 @@ def test_messages(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -
     typing = SimpleNamespace(show=lambda *who: shown.append(who))
     attachments = Attachments(cast("Any", None), cast("Any", None))
     parts: Any = (messages, None, _Batches(), attachments, typing, users, page_tokens, limits)
-    tested = _tested(messages_pb2, "MessagesService", MessagesServicer(*parts), handlers)
+    tested = TestedServicer(MessagesServicer(*parts), handlers)
     part = part_pb2.Part(content_type="text/plain", content="x")
     request = messages_pb2.SendMessageRequest(room_id="lobby", parts=[part], request_id="1")
     assert tested.call("SendMessage", request, user("alice")).message.seq == 1

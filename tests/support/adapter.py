@@ -11,11 +11,10 @@ from typing import Any, Never
 
 import grpc
 import grpc_testing
-from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
-from services.runtime.calls.handlers import Handlers
+from services.runtime.calls.handlers import Handlers, Servicer
 from services.runtime.contract.errors import DETAILS_KEY, from_status
 from services.runtime.contract.policies import MethodContract, methods_of
 
@@ -25,7 +24,8 @@ class TestedServicer:
 
     __test__ = False
 
-    def __init__(self, service: ServiceDescriptor, servicer: object, handlers: Handlers) -> None:
+    def __init__(self, servicer: Servicer, handlers: Handlers) -> None:
+        service = servicer.SERVICE
         self._methods = {method.name: method for method in methods_of(service)}
         self._descriptors = {method.name: method for method in service.methods}
         adapted = SimpleNamespace(

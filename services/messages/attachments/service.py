@@ -65,6 +65,8 @@ def file_ids(parts: Iterable[part_pb2.Part]) -> list[str]:
 class ReferencesServicer:
     """chatkit.internal.attachments.v1.ReferencesService."""
 
+    SERVICE = references_pb2.DESCRIPTOR.services_by_name["ReferencesService"]
+
     def __init__(self, store: ReferenceStore) -> None:
         self._store = store
 

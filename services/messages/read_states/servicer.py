@@ -22,6 +22,8 @@ _FIRST = UserUid(UUID(int=0))
 class ReadStatesServicer:
     """chatkit.messages.v1.ReadStatesService."""
 
+    SERVICE = pb2.DESCRIPTOR.services_by_name["ReadStatesService"]
+
     def __init__(
         self,
         read_states: ReadStates,

@@ -24,6 +24,8 @@ _RULES = frozenset({method_policy_pb2.MEMBERSHIP_UNSPECIFIED, *MembershipRule})
 class AccessServicer:
     """chatkit.internal.access.v1.AccessService."""
 
+    SERVICE = pb2.DESCRIPTOR.services_by_name["AccessService"]
+
     def __init__(self, access: Access, feed: ChangeFeed[Change], page_tokens: PageTokens, limits: Limits) -> None:
         self._access = access
         self._feed = feed

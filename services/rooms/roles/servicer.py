@@ -14,6 +14,8 @@ from services.runtime.ids import RoomId, UserId
 class RolesServicer:
     """chatkit.rooms.v1.RolesService."""
 
+    SERVICE = pb2.DESCRIPTOR.services_by_name["RolesService"]
+
     def __init__(self, roles: Roles, page_tokens: PageTokens, limits: Limits) -> None:
         self._roles = roles
         self._page_tokens = page_tokens

@@ -29,6 +29,8 @@ def edge_of(context: Context) -> str:
 class EdgesServicer:
     """chatkit.internal.edges.v1.EdgesService."""
 
+    SERVICE = pb2.DESCRIPTOR.services_by_name["EdgesService"]
+
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
 

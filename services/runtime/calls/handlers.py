@@ -12,7 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from typing import Any, Never, cast
+from typing import Any, Never, Protocol, cast
 from uuid import uuid4
 
 import grpc
@@ -52,6 +52,12 @@ Requests = Callable[[Any, AsyncIterator[Any], Call], Awaitable[Message | bytes]]
 _Responses = AsyncGenerator[Message | bytes, None]
 
 
+class Servicer(Protocol):
+    """What serves a service of the contract: it has a method for each of the service's, with the same name."""
+
+    SERVICE: ServiceDescriptor
+
+
 class Handlers:
     """Composes the handlers of a service and counts what they answer."""
 
@@ -68,8 +74,9 @@ class Handlers:
         # How often each method answered with each code, by (path, code's name).
         self.answers: Counter[tuple[str, str]] = Counter()
 
-    def generic(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
+    def generic(self, servicer: Servicer) -> grpc.GenericRpcHandler:
         """Return the handler of a whole service."""
+        service = servicer.SERVICE
         methods = {method.name: self._handler(method, getattr(servicer, method.name)) for method in methods_of(service)}
         return grpc.method_handlers_generic_handler(service.full_name, methods)
 

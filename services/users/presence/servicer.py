@@ -12,6 +12,8 @@ from services.users.presence.service import PresenceRequest, PresenceStreams
 class PresenceServicer:
     """chatkit.users.v1.PresenceService. It answers bytes: an event is serialized once, however many are told."""
 
+    SERVICE = pb2.DESCRIPTOR.services_by_name["PresenceService"]
+
     def __init__(self, presence: PresenceStreams) -> None:
         self._presence = presence
 
