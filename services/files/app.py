@@ -88,7 +88,7 @@ async def build(settings: FilesSettings, clock: Clock) -> AsyncIterator[Server]:
         server.run("collector", collector.run())
         server.on_stop(listener.stop)
         # Messages is asked by the collector alone, which waits for it.
-        await server.start({"rooms": access.ready, "users": users_peer.check, "blobs": blobs.check})
+        await server.start(access, {"rooms": access.ready, "users": users_peer.check, "blobs": blobs.check})
         yield server
         await incoming.close()
         await uploads.close()

@@ -103,7 +103,7 @@ async def build(settings: MessagesSettings, clock: Clock) -> AsyncIterator[Serve
         _serve_messages(server, settings, peers, log, committer, fan_out, read_states)
         _end_streams(server, peers, fan_out.hubs, read_states.cursors)
         _sweep(server, settings, retention, peers, fan_out.announcements)
-        await server.start({**peers.ready, "epoch": epoch.check, "committer": committer.check})
+        await server.start(peers.access, {**peers.ready, "epoch": epoch.check, "committer": committer.check})
         yield server
 
 

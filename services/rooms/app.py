@@ -65,7 +65,6 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
         )
         server.run("roll_call", roll_call.run())
         openings = _user_streams(server, settings, feed, access, UsersClient(users_peer), roll_call)
-        server.use_access(access)
         server.add(RoomsServicer(rooms, openings, server.page_tokens, server.limits))
         server.add(
             MembershipsServicer(rooms, Visits(store, access_store, directory, feed), server.page_tokens, server.limits)
@@ -73,7 +72,7 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
         server.add(RolesServicer(roles, server.page_tokens, server.limits))
         server.add(AccessServicer(access, feed, server.page_tokens, server.limits))
         server.add(RetentionServicer(store))
-        await server.start({"users": users_peer.check})
+        await server.start(access, {"users": users_peer.check})
         yield server
 
 

@@ -46,6 +46,9 @@ _RECEIVE_SLACK_BYTES = 64 * 1024
 class Server:
     """What the composition root of a service starts from, and the server it fills."""
 
+    # Composed at the start, when it is known who answers for rooms and roles.
+    handlers: Handlers
+
     def __init__(self, name: str, settings: Settings, clock: Clock) -> None:
         self._keyring = Keyring(
             settings.keys_file,
@@ -76,23 +79,18 @@ class Server:
             clock=clock,
         )
         self._grpc = grpc.aio.server(options=_options(self.limits))
-        self._services: list[str] = []
+        self._servicers: list[Servicer] = [EdgesServicer(self.streams)]
         self._peers: dict[tuple[str, str], Peer] = {}
         self._drains: list[Callable[[], None]] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self._keys_users: list[Callable[[Sequence[ApiKey]], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self.handlers = Handlers(verifier=self._verifier, limits=self.limits, streams=self.streams)
         # Set when a background task has died: the process should end.
         self.failed = asyncio.Event()
         self._is_stopping = False
 
-    def use_access(self, access: AccessChecker) -> None:
-        """Say who answers for rooms and roles; call it before `add`."""
-        self.handlers = Handlers(verifier=self._verifier, limits=self.limits, streams=self.streams, access=access)
-
     def rooms_access(self) -> RoomsAccess:
-        """Let rooms answer for rooms and roles, and keep what it allows; call it before `add`."""
+        """Ask rooms about rooms and roles, and keep what it allows."""
         access = RoomsAccess(
             AccessClient(self.peer("rooms", self.settings.rooms_address)),
             self.clock,
@@ -100,7 +98,6 @@ class Server:
             lifetime=self.settings.access_entry_lifetime_seconds,
             retry_interval=self.settings.retry_interval_seconds,
         )
-        self.use_access(access)
         self.run("access", access.run())
         return access
 
@@ -142,9 +139,8 @@ class Server:
         return self._peers[key]
 
     def add(self, servicer: Servicer) -> None:
-        """Serve a service of the contract."""
-        self._grpc.add_generic_rpc_handlers((self.handlers.generic(servicer),))
-        self._services.append(servicer.SERVICE.full_name)
+        """Serve a service of the contract, from the start on."""
+        self._servicers.append(servicer)
 
     def run(self, name: str, work: Awaitable[None]) -> None:
         """Run a part in the background for the server's life; its death turns health off and ends the process."""
@@ -184,13 +180,17 @@ class Server:
         """Await this while open calls are waited for: it ends what is called in another way than by gRPC."""
         self._stops.append(end_calls)
 
-    async def start(self, dependencies: Mapping[str, Check]) -> None:
-        """Listen, and become ready once every dependency and the database were reached."""
+    async def start(self, access: AccessChecker, dependencies: Mapping[str, Check]) -> None:
+        """Listen, with `access` to answer for rooms and roles; be ready once all dependencies and the database were.
+
+        Raises OSError where the address can't be listened on.
+        """
         await self.readiness.start()
-        self.add(EdgesServicer(self.streams))
+        self.handlers = Handlers(verifier=self._verifier, limits=self.limits, streams=self.streams, access=access)
+        self._grpc.add_generic_rpc_handlers([self.handlers.generic(servicer) for servicer in self._servicers])
         health_pb2_grpc.add_HealthServicer_to_server(self.readiness.servicer, self._grpc)
         names = (
-            *self._services,
+            *(servicer.SERVICE.full_name for servicer in self._servicers),
             health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
             reflection.SERVICE_NAME,
         )

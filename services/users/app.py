@@ -39,7 +39,7 @@ async def build(settings: UsersSettings, clock: Clock) -> AsyncIterator[Server]:
         server.add(DirectoryServicer(users, feed))
         # Rooms waits for users, so users does not wait for rooms: where calls go to ready processes only, neither would
         # ever be ready.
-        await server.start({})
+        await server.start(access, {})
         yield server
 
 
