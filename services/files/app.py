@@ -82,11 +82,11 @@ async def build(settings: FilesSettings, clock: Clock) -> AsyncIterator[Server]:
             ),
         )
         listener = HttpListener(http.app, settings.http_listen, server)
-        server.run("http", listener.run())
-        server.run("uploads", uploads.places.run())
-        server.run("downloads", http.downloads.run())
-        server.run("collector", collector.run())
-        server.on_stop(listener.stop)
+        server.lifetime.run("http", listener.run())
+        server.lifetime.run("uploads", uploads.places.run())
+        server.lifetime.run("downloads", http.downloads.run())
+        server.lifetime.run("collector", collector.run())
+        server.lifetime.on_stop(listener.stop)
         # Messages is asked by the collector alone, which waits for it.
         await server.start(access, {"rooms": access.ready, "users": users_peer.check, "blobs": blobs.check})
         yield server

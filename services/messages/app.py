@@ -92,14 +92,14 @@ async def build(settings: MessagesSettings, clock: Clock) -> AsyncIterator[Serve
     async with open_server("messages", settings, clock) as server:
         peers = _peers(server)
         epoch = Epoch("messages")
-        server.run("epoch", epoch.run(server.database, clock, settings.heads_poll_interval_seconds))
+        server.lifetime.run("epoch", epoch.run(server.database, clock, settings.heads_poll_interval_seconds))
         log = LogStore(server.database)
         bus = server.bus()
         read_states = await _read_states(server, settings, bus, epoch, peers)
         fan_out = await _fan_out(server, settings, bus, epoch, log)
         lane = _lane(settings.database_url.get_secret_value(), epoch)
         committer = Committer(lane, fan_out.announcements, clock)
-        server.run("committer", committer.run())
+        server.lifetime.run("committer", committer.run())
         _serve_messages(server, settings, peers, log, committer, fan_out, read_states)
         _end_streams(server, peers, fan_out.hubs, read_states.cursors)
         _sweep(server, settings, retention, peers, fan_out.announcements)
@@ -137,10 +137,10 @@ async def _read_states(
         most=2 * server.limits[limit_pb2.LIMIT_ROOM_MEMBERS],
     )
     epoch.listen(cursors.reset)
-    server.run("cursors", cursors.run())
+    server.lifetime.run("cursors", cursors.run())
     feed = ReadStateFeed(store, server.clock, interval=interval)
     epoch.listen(feed.reset)
-    server.run("read_states", feed.run())
+    server.lifetime.run("read_states", feed.run())
     announcements = CursorAnnouncements(cursors, epoch, bus, server.subject("cursors"), feed.moved)
     await announcements.listen()
     service = ReadStates(store, announcements, peers.rooms, peers.access)
@@ -159,8 +159,8 @@ async def _fan_out(server: Server, settings: MessagesSettings, bus: Bus, epoch: 
         on_loss=lambda: epoch.end(server.database),
     )
     epoch.listen(hubs.reset)
-    server.run("hubs", hubs.run())
-    server.on_drain(lambda: hubs.end_all(_shutting_down))
+    server.lifetime.run("hubs", hubs.run())
+    server.lifetime.on_drain(lambda: hubs.end_all(_shutting_down))
     announcements = Announcements(hubs, epoch, bus, server.subject("log"))
     await announcements.listen()
     typing = TypingIndicator(hubs, bus, server.subject("typing"), server.clock)
@@ -229,7 +229,7 @@ def _end_streams(server: Server, peers: _Peers, hubs: Hubs, cursors: Cursors) ->
     watch = StreamAccess(access, hubs, access.freshness, server.clock, retry_interval=retry_interval)
     access.listen(watch)
     access.listen(cursors)
-    server.run("access_watch", watch.run())
+    server.lifetime.run("access_watch", watch.run())
 
 
 def _sweep(
@@ -245,7 +245,7 @@ def _sweep(
         interval=settings.retention_sweep_interval_seconds,
         pause=settings.retention_sweep_pause_seconds,
     )
-    server.run("sweeper", sweeper.run())
+    server.lifetime.run("sweeper", sweeper.run())
 
 
 def _lane(dsn: str, epoch: Epoch) -> Connect:

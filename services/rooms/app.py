@@ -63,7 +63,7 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
             at_once=server.limits[limit_pb2.LIMIT_USERS_PER_GET],
             retry_interval=settings.retry_interval_seconds,
         )
-        server.run("roll_call", roll_call.run())
+        server.lifetime.run("roll_call", roll_call.run())
         openings = _user_streams(server, settings, feed, access, UsersClient(users_peer), roll_call)
         server.add(RoomsServicer(rooms, openings, server.page_tokens, server.limits))
         server.add(
@@ -99,9 +99,9 @@ def _user_streams(
         retry_interval=retry_interval,
     )
     watch = UserWatch(users, store, streams, clock, retry_interval=retry_interval, on_epoch=roll_call.hear)
-    server.run("user_streams", streams.run())
-    server.run("user_access", user_access.run())
-    server.run("user_watch", watch.run())
-    server.on_drain(streams.end_all)
+    server.lifetime.run("user_streams", streams.run())
+    server.lifetime.run("user_access", user_access.run())
+    server.lifetime.run("user_watch", watch.run())
+    server.lifetime.on_drain(streams.end_all)
     most_state_bytes = settings.user_state_bytes
     return UserOpenings(store, streams, watch, user_access, users, clock, leisure, most_state_bytes=most_state_bytes)

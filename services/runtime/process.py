@@ -118,12 +118,12 @@ async def _serve(build: Build[_Settings_contra], settings: _Settings_contra) -> 
         # From now on the garbage collector looks at what calls make. Where it looked at the hundred thousand objects of
         # the modules as well, each full collection would stop every call for 0.1 to 0.25 s.
         gc.freeze()
-        await _first(told_to_end.wait(), told_to_stop.wait(), server.failed.wait())
+        await _first(told_to_end.wait(), told_to_stop.wait(), server.lifetime.failed.wait())
         if told_to_end.is_set():
             _log.info("draining", seconds=settings.drain_seconds)
-            await _first(server.drain(), told_to_stop.wait(), server.failed.wait())
+            await _first(server.lifetime.drain(), told_to_stop.wait(), server.lifetime.failed.wait())
         _log.info("stopping")
-    return 1 if server.failed.is_set() else 0
+    return 1 if server.lifetime.failed.is_set() else 0
 
 
 async def _first(*works: Coroutine[Any, Any, object]) -> None:

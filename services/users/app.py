@@ -70,12 +70,12 @@ def _presence(
     watch = PresenceAccess(access, hub, clock, retry_interval=settings.retry_interval_seconds)
     access.listen(watch)
     known, presences = CoalescedReads(store.resolve), CoalescedReads(store.read)
-    server.run("presence_sessions", sessions.run())
-    server.run("presence_hub", hub.run())
-    server.run("presence_access", watch.run())
-    server.run("presence_users", known.run())
-    server.run("presence_reads", presences.run())
-    server.on_drain(lambda: hub.end_all(_shutting_down))
+    server.lifetime.run("presence_sessions", sessions.run())
+    server.lifetime.run("presence_hub", hub.run())
+    server.lifetime.run("presence_access", watch.run())
+    server.lifetime.run("presence_users", known.run())
+    server.lifetime.run("presence_reads", presences.run())
+    server.lifetime.on_drain(lambda: hub.end_all(_shutting_down))
     return PresenceStreams(users=known, presences=presences, sessions=sessions, hub=hub, access=watch, clock=clock)
 
 

@@ -37,7 +37,7 @@ async def test_a_service_alone_is_up_and_not_ready(database: TestDatabase, tmp_p
         async with grpc.aio.insecure_channel(server.address) as channel:
             unknown: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/nobody/Knows")
             await refused(unknown(b""), "METHOD_NOT_FOUND")
-        assert not server.failed.is_set()
+        assert not server.lifetime.failed.is_set()
 
 
 async def test_a_call_without_the_database_is_unavailable_with_a_delay(database: TestDatabase, tmp_path: Path) -> None:

@@ -280,7 +280,7 @@ async def test_what_stays_is_left_out_when_garbage_is_collected(monkeypatch: pyt
         done.append("built")
         failed = asyncio.Event()
         failed.set()
-        yield SimpleNamespace(failed=failed)
+        yield SimpleNamespace(lifetime=SimpleNamespace(failed=failed))
 
     assert await process._serve(build, Settings()) == 1
     assert done == ["built", "frozen"]
