@@ -7,8 +7,8 @@ from services.files.app import build
 from services.files.collection.reconciler import reconcile
 from services.files.settings import FilesSettings
 from services.files.verifying import compare
-from services.runtime.process import Command, main
-from services.runtime.verifying import verify_command
+from services.runtime.process.main import Command, main
+from services.runtime.process.verifying import verify_command
 
 if __name__ == "__main__":
     commands = {

@@ -22,7 +22,7 @@ from services.files.store import FileStore
 from services.files.urls import FileUrls
 from services.runtime.clock import Clock
 from services.runtime.peers.directory import DirectoryClient
-from services.runtime.server import Server, open_server
+from services.runtime.process.server import Server, open_server
 
 
 @asynccontextmanager

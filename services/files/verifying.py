@@ -14,11 +14,11 @@ from services.files.peers import MessagesClient
 from services.files.settings import FilesSettings
 from services.files.store import FileStore
 from services.runtime.clock import Clock
-from services.runtime.command import Tools
 from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomUid
 from services.runtime.peers.directory import DirectoryClient
-from services.runtime.verifying import Finding
+from services.runtime.process.command import Tools
+from services.runtime.process.verifying import Finding
 
 _PAGE = 200
 _SECONDS = 5.0

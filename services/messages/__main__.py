@@ -9,9 +9,9 @@ from services.messages.settings import MessagesSettings
 from services.messages.verifying import compare
 from services.runtime.clock import Clock
 from services.runtime.data.epoch import rotate
-from services.runtime.process import Command, main
+from services.runtime.process.main import Command, main
+from services.runtime.process.verifying import verify_command
 from services.runtime.settings import Settings
-from services.runtime.verifying import verify_command
 
 
 async def _rotate_epoch(settings: Settings, _clock: Clock, _flags: Collection[str]) -> int:

@@ -41,8 +41,8 @@ from services.runtime.clock import Clock
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.epoch import Epoch
 from services.runtime.peers.directory import DirectoryClient
-from services.runtime.readiness import Check
-from services.runtime.server import Server, open_server
+from services.runtime.process.readiness import Check
+from services.runtime.process.server import Server, open_server
 from services.runtime.streaming.open_streams import spread_delay
 
 _CONNECT_SECONDS = 3

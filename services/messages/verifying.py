@@ -7,9 +7,9 @@ from services.messages.attachments.store import ReferenceStore
 from services.messages.log.store import LogStore
 from services.messages.peers import FilesClient, RetentionClient
 from services.runtime.clock import Clock
-from services.runtime.command import Tools
+from services.runtime.process.command import Tools
+from services.runtime.process.verifying import Finding, unnoticed
 from services.runtime.settings import Settings
-from services.runtime.verifying import Finding, unnoticed
 
 _PAGE = 200
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from services.rooms.app import build
 from services.rooms.settings import RoomsSettings
 from services.rooms.verifying import compare
-from services.runtime.process import main
-from services.runtime.verifying import verify_command
+from services.runtime.process.main import main
+from services.runtime.process.verifying import verify_command
 
 if __name__ == "__main__":
     commands = {"verify": verify_command("rooms", compare)}

@@ -33,7 +33,7 @@ from services.runtime.clock import Clock
 from services.runtime.contract.policies import permissions
 from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.peers.directory import DirectoryClient
-from services.runtime.server import Server, open_server
+from services.runtime.process.server import Server, open_server
 from services.runtime.steps import Leisure
 
 

@@ -6,11 +6,11 @@ from chatkit.contract.v1 import limit_pb2
 
 from services.rooms.roll_call_store import Member, RollCallStore
 from services.runtime.clock import Clock
-from services.runtime.command import Tools
 from services.runtime.deadline import Deadline
 from services.runtime.peers.directory import DirectoryClient
+from services.runtime.process.command import Tools
+from services.runtime.process.verifying import Finding, unnoticed
 from services.runtime.settings import Settings
-from services.runtime.verifying import Finding, unnoticed
 
 _SECONDS = 5.0
 

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from services.runtime.process import main
-from services.runtime.verifying import verify_command
+from services.runtime.process.main import main
+from services.runtime.process.verifying import verify_command
 from services.users.app import build
 from services.users.settings import UsersSettings
 from services.users.verifying import compare

@@ -9,7 +9,7 @@ from services.runtime.access.rooms import RoomsAccess
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.change_feed import ChangeFeed
-from services.runtime.server import Server, open_server
+from services.runtime.process.server import Server, open_server
 from services.runtime.streaming.open_streams import spread_delay
 from services.users.directory_servicer import DirectoryServicer
 from services.users.model import Change

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 
 from services.runtime.clock import Clock
-from services.runtime.command import Tools
+from services.runtime.process.command import Tools
+from services.runtime.process.verifying import Finding, unnoticed
 from services.runtime.settings import Settings
-from services.runtime.verifying import Finding, unnoticed
 
 
 async def compare(_settings: Settings, tools: Tools, _clock: Clock) -> AsyncIterator[Finding]:

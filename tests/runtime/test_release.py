@@ -12,7 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.runtime.clock import SystemClock
-from services.runtime.readiness import Readiness
+from services.runtime.process.readiness import Readiness
 from services.runtime.release import Release, label
 from services.runtime.settings import Settings
 from services.stack.releases import service_release

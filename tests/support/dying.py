@@ -23,7 +23,7 @@ from services.messages.attachments.store import ReferenceStore
 from services.messages.log.committer import Committer
 from services.messages.peers import FilesClient
 from services.runtime import logs
-from services.runtime.process import Build
+from services.runtime.process.main import Build
 from services.runtime.release import Release
 from services.runtime.settings import read_settings_of
 from tests.support.clock import LeapingClock

@@ -25,8 +25,8 @@ from services.files.settings import FilesSettings
 from services.messages import app as messages_app
 from services.rooms import app as rooms_app
 from services.runtime.clock import Clock, SystemClock
-from services.runtime.process import Build
-from services.runtime.server import Server
+from services.runtime.process.main import Build
+from services.runtime.process.server import Server
 from services.runtime.settings import Settings
 from services.stack.machine.ports import Port
 from services.users import app as users_app

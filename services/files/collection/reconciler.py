@@ -19,8 +19,8 @@ from services.files.settings import FilesSettings
 from services.files.store import FileStore
 from services.runtime import logs
 from services.runtime.clock import Clock
-from services.runtime.command import opened
 from services.runtime.contract.errors import ChatkitError
+from services.runtime.process.command import opened
 
 _BATCH = 200
 Say = Callable[[str], None]

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from services.runtime.server import Server
+from services.runtime.process.server import Server
 from services.runtime.settings import TlsFiles
 
 # Longer than the edge keeps an idle connection, so that it is never the one that is surprised.

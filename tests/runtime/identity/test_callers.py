@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from services.runtime.identity.api_keys import ApiKey
 from services.runtime.identity.tokens import mint_service_token
-from services.runtime.server import Server
+from services.runtime.process.server import Server
 from services.users.settings import UsersSettings
 from tests.support import keys, tokens
 from tests.support.clock import ManualClock

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from services.runtime.clock import SystemClock
 from services.runtime.identity.tls import Certificates
 from services.runtime.peers.channels import RenewedChannel
-from services.runtime.server import Server
+from services.runtime.process.server import Server
 from services.runtime.settings import Settings
 from services.users.settings import UsersSettings
 from tests.messages.chat import text

@@ -19,7 +19,7 @@ from services.runtime.deadline import Deadline
 from services.runtime.identity.tls import Certificates
 from services.runtime.identity.tokens import ServiceTokens
 from services.runtime.peers.peer import Peer
-from services.runtime.server import open_server
+from services.runtime.process.server import open_server
 from services.runtime.settings import TlsFiles
 from services.stack.machine.ports import Port
 from tests.support.certificates import Authority

@@ -21,8 +21,8 @@ from services.files.verifying import compare as of_files
 from services.messages.verifying import compare as of_messages
 from services.rooms.verifying import compare as of_rooms
 from services.runtime.clock import SystemClock
-from services.runtime.command import opened
-from services.runtime.verifying import Compare
+from services.runtime.process.command import opened
+from services.runtime.process.verifying import Compare
 from services.users.verifying import compare as of_users
 from tests.support.copies import copy, put_back
 from tests.support.databases import ROOT, TestDatabase

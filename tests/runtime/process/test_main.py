@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from services.runtime import logs, process
+from services.runtime import logs
 from services.runtime.clock import Clock
 from services.runtime.identity.api_keys import ApiKey
+from services.runtime.process import main
 from services.runtime.settings import Settings
 from services.stack.roles import SERVICES
 from tests.support import tokens
@@ -282,5 +283,5 @@ async def test_what_stays_is_left_out_when_garbage_is_collected(monkeypatch: pyt
         failed.set()
         yield SimpleNamespace(lifetime=SimpleNamespace(failed=failed))
 
-    assert await process._serve(build, Settings()) == 1
+    assert await main._serve(build, Settings()) == 1
     assert done == ["built", "frozen"]

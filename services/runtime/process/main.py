@@ -23,8 +23,8 @@ from services.runtime.clock import Clock, SystemClock
 from services.runtime.data.database import in_one_line, sqlalchemy_url
 from services.runtime.data.migrations import upgrade
 from services.runtime.identity.api_keys import refuse_sample
+from services.runtime.process.server import Server
 from services.runtime.release import Release
-from services.runtime.server import Server
 from services.runtime.settings import Settings, naming_settings, read_settings_of
 
 _Settings_contra = TypeVar("_Settings_contra", bound=Settings, contravariant=True)

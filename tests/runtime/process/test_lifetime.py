@@ -8,8 +8,8 @@ import pytest
 import structlog
 
 from services.runtime.clock import SystemClock
-from services.runtime.lifetime import Lifetime
-from services.runtime.readiness import Readiness
+from services.runtime.process.lifetime import Lifetime
+from services.runtime.process.readiness import Readiness
 from services.runtime.release import Release
 from tests.support.eventually import HANG_SECONDS
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from services.runtime.clock import Clock
-from services.runtime.readiness import Readiness
+from services.runtime.process.readiness import Readiness
 
 _log = structlog.get_logger()
 

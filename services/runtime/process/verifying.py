@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from services.runtime import logs
 from services.runtime.clock import Clock
-from services.runtime.command import Tools, opened
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.data.epoch import Epoch
-from services.runtime.process import Command
+from services.runtime.process.command import Tools, opened
+from services.runtime.process.main import Command
 from services.runtime.settings import Settings
 
 _Settings = TypeVar("_Settings", bound=Settings)

@@ -25,10 +25,10 @@ from services.runtime.identity.api_keys import ApiKey
 from services.runtime.identity.keys import Keyring
 from services.runtime.identity.tls import Certificates
 from services.runtime.identity.tokens import ServiceTokens, TokenVerifier
-from services.runtime.lifetime import Lifetime
-from services.runtime.listener import GrpcListener
 from services.runtime.peers.peer import Peer
-from services.runtime.readiness import Check, Readiness
+from services.runtime.process.lifetime import Lifetime
+from services.runtime.process.listener import GrpcListener
+from services.runtime.process.readiness import Check, Readiness
 from services.runtime.release import Release
 from services.runtime.settings import Settings
 from services.runtime.streaming.open_streams import Streams
