@@ -12,6 +12,7 @@ from services.files.content.blobs import open_blobs
 from services.files.content.incoming import Incoming
 from services.files.content.places import Bounds
 from services.files.content.uploads import Uploads
+from services.files.content.urls import FileUrls
 from services.files.http.listener import HttpListener
 from services.files.http.transfers import FilesHttp
 from services.files.peers import MessagesClient
@@ -19,7 +20,6 @@ from services.files.service import Files
 from services.files.servicer import AttachmentsServicer, FilesServicer
 from services.files.settings import FilesSettings
 from services.files.store import FileStore
-from services.files.urls import FileUrls
 from services.runtime.clock import Clock
 from services.runtime.peers.directory import DirectoryClient
 from services.runtime.process.server import Server, open_server

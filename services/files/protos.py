@@ -6,8 +6,8 @@ from chatkit.files.v1 import file_pb2
 from chatkit.messages.v1 import attached_file_pb2
 from google.protobuf import struct_pb2
 
+from services.files.content.urls import SignedUrl
 from services.files.model import File, FileState
-from services.files.urls import SignedUrl
 from services.runtime.contract import json_values
 from services.runtime.contract.timestamps import timestamp
 

@@ -7,11 +7,11 @@ from typing import assert_never
 
 from services.files.content.blobs import BlobMissingError, Blobs
 from services.files.content.incoming import Incoming
+from services.files.content.urls import FileUrls, Purpose, SignedUrl
 from services.files.model import Draft, File, FileId, FileState, PageStart, file_uid, incoming_key
 from services.files.peers import MessagesClient
 from services.files.refusals import in_use, not_found, not_owner, not_ready
 from services.files.store import FileStore
-from services.files.urls import FileUrls, Purpose, SignedUrl
 from services.runtime.contract.errors import Aborted, ChatkitError, FailedPrecondition, PermissionDenied
 from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomUid, UserId, UserUid

@@ -1,4 +1,4 @@
-"""Files in PostgreSQL, through SQLAlchemy Core. Every blob has a row here: that of its file, or that of its upload.
+"""Files and their uploads in PostgreSQL. Every blob has a row here: that of its file, or that of its upload.
 
 All times are the database's, so that a replica whose clock is wrong ends nobody's upload and removes nobody's file.
 """
@@ -6,86 +6,16 @@ All times are the database's, so that a replica whose clock is wrong ends nobody
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
-from uuid import UUID
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    DateTime,
-    LargeBinary,
-    MetaData,
-    Select,
-    SmallInteger,
-    Table,
-    Text,
-    Uuid,
-    delete,
-    func,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import Select, Uuid, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.files.model import Draft, File, FileState, FileUid, PageStart
+from services.files.tables import FILE_COLUMNS, file_of, files, now, uploads, usage
 from services.runtime.contract.errors import AlreadyExists, ResourceExhausted, Violation
 from services.runtime.data.database import Database
 from services.runtime.ids import RoomUid, UserUid
-
-metadata = MetaData(schema="files")
-_id = Text(collation="C")
-_now = func.clock_timestamp()
-files = Table(
-    "files",
-    metadata,
-    Column("uid", Uuid, primary_key=True),
-    Column("room_uid", Uuid),
-    Column("room_id", _id),
-    Column("owner_uid", Uuid),
-    Column("owner_id", _id),
-    Column("name", Text),
-    Column("content_type", Text),
-    Column("size_bytes", BigInteger),
-    Column("sha256", LargeBinary),
-    Column("custom_data", Text),
-    Column("state", SmallInteger),
-    Column("blob_key", _id),
-    Column("request_id", _id),
-    Column("content_hash", LargeBinary),
-    Column("create_time", DateTime(timezone=True)),
-    Column("attach_time", DateTime(timezone=True)),
-    # When the collector looks at the file next.
-    Column("check_time", DateTime(timezone=True)),
-)
-uploads = Table(
-    "uploads",
-    metadata,
-    Column("blob_key", _id, primary_key=True),
-    Column("file_uid", Uuid),
-    Column("start_time", DateTime(timezone=True)),
-    # Set when its blob is about to be removed: it can't give a file its content any more.
-    Column("is_revoked", Boolean),
-)
-usage = Table("usage", metadata, Column("owner_uid", Uuid, primary_key=True), Column("bytes", BigInteger))
-
-_COLUMNS = (
-    files.c.uid,
-    files.c.room_uid,
-    files.c.room_id,
-    files.c.owner_uid,
-    files.c.owner_id,
-    files.c.name,
-    files.c.content_type,
-    files.c.size_bytes,
-    files.c.sha256,
-    files.c.custom_data,
-    files.c.state,
-    files.c.blob_key,
-    files.c.create_time,
-    files.c.attach_time,
-)
 
 
 class FileStore:
@@ -98,7 +28,7 @@ class FileStore:
     async def now(self) -> datetime:
         """Return the database's time."""
         async with self._database.reading() as connection:
-            return cast("datetime", (await connection.execute(select(_now))).scalar_one())
+            return cast("datetime", (await connection.execute(select(now))).scalar_one())
 
     async def create(self, draft: Draft, check_after: timedelta) -> File:
         """Create a file and count its size for its owner; repeated with the same request id it answers the file.
@@ -107,42 +37,40 @@ class FileStore:
         """
         async with self._database.transaction() as connection:
             # First, because its row lock makes the creations of one owner wait for one another.
-            used = await self._use(connection, draft.owner_uid, draft.size_bytes)
+            used = await count_usage(connection, draft.owner_uid, draft.size_bytes)
             row = (await connection.execute(_insertion(draft, check_after))).one_or_none()
             if row is None:
                 # Nothing is kept of what was counted: the transaction is not committed.
                 return await self._made_before(connection, draft)
             if used > self._most_bytes:
                 raise too_much_stored(self._most_bytes, used)
-            return _file(row)
+            return file_of(row)
 
     async def find(self, uid: FileUid) -> File | None:
         """Return a file, or None."""
         async with self._database.reading() as connection:
-            row = (await connection.execute(select(*_COLUMNS).where(files.c.uid == uid))).one_or_none()
-        return _file(row) if row is not None else None
+            row = (await connection.execute(select(*FILE_COLUMNS).where(files.c.uid == uid))).one_or_none()
+        return file_of(row) if row is not None else None
 
     async def page(self, room_uid: RoomUid, own: UserUid | None, start: PageStart | None, size: int) -> list[File]:
         """Return a room's files that are ready, the newest first; with `own` those that were attached, and that user's.
 
         Those that are being collected count as ready as long as they may come back.
         """
-        statement = select(*_COLUMNS).where(files.c.room_uid == room_uid, files.c.blob_key.is_not(None))
+        statement = select(*FILE_COLUMNS).where(files.c.room_uid == room_uid, files.c.blob_key.is_not(None))
         if own is not None:
             statement = statement.where(files.c.attach_time.is_not(None) | (files.c.owner_uid == own))
         if start is not None:
             statement = statement.where(tuple_(files.c.create_time, files.c.uid) < (start.create_time, start.uid))
         statement = statement.order_by(files.c.create_time.desc(), files.c.uid.desc()).limit(size)
         async with self._database.reading() as connection:
-            return [_file(row) for row in await connection.execute(statement)]
-
-    # Content.
+            return [file_of(row) for row in await connection.execute(statement)]
 
     async def begin_upload(self, key: str, uid: FileUid) -> None:
         """Note where content is about to be written."""
         async with self._database.transaction() as connection:
             await connection.execute(
-                insert(uploads).values(blob_key=key, file_uid=uid, start_time=_now, is_revoked=False)
+                insert(uploads).values(blob_key=key, file_uid=uid, start_time=now, is_revoked=False)
             )
 
     async def finish_upload(self, key: str, uid: FileUid, sha256: bytes, check_after: timedelta) -> File | None:
@@ -155,15 +83,15 @@ class FileStore:
             ready = (
                 update(files)
                 .where(files.c.uid == uid, files.c.state == FileState.PENDING)
-                .values(state=FileState.READY, blob_key=key, sha256=sha256, check_time=_now + check_after)
-                .returning(*_COLUMNS)
+                .values(state=FileState.READY, blob_key=key, sha256=sha256, check_time=now + check_after)
+                .returning(*FILE_COLUMNS)
             )
             row = (await connection.execute(ready)).one_or_none()
             if row is None:
                 # The upload's row stays until its blob has gone.
                 await connection.rollback()
                 return None
-            return _file(row)
+            return file_of(row)
 
     async def end_upload(self, key: str) -> None:
         """Forget an upload whose blob has gone."""
@@ -172,43 +100,41 @@ class FileStore:
 
     async def revoke_stale(self, age: timedelta, size: int) -> list[str]:
         """Take from uploads that began so long ago the chance to finish, and return their keys."""
-        stale = select(uploads.c.blob_key).where(uploads.c.start_time < _now - age).limit(size)
+        stale = select(uploads.c.blob_key).where(uploads.c.start_time < now - age).limit(size)
         stale = stale.with_for_update(skip_locked=True)
         revoked = update(uploads).where(uploads.c.blob_key.in_(stale)).values(is_revoked=True)
         async with self._database.transaction() as connection:
             return list((await connection.execute(revoked.returning(uploads.c.blob_key))).scalars())
-
-    # Messages, and the end.
 
     async def attach(
         self, uids: Sequence[FileUid], judge: Callable[[Sequence[File]], None], check_after: timedelta
     ) -> list[File]:
         """Note that messages may refer to files from now on, unless `judge` raises about them as they are."""
         async with self._database.transaction() as connection:
-            found = [_file(row) for row in await connection.execute(_these(uids).with_for_update())]
+            found = [file_of(row) for row in await connection.execute(_these(uids).with_for_update())]
             judge(found)
             moved = update(files).where(files.c.uid == func.any(list(uids), type_=ARRAY(Uuid)))
-            await connection.execute(moved.values(attach_time=_now, check_time=_now + check_after))
+            await connection.execute(moved.values(attach_time=now, check_time=now + check_after))
         return found
 
     async def claim_due(self, lease: timedelta, size: int) -> list[File]:
         """Return files that the collector must look at, and keep them from other replicas' for a while."""
-        due = select(files.c.uid).where(files.c.check_time <= _now).order_by(files.c.check_time).limit(size)
+        due = select(files.c.uid).where(files.c.check_time <= now).order_by(files.c.check_time).limit(size)
         claimed = (
             update(files)
             .where(files.c.uid.in_(due.with_for_update(skip_locked=True)))
-            .values(check_time=_now + lease)
-            .returning(*_COLUMNS)
+            .values(check_time=now + lease)
+            .returning(*FILE_COLUMNS)
         )
         async with self._database.transaction() as connection:
-            return [_file(row) for row in await connection.execute(claimed)]
+            return [file_of(row) for row in await connection.execute(claimed)]
 
     async def keep(self, uids: Sequence[FileUid], check_after: timedelta) -> None:
         """Let files be, or be again, until the collector looks at them next."""
         kept = (
             update(files)
             .where(files.c.uid == func.any(list(uids), type_=ARRAY(Uuid)), files.c.blob_key.is_not(None))
-            .values(state=FileState.READY, check_time=_now + check_after)
+            .values(state=FileState.READY, check_time=now + check_after)
         )
         async with self._database.transaction() as connection:
             await connection.execute(kept)
@@ -218,13 +144,13 @@ class FileStore:
         condemned = (
             update(files)
             .where(files.c.uid == file.uid, files.c.blob_key.is_not_distinct_from(file.blob_key or None))
-            .where(files.c.attach_time.is_(None) | (files.c.attach_time < _now - unattached_for))
-            .values(state=FileState.DELETING, check_time=_now + lease)
-            .returning(*_COLUMNS)
+            .where(files.c.attach_time.is_(None) | (files.c.attach_time < now - unattached_for))
+            .values(state=FileState.DELETING, check_time=now + lease)
+            .returning(*FILE_COLUMNS)
         )
         async with self._database.transaction() as connection:
             row = (await connection.execute(condemned)).one_or_none()
-        return _file(row) if row is not None else None
+        return file_of(row) if row is not None else None
 
     async def remove(self, condemned: File) -> bool:
         """Remove a condemned file, unless it has gone or was attached since; its blob has an upload's row from then on.
@@ -243,23 +169,12 @@ class FileStore:
                 return False
             if condemned.has_content:
                 left = insert(uploads).values(
-                    blob_key=condemned.blob_key, file_uid=condemned.uid, start_time=_now, is_revoked=True
+                    blob_key=condemned.blob_key, file_uid=condemned.uid, start_time=now, is_revoked=True
                 )
                 await connection.execute(left)
             less = update(usage).where(usage.c.owner_uid == row.owner_uid)
             await connection.execute(less.values(bytes=usage.c.bytes - row.size_bytes))
         return True
-
-    # The reconciler.
-
-    async def known_keys(self, keys: Sequence[str]) -> set[str]:
-        """Return those of these keys that a file or an upload has."""
-        wanted = func.any(list(keys), type_=ARRAY(_id))
-        async with self._database.reading() as connection:
-            of_files = await connection.execute(select(files.c.blob_key).where(files.c.blob_key == wanted))
-            found = set(of_files.scalars())
-            of_uploads = await connection.execute(select(uploads.c.blob_key).where(uploads.c.blob_key == wanted))
-            return found | set(of_uploads.scalars())
 
     async def with_content_among(self, uids: Collection[FileUid]) -> set[FileUid]:
         """Return those of these files that have content."""
@@ -269,40 +184,8 @@ class FileStore:
         async with self._database.reading() as connection:
             return set((await connection.execute(found)).scalars())
 
-    async def with_content(self, after: UUID, size: int) -> list[File]:
-        """Return files that have content, by their uids."""
-        statement = select(*_COLUMNS).where(files.c.blob_key.is_not(None), files.c.uid > after)
-        async with self._database.reading() as connection:
-            return [_file(row) for row in await connection.execute(statement.order_by(files.c.uid).limit(size))]
-
-    async def wrong_usage(self) -> dict[UserUid, tuple[int, int]]:
-        """Return, by owner, what is counted and what the files add up to, where the two differ."""
-        summed = select(files.c.owner_uid, func.sum(files.c.size_bytes).label("bytes")).group_by(files.c.owner_uid)
-        sums = summed.subquery()
-        counted, real = func.coalesce(usage.c.bytes, 0), func.coalesce(sums.c.bytes, 0)
-        joined = usage.join(sums, sums.c.owner_uid == usage.c.owner_uid, full=True)
-        owner = func.coalesce(usage.c.owner_uid, sums.c.owner_uid)
-        statement = select(owner, counted, real).select_from(joined).where(counted != real)
-        async with self._database.reading() as connection:
-            return {row[0]: (int(row[1]), int(row[2])) for row in await connection.execute(statement)}
-
-    async def correct_usage(self, owner_uid: UserUid) -> None:
-        """Count an owner's files anew."""
-        async with self._database.transaction() as connection:
-            await self._use(connection, owner_uid, 0)
-            real = select(func.coalesce(func.sum(files.c.size_bytes), 0)).where(files.c.owner_uid == owner_uid)
-            corrected = update(usage).where(usage.c.owner_uid == owner_uid)
-            await connection.execute(corrected.values(bytes=real.scalar_subquery()))
-
-    async def _use(self, connection: AsyncConnection, owner_uid: UserUid, size_bytes: int) -> int:
-        counted = insert(usage).values(owner_uid=owner_uid, bytes=size_bytes)
-        counted = counted.on_conflict_do_update(
-            index_elements=["owner_uid"], set_={"bytes": usage.c.bytes + counted.excluded.bytes}
-        )
-        return int((await connection.execute(counted.returning(usage.c.bytes))).scalar_one())
-
     async def _made_before(self, connection: AsyncConnection, draft: Draft) -> File:
-        made = select(*_COLUMNS, files.c.content_hash).where(
+        made = select(*FILE_COLUMNS, files.c.content_hash).where(
             files.c.owner_uid == draft.owner_uid, files.c.request_id == draft.request_id
         )
         row = (await connection.execute(made)).one()
@@ -313,7 +196,16 @@ class FileStore:
                 "the request id was used for another file",
                 metadata={"request_id": draft.request_id},
             )
-        return _file(row)
+        return file_of(row)
+
+
+async def count_usage(connection: AsyncConnection, owner_uid: UserUid, size_bytes: int) -> int:
+    """Count this for an owner too, and return what is counted now; the row stays locked until the commit."""
+    counted = insert(usage).values(owner_uid=owner_uid, bytes=size_bytes)
+    counted = counted.on_conflict_do_update(
+        index_elements=["owner_uid"], set_={"bytes": usage.c.bytes + counted.excluded.bytes}
+    )
+    return int((await connection.execute(counted.returning(usage.c.bytes))).scalar_one())
 
 
 def too_much_stored(most: int, actual: int) -> ResourceExhausted:
@@ -329,7 +221,7 @@ def too_much_stored(most: int, actual: int) -> ResourceExhausted:
 
 def _these(uids: Sequence[FileUid]) -> Select[Any]:
     # In order, so that two that want the same files wait for one another instead of deadlocking.
-    return select(*_COLUMNS).where(files.c.uid == func.any(list(uids), type_=ARRAY(Uuid))).order_by(files.c.uid)
+    return select(*FILE_COLUMNS).where(files.c.uid == func.any(list(uids), type_=ARRAY(Uuid))).order_by(files.c.uid)
 
 
 def _insertion(draft: Draft, check_after: timedelta) -> Any:
@@ -347,26 +239,7 @@ def _insertion(draft: Draft, check_after: timedelta) -> Any:
         state=FileState.PENDING,
         request_id=draft.request_id,
         content_hash=draft.content_hashes[0],
-        create_time=_now,
-        check_time=_now + check_after,
+        create_time=now,
+        check_time=now + check_after,
     )
-    return insertion.on_conflict_do_nothing(index_elements=["owner_uid", "request_id"]).returning(*_COLUMNS)
-
-
-def _file(row: Any) -> File:
-    return File(
-        uid=row.uid,
-        room_uid=row.room_uid,
-        room_id=row.room_id,
-        owner_uid=row.owner_uid,
-        owner_id=row.owner_id,
-        name=row.name,
-        content_type=row.content_type,
-        size_bytes=row.size_bytes,
-        sha256=row.sha256,
-        custom_data=row.custom_data,
-        state=FileState(row.state),
-        blob_key=row.blob_key or "",
-        create_time=row.create_time,
-        attach_time=row.attach_time,
-    )
+    return insertion.on_conflict_do_nothing(index_elements=["owner_uid", "request_id"]).returning(*FILE_COLUMNS)

@@ -8,6 +8,7 @@ from chatkit.internal.retention.v1 import retention_service_pb2 as retention_pb2
 from chatkit.internal.retention.v1.retention_service_pb2_grpc import RetentionServiceStub
 
 from services.files.collection.reconciler import Reconciler
+from services.files.collection.store import ReconcilerStore
 from services.files.content.blobs import open_blobs
 from services.files.model import File
 from services.files.peers import MessagesClient
@@ -28,14 +29,14 @@ _SENT_WITHIN = timedelta(minutes=1)
 
 async def compare(settings: FilesSettings, tools: Tools, _clock: Clock) -> AsyncIterator[Finding]:
     """Find what does not fit."""
-    store = FileStore(tools.database, most_bytes=0)
     messages = MessagesClient(tools.peer("messages", settings.messages_address))
     said: list[str] = []
-    await Reconciler(store, open_blobs(settings), messages, said.append, is_dry_run=True).reconcile()
+    await Reconciler(tools.database, open_blobs(settings), messages, said.append, is_dry_run=True).reconcile()
     for line in said:
         about, _, detail = line.partition(": ")
         yield Finding("files", "STORE", about, detail)
-    sent_before, after = await store.now() - _SENT_WITHIN, UUID(int=0)
+    sent_before = await FileStore(tools.database, most_bytes=0).now() - _SENT_WITHIN
+    store, after = ReconcilerStore(tools.database), UUID(int=0)
     while page := await store.with_content(after, _PAGE):
         async for finding in _compared(page, settings, tools, sent_before, messages):
             yield finding

@@ -25,7 +25,7 @@ PLAIN = {
     ("messages/retention/store.py", "last"): "where a walk over all rooms ends, where mostly no room is",
     ("messages/retention/sweeper.py", "after"): "where a walk over all rooms stands, which begins where no room is",
     ("messages/retention/sweeper.py", "last"): "where a walk over all rooms ends, where mostly no room is",
-    ("files/store.py", "after"): "where a walk over all files stands, which begins where no file is",
+    ("files/collection/store.py", "after"): "where a walk over all files stands, which begins where no file is",
     ("files/model.py", "attempt"): "no uid: one attempt to upload a file, named beside its uid",
     ("files/content/places.py", "key"): "an owner's uid for uploads, and a file's for downloads",
     ("files/content/places.py", "_taken"): "an owner's uid for uploads, and a file's for downloads",

@@ -77,10 +77,10 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "files": (
         ("__init__", "model", "settings"),
-        ("urls", "refusals", "peers"),
-        ("protos", "store"),
+        ("tables", "refusals", "peers"),
+        ("store",),
         ("content",),
-        ("service",),
+        ("service", "protos"),
         ("servicer", "http", "collection"),
         ("app", "verifying"),
         ("__main__",),

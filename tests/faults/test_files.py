@@ -28,7 +28,6 @@ from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 from services.files.collection.reconciler import Findings, Reconciler
 from services.files.content.blobs import open_blobs
-from services.files.store import FileStore
 from services.runtime.data.database import Database, create_engine
 from services.stack.machine.ports import Port
 from tests.files.library import user
@@ -229,7 +228,7 @@ async def _reconciled(story: Story) -> Findings:
     try:
         # Nothing is found that messages would have to be asked about.
         messages: Any = Asked()
-        return await Reconciler(FileStore(database, 0), blobs, messages, print).reconcile()
+        return await Reconciler(database, blobs, messages, print).reconcile()
     finally:
         await database.close()
 

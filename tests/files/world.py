@@ -10,10 +10,10 @@ from services.files.content.blobs import open_blobs
 from services.files.content.incoming import Incoming
 from services.files.content.places import Bounds
 from services.files.content.uploads import Uploads
+from services.files.content.urls import FileUrls
 from services.files.http.transfers import FilesHttp
 from services.files.service import Files
 from services.files.store import FileStore
-from services.files.urls import FileUrls
 from services.runtime.data.database import Database, create_engine
 from services.runtime.deadline import NEVER, Deadline
 from tests.files.library import Library

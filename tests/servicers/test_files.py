@@ -12,9 +12,9 @@ from chatkit.files.v1 import files_service_pb2 as pb2
 from chatkit.internal.attachments.v1 import attachments_service_pb2 as attachments_pb2
 from google.protobuf import struct_pb2
 
+from services.files.content.urls import SignedUrl
 from services.files.model import Draft, File, FileState, FileUid, PageStart
 from services.files.servicer import AttachmentsServicer, FilesServicer
-from services.files.urls import SignedUrl
 from services.runtime.calls.handlers import Handlers
 from services.runtime.calls.paging import PageTokens
 from services.runtime.contract.errors import InvalidArgument, PermissionDenied

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from services.files.collection.collector import STALE
 from services.files.collection.needed import Needed
+from services.files.collection.store import ReconcilerStore
 from services.files.content.blobs import Blobs, StoredBlob, open_blobs
 from services.files.model import INCOMING
 from services.files.peers import MessagesClient
@@ -20,6 +21,7 @@ from services.files.store import FileStore
 from services.runtime import logs
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError
+from services.runtime.data.database import Database
 from services.runtime.process.command import opened
 
 _BATCH = 200
@@ -47,12 +49,14 @@ class Reconciler:
     """Compares, and repairs unless it is told to change nothing."""
 
     def __init__(
-        self, store: FileStore, blobs: Blobs, messages: MessagesClient, say: Say, *, is_dry_run: bool = False
+        self, database: Database, blobs: Blobs, messages: MessagesClient, say: Say, *, is_dry_run: bool = False
     ) -> None:
-        self._store = store
+        # It creates nothing.
+        self._files = FileStore(database, most_bytes=0)
+        self._store = ReconcilerStore(database)
         self._blobs = blobs
         self._say = say
-        self._needed = Needed(store, messages)
+        self._needed = Needed(self._files, messages)
         self._is_dry_run = is_dry_run
 
     async def reconcile(self) -> Findings:
@@ -68,7 +72,7 @@ class Reconciler:
     async def _remove_unknown(self) -> tuple[int, int]:
         """Return how much was removed, and how much was not because messages refer to it."""
         # What is young may be an upload's, whose row was written after the listing was made.
-        oldest_of_interest = await self._store.now() - STALE
+        oldest_of_interest = await self._files.now() - STALE
         removed = kept = 0
         async for batch in _batches(self._everything()):
             known = await self._store.known_keys([blob.key for blob in batch])
@@ -116,7 +120,7 @@ class Reconciler:
             for file in files:
                 size = await self._blobs.size(file.blob_key)
                 # A file goes before its content does.
-                if size != file.size_bytes and await self._store.with_content_among([file.uid]):
+                if size != file.size_bytes and await self._files.with_content_among([file.uid]):
                     what = "is missing" if size is None else f"has {size} bytes"
                     self._say(f"file {file.id}: its content of {file.size_bytes} bytes {what}: bring back a backup")
                     lost += 1
@@ -140,11 +144,8 @@ async def reconcile(settings: FilesSettings, clock: Clock, flags: Collection[str
     is_dry_run = "dry-run" in flags
     try:
         async with opened("files", settings, clock) as tools:
-            store, messages = (
-                FileStore(tools.database, most_bytes=0),
-                MessagesClient(tools.peer("messages", settings.messages_address)),
-            )
-            reconciler = Reconciler(store, open_blobs(settings), messages, _print, is_dry_run=is_dry_run)
+            messages = MessagesClient(tools.peer("messages", settings.messages_address))
+            reconciler = Reconciler(tools.database, open_blobs(settings), messages, _print, is_dry_run=is_dry_run)
             found = await reconciler.reconcile()
     except ChatkitError as error:
         logs.complain(f"files: {error.message}")

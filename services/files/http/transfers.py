@@ -27,10 +27,10 @@ from services.files import protos
 from services.files.content import serving
 from services.files.content.places import Bounds, Place, Places, overloaded
 from services.files.content.uploads import Uploads
+from services.files.content.urls import EXPIRES, PATH, SIGNATURE, FileUrls, Purpose
 from services.files.model import File, FileUid, essence, file_uid
 from services.files.refusals import mismatch, not_found, not_ready, too_large
 from services.files.service import Files
-from services.files.urls import EXPIRES, PATH, SIGNATURE, FileUrls, Purpose
 from services.runtime.calls.spelling import JsonNames
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import (

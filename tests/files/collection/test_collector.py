@@ -13,7 +13,6 @@ from services.files.collection.reconciler import Findings, Reconciler, reconcile
 from services.files.content.blobs import open_blobs
 from services.files.model import FileUid
 from services.files.peers import MessagesClient
-from services.files.store import FileStore
 from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.database import Database, create_engine
@@ -34,7 +33,7 @@ async def _reconciled(shelf: Library, later: float = 2 * HOUR, **told: bool) -> 
     shelf.clock.database.advance(later)
     messages: Any = Asked(*([shelf.references.used] * 9))
     try:
-        return await Reconciler(FileStore(database, 0), blobs, messages, print, **told).reconcile()
+        return await Reconciler(database, blobs, messages, print, **told).reconcile()
     finally:
         await database.close()
 

@@ -14,9 +14,9 @@ from uuid import UUID
 import httpx
 import pytest
 
+from services.files.content.urls import FileUrls, Purpose
 from services.files.http.listener import tls_context
 from services.files.model import FileUid
-from services.files.urls import FileUrls, Purpose
 from services.runtime.settings import TlsFiles
 from tests.files.http.reading import refusal
 from tests.files.library import PICTURE, Library, library, sha256

@@ -1,0 +1,92 @@
+"""The tables of the schema `files`, for the stores; migrations/ makes them."""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    func,
+)
+
+from services.files.model import File, FileState
+
+metadata = MetaData(schema="files")
+_id = Text(collation="C")
+now = func.clock_timestamp()
+files = Table(
+    "files",
+    metadata,
+    Column("uid", Uuid, primary_key=True),
+    Column("room_uid", Uuid),
+    Column("room_id", _id),
+    Column("owner_uid", Uuid),
+    Column("owner_id", _id),
+    Column("name", Text),
+    Column("content_type", Text),
+    Column("size_bytes", BigInteger),
+    Column("sha256", LargeBinary),
+    Column("custom_data", Text),
+    Column("state", SmallInteger),
+    Column("blob_key", _id),
+    Column("request_id", _id),
+    Column("content_hash", LargeBinary),
+    Column("create_time", DateTime(timezone=True)),
+    Column("attach_time", DateTime(timezone=True)),
+    # When the collector looks at the file next.
+    Column("check_time", DateTime(timezone=True)),
+)
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("blob_key", _id, primary_key=True),
+    Column("file_uid", Uuid),
+    Column("start_time", DateTime(timezone=True)),
+    # Set when its blob is about to be removed: it can't give a file its content any more.
+    Column("is_revoked", Boolean),
+)
+usage = Table("usage", metadata, Column("owner_uid", Uuid, primary_key=True), Column("bytes", BigInteger))
+
+FILE_COLUMNS = (
+    files.c.uid,
+    files.c.room_uid,
+    files.c.room_id,
+    files.c.owner_uid,
+    files.c.owner_id,
+    files.c.name,
+    files.c.content_type,
+    files.c.size_bytes,
+    files.c.sha256,
+    files.c.custom_data,
+    files.c.state,
+    files.c.blob_key,
+    files.c.create_time,
+    files.c.attach_time,
+)
+
+
+def file_of(row: Any) -> File:
+    """Return the file of a row that has FILE_COLUMNS."""
+    return File(
+        uid=row.uid,
+        room_uid=row.room_uid,
+        room_id=row.room_id,
+        owner_uid=row.owner_uid,
+        owner_id=row.owner_id,
+        name=row.name,
+        content_type=row.content_type,
+        size_bytes=row.size_bytes,
+        sha256=row.sha256,
+        custom_data=row.custom_data,
+        state=FileState(row.state),
+        blob_key=row.blob_key or "",
+        create_time=row.create_time,
+        attach_time=row.attach_time,
+    )
