@@ -29,6 +29,7 @@ from services.rooms.user_streams.opening import UserOpenings
 from services.rooms.user_streams.store import UserStateStore
 from services.rooms.user_streams.streams import UserStreams
 from services.rooms.user_streams.watch import UserWatch
+from services.rooms.views_store import RoomViewStore
 from services.runtime.clock import Clock
 from services.runtime.contract.policies import permissions
 from services.runtime.data.change_feed import ChangeFeed
@@ -45,10 +46,11 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
         directory = DirectoryClient(users_peer)
         most_members = server.limits[limit_pb2.LIMIT_ROOM_MEMBERS]
         store = RoomStore(server.database, most_members, Quotas(server.limits))
+        views = RoomViewStore(server.database)
         feed = await server.change_feed(change_log, settings.access_poll_interval_seconds)
         access_store = AccessStore(server.database)
         access = Access(access_store)
-        rooms = Rooms(store, directory, feed, most_members=most_members, new_uid=uuid4)
+        rooms = Rooms(store, views, directory, feed, most_members=most_members, new_uid=uuid4)
         roles = Roles(
             RoleStore(server.database),
             directory,
@@ -67,11 +69,13 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
         openings = _user_streams(server, settings, feed, access, UsersClient(users_peer), roll_call)
         server.add(RoomsServicer(rooms, openings, server.page_tokens, server.limits))
         server.add(
-            MembershipsServicer(rooms, Visits(store, access_store, directory, feed), server.page_tokens, server.limits)
+            MembershipsServicer(
+                rooms, Visits(store, views, access_store, directory, feed), server.page_tokens, server.limits
+            )
         )
         server.add(RolesServicer(roles, server.page_tokens, server.limits))
         server.add(AccessServicer(access, feed, server.page_tokens, server.limits))
-        server.add(RetentionServicer(store))
+        server.add(RetentionServicer(views))
         await server.start(access, {"users": users_peer.check})
         yield server
 

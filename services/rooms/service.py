@@ -9,6 +9,7 @@ from services.rooms.access.store import AccessStore
 from services.rooms.model import Change, Draft, Room, RoomView, Visibility
 from services.rooms.quotas import Actor
 from services.rooms.store import RoomStore, direct_room, too_many_members
+from services.rooms.views_store import RoomViewStore
 from services.runtime.access.port import RoomGrant
 from services.runtime.contract.errors import Aborted, ChatkitError, FailedPrecondition, NotFound, invalid_field
 from services.runtime.data.change_feed import ChangeFeed
@@ -23,6 +24,7 @@ class Rooms:
     def __init__(
         self,
         store: RoomStore,
+        views: RoomViewStore,
         users: DirectoryClient,
         feed: ChangeFeed[Change],
         *,
@@ -30,6 +32,7 @@ class Rooms:
         new_uid: Callable[[], UUID],
     ) -> None:
         self._store = store
+        self._views = views
         self._users = users
         self._feed = feed
         self._most_members = most_members
@@ -102,19 +105,19 @@ class Rooms:
 
     async def get(self, grant: RoomGrant) -> RoomView:
         """Return a room and its members."""
-        return await self._store.view(grant.room_uid)
+        return await self._views.view(grant.room_uid)
 
     async def page(self, after: str, size: int, *, with_private: bool) -> list[Room]:
         """Return rooms by their ids."""
-        return await self._store.page(after, size, with_private=with_private)
+        return await self._views.page(after, size, with_private=with_private)
 
     async def joinable_page(self, user_id: UserId, after: str, size: int) -> list[RoomView]:
         """Return the public rooms that a user is not in, by their ids."""
-        return await self._store.joinable_page(user_id, after, size)
+        return await self._views.joinable_page(user_id, after, size)
 
     async def page_of_user(self, user_id: UserId, after: str, size: int) -> list[RoomView]:
         """Return a user's rooms by their ids."""
-        return await self._store.page_of_user(user_id, after, size)
+        return await self._views.page_of_user(user_id, after, size)
 
     async def must_exist(self, user_id: str, deadline: Deadline) -> None:
         """Raise USER_NOT_FOUND unless the user exists."""
@@ -144,7 +147,7 @@ class Rooms:
 
     async def member_page(self, grant: RoomGrant, after: str, size: int) -> list[str]:
         """Return the members' ids in the order of code points."""
-        return await self._store.member_page(grant.room_uid, after, size)
+        return await self._views.member_page(grant.room_uid, after, size)
 
     async def _members(self, user_ids: Sequence[str], deadline: Deadline) -> dict[str, UserUid]:
         members = await self._users.resolve(user_ids, deadline)
@@ -156,8 +159,16 @@ class Rooms:
 class Visits:
     """How users come to rooms and leave them by themselves."""
 
-    def __init__(self, store: RoomStore, access: AccessStore, users: DirectoryClient, feed: ChangeFeed[Change]) -> None:
+    def __init__(
+        self,
+        store: RoomStore,
+        views: RoomViewStore,
+        access: AccessStore,
+        users: DirectoryClient,
+        feed: ChangeFeed[Change],
+    ) -> None:
         self._store = store
+        self._views = views
         self._access = access
         self._users = users
         self._feed = feed
@@ -171,7 +182,7 @@ class Visits:
         if standing.room_uid is None:
             raise room_not_found(room_id) if superuser else denied(room_id)
         if standing.user_uid is not None:
-            return await self._store.view(standing.room_uid)
+            return await self._views.view(standing.room_uid)
         if standing.visibility is not Visibility.PUBLIC:
             raise await self._not_public(room_id, standing.room_uid, superuser)
         users = await self._users.resolve([user_id], deadline)
@@ -196,7 +207,7 @@ class Visits:
     async def _not_public(self, room_id: RoomId, room_uid: RoomUid, superuser: bool) -> ChatkitError:
         if not superuser:
             return denied(room_id)
-        room = await self._store.get(room_uid)
+        room = await self._views.get(room_uid)
         if room.is_direct:
             return direct_room(room, "a direct room can't be joined")
         return FailedPrecondition("ROOM_NOT_PUBLIC", "only public rooms can be joined", metadata={"room_id": room_id})

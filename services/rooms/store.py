@@ -1,4 +1,4 @@
-"""Rooms and memberships in PostgreSQL. One public method is one transaction.
+"""Rooms and memberships in PostgreSQL, as they are written. One public method is one transaction.
 
 Memberships change only under their room's row lock, so `member_count` is their number and the limit holds. The order
 of locks: the request id or the pair of a direct room, the room, the users whose rooms are counted, the room's
@@ -8,7 +8,7 @@ memberships, the counter of changes.
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Select, bindparam, delete, exists, func, literal, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text, Uuid
@@ -16,45 +16,19 @@ from sqlalchemy.types import Text, Uuid
 from services.rooms import recorded_changes
 from services.rooms.model import Change, ChangeKind, Draft, Room, RoomView, Visibility
 from services.rooms.quotas import Actor, Quotas
-from services.rooms.tables import creations, memberships, rooms
-from services.runtime.contract.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, Violation
+from services.rooms.tables import ROOM_COLUMNS, creations, memberships, room_of, rooms
+from services.rooms.views_store import GET_ROOM, members_of, room_by, view_of
+from services.runtime.contract.errors import AlreadyExists, FailedPrecondition, ResourceExhausted, Violation
 from services.runtime.data.database import Database
 from services.runtime.data.differences import differs
 from services.runtime.ids import RoomUid, UserId, UserUid
 
-ROOM_COLUMNS = (
-    rooms.c.uid,
-    rooms.c.id,
-    rooms.c.name,
-    rooms.c.visibility,
-    rooms.c.custom_data,
-    rooms.c.creator_id,
-    rooms.c.member_count,
-    rooms.c.revision,
-    rooms.c.create_time,
-    rooms.c.update_time,
-    rooms.c.push_notification_title_override,
-    rooms.c.retention_days,
-    rooms.c.direct_user_ids,
-    rooms.c.direct_user_uids,
-)
-_GET = select(*ROOM_COLUMNS).where(rooms.c.uid == bindparam("uid", type_=Uuid))
-_LOCK = _GET.with_for_update()
+_LOCK = GET_ROOM.with_for_update()
 _DIRECT_UID = select(rooms.c.uid).where(rooms.c.direct_user_uids == bindparam("pair", type_=ARRAY(Uuid)))
-_RETENTION = select(rooms.c.uid, rooms.c.retention_days).where(
-    rooms.c.uid == func.any(bindparam("uids", type_=ARRAY(Uuid)))
-)
-# Written into the statement, because the index of public rooms is of no use to a plan that does not know the value.
-_IS_PUBLIC = rooms.c.visibility == literal(int(Visibility.PUBLIC), literal_execute=True)
-_MEMBERS_OF = (
-    select(memberships.c.room_uid, memberships.c.user_id)
-    .where(memberships.c.room_uid == func.any(bindparam("uids", type_=ARRAY(Uuid))))
-    .order_by(memberships.c.room_uid, memberships.c.user_id)
-)
 
 
 class RoomStore:
-    """The tables of rooms and memberships."""
+    """Makes and changes rooms and memberships."""
 
     def __init__(self, database: Database, most_members: int, quotas: Quotas) -> None:
         self._database = database
@@ -80,7 +54,7 @@ class RoomStore:
         """Return the direct room of two users, whether both are members or not; None if they have none."""
         async with self._database.transaction() as connection:
             uid = await self._direct_uid(connection, users)
-            return await self._view(connection, uid) if uid is not None else None
+            return await view_of(connection, uid) if uid is not None else None
 
     async def get_or_create_direct(self, draft: Draft, actor: Actor) -> RoomView:
         """Return the direct room of the draft's members with both of them in it; it is stored if they have none."""
@@ -90,72 +64,8 @@ class RoomStore:
             if row is not None:
                 return await self._fill(connection, room_of(row), draft, actor)
             uid = cast("RoomUid", await self._direct_uid(connection, draft.members))
-            await self._one(connection, _LOCK, uid)
-            return await self._add(connection, await self._view(connection, uid), draft.members, actor)
-
-    async def get(self, uid: RoomUid) -> Room:
-        """Return a room, or raise ROOM_NOT_FOUND."""
-        async with self._database.reading() as connection:
-            return await self._one(connection, _GET, uid)
-
-    async def view(self, uid: RoomUid) -> RoomView:
-        """Return a room and its members, or raise ROOM_NOT_FOUND."""
-        async with self._database.transaction() as connection:
-            return await self._view(connection, uid)
-
-    async def retention(self, uids: Sequence[RoomUid]) -> dict[RoomUid, int | None]:
-        """Return how many days messages are kept in those rooms that exist; None is the deployment's retention."""
-        async with self._database.reading() as connection:
-            return {row.uid: row.retention_days for row in await connection.execute(_RETENTION, {"uids": list(uids)})}
-
-    async def member_page(self, room_uid: RoomUid, after: str, size: int) -> list[str]:
-        """Return ids of members in the order of code points."""
-        statement = (
-            select(memberships.c.user_id)
-            .where(memberships.c.room_uid == room_uid, memberships.c.user_id > after)
-            .order_by(memberships.c.user_id)
-            .limit(size)
-        )
-        async with self._database.reading() as connection:
-            return list((await connection.execute(statement)).scalars())
-
-    async def page(self, after: str, size: int, *, with_private: bool) -> list[Room]:
-        """Return rooms by their ids, public ones only unless private ones are asked for too."""
-        statement = select(*ROOM_COLUMNS).where(rooms.c.id > after).order_by(rooms.c.id).limit(size)
-        async with self._database.reading() as connection:
-            found = await connection.execute(statement if with_private else statement.where(_IS_PUBLIC))
-            return [room_of(row) for row in found]
-
-    async def joinable_page(self, user_id: UserId, after: str, size: int) -> list[RoomView]:
-        """Return the public rooms that a user is not in, by their ids."""
-        # Ids alone, so that rooms which the user is in are passed over in two indexes and never read.
-        page = (
-            select(rooms.c.id)
-            .where(_IS_PUBLIC, rooms.c.id > after)
-            .where(
-                ~exists().where(
-                    memberships.c.user_id == user_id,
-                    memberships.c.room_id == rooms.c.id,
-                    # Follows from the rest, but the planner does not see it and would walk from the first one.
-                    memberships.c.room_id > after,
-                )
-            )
-            .order_by(rooms.c.id)
-            .limit(size)
-            .subquery()
-        )
-        return await self._views(select(*ROOM_COLUMNS).join(page, page.c.id == rooms.c.id).order_by(rooms.c.id))
-
-    async def page_of_user(self, user_id: UserId, after: str, size: int) -> list[RoomView]:
-        """Return a user's rooms by their ids."""
-        page = (
-            select(memberships.c.room_uid)
-            .where(memberships.c.user_id == user_id, memberships.c.room_id > after)
-            .order_by(memberships.c.room_id)
-            .limit(size)
-            .subquery()
-        )
-        return await self._views(select(*ROOM_COLUMNS).join(page, page.c.room_uid == rooms.c.uid).order_by(rooms.c.id))
+            await room_by(connection, _LOCK, uid)
+            return await self._add(connection, await view_of(connection, uid), draft.members, actor)
 
     async def update(self, uid: RoomUid, values: Mapping[str, Any], etag: str) -> Room | None:
         """Change columns of a room, if they are not so already; None when the etag is given and is another one.
@@ -163,7 +73,7 @@ class RoomStore:
         Raises ROOM_NOT_FOUND and DIRECT_ROOM.
         """
         async with self._database.transaction() as connection:
-            room = await self._one(connection, _LOCK, uid)
+            room = await room_by(connection, _LOCK, uid)
             if etag and etag != room.etag:
                 return None
             if not room.may_become(values.get("visibility", room.visibility)):
@@ -187,8 +97,8 @@ class RoomStore:
     ) -> RoomView | None:
         """Make users members, all or none; None when they join by themselves and the room is not public by now."""
         async with self._database.transaction() as connection:
-            room = await self._one(connection, _LOCK, uid)
-            present = (await self._members(connection, [uid]))[uid]
+            room = await room_by(connection, _LOCK, uid)
+            present = (await members_of(connection, [uid]))[uid]
             if joining and room.visibility is not Visibility.PUBLIC and not users.keys() <= set(present):
                 return None
             return await self._add(connection, RoomView(room, present), users, actor)
@@ -196,7 +106,7 @@ class RoomStore:
     async def remove_members(self, uid: RoomUid, user_ids: Sequence[str]) -> None:
         """End memberships; users who are not members are ignored."""
         async with self._database.transaction() as connection:
-            room = await self._one(connection, _LOCK, uid)
+            room = await room_by(connection, _LOCK, uid)
             removal = delete(memberships).where(
                 memberships.c.room_uid == uid, memberships.c.user_id == func.any(list(user_ids), type_=ARRAY(Text))
             )
@@ -222,7 +132,7 @@ class RoomStore:
                 "the request id was used for another room",
                 metadata={"request_id": draft.request_id},
             )
-        return await self._view(connection, row.room_uid)
+        return await view_of(connection, row.room_uid)
 
     async def _direct_uid(self, connection: AsyncConnection, users: Mapping[str, UserUid]) -> RoomUid | None:
         return (await connection.execute(_DIRECT_UID, {"pair": _pair(users)})).scalar_one_or_none()
@@ -267,28 +177,6 @@ class RoomStore:
             _of_member(ChangeKind.MEMBER_ADDED, room, user_uid, UserId(user_id)) for user_id, user_uid in users.items()
         ]
         await recorded_changes.record(connection, added)
-
-    async def _views(self, statement: Select[Any]) -> list[RoomView]:
-        async with self._database.transaction() as connection:
-            found = [room_of(row) for row in await connection.execute(statement)]
-            members = await self._members(connection, [room.uid for room in found])
-        return [RoomView(room, members[room.uid]) for room in found]
-
-    async def _view(self, connection: AsyncConnection, uid: RoomUid) -> RoomView:
-        room = await self._one(connection, _GET, uid)
-        return RoomView(room, (await self._members(connection, [uid]))[uid])
-
-    async def _one(self, connection: AsyncConnection, statement: Select[Any], uid: RoomUid) -> Room:
-        row = (await connection.execute(statement, {"uid": uid})).one_or_none()
-        if row is None:
-            raise NotFound("ROOM_NOT_FOUND", "the room does not exist")
-        return room_of(row)
-
-    async def _members(self, connection: AsyncConnection, uids: Sequence[RoomUid]) -> dict[RoomUid, list[str]]:
-        members: dict[RoomUid, list[str]] = {uid: [] for uid in uids}
-        for row in await connection.execute(_MEMBERS_OF, {"uids": list(uids)}):
-            members[row.room_uid].append(row.user_id)
-        return members
 
     def _check_room_for(self, count: int, room: Room) -> None:
         if count > self._most_members and count > room.member_count:
@@ -342,23 +230,3 @@ def _insertion(draft: Draft) -> Any:
     insertion = insert(rooms).values(values | pair)
     insertion = insertion.on_conflict_do_nothing(index_elements=["direct_user_uids"], index_where=is_direct)
     return insertion.returning(*ROOM_COLUMNS)
-
-
-def room_of(row: Any) -> Room:
-    """Return the room of a row that has ROOM_COLUMNS."""
-    return Room(
-        uid=row.uid,
-        id=row.id,
-        name=row.name,
-        visibility=Visibility(row.visibility),
-        custom_data=row.custom_data,
-        creator_id=row.creator_id,
-        member_count=row.member_count,
-        revision=row.revision,
-        create_time=row.create_time,
-        update_time=row.update_time,
-        push_notification_title_override=row.push_notification_title_override,
-        retention_days=row.retention_days,
-        direct_user_ids=tuple(row.direct_user_ids or ()),
-        direct_user_uids=tuple(row.direct_user_uids or ()),
-    )

@@ -1,5 +1,7 @@
 """The tables of the schema `rooms`, for the stores; migrations/ makes them."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -15,6 +17,8 @@ from sqlalchemy import (
     func,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from services.rooms.model import Room, Visibility
 
 metadata = MetaData(schema="rooms")
 _now = func.clock_timestamp()
@@ -103,3 +107,40 @@ absent_users = Table(
 )
 # Its one row is the epoch of users whose roll was called last.
 roll_call = Table("roll_call", metadata, Column("only_row", Boolean, primary_key=True), Column("users_epoch", Text))
+
+ROOM_COLUMNS = (
+    rooms.c.uid,
+    rooms.c.id,
+    rooms.c.name,
+    rooms.c.visibility,
+    rooms.c.custom_data,
+    rooms.c.creator_id,
+    rooms.c.member_count,
+    rooms.c.revision,
+    rooms.c.create_time,
+    rooms.c.update_time,
+    rooms.c.push_notification_title_override,
+    rooms.c.retention_days,
+    rooms.c.direct_user_ids,
+    rooms.c.direct_user_uids,
+)
+
+
+def room_of(row: Any) -> Room:
+    """Return the room of a row that has ROOM_COLUMNS."""
+    return Room(
+        uid=row.uid,
+        id=row.id,
+        name=row.name,
+        visibility=Visibility(row.visibility),
+        custom_data=row.custom_data,
+        creator_id=row.creator_id,
+        member_count=row.member_count,
+        revision=row.revision,
+        create_time=row.create_time,
+        update_time=row.update_time,
+        push_notification_title_override=row.push_notification_title_override,
+        retention_days=row.retention_days,
+        direct_user_ids=tuple(row.direct_user_ids or ()),
+        direct_user_uids=tuple(row.direct_user_uids or ()),
+    )

@@ -23,7 +23,7 @@ CLASSES = {kind.__name__: kind for kind in ChatkitError.__subclasses__()}
 MAKERS = {**CLASSES, invalid_field.__name__: InvalidArgument}
 # Raised below the place that knows the metadata; nothing can be deleted yet, so nobody sees it. And what the edge says
 # of whichever service it is.
-WITHOUT_METADATA = {("rooms/store.py", "ROOM_NOT_FOUND"), ("edge/rendering/screening.py", "SERVICE_UNAVAILABLE")}
+WITHOUT_METADATA = {("rooms/views_store.py", "ROOM_NOT_FOUND"), ("edge/rendering/screening.py", "SERVICE_UNAVAILABLE")}
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,9 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__main__",),
     ),
     "rooms": (
-        ("__init__", "model", "settings", "tables", "quotas", "peers"),
-        ("protos", "recorded_changes"),
+        ("__init__", "model", "settings", "quotas", "peers"),
+        ("tables",),
+        ("protos", "recorded_changes", "views_store"),
         ("store", "access", "roles", "roll_call_store"),
         ("service", "user_streams", "roll_call", "retention_servicer", "verifying"),
         ("servicer",),

@@ -14,8 +14,7 @@ from sqlalchemy.types import Text, Uuid
 
 from services.rooms.model import Change, RoomView
 from services.rooms.recorded_changes import change_log
-from services.rooms.store import ROOM_COLUMNS, room_of
-from services.rooms.tables import change_counter, memberships, rooms
+from services.rooms.tables import ROOM_COLUMNS, change_counter, memberships, room_of, rooms
 from services.runtime.data.database import Database
 from services.runtime.ids import RoomUid
 from services.runtime.steps import Leisure

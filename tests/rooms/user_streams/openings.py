@@ -26,6 +26,7 @@ from services.rooms.user_streams.opening import UserOpenings
 from services.rooms.user_streams.store import UserState, UserStateStore
 from services.rooms.user_streams.streams import UserStreams
 from services.rooms.user_streams.watch import UserWatch
+from services.rooms.views_store import RoomViewStore
 from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import ChatkitError, NotFound, Unavailable
 from services.runtime.contract.policies import Limits
@@ -144,6 +145,7 @@ class Openings:
 
     changes: ChangeStore[Change]
     rooms: RoomStore
+    views: RoomViewStore
     store: HeldStore
     users: FakeUsers
     feed: ChangeFeed[Change]
@@ -190,7 +192,7 @@ class Openings:
 
     async def listed(self, user_id: str) -> dict[str, Shown]:
         """Return a user's rooms as they are stored."""
-        views = await self.rooms.page_of_user(UserId(user_id), "", 100)
+        views = await self.views.page_of_user(UserId(user_id), "", 100)
         return {view.room.id: (room_proto(view.room), list(view.member_ids)) for view in views}
 
     @asynccontextmanager
@@ -231,7 +233,8 @@ async def openings(
     async with asyncio.TaskGroup() as group:
         works = [group.create_task(part.run()) for part in (feed, streams, access, watch)]
         try:
-            yield Openings(changes, RoomStore(connections, 100, Quotas(Limits())), store, users, feed, streams, made)
+            rooms, views = RoomStore(connections, 100, Quotas(Limits())), RoomViewStore(connections)
+            yield Openings(changes, rooms, views, store, users, feed, streams, made)
         finally:
             # A task that is cancelled while it connects would leave its connection to nobody.
             feed.end()
