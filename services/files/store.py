@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.files.model import Draft, File, FileState, FileUid, PageStart
 from services.files.tables import FILE_COLUMNS, file_of, files, now, uploads, usage
 from services.runtime.contract.errors import AlreadyExists, ResourceExhausted, Violation
+from services.runtime.data.columns import values_of
 from services.runtime.data.database import Database
 from services.runtime.ids import RoomUid, UserUid
 
@@ -226,18 +227,8 @@ def _these(uids: Sequence[FileUid]) -> Select[Any]:
 
 def _insertion(draft: Draft, check_after: timedelta) -> Any:
     insertion = insert(files).values(
-        uid=draft.uid,
-        room_uid=draft.room_uid,
-        room_id=draft.room_id,
-        owner_uid=draft.owner_uid,
-        owner_id=draft.owner_id,
-        name=draft.name,
-        content_type=draft.content_type,
-        size_bytes=draft.size_bytes,
-        sha256=draft.sha256,
-        custom_data=draft.custom_data,
+        **values_of(draft, "content_hashes"),
         state=FileState.PENDING,
-        request_id=draft.request_id,
         content_hash=draft.content_hashes[0],
         create_time=now,
         check_time=now + check_after,

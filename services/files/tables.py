@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 
 from services.files.model import File, FileState
+from services.runtime.data.columns import columns_of, fields_of
 
 metadata = MetaData(schema="files")
 _id = Text(collation="C")
@@ -54,39 +55,9 @@ uploads = Table(
 )
 usage = Table("usage", metadata, Column("owner_uid", Uuid, primary_key=True), Column("bytes", BigInteger))
 
-FILE_COLUMNS = (
-    files.c.uid,
-    files.c.room_uid,
-    files.c.room_id,
-    files.c.owner_uid,
-    files.c.owner_id,
-    files.c.name,
-    files.c.content_type,
-    files.c.size_bytes,
-    files.c.sha256,
-    files.c.custom_data,
-    files.c.state,
-    files.c.blob_key,
-    files.c.create_time,
-    files.c.attach_time,
-)
+FILE_COLUMNS = columns_of(files, File)
 
 
 def file_of(row: Any) -> File:
     """Return the file of a row that has FILE_COLUMNS."""
-    return File(
-        uid=row.uid,
-        room_uid=row.room_uid,
-        room_id=row.room_id,
-        owner_uid=row.owner_uid,
-        owner_id=row.owner_id,
-        name=row.name,
-        content_type=row.content_type,
-        size_bytes=row.size_bytes,
-        sha256=row.sha256,
-        custom_data=row.custom_data,
-        state=FileState(row.state),
-        blob_key=row.blob_key or "",
-        create_time=row.create_time,
-        attach_time=row.attach_time,
-    )
+    return File(**fields_of(row, File) | {"state": FileState(row.state), "blob_key": row.blob_key or ""})

@@ -19,12 +19,15 @@ from services.rooms.quotas import Actor, Quotas
 from services.rooms.tables import ROOM_COLUMNS, creations, memberships, room_of, rooms
 from services.rooms.views_store import GET_ROOM, members_of, room_by, view_of
 from services.runtime.contract.errors import AlreadyExists, FailedPrecondition, ResourceExhausted, Violation
+from services.runtime.data.columns import values_of
 from services.runtime.data.database import Database
 from services.runtime.data.differences import differs
 from services.runtime.ids import RoomUid, UserId, UserUid
 
 _LOCK = GET_ROOM.with_for_update()
 _DIRECT_UID = select(rooms.c.uid).where(rooms.c.direct_user_uids == bindparam("pair", type_=ARRAY(Uuid)))
+# What a draft has beside the columns of its room.
+_NO_COLUMNS = ("members", "request_id", "content_hashes", "is_direct")
 
 
 class RoomStore:
@@ -209,18 +212,11 @@ def _pair(users: Mapping[str, UserUid]) -> list[UserUid]:
 
 def _insertion(draft: Draft) -> Any:
     values = {
-        "uid": draft.uid,
-        "id": draft.id,
-        "name": draft.name,
-        "visibility": draft.visibility,
-        "custom_data": draft.custom_data,
-        "creator_id": draft.creator_id,
+        **values_of(draft, *_NO_COLUMNS),
         "member_count": len(draft.members),
         # One moment for both, which two calls of clock_timestamp() are not.
         "create_time": func.statement_timestamp(),
         "update_time": func.statement_timestamp(),
-        "push_notification_title_override": draft.push_notification_title_override,
-        "retention_days": draft.retention_days,
     }
     if not draft.is_direct:
         insertion = insert(rooms).values(values).on_conflict_do_nothing(index_elements=["id"])

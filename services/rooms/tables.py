@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.rooms.model import Room, Visibility
+from services.runtime.data.columns import columns_of, fields_of
 
 metadata = MetaData(schema="rooms")
 _now = func.clock_timestamp()
@@ -108,39 +109,14 @@ absent_users = Table(
 # Its one row is the epoch of users whose roll was called last.
 roll_call = Table("roll_call", metadata, Column("only_row", Boolean, primary_key=True), Column("users_epoch", Text))
 
-ROOM_COLUMNS = (
-    rooms.c.uid,
-    rooms.c.id,
-    rooms.c.name,
-    rooms.c.visibility,
-    rooms.c.custom_data,
-    rooms.c.creator_id,
-    rooms.c.member_count,
-    rooms.c.revision,
-    rooms.c.create_time,
-    rooms.c.update_time,
-    rooms.c.push_notification_title_override,
-    rooms.c.retention_days,
-    rooms.c.direct_user_ids,
-    rooms.c.direct_user_uids,
-)
+ROOM_COLUMNS = columns_of(rooms, Room)
 
 
 def room_of(row: Any) -> Room:
     """Return the room of a row that has ROOM_COLUMNS."""
-    return Room(
-        uid=row.uid,
-        id=row.id,
-        name=row.name,
-        visibility=Visibility(row.visibility),
-        custom_data=row.custom_data,
-        creator_id=row.creator_id,
-        member_count=row.member_count,
-        revision=row.revision,
-        create_time=row.create_time,
-        update_time=row.update_time,
-        push_notification_title_override=row.push_notification_title_override,
-        retention_days=row.retention_days,
-        direct_user_ids=tuple(row.direct_user_ids or ()),
-        direct_user_uids=tuple(row.direct_user_uids or ()),
-    )
+    differing = {
+        "visibility": Visibility(row.visibility),
+        "direct_user_ids": tuple(row.direct_user_ids or ()),
+        "direct_user_uids": tuple(row.direct_user_uids or ()),
+    }
+    return Room(**fields_of(row, Room) | differing)

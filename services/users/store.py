@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Text, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
+from services.runtime.data.columns import columns_of, fields_of, values_of
 from services.runtime.data.database import Database
 from services.runtime.data.differences import differs
 from services.runtime.ids import UserUid
@@ -14,15 +15,7 @@ from services.users import recorded_changes
 from services.users.model import Change, ChangeKind, Draft, PageStart, User
 from services.users.tables import creation_clock, users
 
-_COLUMNS = (
-    users.c.uid,
-    users.c.id,
-    users.c.name,
-    users.c.avatar_url,
-    users.c.custom_data,
-    users.c.create_time,
-    users.c.update_time,
-)
+_COLUMNS = columns_of(users, User)
 _TICK = timedelta(microseconds=1)
 _FIND = select(*_COLUMNS).where(users.c.id == func.any(bindparam("ids", type_=ARRAY(Text))))
 _NEXT_TIME = (
@@ -86,15 +79,7 @@ class UserStore:
 
 def _rows(drafts: Sequence[tuple[UserUid, Draft]], time: datetime) -> list[dict[str, Any]]:
     return [
-        {
-            "uid": uid,
-            "id": draft.id,
-            "name": draft.name,
-            "avatar_url": draft.avatar_url,
-            "custom_data": draft.custom_data,
-            "create_time": time,
-            "update_time": time,
-        }
+        {**values_of(draft), "uid": uid, "create_time": time, "update_time": time}
         # In the order of ids: the release before creates without the lock, and two batches that share ids must not
         # deadlock.
         for uid, draft in sorted(drafts, key=lambda pair: pair[1].id)
@@ -102,12 +87,4 @@ def _rows(drafts: Sequence[tuple[UserUid, Draft]], time: datetime) -> list[dict[
 
 
 def _user(row: Any) -> User:
-    return User(
-        uid=row.uid,
-        id=row.id,
-        name=row.name,
-        avatar_url=row.avatar_url,
-        custom_data=row.custom_data,
-        create_time=row.create_time,
-        update_time=row.update_time,
-    )
+    return User(**fields_of(row, User))
