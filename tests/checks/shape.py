@@ -1,7 +1,8 @@
 """`python -m tests.checks.shape`: how large the house is, in figures that say where to tidy up next.
 
 Sizes of folders and arrows between them are read from the source. One send and its delivery are made, in this process
-and on a database of its own, to see which files take part. Sentences are those of all pages in Markdown.
+and on a database of its own, to see which files take part. Of one field of each resource it is counted which files name
+it, which is what is opened to add another one. Sentences are those of all pages in Markdown.
 """
 
 import argparse
@@ -29,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("users", "rooms", "messages", "files", "edge", "runtime", "stack")
 LONG_WORDS = 30
 _WIDEST = 12
+# A field of each resource that is nothing but stored and shown: it is created, updated, read, listed and told of.
+FIELDS = {"users": "avatar_url", "rooms": "push_notification_title_override", "files": "custom_data"}
 _SENDS = 6
 _NO_PROSE = re.compile(r"^(```.*?^```|\|.*?$|#.*?$)", re.MULTILINE | re.DOTALL)
 _END = re.compile(r"(?<=[.!?:])\s+(?=[A-Z`*\[(])|\n\s*\n|\n\s*[-*] |\n\s*\d+\. ")
@@ -59,6 +62,17 @@ def sentences(page: str) -> list[int]:
 def pages() -> list[Path]:
     """List the pages in Markdown."""
     return sorted(path for path in ROOT.rglob("*.md") if not {".venv", "node_modules"} & set(path.parts))
+
+
+def files_of_field(service: str, field: str) -> list[str]:
+    """List the files that name a field of a service's resource: its protos and modules that people write.
+
+    That is what is opened to add such a field. A migration, a test, and what is generated come on top.
+    """
+    protos = (ROOT / "protos" / "chatkit" / service).rglob("*.proto")
+    word = re.compile(rf"\b{field}\b")
+    named = [path for path in (*protos, *modules(service)) if word.search(path.read_text())]
+    return sorted(str(path.relative_to(ROOT)) for path in named)
 
 
 class Trace:
@@ -118,6 +132,7 @@ def measured() -> dict[str, Any]:
         "arrows": {part: len(arrows(part)) for part in PARTS},
         "files_of_a_send": sorted(trace.files),
         "functions_of_a_send": len(trace.functions),
+        "files_of_a_field": {f"{service}.{field}": files_of_field(service, field) for service, field in FIELDS.items()},
         "sentences": len(counts),
         "long_sentences": sum(count > LONG_WORDS for count in counts),
     }
@@ -126,6 +141,7 @@ def measured() -> dict[str, Any]:
 def report(figures: dict[str, Any]) -> str:
     """Return the figures for people."""
     wide = {folder: count for folder, count in figures["folders"].items() if count > _WIDEST}
+    fields = (f"{field} {len(named)}" for field, named in figures["files_of_a_field"].items())
     files, functions = len(figures["files_of_a_send"]), figures["functions_of_a_send"]
     share = 100 * figures["long_sentences"] / figures["sentences"]
     return "\n".join(
@@ -134,6 +150,7 @@ def report(figures: dict[str, Any]) -> str:
             f"with more than {_WIDEST}         " + ", ".join(f"{folder} {count}" for folder, count in wide.items()),
             "arrows between boxes      " + ", ".join(f"{part} {count}" for part, count in figures["arrows"].items()),
             f"one send and its delivery {files} files, {functions} functions",
+            "files that name a field   " + ", ".join(fields),
             f"sentences over {LONG_WORDS} words    {share:.1f} % of {figures['sentences']}",
         ]
     )

@@ -1,6 +1,8 @@
 """The figures of the house are counted as they say."""
 
-from tests.checks.shape import PARTS, arrows, folders, sentences
+import pytest
+
+from tests.checks.shape import FIELDS, PARTS, arrows, files_of_field, folders, sentences
 
 _PAGE = """\
 # A heading of words
@@ -27,3 +29,11 @@ def test_every_part_has_modules_and_arrows() -> None:
     assert {folder.split("/")[0] for folder in folders()} == set(PARTS)
     assert ("fanout", "log") in arrows("messages")
     assert ("log", "fanout") not in arrows("messages")
+
+
+@pytest.mark.parametrize(("service", "field"), FIELDS.items())
+def test_a_field_is_named_in_seven_files_at_most(service: str, field: str) -> None:
+    named = files_of_field(service, field)
+    assert {f"services/{service}/model.py", f"services/{service}/protos.py", f"services/{service}/tables.py"} < {*named}
+    assert f"protos/chatkit/{service}/v1/{service}_service.proto" in named
+    assert len(named) <= 7, named
