@@ -71,7 +71,7 @@ def _handler(slow: _Slow, service: ServiceDescriptor, name: str) -> Callable[[ob
     )
     handlers = Handlers(verifier=verifier, limits=limits, streams=Streams(limits, SystemClock()), access=them)
     nobody = cast("Any", None)
-    rooms = Rooms(nobody, them, nobody, most_members=10, new_uid=nobody)
+    rooms = Rooms(nobody, nobody, them, nobody, most_members=10, new_uid=nobody)
     servicer = RoomsServicer if service is _ROOMS else MembershipsServicer
     (method,) = (method for method in methods_of(service) if method.name == name)
     return handlers.unary(method, getattr(servicer(rooms, nobody, nobody, limits), name))
