@@ -17,8 +17,8 @@ from services.rooms.retention_servicer import RetentionServicer
 from services.rooms.roles.service import Roles
 from services.rooms.roles.servicer import RolesServicer
 from services.rooms.roles.store import RoleStore
-from services.rooms.roll_call import RollCall
-from services.rooms.roll_call_store import RollCallStore
+from services.rooms.roll_call.service import RollCall
+from services.rooms.roll_call.store import RollCallStore
 from services.rooms.service import Rooms, Visits
 from services.rooms.servicer import MembershipsServicer, RoomsServicer
 from services.rooms.settings import RoomsSettings

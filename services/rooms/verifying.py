@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from chatkit.contract.v1 import limit_pb2
 
-from services.rooms.roll_call_store import Member, RollCallStore
+from services.rooms.roll_call.store import Member, RollCallStore
 from services.runtime.clock import Clock
 from services.runtime.deadline import Deadline
 from services.runtime.peers.directory import DirectoryClient

@@ -9,7 +9,7 @@ import asyncio
 import structlog
 
 from services.rooms.model import Change
-from services.rooms.roll_call_store import RollCallStore
+from services.rooms.roll_call.store import RollCallStore
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.data.change_feed import ChangeFeed
