@@ -20,14 +20,22 @@ _FUNCTION = """
 
 
 class DatabaseClock:
-    """The time that a service's statements are told in one database: it stands still, or passes if `start` is None."""
+    """The time that a service's statements are told in one database: it stands still, or passes if `start` is None.
+
+    It is moved over a connection of its own each time, or over one in autocommit that it is lent.
+    """
 
     def __init__(
-        self, database: TestDatabase, service: str, start: datetime | None = datetime(2026, 1, 1, tzinfo=UTC)
+        self,
+        database: TestDatabase,
+        service: str,
+        start: datetime | None = datetime(2026, 1, 1, tzinfo=UTC),
+        lent: "psycopg.Connection[Any] | None" = None,
     ) -> None:
         # What it says, where it stands still.
         self.now = start or datetime.now(UTC)
         self._dsn = database.superuser_dsn
+        self._lent = lent
         role, _ = role_names(service)
         with psycopg.connect(self._dsn) as connection:
             connection.execute("CREATE SCHEMA moved")
@@ -56,6 +64,9 @@ class DatabaseClock:
         self._update("UPDATE moved.clock SET stopped = coalesce(stopped, pg_catalog.clock_timestamp())")
 
     def _update(self, statement: LiteralString, *told: Any) -> None:
+        if self._lent is not None:
+            self._lent.execute(statement, told)
+            return
         with psycopg.connect(self._dsn, autocommit=True) as connection:
             connection.execute(statement, told)
 

@@ -3,101 +3,15 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import timedelta
-from uuid import uuid4
 
 import psycopg
 import pytest
 
-from services.runtime.data.database import Database, create_engine
-from services.runtime.ids import UserUid
-from services.users.model import Change, ChangeKind, PresenceState
-from services.users.presence.sessions import Sessions
-from services.users.presence.store import LeaseLostError, PresenceStore
-from services.users.recorded_changes import change_log
-from tests.support.clock import ManualClock
-from tests.support.database_clock import DatabaseClock
+from services.users.model import PresenceState
+from services.users.presence.store import LeaseLostError
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, eventually
-
-_LEASE, _GRACE = 5.0, 10.0
-ONLINE, OFFLINE = ChangeKind.USER_ONLINE, ChangeKind.USER_OFFLINE
-
-
-@dataclass
-class Replica:
-    """One replica, without loops: a test renews, writes and reaps for it."""
-
-    store: PresenceStore
-    sessions: Sessions
-    told: list[None]
-
-
-class World:
-    """Replicas on one database, and its time."""
-
-    def __init__(self, database: TestDatabase) -> None:
-        self.time = DatabaseClock(database, "users")
-        self.rows = database
-        self.database = Database(create_engine(database.dsn("users")))
-        self.uids: dict[str, UserUid] = {}
-
-    def user(self, user_id: str) -> UserUid:
-        """Create a user, or return their uid."""
-        if user_id not in self.uids:
-            self.uids[user_id] = UserUid(uuid4())
-            with psycopg.connect(self.rows.superuser_dsn) as connection:
-                statement = "INSERT INTO users.users (uid, id, name, avatar_url) VALUES (%s, %s, '', '')"
-                connection.execute(statement, (self.uids[user_id], user_id))
-        return self.uids[user_id]
-
-    def replica(self) -> Replica:
-        """Start a replica; it holds no lease yet."""
-        told: list[None] = []
-        store = PresenceStore(self.database, uuid4(), lease=timedelta(seconds=_LEASE), grace=timedelta(seconds=_GRACE))
-        sessions = Sessions(
-            store,
-            ManualClock(),
-            renewal_interval=1.0,
-            reaping_interval=1.0,
-            retry_interval=0.1,
-            changed=lambda: told.append(None),
-        )
-        return Replica(store, sessions, told)
-
-    async def enter(self, replica: Replica, *user_ids: str) -> None:
-        """Begin a replica's sessions of users."""
-        present, _ = await replica.store.apply([self.user(user_id) for user_id in user_ids], [])
-        assert len(present) == len(user_ids)
-
-    async def leave(self, replica: Replica, *user_ids: str) -> None:
-        """End a replica's sessions of users."""
-        await replica.store.apply([], [self.user(user_id) for user_id in user_ids])
-
-    async def passes(self, seconds: float, *living: Replica) -> None:
-        """Let time pass, a second at a time, in which living replicas renew and reap."""
-        for _ in range(round(seconds)):
-            self.time.advance(1)
-            for replica in living:
-                await replica.sessions.renew()
-                await replica.sessions.reap()
-
-    async def state(self, user_id: str) -> PresenceState | None:
-        """Return how it stands with a user, None if they never were there."""
-        found = (await self.reader.read([self.user(user_id)])).of_user
-        return found[self.user(user_id)].state if found else None
-
-    @property
-    def reader(self) -> PresenceStore:
-        """A store that only reads."""
-        return PresenceStore(self.database, uuid4(), lease=timedelta(), grace=timedelta())
-
-    async def told(self, user_id: str) -> list[ChangeKind]:
-        """Return the changes of a user that watchers are told."""
-        async with self.database.reading() as connection:
-            made: list[Change] = await change_log.after(connection, 0, 1_000)
-        return [change.kind for change in made if change.user_id == user_id]
+from tests.users.presence.replicas import GRACE, LEASE, OFFLINE, ONLINE, Replica, World
 
 
 @pytest.fixture
@@ -142,9 +56,9 @@ async def test_who_left_while_the_databases_clock_was_an_hour_ahead_is_offline_s
     await world.leave(one, "ann")
     world.time.advance(-3_600)
     # From here on the second replica is dead; the first one's lease must be a period old before it may reap.
-    await world.passes(2 * _LEASE, one)
+    await world.passes(2 * LEASE.seconds, one)
     assert await world.state("ann") is PresenceState.OFFLINE
-    await world.passes(_GRACE, one)
+    await world.passes(GRACE.seconds, one)
     assert await world.state("bob") is PresenceState.OFFLINE
     assert await world.told("bob") == [ONLINE, OFFLINE]
 
@@ -178,7 +92,7 @@ async def test_a_replica_that_is_gone_leaves_nobody_online_for_longer_than_lease
     one, two = await _living(world, 2)
     await world.enter(one, "ann", "bob")
     await world.enter(two, "bob")
-    await world.passes(_LEASE + _GRACE - 1, two)
+    await world.passes((LEASE + GRACE).seconds - 1, two)
     assert await world.state("ann") is PresenceState.ONLINE
     await world.passes(1, two)
     assert await world.told("ann") == [ONLINE, OFFLINE]
