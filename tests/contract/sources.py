@@ -4,7 +4,16 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from services.stack.roles import SERVICES
 from tests.contract.descriptors import ROOT
+
+# Beside itself, what a part of services/ may import of services/ and of the contract.
+ALLOWED = {
+    **dict.fromkeys(SERVICES, ("services.runtime", "chatkit")),
+    "runtime": ("chatkit.contract", "chatkit.internal.access", "chatkit.internal.directory", "chatkit.internal.edges"),
+    "edge": ("services.runtime", "chatkit"),
+    "stack": ("services.runtime", "services.edge", "chatkit"),
+}
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -8,7 +8,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import FieldDescriptor, ServiceDescriptor
 
 from services.runtime.contract.policies import field_policy, methods_of
-from tests.contract.test_fields import unbounded
+from tests.contract.bounds import unbounded
 
 _STRING = descriptor_pb2.FieldDescriptorProto.TYPE_STRING
 _ONE = descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.sources import sources
-from tests.contract.test_imports import ALLOWED
+from tests.contract.sources import ALLOWED, sources
 
 # What tells it: REASONS_OF_THE_CONTRACT, SomeError, or a sentence with "raise".
 _TELLS = re.compile(

@@ -7,6 +7,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from services.runtime.contract.policies import field_policy, permissions
 from tests.contract import descriptors
+from tests.contract.bounds import is_well_known, unbounded
 
 FIELDS = list(descriptors.request_fields())
 TEXT = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
@@ -24,26 +25,6 @@ _ID, _VISIBLE_ID = field_policy_pb2.FORMAT_IDENTIFIER, field_policy_pb2.FORMAT_V
 _VISIBLE = {_VISIBLE_ID, field_policy_pb2.FORMAT_VISIBLE, field_policy_pb2.FORMAT_FILE_NAME}
 # A role's name is its id.
 _NAMED_OTHERWISE = {"UpdateRoleRequest"}
-
-
-def _is(field: FieldDescriptor, well_known: str) -> bool:
-    return field.message_type is not None and field.message_type.full_name == descriptors.WELL_KNOWN + well_known
-
-
-def unbounded(field: FieldDescriptor, policy: field_policy_pb2.FieldPolicy) -> list[str]:
-    """Name the limits that a field of a request lacks."""
-    lacks = []
-    if field.is_repeated and not policy.max_items:
-        lacks.append("max_items")
-    if field.type == FieldDescriptor.TYPE_BYTES and not policy.max_bytes:
-        lacks.append("max_bytes")
-    if field.type == FieldDescriptor.TYPE_STRING and not (policy.max_chars or policy.counted_in):
-        lacks.append("max_chars")
-    if (_is(field, "Struct") or _is(field, "Value")) and not policy.max_json_bytes:
-        lacks.append("max_json_bytes")
-    if _is(field, "FieldMask") and not policy.max_items:
-        lacks.append("max_items")
-    return lacks
 
 
 def test_every_text_list_struct_and_mask_has_a_limit() -> None:
@@ -122,11 +103,11 @@ def test_policies_stand_where_they_can_be_enforced() -> None:
         if policy.max_chars or policy.format or policy.counted_in:
             assert field.type == FieldDescriptor.TYPE_STRING, field.full_name
         if policy.max_json_bytes:
-            assert _is(field, "Struct") or _is(field, "Value"), field.full_name
+            assert is_well_known(field, "Struct") or is_well_known(field, "Value"), field.full_name
         if policy.max_bytes:
             assert field.type == FieldDescriptor.TYPE_BYTES, field.full_name
         if policy.max_items:
-            assert field.is_repeated or _is(field, "FieldMask"), field.full_name
+            assert field.is_repeated or is_well_known(field, "FieldMask"), field.full_name
         if policy.max_value or policy.min_value or policy.not_negative:
             assert field.type in NUMBERS, field.full_name
 

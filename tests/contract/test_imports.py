@@ -8,15 +8,8 @@ import pytest
 
 from services.stack.roles import SERVICES
 from tests.contract.descriptors import ROOT
-from tests.contract.sources import boxes, imports, sources
+from tests.contract.sources import ALLOWED, boxes, imports, sources
 
-# Beside itself, what a part of services/ may import of services/ and of the contract.
-ALLOWED = {
-    **dict.fromkeys(SERVICES, ("services.runtime", "chatkit")),
-    "runtime": ("chatkit.contract", "chatkit.internal.access", "chatkit.internal.directory", "chatkit.internal.edges"),
-    "edge": ("services.runtime", "chatkit"),
-    "stack": ("services.runtime", "services.edge", "chatkit"),
-}
 TRANSPORT = ("grpc", "grpc_health", "grpc_status")
 SQL = ("sqlalchemy", "psycopg", "alembic")
 # Who owns the database of a service; `*` is also of folders.
@@ -175,3 +168,9 @@ def test_clients_import_no_service() -> None:
     for path in (ROOT / "clients").rglob("*.py"):
         for imported in imports(path):
             assert not of(imported, "services", "tests"), f"{path} imports {imported}"
+
+
+def test_no_test_is_imported() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        for imported in imports(path):
+            assert not any(name.startswith("test_") for name in imported.split(".")), f"{path} imports {imported}"

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from services.stack.machine.cluster import BINARIES, DATABASE, SUPERUSER
 from tests.deploy.compose import sample
 from tests.messages.chat import text
-from tests.stack.commands.test_verify import COMPARES, EXPECTED, found, later
+from tests.stack.commands.comparing import COMPARES, EXPECTED, found, later
 from tests.support.databases import ROOT, TestDatabase
 from tests.support.eventually import HANG_SECONDS
 from tests.support.stack import running_stack

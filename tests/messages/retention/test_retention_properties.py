@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from clients.python import Gap, connect
 from services.messages.retention.sweeper import Sweeper
 from services.runtime.contract.errors import Unavailable
-from tests.messages.log.test_log_properties import (
-    _STEP,
+from tests.messages.log.two_replicas import (
     Reader,
     Run,
     Shuffle,
     Step,
-    _at_once,
-    _folded,
-    _pages,
+    at_once,
+    folded,
+    pages,
+    steps,
     suppress_not_found,
 )
 from tests.messages.retention.sweeping import Rooms, grow_old, oldest_seq, sweeper
@@ -44,7 +44,7 @@ _SWEEPING = st.one_of(
     st.tuples(st.just("sweep"), st.integers(0, 1)),
     st.tuples(st.just("cut_sweepers")),
 )
-_BURSTS = st.lists(st.lists(st.one_of(_STEP, _SWEEPING), min_size=1, max_size=8), min_size=1, max_size=6)
+_BURSTS = st.lists(st.lists(st.one_of(steps, _SWEEPING), min_size=1, max_size=8), min_size=1, max_size=6)
 _RESUMED = 5
 
 
@@ -127,15 +127,15 @@ class SweptRun(Run):
             if event.HasField("message_gone"):
                 assert event.message_gone.seq < oldest
         request = pb2.ListMessagesRequest(room_id=self.room_id, direction=pb2.DIRECTION_NEWER)
-        listed = [message async for message in _pages(self.clients[0], request)]
+        listed = [message async for message in pages(self.clients[0], request)]
         request = pb2.ListMessagesRequest(room_id=self.room_id)
-        assert [message async for message in _pages(self.clients[1], request)] == listed[::-1]
+        assert [message async for message in pages(self.clients[1], request)] == listed[::-1]
         assert all(message.seq >= oldest for message in listed)
-        assert _folded(log) == listed
+        assert folded(log) == listed
         for reader in cast("list[SweptReader]", self.readers):
             await self._compare(reader, log, listed, oldest)
             shuffle(reader.seen)
-            assert _folded(reader.seen) == listed
+            assert folded(reader.seen) == listed
 
     async def _begins_at(self) -> int:
         """Sweep for certain; return where the log begins, which is after what is old and not any later."""
@@ -189,7 +189,7 @@ async def _play(bursts: list[list[Step]], random: Random, run: SweptRun) -> None
         await reader.start()
     async with asyncio.timeout(HANG_SECONDS):
         for burst in bursts:
-            await _at_once(burst, run)
+            await at_once(burst, run)
         await run.check(random.shuffle)
     for reader in run.readers:
         await reader.stop()
