@@ -7,17 +7,6 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 import grpc
-from chatkit.files.v1 import files_service_pb2_grpc
-from chatkit.messages.v1 import messages_service_pb2_grpc, read_states_service_pb2_grpc
-from chatkit.rooms.v1 import (
-    memberships_service_pb2,
-    memberships_service_pb2_grpc,
-    roles_service_pb2,
-    roles_service_pb2_grpc,
-    rooms_service_pb2,
-    rooms_service_pb2_grpc,
-)
-from chatkit.users.v1 import presence_service_pb2_grpc, users_service_pb2, users_service_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.files import app as files_app
@@ -35,6 +24,7 @@ from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS
 from tests.support.nats import Nats
 from tests.support.settings import SETTINGS
+from tests.support.stubs import Stubs
 
 # Each is told the settings of its own service.
 BUILDS: dict[str, Build[Any]] = {
@@ -83,7 +73,7 @@ def settings(database: TestDatabase, folder: Path, service: str, **changes: Any)
 
 
 @dataclass
-class Suite:
+class Suite(Stubs):
     """Running services: their servers by name, and stubs to call them with."""
 
     database: TestDatabase
@@ -143,67 +133,6 @@ class Suite:
             options = (("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100))
             self._channels[address] = grpc.aio.insecure_channel(address, options=options)
         return self._channels[address]
-
-    @property
-    def users(self) -> users_service_pb2_grpc.UsersServiceStub:
-        """UsersService."""
-        return users_service_pb2_grpc.UsersServiceStub(self.channel("users"))
-
-    @property
-    def presence(self) -> presence_service_pb2_grpc.PresenceServiceStub:
-        """PresenceService."""
-        return presence_service_pb2_grpc.PresenceServiceStub(self.channel("users"))
-
-    @property
-    def rooms(self) -> rooms_service_pb2_grpc.RoomsServiceStub:
-        """RoomsService."""
-        return rooms_service_pb2_grpc.RoomsServiceStub(self.channel("rooms"))
-
-    @property
-    def memberships(self) -> memberships_service_pb2_grpc.MembershipsServiceStub:
-        """MembershipsService."""
-        return memberships_service_pb2_grpc.MembershipsServiceStub(self.channel("rooms"))
-
-    @property
-    def roles(self) -> roles_service_pb2_grpc.RolesServiceStub:
-        """RolesService."""
-        return roles_service_pb2_grpc.RolesServiceStub(self.channel("rooms"))
-
-    @property
-    def files(self) -> files_service_pb2_grpc.FilesServiceStub:
-        """FilesService."""
-        return files_service_pb2_grpc.FilesServiceStub(self.channel("files"))
-
-    @property
-    def messages(self) -> messages_service_pb2_grpc.MessagesServiceStub:
-        """MessagesService."""
-        return messages_service_pb2_grpc.MessagesServiceStub(self.channel("messages"))
-
-    @property
-    def read_states(self) -> read_states_service_pb2_grpc.ReadStatesServiceStub:
-        """ReadStatesService."""
-        return read_states_service_pb2_grpc.ReadStatesServiceStub(self.channel("messages"))
-
-    async def make_users(self, *user_ids: str) -> None:
-        """Create users who are called like their ids."""
-        for user_id in user_ids:
-            request = users_service_pb2.CreateUserRequest(id=user_id, name=user_id)
-            await self.users.CreateUser(request, metadata=tokens.su())
-
-    async def make_room(self, room_id: str, creator: str, *members: str, private: bool = False) -> None:
-        """Create a room with its members."""
-        request = rooms_service_pb2.CreateRoomRequest(
-            id=room_id, name=room_id[:60], visibility="VISIBILITY_PRIVATE" if private else "VISIBILITY_PUBLIC"
-        )
-        await self.rooms.CreateRoom(request, metadata=tokens.user(creator))
-        for start in range(0, len(members), 10):
-            added = memberships_service_pb2.AddMembersRequest(room_id=room_id, user_ids=members[start : start + 10])
-            await self.memberships.AddMembers(added, metadata=tokens.user(creator))
-
-    async def assign(self, user_id: str, role_name: str, room_id: str = "") -> None:
-        """Give a user a role, globally or in a room."""
-        request = roles_service_pb2.AssignRoleRequest(user_id=user_id, role_name=role_name, room_id=room_id)
-        await self.roles.AssignRole(request, metadata=tokens.su())
 
     async def close(self) -> None:
         """Stop everything, the last one started first."""
