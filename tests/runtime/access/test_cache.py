@@ -248,6 +248,60 @@ def test_the_least_recently_used_answer_makes_room() -> None:
     assert len(kept.cache._dependants) == 4
 
 
+def test_an_answer_that_is_given_again_is_kept_as_it_is_now_and_as_the_newest() -> None:
+    kept = _Kept(most_entries=2)
+    kept.keep(_query(), 10, READER)
+    kept.keep(_query(UserId("alice")), 10)
+    assert kept.keep(_query(), 10)
+    # It no longer depends on the role that it had.
+    assert READER not in kept.cache._dependants
+    kept.keep(_query(UserId("carol")), 10)
+    assert (kept.has(_query()), kept.has(_query(UserId("alice")))) == (True, False)
+
+
+def test_before_anything_has_happened_answers_are_kept_and_stay_when_something_does() -> None:
+    kept = _Kept()
+    kept.cache.reset(0)
+    alice = _query(UserId("alice"))
+    assert kept.keep(_query(), 0)
+    assert kept.keep(alice, 0, READER)
+    assert kept.cache.take(1, RoleChanged(DEFAULT))
+    assert (kept.has(_query()), kept.has(alice)) == (False, True)
+
+
+def test_changes_from_before_rooms_was_put_back_void_no_later_answer(kept: _Kept) -> None:
+    kept.keep(_query(), 10)
+    for version, change in ((11, RoleChanged(DEFAULT)), (12, RoleAssigned(UserId("bob"), None))):
+        assert kept.cache.take(version, change)
+    kept.cache.reset(5)
+    assert kept.keep(_query(), 5)
+
+
+def test_more_changes_of_roles_than_are_remembered_drop_everything() -> None:
+    kept = _Kept(most_changes=3)
+    roles = [(number, "role") for number in range(5)]
+    for number, role in enumerate(roles):
+        kept.keep(_query(UserId(f"u{number}")), 10, role)
+    for version, role in enumerate(roles[:3], 11):
+        kept.cache.take(version, RoleChanged(role))
+    assert kept.has(_query(UserId("u4")))
+    kept.cache.take(14, RoleChanged(roles[3]))
+    assert len(kept.cache) == 0
+    assert kept.keep(_query(UserId("u3")), 14, roles[3])
+
+
+def test_nothing_is_sent_until_all_have_found_out_whom_their_changes_concern() -> None:
+    freshness = Freshness(ManualClock(), PATIENCE)
+    assert not freshness.is_held
+    freshness.hold()
+    assert freshness.is_held
+    freshness.hold()
+    freshness.release()
+    assert freshness.is_held
+    freshness.release()
+    assert not freshness.is_held
+
+
 def test_an_answer_older_than_the_changes_that_are_remembered_is_not_kept() -> None:
     kept = _Kept(most_changes=3)
     for number in range(5):
