@@ -22,8 +22,12 @@ class Upgraded:
 
     applied: Sequence[str]
     head: str
+    # Whether that is a revision of a later release, which this one does not know.
+    is_later: bool = False
 
     def __str__(self) -> str:
+        if self.is_later:
+            return f"nothing to do, the schema is at {self.head} already, of a later release"
         if not self.applied:
             return f"nothing to do, the schema is at {self.head}"
         return f"applied {', '.join(self.applied)}; the schema is at {self.head}"
@@ -32,6 +36,7 @@ class Upgraded:
 def upgrade(dsn: str, schema: str, migrations: Path) -> Upgraded:
     """Bring a schema to the newest revision under `migrations`; a schema that is there already is left alone.
 
+    So is one of a later release, on which processes of this one work: who rolls a service back runs this, too.
     Raises what the driver raises: an OperationalError when the database is away, or a lock can't be had.
     """
     engine = create_engine(sqlalchemy_url(dsn), connect_args={"connect_timeout": _CONNECT_SECONDS})
@@ -54,8 +59,14 @@ def _run(connection: Connection, schema: str, migrations: Path) -> Upgraded:
     script = ScriptDirectory.from_config(config)
 
     applied: list[str] = []
+    newest = str(script.get_current_head())
+    later = ""
 
     def steps(revision: object, _context: object) -> object:
+        nonlocal later
+        # Revisions are numbers of as many digits each.
+        if later := max((str(one) for one in _all(revision) if str(one) > newest), default=""):
+            return []
         # As alembic's own `upgrade` command does; there is no public way without an ini file and an env.py.
         found = script._upgrade_revs("head", revision)  # type: ignore[arg-type]  # noqa: SLF001
         applied.extend(step.revision.revision for step in found)
@@ -69,4 +80,10 @@ def _run(connection: Connection, schema: str, migrations: Path) -> Upgraded:
         )
         environment.run_migrations()
     connection.commit()
-    return Upgraded(applied, str(script.get_current_head()))
+    return Upgraded(applied, later or newest, is_later=bool(later))
+
+
+def _all(revision: object) -> Sequence[object]:
+    if isinstance(revision, tuple | list):
+        return revision
+    return [revision] if revision else []

@@ -29,6 +29,15 @@ def test_what_was_applied_is_said_and_that_nothing_was(database: TestDatabase) -
     assert str(second) == f"nothing to do, the schema is at {_REVISIONS[-1]}"
 
 
+def test_a_schema_of_a_later_release_is_left_as_it_is(database: TestDatabase) -> None:
+    dsn = database.migrate_dsn("users")
+    with psycopg.connect(dsn) as connection:
+        connection.execute("UPDATE users.alembic_version SET version_num = '9999'")
+    assert str(upgrade(dsn, "users", _MIGRATIONS)) == "nothing to do, the schema is at 9999 already, of a later release"
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT version_num FROM users.alembic_version").fetchone() == ("9999",)
+
+
 def test_a_lock_that_can_not_be_had_is_one_sentence(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.runtime.data.migrations._LOCK_TIMEOUT", "10ms")
     dsn = database.migrate_dsn("users")
