@@ -10,7 +10,7 @@ import pytest
 from chatkit.messages.v1 import message_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 
-from services.messages.fanout.hub import RoomHub
+from services.messages.fanout.hub import LogLife, RoomHub
 from services.messages.log.store import LogStretch
 from services.messages.model import EventKind, Head, LogEntry
 from services.runtime.contract.errors import Aborted
@@ -68,8 +68,9 @@ def _shown(kept: Sequence[tuple[LogEntry, bytes]]) -> list[tuple[int, int]]:
 async def test_a_gap_is_read_once_and_what_came_early_joins_on() -> None:
     hub = await _hub(_Store(range(1, 6)))
     assert not hub.offer(_entry(6))
+    assert hub.has_gap
     await hub.heal(5)
-    assert hub.last == 6
+    assert (hub.last, hub.has_gap) == (6, False)
     assert [entry.seq for entry, _ in hub.entries_after(0)] == [1, 2, 3, 4, 5, 6]
 
 
@@ -106,6 +107,43 @@ async def test_a_log_that_was_swept_past_what_a_hub_has_read_ends_its_streams() 
         await hub.heal(5)
 
 
+async def test_a_log_that_was_swept_up_to_where_a_hub_stands_goes_on() -> None:
+    hub = await _hub(_Store(range(1, 3)))
+    hub._store = _Log(_entry(3), _entry(4), oldest_seq=3)  # type: ignore[assignment]
+    await hub.heal(4)
+    assert [entry.seq for entry, _ in hub.entries_after(0)] == [1, 2, 3, 4]
+
+
+async def test_what_comes_before_the_end_of_the_log_was_read_joins_on() -> None:
+    hub = RoomHub(RoomUid(uuid4()), "lobby", cast("Any", _Store(range(1, 3))), 256)
+    assert hub.offer(_entry(3))
+    assert not hub.has_gap
+    await hub.follow(100)
+    assert [entry.seq for entry, _ in hub.entries_after(0)] == [1, 2, 3]
+
+
+async def test_what_came_too_early_is_bounded_and_read_when_it_was_too_much() -> None:
+    store = _Store(range(1, 3))
+    hub = await _hub(store)
+    for seq in range(4, 260):
+        assert not hub.offer(_entry(seq))
+    assert hub.offer(_entry(3))
+    assert (hub.last, hub.has_gap) == (259, False)
+    for seq in range(261, 518):
+        assert not hub.offer(_entry(seq))
+    assert hub.offer(_entry(260))
+    assert (hub.last, hub.has_gap) == (260, True)
+    store.seqs = range(1, 518)
+    await hub.heal(517)
+    assert (hub.last, hub.has_gap) == (517, False)
+
+
+async def test_the_end_of_a_log_lacks_something_only_where_there_is_more_than_is_kept() -> None:
+    hub = await _hub(_Log(*(_entry(seq) for seq in range(1, 6))))
+    assert (hub.lacks(3), hub.lacks(4)) == (False, True)
+    assert not (await _hub(_Log(*(_entry(seq) for seq in range(3, 6)), oldest_seq=3))).lacks(4)
+
+
 async def test_messages_that_are_swept_while_they_are_recalled_are_not_kept() -> None:
     log = _Log(*(_entry(seq) for seq in range(1, 9)))
     hub = await _hub(log)
@@ -121,7 +159,12 @@ class _Log:
         self.entries = list(entries)
         self.oldest_seq = oldest_seq
         self.meanwhile: Callable[[], object] = lambda: None
-        self.reads = 0
+        # Which messages were asked for: so many before a seq.
+        self.asked: list[tuple[int, int]] = []
+
+    @property
+    def reads(self) -> int:
+        return len(self.asked)
 
     @property
     def head(self) -> Head:
@@ -136,7 +179,7 @@ class _Log:
         return LogStretch(self.head, found)
 
     async def creations(self, _room_uid: RoomUid, before_seq: int, most: int) -> list[LogEntry]:
-        self.reads += 1
+        self.asked.append((before_seq, most))
         found = [entry for entry in self.entries if entry.kind is EventKind.CREATED and entry.seq < before_seq]
         self.meanwhile()
         return [entry for entry in found if not entry.is_deleted][-most:]
@@ -192,6 +235,78 @@ async def test_what_changes_while_those_are_read_is_not_overwritten_by_them() ->
     assert _shown(hub.last_entries(100)) == [(1, 10), *((seq, seq) for seq in range(3, 10))]
 
 
+async def test_only_the_messages_that_are_lacking_are_read() -> None:
+    log = _Log(*(_entry(seq) for seq in range(1, 10)))
+    hub = await _hub(log)
+    await hub.recall(3)
+    assert log.asked == []
+    await hub.recall(5)
+    assert log.asked == [(7, 2)]
+    assert [entry.seq for entry, _ in hub.last_entries(9)] == [5, 6, 7, 8, 9]
+
+
+async def test_of_a_log_whose_end_alone_was_read_the_last_messages_are_lacking() -> None:
+    log = _Log(*(_entry(seq) for seq in range(1, 4)))
+    hub = RoomHub(RoomUid(uuid4()), "lobby", cast("Any", log), 256)
+    async with hub.reading:
+        hub.take(LogStretch(Head(3, 1), ()))
+    await hub.recall(2)
+    assert log.asked == [(4, 2)]
+    assert [entry.seq for entry, _ in hub.last_entries(9)] == [2, 3]
+
+
+async def test_messages_that_were_read_before_a_hole_are_read_again_and_leave_none() -> None:
+    log = _Log(*(_entry(seq) for seq in range(1, 10)))
+    hub = RoomHub(RoomUid(uuid4()), "lobby", cast("Any", log), 4)
+    await hub.follow(3)
+
+    def two_more() -> None:
+        log.meanwhile = lambda: None
+        hub.offer(_entry(10))
+        hub.offer(_entry(11))
+
+    # The oldest that was kept makes room while the one before it is read.
+    log.meanwhile = two_more
+    await hub.recall(4)
+    assert [entry.seq for entry, _ in hub.last_entries(9)] == [8, 9, 10, 11]
+    hub.offer(_change(12, 9, EventKind.DELETED))
+    await hub.recall(4)
+    assert [entry.seq for entry, _ in hub.last_entries(9)] == [7, 8, 10, 11]
+
+
+@pytest.mark.parametrize(("changes", "reads"), [(3, 1), (4, 2)])
+async def test_messages_are_read_again_when_it_is_unknown_what_became_of_them_meanwhile(
+    changes: int, reads: int
+) -> None:
+    log = _Log(*(_entry(seq) for seq in range(1, 8)), _change(8, 7), _change(9, 7))
+    hub = RoomHub(RoomUid(uuid4()), "lobby", cast("Any", log), 3)
+    await hub.follow(3)
+
+    def so_many() -> None:
+        log.meanwhile = lambda: None
+        hub.offer(_change(10, 6))
+        log.entries[5] = _as_of(_entry(6), 10)
+        for seq in range(11, 10 + changes):
+            hub.offer(_change(seq, 7))
+
+    # Three events are kept, so that a fourth one hides what the first has changed.
+    log.meanwhile = so_many
+    await hub.recall(3)
+    assert _shown(hub.last_entries(3)) == [(5, 5), (6, 10), (7, 9 + changes)]
+    assert log.reads == reads
+
+
+async def test_nothing_is_read_for_a_log_whose_life_is_over() -> None:
+    log, life = _Log(*(_entry(seq) for seq in range(1, 10))), LogLife()
+    hub = RoomHub(RoomUid(uuid4()), "lobby", cast("Any", log), 256, life)
+    await hub.follow(3)
+    life.is_over = True
+    assert not hub.is_seeded
+    await hub.recall(9)
+    await hub.heal(20)
+    assert (log.reads, hub.last) == (0, 9)
+
+
 async def test_what_was_read_of_a_later_time_is_not_overwritten_by_what_is_told_late() -> None:
     log = _Log(_as_of(_entry(1), 12), *(_entry(seq) for seq in range(2, 10)))
     hub = await _hub(log)
@@ -214,6 +329,9 @@ async def test_what_retention_has_swept_is_kept_no_longer() -> None:
     ]
     assert events[1].message_gone.seq == 1
     assert [seq for seq, _ in _shown(hub.last_entries(9))] == [3]
+    # Told late.
+    hub.sweep(2)
+    assert hub.head == Head(5, 3)
 
 
 async def test_an_edit_that_is_told_late_shows_its_own_message_beside_one_that_was_read_newer() -> None:
@@ -233,6 +351,7 @@ async def test_whoever_comes_after_a_log_was_forgotten_is_given_what_is_there_no
     hub.offer(_entry(7))
     hub.forget()
     assert not hub.is_seeded
+    assert (hub.entries_after(0), hub.last_entries(9)) == ([], [])
     log.entries = [_entry(1)]
     await hub.follow(100)
     assert hub.head == Head(1, 1)
@@ -264,3 +383,45 @@ async def test_older_entries_that_do_not_join_on_are_not_kept() -> None:
     async with hub.reading:
         hub.take(LogStretch(Head(8, 1), [_entry(4), _entry(5)]))
     assert [seq for seq, _ in _shown(hub.entries_after(0))] == [4, 5, 6, 7, 8]
+
+
+async def test_older_entries_that_were_read_later_show_what_is_kept_as_it_is_by_then() -> None:
+    log = _Log(_entry(1), _as_of(_entry(2), 5), _entry(3), _entry(4), _change(5, 2))
+    hub = await _hub(log)
+    await hub.recall(4)
+    assert _shown(hub.last_entries(4)) == [(1, 1), (2, 5), (3, 3), (4, 4)]
+    # The edit at 6 is yet to come.
+    async with hub.reading:
+        hub.take(LogStretch(Head(6, 1), [_entry(1), _as_of(_entry(2), 6)]))
+    assert _shown(hub.entries_after(0)) == [(1, 1), (2, 6), (3, 3), (4, 4), (5, 6)]
+    assert _shown(hub.last_entries(4)) == [(1, 1), (2, 6), (3, 3), (4, 4)]
+
+
+class _Subscriber:
+    """What a hub needs of one; it writes down what it is given."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[int, bytes]] = []
+        self.errors: list[Exception] = []
+
+    def push(self, seq: int, event: bytes) -> None:
+        self.given.append((seq, event))
+
+    def end(self, error: Exception) -> None:
+        self.errors.append(error)
+
+
+async def test_every_subscriber_is_given_the_same_bytes_of_each_entry_once_in_order_and_ended() -> None:
+    store = _Store(range(1, 6))
+    hub = await _hub(store)
+    subscribers = [_Subscriber(), _Subscriber()]
+    hub.subscriptions |= cast("Any", set(subscribers))
+    for seq in (5, 3, 2):
+        hub.offer(_entry(seq))
+    await hub.heal(5)
+    frames = [(entry.seq, frame) for entry, frame in hub.entries_after(2)]
+    assert [seq for seq, _ in frames] == [3, 4, 5]
+    assert [one.given for one in subscribers] == [frames, frames]
+    reset = Aborted("LOG_RESET", "")
+    hub.end(reset)
+    assert [one.errors for one in subscribers] == [[reset], [reset]]
