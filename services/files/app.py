@@ -33,7 +33,7 @@ async def build(settings: FilesSettings, clock: Clock) -> AsyncIterator[Server]:
         users_peer = server.peer("users", settings.users_address)
         users = DirectoryClient(users_peer)
         messages = MessagesClient(server.peer("messages", settings.messages_address))
-        store = FileStore(server.database, server.limits[limit_pb2.LIMIT_STORAGE_BYTES_PER_USER])
+        store = FileStore(server.database)
         blobs = open_blobs(settings)
         lifetime = timedelta(seconds=settings.file_url_lifetime_seconds)
         urls = FileUrls(settings.public_url, settings.instance, lifetime, clock)
@@ -53,7 +53,15 @@ async def build(settings: FilesSettings, clock: Clock) -> AsyncIterator[Server]:
             ),
         )
         incoming = Incoming(store, blobs, uploads, unattached_for=settings.file_unattached_for)
-        files = Files(store, blobs, incoming, urls, messages, unattached_for=settings.file_unattached_for)
+        files = Files(
+            store,
+            blobs,
+            incoming,
+            urls,
+            messages,
+            unattached_for=settings.file_unattached_for,
+            most_bytes=server.limits[limit_pb2.LIMIT_STORAGE_BYTES_PER_USER],
+        )
         collector = Collector(
             files,
             store,

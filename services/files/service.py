@@ -37,17 +37,20 @@ class Files:
         messages: MessagesClient,
         *,
         unattached_for: timedelta,
+        most_bytes: int,
     ) -> None:
         self._store = store
         self._blobs = blobs
         self._incoming = incoming
         self._urls = urls
         self._messages = messages
+        # Of one user's, as long as they are stored.
+        self._most_bytes = most_bytes
         self._unattached_for = unattached_for
 
     async def create(self, draft: Draft) -> File:
         """Create a file without its content; repeated with the same request id it answers the file as it is."""
-        return await self._store.create(draft, self._unattached_for)
+        return await self._store.create(draft, self._unattached_for, self._most_bytes)
 
     async def find(self, file_id: str) -> File:
         """Return a file, in whatever room it is; for those who show a signature. Raises FILE_NOT_FOUND."""

@@ -22,19 +22,18 @@ from services.runtime.ids import RoomUid, UserUid
 class FileStore:
     """The files, their uploads, and what each owner's files take up."""
 
-    def __init__(self, database: Database, most_bytes: int) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._most_bytes = most_bytes
 
     async def now(self) -> datetime:
         """Return the database's time."""
         async with self._database.reading() as connection:
             return cast("datetime", (await connection.execute(select(now))).scalar_one())
 
-    async def create(self, draft: Draft, check_after: timedelta) -> File:
+    async def create(self, draft: Draft, check_after: timedelta, most_bytes: int) -> File:
         """Create a file and count its size for its owner; repeated with the same request id it answers the file.
 
-        Raises QUOTA_EXCEEDED.
+        Raises QUOTA_EXCEEDED when the owner would have more than `most_bytes`.
         """
         async with self._database.transaction() as connection:
             # First, because its row lock makes the creations of one owner wait for one another.
@@ -43,8 +42,8 @@ class FileStore:
             if row is None:
                 # Nothing is kept of what was counted: the transaction is not committed.
                 return await self._made_before(connection, draft)
-            if used > self._most_bytes:
-                raise too_much_stored(self._most_bytes, used)
+            if used > most_bytes:
+                raise too_much_stored(most_bytes, used)
             return file_of(row)
 
     async def find(self, uid: FileUid) -> File | None:

@@ -35,7 +35,7 @@ async def compare(settings: FilesSettings, tools: Tools, _clock: Clock) -> Async
     for line in said:
         about, _, detail = line.partition(": ")
         yield Finding("files", "STORE", about, detail)
-    sent_before = await FileStore(tools.database, most_bytes=0).now() - _SENT_WITHIN
+    sent_before = await FileStore(tools.database).now() - _SENT_WITHIN
     store, after = ReconcilerStore(tools.database), UUID(int=0)
     while page := await store.with_content(after, _PAGE):
         async for finding in _compared(page, settings, tools, sent_before, messages):

@@ -45,7 +45,7 @@ async def _taken(shelf: Library, kind: type[FileStore]) -> File:
     world = World(shelf)
     file = await world.store.find(FileUid(UUID((await shelf.create()).file.id)))
     assert file is not None
-    uploads = world.uploads(kind(world.database, 1 << 30))
+    uploads = world.uploads(kind(world.database))
     try:
         return await uploads.take(file, _content())
     finally:

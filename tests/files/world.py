@@ -44,14 +44,14 @@ class World:
     def __init__(self, shelf: Library, **told: Any) -> None:
         self.clock = shelf.clock
         self.database = Database(create_engine(shelf.database.dsn("files"), connections=2))
-        self.store = FileStore(self.database, 1 << 30)
+        self.store = FileStore(self.database)
         self.blobs = open_blobs(settings(shelf.database, shelf.folder, "files", **told))
 
     def collector(self, messages: Asked) -> Collector:
         """Return a collector that asks `messages`."""
         urls = FileUrls("http://x", "x", timedelta(hours=1), self.clock)
         asked, incoming = cast("Any", messages), self.incoming()
-        files = Files(self.store, self.blobs, incoming, urls, asked, unattached_for=_DAY)
+        files = Files(self.store, self.blobs, incoming, urls, asked, unattached_for=_DAY, most_bytes=1 << 30)
         return Collector(
             files, self.store, self.blobs, incoming, asked, self.clock, interval=60, unattached_for=_DAY, batch=10
         )
@@ -65,7 +65,7 @@ class World:
         urls = FileUrls("http://x", INSTANCE, timedelta(hours=1), self.clock)
         urls.use([SERVICE_KEY])
         asked = cast("Any", Asked())
-        files = Files(self.store, self.blobs, self.incoming(), urls, asked, unattached_for=_DAY)
+        files = Files(self.store, self.blobs, self.incoming(), urls, asked, unattached_for=_DAY, most_bytes=1 << 30)
         return files, urls
 
     def http(self, bounds: Bounds, files: Files | None = None) -> FilesHttp:

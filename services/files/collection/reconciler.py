@@ -52,7 +52,7 @@ class Reconciler:
         self, database: Database, blobs: Blobs, messages: MessagesClient, say: Say, *, is_dry_run: bool = False
     ) -> None:
         # It creates nothing.
-        self._files = FileStore(database, most_bytes=0)
+        self._files = FileStore(database)
         self._store = ReconcilerStore(database)
         self._blobs = blobs
         self._say = say
