@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 
+from tests.contract.pages import pages
 from tests.contract.sources import boxes, sources
 from tests.messages.chat import Reader, text
 from tests.support.databases import clone, cluster
@@ -57,11 +58,6 @@ def sentences(page: str) -> list[int]:
     prose = _NO_PROSE.sub("\n\n", page)
     words = (len(sentence.split()) for sentence in _END.split(prose))
     return [count for count in words if count > 2]
-
-
-def pages() -> list[Path]:
-    """List the pages in Markdown."""
-    return sorted(path for path in ROOT.rglob("*.md") if not {".venv", "node_modules"} & set(path.parts))
 
 
 def files_of_field(service: str, field: str) -> list[str]:
