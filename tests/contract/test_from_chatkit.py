@@ -1,4 +1,4 @@
-"""docs/from-chatkit.md names what exists, all that is public of what it covers, and as to come what is not there."""
+"""docs/from-chatkit*.md name what exists, all that is public of what they cover, and as to come what is not there."""
 
 import re
 
@@ -6,7 +6,7 @@ from chatkit.contract.v1 import error_reason_pb2
 
 from tests.contract import descriptors
 
-TEXT = (descriptors.ROOT / "docs/from-chatkit.md").read_text()
+TEXT = "\n".join(page.read_text() for page in sorted((descriptors.ROOT / "docs").glob("from-chatkit*.md")))
 RPCS = {
     f"{service.name}.{method.name}": service.file.package
     for service in descriptors.services()
@@ -30,15 +30,15 @@ def _reasons(names: set[str]) -> set[str]:
     return {name for name in names if re.fullmatch(r"[A-Z]+(_[A-Z]+)*", name)}
 
 
-def test_every_rpc_that_it_names_exists() -> None:
+def test_every_rpc_that_they_name_exists() -> None:
     assert _rpcs(_named(TEXT)) - RPCS.keys() == set()
 
 
-def test_every_public_rpc_of_what_it_covers_is_named() -> None:
+def test_every_public_rpc_of_what_they_cover_is_named() -> None:
     assert {name for name, package in RPCS.items() if package in COVERED} - _named(TEXT) == set()
 
 
-def test_every_reason_that_it_names_exists() -> None:
+def test_every_reason_that_they_name_exists() -> None:
     named = _reasons(_named(TEXT))
     assert len(named) > 30
     assert named - REASONS == set()
