@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.contract.descriptors import ROOT
 
-_CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+_CODE = re.compile(r"```.*?```|`(?:[^`\n]|\n(?!\s*\n))*`", re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _ELSEWHERE = re.compile(r"[a-z]+:")
 
