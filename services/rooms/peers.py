@@ -1,6 +1,6 @@
 """What the streams of users need of the users service: the users as they are, and what changes of them.
 
-Who exists is `runtime.directory_client`'s to ask.
+Who exists is `runtime.peers.directory`'s to ask.
 """
 
 from collections.abc import AsyncGenerator

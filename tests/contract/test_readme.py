@@ -22,20 +22,13 @@ def test_the_table_of_limits_is_the_contracts() -> None:
 
 
 MOST_LINES = 120
-# Pages that are still to be split.
-STILL_LONGER = (
-    "services/edge/README.md",
-    "services/files/README.md",
-    "services/messages/README.md",
-    "services/rooms/README.md",
-)
 
 every_page = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 
 
 @every_page
 def test_a_page_can_be_read_at_once(page: Path) -> None:
-    assert len(page.read_text().splitlines()) <= MOST_LINES or str(page.relative_to(ROOT)) in STILL_LONGER
+    assert len(page.read_text().splitlines()) <= MOST_LINES
 
 
 @every_page
