@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.runtime.fair_queue import FairQueue
+from services.runtime.fair_queue import FairQueue, Turn
 
 
 class Work:
@@ -159,3 +159,90 @@ async def test_of_very_many_users_only_those_with_work_are_remembered() -> None:
             async with queue.turn(f"u{number}"):
                 pass
         assert len(queue._users) <= 1_001
+
+
+class _Asked:
+    """A queue whose turns are asked for and given back one by one, each after a time that the test tells."""
+
+    def __init__(self, at_once: int, of_each: int) -> None:
+        self.time = 0.0
+        self.queue = FairQueue(at_once, of_each=of_each, now=lambda: self.time)
+
+    def does(self, user_id: str, seconds: float) -> float:
+        """Let a user whose turn comes at once work, and return how long that was expected to take."""
+        turn = self.queue.ask(user_id)
+        self.ends(turn, seconds)
+        return turn.came.result()
+
+    def ends(self, turn: Turn, seconds: float) -> None:
+        """End work after so many seconds."""
+        self.time += seconds
+        turn.give_back()
+
+
+async def test_those_who_are_equal_come_in_the_order_in_which_they_asked() -> None:
+    asked = _Asked(1, 1)
+    turns = [asked.queue.ask(user) for user in ("first", "zoe", "mia", "adam")]
+    for place, turn in enumerate(turns, 1):
+        assert [one.came.done() for one in turns] == [True] * place + [False] * (4 - place)
+        asked.ends(turn, 0.0)
+
+
+async def test_who_has_had_something_comes_after_who_has_had_nothing() -> None:
+    asked = _Asked(2, 1)
+    asked.queue.ask("always there")
+    asked.does("alice", 0.5)
+    carol = asked.queue.ask("carol")
+    alice, bob = asked.queue.ask("alice"), asked.queue.ask("bob")
+    asked.ends(carol, 0.0)
+    assert (alice.came.done(), bob.came.done()) == (False, True)
+
+
+async def test_when_nobody_works_it_is_forgotten_what_users_have_had() -> None:
+    asked = _Asked(1, 1)
+    asked.does("alice", 10.0)
+    carol = asked.queue.ask("carol")
+    alice, bob = asked.queue.ask("alice"), asked.queue.ask("bob")
+    asked.ends(carol, 0.0)
+    assert (alice.came.done(), bob.came.done()) == (True, False)
+
+
+async def test_who_was_away_does_not_have_what_others_had_meanwhile() -> None:
+    async with _work(1, 1) as work:
+        for user in ["alice", "bob"] * 20:
+            work.comes(user)
+        await work.settle()
+        for _ in range(20):
+            await work.end_one()
+        for _ in range(10):
+            work.comes("carol")
+        await work.settle()
+        for _ in range(9):
+            await work.end_one()
+        assert Counter(work.let_in[-9:]) == {"alice": 3, "bob": 3, "carol": 3}
+
+
+async def test_work_is_expected_to_take_what_it_took_lately() -> None:
+    asked = _Asked(1, 1)
+    expected = [asked.does("alice", seconds) for seconds in (10.0, 1.0, 11.0, 0.0)]
+    assert expected == pytest.approx([0.0, 1.0, 1.0, 2.0])
+
+
+async def test_whoever_waits_has_all_that_becomes_free_for_them() -> None:
+    asked = _Asked(2, 2)
+    held = [asked.queue.ask("bob") for _ in range(2)]
+    turns = [asked.queue.ask("alice") for _ in range(2)]
+    for turn in held:
+        asked.ends(turn, 1.0)
+    assert all(turn.came.done() for turn in turns)
+
+
+async def test_a_turn_that_was_given_up_while_it_was_waited_for_frees_nothing() -> None:
+    asked = _Asked(1, 1)
+    held, given_up = asked.queue.ask("alice"), asked.queue.ask("bob")
+    for _ in range(2):
+        given_up.give_back()
+    carol = asked.queue.ask("carol")
+    assert not carol.came.done()
+    held.give_back()
+    assert carol.came.done()
