@@ -27,6 +27,7 @@ from services.runtime.contract.errors import (
     Unauthenticated,
 )
 from services.runtime.contract.policies import Limits, MethodContract, methods_of
+from services.runtime.deadline import NEVER, Deadline
 from services.runtime.fair_queue import on_behalf_of
 from services.runtime.identity.tokens import TokenVerifier
 from tests.support import tokens
@@ -74,16 +75,12 @@ class _Rooms:
 
 @dataclass
 class _Context:
-    """A call's metadata, and how long its caller waits."""
+    """A call's metadata."""
 
     metadata: Any = ()
-    seconds: float | None = None
 
     def invocation_metadata(self) -> Any:
         return self.metadata
-
-    def time_remaining(self) -> float | None:
-        return self.seconds
 
 
 class _World:
@@ -102,12 +99,12 @@ class _World:
         self.without_rooms = Admission(verifier, limits, None)
 
     async def admit(
-        self, method: MethodContract, metadata: Any, fields: Any = None, seconds: float | None = None
+        self, method: MethodContract, metadata: Any, fields: Any = None, deadline: Deadline = NEVER
     ) -> tuple[Message, Call]:
-        context: Any = _Context(metadata, seconds)
+        context: Any = _Context(metadata)
         caller = self.admission.caller(method, context)
         body = method.request_class(**(fields or {})).SerializeToString()
-        return await self.admission.of(method)(body, context, caller, None)
+        return await self.admission.of(method)(body, context, caller, deadline, None)
 
     async def call(self, method: MethodContract, metadata: Any, fields: Any = None) -> Call:
         return (await self.admit(method, metadata, fields))[1]
@@ -157,12 +154,12 @@ async def test_a_request_is_measured_read_and_checked(world: _World) -> None:
     caller = world.admission.caller(GET_USER, context)
     most = Limits()[GET_USER.policy.request_bytes]
     with _refusal(ResourceExhausted, "REQUEST_TOO_LARGE") as refusal:
-        await admit(b"\x0a" * (most + 1), context, caller, None)
+        await admit(b"\x0a" * (most + 1), context, caller, NEVER, None)
     assert refusal.value.metadata == {"limit": "REQUEST_BYTES", "maximum": str(most)}
     with _refusal(InvalidArgument, "REQUEST_MALFORMED"):
-        await admit(b"\x0a" * most, context, caller, None)
+        await admit(b"\x0a" * most, context, caller, NEVER, None)
     with pytest.raises(InvalidArgument):
-        await admit(b"", context, caller, None)
+        await admit(b"", context, caller, NEVER, None)
     assert world.rooms.asked == []
 
 
@@ -241,12 +238,10 @@ async def test_who_may_act_on_others_things_is_asked_about_only_where_it_counts(
     assert world.rooms.permissions == ["message:delete"]
 
 
-@pytest.mark.parametrize(("patience", "remaining"), [(None, 10.0), (60.0, 10.0), (3.0, 3.0)])
-async def test_a_call_has_the_time_of_its_method_or_of_its_caller(
-    world: _World, patience: float | None, remaining: float
-) -> None:
-    _, call = await world.admit(GET_USER, ALICE, {"user_id": "bob"}, patience)
-    assert call.remaining == remaining
+async def test_a_call_has_the_deadline_that_it_came_with(world: _World) -> None:
+    deadline = Deadline.after(10.0)
+    _, call = await world.admit(GET_USER, ALICE, {"user_id": "bob"}, deadline)
+    assert call.deadline is deadline
 
 
 @pytest.mark.parametrize(
