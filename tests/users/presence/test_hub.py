@@ -256,5 +256,6 @@ async def test_a_user_whom_very_many_watch_is_told_of_in_steps(world: _World) ->
         # Each has both, in their order.
         assert all(len(one.queue._waiting) == 2 for one in watching)
         world.hub.end_all(lambda: Unavailable("SHUTTING_DOWN", ""))
-        assert watching[-1].queue.error is None
+        # Which ones come first is a matter of the set that they stand in.
+        assert sum(one.queue.error is not None for one in watching) == MOST_AT_ONCE // WAKING
         await turns.until(lambda: all(one.queue.error is not None for one in watching))
