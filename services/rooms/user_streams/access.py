@@ -36,11 +36,7 @@ class UserAccess:
 
     async def confirm(self, subscription: UserSubscription) -> None:
         """Ask again, because a change before the stream was registered would not have brought it into doubt."""
-        if subscription.query is None:
-            return
-        doubts = subscription.doubt.count
-        grant = await self._access.check(subscription.query)
-        if subscription.doubt.settle(grant.roles, doubts):
+        if subscription.query is not None and await subscription.doubt.ask(self._access, subscription.query):
             subscription.queue.wake()
 
     async def run(self) -> None:

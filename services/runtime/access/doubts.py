@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from services.runtime.access.port import RoleKey
+from services.runtime.access.port import AccessChecker, AccessQuery, RoleKey
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError
 
@@ -56,6 +56,11 @@ class Doubt:
         self._roles = roles
         self._since = None
         return True
+
+    async def ask(self, access: AccessChecker, query: AccessQuery) -> bool:
+        """Ask, and take the answer as `settle` does; raises what `check` raises."""
+        count = self.count
+        return self.settle((await access.check(query)).roles, count)
 
     def has_lasted(self, seconds: float) -> bool:
         """Tell whether there has been one for so long."""

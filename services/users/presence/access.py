@@ -28,9 +28,7 @@ class PresenceAccess:
     async def admit(self, subscription: PresenceSubscription) -> None:
         """Ask once more for a stream that the hub knows, because a change before that would not have ended it."""
         if subscription.query is not None:
-            doubts = subscription.doubt.count
-            grant = await self._access.check(subscription.query)
-            subscription.doubt.settle(grant.roles, doubts)
+            await subscription.doubt.ask(self._access, subscription.query)
 
     def changed(self, change: AccessChange) -> None:
         """Doubt the streams that a change may end."""
