@@ -60,15 +60,15 @@ def _run(connection: Connection, schema: str, migrations: Path) -> Upgraded:
 
     applied: list[str] = []
     newest = str(script.get_current_head())
-    later = ""
+    later: list[str] = []
 
-    def steps(revision: object, _context: object) -> object:
-        nonlocal later
+    def steps(revisions: tuple[str, ...], _context: object) -> object:
         # Revisions are numbers of as many digits each.
-        if later := max((str(one) for one in _all(revision) if str(one) > newest), default=""):
+        later.extend(revision for revision in revisions if revision > newest)
+        if later:
             return []
         # As alembic's own `upgrade` command does; there is no public way without an ini file and an env.py.
-        found = script._upgrade_revs("head", revision)  # type: ignore[arg-type]  # noqa: SLF001
+        found = script._upgrade_revs("head", revisions)  # type: ignore[arg-type]  # noqa: SLF001
         applied.extend(step.revision.revision for step in found)
         return found
 
@@ -80,10 +80,4 @@ def _run(connection: Connection, schema: str, migrations: Path) -> Upgraded:
         )
         environment.run_migrations()
     connection.commit()
-    return Upgraded(applied, later or newest, is_later=bool(later))
-
-
-def _all(revision: object) -> Sequence[object]:
-    if isinstance(revision, tuple | list):
-        return revision
-    return [revision] if revision else []
+    return Upgraded(applied, max(later, default=newest), is_later=bool(later))
