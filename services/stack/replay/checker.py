@@ -1,6 +1,7 @@
 """What one room's subscriber must see: every acknowledged message once, in the order of `seq`, unchanged."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 
@@ -17,7 +18,7 @@ class Checker:
     faults: tuple[int, int] = (0, 0)
     doubled: int = 0
     out_of_order: int = 0
-    progress: asyncio.Event = field(default_factory=asyncio.Event)
+    _progress: asyncio.Event = field(default_factory=asyncio.Event)
     _last_sent: int = 0
     _last_arrived: int = 0
 
@@ -38,7 +39,15 @@ class Checker:
         self.doubled += seq in self.delivered
         self._last_arrived = max(self._last_arrived, seq)
         self.delivered[seq] = content
-        self.progress.set()
+        self._progress.set()
+
+    async def arrival(self, stall_seconds: float) -> None:
+        """Return when everything that was acknowledged has arrived, or when nothing has for so long."""
+        with suppress(TimeoutError):
+            while not self.is_complete:
+                self._progress.clear()
+                async with asyncio.timeout(stall_seconds):
+                    await self._progress.wait()
 
     @property
     def is_complete(self) -> bool:

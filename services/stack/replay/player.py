@@ -168,7 +168,7 @@ class Player:
                     await self._send(room, waiting[0], checker)
                     waiting.popleft()
                     self._on_progress(1)
-                await _arrival(checker)
+                await checker.arrival(_STALL_SECONDS)
         except ChatkitError as error:
             # Of the subscriber, who is the room's creator, and may have left it since.
             _stop_if_away(room.where, error)
@@ -263,15 +263,6 @@ class Player:
         if user_id not in self._clients:
             self._clients[user_id] = self._client.with_token(self._sign_in(user_id))
         return self._clients[user_id]
-
-
-async def _arrival(checker: Checker) -> None:
-    """Return when everything has arrived, or when nothing has for long enough."""
-    with suppress(TimeoutError):
-        while not checker.is_complete:
-            checker.progress.clear()
-            async with asyncio.timeout(_STALL_SECONDS):
-                await checker.progress.wait()
 
 
 def _stop_if_away(where: str, error: ChatkitError) -> None:

@@ -235,7 +235,7 @@ class _Follower:
             after = position_pb2.Position(epoch=epoch, seq=checker.head_seq)
             async for event in self._client.log(room_id, after, _END):
                 checker.acknowledge(event.seq, _kind(event))
-            await _arrival(checker)
+            await checker.arrival(_STALL_SECONDS)
         return list(self._checkers.values())
 
     async def _follow(self) -> None:
@@ -255,14 +255,6 @@ class _Follower:
             self.failed.append(f"the stream of rooms has closed {event.room_id}: {event.closed.reason}")
         elif event.seq:
             self._checkers[event.room_id].arrive(event.seq, _kind(event))
-
-
-async def _arrival(checker: Checker) -> None:
-    with suppress(TimeoutError):
-        while not checker.is_complete:
-            checker.progress.clear()
-            async with asyncio.timeout(_STALL_SECONDS):
-                await checker.progress.wait()
 
 
 class _ThroughEdge(Stubs):
