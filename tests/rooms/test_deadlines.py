@@ -15,7 +15,6 @@ from services.runtime.calls.handlers import Handlers
 from services.runtime.clock import SystemClock
 from services.runtime.contract.policies import Limits, methods_of
 from services.runtime.deadline import Deadline
-from services.runtime.identity.tokens import TokenVerifier
 from services.runtime.peers.directory import users_not_found
 from services.runtime.streaming.open_streams import Streams
 from tests.support import tokens
@@ -61,14 +60,7 @@ class _Slow:
 def _handler(slow: _Slow, service: ServiceDescriptor, name: str) -> Callable[[object, Any], Any]:
     """Compose the handler of a method over a use case that asks users."""
     limits, them = Limits(), cast("Any", slow)
-    verifier = TokenVerifier(
-        keys=[tokens.KEY],
-        service_keys=[tokens.SERVICE_KEY],
-        instance=tokens.INSTANCE,
-        service="rooms",
-        limits=limits,
-        clock=SystemClock(),
-    )
+    verifier = tokens.verifier(SystemClock(), service="rooms", limits=limits)
     handlers = Handlers(verifier=verifier, limits=limits, streams=Streams(limits, SystemClock()), access=them)
     nobody = cast("Any", None)
     rooms = Rooms(nobody, nobody, them, nobody, most_members=10, new_uid=nobody)

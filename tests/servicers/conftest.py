@@ -9,7 +9,6 @@ from services.runtime.calls.paging import PageTokens
 from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import PermissionDenied
 from services.runtime.contract.policies import Limits
-from services.runtime.identity.tokens import TokenVerifier
 from services.runtime.streaming.open_streams import Streams
 from tests.support import tokens
 from tests.support.peers import room_uid_of, user_uid_of
@@ -43,12 +42,5 @@ def page_tokens() -> PageTokens:
 @pytest.fixture
 def handlers(limits: Limits) -> Handlers:
     """Compose handlers as a service called `tested` does."""
-    verifier = TokenVerifier(
-        keys=[tokens.KEY],
-        service_keys=[tokens.SERVICE_KEY],
-        instance=tokens.INSTANCE,
-        service="tested",
-        limits=limits,
-        clock=SystemClock(),
-    )
+    verifier = tokens.verifier(SystemClock(), limits=limits)
     return Handlers(verifier=verifier, limits=limits, streams=Streams(limits, SystemClock()), access=Doorkeeper())

@@ -1,14 +1,18 @@
 """Keys and tokens of the tests' instance."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import jwt
 
+from services.runtime.clock import Clock
+from services.runtime.contract.policies import Limits
 from services.runtime.identity.api_keys import API_ISSUER, ApiKey, mint_token
-from services.runtime.identity.tokens import mint_service_token
+from services.runtime.identity.keys import Key
+from services.runtime.identity.tokens import TokenVerifier, mint_service_token
 
 INSTANCE = "11111111-2222-3333-4444-555555555555"
 KEY = ApiKey("test", "the secret of the tests, which is long enough for HS256")
@@ -30,6 +34,25 @@ def write_keys(folder: Path) -> tuple[Path, Path]:
 def write(path: Path, *keys: ApiKey) -> None:
     """Write a file of keys."""
     path.write_text(json.dumps({"keys": [{"id": key.id, "secret": key.secret} for key in keys]}))
+
+
+def verifier(
+    clock: Clock,
+    *,
+    keys: Sequence[Key] = (KEY,),
+    service_keys: Sequence[ApiKey] = (SERVICE_KEY,),
+    service: str = "tested",
+    limits: Limits | None = None,
+) -> TokenVerifier:
+    """Make the verifier of a service, which takes these keys."""
+    return TokenVerifier(
+        keys=keys,
+        service_keys=service_keys,
+        instance=INSTANCE,
+        service=service,
+        limits=limits or Limits(),
+        clock=clock,
+    )
 
 
 def token(

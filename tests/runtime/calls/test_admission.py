@@ -29,7 +29,6 @@ from services.runtime.contract.errors import (
 from services.runtime.contract.policies import Limits, MethodContract, methods_of
 from services.runtime.deadline import NEVER, Deadline
 from services.runtime.fair_queue import on_behalf_of
-from services.runtime.identity.tokens import TokenVerifier
 from tests.support import tokens
 from tests.support.peers import room_uid_of, user_uid_of
 
@@ -92,14 +91,7 @@ class _Context:
 class _World:
     def __init__(self) -> None:
         limits = Limits()
-        verifier = TokenVerifier(
-            keys=[tokens.KEY],
-            service_keys=[tokens.SERVICE_KEY],
-            instance=tokens.INSTANCE,
-            service="tested",
-            limits=limits,
-            clock=SystemClock(),
-        )
+        verifier = tokens.verifier(SystemClock(), limits=limits)
         self.rooms = _Rooms()
         self.admission = Admission(verifier, limits, self.rooms)
         self.without_rooms = Admission(verifier, limits, None)

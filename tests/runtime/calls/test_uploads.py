@@ -16,7 +16,6 @@ from services.runtime.calls.call import Call
 from services.runtime.calls.handlers import Handlers
 from services.runtime.contract.errors import PermissionDenied
 from services.runtime.contract.policies import Limits, methods_of
-from services.runtime.identity.tokens import TokenVerifier
 from services.runtime.ids import RoomUid, UserUid
 from services.runtime.streaming.open_streams import Streams
 from tests.support import tokens
@@ -35,14 +34,7 @@ class Served:
         limits = Limits({"STREAMS_PER_USER": 2, "FILE_CHUNK_BYTES": 100_000, "BATCH_REQUEST_BYTES": 150_000})
         self.clock = ManualClock()
         self.streams = Streams(limits, self.clock)
-        verifier = TokenVerifier(
-            keys=[tokens.KEY],
-            service_keys=[tokens.SERVICE_KEY],
-            instance=tokens.INSTANCE,
-            service="tested",
-            limits=limits,
-            clock=self.clock,
-        )
+        verifier = tokens.verifier(self.clock, limits=limits)
         handlers = Handlers(verifier=verifier, limits=limits, streams=self.streams, access=self)
         handler: Any = grpc.stream_unary_rpc_method_handler(handlers.requests(METHOD, behaviour))
         self.generic = grpc.method_handlers_generic_handler("chatkit.files.v1.FilesService", {METHOD.name: handler})

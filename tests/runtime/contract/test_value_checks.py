@@ -31,6 +31,14 @@ from tests.runtime.contract.requests import (
     refused_fields,
 )
 
+json_documents = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_characters="\0", codec="utf-8")),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=2), inner, max_size=3),
+    max_leaves=10,
+)
 FAMILY = "👨‍👩‍👧‍👦"  # seven code points, one picture
 
 
@@ -292,32 +300,14 @@ def test_custom_data_is_measured_as_compact_json_in_utf8() -> None:
     VALIDATOR.check(a_user(custom_data=_struct({})))
 
 
-@given(
-    st.recursive(
-        st.none()
-        | st.booleans()
-        | st.floats(allow_nan=False, allow_infinity=False)
-        | st.text(st.characters(exclude_characters="\0", codec="utf-8")),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=2), inner, max_size=3),
-        max_leaves=10,
-    )
-)
+@given(json_documents)
 def test_a_struct_survives_its_way_through_json_unchanged(value: Any) -> None:
     struct = _struct({"value": value})
     VALIDATOR.check(a_user(custom_data=struct))
     assert json_values.struct_of(json_values.plain(struct)) == struct
 
 
-@given(
-    st.recursive(
-        st.none()
-        | st.booleans()
-        | st.floats(allow_nan=False, allow_infinity=False)
-        | st.text(st.characters(exclude_characters="\0", codec="utf-8")),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=2), inner, max_size=3),
-        max_leaves=10,
-    )
-)
+@given(json_documents)
 def test_any_json_value_survives_its_way_through_json_unchanged(value: Any) -> None:
     given_value = json_format.ParseDict(value, struct_pb2.Value())
     VALIDATOR.check(_file(custom_data=given_value))

@@ -59,14 +59,7 @@ def verifier(clock: ManualClock) -> TokenVerifier:
 
 
 def _verifier(clock: ManualClock, *more: ApiKey) -> TokenVerifier:
-    return TokenVerifier(
-        keys=[tokens.KEY, *more],
-        service_keys=[tokens.SERVICE_KEY],
-        instance=tokens.INSTANCE,
-        service="users",
-        limits=Limits(),
-        clock=clock,
-    )
+    return tokens.verifier(clock, keys=[tokens.KEY, *more], service="users")
 
 
 def _claims(**changes: Any) -> dict[str, Any]:
@@ -314,14 +307,7 @@ def _public(folder: Path, private: keys.Private, kid: str = "public") -> list[An
 
 
 def _trusting(public: list[Any]) -> TokenVerifier:
-    return TokenVerifier(
-        keys=public,
-        service_keys=[tokens.SERVICE_KEY],
-        instance=tokens.INSTANCE,
-        service="users",
-        limits=Limits(),
-        clock=ManualClock(NOW),
-    )
+    return tokens.verifier(ManualClock(NOW), keys=public, service="users")
 
 
 @pytest.mark.parametrize("algorithm", keys.ALGORITHMS)
@@ -439,14 +425,7 @@ async def test_what_was_verified_by_a_clock_that_was_ahead_is_not_remembered_by_
 
 
 def test_a_token_may_be_as_long_as_the_limit_says() -> None:
-    verifier = TokenVerifier(
-        keys=[tokens.KEY],
-        service_keys=[],
-        instance=tokens.INSTANCE,
-        service="users",
-        limits=Limits({"TOKEN_CHARS": 400}),
-        clock=ManualClock(NOW),
-    )
+    verifier = tokens.verifier(ManualClock(NOW), service_keys=[], service="users", limits=Limits({"TOKEN_CHARS": 400}))
     short = _signed(_claims())
     assert len(short) <= 400
     assert verifier.verify(short).subject == "alice"
@@ -504,13 +483,11 @@ def test_neither_kind_of_key_mints_the_other_kind_of_token(clock: ManualClock, v
     _refused(verifier, mint_service_token(tokens.KEY, "messages", "users", NOW))
     _refused(verifier, _signed(_claims(iss=f"api_keys/{tokens.SERVICE_KEY.id}"), secret=tokens.SERVICE_KEY.secret))
     # Not even with the same id.
-    both = TokenVerifier(
+    both = tokens.verifier(
+        clock,
         keys=[ApiKey("same", tokens.KEY.secret)],
         service_keys=[ApiKey("same", tokens.SERVICE_KEY.secret)],
-        instance=tokens.INSTANCE,
         service="users",
-        limits=Limits(),
-        clock=clock,
     )
     _refused(both, mint_service_token(ApiKey("same", tokens.KEY.secret), "messages", "users", NOW))
     _refused(both, _signed(_claims(iss="api_keys/same"), secret=tokens.SERVICE_KEY.secret))

@@ -229,16 +229,20 @@ def test_a_process_that_can_not_serve_ends_with_its_line_and_its_status() -> Non
     assert (ended.returncode, ended.stdout) == (2, "")
 
 
-@pytest.mark.usefixtures("environ")
-def test_logs_are_one_json_object_a_line() -> None:
-    with subprocess.Popen(
+def _served(drain_seconds: float) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
         [sys.executable, "-m", "services.users", "serve"],
         cwd=ROOT,
-        env={**os.environ, "CHATKIT_DRAIN_SECONDS": "0.1"},
+        env={**os.environ, "CHATKIT_DRAIN_SECONDS": f"{drain_seconds}"},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
+    )
+
+
+@pytest.mark.usefixtures("environ")
+def test_logs_are_one_json_object_a_line() -> None:
+    with _served(drain_seconds=0.1) as process:
         assert process.stderr is not None
         first = json.loads(process.stderr.readline())
         process.terminate()
@@ -253,14 +257,7 @@ def test_logs_are_one_json_object_a_line() -> None:
 
 @pytest.mark.usefixtures("environ")
 def test_a_process_that_drains_is_stopped_at_once_by_the_other_signal() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "services.users", "serve"],
-        cwd=ROOT,
-        env={**os.environ, "CHATKIT_DRAIN_SECONDS": "3600"},
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with _served(drain_seconds=3600) as process:
         assert process.stderr is not None
         assert json.loads(process.stderr.readline())["event"] == "listening"
         process.send_signal(signal.SIGTERM)

@@ -21,7 +21,7 @@ from services.runtime.contract.errors import ChatkitError, PermissionDenied
 from services.runtime.contract.policies import Limits, methods_of
 from services.runtime.deadline import NEVER
 from services.runtime.identity.api_keys import ApiKey, mint_token
-from services.runtime.identity.tokens import Caller, TokenVerifier, mint_service_token
+from services.runtime.identity.tokens import Caller, mint_service_token
 from services.runtime.ids import RoomUid, UserId, UserUid
 from services.runtime.streaming.open_streams import Streams
 from tests.support import tokens
@@ -45,14 +45,7 @@ class Served:
         # Seen by a behaviour that waits for the test.
         self.go_on = asyncio.Event()
         self.streams = Streams(Limits(limits), self.clock)
-        self.verifier = TokenVerifier(
-            keys=[tokens.KEY, tokens.SECOND_KEY],
-            service_keys=[tokens.SERVICE_KEY],
-            instance=tokens.INSTANCE,
-            service="tested",
-            limits=Limits(),
-            clock=self.clock,
-        )
+        self.verifier = tokens.verifier(self.clock, keys=[tokens.KEY, tokens.SECOND_KEY])
         self.handlers = Handlers(verifier=self.verifier, limits=Limits(), streams=self.streams, access=self)
         self.channel: grpc.aio.Channel
 
