@@ -11,6 +11,8 @@ from chatkit.contract.v1 import limit_pb2
 from services.messages.attachments.service import Attachments, ReferencesServicer
 from services.messages.attachments.store import ReferenceStore
 from services.messages.batch_send import BatchSend
+from services.messages.erasure.eraser import MessagesEraser
+from services.messages.erasure.store import UNLOCKED, ErasureStore
 from services.messages.fanout.hubs import Hubs, shutting_down
 from services.messages.fanout.log_bus import Announcements
 from services.messages.fanout.replays import Replays
@@ -40,6 +42,8 @@ from services.runtime.bus.port import Bus
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.epoch import Epoch
+from services.runtime.data.writers import Writers
+from services.runtime.erasure.servicer import ErasureServicer
 from services.runtime.peers.directory import DirectoryClient
 from services.runtime.process.readiness import Check
 from services.runtime.process.server import Server, open_server
@@ -103,6 +107,7 @@ async def build(settings: MessagesSettings, clock: Clock) -> AsyncIterator[Serve
         _serve_messages(server, settings, peers, log, committer, fan_out, read_states)
         _end_streams(server, peers, fan_out.hubs, read_states.cursors)
         _sweep(server, settings, retention, peers, fan_out.announcements)
+        server.add(ErasureServicer(_eraser(server, fan_out.announcements)))
         await server.start(peers.access, {**peers.ready, "epoch": epoch.check, "committer": committer.check})
         yield server
 
@@ -246,6 +251,12 @@ def _sweep(
         pause=settings.retention_sweep_pause_seconds,
     )
     server.lifetime.run("sweeper", sweeper.run())
+
+
+def _eraser(server: Server, announcements: Announcements) -> MessagesEraser:
+    """Remove what is deleted."""
+    writers = Writers(server.database, server.clock, UNLOCKED)
+    return MessagesEraser(ErasureStore(server.database), writers, announcements.unknown)
 
 
 def _lane(dsn: str, epoch: Epoch) -> Connect:

@@ -80,6 +80,8 @@ class Head:
 
     seq: int
     oldest_seq: int
+    # The room was deleted, and its log with it.
+    is_erased: bool = False
 
 
 # A room in which nothing was ever said has no head in the database.

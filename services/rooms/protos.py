@@ -1,22 +1,10 @@
 """Rooms as the contract shows them."""
 
-from uuid import UUID
-
 from chatkit.rooms.v1 import membership_pb2, room_pb2
 
 from services.rooms.model import Room, RoomView
 from services.runtime.contract import json_values
-from services.runtime.contract.errors import invalid_field
 from services.runtime.contract.timestamps import timestamp
-
-_UID_BYTES = 16
-
-
-def uid_of(value: bytes, path: str) -> UUID:
-    """Return the uid that a field of a request holds, or raise FIELD_INVALID."""
-    if len(value) != _UID_BYTES:
-        raise invalid_field("FIELD_INVALID", path, f"must have {_UID_BYTES} bytes")
-    return UUID(bytes=value)
 
 
 def membership_proto(view: RoomView) -> membership_pb2.Membership:

@@ -2,9 +2,9 @@
 
 from chatkit.internal.retention.v1 import retention_service_pb2 as pb2
 
-from services.rooms.protos import uid_of
 from services.rooms.views_store import RoomViewStore
 from services.runtime.calls.call import Call
+from services.runtime.contract.uids import uid_of
 from services.runtime.ids import RoomUid
 
 

@@ -10,7 +10,13 @@ from tests.contract.descriptors import ROOT
 # Beside itself, what a part of services/ may import of services/ and of the contract.
 ALLOWED = {
     **dict.fromkeys(SERVICES, ("services.runtime", "chatkit")),
-    "runtime": ("chatkit.contract", "chatkit.internal.access", "chatkit.internal.directory", "chatkit.internal.edges"),
+    "runtime": (
+        "chatkit.contract",
+        "chatkit.internal.access",
+        "chatkit.internal.directory",
+        "chatkit.internal.edges",
+        "chatkit.internal.erasure",
+    ),
     "edge": ("services.runtime", "chatkit"),
     "stack": ("services.runtime", "services.edge", "chatkit"),
 }

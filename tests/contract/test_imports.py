@@ -37,6 +37,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("peers", "streaming"),
         ("access",),
         ("calls",),
+        ("erasure",),
         ("process",),
     ),
     "users": (
@@ -60,10 +61,10 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "messages": (
         ("__init__", "model", "settings"),
-        ("frames", "peers"),
+        ("frames", "peers", "refusals"),
         ("drafts", "log", "streams"),
         ("attachments", "fanout", "read_states", "retention"),
-        ("service", "follow_rooms", "stream_access", "verifying"),
+        ("service", "follow_rooms", "stream_access", "verifying", "erasure"),
         ("batch_send",),
         ("servicer",),
         ("app",),

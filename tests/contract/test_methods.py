@@ -82,6 +82,7 @@ ACCESS = {
     "chatkit.internal.attachments.v1.ReferencesService/ReferencedFiles": (I, "", NO_ROOM, ""),
     "chatkit.internal.directory.v1.DirectoryService/ResolveUsers": (I, "", NO_ROOM, ""),
     "chatkit.internal.directory.v1.DirectoryService/WatchUsers": (I, "", NO_ROOM, ""),
+    "chatkit.internal.erasure.v1.ErasureService/Erase": (I, "", NO_ROOM, ""),
     "chatkit.internal.edges.v1.EdgesService/EndStreams": (E, "", NO_ROOM, ""),
     "chatkit.internal.retention.v1.RetentionService/BatchGetRetention": (I, "", NO_ROOM, ""),
 }

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Column, DateTime, Table, Text, Uuid, func, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Column, DateTime, Table, Text, Uuid, select, text
 
 from services.messages.log.tables import metadata
 from services.runtime.data.database import Database
@@ -19,6 +18,14 @@ attachments = Table(
     Column("request_id", _id, primary_key=True),
     Column("note_time", DateTime(timezone=True)),
 )
+# The head is looked at in the statement that writes: see services/runtime/data/writers.py.
+_NOTE = text("""
+    INSERT INTO messages.attachments (file_id, room_uid, sender_uid, request_id)
+    SELECT wanted.file_id, CAST(:room_uid AS uuid), CAST(:sender_uid AS uuid), :request_id
+    FROM unnest(CAST(:file_ids AS text[])) AS wanted (file_id)
+    WHERE NOT EXISTS (SELECT FROM messages.heads AS h WHERE h.room_uid = :room_uid AND h.is_erased)
+    ON CONFLICT (file_id, room_uid, sender_uid, request_id) DO UPDATE SET note_time = clock_timestamp()
+""")
 # One message is enough, however many there are. A message that was deleted or edited has the id no longer.
 _REFERENCED = text("""
     SELECT wanted.file_id FROM unnest(CAST(:file_ids AS text[])) AS wanted (file_id)
@@ -41,14 +48,18 @@ class ReferenceStore:
         self._database = database
 
     async def note(self, file_ids: Sequence[str], room_uid: RoomUid, sender_uid: UserUid, request_id: str) -> None:
-        """Note, before a message is stored, that it may refer to files; it is known by its sender and request id."""
-        key = {"room_uid": room_uid, "sender_uid": sender_uid, "request_id": request_id}
-        noted = insert(attachments).values([{"file_id": file_id, **key} for file_id in file_ids])
-        noted = noted.on_conflict_do_update(
-            index_elements=["file_id", *key], set_={"note_time": func.clock_timestamp()}
-        )
+        """Note, before a message is stored, that it may refer to files; it is known by its sender and request id.
+
+        Nothing is noted for a room that was deleted: the message is not stored either.
+        """
+        values = {
+            "file_ids": list(file_ids),
+            "room_uid": room_uid,
+            "sender_uid": sender_uid,
+            "request_id": request_id,
+        }
         async with self._database.transaction() as connection:
-            await connection.execute(noted)
+            await connection.execute(_NOTE, values)
 
     async def noted(self, after: str, size: int) -> list[str]:
         """Return the ids of files that messages may refer to, in their order."""

@@ -15,6 +15,7 @@ import structlog
 from services.messages.fanout.hub import RoomHub
 from services.messages.log.store import LogStore
 from services.messages.model import Head
+from services.messages.refusals import room_deleted
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, Unavailable
 from services.runtime.steps import MOST_AT_ONCE, Pace, slices
@@ -217,6 +218,10 @@ class Heads:
         """Bring a hub up to a head, or end its streams where the log is another."""
         hub = found.hub
         if not hub.is_seeded or not hub.subscriptions:
+            return
+        if found.head.is_erased:
+            hub.end(room_deleted(hub.room_id))
+            hub.forget()
             return
         if found.head.seq < found.last_before:
             await self._end_epoch(hub)

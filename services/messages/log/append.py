@@ -18,11 +18,12 @@ from services.messages.log import edits
 from services.messages.log.edits import Changes, request_id_reused
 from services.messages.log.outcomes import Appended, Result
 from services.messages.model import Deletion, Draft, Edit, EventKind, LogEntry, MessageChange, Write, WriteKey
+from services.messages.refusals import room_deleted
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.ids import RoomUid, UserUid
 
 _LOCK = """
-    SELECT room_uid, seq, ordinal, last_time FROM messages.heads
+    SELECT room_uid, seq, ordinal, last_time, is_erased FROM messages.heads
     WHERE room_uid = ANY(%b) ORDER BY room_uid FOR UPDATE
 """
 # In order, so that writers over shared rooms wait for one another instead of deadlocking.
@@ -58,6 +59,7 @@ class _Head:
     seq: int
     ordinal: int
     last_time: datetime | None
+    is_erased: bool
     is_moved: bool = False
 
     def advance(self, time: datetime) -> tuple[int, datetime]:
@@ -135,6 +137,8 @@ class _Batch:
     def place(self, write: Write) -> Result:
         """Give a write its place in the log, unless it has one or needs none."""
         head = self.heads[write.room_uid]
+        if head.is_erased:
+            return room_deleted(write.room_id)
         match write:
             case Draft():
                 repeated = self._known.get(write.key)
@@ -171,7 +175,7 @@ async def _lock(connection: Connection, writes: Sequence[Write], wait_ms: int | 
     duplicates = await connection.execute(FIND_DUPLICATES, keys_of(drafts))
     targets = await connection.execute(edits.FIND, edits.wanted(others)) if others else None
     # The first read fetches for all of them.
-    heads = {uid: _Head(seq, ordinal, last_time) for uid, seq, ordinal, last_time in await locked.fetchall()}
+    heads = {uid: _Head(*columns) for uid, *columns in await locked.fetchall()}
     found = await duplicates.fetchall()
     changed = Changes(await targets.fetchall() if targets is not None else ())
     return _Batch(heads, found[0][0], sent_before(found), changed)

@@ -53,13 +53,15 @@ _NEWER = (
 # Told where each log was, so that the many of which nothing has happened cost no row. `OFFSET 0` keeps it a look at the
 # index for each, whatever the planner thinks of the table.
 _MOVED_HEADS = text("""
-    SELECT known.room_uid, coalesce(head.seq, 0) AS seq, coalesce(head.oldest_seq, 1) AS oldest_seq
+    SELECT known.room_uid, coalesce(head.seq, 0) AS seq, coalesce(head.oldest_seq, 1) AS oldest_seq,
+        coalesce(head.is_erased, false) AS is_erased
     FROM unnest(CAST(:room_uids AS uuid[]), CAST(:seqs AS bigint[]), CAST(:oldest_seqs AS bigint[]))
         AS known (room_uid, seq, oldest_seq)
     LEFT JOIN LATERAL (
-        SELECT h.seq, h.oldest_seq FROM messages.heads AS h WHERE h.room_uid = known.room_uid OFFSET 0
+        SELECT h.seq, h.oldest_seq, h.is_erased
+        FROM messages.heads AS h WHERE h.room_uid = known.room_uid OFFSET 0
     ) AS head ON true
-    WHERE (coalesce(head.seq, 0), coalesce(head.oldest_seq, 1)) <> (known.seq, known.oldest_seq)
+    WHERE (coalesce(head.seq, 0), coalesce(head.oldest_seq, 1)) <> (known.seq, known.oldest_seq) OR head.is_erased
 """)
 _LAST_TIMES = text("""
     SELECT room_uid, last_time FROM messages.heads WHERE room_uid = ANY(CAST(:room_uids AS uuid[])) AND seq > 0
@@ -71,7 +73,7 @@ _LENGTHS = text("""
             + (SELECT count(*) FROM messages.events AS e WHERE e.room_uid = h.room_uid AND e.seq >= h.oldest_seq)
             AS held,
         (SELECT max(c.seq) FROM messages.read_cursors AS c WHERE c.room_uid = h.room_uid) AS read_seq
-    FROM messages.heads AS h WHERE h.room_uid > :after ORDER BY h.room_uid LIMIT :size
+    FROM messages.heads AS h WHERE h.room_uid > :after AND NOT h.is_erased ORDER BY h.room_uid LIMIT :size
 """)
 # A message's row is its own creation; other events refer to a message, which retention may have swept.
 _CREATED = select(
@@ -195,7 +197,7 @@ class LogStore:
         }
         async with self._database.reading() as connection:
             rows = await connection.execute(_MOVED_HEADS, told)
-            return {row.room_uid: Head(row.seq, row.oldest_seq) for row in rows}
+            return {row.room_uid: Head(row.seq, row.oldest_seq, row.is_erased) for row in rows}
 
     async def lengths(self, after: UUID, size: int) -> list[LogLength]:
         """Return a page of all logs in the order of their rooms' uids; each is counted whole."""

@@ -1,6 +1,6 @@
 """The tables of the log; `migrations/` makes them."""
 
-from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, SmallInteger, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, LargeBinary, MetaData, SmallInteger, Table, Text, Uuid
 
 metadata = MetaData(schema="messages")
 heads = Table(
@@ -11,6 +11,8 @@ heads = Table(
     Column("oldest_seq", BigInteger, nullable=False),
     Column("ordinal", BigInteger, nullable=False),
     Column("last_time", DateTime(timezone=True)),
+    # The room was deleted: nothing is appended any more, and the row is all that there is of the log.
+    Column("is_erased", Boolean, nullable=False),
 )
 messages = Table(
     "messages",

@@ -19,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     column,
+    exists,
     func,
     literal,
     or_,
@@ -63,6 +64,7 @@ _CURSOR = (
     read_cursors.c.revision,
     read_cursors.c.update_time,
 )
+_CURSOR_ROW = (*_CURSOR, read_cursors.c.moved_xid)
 _ROOM = bindparam("in_room", type_=Uuid)
 _USER = bindparam("of_user", type_=Uuid)
 _MOST = bindparam("most", type_=BigInteger)
@@ -72,15 +74,18 @@ _USERS = bindparam("of_users", type_=ARRAY(Uuid))
 
 def _move() -> Any:
     head_seq = select(heads.c.seq).where(heads.c.room_uid == _ROOM).scalar_subquery()
-    first = insert(read_cursors).values(
-        room_uid=_ROOM,
-        user_uid=_USER,
-        user_id=bindparam("called", type_=Text),
-        seq=func.least(bindparam("to_seq", type_=BigInteger), func.coalesce(head_seq, 0)),
-        revision=1,
-        update_time=func.clock_timestamp(),
-        moved_xid=func.pg_current_xact_id(),
+    is_erased = exists().where(heads.c.room_uid == _ROOM, heads.c.is_erased)
+    row = select(
+        _ROOM,
+        _USER,
+        bindparam("called", type_=Text),
+        func.least(bindparam("to_seq", type_=BigInteger), func.coalesce(head_seq, 0)),
+        literal(1),
+        func.clock_timestamp(),
+        func.pg_current_xact_id(),
     )
+    # In the statement that writes: see services/runtime/data/writers.py.
+    first = insert(read_cursors).from_select([column.name for column in _CURSOR_ROW], row.where(~is_erased))
     to = first.excluded
     backward = and_(bindparam("backward", type_=Boolean), to.seq < read_cursors.c.seq)
     # The row is locked before it is compared: of two moves at once the second one sees the first.
@@ -204,8 +209,11 @@ class ReadStatesStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def move(self, move: Move) -> tuple[ReadCursor, bool]:
-        """Move a cursor, not beyond the end of the log; return it as it is now, and whether it has moved."""
+    async def move(self, move: Move) -> tuple[ReadCursor, bool] | None:
+        """Move a cursor, not beyond the end of the log; return it as it is now, and whether it has moved.
+
+        None where the room was deleted.
+        """
         values = {
             "in_room": move.room_uid,
             "of_user": move.user_uid,
@@ -219,7 +227,8 @@ class ReadStatesStore:
                 return _cursor(row), True
             # A statement of its own, which sees the row that the first one came upon.
             found = await connection.execute(_FIND, {"in_room": move.room_uid, "of_user": move.user_uid})
-            return _cursor(found.one()), False
+            row = found.one_or_none()
+            return (_cursor(row), False) if row is not None else None
 
     async def find(self, room_uid: RoomUid, user_uid: UserUid) -> ReadCursor | None:
         """Return a user's cursor in a room, or None when it was never set."""

@@ -1,5 +1,6 @@
 """How those who follow a room end by what rooms says of their access."""
 
+from services.messages.refusals import room_deleted
 from services.messages.streams.follower import Follower
 from services.runtime.access.port import AccessGrant
 from services.runtime.contract.errors import Aborted, ChatkitError, NotFound, PermissionDenied
@@ -10,7 +11,7 @@ def apply_answer(answer: AccessGrant | ChatkitError, room: Follower, doubts: int
     room_id = room.room_id
     match answer:
         case NotFound():
-            room.cut(NotFound("ROOM_DELETED", "the room was deleted", metadata={"room_id": room_id}))
+            room.cut(room_deleted(room_id))
         case ChatkitError(reason="PERMISSION_MISSING"):
             room.cut(answer)
         case ChatkitError():

@@ -9,12 +9,12 @@ from chatkit.rooms.v1 import role_pb2
 
 from services.rooms.access.service import Access
 from services.rooms.model import Change, ChangeKind, MembershipRule
-from services.rooms.protos import uid_of
 from services.runtime.access.port import AccessGrant, AccessQuery, RoleKey
 from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.contract.errors import ChatkitError, invalid_field, number_of
 from services.runtime.contract.policies import Limits
+from services.runtime.contract.uids import uid_of
 from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
 from services.runtime.ids import NO_ROOM, RoomId, RoomUid, UserId, UserUid
 

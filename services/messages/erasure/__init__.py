@@ -1,0 +1,1 @@
+"""Removing all that messages has of a room that is deleted."""

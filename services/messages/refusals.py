@@ -1,0 +1,8 @@
+"""The errors that several parts of messages raise."""
+
+from services.runtime.contract.errors import NotFound
+
+
+def room_deleted(room_id: str) -> NotFound:
+    """Return the error for a room that was deleted."""
+    return NotFound("ROOM_DELETED", "the room was deleted", metadata={"room_id": room_id})
