@@ -13,6 +13,8 @@ from services.files.content.incoming import Incoming
 from services.files.content.places import Bounds
 from services.files.content.uploads import Uploads
 from services.files.content.urls import FileUrls
+from services.files.erasure.eraser import FilesEraser
+from services.files.erasure.store import UNLOCKED, ErasureStore
 from services.files.http.listener import HttpListener
 from services.files.http.transfers import FilesHttp
 from services.files.peers import MessagesClient
@@ -21,6 +23,8 @@ from services.files.servicer import AttachmentsServicer, FilesServicer
 from services.files.settings import FilesSettings
 from services.files.store import FileStore
 from services.runtime.clock import Clock
+from services.runtime.data.writers import Writers
+from services.runtime.erasure.servicer import ErasureServicer
 from services.runtime.peers.directory import DirectoryClient
 from services.runtime.process.server import Server, open_server
 
@@ -75,6 +79,8 @@ async def build(settings: FilesSettings, clock: Clock) -> AsyncIterator[Server]:
         )
         server.add(FilesServicer(files, uploads, users, server.page_tokens, server.limits, uuid4))
         server.add(AttachmentsServicer(files))
+        writers = Writers(server.database, clock, UNLOCKED)
+        server.add(ErasureServicer(FilesEraser(ErasureStore(server.database), writers, blobs, incoming)))
         http = FilesHttp(
             files,
             uploads,

@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Select, Uuid, delete, func, select, tuple_, update
+from sqlalchemy import Select, Text, Uuid, delete, exists, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.files.model import Draft, File, FileState, FileUid, PageStart
-from services.files.tables import FILE_COLUMNS, file_of, files, now, uploads, usage
+from services.files.refusals import not_found, room_deleted
+from services.files.tables import FILE_COLUMNS, fences, file_of, files, now, uploads, usage
 from services.runtime.contract.errors import AlreadyExists, ResourceExhausted, Violation
 from services.runtime.data.columns import values_of
 from services.runtime.data.database import Database
@@ -33,7 +34,7 @@ class FileStore:
     async def create(self, draft: Draft, check_after: timedelta, most_bytes: int) -> File:
         """Create a file and count its size for its owner; repeated with the same request id it answers the file.
 
-        Raises QUOTA_EXCEEDED when the owner would have more than `most_bytes`.
+        Raises QUOTA_EXCEEDED when the owner would have more than `most_bytes`, and ROOM_DELETED.
         """
         async with self._database.transaction() as connection:
             # First, because its row lock makes the creations of one owner wait for one another.
@@ -67,11 +68,15 @@ class FileStore:
             return [file_of(row) for row in await connection.execute(statement)]
 
     async def begin_upload(self, key: str, uid: FileUid) -> None:
-        """Note where content is about to be written."""
+        """Note where content is about to be written. Raises FILE_NOT_FOUND."""
         async with self._database.transaction() as connection:
-            await connection.execute(
-                insert(uploads).values(blob_key=key, file_uid=uid, start_time=now, is_revoked=False)
+            # Locked, so that whoever removes the file has removed it before, or finds the upload.
+            row = select(literal(key, Text), files.c.uid, now, literal(value=False)).where(files.c.uid == uid)
+            begun = insert(uploads).from_select(
+                ["blob_key", "file_uid", "start_time", "is_revoked"], row.with_for_update(read=True, key_share=True)
             )
+            if (await connection.execute(begun.returning(uploads.c.blob_key))).one_or_none() is None:
+                raise not_found(str(uid))
 
     async def finish_upload(self, key: str, uid: FileUid, sha256: bytes, check_after: timedelta) -> File | None:
         """Give a file its content; None when it has some already, or the upload was given up meanwhile."""
@@ -188,8 +193,10 @@ class FileStore:
         made = select(*FILE_COLUMNS, files.c.content_hash).where(
             files.c.owner_uid == draft.owner_uid, files.c.request_id == draft.request_id
         )
-        row = (await connection.execute(made)).one()
+        row = (await connection.execute(made)).one_or_none()
         await connection.rollback()
+        if row is None:
+            raise room_deleted(draft.room_id)
         if row.content_hash not in draft.content_hashes:
             raise AlreadyExists(
                 "REQUEST_ID_REUSED",
@@ -225,11 +232,15 @@ def _these(uids: Sequence[FileUid]) -> Select[Any]:
 
 
 def _insertion(draft: Draft, check_after: timedelta) -> Any:
-    insertion = insert(files).values(
+    values: dict[str, Any] = {
         **values_of(draft, "content_hashes"),
-        state=FileState.PENDING,
-        content_hash=draft.content_hashes[0],
-        create_time=now,
-        check_time=now + check_after,
+        "state": FileState.PENDING,
+        "content_hash": draft.content_hashes[0],
+    }
+    row = [literal(value, files.c[name].type) for name, value in values.items()]
+    # In the statement that writes: see services/runtime/data/writers.py.
+    is_deleted = exists().where(fences.c.uid == draft.room_uid)
+    insertion = insert(files).from_select(
+        [*values, "create_time", "check_time"], select(*row, now, now + check_after).where(~is_deleted)
     )
     return insertion.on_conflict_do_nothing(index_elements=["owner_uid", "request_id"]).returning(*FILE_COLUMNS)

@@ -76,7 +76,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("store",),
         ("content",),
         ("service", "protos"),
-        ("servicer", "http", "collection"),
+        ("servicer", "http", "collection", "erasure"),
         ("app", "verifying"),
         ("__main__",),
     ),

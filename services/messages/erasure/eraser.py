@@ -5,7 +5,7 @@ from collections.abc import Callable
 from services.messages.erasure.store import ErasureStore
 from services.runtime.data.writers import Writers
 from services.runtime.deadline import Deadline
-from services.runtime.erasure.servicer import in_steps
+from services.runtime.erasure.removal import removed_for_good
 from services.runtime.ids import RoomUid
 
 
@@ -21,10 +21,4 @@ class MessagesEraser:
         """Let nothing new come into being in a room and remove what there is; False when the time was too short."""
         await self._store.fence(room_uid)
         self._on_erased(room_uid)
-        # Those who have not seen the fence.
-        writing = await self._writers.at_work()
-        if not await in_steps(lambda: self._store.remove_some(room_uid), until):
-            return False
-        if not await self._writers.have_ended(writing, until):
-            return False
-        return not writing or await in_steps(lambda: self._store.remove_some(room_uid), until)
+        return await removed_for_good(lambda: self._store.remove_some(room_uid), self._writers, until)

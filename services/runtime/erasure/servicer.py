@@ -1,6 +1,5 @@
 """chatkit.internal.erasure.v1.ErasureService, which is the same in every service that serves it."""
 
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from chatkit.internal.erasure.v1 import erasure_service_pb2 as pb2
@@ -38,11 +37,3 @@ class ErasureServicer:
         return pb2.EraseResponse(
             is_done=await self._eraser.erase_room(RoomUid(uid_of(request.room_uid, "room_uid")), until)
         )
-
-
-async def in_steps(remove_some: Callable[[], Awaitable[int]], until: Deadline) -> bool:
-    """Remove until nothing is found; False when the time is over before that."""
-    while until.left():
-        if not await remove_some():
-            return True
-    return False

@@ -1,0 +1,1 @@
+"""Removing all files of a room that is deleted."""

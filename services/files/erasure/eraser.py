@@ -1,0 +1,44 @@
+"""Removes all files of a room that is deleted, whether messages refer to them or not: those go, too."""
+
+from services.files.content.blobs import Blobs
+from services.files.content.incoming import Incoming
+from services.files.erasure.store import ErasureStore
+from services.files.model import File
+from services.runtime.data.writers import Writers
+from services.runtime.deadline import Deadline
+from services.runtime.erasure.removal import removed_for_good
+from services.runtime.ids import RoomUid
+
+# Their content goes one by one.
+_AT_ONCE = 20
+
+
+class FilesEraser:
+    """What ErasureService does in files."""
+
+    def __init__(self, store: ErasureStore, writers: Writers, blobs: Blobs, incoming: Incoming) -> None:
+        self._store = store
+        self._writers = writers
+        self._blobs = blobs
+        self._incoming = incoming
+
+    async def erase_room(self, room_uid: RoomUid, until: Deadline) -> bool:
+        """Let nothing new come into being in a room and remove what there is; False when the time was too short.
+
+        Raises FILE_STORE_UNAVAILABLE when content can't be removed: its row stays.
+        """
+        await self._store.fence(room_uid)
+        return await removed_for_good(lambda: self._remove_some(room_uid), self._writers, until)
+
+    async def _remove_some(self, room_uid: RoomUid) -> int:
+        some = await self._store.some(room_uid, _AT_ONCE)
+        for file in some:
+            await self._remove(file)
+        return len(some)
+
+    async def _remove(self, file: File) -> None:
+        keys = await self._store.revoke_uploads(file.uid)
+        for key in {*keys, *([file.blob_key] if file.has_content else [])}:
+            await self._blobs.remove(key)
+        await self._incoming.discard(file)
+        await self._store.remove(file)

@@ -1,0 +1,58 @@
+"""The files of rooms that are deleted, and the fence that lets no other one come into being there."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, exists, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from services.files.model import File, FileUid
+from services.files.store import count_usage
+from services.files.tables import FILE_COLUMNS, fences, file_of, files, uploads
+from services.runtime.data.database import Database
+from services.runtime.ids import RoomUid
+
+# What is written without a look at a row that the eraser locks.
+UNLOCKED = [files.fullname]
+
+
+class ErasureStore:
+    """What is removed of rooms in PostgreSQL. Content goes before the row that knows of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fence(self, room_uid: RoomUid) -> None:
+        """Let no file be created in a room any more."""
+        async with self._database.transaction() as connection:
+            await connection.execute(insert(fences).values(uid=room_uid).on_conflict_do_nothing())
+
+    async def some(self, room_uid: RoomUid, size: int) -> list[File]:
+        """Return some files of a room."""
+        statement = select(*FILE_COLUMNS).where(files.c.room_uid == room_uid).limit(size)
+        async with self._database.reading() as connection:
+            return [file_of(row) for row in await connection.execute(statement)]
+
+    async def revoke_uploads(self, uid: FileUid) -> Sequence[str]:
+        """Take from all uploads to a file the chance to finish, and return their keys."""
+        revoked = update(uploads).where(uploads.c.file_uid == uid).values(is_revoked=True)
+        async with self._database.transaction() as connection:
+            return list((await connection.execute(revoked.returning(uploads.c.blob_key))).scalars())
+
+    async def remove(self, file: File) -> None:
+        """Remove a file and its revoked uploads, unless another upload has begun, or finished, since they were revoked.
+
+        An upload begins under a lock of its file's row, and finishes by changing it.
+        """
+        async with self._database.transaction() as connection:
+            mine = select(files.c.blob_key).where(files.c.uid == file.uid).with_for_update()
+            row = (await connection.execute(mine)).one_or_none()
+            is_open = exists().where(uploads.c.file_uid == file.uid, ~uploads.c.is_revoked)
+            if (
+                row is None
+                or (row.blob_key or "") != file.blob_key
+                or (await connection.execute(select(is_open))).scalar()
+            ):
+                return
+            await connection.execute(delete(uploads).where(uploads.c.file_uid == file.uid))
+            await connection.execute(delete(files).where(files.c.uid == file.uid))
+            await count_usage(connection, file.owner_uid, -file.size_bytes)

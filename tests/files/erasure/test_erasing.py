@@ -1,0 +1,110 @@
+"""Erasing the files of a room: rows, content and uploads under way go, and no file comes into being there again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import psycopg
+import pytest
+from chatkit.internal.erasure.v1 import erasure_service_pb2 as pb2
+from chatkit.internal.erasure.v1.erasure_service_pb2_grpc import ErasureServiceStub
+
+from services.files.erasure.store import ErasureStore
+from services.files.model import FileUid
+from services.runtime.contract.errors import ChatkitError
+from services.runtime.identity.tokens import mint_service_token
+from tests.files.library import PICTURE, Library
+from tests.files.world import World
+from tests.support.peers import uid_of
+from tests.support.refusals import refused
+from tests.support.tokens import SERVICE_KEY, bearer
+
+_TABLES = ("files.files", "files.uploads")
+
+
+async def _erase(shelf: Library, room_id: str = "lobby") -> bool:
+    stub = ErasureServiceStub(shelf.suite.channel("files"))
+    as_rooms = bearer(mint_service_token(SERVICE_KEY, "rooms", "files", shelf.clock.now()))
+    answer: pb2.EraseResponse = await stub.Erase(pb2.EraseRequest(room_uid=uid_of(room_id).bytes), metadata=as_rooms)
+    return answer.is_done
+
+
+def _usage(shelf: Library, owner_id: str) -> int:
+    with psycopg.connect(shelf.database.superuser_dsn) as connection:
+        query = "SELECT coalesce(sum(bytes), 0) FROM files.usage WHERE owner_uid = %s"
+        return int((connection.execute(query, (uid_of(owner_id),)).fetchone() or (0,))[0])
+
+
+async def test_all_files_of_a_room_go_and_no_others(shelf: Library) -> None:
+    other = await shelf.add(room_id="attic")
+    file = await shelf.add()
+    await shelf.send((await shelf.add(as_user="bob")).id, as_user="bob")
+    await shelf.create()
+    url = file.download_url
+    assert await _erase(shelf)
+    assert [shelf.database.count(table) for table in _TABLES] == [1, 0]
+    assert len(shelf.stored()) == 1
+    assert (_usage(shelf, "alice"), _usage(shelf, "bob")) == (len(PICTURE), 0)
+    await refused(shelf.get(file.id), "FILE_NOT_FOUND")
+    assert (await shelf.http.get(url)).status_code == 404
+    assert await shelf.get(other.id, room_id="attic") == other
+    # Also a second time.
+    assert await _erase(shelf)
+
+
+async def test_no_file_comes_into_being_in_a_room_that_was_erased(shelf: Library) -> None:
+    before = await shelf.create(request_id="before")
+    assert await _erase(shelf)
+    # Rooms, as it is here, still lets them in.
+    await refused(shelf.create(), "ROOM_DELETED")
+    await refused(shelf.create(request_id="before"), "ROOM_DELETED")
+    answer = await shelf.put(before.upload_url, PICTURE)
+    assert answer.status_code == 404
+    await refused(shelf.upload(before.file.id, [PICTURE]), "FILE_NOT_FOUND")
+    assert [shelf.database.count(table) for table in _TABLES] == [0, 0]
+    assert shelf.stored() == []
+    await shelf.create(room_id="attic")
+
+
+async def test_an_upload_that_is_under_way_ends_without_a_trace(shelf: Library) -> None:
+    world = World(shelf)
+    file = await world.store.find(FileUid(UUID((await shelf.create()).file.id)))
+    assert file is not None
+    is_writing, may_end = asyncio.Event(), asyncio.Event()
+
+    async def content() -> AsyncIterator[bytes]:
+        yield PICTURE[:1000]
+        is_writing.set()
+        await may_end.wait()
+        yield PICTURE[1000:]
+
+    uploads = world.uploads(world.store)
+    taking = asyncio.create_task(uploads.take(file, content()))
+    await is_writing.wait()
+    assert await _erase(shelf)
+    assert [shelf.database.count(table) for table in _TABLES] == [0, 0]
+    may_end.set()
+    # What it says depends on whether the folder or the database has noticed first.
+    with pytest.raises(ChatkitError):
+        await taking
+    await uploads.close()
+    await world.database.close()
+    assert [shelf.database.count(table) for table in _TABLES] == [0, 0]
+    assert shelf.stored() == []
+
+
+async def test_a_file_whose_upload_begins_while_it_is_erased_is_erased_with_it(shelf: Library) -> None:
+    world = World(shelf)
+    file = await world.store.find(FileUid(UUID((await shelf.create()).file.id)))
+    assert file is not None
+    store = ErasureStore(world.database)
+    assert await store.revoke_uploads(file.uid) == []
+    await world.store.begin_upload("00/late", file.uid)
+    await store.remove(file)
+    assert [shelf.database.count(table) for table in _TABLES] == [1, 1]
+    assert await store.revoke_uploads(file.uid) == ["00/late"]
+    await store.remove(file)
+    assert [shelf.database.count(table) for table in _TABLES] == [0, 0]
+    with pytest.raises(ChatkitError, match="no such file"):
+        await world.store.begin_upload("00/later", file.uid)
+    await world.database.close()
