@@ -10,7 +10,14 @@ from services.messages.streams.follower import Follower
 from services.messages.streams.stream import Stream
 from services.runtime.access.cache import Freshness
 from services.runtime.access.doubts import DoubtQueue
-from services.runtime.access.port import AccessChange, MembershipChanged, RoleAssigned, RoleChanged, RoomsChecker
+from services.runtime.access.port import (
+    AccessChange,
+    MembershipChanged,
+    RoleAssigned,
+    RoleChanged,
+    RoomDeleted,
+    RoomsChecker,
+)
 from services.runtime.clock import Clock
 from services.runtime.steps import WAKING, each
 
@@ -45,6 +52,8 @@ class StreamAccess:
                 )
             case RoleChanged():
                 self._doubt_those(self._hubs.streams(), lambda one: one.may_depend_on(change.role))
+            case RoomDeleted():
+                self._hubs.end_room(change.room_uid)
 
     def missed(self) -> None:
         """Doubt every stream; rooms may have been joined, too."""

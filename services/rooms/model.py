@@ -58,6 +58,7 @@ class ChangeKind(Kind):
     ROLE_ASSIGNED = 3
     ROLE_CHANGED = 4
     ROOM_UPDATED = 5
+    ROOM_DELETED = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,11 +18,11 @@ from tests.support.eventually import eventually
 from tests.support.peers import Peers, serve
 from tests.support.refusals import refused
 from tests.support.suite import ready, running
-from tests.support.tokens import user
+from tests.support.tokens import su, user
 
 READER, WRITER = (2, "reader"), (2, "writer")
 GET = "room:messages:get"
-PERMISSION_DENIED = 7
+PERMISSION_DENIED, NOT_FOUND = 7, 5
 
 
 def _closed(event: room_event_pb2.RoomEvent) -> tuple[int, str]:
@@ -49,6 +49,23 @@ async def test_rooms_is_asked_once_for_many_calls_of_a_kind(chat: Chat) -> None:
         async with chat.reading() as reader:
             await reader.until("caught_up")
     assert chat.peers.checks == 3
+
+
+async def test_the_streams_of_a_deleted_room_end_also_those_of_superusers(chat: Chat) -> None:
+    chat.peers.add("attic", "bob")
+    await chat.send_many(1)
+    async with chat.reading() as bob, chat.reading(metadata=su()) as operator, chat.following("lobby", "attic") as both:
+        await bob.until("caught_up")
+        await operator.until("caught_up")
+        await both.until_room("", "caught_up")
+        chat.peers.delete("lobby")
+        for reader in (bob, operator):
+            assert await _ending(reader) == ([], (NOT_FOUND, "ROOM_DELETED"))
+        assert _closed((await both.until_room("lobby", "closed"))[-1]) == (NOT_FOUND, "ROOM_DELETED")
+        await chat.send(text("x", "1", "attic"), "bob")
+        assert (await both.until("message_created"))[-1].room_id == "attic"
+    # What was kept of it is of no use any more.
+    await refused(chat.send(text("x", "2")), "ROOM_ACCESS_DENIED")
 
 
 async def test_who_is_refused_is_asked_about_each_time_and_let_in_once_they_may(chat: Chat) -> None:

@@ -514,8 +514,9 @@ class _Feed:
             Change(version=after + 5, kind=ChangeKind.ROLE_CHANGED, role=(RoleScope.ROOM, "guard")),
             Change(version=after + 6, kind=ChangeKind.ROOM_UPDATED, room_uid=lobby),
             Change(version=after + 7, kind=ChangeKind.UNKNOWN),
+            Change(version=after + 8, kind=ChangeKind.ROOM_DELETED, room_uid=lobby),
         ]
-        yield FeedUpdate(after + 7, changes)
+        yield FeedUpdate(after + 8, changes)
 
 
 class _Access(Doorkeeper):
@@ -589,7 +590,9 @@ def test_the_changes_of_access(handlers: Handlers, page_tokens: PageTokens, limi
         (9, "role_changed"),
         (10, "room_updated"),
         (11, "reset"),
+        (12, "room_deleted"),
     ]
+    assert events[9].room_deleted == access_pb2.RoomChange(room_uid=uid_of("lobby").bytes)
     assert events[1].heartbeat.elapsed_ms == 1500
     lobby, bob = uid_of("lobby").bytes, uid_of("bob").bytes
     assert events[2].member_removed == access_pb2.MemberChange(room_uid=lobby, user_uid=bob)

@@ -261,6 +261,11 @@ class Peers(
         self.members.setdefault(room_id, set()).add(user_id)
         self._change(member_added=self._member(room_id, user_id))
 
+    def delete(self, room_id: str) -> None:
+        """Delete a room."""
+        del self.members[room_id]
+        self._change(room_deleted=access_pb2.RoomChange(room_uid=uid_of(room_id).bytes))
+
     def assign(self, user_id: str, role: RoleKey, *, room_id: str = "", denied: Iterable[str] = ()) -> None:
         """Give a user another role, with which they lack these permissions."""
         self.roles[user_id], self.denied[user_id] = [role], set(denied)

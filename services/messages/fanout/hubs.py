@@ -12,13 +12,14 @@ from services.messages.fanout.heads import Heads, OnLoss
 from services.messages.fanout.hub import LogLife, RoomHub
 from services.messages.log.store import LogStore
 from services.messages.model import LogEntry
+from services.messages.refusals import room_deleted
 from services.messages.streams.endings import removed
 from services.messages.streams.follower import Follower
 from services.messages.streams.stream import Stream
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable
 from services.runtime.ids import RoomUid, UserUid
-from services.runtime.steps import WAKING, Chores, Pace, emptied
+from services.runtime.steps import WAKING, Chores, Pace, each, emptied
 
 _TICK_SECONDS = 1.0
 # Events that a hub keeps as bytes; never fewer than a subscriber may resume over.
@@ -127,6 +128,13 @@ class Hubs:
         for subscription in hub.subscriptions if hub is not None else ():
             if subscription.user_uid == user_uid:
                 subscription.cut(removed(subscription.room_id))
+
+    def end_room(self, room_uid: RoomUid) -> None:
+        """End the streams of a deleted room; what waits for them is not sent any more."""
+        hub = self._hubs.get(room_uid)
+        if hub is not None:
+            error = room_deleted(hub.room_id)
+            self.chores.put(each(list(hub.subscriptions), lambda one: one.cut(error), WAKING))
 
     def end_all(self, error: Callable[[], ChatkitError]) -> None:
         """End every stream."""

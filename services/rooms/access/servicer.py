@@ -117,21 +117,24 @@ def _events(update: FeedUpdate[Change]) -> list[pb2.AccessEvent]:
 
 
 def _event(change: Change) -> pb2.AccessEvent:
+    event = pb2.AccessEvent(version=change.version)
     match change.kind:
         case ChangeKind.MEMBER_ADDED:
-            return pb2.AccessEvent(version=change.version, member_added=_member(change))
+            event.member_added.CopyFrom(_member(change))
         case ChangeKind.MEMBER_REMOVED:
-            return pb2.AccessEvent(version=change.version, member_removed=_member(change))
+            event.member_removed.CopyFrom(_member(change))
         case ChangeKind.ROLE_ASSIGNED:
-            return pb2.AccessEvent(version=change.version, role_assigned=_assignment(change))
+            event.role_assigned.CopyFrom(_assignment(change))
+        case ChangeKind.ROLE_CHANGED if change.role is not None:
+            event.role_changed.CopyFrom(_role_name(change.role))
         case ChangeKind.ROOM_UPDATED:
-            return pb2.AccessEvent(
-                version=change.version, room_updated=pb2.RoomChange(room_uid=_bytes(change.room_uid))
-            )
-    if change.kind is ChangeKind.ROLE_CHANGED and change.role is not None:
-        return pb2.AccessEvent(version=change.version, role_changed=_role_name(change.role))
-    # Nobody knows which answers it makes wrong.
-    return pb2.AccessEvent(version=change.version, reset=pb2.AccessReset())
+            event.room_updated.CopyFrom(pb2.RoomChange(room_uid=_bytes(change.room_uid)))
+        case ChangeKind.ROOM_DELETED:
+            event.room_deleted.CopyFrom(pb2.RoomChange(room_uid=_bytes(change.room_uid)))
+        case _:
+            # Nobody knows which answers it makes wrong.
+            event.reset.SetInParent()
+    return event
 
 
 def _member(change: Change) -> pb2.MemberChange:

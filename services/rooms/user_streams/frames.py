@@ -62,6 +62,12 @@ def room_updated_event(time: datetime, room: Room) -> bytes:
     return _frame(user_event_pb2.UserEvent(time=timestamp(time), room_updated=room_proto(room)))
 
 
+def room_deleted_event(time: datetime, room_id: RoomId) -> bytes:
+    """Serialize that a room was deleted."""
+    deleted = user_event_pb2.RoomDeleted(room_id=room_id)
+    return _frame(user_event_pb2.UserEvent(time=timestamp(time), room_deleted=deleted))
+
+
 def joined_event(time: datetime, room_id: RoomId, user_id: UserId) -> bytes:
     """Serialize that somebody else became a member of a room."""
     moved = user_event_pb2.MemberMoved(room_id=room_id, user_id=user_id)

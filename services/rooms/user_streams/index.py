@@ -115,6 +115,8 @@ class UserIndex:
                     self._removed(change, change.room_uid, change.user_id)
                 case ChangeKind.ROOM_UPDATED if change.room_uid and last_update[change.room_uid] == change.version:
                     self._updated(change, change.room_uid, views.get(change.room_uid))
+                case ChangeKind.ROOM_DELETED if change.room_uid:
+                    self._deleted(change, change.room_uid)
 
     def _added(self, change: Change, room_uid: RoomUid, user_id: UserId, view: RoomView | None) -> None:
         time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
@@ -156,6 +158,16 @@ class UserIndex:
         for subscription in followed.subscriptions:
             if subscription.version < change.version:
                 subscription.push(updated())
+
+    def _deleted(self, change: Change, room_uid: RoomUid) -> None:
+        time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
+        if followed is None:
+            return
+        deleted = frames.once(lambda: frames.room_deleted_event(time, followed.room_id))
+        for subscription in list(followed.subscriptions):
+            if subscription.version < change.version:
+                self._unfollow(subscription, room_uid)
+                subscription.push(deleted())
 
     def _follow(self, subscription: UserSubscription, room_uid: RoomUid, room_id: RoomId) -> None:
         subscription.rooms.add(room_uid)

@@ -33,7 +33,12 @@ _START_SECONDS = 3.0
 _LATELY_SECONDS = 5.0
 # Each may be told to everybody in a room.
 _CHANGES_AT_ONCE = 10
-_NEEDS_A_ROOM = {ChangeKind.MEMBER_ADDED, ChangeKind.MEMBER_REMOVED, ChangeKind.ROOM_UPDATED}
+_NEEDS_A_ROOM = {
+    ChangeKind.MEMBER_ADDED,
+    ChangeKind.MEMBER_REMOVED,
+    ChangeKind.ROOM_UPDATED,
+    ChangeKind.ROOM_DELETED,
+}
 _NEEDS_A_USER = {ChangeKind.MEMBER_ADDED, ChangeKind.MEMBER_REMOVED, ChangeKind.ROLE_ASSIGNED}
 
 

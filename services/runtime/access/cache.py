@@ -18,6 +18,7 @@ from services.runtime.access.port import (
     RoleAssigned,
     RoleChanged,
     RoleKey,
+    RoomDeleted,
     RoomUpdated,
 )
 from services.runtime.clock import Clock
@@ -126,6 +127,8 @@ class AccessCache:
         # Before which version all answers are void that depend on a user or on a role. They are not looked for, because
         # of a role there may be as many as there are answers; each is dropped when it is asked for.
         self._void_before: dict[str | RoleKey | None, int] = {}
+        # The rooms that were deleted, of which no answer is true any more; their uids never come again.
+        self._deleted: set[RoomUid] = set()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -135,7 +138,7 @@ class AccessCache:
         entry = self._entries.get(query)
         if entry is None:
             return None
-        if self._void_before and self._is_void(query, entry.grant):
+        if (self._void_before or self._deleted) and self._is_void(query, entry.grant):
             self._remove(query)
             return None
         now = self._clock.monotonic()
@@ -161,6 +164,8 @@ class AccessCache:
 
     def _may_keep(self, query: AccessQuery, grant: AccessGrant, asked: Asked) -> bool:
         if self.version is None or asked.generation != self._generation or not self.freshness.is_fresh():
+            return False
+        if grant.room_uid in self._deleted:
             return False
         return (
             grant.version >= self._floor
@@ -188,6 +193,8 @@ class AccessCache:
                 self._invalidate(change.user_id, change.room_uid)
             case RoleChanged():
                 self._invalidate(change.role, None)
+            case RoomDeleted():
+                self._forget_room(change.room_uid)
             case RoomUpdated():
                 pass
         return True
@@ -219,8 +226,18 @@ class AccessCache:
             if _concerns(query, self._entries[query].grant, room_uid):
                 self._remove(query)
 
+    def _forget_room(self, room_uid: RoomUid) -> None:
+        if len(self._deleted) >= self._most_changes:
+            # What is under way may be of one of them, too.
+            self._generation += 1
+            self._deleted.clear()
+            self._drop_all()
+        self._deleted.add(room_uid)
+
     def _is_void(self, query: AccessQuery, grant: AccessGrant) -> bool:
-        return any(grant.version < self._void_before.get(key, 0) for key in (query.user_id, *grant.roles))
+        return grant.room_uid in self._deleted or any(
+            grant.version < self._void_before.get(key, 0) for key in (query.user_id, *grant.roles)
+        )
 
     def _note(self, key: str | RoleKey) -> None:
         if self.version is None:

@@ -101,7 +101,14 @@ class RoomUpdated:
     room_uid: RoomUid
 
 
-AccessChange = MembershipChanged | RoleAssigned | RoleChanged | RoomUpdated
+@dataclass(frozen=True, slots=True)
+class RoomDeleted:
+    """A room is no more, and nobody has access to it, whatever their roles."""
+
+    room_uid: RoomUid
+
+
+AccessChange = MembershipChanged | RoleAssigned | RoleChanged | RoomUpdated | RoomDeleted
 
 
 class AccessListener(Protocol):

@@ -18,6 +18,7 @@ from services.runtime.access.port import (
     MembershipChanged,
     RoleAssigned,
     RoleChanged,
+    RoomDeleted,
     RoomUpdated,
 )
 from services.runtime.clock import Clock
@@ -114,8 +115,9 @@ def _change_of(event: pb2.AccessEvent) -> AccessChange | None:
                 return RoleAssigned(UserId(assigned.user_id), room_uid) if assigned.user_id else None
             case "role_changed":
                 return RoleChanged((event.role_changed.scope, event.role_changed.name))
-            case "room_updated":
-                return RoomUpdated(RoomUid(UUID(bytes=event.room_updated.room_uid)))
+            case "room_updated" | "room_deleted" as kind:
+                room_uid = RoomUid(UUID(bytes=getattr(event, kind).room_uid))
+                return RoomUpdated(room_uid) if kind == "room_updated" else RoomDeleted(room_uid)
     except ValueError:
         _log.warning("access_change_malformed", change_version=event.version)
     return None

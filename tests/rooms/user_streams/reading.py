@@ -64,7 +64,7 @@ class Folded:
                 of_user = getattr(event, kind)
                 self._rooms[of_user.room.id] = of_user.room
                 self._members[of_user.room.id] = set(of_user.membership.user_ids)
-            case "removed_from_room":
+            case "removed_from_room" | "room_deleted":
                 self._rooms.pop(event.removed_from_room.room_id, None)
                 self._members.pop(event.removed_from_room.room_id, None)
             case "room_updated" if event.room_updated.id in self._rooms:
@@ -135,7 +135,7 @@ def short(event: user_event_pb2.UserEvent) -> str:
             words = [f"{told.room_count}"]
         case "user_updated" | "room_updated":
             words = [told.id, told.name]
-        case "removed_from_room":
+        case "removed_from_room" | "room_deleted":
             words = [told.room_id]
         case "member_joined" | "member_left":
             words = [told.room_id, told.user_id]

@@ -50,6 +50,10 @@ def _updated(version: int, room_id: str) -> Change:
     return _change(version, ChangeKind.ROOM_UPDATED, room_id)
 
 
+def _deleted(version: int, room_id: str) -> Change:
+    return _change(version, ChangeKind.ROOM_DELETED, room_id)
+
+
 def _view(room_id: str, *members: str) -> RoomView:
     room = Room(
         uid=room_uid_of(room_id),
@@ -111,6 +115,20 @@ async def test_who_is_back_in_a_room_is_shown_it_each_time() -> None:
     bob = _subscribed(index, "bob", "a")
     index.deliver([_removed(1, "a", "bob"), _added(2, "a", "bob"), _added(3, "a", "carol")], {_A: _view("a", "bob")})
     assert await _told(bob) == ["removed_from_room a", "added_to_room a bob", "member_joined a carol"]
+
+
+async def test_everyone_in_a_deleted_room_is_told_once_and_follows_it_no_more() -> None:
+    index = UserIndex()
+    alice, bob, carol = (_subscribed(index, user_id, "a", "b") for user_id in ("alice", "bob", "carol"))
+    carol.version = 2
+    batch = [_removed(1, "a", "bob"), _deleted(2, "a"), _updated(3, "a"), _removed(4, "b", "carol")]
+    assert index.wanted(batch).rooms == {_A}
+    index.deliver(batch, {})
+    assert _A not in alice.rooms
+    assert await _told(alice) == ["member_left a bob", "room_deleted a", "member_left b carol"]
+    assert await _told(bob) == ["removed_from_room a", "member_left b carol"]
+    # Whose state is of a later version did not have it.
+    assert await _told(carol) == ["removed_from_room b"]
 
 
 async def test_a_subscription_is_told_what_came_after_its_state_in_every_room() -> None:

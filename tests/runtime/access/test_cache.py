@@ -21,6 +21,7 @@ from services.runtime.access.port import (
     RoleAssigned,
     RoleChanged,
     RoleKey,
+    RoomDeleted,
 )
 from services.runtime.ids import RoomId, UserId, UserUid
 from tests.support.clock import ManualClock
@@ -99,6 +100,27 @@ def test_a_change_drops_what_depends_on_it_and_nothing_else(kept: _Kept, change:
     assert kept.cache.take(11, change)
     assert (kept.has(_query()), kept.has(alice)) == (False, True)
     assert kept.keep(_query(), 11)
+
+
+def test_a_deleted_room_has_no_answer_any_more_whoever_asks_and_others_do(kept: _Kept) -> None:
+    superuser, elsewhere = _query(None, superuser=True), _query(room_id="other")
+    for query in (_query(), superuser, elsewhere):
+        kept.keep(query, 10)
+    assert kept.cache.take(11, RoomDeleted(room_uid_of("lobby")))
+    assert (kept.has(_query()), kept.has(superuser), kept.has(elsewhere)) == (False, False, True)
+    # Not even one that was under way, or is newer.
+    assert not kept.keep(_query(), 12)
+
+
+def test_of_very_many_deleted_rooms_none_has_an_answer() -> None:
+    kept = _Kept(most_changes=2)
+    asked = kept.cache.asking()
+    for version, room_id in enumerate(("lobby", "b", "c"), 11):
+        kept.keep(_query(room_id=room_id), 10)
+        kept.cache.take(version, RoomDeleted(room_uid_of(room_id)))
+    for room_id in ("lobby", "b", "c"):
+        assert not kept.keep(_query(room_id=room_id), 13, asked=asked)
+    assert kept.keep(_query(room_id="d"), 13)
 
 
 def test_what_happens_in_one_room_leaves_answers_about_others(kept: _Kept) -> None:

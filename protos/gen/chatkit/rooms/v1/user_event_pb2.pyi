@@ -38,6 +38,12 @@ class RemovedFromRoom(_message.Message):
     room_id: str
     def __init__(self, room_id: _Optional[str] = ...) -> None: ...
 
+class RoomDeleted(_message.Message):
+    __slots__ = ("room_id",)
+    ROOM_ID_FIELD_NUMBER: _ClassVar[int]
+    room_id: str
+    def __init__(self, room_id: _Optional[str] = ...) -> None: ...
+
 class MemberMoved(_message.Message):
     __slots__ = ("room_id", "user_id")
     ROOM_ID_FIELD_NUMBER: _ClassVar[int]
@@ -47,7 +53,7 @@ class MemberMoved(_message.Message):
     def __init__(self, room_id: _Optional[str] = ..., user_id: _Optional[str] = ...) -> None: ...
 
 class UserEvent(_message.Message):
-    __slots__ = ("time", "opened", "room", "caught_up", "heartbeat", "closed", "user_updated", "added_to_room", "removed_from_room", "room_updated", "member_joined", "member_left")
+    __slots__ = ("time", "opened", "room", "caught_up", "heartbeat", "closed", "user_updated", "added_to_room", "removed_from_room", "room_updated", "member_joined", "member_left", "room_deleted")
     TIME_FIELD_NUMBER: _ClassVar[int]
     OPENED_FIELD_NUMBER: _ClassVar[int]
     ROOM_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +66,7 @@ class UserEvent(_message.Message):
     ROOM_UPDATED_FIELD_NUMBER: _ClassVar[int]
     MEMBER_JOINED_FIELD_NUMBER: _ClassVar[int]
     MEMBER_LEFT_FIELD_NUMBER: _ClassVar[int]
+    ROOM_DELETED_FIELD_NUMBER: _ClassVar[int]
     time: _timestamp_pb2.Timestamp
     opened: UserOpened
     room: RoomOfUser
@@ -72,4 +79,5 @@ class UserEvent(_message.Message):
     room_updated: _room_pb2.Room
     member_joined: MemberMoved
     member_left: MemberMoved
-    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., opened: _Optional[_Union[UserOpened, _Mapping]] = ..., room: _Optional[_Union[RoomOfUser, _Mapping]] = ..., caught_up: _Optional[_Union[UserCaughtUp, _Mapping]] = ..., heartbeat: _Optional[_Union[_stream_pb2.StreamHeartbeat, _Mapping]] = ..., closed: _Optional[_Union[_stream_pb2.StreamClosed, _Mapping]] = ..., user_updated: _Optional[_Union[_user_pb2.User, _Mapping]] = ..., added_to_room: _Optional[_Union[RoomOfUser, _Mapping]] = ..., removed_from_room: _Optional[_Union[RemovedFromRoom, _Mapping]] = ..., room_updated: _Optional[_Union[_room_pb2.Room, _Mapping]] = ..., member_joined: _Optional[_Union[MemberMoved, _Mapping]] = ..., member_left: _Optional[_Union[MemberMoved, _Mapping]] = ...) -> None: ...
+    room_deleted: RoomDeleted
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., opened: _Optional[_Union[UserOpened, _Mapping]] = ..., room: _Optional[_Union[RoomOfUser, _Mapping]] = ..., caught_up: _Optional[_Union[UserCaughtUp, _Mapping]] = ..., heartbeat: _Optional[_Union[_stream_pb2.StreamHeartbeat, _Mapping]] = ..., closed: _Optional[_Union[_stream_pb2.StreamClosed, _Mapping]] = ..., user_updated: _Optional[_Union[_user_pb2.User, _Mapping]] = ..., added_to_room: _Optional[_Union[RoomOfUser, _Mapping]] = ..., removed_from_room: _Optional[_Union[RemovedFromRoom, _Mapping]] = ..., room_updated: _Optional[_Union[_room_pb2.Room, _Mapping]] = ..., member_joined: _Optional[_Union[MemberMoved, _Mapping]] = ..., member_left: _Optional[_Union[MemberMoved, _Mapping]] = ..., room_deleted: _Optional[_Union[RoomDeleted, _Mapping]] = ...) -> None: ...

@@ -153,7 +153,7 @@ class WatchAccessResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[AccessEvent, _Mapping]]] = ...) -> None: ...
 
 class AccessEvent(_message.Message):
-    __slots__ = ("version", "reset", "heartbeat", "member_added", "member_removed", "role_assigned", "role_changed", "room_updated")
+    __slots__ = ("version", "reset", "heartbeat", "member_added", "member_removed", "role_assigned", "role_changed", "room_updated", "room_deleted")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     RESET_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
@@ -162,6 +162,7 @@ class AccessEvent(_message.Message):
     ROLE_ASSIGNED_FIELD_NUMBER: _ClassVar[int]
     ROLE_CHANGED_FIELD_NUMBER: _ClassVar[int]
     ROOM_UPDATED_FIELD_NUMBER: _ClassVar[int]
+    ROOM_DELETED_FIELD_NUMBER: _ClassVar[int]
     version: int
     reset: AccessReset
     heartbeat: AccessHeartbeat
@@ -170,7 +171,8 @@ class AccessEvent(_message.Message):
     role_assigned: RoleAssignment
     role_changed: RoleName
     room_updated: RoomChange
-    def __init__(self, version: _Optional[int] = ..., reset: _Optional[_Union[AccessReset, _Mapping]] = ..., heartbeat: _Optional[_Union[AccessHeartbeat, _Mapping]] = ..., member_added: _Optional[_Union[MemberChange, _Mapping]] = ..., member_removed: _Optional[_Union[MemberChange, _Mapping]] = ..., role_assigned: _Optional[_Union[RoleAssignment, _Mapping]] = ..., role_changed: _Optional[_Union[RoleName, _Mapping]] = ..., room_updated: _Optional[_Union[RoomChange, _Mapping]] = ...) -> None: ...
+    room_deleted: RoomChange
+    def __init__(self, version: _Optional[int] = ..., reset: _Optional[_Union[AccessReset, _Mapping]] = ..., heartbeat: _Optional[_Union[AccessHeartbeat, _Mapping]] = ..., member_added: _Optional[_Union[MemberChange, _Mapping]] = ..., member_removed: _Optional[_Union[MemberChange, _Mapping]] = ..., role_assigned: _Optional[_Union[RoleAssignment, _Mapping]] = ..., role_changed: _Optional[_Union[RoleName, _Mapping]] = ..., room_updated: _Optional[_Union[RoomChange, _Mapping]] = ..., room_deleted: _Optional[_Union[RoomChange, _Mapping]] = ...) -> None: ...
 
 class AccessReset(_message.Message):
     __slots__ = ("epoch",)
