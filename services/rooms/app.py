@@ -9,6 +9,8 @@ from chatkit.contract.v1 import limit_pb2
 from services.rooms.access.service import Access
 from services.rooms.access.servicer import AccessServicer
 from services.rooms.access.store import AccessStore
+from services.rooms.deletions.service import RoomDeletions
+from services.rooms.deletions.store import RoomDeletionStore
 from services.rooms.model import Change
 from services.rooms.peers import UsersClient
 from services.rooms.quotas import Quotas
@@ -23,6 +25,7 @@ from services.rooms.service import Rooms, Visits
 from services.rooms.servicer import MembershipsServicer, RoomsServicer
 from services.rooms.settings import RoomsSettings
 from services.rooms.store import RoomStore
+from services.rooms.tables import deletion_tables
 from services.rooms.user_streams.access import UserAccess
 from services.rooms.user_streams.index import UserIndex
 from services.rooms.user_streams.opening import UserOpenings
@@ -33,6 +36,9 @@ from services.rooms.views_store import RoomViewStore
 from services.runtime.clock import Clock
 from services.runtime.contract.policies import permissions
 from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.erasure.client import ErasureClient
+from services.runtime.erasure.deletions import Deletions
+from services.runtime.erasure.store import DeletionStore
 from services.runtime.peers.directory import DirectoryClient
 from services.runtime.process.server import Server, open_server
 from services.runtime.steps import Leisure
@@ -45,7 +51,8 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
         users_peer = server.peer("users", settings.users_address)
         directory = DirectoryClient(users_peer)
         most_members = server.limits[limit_pb2.LIMIT_ROOM_MEMBERS]
-        store = RoomStore(server.database, most_members, Quotas(server.limits))
+        jobs = DeletionStore(server.database, deletion_tables, ("rooms", "messages", "files"))
+        store = RoomStore(server.database, jobs, most_members, Quotas(server.limits))
         views = RoomViewStore(server.database)
         feed = await server.change_feed(change_log, settings.access_poll_interval_seconds)
         access_store = AccessStore(server.database)
@@ -67,7 +74,10 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
         )
         server.lifetime.run("roll_call", roll_call.run())
         openings = _user_streams(server, settings, feed, access, UsersClient(users_peer), roll_call)
-        server.add(RoomsServicer(rooms, openings, server.page_tokens, server.limits))
+        deletions = RoomDeletions(
+            RoomDeletionStore(server.database, jobs), _deletions(server, settings, jobs), access_store, feed
+        )
+        server.add(RoomsServicer(rooms, deletions, openings, server.page_tokens, server.limits))
         server.add(
             MembershipsServicer(
                 rooms, Visits(store, views, access_store, directory, feed), server.page_tokens, server.limits
@@ -78,6 +88,20 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
         server.add(RetentionServicer(views))
         await server.start(access, {"users": users_peer.check})
         yield server
+
+
+def _deletions(server: Server, settings: RoomsSettings, jobs: DeletionStore) -> Deletions:
+    """Run the deletions of rooms."""
+    messages = ErasureClient(server.peer("messages", settings.messages_address))
+    files = ErasureClient(server.peer("files", settings.files_address))
+    deletions = Deletions(
+        jobs,
+        {"messages": messages.erase_room, "files": files.erase_room},
+        server.clock,
+        interval=settings.retry_interval_seconds,
+    )
+    server.lifetime.run("deletions", deletions.run())
+    return deletions
 
 
 def _user_streams(

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from datetime import datetime
 
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import room_pb2
@@ -10,6 +11,7 @@ from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from google.protobuf import struct_pb2
 from google.protobuf.message import Message
 
+from services.rooms.deletions.service import RoomDeletions
 from services.rooms.model import RoomView, Visibility
 from services.rooms.protos import membership_proto, room_proto
 from services.rooms.quotas import Actor
@@ -19,6 +21,7 @@ from services.runtime.calls.call import Call
 from services.runtime.calls.paging import Defaults, PageTokens, page_size
 from services.runtime.contract import json_values, masks
 from services.runtime.contract.policies import Limits
+from services.runtime.erasure.protos import deletion_id_of, deletion_proto
 from services.runtime.ids import RoomId, UserId
 
 _UPDATABLE = ("name", "visibility", "custom_data", "push_notification_title_override", "retention_days")
@@ -32,8 +35,16 @@ class RoomsServicer:
 
     SERVICE = rooms_pb2.DESCRIPTOR.services_by_name["RoomsService"]
 
-    def __init__(self, rooms: Rooms, openings: UserOpenings, page_tokens: PageTokens, limits: Limits) -> None:
+    def __init__(
+        self,
+        rooms: Rooms,
+        deletions: RoomDeletions,
+        openings: UserOpenings,
+        page_tokens: PageTokens,
+        limits: Limits,
+    ) -> None:
         self._rooms = rooms
+        self._deletions = deletions
         self._openings = openings
         self._page_tokens = page_tokens
         self._limits = limits
@@ -106,6 +117,34 @@ class RoomsServicer:
         """Change a room."""
         changes = masks.changes(request, _UPDATABLE, required=("name", "visibility"))
         return rooms_pb2.UpdateRoomResponse(room=room_proto(await self._rooms.update(call.room, changes, request.etag)))
+
+    async def DeleteRoom(self, request: rooms_pb2.DeleteRoomRequest, call: Call) -> rooms_pb2.DeleteRoomResponse:
+        """Delete a room."""
+        room_id = RoomId(request.room_id)
+        if call.caller.superuser:
+            deletion = await self._deletions.delete_or_find(room_id, call.deadline)
+        else:
+            deletion = await self._deletions.delete(call.room, room_id, call.deadline)
+        return rooms_pb2.DeleteRoomResponse(deletion=deletion_proto(deletion))
+
+    async def GetDeletion(self, request: rooms_pb2.GetDeletionRequest, _call: Call) -> rooms_pb2.GetDeletionResponse:
+        """Read how far a deletion is."""
+        deletion = await self._deletions.jobs.get(deletion_id_of(request.deletion_id))
+        return rooms_pb2.GetDeletionResponse(deletion=deletion_proto(deletion))
+
+    async def ListDeletions(
+        self, request: rooms_pb2.ListDeletionsRequest, call: Call
+    ) -> rooms_pb2.ListDeletionsResponse:
+        """Read a page of deletions."""
+        key, size = self._page_tokens.read(call.caller, request), page_size(request, self._limits)
+        after = (datetime.fromisoformat(str(key[0])), deletion_id_of(str(key[1]))) if key else None
+        found = await self._deletions.jobs.page(after, size + 1)
+        response = rooms_pb2.ListDeletionsResponse(deletions=[deletion_proto(one) for one in found[:size]])
+        if len(found) > size:
+            last = found[size - 1]
+            place = [last.create_time.isoformat(), str(last.id)]
+            response.next_page_token = self._page_tokens.make(call.caller, request, place)
+        return response
 
     async def SubscribeUser(self, _request: rooms_pb2.SubscribeUserRequest, call: Call) -> AsyncIterator[bytes]:
         """Follow a user's rooms."""

@@ -6,6 +6,7 @@ memberships, the counter of changes.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, cast
 
 from sqlalchemy import bindparam, delete, func, select, update
@@ -17,15 +18,16 @@ from services.rooms import recorded_changes
 from services.rooms.model import Change, ChangeKind, Draft, Room, RoomView, Visibility
 from services.rooms.quotas import Actor, Quotas
 from services.rooms.tables import ROOM_COLUMNS, creations, memberships, room_of, rooms
-from services.rooms.views_store import GET_ROOM, members_of, room_by, view_of
+from services.rooms.views_store import LOCK_ROOM, members_of, room_by, view_of
 from services.runtime.contract.errors import AlreadyExists, FailedPrecondition, ResourceExhausted, Violation
 from services.runtime.data.columns import values_of
 from services.runtime.data.database import Database
 from services.runtime.data.differences import differs
+from services.runtime.erasure.store import DeletionStore
 from services.runtime.ids import RoomUid, UserId, UserUid
 
-_LOCK = GET_ROOM.with_for_update()
 _DIRECT_UID = select(rooms.c.uid).where(rooms.c.direct_user_uids == bindparam("pair", type_=ARRAY(Uuid)))
+_AFTER_DELETION = timedelta(seconds=5)
 # What a draft has beside the columns of its room.
 _NO_COLUMNS = ("members", "request_id", "content_hashes", "is_direct")
 
@@ -33,15 +35,16 @@ _NO_COLUMNS = ("members", "request_id", "content_hashes", "is_direct")
 class RoomStore:
     """Makes and changes rooms and memberships."""
 
-    def __init__(self, database: Database, most_members: int, quotas: Quotas) -> None:
+    def __init__(self, database: Database, deletions: DeletionStore, most_members: int, quotas: Quotas) -> None:
         self._database = database
+        self._deletions = deletions
         self._most_members = most_members
         self._quotas = quotas
 
     async def create(self, draft: Draft, actor: Actor) -> RoomView:
         """Store a room with its members; a repeated request answers the room that the first one made.
 
-        Raises ROOM_ALREADY_EXISTS and REQUEST_ID_REUSED.
+        Raises ROOM_ALREADY_EXISTS, BEING_DELETED and REQUEST_ID_REUSED.
         """
         async with self._database.transaction() as connection:
             if draft.request_id:
@@ -51,6 +54,8 @@ class RoomStore:
             row = (await connection.execute(_insertion(draft))).one_or_none()
             if row is None:
                 raise AlreadyExists("ROOM_ALREADY_EXISTS", "a room with this id exists", metadata={"room_id": draft.id})
+            if await self._deletions.is_under_way(connection, draft.id):
+                raise _being_deleted(draft.id)
             return await self._fill(connection, room_of(row), draft, actor)
 
     async def find_direct(self, users: Mapping[str, UserUid]) -> RoomView | None:
@@ -67,7 +72,7 @@ class RoomStore:
             if row is not None:
                 return await self._fill(connection, room_of(row), draft, actor)
             uid = cast("RoomUid", await self._direct_uid(connection, draft.members))
-            await room_by(connection, _LOCK, uid)
+            await room_by(connection, LOCK_ROOM, uid)
             return await self._add(connection, await view_of(connection, uid), draft.members, actor)
 
     async def update(self, uid: RoomUid, values: Mapping[str, Any], etag: str) -> Room | None:
@@ -76,7 +81,7 @@ class RoomStore:
         Raises ROOM_NOT_FOUND and DIRECT_ROOM.
         """
         async with self._database.transaction() as connection:
-            room = await room_by(connection, _LOCK, uid)
+            room = await room_by(connection, LOCK_ROOM, uid)
             if etag and etag != room.etag:
                 return None
             if not room.may_become(values.get("visibility", room.visibility)):
@@ -100,7 +105,7 @@ class RoomStore:
     ) -> RoomView | None:
         """Make users members, all or none; None when they join by themselves and the room is not public by now."""
         async with self._database.transaction() as connection:
-            room = await room_by(connection, _LOCK, uid)
+            room = await room_by(connection, LOCK_ROOM, uid)
             present = (await members_of(connection, [uid]))[uid]
             if joining and room.visibility is not Visibility.PUBLIC and not users.keys() <= set(present):
                 return None
@@ -109,7 +114,7 @@ class RoomStore:
     async def remove_members(self, uid: RoomUid, user_ids: Sequence[str]) -> None:
         """End memberships; users who are not members are ignored."""
         async with self._database.transaction() as connection:
-            room = await room_by(connection, _LOCK, uid)
+            room = await room_by(connection, LOCK_ROOM, uid)
             removal = delete(memberships).where(
                 memberships.c.room_uid == uid, memberships.c.user_id == func.any(list(user_ids), type_=ARRAY(Text))
             )
@@ -195,6 +200,11 @@ def too_many_members(most: int, count: int) -> ResourceExhausted:
         metadata={"limit": "ROOM_MEMBERS", "maximum": str(most), "actual": str(count)},
         quota=[Violation("ROOM_MEMBERS", description)],
     )
+
+
+def _being_deleted(room_id: str) -> FailedPrecondition:
+    message = "a room with this id is being deleted: try again when that is done"
+    return FailedPrecondition("BEING_DELETED", message, metadata={"room_id": room_id}, retry_after=_AFTER_DELETION)
 
 
 def direct_room(room: Room, message: str) -> FailedPrecondition:

@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.rooms.model import Room, Visibility
 from services.runtime.data.columns import columns_of, fields_of
+from services.runtime.erasure.tables import DeletionTables
 
 metadata = MetaData(schema="rooms")
 _now = func.clock_timestamp()
@@ -108,6 +109,8 @@ absent_users = Table(
 )
 # Its one row is the epoch of users whose roll was called last.
 roll_call = Table("roll_call", metadata, Column("only_row", Boolean, primary_key=True), Column("users_epoch", Text))
+
+deletion_tables = DeletionTables.of(metadata)
 
 ROOM_COLUMNS = columns_of(rooms, Room)
 

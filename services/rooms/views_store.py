@@ -15,6 +15,7 @@ from services.runtime.data.database import Database
 from services.runtime.ids import RoomUid, UserId
 
 GET_ROOM = select(*ROOM_COLUMNS).where(rooms.c.uid == bindparam("uid", type_=Uuid))
+LOCK_ROOM = GET_ROOM.with_for_update()
 _RETENTION = select(rooms.c.uid, rooms.c.retention_days).where(
     rooms.c.uid == func.any(bindparam("uids", type_=ARRAY(Uuid)))
 )

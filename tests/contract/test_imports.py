@@ -54,7 +54,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("tables",),
         ("protos", "recorded_changes", "views_store"),
         ("store", "access", "roles", "roll_call"),
-        ("service", "user_streams", "retention_servicer", "verifying"),
+        ("service", "user_streams", "retention_servicer", "verifying", "deletions"),
         ("servicer",),
         ("app",),
         ("__main__",),

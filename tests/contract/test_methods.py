@@ -14,11 +14,12 @@ U, S, I, E = (  # noqa: E741 - the letters of the design's table
     method_policy_pb2.AUDIENCE_SERVICE,
     method_policy_pb2.AUDIENCE_EDGE,
 )
-MEMBER, MEMBER_UNLESS_PUBLIC, ANYONE, PER_ROOM = (
+MEMBER, MEMBER_UNLESS_PUBLIC, ANYONE, PER_ROOM, MEMBER_OF_USERS = (
     method_policy_pb2.MEMBERSHIP_REQUIRED,
     method_policy_pb2.MEMBERSHIP_REQUIRED_UNLESS_PUBLIC,
     method_policy_pb2.MEMBERSHIP_NOT_REQUIRED,
     method_policy_pb2.MEMBERSHIP_REQUIRED_PER_ROOM,
+    method_policy_pb2.MEMBERSHIP_REQUIRED_OF_USERS,
 )
 NO_ROOM = None
 # Audience, permission, membership of the room, the field that says who acts. A method that is missing here fails.
@@ -38,6 +39,9 @@ ACCESS = {
     "chatkit.rooms.v1.RoomsService/ListUserRooms": (U, "user:rooms:get", NO_ROOM, "user_id"),
     "chatkit.rooms.v1.RoomsService/SubscribeUser": (U, "user:rooms:get", NO_ROOM, "user_id"),
     "chatkit.rooms.v1.RoomsService/UpdateRoom": (U, "room:update", MEMBER, ""),
+    "chatkit.rooms.v1.RoomsService/DeleteRoom": (U, "room:delete", MEMBER_OF_USERS, ""),
+    "chatkit.rooms.v1.RoomsService/GetDeletion": (U, "room:get", NO_ROOM, ""),
+    "chatkit.rooms.v1.RoomsService/ListDeletions": (S, "", NO_ROOM, ""),
     "chatkit.rooms.v1.MembershipsService/JoinRoom": (U, "room:join", ANYONE, "user_id"),
     "chatkit.rooms.v1.MembershipsService/LeaveRoom": (U, "room:leave", ANYONE, "user_id"),
     "chatkit.rooms.v1.MembershipsService/AddMembers": (U, "room:members:add", MEMBER, ""),

@@ -11,7 +11,7 @@ from chatkit.files.v1 import files_service_pb2 as files_pb2
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import part_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
-from chatkit.rooms.v1 import role_pb2, roles_service_pb2
+from chatkit.rooms.v1 import role_pb2, roles_service_pb2, rooms_service_pb2
 
 from services.runtime.contract.errors import from_rpc_error
 from services.runtime.contract.policies import MethodContract
@@ -96,6 +96,8 @@ async def place(stubs: Stubs, row: Row, caller: Caller, number: str) -> Place:
         await stubs.assign(user_id, caller.global_role)
     if caller.has_room_role and row.permission in descriptors.room_permissions() and row.method.policy.room.field:
         await stubs.assign(user_id, f"only {row.permission}", at.room_id)
+    if row.method.path.endswith("/GetDeletion"):
+        at = replace(at, deletion_id=await _delete_a_room(stubs, at))
     if "MessagesService" in row.method.path:
         at = replace(at, seq=await _say_something(stubs, at, user_id if row.is_own else at.owner_id))
     if "FilesService" in row.method.path:
@@ -104,6 +106,12 @@ async def place(stubs: Stubs, row: Row, caller: Caller, number: str) -> Place:
         gone = memberships_pb2.RemoveMembersRequest(room_id=at.room_id, user_ids=[user_id])
         await stubs.memberships.RemoveMembers(gone, metadata=su())
     return at
+
+
+async def _delete_a_room(stubs: Stubs, at: Place) -> str:
+    await stubs.make_room(at.new_id, "owner")
+    answer = await stubs.rooms.DeleteRoom(rooms_service_pb2.DeleteRoomRequest(room_id=at.new_id), metadata=su())
+    return str(answer.deletion.id)
 
 
 def _user_id(at: Place) -> str:

@@ -33,6 +33,8 @@ class Place:
     # A file that is the caller's, with CONTENT; and one without.
     file_id: str = ""
     pending_file_id: str = ""
+    # A deletion that somebody else has asked for.
+    deletion_id: str = ""
 
 
 CONTENT = b"x"
@@ -69,6 +71,9 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
     "RoomsService/ListUserRooms": lambda _: rooms_service_pb2.ListUserRoomsRequest(),
     "RoomsService/SubscribeUser": lambda _: rooms_service_pb2.SubscribeUserRequest(),
     "RoomsService/UpdateRoom": lambda at: rooms_service_pb2.UpdateRoomRequest(room_id=at.room_id, name="Other"),
+    "RoomsService/DeleteRoom": lambda at: rooms_service_pb2.DeleteRoomRequest(room_id=at.room_id),
+    "RoomsService/GetDeletion": lambda at: rooms_service_pb2.GetDeletionRequest(deletion_id=at.deletion_id),
+    "RoomsService/ListDeletions": lambda _: rooms_service_pb2.ListDeletionsRequest(page_size=1),
     "MembershipsService/JoinRoom": lambda at: memberships_pb2.JoinRoomRequest(room_id=at.room_id),
     "MembershipsService/LeaveRoom": lambda at: memberships_pb2.LeaveRoomRequest(room_id=at.room_id),
     "MembershipsService/AddMembers": lambda at: memberships_pb2.AddMembersRequest(

@@ -64,9 +64,13 @@ def _handler(slow: _Slow, service: ServiceDescriptor, name: str) -> Callable[[ob
     handlers = Handlers(verifier=verifier, limits=limits, streams=Streams(limits, SystemClock()), access=them)
     nobody = cast("Any", None)
     rooms = Rooms(nobody, nobody, them, nobody, most_members=10, new_uid=nobody)
-    servicer = RoomsServicer if service is _ROOMS else MembershipsServicer
+    servicer = (
+        RoomsServicer(rooms, nobody, nobody, nobody, limits)
+        if service is _ROOMS
+        else MembershipsServicer(rooms, nobody, nobody, limits)
+    )
     (method,) = (method for method in methods_of(service) if method.name == name)
-    return handlers.unary(method, getattr(servicer(rooms, nobody, nobody, limits), name))
+    return handlers.unary(method, getattr(servicer, name))
 
 
 _ROOMS = pb2.DESCRIPTOR.services_by_name["RoomsService"]

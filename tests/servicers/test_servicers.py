@@ -267,9 +267,17 @@ class _Rooms:
         self.asked.append(("leave", room_id, user_id))
 
 
+def _tested(
+    rooms: _Rooms, handlers: Handlers, page_tokens: PageTokens, limits: Limits, **others: object
+) -> TestedServicer:
+    openings = cast("Any", others.get("openings"))
+    servicer = RoomsServicer(cast("Any", rooms), cast("Any", None), openings, page_tokens, limits)
+    return TestedServicer(servicer, handlers)
+
+
 def test_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     rooms = _Rooms()
-    tested = TestedServicer(RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers)
+    tested = _tested(rooms, handlers, page_tokens, limits)
     created = tested.call(
         "CreateRoom",
         rooms_pb2.CreateRoomRequest(id="r", name="R", user_ids=["bob"], visibility="VISIBILITY_PUBLIC"),
@@ -306,8 +314,7 @@ class _Openings:
 
 def test_the_stream_of_a_user(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     openings = _Openings()
-    servicer = RoomsServicer(cast("Any", _Rooms()), cast("Any", openings), page_tokens, limits)
-    tested = TestedServicer(servicer, handlers)
+    tested = _tested(_Rooms(), handlers, page_tokens, limits, openings=openings)
     (frame,) = tested.stream("SubscribeUser", rooms_pb2.SubscribeUserRequest(), user("bob"))
     assert frame.events[0].caught_up.room_count == 3
     other = rooms_pb2.SubscribeUserRequest(user_id="alice")
@@ -319,7 +326,7 @@ def test_the_stream_of_a_user(handlers: Handlers, page_tokens: PageTokens, limit
 
 def test_titles_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     rooms = _Rooms()
-    tested = TestedServicer(RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers)
+    tested = _tested(rooms, handlers, page_tokens, limits)
     field = "push_notification_title_override"
     for title in (None, "", "T"):
         request = rooms_pb2.CreateRoomRequest(
@@ -338,7 +345,7 @@ def test_titles_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Li
 
 def test_direct_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     rooms = _Rooms()
-    tested = TestedServicer(RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers)
+    tested = _tested(rooms, handlers, page_tokens, limits)
     request = rooms_pb2.GetOrCreateDirectRoomRequest(other_user_id="alice")
     answer = tested.call("GetOrCreateDirectRoom", request, user("bob"))
     assert list(answer.room.direct_user_ids) == list(answer.membership.user_ids) == ["alice", "bob"]
@@ -352,7 +359,7 @@ def test_direct_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limit
 
 def test_listings_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     rooms = _Rooms()
-    tested = TestedServicer(RoomsServicer(cast("Any", rooms), cast("Any", None), page_tokens, limits), handlers)
+    tested = _tested(rooms, handlers, page_tokens, limits)
     listed = rooms_pb2.ListRoomsRequest(after_room_id="a", include_private=True, page_size=1)
     first = tested.call("ListRooms", listed, su())
     listed.page_token = first.next_page_token

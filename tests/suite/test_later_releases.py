@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from chatkit.contract.v1 import deletion_pb2
 from chatkit.files.v1 import file_pb2
 from chatkit.files.v1 import files_service_pb2 as files_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
@@ -182,14 +183,36 @@ async def _presence(suite: Suite) -> None:
     there.cancel()
 
 
+async def _deletion(suite: Suite) -> None:
+    await _deletion_with(suite, "rooms.deletions")
+
+
+async def _deletion_in_a_service(suite: Suite) -> None:
+    await _deletion_with(suite, "rooms.service_deletions")
+
+
+async def _deletion_with(suite: Suite, table: str) -> None:
+    answer = await suite.rooms.DeleteRoom(rooms_pb2.DeleteRoomRequest(room_id="lobby"), metadata=su())
+    _execute(suite, table, f"UPDATE {table} SET state = {_LATER}")
+    request = rooms_pb2.GetDeletionRequest(deletion_id=answer.deletion.id)
+    got = (await suite.rooms.GetDeletion(request, metadata=su())).deletion
+    assert deletion_pb2.DELETION_STATE_RUNNING in {got.state, got.services[0].state}
+    # Others are seen through.
+    await suite.make_room("attic", "alice")
+    other = await suite.rooms.DeleteRoom(rooms_pb2.DeleteRoomRequest(room_id="attic"), metadata=su())
+    assert other.deletion.state == deletion_pb2.DELETION_STATE_DONE
+
+
 # Every column that holds the number of a kind.
 COLUMNS: dict[str, Callable[[Suite], Awaitable[None]]] = {
     "files.files.state": _file,
     "messages.events.kind": _event,
     "rooms.changes.kind": _change_of_rooms,
     "rooms.changes.role_scope": _change_of_a_role,
+    "rooms.deletions.state": _deletion,
     "rooms.roles.scope": _scope,
     "rooms.rooms.visibility": _visibility,
+    "rooms.service_deletions.state": _deletion_in_a_service,
     "users.changes.kind": _change_of_users,
     "users.presences.state": _presence,
 }

@@ -34,4 +34,4 @@ async def add(stub: FilesServiceStub, content: bytes, metadata: Metadata, **fiel
         pb2.CreateFileRequest(size_bytes=len(content), **told), metadata=metadata
     )
     chunks = [content[start : start + _FRAME_BYTES] for start in range(0, len(content), _FRAME_BYTES)]
-    return await upload(stub, created.file.id, chunks, metadata)
+    return await upload(stub, created.file.id, chunks, metadata, told["room_id"])

@@ -33,7 +33,9 @@ from services.runtime.streaming.open_streams import OpenStream
 
 MEMBERSHIP_REQUIRED = method_policy_pb2.MEMBERSHIP_REQUIRED
 MEMBERSHIP_NOT_REQUIRED = method_policy_pb2.MEMBERSHIP_NOT_REQUIRED
+MEMBERSHIP_REQUIRED_UNLESS_PUBLIC = method_policy_pb2.MEMBERSHIP_REQUIRED_UNLESS_PUBLIC
 MEMBERSHIP_REQUIRED_PER_ROOM = method_policy_pb2.MEMBERSHIP_REQUIRED_PER_ROOM
+MEMBERSHIP_REQUIRED_OF_USERS = method_policy_pb2.MEMBERSHIP_REQUIRED_OF_USERS
 _BEARER = "bearer "
 # Which edge it is, and that it is one, the method sees in its request.
 _EDGE = Caller(subject=None, superuser=False, service="edge", expire_time=datetime.max.replace(tzinfo=UTC))
@@ -157,8 +159,9 @@ class Admission:
     ) -> Callable[[Message, Caller, UserId | None], AccessQuery | None] | None:
         policy = method.policy
         asks_membership = bool(policy.room.field) and policy.room.membership != MEMBERSHIP_NOT_REQUIRED
-        membership = (policy.room.membership or MEMBERSHIP_REQUIRED) if asks_membership else MEMBERSHIP_NOT_REQUIRED
-        is_per_room = membership == MEMBERSHIP_REQUIRED_PER_ROOM
+        asks_superusers = asks_membership and policy.room.membership != MEMBERSHIP_REQUIRED_OF_USERS
+        is_per_room = policy.room.membership == MEMBERSHIP_REQUIRED_PER_ROOM
+        membership = _rule(policy.room.membership) if asks_membership else MEMBERSHIP_NOT_REQUIRED
         if not asks_membership and not policy.permission:
             return None
         _ = self._checker
@@ -166,17 +169,24 @@ class Admission:
         room_id_of = field_getter(method.request_class, policy.room.field) if names_one else None
 
         def query(request: Message, caller: Caller, user_id: UserId | None) -> AccessQuery | None:
-            if caller.superuser and not asks_membership:
+            if caller.superuser and not asks_superusers:
                 return None
             return AccessQuery(
                 RoomId(room_id_of(request)) if room_id_of else NO_ROOM,
                 user_id,
                 caller.superuser,
-                MEMBERSHIP_REQUIRED if is_per_room else membership,
+                membership,
                 policy.permission,
             )
 
         return query
+
+
+def _rule(declared: "method_policy_pb2.Membership") -> "method_policy_pb2.Membership":
+    """Return what is asked about one room and one caller."""
+    if declared == MEMBERSHIP_REQUIRED_UNLESS_PUBLIC:
+        return declared
+    return MEMBERSHIP_REQUIRED
 
 
 def _token(context: Context) -> str:

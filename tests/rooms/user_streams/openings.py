@@ -20,6 +20,7 @@ from services.rooms.protos import room_proto
 from services.rooms.quotas import Actor, Quotas
 from services.rooms.recorded_changes import change_log
 from services.rooms.store import RoomStore
+from services.rooms.tables import deletion_tables
 from services.rooms.user_streams.access import UserAccess
 from services.rooms.user_streams.index import UserIndex
 from services.rooms.user_streams.opening import UserOpenings
@@ -33,6 +34,7 @@ from services.runtime.contract.policies import Limits
 from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.data.change_log import ChangeStore
 from services.runtime.data.database import Database, create_engine
+from services.runtime.erasure.store import DeletionStore
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import RoomId, RoomUid, UserId
 from services.runtime.steps import Leisure
@@ -233,7 +235,8 @@ async def openings(
     async with asyncio.TaskGroup() as group:
         works = [group.create_task(part.run()) for part in (feed, streams, access, watch)]
         try:
-            rooms, views = RoomStore(connections, 100, Quotas(Limits())), RoomViewStore(connections)
+            jobs = DeletionStore(connections, deletion_tables, ())
+            rooms, views = RoomStore(connections, jobs, 100, Quotas(Limits())), RoomViewStore(connections)
             yield Openings(changes, rooms, views, store, users, feed, streams, made)
         finally:
             # A task that is cancelled while it connects would leave its connection to nobody.

@@ -53,6 +53,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ROLE_PROTECTED: _ClassVar[ErrorReason]
     RATE_EXCEEDED: _ClassVar[ErrorReason]
     DIRECT_ROOM: _ClassVar[ErrorReason]
+    DELETION_NOT_FOUND: _ClassVar[ErrorReason]
     BELOW_MINIMUM: _ClassVar[ErrorReason]
     FILE_NOT_FOUND: _ClassVar[ErrorReason]
     FILE_NOT_READY: _ClassVar[ErrorReason]
@@ -108,6 +109,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_ROLE_PROTECTED: _ClassVar[ErrorReason]
     ERROR_REASON_RATE_EXCEEDED: _ClassVar[ErrorReason]
     ERROR_REASON_DIRECT_ROOM: _ClassVar[ErrorReason]
+    ERROR_REASON_DELETION_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_BELOW_MINIMUM: _ClassVar[ErrorReason]
     ERROR_REASON_FILE_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_FILE_NOT_READY: _ClassVar[ErrorReason]
@@ -164,6 +166,7 @@ ROLE_ALREADY_EXISTS: ErrorReason
 ROLE_PROTECTED: ErrorReason
 RATE_EXCEEDED: ErrorReason
 DIRECT_ROOM: ErrorReason
+DELETION_NOT_FOUND: ErrorReason
 BELOW_MINIMUM: ErrorReason
 FILE_NOT_FOUND: ErrorReason
 FILE_NOT_READY: ErrorReason
@@ -219,6 +222,7 @@ ERROR_REASON_ROLE_ALREADY_EXISTS: ErrorReason
 ERROR_REASON_ROLE_PROTECTED: ErrorReason
 ERROR_REASON_RATE_EXCEEDED: ErrorReason
 ERROR_REASON_DIRECT_ROOM: ErrorReason
+ERROR_REASON_DELETION_NOT_FOUND: ErrorReason
 ERROR_REASON_BELOW_MINIMUM: ErrorReason
 ERROR_REASON_FILE_NOT_FOUND: ErrorReason
 ERROR_REASON_FILE_NOT_READY: ErrorReason

@@ -23,6 +23,7 @@ class Membership(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MEMBERSHIP_REQUIRED_UNLESS_PUBLIC: _ClassVar[Membership]
     MEMBERSHIP_NOT_REQUIRED: _ClassVar[Membership]
     MEMBERSHIP_REQUIRED_PER_ROOM: _ClassVar[Membership]
+    MEMBERSHIP_REQUIRED_OF_USERS: _ClassVar[Membership]
 
 class RateClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -39,6 +40,7 @@ MEMBERSHIP_REQUIRED: Membership
 MEMBERSHIP_REQUIRED_UNLESS_PUBLIC: Membership
 MEMBERSHIP_NOT_REQUIRED: Membership
 MEMBERSHIP_REQUIRED_PER_ROOM: Membership
+MEMBERSHIP_REQUIRED_OF_USERS: Membership
 RATE_CLASS_UNSPECIFIED: RateClass
 RATE_CLASS_REQUEST: RateClass
 RATE_CLASS_SEND: RateClass

@@ -70,6 +70,21 @@ class RoomsServiceStub:
                 request_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.UpdateRoomRequest.SerializeToString,
                 response_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.UpdateRoomResponse.FromString,
                 _registered_method=True)
+        self.DeleteRoom = channel.unary_unary(
+                '/chatkit.rooms.v1.RoomsService/DeleteRoom',
+                request_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.DeleteRoomRequest.SerializeToString,
+                response_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.DeleteRoomResponse.FromString,
+                _registered_method=True)
+        self.GetDeletion = channel.unary_unary(
+                '/chatkit.rooms.v1.RoomsService/GetDeletion',
+                request_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetDeletionRequest.SerializeToString,
+                response_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetDeletionResponse.FromString,
+                _registered_method=True)
+        self.ListDeletions = channel.unary_unary(
+                '/chatkit.rooms.v1.RoomsService/ListDeletions',
+                request_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListDeletionsRequest.SerializeToString,
+                response_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListDeletionsResponse.FromString,
+                _registered_method=True)
         self.SubscribeUser = channel.unary_stream(
                 '/chatkit.rooms.v1.RoomsService/SubscribeUser',
                 request_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.SubscribeUserRequest.SerializeToString,
@@ -151,6 +166,40 @@ class RoomsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteRoom(self, request, context):
+        """Deletes a room with its memberships, roles, messages, read cursors and
+        files. When the call answers, nobody finds the room any more, nothing new
+        comes into being in it, and everyone who follows it is told. A small room is
+        gone by then; a large one goes on being removed, and GetDeletion tells how
+        far that is. Until it is done, a room of the same id can't be created:
+        FAILED_PRECONDITION, BEING_DELETED; after it, such a room has nothing of the
+        old one. Where a service can't be reached that has something of the room:
+        UNAVAILABLE, SERVICE_UNAVAILABLE; the deletion goes on by itself, and the
+        call may be repeated. For superusers a repetition answers the same deletion,
+        until a day after it was done; others have no access to the room any more,
+        and are told so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDeletion(self, request, context):
+        """Reads how far the deletion of a room is. Whoever knows a deletion's id may
+        read it, if they may read rooms at all. An unknown id is NOT_FOUND,
+        DELETION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeletions(self, request, context):
+        """Lists the deletions of rooms, those that are done included, the newest
+        first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SubscribeUser(self, request, context):
         """Follows a user's rooms and those who are in them. The stream starts with
         `opened`, sends every room of the user with its members, says `caught_up`,
@@ -201,6 +250,21 @@ def add_RoomsServiceServicer_to_server(servicer, server):
                     servicer.UpdateRoom,
                     request_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.UpdateRoomRequest.FromString,
                     response_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.UpdateRoomResponse.SerializeToString,
+            ),
+            'DeleteRoom': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRoom,
+                    request_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.DeleteRoomRequest.FromString,
+                    response_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.DeleteRoomResponse.SerializeToString,
+            ),
+            'GetDeletion': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDeletion,
+                    request_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetDeletionRequest.FromString,
+                    response_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetDeletionResponse.SerializeToString,
+            ),
+            'ListDeletions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeletions,
+                    request_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListDeletionsRequest.FromString,
+                    response_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListDeletionsResponse.SerializeToString,
             ),
             'SubscribeUser': grpc.unary_stream_rpc_method_handler(
                     servicer.SubscribeUser,
@@ -398,6 +462,87 @@ class RoomsService:
             '/chatkit.rooms.v1.RoomsService/UpdateRoom',
             chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.UpdateRoomRequest.SerializeToString,
             chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.UpdateRoomResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRoom(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.rooms.v1.RoomsService/DeleteRoom',
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.DeleteRoomRequest.SerializeToString,
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.DeleteRoomResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDeletion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.rooms.v1.RoomsService/GetDeletion',
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetDeletionRequest.SerializeToString,
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetDeletionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeletions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.rooms.v1.RoomsService/ListDeletions',
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListDeletionsRequest.SerializeToString,
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.ListDeletionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

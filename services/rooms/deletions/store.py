@@ -1,0 +1,33 @@
+"""Rooms that are deleted: in one transaction the room is gone from rooms, and the deletion noted."""
+
+from sqlalchemy import delete
+
+from services.rooms import recorded_changes
+from services.rooms.model import Change, ChangeKind
+from services.rooms.tables import creations, memberships, room_assignments, rooms
+from services.rooms.views_store import LOCK_ROOM, room_by
+from services.runtime.data.database import Database
+from services.runtime.erasure.deletions import LEASE
+from services.runtime.erasure.model import DeletionId
+from services.runtime.erasure.store import DeletionStore
+from services.runtime.ids import RoomUid
+
+
+class RoomDeletionStore:
+    """Removes what rooms has of a room."""
+
+    def __init__(self, database: Database, deletions: DeletionStore) -> None:
+        self._database = database
+        self._deletions = deletions
+
+    async def delete(self, uid: RoomUid) -> DeletionId:
+        """Remove a room with its memberships and roles, and begin its deletion elsewhere. Raises ROOM_NOT_FOUND."""
+        async with self._database.transaction() as connection:
+            room = await room_by(connection, LOCK_ROOM, uid)
+            deletion_id = await self._deletions.begin(connection, uid, room.id, done=["rooms"], lease=LEASE)
+            for table in (room_assignments, memberships, creations):
+                await connection.execute(delete(table).where(table.c.room_uid == uid))
+            await connection.execute(delete(rooms).where(rooms.c.uid == uid))
+            # It names nobody and nothing: those who follow the room know its id.
+            await recorded_changes.record(connection, [Change(version=0, kind=ChangeKind.ROOM_DELETED, room_uid=uid)])
+        return deletion_id

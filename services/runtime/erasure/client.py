@@ -1,0 +1,30 @@
+"""The calls to services that have something of what is being deleted."""
+
+from chatkit.internal.erasure.v1 import erasure_service_pb2 as pb2
+from chatkit.internal.erasure.v1.erasure_service_pb2_grpc import ErasureServiceStub
+
+from services.runtime.contract.errors import DeadlineExceeded, Unimplemented, unavailable_peer
+from services.runtime.deadline import Deadline
+from services.runtime.ids import RoomUid
+from services.runtime.peers.peer import Peer
+
+
+class ErasureClient:
+    """One service, as whoever runs a deletion needs it."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self._stub = ErasureServiceStub(peer.channel)
+
+    async def erase_room(self, room_uid: RoomUid, deadline: Deadline) -> bool:
+        """Have the service remove some of what it has of a room; False when there is more.
+
+        Raises SERVICE_UNAVAILABLE, also for a service of a release that can't erase yet: it is waited for.
+        """
+        try:
+            answer: pb2.EraseResponse = await self._peer.call(
+                self._stub.Erase, pb2.EraseRequest(room_uid=room_uid.bytes), deadline
+            )
+        except (DeadlineExceeded, Unimplemented):
+            raise unavailable_peer(self._peer.name) from None
+        return answer.is_done

@@ -1,0 +1,55 @@
+"""The tables of deletions, in the schema of whoever runs them; its migrations make them."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from sqlalchemy import Boolean, Column, DateTime, LargeBinary, MetaData, SmallInteger, Table, Text, Uuid, func
+
+_id = Text(collation="C")
+now = func.clock_timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionTables:
+    """The three tables."""
+
+    deletions: Table
+    # How far each deletion is in each service.
+    service_deletions: Table
+    # Its one row is what subjects' ids are hashed with.
+    deletion_salt: Table
+
+    @classmethod
+    def of(cls, metadata: MetaData) -> Self:
+        """Declare the tables in a schema."""
+        return cls(
+            Table(
+                "deletions",
+                metadata,
+                Column("id", Uuid, primary_key=True),
+                Column("subject_uid", Uuid),
+                # NULL once it is done.
+                Column("subject_id", _id),
+                # By which a repetition of the call is known, for a day after it was done; NULL from then on.
+                Column("subject_hash", LargeBinary),
+                Column("state", SmallInteger),
+                # When somebody may go on with it, unless those who are at it say so before.
+                Column("claim_time", DateTime(timezone=True)),
+                Column("create_time", DateTime(timezone=True), server_default=now),
+                Column("update_time", DateTime(timezone=True), server_default=now),
+            ),
+            Table(
+                "service_deletions",
+                metadata,
+                Column("deletion_id", Uuid, primary_key=True),
+                Column("service", _id, primary_key=True),
+                Column("state", SmallInteger),
+                Column("update_time", DateTime(timezone=True), server_default=now),
+            ),
+            Table(
+                "deletion_salt",
+                metadata,
+                Column("only_row", Boolean, primary_key=True),
+                Column("salt", LargeBinary),
+            ),
+        )
