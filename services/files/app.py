@@ -80,7 +80,8 @@ async def build(settings: FilesSettings, clock: Clock) -> AsyncIterator[Server]:
         server.add(FilesServicer(files, uploads, users, server.page_tokens, server.limits, uuid4))
         server.add(AttachmentsServicer(files))
         writers = Writers(server.database, clock, UNLOCKED)
-        server.add(ErasureServicer(FilesEraser(ErasureStore(server.database), writers, blobs, incoming)))
+        eraser = FilesEraser(ErasureStore(server.database), writers, blobs, incoming)
+        server.add(ErasureServicer(room=eraser.erase_room))
         http = FilesHttp(
             files,
             uploads,

@@ -13,6 +13,8 @@ from services.messages.attachments.store import ReferenceStore
 from services.messages.batch_send import BatchSend
 from services.messages.erasure.eraser import MessagesEraser
 from services.messages.erasure.store import UNLOCKED, ErasureStore
+from services.messages.erasure.users import UserEraser
+from services.messages.erasure.users_store import WRITTEN, UserErasureStore
 from services.messages.fanout.hubs import Hubs, shutting_down
 from services.messages.fanout.log_bus import Announcements
 from services.messages.fanout.replays import Replays
@@ -107,7 +109,7 @@ async def build(settings: MessagesSettings, clock: Clock) -> AsyncIterator[Serve
         _serve_messages(server, settings, peers, log, committer, fan_out, read_states)
         _end_streams(server, peers, fan_out.hubs, read_states.cursors)
         _sweep(server, settings, retention, peers, fan_out.announcements)
-        server.add(ErasureServicer(_eraser(server, fan_out.announcements)))
+        _erase(server, committer, fan_out.announcements)
         await server.start(peers.access, {**peers.ready, "epoch": epoch.check, "committer": committer.check})
         yield server
 
@@ -253,10 +255,12 @@ def _sweep(
     server.lifetime.run("sweeper", sweeper.run())
 
 
-def _eraser(server: Server, announcements: Announcements) -> MessagesEraser:
+def _erase(server: Server, committer: Committer, announcements: Announcements) -> None:
     """Remove what is deleted."""
-    writers = Writers(server.database, server.clock, UNLOCKED)
-    return MessagesEraser(ErasureStore(server.database), writers, announcements.unknown)
+    database, clock = server.database, server.clock
+    rooms = MessagesEraser(ErasureStore(database), Writers(database, clock, UNLOCKED), announcements.unknown)
+    users = UserEraser(UserErasureStore(database), Writers(database, clock, WRITTEN), committer)
+    server.add(ErasureServicer(room=rooms.erase_room, user=users.erase_user))
 
 
 def _lane(dsn: str, epoch: Epoch) -> Connect:

@@ -1,8 +1,13 @@
 """The errors that several parts of messages raise."""
 
-from services.runtime.contract.errors import NotFound
+from services.runtime.contract.errors import NotFound, Unauthenticated
 
 
 def room_deleted(room_id: str) -> NotFound:
     """Return the error for a room that was deleted."""
     return NotFound("ROOM_DELETED", "the room was deleted", metadata={"room_id": room_id})
+
+
+def user_deleted() -> Unauthenticated:
+    """Return the error for a user who was deleted."""
+    return Unauthenticated("USER_DELETED", "the user was deleted")

@@ -20,6 +20,8 @@ PLAIN = {
     ("runtime/data/epoch.py", "_value"): "no uid: one life of a schema",
     ("messages/model.py", "deployment"): "no uid: the epoch of the schema, beside a room's uid",
     ("messages/fanout/log_bus.py", "epoch"): "no uid: the epoch of the schema",
+    ("messages/erasure/users_store.py", "after"): "where a walk over all rooms stands, which begins where no room is",
+    ("messages/erasure/users_store.py", "last"): "where a walk over all rooms stands, which ends where no room is",
     ("messages/log/store.py", "after"): "where a walk over all rooms stands, which begins where no room is",
     ("messages/retention/store.py", "after"): "where a walk over all rooms stands, which begins where no room is",
     ("messages/retention/store.py", "last"): "where a walk over all rooms ends, where mostly no room is",

@@ -24,6 +24,7 @@ _NOTE = text("""
     SELECT wanted.file_id, CAST(:room_uid AS uuid), CAST(:sender_uid AS uuid), :request_id
     FROM unnest(CAST(:file_ids AS text[])) AS wanted (file_id)
     WHERE NOT EXISTS (SELECT FROM messages.heads AS h WHERE h.room_uid = :room_uid AND h.is_erased)
+        AND NOT EXISTS (SELECT FROM messages.fences AS f WHERE f.uid = :sender_uid)
     ON CONFLICT (file_id, room_uid, sender_uid, request_id) DO UPDATE SET note_time = clock_timestamp()
 """)
 # One message is enough, however many there are. A message that was deleted or edited has the id no longer.
@@ -50,7 +51,7 @@ class ReferenceStore:
     async def note(self, file_ids: Sequence[str], room_uid: RoomUid, sender_uid: UserUid, request_id: str) -> None:
         """Note, before a message is stored, that it may refer to files; it is known by its sender and request id.
 
-        Nothing is noted for a room that was deleted: the message is not stored either.
+        Nothing is noted for a room or a user that was deleted: the message is not stored either.
         """
         values = {
             "file_ids": list(file_ids),

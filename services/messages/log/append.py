@@ -7,6 +7,7 @@ and COMMIT would each cost a round trip as well.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
@@ -18,7 +19,7 @@ from services.messages.log import edits
 from services.messages.log.edits import Changes, request_id_reused
 from services.messages.log.outcomes import Appended, Result
 from services.messages.model import Deletion, Draft, Edit, EventKind, LogEntry, MessageChange, Write, WriteKey
-from services.messages.refusals import room_deleted
+from services.messages.refusals import room_deleted, user_deleted
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.ids import RoomUid, UserUid
 
@@ -38,6 +39,8 @@ FIND_DUPLICATES = """
         JOIN messages.messages AS m USING (room_uid, sender_uid, request_id)
     ) ON true
 """
+# Those of some senders who are deleted; looked for after the heads were locked: see services/runtime/data/writers.py.
+_FIND_DELETED = "SELECT uid FROM messages.fences WHERE uid = ANY(%b)"
 _INSERT = """
     INSERT INTO messages.messages
         (room_uid, seq, ordinal, sender_uid, request_id, content_hash, create_time, message)
@@ -122,12 +125,14 @@ class _Batch:
         time: datetime,
         known: Mapping[tuple[RoomUid, UserUid, str], tuple[bytes, LogEntry]],
         found: Changes,
+        deleted_senders: AbstractSet[UserUid],
     ) -> None:
         self.heads = heads
         self.rows: list[_Row] = []
         self.changes = found
         self._time = time
         self._known = known
+        self._deleted_senders = deleted_senders
 
     @property
     def is_empty(self) -> bool:
@@ -140,6 +145,8 @@ class _Batch:
         if head.is_erased:
             return room_deleted(write.room_id)
         match write:
+            case Draft() if write.sender_uid in self._deleted_senders:
+                return user_deleted()
             case Draft():
                 repeated = self._known.get(write.key)
                 return self._send(write, head) if repeated is None else repetition(write, *repeated)
@@ -173,12 +180,15 @@ async def _lock(connection: Connection, writes: Sequence[Write], wait_ms: int | 
     rooms = sorted({write.room_uid for write in writes})
     locked = await connection.execute(_LOCK_FREE_ONES if wait_ms is None else _LOCK, (rooms,))
     duplicates = await connection.execute(FIND_DUPLICATES, keys_of(drafts))
+    senders = list({draft.sender_uid for draft in drafts})
+    deleted = await connection.execute(_FIND_DELETED, (senders,)) if drafts else None
     targets = await connection.execute(edits.FIND, edits.wanted(others)) if others else None
     # The first read fetches for all of them.
     heads = {uid: _Head(*columns) for uid, *columns in await locked.fetchall()}
     found = await duplicates.fetchall()
+    gone = {uid for (uid,) in await deleted.fetchall()} if deleted is not None else set()
     changed = Changes(await targets.fetchall() if targets is not None else ())
-    return _Batch(heads, found[0][0], sent_before(found), changed)
+    return _Batch(heads, found[0][0], sent_before(found), changed, gone)
 
 
 def keys_of(drafts: Sequence[Draft]) -> tuple[list[Any], ...]:

@@ -29,6 +29,13 @@ messages = Table(
     Column("edited_hash", LargeBinary),
     Column("delete_time", DateTime(timezone=True)),
 )
+# Users who were deleted: nothing of theirs comes into being any more. And how far all rooms were looked through.
+fences = Table(
+    "fences",
+    metadata,
+    Column("uid", Uuid, primary_key=True),
+    Column("walked_to", Uuid, nullable=False),
+)
 events = Table(
     "events",
     metadata,

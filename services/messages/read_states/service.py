@@ -9,7 +9,7 @@ from services.messages.peers import RoomOfUser, RoomsClient
 from services.messages.read_states.cursor_bus import CursorAnnouncements
 from services.messages.read_states.model import Move, ReadCursor, ReadState
 from services.messages.read_states.store import ReadStatesStore
-from services.messages.refusals import room_deleted
+from services.messages.refusals import room_deleted, user_deleted
 from services.runtime.access.port import AccessChecker, AccessQuery
 from services.runtime.contract.errors import PermissionDenied
 from services.runtime.deadline import Deadline
@@ -38,10 +38,10 @@ class ReadStates:
         self._access = access
 
     async def move(self, room_id: str, move: Move) -> ReadCursor:
-        """Move a cursor and tell those who follow it; return it as it is now. Raises ROOM_DELETED."""
+        """Move a cursor and tell those who follow it; return it as it is now. Raises ROOM_DELETED and USER_DELETED."""
         moved = await self._store.move(move)
         if moved is None:
-            raise room_deleted(room_id)
+            raise user_deleted() if await self._store.is_deleted(move.user_uid) else room_deleted(room_id)
         cursor, has_moved = moved
         if has_moved:
             self._announcements.moved(room_id, cursor)

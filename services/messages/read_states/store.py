@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import UserDefinedType
 
-from services.messages.log.tables import events, heads, messages, metadata
+from services.messages.log.tables import events, fences, heads, messages, metadata
 from services.messages.model import EventKind
 from services.messages.read_states.model import Move, Moved, ReadCursor, ReadState, unread
 from services.runtime.data.database import Database
@@ -75,6 +75,7 @@ _USERS = bindparam("of_users", type_=ARRAY(Uuid))
 def _move() -> Any:
     head_seq = select(heads.c.seq).where(heads.c.room_uid == _ROOM).scalar_subquery()
     is_erased = exists().where(heads.c.room_uid == _ROOM, heads.c.is_erased)
+    is_deleted = exists().where(fences.c.uid == _USER)
     row = select(
         _ROOM,
         _USER,
@@ -85,7 +86,9 @@ def _move() -> Any:
         func.pg_current_xact_id(),
     )
     # In the statement that writes: see services/runtime/data/writers.py.
-    first = insert(read_cursors).from_select([column.name for column in _CURSOR_ROW], row.where(~is_erased))
+    first = insert(read_cursors).from_select(
+        [column.name for column in _CURSOR_ROW], row.where(~is_erased, ~is_deleted)
+    )
     to = first.excluded
     backward = and_(bindparam("backward", type_=Boolean), to.seq < read_cursors.c.seq)
     # The row is locked before it is compared: of two moves at once the second one sees the first.
@@ -212,7 +215,7 @@ class ReadStatesStore:
     async def move(self, move: Move) -> tuple[ReadCursor, bool] | None:
         """Move a cursor, not beyond the end of the log; return it as it is now, and whether it has moved.
 
-        None where the room was deleted.
+        None where the room or the user was deleted.
         """
         values = {
             "in_room": move.room_uid,
@@ -229,6 +232,12 @@ class ReadStatesStore:
             found = await connection.execute(_FIND, {"in_room": move.room_uid, "of_user": move.user_uid})
             row = found.one_or_none()
             return (_cursor(row), False) if row is not None else None
+
+    async def is_deleted(self, user_uid: UserUid) -> bool:
+        """Tell whether a user was deleted."""
+        async with self._database.reading() as connection:
+            found = select(exists().where(fences.c.uid == user_uid))
+            return bool((await connection.execute(found)).scalar_one())
 
     async def find(self, room_uid: RoomUid, user_uid: UserUid) -> ReadCursor | None:
         """Return a user's cursor in a room, or None when it was never set."""

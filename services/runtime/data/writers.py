@@ -1,8 +1,8 @@
 """Waits for the writes that were under way when a fence was put up.
 
-A write looks at the fence in the statement that writes, or after it. So it either sees the fence, or has locked its
-table before the fence was there: whoever removes things waits for those who have, and looks again. PostgreSQL's own
-CREATE INDEX CONCURRENTLY waits in this way; nobody waits for the one who waits.
+A write looks at the fence in the statement that writes or locks, or after it. So it either sees the fence, or has
+locked its table before the fence was there: whoever removes things waits for those who have, and finds all that they
+have written. PostgreSQL's own CREATE INDEX CONCURRENTLY waits in this way; nobody waits for the one who waits.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _WRITING = text("""
     SELECT DISTINCT virtualtransaction FROM pg_locks
     WHERE locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
         AND relation = ANY(CAST(CAST(:tables AS regclass[]) AS oid[]))
-        AND mode = 'RowExclusiveLock' AND pid <> pg_backend_pid()
+        AND mode IN ('RowShareLock', 'RowExclusiveLock') AND pid <> pg_backend_pid()
 """)
 _STILL_OPEN = text("""
     SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'virtualxid' AND virtualxid = ANY(CAST(:those AS text[])))
@@ -34,7 +34,7 @@ class Writers:
         self._tables = list(tables)
 
     async def at_work(self) -> list[str]:
-        """Return the transactions that have written, or are about to."""
+        """Return the transactions that have written, or have locked something to write."""
         async with self._database.reading() as connection:
             return list((await connection.execute(_WRITING, {"tables": self._tables})).scalars())
 

@@ -12,15 +12,8 @@ RemoveSome = Callable[[], Awaitable[int]]
 async def removed_for_good(remove_some: RemoveSome, writers: Writers, until: Deadline) -> bool:
     """Remove everything, once there is a fence that new writes see; False when the time is over before that."""
     # Those who may not have seen it.
-    writing = await writers.at_work()
-    if not await _removed(remove_some, until):
+    if not await writers.have_ended(await writers.at_work(), until):
         return False
-    if not await writers.have_ended(writing, until):
-        return False
-    return not writing or await _removed(remove_some, until)
-
-
-async def _removed(remove_some: RemoveSome, until: Deadline) -> bool:
     while until.left():
         if not await remove_some():
             return True

@@ -1,6 +1,6 @@
 """chatkit.internal.erasure.v1.ErasureService, which is the same in every service that serves it."""
 
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 from chatkit.internal.erasure.v1 import erasure_service_pb2 as pb2
 
@@ -8,32 +8,33 @@ from services.runtime.calls.call import Call
 from services.runtime.contract.errors import invalid_field
 from services.runtime.contract.uids import uid_of
 from services.runtime.deadline import Deadline
-from services.runtime.ids import RoomUid
+from services.runtime.ids import RoomUid, UserUid
 
 # What is removed takes as long at the most, however long the caller would wait: it hears how it stands, and asks again.
 _MOST_SECONDS = 2.0
 
-
-class Eraser(Protocol):
-    """What removes what a service has of a subject."""
-
-    async def erase_room(self, room_uid: RoomUid, until: Deadline) -> bool:
-        """Let nothing new come into being in a room and remove what there is; False when the time was too short."""
+# Lets nothing new come into being for a subject and removes what there is; False when the time was too short.
+EraseRoom = Callable[[RoomUid, Deadline], Awaitable[bool]]
+EraseUser = Callable[[UserUid, Deadline], Awaitable[bool]]
 
 
 class ErasureServicer:
-    """chatkit.internal.erasure.v1.ErasureService."""
+    """chatkit.internal.erasure.v1.ErasureService; what a service has nothing of, nobody asks it to erase."""
 
     SERVICE = pb2.DESCRIPTOR.services_by_name["ErasureService"]
 
-    def __init__(self, eraser: Eraser) -> None:
-        self._eraser = eraser
+    def __init__(self, *, room: EraseRoom | None = None, user: EraseUser | None = None) -> None:
+        self._room = room
+        self._user = user
 
     async def Erase(self, request: pb2.EraseRequest, call: Call) -> pb2.EraseResponse:
         """Remove some of what there is of a subject."""
-        if request.WhichOneof("subject") != "room_uid":
-            raise invalid_field("FIELD_REQUIRED", "subject", "names nothing that this release knows how to erase")
         until = min(call.deadline, Deadline.after(_MOST_SECONDS))
-        return pb2.EraseResponse(
-            is_done=await self._eraser.erase_room(RoomUid(uid_of(request.room_uid, "room_uid")), until)
-        )
+        kind = request.WhichOneof("subject")
+        if kind == "room_uid" and self._room is not None:
+            is_done = await self._room(RoomUid(uid_of(request.room_uid, "room_uid")), until)
+        elif kind == "user" and self._user is not None:
+            is_done = await self._user(UserUid(uid_of(request.user.uid, "user.uid")), until)
+        else:
+            raise invalid_field("FIELD_REQUIRED", "subject", "names nothing that can be erased here")
+        return pb2.EraseResponse(is_done=is_done)

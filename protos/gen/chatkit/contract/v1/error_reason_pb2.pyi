@@ -54,6 +54,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RATE_EXCEEDED: _ClassVar[ErrorReason]
     DIRECT_ROOM: _ClassVar[ErrorReason]
     DELETION_NOT_FOUND: _ClassVar[ErrorReason]
+    USER_DELETED: _ClassVar[ErrorReason]
     BELOW_MINIMUM: _ClassVar[ErrorReason]
     FILE_NOT_FOUND: _ClassVar[ErrorReason]
     FILE_NOT_READY: _ClassVar[ErrorReason]
@@ -110,6 +111,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_RATE_EXCEEDED: _ClassVar[ErrorReason]
     ERROR_REASON_DIRECT_ROOM: _ClassVar[ErrorReason]
     ERROR_REASON_DELETION_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_USER_DELETED: _ClassVar[ErrorReason]
     ERROR_REASON_BELOW_MINIMUM: _ClassVar[ErrorReason]
     ERROR_REASON_FILE_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_FILE_NOT_READY: _ClassVar[ErrorReason]
@@ -167,6 +169,7 @@ ROLE_PROTECTED: ErrorReason
 RATE_EXCEEDED: ErrorReason
 DIRECT_ROOM: ErrorReason
 DELETION_NOT_FOUND: ErrorReason
+USER_DELETED: ErrorReason
 BELOW_MINIMUM: ErrorReason
 FILE_NOT_FOUND: ErrorReason
 FILE_NOT_READY: ErrorReason
@@ -223,6 +226,7 @@ ERROR_REASON_ROLE_PROTECTED: ErrorReason
 ERROR_REASON_RATE_EXCEEDED: ErrorReason
 ERROR_REASON_DIRECT_ROOM: ErrorReason
 ERROR_REASON_DELETION_NOT_FOUND: ErrorReason
+ERROR_REASON_USER_DELETED: ErrorReason
 ERROR_REASON_BELOW_MINIMUM: ErrorReason
 ERROR_REASON_FILE_NOT_FOUND: ErrorReason
 ERROR_REASON_FILE_NOT_READY: ErrorReason

@@ -1,15 +1,25 @@
+from chatkit.contract.v1 import field_policy_pb2 as _field_policy_pb2
 from chatkit.contract.v1 import method_policy_pb2 as _method_policy_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Optional as _Optional
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EraseRequest(_message.Message):
-    __slots__ = ("room_uid",)
+    __slots__ = ("room_uid", "user")
     ROOM_UID_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
     room_uid: bytes
-    def __init__(self, room_uid: _Optional[bytes] = ...) -> None: ...
+    user: ErasedUser
+    def __init__(self, room_uid: _Optional[bytes] = ..., user: _Optional[_Union[ErasedUser, _Mapping]] = ...) -> None: ...
+
+class ErasedUser(_message.Message):
+    __slots__ = ("uid",)
+    UID_FIELD_NUMBER: _ClassVar[int]
+    uid: bytes
+    def __init__(self, uid: _Optional[bytes] = ...) -> None: ...
 
 class EraseResponse(_message.Message):
     __slots__ = ("is_done",)

@@ -1,0 +1,71 @@
+"""Removes all that a deleted user has written, and leaves its place in the order to others.
+
+Messages are deleted as their sender would have deleted them: with a place in the log of their room, and told to all who
+follow it. Then their rows forget who it was.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from chatkit.messages.v1 import message_pb2
+
+from services.messages.erasure.users_store import LAST, UserErasureStore, Written
+from services.messages.log.committer import Committer
+from services.messages.model import Deletion
+from services.runtime.contract.errors import ChatkitError, NotFound
+from services.runtime.data.writers import Writers
+from services.runtime.deadline import Deadline
+from services.runtime.ids import RoomId, RoomUid, UserUid
+
+# So few that a batch of them holds its rooms for some milliseconds, and others' writes come in between.
+_AT_ONCE = 50
+_COMMIT_SECONDS = 5.0
+
+
+class UserEraser:
+    """What ErasureService does in messages with a user."""
+
+    def __init__(self, store: UserErasureStore, writers: Writers, committer: Committer) -> None:
+        self._store = store
+        self._writers = writers
+        self._committer = committer
+
+    async def erase_user(self, user_uid: UserUid, until: Deadline) -> bool:
+        """Let nothing new come into being for a user and remove what there is; False when the time was too short.
+
+        Raises what a send raises when messages can't be deleted now.
+        """
+        await self._store.fence(user_uid)
+        # Those who may not have seen it.
+        if not await self._writers.have_ended(await self._writers.at_work(), until):
+            return False
+        walked_to = await self._store.walked_to(user_uid)
+        while walked_to < LAST:
+            room_uids = await self._store.rooms_after(walked_to)
+            while written := await self._store.written(user_uid, room_uids, _AT_ONCE):
+                await self._erase(sorted(written, key=_place))
+                if not until.left():
+                    return False
+            last = room_uids[-1] if room_uids else LAST
+            await self._store.remove_rest(user_uid, walked_to, last)
+            walked_to = last
+            if not until.left():
+                return False
+        return True
+
+    async def _erase(self, written: Sequence[Written]) -> None:
+        deletions = [
+            Deletion(one.room_uid, RoomId(message_pb2.Message.FromString(one.message).room_id), one.seq)
+            for one in written
+            if not one.is_deleted
+        ]
+        for result in await self._committer.send_each(deletions, Deadline.after(_COMMIT_SECONDS)):
+            # Retention may have been faster, and the deletion of the room.
+            if isinstance(result, ChatkitError) and not isinstance(result, NotFound):
+                raise result
+        for room_uid, some in groupby(written, key=lambda one: one.room_uid):
+            await self._store.scrub(room_uid, [one.seq for one in some])
+
+
+def _place(written: Written) -> tuple[RoomUid, int]:
+    return written.room_uid, written.seq
