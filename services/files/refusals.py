@@ -17,11 +17,6 @@ def not_found(file_id: str) -> NotFound:
     return NotFound("FILE_NOT_FOUND", "the room has no such file", metadata={"file_id": file_id})
 
 
-def room_deleted(room_id: str) -> NotFound:
-    """Return the error for a room that was deleted."""
-    return NotFound("ROOM_DELETED", "the room was deleted", metadata={"room_id": room_id})
-
-
 def not_owner(file_id: str) -> PermissionDenied:
     """Return the error for a file that is somebody else's."""
     return PermissionDenied("FILE_OWNER_REQUIRED", "the file is another user's", metadata={"file_id": file_id})

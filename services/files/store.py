@@ -12,11 +12,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.files.model import Draft, File, FileState, FileUid, PageStart
-from services.files.refusals import not_found, room_deleted
+from services.files.refusals import not_found
 from services.files.tables import FILE_COLUMNS, fences, file_of, files, now, uploads, usage
-from services.runtime.contract.errors import AlreadyExists, ResourceExhausted, Violation
+from services.runtime.contract.errors import AlreadyExists, ChatkitError, ResourceExhausted, Violation
 from services.runtime.data.columns import values_of
 from services.runtime.data.database import Database
+from services.runtime.erasure.refusals import room_deleted, user_deleted
 from services.runtime.ids import RoomUid, UserUid
 
 
@@ -34,7 +35,7 @@ class FileStore:
     async def create(self, draft: Draft, check_after: timedelta, most_bytes: int) -> File:
         """Create a file and count its size for its owner; repeated with the same request id it answers the file.
 
-        Raises QUOTA_EXCEEDED when the owner would have more than `most_bytes`, and ROOM_DELETED.
+        Raises QUOTA_EXCEEDED when the owner would have more than `most_bytes`, ROOM_DELETED and USER_DELETED.
         """
         async with self._database.transaction() as connection:
             # First, because its row lock makes the creations of one owner wait for one another.
@@ -196,7 +197,7 @@ class FileStore:
         row = (await connection.execute(made)).one_or_none()
         await connection.rollback()
         if row is None:
-            raise room_deleted(draft.room_id)
+            raise await _deleted(connection, draft)
         if row.content_hash not in draft.content_hashes:
             raise AlreadyExists(
                 "REQUEST_ID_REUSED",
@@ -213,6 +214,12 @@ async def count_usage(connection: AsyncConnection, owner_uid: UserUid, size_byte
         index_elements=["owner_uid"], set_={"bytes": usage.c.bytes + counted.excluded.bytes}
     )
     return int((await connection.execute(counted.returning(usage.c.bytes))).scalar_one())
+
+
+async def _deleted(connection: AsyncConnection, draft: Draft) -> ChatkitError:
+    found = select(exists().where(fences.c.uid == draft.owner_uid))
+    is_user = (await connection.execute(found)).scalar_one()
+    return user_deleted() if is_user else room_deleted(draft.room_id)
 
 
 def too_much_stored(most: int, actual: int) -> ResourceExhausted:
@@ -239,7 +246,7 @@ def _insertion(draft: Draft, check_after: timedelta) -> Any:
     }
     row = [literal(value, files.c[name].type) for name, value in values.items()]
     # In the statement that writes: see services/runtime/data/writers.py.
-    is_deleted = exists().where(fences.c.uid == draft.room_uid)
+    is_deleted = exists().where(fences.c.uid.in_([draft.room_uid, draft.owner_uid]))
     insertion = insert(files).from_select(
         [*values, "create_time", "check_time"], select(*row, now, now + check_after).where(~is_deleted)
     )

@@ -53,7 +53,7 @@ uploads = Table(
     # Set when its blob is about to be removed: it can't give a file its content any more.
     Column("is_revoked", Boolean),
 )
-# Of rooms that were deleted: no file comes into being there any more.
+# Of rooms and users that were deleted: no file comes into being there, or is theirs, any more.
 fences = Table("fences", metadata, Column("uid", Uuid, primary_key=True))
 usage = Table("usage", metadata, Column("owner_uid", Uuid, primary_key=True), Column("bytes", BigInteger))
 

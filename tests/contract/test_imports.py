@@ -61,7 +61,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "messages": (
         ("__init__", "model", "settings"),
-        ("frames", "peers", "refusals"),
+        ("frames", "peers"),
         ("drafts", "log", "streams"),
         ("attachments", "fanout", "read_states", "retention"),
         ("service", "follow_rooms", "stream_access", "verifying", "erasure"),

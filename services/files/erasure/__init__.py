@@ -1,1 +1,1 @@
-"""Removing all files of a room that is deleted."""
+"""Removing all files of a room or a user that is deleted."""

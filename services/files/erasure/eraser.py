@@ -1,4 +1,4 @@
-"""Removes all files of a room that is deleted, whether messages refer to them or not: those go, too."""
+"""Removes all files of a room or a user that is deleted, whether messages refer to them or not: those go, too."""
 
 from services.files.content.blobs import Blobs
 from services.files.content.incoming import Incoming
@@ -7,7 +7,7 @@ from services.files.model import File
 from services.runtime.data.writers import Writers
 from services.runtime.deadline import Deadline
 from services.runtime.erasure.removal import removed_for_good
-from services.runtime.ids import RoomUid
+from services.runtime.ids import RoomUid, UserUid
 
 # Their content goes one by one.
 _AT_ONCE = 20
@@ -22,16 +22,19 @@ class FilesEraser:
         self._blobs = blobs
         self._incoming = incoming
 
-    async def erase_room(self, room_uid: RoomUid, until: Deadline) -> bool:
-        """Let nothing new come into being in a room and remove what there is; False when the time was too short.
+    async def erase(self, subject_uid: RoomUid | UserUid, until: Deadline) -> bool:
+        """Let nothing new come into being for a subject and remove what there is; False when the time was too short.
 
         Raises FILE_STORE_UNAVAILABLE when content can't be removed: its row stays.
         """
-        await self._store.fence(room_uid)
-        return await removed_for_good(lambda: self._remove_some(room_uid), self._writers, until)
+        await self._store.fence(subject_uid)
+        if not await removed_for_good(lambda: self._remove_some(subject_uid), self._writers, until):
+            return False
+        await self._store.forget_usage(subject_uid)
+        return True
 
-    async def _remove_some(self, room_uid: RoomUid) -> int:
-        some = await self._store.some(room_uid, _AT_ONCE)
+    async def _remove_some(self, subject_uid: RoomUid | UserUid) -> int:
+        some = await self._store.some(subject_uid, _AT_ONCE)
         for file in some:
             await self._remove(file)
         return len(some)

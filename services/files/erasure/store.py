@@ -1,4 +1,7 @@
-"""The files of rooms that are deleted, and the fence that lets no other one come into being there."""
+"""The files of rooms and users that are deleted, and the fence that lets no other one come into being.
+
+No room has the uid of a user, so one uid says whose files they are.
+"""
 
 from collections.abc import Sequence
 
@@ -7,28 +10,29 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.files.model import File, FileUid
 from services.files.store import count_usage
-from services.files.tables import FILE_COLUMNS, fences, file_of, files, uploads
+from services.files.tables import FILE_COLUMNS, fences, file_of, files, uploads, usage
 from services.runtime.data.database import Database
-from services.runtime.ids import RoomUid
+from services.runtime.ids import RoomUid, UserUid
 
 # What is written without a look at a row that the eraser locks.
 UNLOCKED = [files.fullname]
 
 
 class ErasureStore:
-    """What is removed of rooms in PostgreSQL. Content goes before the row that knows of it."""
+    """What is removed in PostgreSQL. Content goes before the row that knows of it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def fence(self, room_uid: RoomUid) -> None:
-        """Let no file be created in a room any more."""
+    async def fence(self, subject_uid: RoomUid | UserUid) -> None:
+        """Let no file be created in a room, or for a user, any more."""
         async with self._database.transaction() as connection:
-            await connection.execute(insert(fences).values(uid=room_uid).on_conflict_do_nothing())
+            await connection.execute(insert(fences).values(uid=subject_uid).on_conflict_do_nothing())
 
-    async def some(self, room_uid: RoomUid, size: int) -> list[File]:
-        """Return some files of a room."""
-        statement = select(*FILE_COLUMNS).where(files.c.room_uid == room_uid).limit(size)
+    async def some(self, subject_uid: RoomUid | UserUid, size: int) -> list[File]:
+        """Return some files of a room or a user."""
+        of_it = (files.c.room_uid == subject_uid) | (files.c.owner_uid == subject_uid)
+        statement = select(*FILE_COLUMNS).where(of_it).limit(size)
         async with self._database.reading() as connection:
             return [file_of(row) for row in await connection.execute(statement)]
 
@@ -56,3 +60,8 @@ class ErasureStore:
             await connection.execute(delete(uploads).where(uploads.c.file_uid == file.uid))
             await connection.execute(delete(files).where(files.c.uid == file.uid))
             await count_usage(connection, file.owner_uid, -file.size_bytes)
+
+    async def forget_usage(self, subject_uid: RoomUid | UserUid) -> None:
+        """Forget what the files of a user who has none take up."""
+        async with self._database.transaction() as connection:
+            await connection.execute(delete(usage).where(usage.c.owner_uid == subject_uid))

@@ -12,12 +12,12 @@ from services.messages.fanout.heads import Heads, OnLoss
 from services.messages.fanout.hub import LogLife, RoomHub
 from services.messages.log.store import LogStore
 from services.messages.model import LogEntry
-from services.messages.refusals import room_deleted
 from services.messages.streams.endings import removed
 from services.messages.streams.follower import Follower
 from services.messages.streams.stream import Stream
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable
+from services.runtime.erasure.refusals import room_deleted
 from services.runtime.ids import RoomUid, UserUid
 from services.runtime.steps import WAKING, Chores, Pace, each, emptied
 

@@ -1,9 +1,9 @@
 """How those who follow a room end by what rooms says of their access."""
 
-from services.messages.refusals import room_deleted
 from services.messages.streams.follower import Follower
 from services.runtime.access.port import AccessGrant
 from services.runtime.contract.errors import Aborted, ChatkitError, NotFound, PermissionDenied
+from services.runtime.erasure.refusals import room_deleted
 
 
 def apply_answer(answer: AccessGrant | ChatkitError, room: Follower, doubts: int) -> None:

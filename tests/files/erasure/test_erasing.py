@@ -23,10 +23,18 @@ _TABLES = ("files.files", "files.uploads")
 
 
 async def _erase(shelf: Library, room_id: str = "lobby") -> bool:
+    return await _erased(shelf, pb2.EraseRequest(room_uid=uid_of(room_id).bytes))
+
+
+async def _erased(shelf: Library, request: pb2.EraseRequest) -> bool:
     stub = ErasureServiceStub(shelf.suite.channel("files"))
     as_rooms = bearer(mint_service_token(SERVICE_KEY, "rooms", "files", shelf.clock.now()))
-    answer: pb2.EraseResponse = await stub.Erase(pb2.EraseRequest(room_uid=uid_of(room_id).bytes), metadata=as_rooms)
+    answer: pb2.EraseResponse = await stub.Erase(request, metadata=as_rooms)
     return answer.is_done
+
+
+async def _erase_user(shelf: Library) -> bool:
+    return await _erased(shelf, pb2.EraseRequest(user=pb2.ErasedUser(uid=uid_of("alice").bytes)))
 
 
 def _usage(shelf: Library, owner_id: str) -> int:
@@ -64,6 +72,22 @@ async def test_no_file_comes_into_being_in_a_room_that_was_erased(shelf: Library
     assert [shelf.database.count(table) for table in _TABLES] == [0, 0]
     assert shelf.stored() == []
     await shelf.create(room_id="attic")
+
+
+async def test_all_files_of_a_user_go_wherever_they_are_and_no_others(shelf: Library) -> None:
+    theirs, in_use = await shelf.add(room_id="attic"), await shelf.add()
+    await shelf.send(in_use.id)
+    await shelf.create()
+    other = await shelf.add(as_user="bob")
+    assert await _erase_user(shelf)
+    assert [shelf.database.count(table) for table in ("files.files", "files.uploads", "files.usage")] == [1, 0, 1]
+    assert len(shelf.stored()) == 1
+    assert (await shelf.get(other.id, "bob")) == other
+    await refused(shelf.get(theirs.id, room_id="attic"), "FILE_NOT_FOUND")
+    # Rooms, as it is here, still lets them in.
+    await refused(shelf.create(), "USER_DELETED")
+    await shelf.create(as_user="bob")
+    assert await _erase_user(shelf)
 
 
 async def test_an_upload_that_is_under_way_ends_without_a_trace(shelf: Library) -> None:

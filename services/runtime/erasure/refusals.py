@@ -1,4 +1,4 @@
-"""The errors that several parts of messages raise."""
+"""The errors for what was deleted."""
 
 from services.runtime.contract.errors import NotFound, Unauthenticated
 
