@@ -81,7 +81,7 @@ async def build(settings: FilesSettings, clock: Clock) -> AsyncIterator[Server]:
         server.add(AttachmentsServicer(files))
         writers = Writers(server.database, clock, UNLOCKED)
         eraser = FilesEraser(ErasureStore(server.database), writers, blobs, incoming)
-        server.add(ErasureServicer(room=eraser.erase, user=eraser.erase))
+        server.add(ErasureServicer(room=eraser.erase_room, user=eraser.erase_user))
         http = FilesHttp(
             files,
             uploads,

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from uuid import uuid4
 
 from chatkit.contract.v1 import limit_pb2
@@ -11,6 +12,8 @@ from services.rooms.access.servicer import AccessServicer
 from services.rooms.access.store import AccessStore
 from services.rooms.deletions.service import RoomDeletions
 from services.rooms.deletions.store import RoomDeletionStore
+from services.rooms.deletions.users import UserEraser
+from services.rooms.deletions.users_store import WRITTEN, UserErasureStore
 from services.rooms.model import Change
 from services.rooms.peers import UsersClient
 from services.rooms.quotas import Quotas
@@ -36,12 +39,17 @@ from services.rooms.views_store import RoomViewStore
 from services.runtime.clock import Clock
 from services.runtime.contract.policies import permissions
 from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.data.writers import Writers
 from services.runtime.erasure.client import ErasureClient
 from services.runtime.erasure.deletions import Deletions
+from services.runtime.erasure.servicer import ErasureServicer
 from services.runtime.erasure.store import DeletionStore
 from services.runtime.peers.directory import DirectoryClient
 from services.runtime.process.server import Server, open_server
 from services.runtime.steps import Leisure
+
+# A replica that has not seen a change after so many looks begins anew.
+_SETTLED_LOOKS = 10
 
 
 @asynccontextmanager
@@ -86,6 +94,15 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
         server.add(RolesServicer(roles, server.page_tokens, server.limits))
         server.add(AccessServicer(access, feed, server.page_tokens, server.limits))
         server.add(RetentionServicer(views))
+        eraser = UserEraser(
+            UserErasureStore(server.database),
+            store,
+            Writers(server.database, clock, WRITTEN),
+            feed,
+            clock,
+            settle=timedelta(seconds=_SETTLED_LOOKS * settings.access_poll_interval_seconds),
+        )
+        server.add(ErasureServicer(user=eraser.erase_user))
         await server.start(access, {"users": users_peer.check})
         yield server
 

@@ -26,5 +26,6 @@ def room_proto(room: Room) -> room_pb2.Room:
         etag=room.etag,
         push_notification_title_override=room.push_notification_title_override,
         retention_days=room.retention_days,
-        direct_user_ids=room.direct_user_ids,
+        # Of one who was deleted there is none.
+        direct_user_ids=[user_id for user_id in room.direct_user_ids if user_id],
     )

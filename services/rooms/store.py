@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text, Uuid
 
 from services.rooms import recorded_changes
+from services.rooms.fences_store import refuse_deleted
 from services.rooms.model import Change, ChangeKind, Draft, Room, RoomView, Visibility
 from services.rooms.quotas import Actor, Quotas
 from services.rooms.tables import ROOM_COLUMNS, creations, memberships, room_of, rooms
@@ -181,6 +182,7 @@ class RoomStore:
             for user_id, user_uid in users.items()
         ]
         await connection.execute(insert(memberships).values(rows))
+        await refuse_deleted(connection, users)
         added = [
             _of_member(ChangeKind.MEMBER_ADDED, room, user_uid, UserId(user_id)) for user_id, user_uid in users.items()
         ]

@@ -110,6 +110,8 @@ absent_users = Table(
 # Its one row is the epoch of users whose roll was called last.
 roll_call = Table("roll_call", metadata, Column("only_row", Boolean, primary_key=True), Column("users_epoch", Text))
 
+# Users who were deleted: nothing of theirs comes into being any more.
+fences = Table("fences", metadata, Column("uid", Uuid, primary_key=True))
 deletion_tables = DeletionTables.of(metadata)
 
 ROOM_COLUMNS = columns_of(rooms, Room)

@@ -52,7 +52,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "rooms": (
         ("__init__", "model", "settings", "quotas", "peers"),
         ("tables",),
-        ("protos", "recorded_changes", "views_store"),
+        ("protos", "recorded_changes", "views_store", "fences_store"),
         ("store", "access", "roles", "roll_call"),
         ("service", "user_streams", "retention_servicer", "verifying", "deletions"),
         ("servicer",),

@@ -6,6 +6,7 @@ from services.files.erasure.store import ErasureStore
 from services.files.model import File
 from services.runtime.data.writers import Writers
 from services.runtime.deadline import Deadline
+from services.runtime.erasure.model import ErasedUser
 from services.runtime.erasure.removal import removed_for_good
 from services.runtime.ids import RoomUid, UserUid
 
@@ -22,11 +23,18 @@ class FilesEraser:
         self._blobs = blobs
         self._incoming = incoming
 
-    async def erase(self, subject_uid: RoomUid | UserUid, until: Deadline) -> bool:
-        """Let nothing new come into being for a subject and remove what there is; False when the time was too short.
+    async def erase_room(self, room_uid: RoomUid, until: Deadline) -> bool:
+        """Let nothing new come into being in a room and remove what there is; False when the time was too short.
 
         Raises FILE_STORE_UNAVAILABLE when content can't be removed: its row stays.
         """
+        return await self._erase(room_uid, until)
+
+    async def erase_user(self, user: ErasedUser, until: Deadline) -> bool:
+        """Let nothing new come into being for a user, as for a room."""
+        return await self._erase(user.uid, until)
+
+    async def _erase(self, subject_uid: RoomUid | UserUid, until: Deadline) -> bool:
         await self._store.fence(subject_uid)
         if not await removed_for_good(lambda: self._remove_some(subject_uid), self._writers, until):
             return False

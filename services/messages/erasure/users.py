@@ -15,7 +15,8 @@ from services.messages.model import Deletion
 from services.runtime.contract.errors import ChatkitError, NotFound
 from services.runtime.data.writers import Writers
 from services.runtime.deadline import Deadline
-from services.runtime.ids import RoomId, RoomUid, UserUid
+from services.runtime.erasure.model import ErasedUser
+from services.runtime.ids import RoomId, RoomUid
 
 # So few that a batch of them holds its rooms for some milliseconds, and others' writes come in between.
 _AT_ONCE = 50
@@ -30,11 +31,12 @@ class UserEraser:
         self._writers = writers
         self._committer = committer
 
-    async def erase_user(self, user_uid: UserUid, until: Deadline) -> bool:
+    async def erase_user(self, user: ErasedUser, until: Deadline) -> bool:
         """Let nothing new come into being for a user and remove what there is; False when the time was too short.
 
         Raises what a send raises when messages can't be deleted now.
         """
+        user_uid = user.uid
         await self._store.fence(user_uid)
         # Those who may not have seen it.
         if not await self._writers.have_ended(await self._writers.at_work(), until):

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.rooms import recorded_changes
+from services.rooms.fences_store import refuse_deleted
 from services.rooms.model import DEFAULT_ROLE, AssignedRole, Change, ChangeKind, Role, RoleScope
 from services.rooms.tables import global_assignments, roles, room_assignments, rooms
 from services.runtime.contract.errors import NotFound
@@ -88,6 +89,7 @@ class RoleStore:
         async with self._database.transaction() as connection:
             role = await self._held(connection, RoleScope.GLOBAL, name)
             if role is not None and (await connection.execute(assignment)).one_or_none() is not None:
+                await refuse_deleted(connection, {user_id: user_uid})
                 await recorded_changes.record(connection, [_assigned(user_id, user_uid)])
         return role
 
@@ -105,6 +107,7 @@ class RoleStore:
             key = [room_assignments.c.room_uid, room_assignments.c.user_uid]
             assignment = _upsert(insert(room_assignments).values(**row, role_name=name), key)
             if (await connection.execute(assignment)).one_or_none() is not None:
+                await refuse_deleted(connection, {user_id: user_uid})
                 await recorded_changes.record(connection, [_assigned(user_id, user_uid, room_uid)])
         return role
 

@@ -6,10 +6,18 @@ from datetime import datetime
 from typing import NewType
 from uuid import UUID
 
-from services.runtime.ids import RoomUid
+from services.runtime.ids import RoomUid, UserId, UserUid
 from services.runtime.kinds import Kind
 
 DeletionId = NewType("DeletionId", UUID)
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedUser:
+    """A user who is deleted: the identity, and the id, which is nobody else's as long as that goes on."""
+
+    uid: UserUid
+    id: UserId
 
 
 class DeletionState(Kind):

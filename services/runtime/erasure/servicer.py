@@ -8,14 +8,15 @@ from services.runtime.calls.call import Call
 from services.runtime.contract.errors import invalid_field
 from services.runtime.contract.uids import uid_of
 from services.runtime.deadline import Deadline
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.erasure.model import ErasedUser
+from services.runtime.ids import RoomUid, UserId, UserUid
 
 # What is removed takes as long at the most, however long the caller would wait: it hears how it stands, and asks again.
 _MOST_SECONDS = 2.0
 
 # Lets nothing new come into being for a subject and removes what there is; False when the time was too short.
 EraseRoom = Callable[[RoomUid, Deadline], Awaitable[bool]]
-EraseUser = Callable[[UserUid, Deadline], Awaitable[bool]]
+EraseUser = Callable[[ErasedUser, Deadline], Awaitable[bool]]
 
 
 class ErasureServicer:
@@ -34,7 +35,8 @@ class ErasureServicer:
         if kind == "room_uid" and self._room is not None:
             is_done = await self._room(RoomUid(uid_of(request.room_uid, "room_uid")), until)
         elif kind == "user" and self._user is not None:
-            is_done = await self._user(UserUid(uid_of(request.user.uid, "user.uid")), until)
+            uid = UserUid(uid_of(request.user.uid, "user.uid"))
+            is_done = await self._user(ErasedUser(uid, UserId(request.user.id)), until)
         else:
             raise invalid_field("FIELD_REQUIRED", "subject", "names nothing that can be erased here")
         return pb2.EraseResponse(is_done=is_done)

@@ -34,7 +34,7 @@ async def _erased(shelf: Library, request: pb2.EraseRequest) -> bool:
 
 
 async def _erase_user(shelf: Library) -> bool:
-    return await _erased(shelf, pb2.EraseRequest(user=pb2.ErasedUser(uid=uid_of("alice").bytes)))
+    return await _erased(shelf, pb2.EraseRequest(user=pb2.ErasedUser(uid=uid_of("alice").bytes, id="alice")))
 
 
 def _usage(shelf: Library, owner_id: str) -> int:

@@ -24,7 +24,7 @@ _WORD = "rhubarb"
 
 async def _erase(chat: Chat, user_uid: UUID = ALICE) -> bool:
     stub = ErasureServiceStub(chat.suite.channel("messages"))
-    request = pb2.EraseRequest(user=pb2.ErasedUser(uid=user_uid.bytes))
+    request = pb2.EraseRequest(user=pb2.ErasedUser(uid=user_uid.bytes, id="alice"))
     answer: pb2.EraseResponse = await stub.Erase(request, metadata=service("users", "messages"))
     return answer.is_done
 

@@ -16,10 +16,12 @@ class EraseRequest(_message.Message):
     def __init__(self, room_uid: _Optional[bytes] = ..., user: _Optional[_Union[ErasedUser, _Mapping]] = ...) -> None: ...
 
 class ErasedUser(_message.Message):
-    __slots__ = ("uid",)
+    __slots__ = ("uid", "id")
     UID_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
     uid: bytes
-    def __init__(self, uid: _Optional[bytes] = ...) -> None: ...
+    id: str
+    def __init__(self, uid: _Optional[bytes] = ..., id: _Optional[str] = ...) -> None: ...
 
 class EraseResponse(_message.Message):
     __slots__ = ("is_done",)
