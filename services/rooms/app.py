@@ -103,6 +103,7 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
             settle=timedelta(seconds=_SETTLED_LOOKS * settings.access_poll_interval_seconds),
         )
         server.add(ErasureServicer(user=eraser.erase_user))
+        server.lifetime.run("tokens_forgotten", eraser.forget_tokens())
         await server.start(access, {"users": users_peer.check})
         yield server
 

@@ -59,6 +59,8 @@ class ChangeKind(Kind):
     ROLE_CHANGED = 4
     ROOM_UPDATED = 5
     ROOM_DELETED = 6
+    # A member is one no longer, because the user was deleted.
+    MEMBER_DELETED = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +169,8 @@ class Standing:
     global_role: HeldRole
     # The role in the room, which counts only for a member.
     room_role: HeldRole | None = None
+    # When another user of the same id was deleted, in seconds since 1970.
+    tokens_after: float = 0.0
 
     @property
     def roles(self) -> tuple[tuple[RoleScope, str], ...]:

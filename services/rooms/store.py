@@ -112,15 +112,17 @@ class RoomStore:
                 return None
             return await self._add(connection, RoomView(room, present), users, actor)
 
-    async def remove_members(self, uid: RoomUid, user_ids: Sequence[str]) -> None:
-        """End memberships; users who are not members are ignored."""
+    async def remove_members(
+        self, uid: RoomUid, user_ids: Sequence[str], kind: ChangeKind = ChangeKind.MEMBER_REMOVED
+    ) -> None:
+        """End memberships, which is a change of that kind; users who are not members are ignored."""
         async with self._database.transaction() as connection:
             room = await room_by(connection, LOCK_ROOM, uid)
             removal = delete(memberships).where(
                 memberships.c.room_uid == uid, memberships.c.user_id == func.any(list(user_ids), type_=ARRAY(Text))
             )
             ended = await connection.execute(removal.returning(memberships.c.user_uid, memberships.c.user_id))
-            removed = [_of_member(ChangeKind.MEMBER_REMOVED, room, row.user_uid, row.user_id) for row in ended]
+            removed = [_of_member(kind, room, row.user_uid, row.user_id) for row in ended]
             if removed:
                 count = room.member_count - len(removed)
                 await connection.execute(update(rooms).where(rooms.c.uid == uid).values(member_count=count))

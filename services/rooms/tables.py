@@ -110,8 +110,15 @@ absent_users = Table(
 # Its one row is the epoch of users whose roll was called last.
 roll_call = Table("roll_call", metadata, Column("only_row", Boolean, primary_key=True), Column("users_epoch", Text))
 
-# Users who were deleted: nothing of theirs comes into being any more.
-fences = Table("fences", metadata, Column("uid", Uuid, primary_key=True))
+# Users who were deleted: nothing of theirs comes into being any more, and their tokens are of no use.
+fences = Table(
+    "fences",
+    metadata,
+    Column("uid", Uuid, primary_key=True),
+    # Of the id, as long as there may be tokens; NULL from then on.
+    Column("user_hash", LargeBinary),
+    Column("fence_time", DateTime(timezone=True), server_default=_now),
+)
 deletion_tables = DeletionTables.of(metadata)
 
 ROOM_COLUMNS = columns_of(rooms, Room)

@@ -19,8 +19,8 @@ from services.messages.log import edits
 from services.messages.log.edits import Changes, request_id_reused
 from services.messages.log.outcomes import Appended, Result
 from services.messages.model import Deletion, Draft, Edit, EventKind, LogEntry, MessageChange, Write, WriteKey
+from services.runtime.contract.deleted import room_deleted, user_deleted
 from services.runtime.contract.errors import ChatkitError
-from services.runtime.erasure.refusals import room_deleted, user_deleted
 from services.runtime.ids import RoomUid, UserUid
 
 _LOCK = """

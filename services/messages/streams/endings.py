@@ -2,8 +2,8 @@
 
 from services.messages.streams.follower import Follower
 from services.runtime.access.port import AccessGrant
+from services.runtime.contract.deleted import room_deleted
 from services.runtime.contract.errors import Aborted, ChatkitError, NotFound, PermissionDenied
-from services.runtime.erasure.refusals import room_deleted
 
 
 def apply_answer(answer: AccessGrant | ChatkitError, room: Follower, doubts: int) -> None:
@@ -12,7 +12,7 @@ def apply_answer(answer: AccessGrant | ChatkitError, room: Follower, doubts: int
     match answer:
         case NotFound():
             room.cut(room_deleted(room_id))
-        case ChatkitError(reason="PERMISSION_MISSING"):
+        case ChatkitError(reason="PERMISSION_MISSING" | "USER_DELETED"):
             room.cut(answer)
         case ChatkitError():
             room.cut(removed(room_id))

@@ -12,7 +12,7 @@ from services.messages.streams.staleness import Staleness
 from services.runtime.access.cache import Freshness
 from services.runtime.access.port import AccessChecker, AccessGrant, AccessQuery, RoomGrant
 from services.runtime.clock import Clock
-from services.runtime.contract.errors import ChatkitError, NotFound, PermissionDenied, unavailable_peer
+from services.runtime.contract.errors import ChatkitError, NotFound, PermissionDenied, Unauthenticated, unavailable_peer
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import RoomUid
 from services.runtime.streaming.event_queue import EventQueue
@@ -84,7 +84,7 @@ class OneRoomStream(Follower):
         doubts = self.doubts
         try:
             answer: AccessGrant | ChatkitError = await self.ask(access)
-        except (PermissionDenied, NotFound) as refusal:
+        except (PermissionDenied, NotFound, Unauthenticated) as refusal:
             answer = refusal
         apply_answer(answer, self, doubts)
 

@@ -18,7 +18,13 @@ from services.messages.streams.staleness import Staleness
 from services.runtime.access.cache import Freshness
 from services.runtime.access.port import AccessGrant, AccessQuery, RoomGrant, RoomsChecker
 from services.runtime.clock import Clock
-from services.runtime.contract.errors import ChatkitError, ResourceExhausted, Violation, unavailable_peer
+from services.runtime.contract.errors import (
+    ChatkitError,
+    ResourceExhausted,
+    Unauthenticated,
+    Violation,
+    unavailable_peer,
+)
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import RoomUid
 from services.runtime.streaming.event_queue import EventQueue
@@ -194,6 +200,10 @@ class RoomsStream:
             rooms = [(room, room.doubts) for room in islice(self.doubtful, _ROOMS_AT_ONCE)]
             answers = await self.ask(access, [room.room_id for room, _ in rooms])
             for (room, doubts), answer in zip(rooms, answers, strict=True):
+                if isinstance(answer, Unauthenticated):
+                    # It is not about the room.
+                    self.queue.cut(answer)
+                    return
                 apply_answer(answer, room, doubts)
 
     @property

@@ -21,11 +21,14 @@ class Access:
         self._store = store
 
     async def check(self, query: AccessQuery) -> AccessGrant:
-        """Return the grant, or raise ROOM_ACCESS_DENIED or PERMISSION_MISSING; for superusers ROOM_NOT_FOUND."""
+        """Return the grant, or raise ROOM_ACCESS_DENIED or PERMISSION_MISSING; for superusers ROOM_NOT_FOUND.
+
+        Raises USER_DELETED for a token from before another user of the same id was deleted.
+        """
         answer = _answer(query, await self._store.standing(query.room_id, query.user_id or NOBODY, query.permission))
         if isinstance(answer, ChatkitError):
             raise answer
-        return answer
+        return answer.for_caller(query)
 
     async def check_rooms(self, room_ids: Sequence[str], query: AccessQuery) -> list[AccessGrant | ChatkitError]:
         """Answer the query for each of the rooms instead of its own, all of one moment, in the order given."""
@@ -61,7 +64,7 @@ def _answer(query: AccessQuery, standing: Standing) -> AccessGrant | ChatkitErro
         case Refusal.PERMISSION_MISSING:
             return _not_permitted(query.permission)
     roles = standing.roles if asks_permission and not query.superuser else ()
-    return AccessGrant(standing.version, standing.room_uid, standing.user_uid, roles)
+    return AccessGrant(standing.version, standing.room_uid, standing.user_uid, roles, standing.tokens_after)
 
 
 def denied(room_id: RoomId) -> PermissionDenied:

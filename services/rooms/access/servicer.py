@@ -98,6 +98,7 @@ def _granted(grant: AccessGrant) -> pb2.CheckAccessResponse:
         user_uid=grant.user_uid.bytes if grant.user_uid is not None else b"",
         version=grant.version,
         roles=[_role_name(role) for role in grant.roles],
+        tokens_after=grant.tokens_after,
     )
 
 
@@ -121,7 +122,7 @@ def _event(change: Change) -> pb2.AccessEvent:
     match change.kind:
         case ChangeKind.MEMBER_ADDED:
             event.member_added.CopyFrom(_member(change))
-        case ChangeKind.MEMBER_REMOVED:
+        case ChangeKind.MEMBER_REMOVED | ChangeKind.MEMBER_DELETED:
             event.member_removed.CopyFrom(_member(change))
         case ChangeKind.ROLE_ASSIGNED:
             event.role_assigned.CopyFrom(_assignment(change))

@@ -17,6 +17,8 @@ from services.rooms.model import DEFAULT_ROLE, HeldRole, RoleScope, RoomOfUser, 
 from services.rooms.tables import (
     absent_users,
     change_counter,
+    deletion_tables,
+    fences,
     global_assignments,
     memberships,
     roles,
@@ -32,6 +34,13 @@ _global_role = roles.alias("global_role")
 _room_role = roles.alias("room_role")
 # A membership of somebody who is no user counts for nothing.
 _is_user = ~exists().where(absent_users.c.user_uid == memberships.c.user_uid)
+
+
+_tokens_after = (
+    select(func.max(func.extract("epoch", fences.c.fence_time)))
+    .where(fences.c.user_hash == deletion_tables.hash_of(_user_id))
+    .scalar_subquery()
+)
 
 
 def _standings(asked: FromClause, room_id: ColumnElement[str]) -> Select[Any]:
@@ -65,6 +74,7 @@ def _standings(asked: FromClause, room_id: ColumnElement[str]) -> Select[Any]:
         func.coalesce(_permission == func.any(_global_role.c.permissions), False).label("global_grants"),
         room_assignments.c.role_name.label("room_name"),
         func.coalesce(_permission == func.any(_room_role.c.permissions), False).label("room_grants"),
+        _tokens_after.label("tokens_after"),
     ).select_from(joined)
 
 
@@ -192,4 +202,5 @@ def _standing(row: Any) -> Standing:
         row.user_uid,
         HeldRole(row.global_name, row.global_grants),
         None if row.room_name is None else HeldRole(row.room_name, row.room_grants),
+        float(row.tokens_after or 0),
     )

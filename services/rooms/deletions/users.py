@@ -3,18 +3,22 @@
 from contextlib import suppress
 from datetime import timedelta
 
+import structlog
+
 from services.rooms.deletions.users_store import UserErasureStore
-from services.rooms.model import Change
+from services.rooms.model import Change, ChangeKind
 from services.rooms.store import RoomStore
 from services.runtime.clock import Clock
-from services.runtime.contract.errors import NotFound
+from services.runtime.contract.errors import ChatkitError, NotFound
 from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.data.writers import Writers
 from services.runtime.deadline import Deadline
 from services.runtime.erasure.model import ErasedUser
 from services.runtime.erasure.removal import removed_for_good
 
+_log = structlog.get_logger()
 _PAUSE_SECONDS = 0.05
+_FORGETTING_SECONDS = 3600.0
 
 
 class UserEraser:
@@ -49,12 +53,21 @@ class UserEraser:
             await self._clock.sleep(_PAUSE_SECONDS)
         return True
 
+    async def forget_tokens(self) -> None:
+        """Forget what tokens called users who were deleted long ago, until cancelled."""
+        while True:
+            await self._clock.sleep(_FORGETTING_SECONDS)
+            try:
+                await self._store.forget_tokens()
+            except ChatkitError as error:
+                _log.warning("tokens_not_forgotten", reason=error.reason)
+
     async def _remove_some(self, user: ErasedUser) -> int:
         left = await self._store.rooms_of(user)
         for room_uid in left:
             # It may be deleted, too.
             with suppress(NotFound):
-                await self._rooms.remove_members(room_uid, [user.id])
+                await self._rooms.remove_members(room_uid, [user.id], ChangeKind.MEMBER_DELETED)
         removed = len(left) + await self._store.forget_in_rooms(user) + await self._store.remove_rest(user)
         if removed:
             self._feed.nudge()

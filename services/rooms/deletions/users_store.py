@@ -14,6 +14,7 @@ from services.rooms.tables import (
     absent_users,
     changes,
     creations,
+    deletion_tables,
     fences,
     global_assignments,
     memberships,
@@ -27,6 +28,8 @@ from services.runtime.ids import RoomUid
 # Written by whoever makes something a user's, before they look whether the user was deleted.
 WRITTEN = [table.fullname for table in (memberships, global_assignments, room_assignments)]
 _AT_ONCE = 20
+# Chatkit's lived for a day.
+_TOKENS_LIVE = timedelta(days=30)
 _later = func.greatest(rooms.c.update_time, func.clock_timestamp())
 
 
@@ -38,11 +41,18 @@ class UserErasureStore:
 
     async def fence(self, user: ErasedUser) -> None:
         """Let nothing be a user's any more, and let others forget what they know of the user's access."""
-        noted = insert(fences).values(uid=user.uid).on_conflict_do_nothing().returning(fences.c.uid)
+        values = {"uid": user.uid, "user_hash": deletion_tables.hash_of(user.id)}
+        noted = insert(fences).values(values).on_conflict_do_nothing().returning(fences.c.uid)
         async with self._database.transaction() as connection:
             if (await connection.execute(noted)).one_or_none() is not None:
                 change = Change(version=0, kind=ChangeKind.ROLE_ASSIGNED, user_uid=user.uid, user_id=user.id)
                 await recorded_changes.record(connection, [change])
+
+    async def forget_tokens(self) -> None:
+        """Forget what tokens called users who were deleted so long ago that those have expired."""
+        old = update(fences).where(fences.c.user_hash.is_not(None), fences.c.fence_time < func.now() - _TOKENS_LIVE)
+        async with self._database.transaction() as connection:
+            await connection.execute(old.values(user_hash=None))
 
     async def rooms_of(self, user: ErasedUser) -> list[RoomUid]:
         """Return some of the rooms that a user is a member of."""

@@ -10,7 +10,7 @@ from services.rooms.user_streams.subscription import UserSubscription
 from services.runtime.access.doubts import DoubtQueue
 from services.runtime.access.port import AccessChecker
 from services.runtime.clock import Clock
-from services.runtime.contract.errors import PermissionDenied
+from services.runtime.contract.errors import PermissionDenied, Unauthenticated
 
 # Fewer than there are connections to the database.
 _ASKED_AT_ONCE = 2
@@ -48,5 +48,5 @@ class UserAccess:
             return
         try:
             await self.confirm(subscription)
-        except PermissionDenied as error:
+        except (PermissionDenied, Unauthenticated) as error:
             subscription.cut(error)

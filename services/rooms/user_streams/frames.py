@@ -68,6 +68,12 @@ def room_deleted_event(time: datetime, room_id: RoomId) -> bytes:
     return _frame(user_event_pb2.UserEvent(time=timestamp(time), room_deleted=deleted))
 
 
+def user_deleted_event(time: datetime, user_id: UserId) -> bytes:
+    """Serialize that somebody else was deleted."""
+    deleted = user_event_pb2.UserDeleted(user_id=user_id)
+    return _frame(user_event_pb2.UserEvent(time=timestamp(time), user_deleted=deleted))
+
+
 def joined_event(time: datetime, room_id: RoomId, user_id: UserId) -> bytes:
     """Serialize that somebody else became a member of a room."""
     moved = user_event_pb2.MemberMoved(room_id=room_id, user_id=user_id)

@@ -111,7 +111,7 @@ class UserIndex:
             match change.kind:
                 case ChangeKind.MEMBER_ADDED if change.room_uid and change.user_id:
                     self._added(change, change.room_uid, change.user_id, views.get(change.room_uid))
-                case ChangeKind.MEMBER_REMOVED if change.room_uid and change.user_id:
+                case ChangeKind.MEMBER_REMOVED | ChangeKind.MEMBER_DELETED if change.room_uid and change.user_id:
                     self._removed(change, change.room_uid, change.user_id)
                 case ChangeKind.ROOM_UPDATED if change.room_uid and last_update[change.room_uid] == change.version:
                     self._updated(change, change.room_uid, views.get(change.room_uid))
@@ -139,6 +139,7 @@ class UserIndex:
         time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
         if followed is None:
             return
+        gone = frames.once(lambda: frames.user_deleted_event(time, user_id))
         left = frames.once(lambda: frames.left_event(time, followed.room_id, user_id))
         removed = frames.once(lambda: frames.removed_event(time, followed.room_id))
         for subscription in list(followed.subscriptions):
@@ -148,6 +149,8 @@ class UserIndex:
                 self._unfollow(subscription, room_uid)
                 subscription.push(removed())
             else:
+                if change.kind is ChangeKind.MEMBER_DELETED:
+                    subscription.push(gone())
                 subscription.push(left())
 
     def _updated(self, change: Change, room_uid: RoomUid, view: RoomView | None) -> None:

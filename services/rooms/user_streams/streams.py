@@ -36,10 +36,16 @@ _CHANGES_AT_ONCE = 10
 _NEEDS_A_ROOM = {
     ChangeKind.MEMBER_ADDED,
     ChangeKind.MEMBER_REMOVED,
+    ChangeKind.MEMBER_DELETED,
     ChangeKind.ROOM_UPDATED,
     ChangeKind.ROOM_DELETED,
 }
-_NEEDS_A_USER = {ChangeKind.MEMBER_ADDED, ChangeKind.MEMBER_REMOVED, ChangeKind.ROLE_ASSIGNED}
+_NEEDS_A_USER = {
+    ChangeKind.MEMBER_ADDED,
+    ChangeKind.MEMBER_REMOVED,
+    ChangeKind.MEMBER_DELETED,
+    ChangeKind.ROLE_ASSIGNED,
+}
 
 
 class UserStreams:

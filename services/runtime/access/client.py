@@ -82,6 +82,7 @@ def _grant(answer: pb2.CheckAccessResponse) -> AccessGrant:
         room_uid=RoomUid(UUID(bytes=answer.room_uid)) if answer.room_uid else None,
         user_uid=UserUid(UUID(bytes=answer.user_uid)) if answer.user_uid else None,
         roles=tuple((role.scope, role.name) for role in answer.roles),
+        tokens_after=answer.tokens_after,
     )
 
 

@@ -3,12 +3,14 @@
 Rooms answers from its store; every other service asks it, and keeps what it allowed (`rooms.py`).
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from chatkit.contract.v1 import method_policy_pb2
 
+from services.runtime.contract.deleted import user_deleted
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.ids import NO_ROOM, RoomId, RoomUid, UserId, UserUid
 
@@ -27,6 +29,8 @@ class AccessQuery:
     superuser: bool
     membership: method_policy_pb2.Membership
     permission: str
+    # When the caller's token was signed, in seconds since 1970. The answer does not depend on it, its use does.
+    token_time: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,14 @@ class AccessGrant:
     # Set if the user is a member of the room.
     user_uid: UserUid | None
     roles: tuple[RoleKey, ...] = ()
+    # The user's id was another one's, who was deleted then, in seconds since 1970: of no use for tokens from before.
+    tokens_after: float = 0.0
+
+    def for_caller(self, query: AccessQuery) -> "AccessGrant":
+        """Return the grant if it is one for the token of whoever asks, or raise USER_DELETED."""
+        if query.token_time <= self.tokens_after and not query.superuser:
+            raise user_deleted()
+        return self
 
 
 @dataclass(frozen=True, slots=True)

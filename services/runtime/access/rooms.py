@@ -41,15 +41,16 @@ class RoomsAccess:
         """
         grant = self._cache.find(query)
         if grant is not None:
-            return grant
+            return grant.for_caller(query)
         asked = self._shared.get(query) or self._ask(query)
         # Waited for, not awaited: a caller who gives up does not take the answer from the others.
         await asyncio.wait({asked})
-        return asked.result()
+        return asked.result().for_caller(query)
 
     def kept(self, query: AccessQuery) -> AccessGrant | None:
         """Return the grant that is kept, if there is one and it may be used now; rooms is not asked."""
-        return self._cache.find(query)
+        grant = self._cache.find(query)
+        return grant.for_caller(query) if grant is not None else None
 
     async def check_rooms(self, query: AccessQuery, room_ids: Sequence[str]) -> list[AccessGrant | ChatkitError]:
         """Answer the query for each of the rooms instead of its own, in the order given; rooms is asked once at most.
@@ -63,7 +64,7 @@ class RoomsAccess:
         for room_id, answer in told.items():
             if isinstance(answer, AccessGrant):
                 self._cache.keep(replace(query, room_id=RoomId(room_id)), answer, asked)
-        return [answers[room_id] or told[room_id] for room_id in room_ids]
+        return [_for_caller(answers[room_id] or told[room_id], query) for room_id in room_ids]
 
     def listen(self, listener: AccessListener) -> None:
         """Tell a listener of changes, in the step in which they take effect here."""
@@ -118,3 +119,10 @@ class RoomsAccess:
         grant = await self._client.check(query)
         self._cache.keep(query, grant, asked)
         return grant
+
+
+def _for_caller(answer: AccessGrant | ChatkitError, query: AccessQuery) -> AccessGrant | ChatkitError:
+    try:
+        return answer.for_caller(query) if isinstance(answer, AccessGrant) else answer
+    except ChatkitError as error:
+        return error

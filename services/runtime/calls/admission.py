@@ -177,6 +177,7 @@ class Admission:
                 caller.superuser,
                 membership,
                 policy.permission,
+                caller.token_time,
             )
 
         return query

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, LargeBinary, Select, exists, func, select, tuple_, update
+from sqlalchemy import Select, exists, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,7 +23,7 @@ class DeletionStore:
         self._services = services
         self._jobs = tables.deletions
         self._parts = tables.service_deletions
-        self._salt = select(tables.deletion_salt.c.salt).scalar_subquery()
+        self._hash = tables.hash_of
 
     async def begin(
         self,
@@ -119,10 +119,6 @@ class DeletionStore:
     @property
     def _columns(self) -> Sequence[Any]:
         return [self._jobs.c[name] for name in Deletion.__dataclass_fields__ if name != "services"]
-
-    def _hash(self, subject_id: str) -> ColumnElement[bytes]:
-        """Return what an id is known by; whoever has the salt can guess it, and so it is kept for a day only."""
-        return func.sha256(self._salt.op("||")(func.convert_to(subject_id, "UTF8")), type_=LargeBinary)
 
     def _newest(self, statement: Select[Any], size: int) -> Select[Any]:
         return statement.order_by(self._jobs.c.create_time.desc(), self._jobs.c.id.desc()).limit(size)

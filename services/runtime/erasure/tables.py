@@ -1,9 +1,22 @@
 """The tables of deletions, in the schema of whoever runs them; its migrations make them."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import Boolean, Column, DateTime, LargeBinary, MetaData, SmallInteger, Table, Text, Uuid, func
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    DateTime,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    func,
+    select,
+)
 
 _id = Text(collation="C")
 now = func.clock_timestamp()
@@ -18,6 +31,11 @@ class DeletionTables:
     service_deletions: Table
     # Its one row is what subjects' ids are hashed with.
     deletion_salt: Table
+
+    def hash_of(self, subject_id: Any) -> ColumnElement[bytes]:
+        """Return what an id is known by when it is forgotten; whoever has the salt can guess it."""
+        salt = select(self.deletion_salt.c.salt).scalar_subquery()
+        return func.sha256(salt.op("||")(func.convert_to(subject_id, "UTF8")), type_=LargeBinary)
 
     @classmethod
     def of(cls, metadata: MetaData) -> Self:

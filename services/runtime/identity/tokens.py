@@ -5,6 +5,7 @@ tokens for one another with keys of their own; neither kind of key can mint the 
 """
 
 import hashlib
+import math
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -41,6 +42,8 @@ class Caller:
     superuser: bool
     service: str | None
     expire_time: datetime
+    # When a customer's token was signed, in seconds since 1970; of others nobody asks.
+    token_time: float = field(default=math.inf, compare=False)
     # The key that signed for them: they are nobody any more when it is revoked.
     key: Key | None = field(default=None, compare=False, repr=False)
 
@@ -135,6 +138,7 @@ class TokenVerifier:
             superuser=superuser,
             service=None,
             expire_time=_expire_time(claims),
+            token_time=float(claims["iat"]),
             key=key,
         )
         return caller, _start(claims)

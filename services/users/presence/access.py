@@ -8,7 +8,7 @@ from collections.abc import Callable
 from services.runtime.access.doubts import DoubtQueue
 from services.runtime.access.port import AccessChange, AccessChecker, RoleAssigned, RoleChanged
 from services.runtime.clock import Clock
-from services.runtime.contract.errors import PermissionDenied
+from services.runtime.contract.errors import PermissionDenied, Unauthenticated
 from services.runtime.steps import each
 from services.users.presence.hub import PresenceHub, PresenceSubscription
 
@@ -65,5 +65,5 @@ class PresenceAccess:
             return
         try:
             await self.admit(subscription)
-        except PermissionDenied as error:
+        except (PermissionDenied, Unauthenticated) as error:
             subscription.queue.cut(error)

@@ -1,17 +1,26 @@
 """Erasing what rooms has of a user: memberships, roles and names go, others are told, and nothing comes again."""
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
 import psycopg
 import pytest
 from chatkit.internal.erasure.v1 import erasure_service_pb2 as pb2
 from chatkit.internal.erasure.v1.erasure_service_pb2_grpc import ErasureServiceStub
+from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
+from chatkit.users.v1 import presence_service_pb2 as presence_pb2
+from chatkit.users.v1 import users_service_pb2 as users_pb2
 
-from tests.rooms.user_streams.reading import reading
+from services.rooms.deletions.users_store import UserErasureStore
+from services.runtime.contract.errors import from_rpc_error
+from tests.rooms.user_streams.reading import reading, reason
 from tests.support.databases import TestDatabase
 from tests.support.refusals import refused
 from tests.support.suite import Suite
-from tests.support.tokens import service, su, user
+from tests.support.tokens import Metadata, bearer, service, su, token, user
 
 
 @pytest.fixture
@@ -56,9 +65,11 @@ async def test_nothing_names_the_user_any_more_and_others_are_told(rooms: Suite,
     async with reading(rooms, "bob") as reader:
         await reader.until("caught_up")
         assert await _erase(rooms, database)
-        told = [(await reader.until("member_left"))[-1] for _ in range(3)]
-    assert {event.member_left.user_id for event in told} == {"alice"}
-    assert len({event.member_left.room_id for event in told}) == 3
+        told = [(await reader.until("member_left"))[-2:] for _ in range(3)]
+    assert {pair[0].user_deleted.user_id for pair in told} == {"alice"}
+    left = [pair[1] for pair in told]
+    assert {event.member_left.user_id for event in left} == {"alice"}
+    assert len({event.member_left.room_id for event in left}) == 3
     rows = _all_rows(database)
     with psycopg.connect(database.superuser_dsn) as connection:
         (uid,) = connection.execute("SELECT uid::text FROM users.users WHERE id = 'alice'").fetchone() or ("",)
@@ -75,18 +86,66 @@ async def test_nothing_names_the_user_any_more_and_others_are_told(rooms: Suite,
     assert await _erase(rooms, database)
 
 
+async def test_their_tokens_open_nothing_and_their_streams_end(rooms: Suite, database: TestDatabase) -> None:
+    get, before = rooms_pb2.ListJoinableRoomsRequest(), user("alice")
+    await rooms.rooms.ListJoinableRooms(get, metadata=before)
+    online = presence_pb2.SubscribePresenceRequest(online=True)
+    followed = messages_pb2.SubscribeRoomRequest(room_id="lobby")
+    streams = [
+        aiter(rooms.presence.SubscribePresence(online, metadata=before)),
+        aiter(rooms.messages.SubscribeRoom(followed, metadata=before)),
+    ]
+    for stream in streams:
+        await anext(stream)
+    async with reading(rooms, "alice", metadata=before) as reader:
+        await reader.until("caught_up")
+        assert await _erase(rooms, database)
+        assert reason((await reader.until("closed"))[-1].closed) == "USER_DELETED"
+    await refused(_to_the_end(streams[0]), "USER_DELETED")
+    # Depending on which of two changes is acted on first.
+    with pytest.raises(grpc.aio.AioRpcError) as ending:
+        await _to_the_end(streams[1])
+    assert from_rpc_error(ending.value, "messages").reason in {"USER_DELETED", "REMOVED_FROM_ROOM"}
+    await refused(rooms.rooms.ListJoinableRooms(get, metadata=before), "USER_DELETED")
+    await refused(rooms.users.GetUser(users_pb2.GetUserRequest(user_id="bob"), metadata=before), "USER_DELETED")
+    # A token that is signed later is somebody else's.
+    await rooms.rooms.ListJoinableRooms(get, metadata=_of_later())
+
+
+def _of_later() -> Metadata:
+    return bearer(token("alice", now=datetime.now(UTC) + timedelta(seconds=5)))
+
+
+async def _to_the_end(stream: Any) -> None:
+    async for _ in stream:
+        pass
+
+
 async def test_nothing_of_theirs_comes_into_being_any_more(rooms: Suite, database: TestDatabase) -> None:
     assert await _erase(rooms, database)
     # Users, as it is here, still says that they exist.
     created = rooms_pb2.CreateRoomRequest(id="new", name="new", visibility="VISIBILITY_PUBLIC")
-    await refused(rooms.rooms.CreateRoom(created, metadata=user("alice")), "USER_NOT_FOUND")
+    await refused(rooms.rooms.CreateRoom(created, metadata=_of_later()), "USER_NOT_FOUND")
     added = memberships_pb2.AddMembersRequest(room_id="attic", user_ids=["alice"])
     await refused(rooms.memberships.AddMembers(added, metadata=su()), "USER_NOT_FOUND")
     await refused(
-        rooms.memberships.JoinRoom(memberships_pb2.JoinRoomRequest(room_id="attic"), metadata=user("alice")),
+        rooms.memberships.JoinRoom(memberships_pb2.JoinRoomRequest(room_id="attic"), metadata=_of_later()),
         "USER_NOT_FOUND",
     )
     direct = rooms_pb2.GetOrCreateDirectRoomRequest(other_user_id="alice")
     await refused(rooms.rooms.GetOrCreateDirectRoom(direct, metadata=user("bob")), "USER_NOT_FOUND")
     await refused(rooms.assign("alice", "admin"), "USER_NOT_FOUND")
     assert "alice" not in _all_rows(database)
+
+
+async def test_what_tokens_called_them_is_forgotten_after_a_month(rooms: Suite, database: TestDatabase) -> None:
+    get, before = rooms_pb2.ListJoinableRoomsRequest(), user("alice")
+    assert await _erase(rooms, database)
+    store = UserErasureStore(rooms.servers["rooms"].database)
+    await store.forget_tokens()
+    await refused(rooms.rooms.ListJoinableRooms(get, metadata=before), "USER_DELETED")
+    with psycopg.connect(database.superuser_dsn) as connection:
+        connection.execute("UPDATE rooms.fences SET fence_time = fence_time - interval '31 days'")
+    await store.forget_tokens()
+    with psycopg.connect(database.superuser_dsn) as connection:
+        assert connection.execute("SELECT count(user_hash), count(uid) FROM rooms.fences").fetchone() == (0, 1)

@@ -137,6 +137,8 @@ def short(event: user_event_pb2.UserEvent) -> str:
             words = [told.id, told.name]
         case "removed_from_room" | "room_deleted":
             words = [told.room_id]
+        case "user_deleted":
+            words = [told.user_id]
         case "member_joined" | "member_left":
             words = [told.room_id, told.user_id]
         case _:

@@ -131,6 +131,14 @@ async def test_everyone_in_a_deleted_room_is_told_once_and_follows_it_no_more() 
     assert await _told(carol) == ["removed_from_room b"]
 
 
+async def test_others_in_a_room_are_told_that_a_member_was_deleted() -> None:
+    index = UserIndex()
+    alice, bob = _subscribed(index, "alice", "a"), _subscribed(index, "bob", "a", "b")
+    index.deliver([_change(1, ChangeKind.MEMBER_DELETED, "a", "bob")], {})
+    assert await _told(alice) == ["user_deleted bob", "member_left a bob"]
+    assert await _told(bob) == ["removed_from_room a"]
+
+
 async def test_a_subscription_is_told_what_came_after_its_state_in_every_room() -> None:
     index = UserIndex()
     early, late = _subscribed(index, "alice", "a", version=1), _subscribed(index, "alice", "a", "b", version=3)

@@ -44,6 +44,12 @@ class RoomDeleted(_message.Message):
     room_id: str
     def __init__(self, room_id: _Optional[str] = ...) -> None: ...
 
+class UserDeleted(_message.Message):
+    __slots__ = ("user_id",)
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    def __init__(self, user_id: _Optional[str] = ...) -> None: ...
+
 class MemberMoved(_message.Message):
     __slots__ = ("room_id", "user_id")
     ROOM_ID_FIELD_NUMBER: _ClassVar[int]
@@ -53,7 +59,7 @@ class MemberMoved(_message.Message):
     def __init__(self, room_id: _Optional[str] = ..., user_id: _Optional[str] = ...) -> None: ...
 
 class UserEvent(_message.Message):
-    __slots__ = ("time", "opened", "room", "caught_up", "heartbeat", "closed", "user_updated", "added_to_room", "removed_from_room", "room_updated", "member_joined", "member_left", "room_deleted")
+    __slots__ = ("time", "opened", "room", "caught_up", "heartbeat", "closed", "user_updated", "added_to_room", "removed_from_room", "room_updated", "member_joined", "member_left", "room_deleted", "user_deleted")
     TIME_FIELD_NUMBER: _ClassVar[int]
     OPENED_FIELD_NUMBER: _ClassVar[int]
     ROOM_FIELD_NUMBER: _ClassVar[int]
@@ -67,6 +73,7 @@ class UserEvent(_message.Message):
     MEMBER_JOINED_FIELD_NUMBER: _ClassVar[int]
     MEMBER_LEFT_FIELD_NUMBER: _ClassVar[int]
     ROOM_DELETED_FIELD_NUMBER: _ClassVar[int]
+    USER_DELETED_FIELD_NUMBER: _ClassVar[int]
     time: _timestamp_pb2.Timestamp
     opened: UserOpened
     room: RoomOfUser
@@ -80,4 +87,5 @@ class UserEvent(_message.Message):
     member_joined: MemberMoved
     member_left: MemberMoved
     room_deleted: RoomDeleted
-    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., opened: _Optional[_Union[UserOpened, _Mapping]] = ..., room: _Optional[_Union[RoomOfUser, _Mapping]] = ..., caught_up: _Optional[_Union[UserCaughtUp, _Mapping]] = ..., heartbeat: _Optional[_Union[_stream_pb2.StreamHeartbeat, _Mapping]] = ..., closed: _Optional[_Union[_stream_pb2.StreamClosed, _Mapping]] = ..., user_updated: _Optional[_Union[_user_pb2.User, _Mapping]] = ..., added_to_room: _Optional[_Union[RoomOfUser, _Mapping]] = ..., removed_from_room: _Optional[_Union[RemovedFromRoom, _Mapping]] = ..., room_updated: _Optional[_Union[_room_pb2.Room, _Mapping]] = ..., member_joined: _Optional[_Union[MemberMoved, _Mapping]] = ..., member_left: _Optional[_Union[MemberMoved, _Mapping]] = ..., room_deleted: _Optional[_Union[RoomDeleted, _Mapping]] = ...) -> None: ...
+    user_deleted: UserDeleted
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., opened: _Optional[_Union[UserOpened, _Mapping]] = ..., room: _Optional[_Union[RoomOfUser, _Mapping]] = ..., caught_up: _Optional[_Union[UserCaughtUp, _Mapping]] = ..., heartbeat: _Optional[_Union[_stream_pb2.StreamHeartbeat, _Mapping]] = ..., closed: _Optional[_Union[_stream_pb2.StreamClosed, _Mapping]] = ..., user_updated: _Optional[_Union[_user_pb2.User, _Mapping]] = ..., added_to_room: _Optional[_Union[RoomOfUser, _Mapping]] = ..., removed_from_room: _Optional[_Union[RemovedFromRoom, _Mapping]] = ..., room_updated: _Optional[_Union[_room_pb2.Room, _Mapping]] = ..., member_joined: _Optional[_Union[MemberMoved, _Mapping]] = ..., member_left: _Optional[_Union[MemberMoved, _Mapping]] = ..., room_deleted: _Optional[_Union[RoomDeleted, _Mapping]] = ..., user_deleted: _Optional[_Union[UserDeleted, _Mapping]] = ...) -> None: ...

@@ -25,16 +25,18 @@ class CheckAccessRequest(_message.Message):
     def __init__(self, room_id: _Optional[str] = ..., user_id: _Optional[str] = ..., membership: _Optional[_Union[_method_policy_pb2.Membership, str]] = ..., permission: _Optional[str] = ..., superuser: _Optional[bool] = ...) -> None: ...
 
 class CheckAccessResponse(_message.Message):
-    __slots__ = ("room_uid", "user_uid", "version", "roles")
+    __slots__ = ("room_uid", "user_uid", "version", "roles", "tokens_after")
     ROOM_UID_FIELD_NUMBER: _ClassVar[int]
     USER_UID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ROLES_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_AFTER_FIELD_NUMBER: _ClassVar[int]
     room_uid: bytes
     user_uid: bytes
     version: int
     roles: _containers.RepeatedCompositeFieldContainer[RoleName]
-    def __init__(self, room_uid: _Optional[bytes] = ..., user_uid: _Optional[bytes] = ..., version: _Optional[int] = ..., roles: _Optional[_Iterable[_Union[RoleName, _Mapping]]] = ...) -> None: ...
+    tokens_after: float
+    def __init__(self, room_uid: _Optional[bytes] = ..., user_uid: _Optional[bytes] = ..., version: _Optional[int] = ..., roles: _Optional[_Iterable[_Union[RoleName, _Mapping]]] = ..., tokens_after: _Optional[float] = ...) -> None: ...
 
 class BatchCheckAccessRequest(_message.Message):
     __slots__ = ("room_ids", "user_id", "membership", "permission", "superuser")

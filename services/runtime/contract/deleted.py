@@ -10,4 +10,4 @@ def room_deleted(room_id: str) -> NotFound:
 
 def user_deleted() -> Unauthenticated:
     """Return the error for a user who was deleted."""
-    return Unauthenticated("USER_DELETED", "the user was deleted")
+    return Unauthenticated("USER_DELETED", "the user was deleted, and tokens from before are of no use any more")
