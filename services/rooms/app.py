@@ -42,6 +42,7 @@ from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.data.writers import Writers
 from services.runtime.erasure.client import ErasureClient
 from services.runtime.erasure.deletions import Deletions
+from services.runtime.erasure.listing import DeletionListing
 from services.runtime.erasure.servicer import ErasureServicer
 from services.runtime.erasure.store import DeletionStore
 from services.runtime.peers.directory import DirectoryClient
@@ -59,8 +60,8 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
         users_peer = server.peer("users", settings.users_address)
         directory = DirectoryClient(users_peer)
         most_members = server.limits[limit_pb2.LIMIT_ROOM_MEMBERS]
-        jobs = DeletionStore(server.database, deletion_tables, ("rooms", "messages", "files"))
-        store = RoomStore(server.database, jobs, most_members, Quotas(server.limits))
+        deletion_store = DeletionStore(server.database, deletion_tables, ("rooms", "messages", "files"))
+        store = RoomStore(server.database, deletion_store, most_members, Quotas(server.limits))
         views = RoomViewStore(server.database)
         feed = await server.change_feed(change_log, settings.access_poll_interval_seconds)
         access_store = AccessStore(server.database)
@@ -82,10 +83,10 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
         )
         server.lifetime.run("roll_call", roll_call.run())
         openings = _user_streams(server, settings, feed, access, UsersClient(users_peer), roll_call)
-        deletions = RoomDeletions(
-            RoomDeletionStore(server.database, jobs), _deletions(server, settings, jobs), access_store, feed
-        )
-        server.add(RoomsServicer(rooms, deletions, openings, server.page_tokens, server.limits))
+        jobs = _deletions(server, settings, deletion_store)
+        deletions = RoomDeletions(RoomDeletionStore(server.database, deletion_store), jobs, access_store, feed)
+        listing = DeletionListing(jobs, server.page_tokens, server.limits)
+        server.add(RoomsServicer(rooms, deletions, listing, openings, server.page_tokens, server.limits))
         server.add(
             MembershipsServicer(
                 rooms, Visits(store, views, access_store, directory, feed), server.page_tokens, server.limits
@@ -108,12 +109,12 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
         yield server
 
 
-def _deletions(server: Server, settings: RoomsSettings, jobs: DeletionStore) -> Deletions:
+def _deletions(server: Server, settings: RoomsSettings, store: DeletionStore) -> Deletions:
     """Run the deletions of rooms."""
     messages = ErasureClient(server.peer("messages", settings.messages_address))
     files = ErasureClient(server.peer("files", settings.files_address))
     deletions = Deletions(
-        jobs,
+        store,
         {"messages": messages.erase_room, "files": files.erase_room},
         server.clock,
         interval=settings.retry_interval_seconds,

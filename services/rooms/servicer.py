@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from datetime import datetime
 
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import room_pb2
@@ -21,7 +20,8 @@ from services.runtime.calls.call import Call
 from services.runtime.calls.paging import Defaults, PageTokens, page_size
 from services.runtime.contract import json_values, masks
 from services.runtime.contract.policies import Limits
-from services.runtime.erasure.protos import deletion_id_of, deletion_proto
+from services.runtime.erasure.listing import DeletionListing
+from services.runtime.erasure.protos import deletion_proto
 from services.runtime.ids import RoomId, UserId
 
 _UPDATABLE = ("name", "visibility", "custom_data", "push_notification_title_override", "retention_days")
@@ -39,12 +39,14 @@ class RoomsServicer:
         self,
         rooms: Rooms,
         deletions: RoomDeletions,
+        listing: DeletionListing,
         openings: UserOpenings,
         page_tokens: PageTokens,
         limits: Limits,
     ) -> None:
         self._rooms = rooms
         self._deletions = deletions
+        self._listing = listing
         self._openings = openings
         self._page_tokens = page_tokens
         self._limits = limits
@@ -129,22 +131,14 @@ class RoomsServicer:
 
     async def GetDeletion(self, request: rooms_pb2.GetDeletionRequest, _call: Call) -> rooms_pb2.GetDeletionResponse:
         """Read how far a deletion is."""
-        deletion = await self._deletions.jobs.get(deletion_id_of(request.deletion_id))
-        return rooms_pb2.GetDeletionResponse(deletion=deletion_proto(deletion))
+        return rooms_pb2.GetDeletionResponse(deletion=await self._listing.get(request.deletion_id))
 
     async def ListDeletions(
         self, request: rooms_pb2.ListDeletionsRequest, call: Call
     ) -> rooms_pb2.ListDeletionsResponse:
         """Read a page of deletions."""
-        key, size = self._page_tokens.read(call.caller, request), page_size(request, self._limits)
-        after = (datetime.fromisoformat(str(key[0])), deletion_id_of(str(key[1]))) if key else None
-        found = await self._deletions.jobs.page(after, size + 1)
-        response = rooms_pb2.ListDeletionsResponse(deletions=[deletion_proto(one) for one in found[:size]])
-        if len(found) > size:
-            last = found[size - 1]
-            place = [last.create_time.isoformat(), str(last.id)]
-            response.next_page_token = self._page_tokens.make(call.caller, request, place)
-        return response
+        deletions, token = await self._listing.page(request, call)
+        return rooms_pb2.ListDeletionsResponse(deletions=deletions, next_page_token=token)
 
     async def SubscribeUser(self, _request: rooms_pb2.SubscribeUserRequest, call: Call) -> AsyncIterator[bytes]:
         """Follow a user's rooms."""

@@ -6,7 +6,6 @@ memberships, the counter of changes.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any, cast
 
 from sqlalchemy import bindparam, delete, func, select, update
@@ -28,7 +27,6 @@ from services.runtime.erasure.store import DeletionStore
 from services.runtime.ids import RoomUid, UserId, UserUid
 
 _DIRECT_UID = select(rooms.c.uid).where(rooms.c.direct_user_uids == bindparam("pair", type_=ARRAY(Uuid)))
-_AFTER_DELETION = timedelta(seconds=5)
 # What a draft has beside the columns of its room.
 _NO_COLUMNS = ("members", "request_id", "content_hashes", "is_direct")
 
@@ -55,8 +53,7 @@ class RoomStore:
             row = (await connection.execute(_insertion(draft))).one_or_none()
             if row is None:
                 raise AlreadyExists("ROOM_ALREADY_EXISTS", "a room with this id exists", metadata={"room_id": draft.id})
-            if await self._deletions.is_under_way(connection, draft.id):
-                raise _being_deleted(draft.id)
+            await self._deletions.refuse_taken(connection, [draft.id], "room_id")
             return await self._fill(connection, room_of(row), draft, actor)
 
     async def find_direct(self, users: Mapping[str, UserUid]) -> RoomView | None:
@@ -204,11 +201,6 @@ def too_many_members(most: int, count: int) -> ResourceExhausted:
         metadata={"limit": "ROOM_MEMBERS", "maximum": str(most), "actual": str(count)},
         quota=[Violation("ROOM_MEMBERS", description)],
     )
-
-
-def _being_deleted(room_id: str) -> FailedPrecondition:
-    message = "a room with this id is being deleted: try again when that is done"
-    return FailedPrecondition("BEING_DELETED", message, metadata={"room_id": room_id}, retry_after=_AFTER_DELETION)
 
 
 def direct_room(room: Room, message: str) -> FailedPrecondition:

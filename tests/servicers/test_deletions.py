@@ -15,6 +15,7 @@ from services.runtime.calls.paging import PageTokens
 from services.runtime.contract.errors import NotFound, PermissionDenied
 from services.runtime.contract.policies import Limits
 from services.runtime.deadline import Deadline
+from services.runtime.erasure.listing import DeletionListing
 from services.runtime.erasure.model import Deletion, DeletionId, DeletionState, ServiceDeletion
 from tests.support.adapter import TestedServicer
 from tests.support.peers import room_uid_of
@@ -28,7 +29,6 @@ class _Deletions:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
-        self.jobs = self
         self.known = [
             Deletion(
                 id=DeletionId(UUID(int=number)),
@@ -59,9 +59,10 @@ class _Deletions:
 
 def test_deletions_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     deletions = _Deletions()
-    tested = TestedServicer(
-        RoomsServicer(cast("Any", None), cast("Any", deletions), cast("Any", None), page_tokens, limits), handlers
-    )
+    listing = DeletionListing(cast("Any", deletions), page_tokens, limits)
+    nobody = cast("Any", None)
+    servicer = RoomsServicer(nobody, cast("Any", deletions), listing, nobody, page_tokens, limits)
+    tested = TestedServicer(servicer, handlers)
     request = rooms_pb2.DeleteRoomRequest(room_id="lobby")
     deleted = tested.call("DeleteRoom", request, user("alice")).deletion
     assert tested.call("DeleteRoom", request, su()).deletion == deleted

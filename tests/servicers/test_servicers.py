@@ -271,7 +271,7 @@ def _tested(
     rooms: _Rooms, handlers: Handlers, page_tokens: PageTokens, limits: Limits, **others: object
 ) -> TestedServicer:
     openings = cast("Any", others.get("openings"))
-    servicer = RoomsServicer(cast("Any", rooms), cast("Any", None), openings, page_tokens, limits)
+    servicer = RoomsServicer(cast("Any", rooms), cast("Any", None), cast("Any", None), openings, page_tokens, limits)
     return TestedServicer(servicer, handlers)
 
 

@@ -23,7 +23,7 @@ class RoomDeletions:
         access: AccessStore,
         feed: ChangeFeed[Change],
     ) -> None:
-        self.jobs = jobs
+        self._jobs = jobs
         self._store = store
         self._access = access
         self._feed = feed
@@ -33,7 +33,7 @@ class RoomDeletions:
         deletion_id = await self._begin(grant.room_uid)
         if deletion_id is None:
             raise denied(room_id)
-        return await self.jobs.see_through(deletion_id, deadline)
+        return await self._jobs.see_through(deletion_id, deadline)
 
     async def delete_or_find(self, room_id: RoomId, deadline: Deadline) -> Deletion:
         """Delete a room for a superuser, or go on with its deletion.
@@ -43,11 +43,11 @@ class RoomDeletions:
         standing = await self._access.standing(room_id, NOBODY)
         deletion_id = await self._begin(standing.room_uid) if standing.room_uid is not None else None
         if deletion_id is None:
-            known = await self.jobs.of_subject(room_id)
+            known = await self._jobs.of_subject(room_id)
             if known is None:
                 raise room_not_found(room_id)
             deletion_id = known.id
-        return await self.jobs.see_through(deletion_id, deadline)
+        return await self._jobs.see_through(deletion_id, deadline)
 
     async def _begin(self, room_uid: RoomUid) -> DeletionId | None:
         """Begin a deletion; None where somebody else was faster."""

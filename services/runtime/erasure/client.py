@@ -3,9 +3,9 @@
 from chatkit.internal.erasure.v1 import erasure_service_pb2 as pb2
 from chatkit.internal.erasure.v1.erasure_service_pb2_grpc import ErasureServiceStub
 
-from services.runtime.contract.errors import DeadlineExceeded, Unimplemented, unavailable_peer
+from services.runtime.contract.errors import DeadlineExceeded, InvalidArgument, Unimplemented, unavailable_peer
 from services.runtime.deadline import Deadline
-from services.runtime.ids import RoomUid
+from services.runtime.erasure.model import Deletion
 from services.runtime.peers.peer import Peer
 
 
@@ -16,15 +16,21 @@ class ErasureClient:
         self._peer = peer
         self._stub = ErasureServiceStub(peer.channel)
 
-    async def erase_room(self, room_uid: RoomUid, deadline: Deadline) -> bool:
+    async def erase_room(self, deletion: Deletion, deadline: Deadline) -> bool:
         """Have the service remove some of what it has of a room; False when there is more.
 
         Raises SERVICE_UNAVAILABLE, also for a service of a release that can't erase yet: it is waited for.
         """
+        return await self._erase(pb2.EraseRequest(room_uid=deletion.subject_uid.bytes), deadline)
+
+    async def erase_user(self, deletion: Deletion, deadline: Deadline) -> bool:
+        """Have the service remove some of what it has of a user, as of a room."""
+        user = pb2.ErasedUser(uid=deletion.subject_uid.bytes, id=deletion.subject_id)
+        return await self._erase(pb2.EraseRequest(user=user), deadline)
+
+    async def _erase(self, request: pb2.EraseRequest, deadline: Deadline) -> bool:
         try:
-            answer: pb2.EraseResponse = await self._peer.call(
-                self._stub.Erase, pb2.EraseRequest(room_uid=room_uid.bytes), deadline
-            )
-        except (DeadlineExceeded, Unimplemented):
+            answer: pb2.EraseResponse = await self._peer.call(self._stub.Erase, request, deadline)
+        except (DeadlineExceeded, InvalidArgument, Unimplemented):
             raise unavailable_peer(self._peer.name) from None
         return answer.is_done

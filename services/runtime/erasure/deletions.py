@@ -16,18 +16,17 @@ from services.runtime.contract.errors import ChatkitError, NotFound, unavailable
 from services.runtime.deadline import Deadline
 from services.runtime.erasure.model import Deletion, DeletionId, DeletionState
 from services.runtime.erasure.store import DeletionStore
-from services.runtime.ids import RoomUid
 
 _log = structlog.get_logger()
 # Longer than anyone works on a deletion before letting it go.
 LEASE = timedelta(seconds=20)
 # How long the caller of a deletion waits for it to be done, and how long the background works on one in a row.
-_CALL_SECONDS, _TURN_SECONDS = 2.0, 10.0
+_CALL_SECONDS, _TURN_SECONDS = 4.0, 10.0
 _AT_ONCE = 4
 _REMEMBERED = timedelta(days=1)
 
-# Has a service remove some of what it has of a subject; False when there is more.
-Erase = Callable[[RoomUid, Deadline], Awaitable[bool]]
+# Has a service remove some of what it has of a deletion's subject; False when there is more.
+Erase = Callable[[Deletion, Deadline], Awaitable[bool]]
 
 
 class Deletions:
@@ -108,11 +107,11 @@ class Deletions:
         if erase is None:
             # A later release knows more services.
             raise unavailable_peer(service)
-        is_done = await erase(deletion.subject_uid, until)
+        is_done = await erase(deletion, until)
         # It has its fence now, so what fails from here on need not worry the caller.
         with suppress(ChatkitError):
             while not is_done and until.left():
-                is_done = await erase(deletion.subject_uid, until)
+                is_done = await erase(deletion, until)
         if is_done:
             await self._store.service_done(deletion.id, service)
 

@@ -48,7 +48,7 @@ class Deletion:
     """A deletion; what is known of its subject is forgotten when it is done, but for the uid."""
 
     id: DeletionId
-    subject_uid: RoomUid
+    subject_uid: RoomUid | UserUid
     # Empty once it is done.
     subject_id: str
     state: DeletionState

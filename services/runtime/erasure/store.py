@@ -5,14 +5,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Select, exists, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Select, Text, exists, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.runtime.contract.errors import FailedPrecondition
 from services.runtime.data.database import Database
 from services.runtime.erasure.model import Deletion, DeletionId, DeletionState, ServiceDeletion
 from services.runtime.erasure.tables import DeletionTables, now
-from services.runtime.ids import RoomUid
+from services.runtime.ids import RoomUid, UserUid
+
+_AFTER_DELETION = timedelta(seconds=5)
 
 
 class DeletionStore:
@@ -28,7 +31,7 @@ class DeletionStore:
     async def begin(
         self,
         connection: AsyncConnection,
-        subject_uid: RoomUid,
+        subject_uid: RoomUid | UserUid,
         subject_id: str,
         *,
         done: Iterable[str],
@@ -53,10 +56,18 @@ class DeletionStore:
         await connection.execute(insert(self._parts).values(rows))
         return deletion_id
 
-    async def is_under_way(self, connection: AsyncConnection, subject_id: str) -> bool:
-        """Tell whether something with this id is being deleted, in a transaction that has just used the id."""
-        found = select(exists().where(self._jobs.c.subject_id == subject_id))
-        return bool((await connection.execute(found)).scalar_one())
+    async def refuse_taken(self, connection: AsyncConnection, subject_ids: Sequence[str], field: str) -> None:
+        """Raise BEING_DELETED where something with such an id is, in a transaction that has just used the ids."""
+        ids = func.any(list(subject_ids), type_=ARRAY(Text))
+        taken = select(self._jobs.c.subject_id).where(self._jobs.c.subject_id == ids).order_by(self._jobs.c.subject_id)
+        found = (await connection.execute(taken.limit(1))).scalar()
+        if found is not None:
+            raise FailedPrecondition(
+                "BEING_DELETED",
+                "what has this id is being deleted: try again when that is done",
+                metadata={field: found},
+                retry_after=_AFTER_DELETION,
+            )
 
     async def find(self, deletion_id: DeletionId) -> Deletion | None:
         """Return a deletion as far as it is."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -30,11 +30,11 @@ class _Service:
     def __init__(self, steps: int = 1) -> None:
         self.steps = steps
         self.is_away = False
-        self.asked: list[RoomUid] = []
+        self.asked: list[UUID] = []
 
-    async def erase(self, subject_uid: RoomUid, _deadline: Deadline) -> bool:
+    async def erase(self, deletion: Deletion, _deadline: Deadline) -> bool:
         """Do a step."""
-        self.asked.append(subject_uid)
+        self.asked.append(deletion.subject_uid)
         if self.is_away:
             raise unavailable_peer("one")
         self.steps -= 1
