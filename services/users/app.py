@@ -9,8 +9,14 @@ from services.runtime.access.rooms import RoomsAccess
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.erasure.client import ErasureClient
+from services.runtime.erasure.deletions import Deletions, Erase
+from services.runtime.erasure.listing import DeletionListing
+from services.runtime.erasure.store import DeletionStore
 from services.runtime.process.server import Server, open_server
 from services.runtime.streaming.open_streams import spread_delay
+from services.users.deletions.service import OwnEraser, UserDeletions
+from services.users.deletions.store import UserDeletionStore
 from services.users.directory_servicer import DirectoryServicer
 from services.users.model import Change
 from services.users.presence.access import PresenceAccess
@@ -25,6 +31,10 @@ from services.users.service import Users
 from services.users.servicer import UsersServicer
 from services.users.settings import UsersSettings
 from services.users.store import UserStore
+from services.users.tables import deletion_tables
+
+# A replica that has not seen a change after so many looks begins anew.
+_SETTLED_LOOKS = 2
 
 
 @asynccontextmanager
@@ -33,14 +43,35 @@ async def build(settings: UsersSettings, clock: Clock) -> AsyncIterator[Server]:
     async with open_server("users", settings, clock) as server:
         access = server.rooms_access()
         feed = await server.change_feed(change_log, settings.changes_poll_interval_seconds)
-        users = Users(UserStore(server.database), feed, new_uid=uuid4)
-        server.add(UsersServicer(users, server.page_tokens, server.limits))
+        deletions = DeletionStore(server.database, deletion_tables, ("users", "rooms", "messages", "files"))
+        users = Users(UserStore(server.database, deletions), feed, new_uid=uuid4)
+        server.add(_servicer(server, settings, users, deletions, feed))
         server.add(PresenceServicer(_presence(server, settings, access, feed)))
         server.add(DirectoryServicer(users, feed))
         # Rooms waits for users, so users does not wait for rooms: where calls go to ready processes only, neither would
         # ever be ready.
         await server.start(access, {})
         yield server
+
+
+def _servicer(
+    server: Server, settings: UsersSettings, users: Users, deletions: DeletionStore, feed: ChangeFeed[Change]
+) -> UsersServicer:
+    """Serve users, and run their deletions."""
+    store = UserDeletionStore(server.database, deletions)
+    settle = timedelta(seconds=_SETTLED_LOOKS * settings.changes_poll_interval_seconds)
+    addresses = {
+        "rooms": settings.rooms_address,
+        "messages": settings.messages_address,
+        "files": settings.files_address,
+    }
+    others = {name: ErasureClient(server.peer(name, address)) for name, address in addresses.items()}
+    erasers: dict[str, Erase] = {name: other.erase_user for name, other in others.items()}
+    own = OwnEraser(store, server.clock, settle=settle)
+    jobs = Deletions(deletions, {**erasers, "users": own.erase}, server.clock, interval=settings.retry_interval_seconds)
+    server.lifetime.run("deletions", jobs.run())
+    listing = DeletionListing(jobs, server.page_tokens, server.limits)
+    return UsersServicer(users, UserDeletions(store, jobs, feed), listing, server.page_tokens, server.limits)
 
 
 def _presence(

@@ -35,6 +35,8 @@ class DirectoryServicer:
     async def _events(self, update: FeedUpdate[Change]) -> list[pb2.DirectoryEvent]:
         if update.is_reset:
             return [pb2.DirectoryEvent(version=update.version, reset=pb2.DirectoryReset(epoch=update.epoch))]
+        if any(change.kind is ChangeKind.FORGOTTEN for change in update.changes):
+            return [pb2.DirectoryEvent(version=update.version, reset=pb2.DirectoryReset(epoch=update.epoch))]
         if not update.changes:
             return [pb2.DirectoryEvent(version=update.version, heartbeat=pb2.DirectoryHeartbeat(epoch=update.epoch))]
         # Each user once, at the place of their last change: they are shown as they are now.

@@ -49,6 +49,9 @@ class ChangeKind(Kind):
     USER_UPDATED = 1
     USER_ONLINE = 2
     USER_OFFLINE = 3
+    USER_DELETED = 4
+    # What it was is forgotten, because the user was deleted: whoever has not read it begins anew.
+    FORGOTTEN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,9 @@ from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.contract import json_values, masks
 from services.runtime.contract.policies import Limits
+from services.runtime.erasure.listing import DeletionListing
+from services.runtime.erasure.protos import deletion_proto
+from services.users.deletions.service import UserDeletions
 from services.users.model import Draft, PageStart
 from services.users.protos import user_proto, user_protos
 from services.users.service import Users
@@ -20,8 +23,17 @@ class UsersServicer:
 
     SERVICE = pb2.DESCRIPTOR.services_by_name["UsersService"]
 
-    def __init__(self, users: Users, page_tokens: PageTokens, limits: Limits) -> None:
+    def __init__(
+        self,
+        users: Users,
+        deletions: UserDeletions,
+        listing: DeletionListing,
+        page_tokens: PageTokens,
+        limits: Limits,
+    ) -> None:
         self._users = users
+        self._deletions = deletions
+        self._listing = listing
         self._page_tokens = page_tokens
         self._limits = limits
 
@@ -59,6 +71,20 @@ class UsersServicer:
         """Change a user."""
         changes = masks.changes(request, _UPDATABLE, required=("name",))
         return pb2.UpdateUserResponse(user=user_proto(await self._users.update(call.acting_user, changes)))
+
+    async def DeleteUser(self, request: pb2.DeleteUserRequest, call: Call) -> pb2.DeleteUserResponse:
+        """Delete a user."""
+        deletion = await self._deletions.delete(request.user_id, call.deadline)
+        return pb2.DeleteUserResponse(deletion=deletion_proto(deletion))
+
+    async def GetDeletion(self, request: pb2.GetDeletionRequest, _call: Call) -> pb2.GetDeletionResponse:
+        """Read how far a deletion is."""
+        return pb2.GetDeletionResponse(deletion=await self._listing.get(request.deletion_id))
+
+    async def ListDeletions(self, request: pb2.ListDeletionsRequest, call: Call) -> pb2.ListDeletionsResponse:
+        """Read a page of deletions."""
+        deletions, token = await self._listing.page(request, call)
+        return pb2.ListDeletionsResponse(deletions=deletions, next_page_token=token)
 
     def _start(self, request: pb2.ListUsersRequest, call: Call) -> PageStart:
         key = self._page_tokens.read(call.caller, request)

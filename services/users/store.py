@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from services.runtime.data.columns import columns_of, fields_of, values_of
 from services.runtime.data.database import Database
 from services.runtime.data.differences import differs
+from services.runtime.erasure.store import DeletionStore
 from services.runtime.ids import UserUid
 from services.users import recorded_changes
 from services.users.model import Change, ChangeKind, Draft, PageStart, User
@@ -28,14 +29,15 @@ _NEXT_TIME = (
 class UserStore:
     """The table of users."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, deletions: DeletionStore) -> None:
         self._database = database
+        self._deletions = deletions
 
     async def insert(self, drafts: Sequence[tuple[UserUid, Draft]]) -> dict[str, User]:
         """Insert users, all or none; those whose ids were taken are missing in the answer, and then none is stored.
 
         Their time of creation is given under a lock that is held until the commit. So whoever is committed later was
-        created later, and who pages by that time passes nobody over.
+        created later, and who pages by that time passes nobody over. Raises BEING_DELETED.
         """
         async with self._database.transaction() as connection:
             time = (await connection.execute(_NEXT_TIME)).scalar_one()
@@ -44,6 +46,8 @@ class UserStore:
             created = {row.id: _user(row) for row in await connection.execute(statement)}
             if len(created) < len(drafts):
                 await connection.rollback()
+            else:
+                await self._deletions.refuse_taken(connection, list(created), "user_id")
         return created
 
     async def find(self, user_ids: Sequence[str]) -> list[User]:

@@ -3,6 +3,8 @@
 from sqlalchemy import BigInteger, Column, DateTime, MetaData, SmallInteger, Table, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import JSONB
 
+from services.runtime.erasure.tables import DeletionTables
+
 metadata = MetaData(schema="users")
 _now = func.clock_timestamp()
 _id = Text(collation="C")
@@ -28,5 +30,6 @@ changes = Table(
     Column("create_time", DateTime(timezone=True), nullable=False, server_default=_now),
 )
 change_counter = Table("change_counter", metadata, Column("version", BigInteger))
+deletion_tables = DeletionTables.of(metadata)
 # Its one row is locked until the commit by whoever creates users.
 creation_clock = Table("creation_clock", metadata, Column("last_time", DateTime(timezone=True)))

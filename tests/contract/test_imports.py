@@ -44,7 +44,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__init__", "model", "settings", "tables"),
         ("protos", "recorded_changes"),
         ("store", "presence"),
-        ("service",),
+        ("service", "deletions"),
         ("servicer", "directory_servicer", "verifying"),
         ("app",),
         ("__main__",),

@@ -49,7 +49,7 @@ def _change(service: str, **environment: str) -> Change:
         (_change("rooms", CHATKIT_LISTEN="0.0.0.0:50055"), "users looks for rooms at rooms:50052, where it does not"),
         (_change("edge", CHATKIT_ROOMS_ADDRESS="users:50051"), "edge looks for rooms at users:50051, where it does"),
         (lambda services: services["messages"]["environment"].pop("CHATKIT_USERS_ADDRESS"), "where users is"),
-        (_change("users", CHATKIT_FILES_ADDRESS="files:50054"), "users has no use for files's address"),
+        (_change("messages", CHATKIT_MESSAGES_ADDRESS="messages:50053"), "messages has no use for messages's address"),
         (_change("edge", CHATKIT_FILES_HTTP_ADDRESS="files:50054"), "edge looks for files_http at files:50054, where"),
         (_change("files", CHATKIT_BLOB_DIR="/run/files"), "the content of files is on no volume"),
         (lambda services: services["files"].pop("volumes"), "content of files is on no volume"),

@@ -12,6 +12,7 @@ from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import part_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import role_pb2, roles_service_pb2, rooms_service_pb2
+from chatkit.users.v1 import users_service_pb2
 
 from services.runtime.contract.errors import from_rpc_error
 from services.runtime.contract.policies import MethodContract
@@ -96,7 +97,11 @@ async def place(stubs: Stubs, row: Row, caller: Caller, number: str) -> Place:
         await stubs.assign(user_id, caller.global_role)
     if caller.has_room_role and row.permission in descriptors.room_permissions() and row.method.policy.room.field:
         await stubs.assign(user_id, f"only {row.permission}", at.room_id)
-    if row.method.path.endswith("/GetDeletion"):
+    if row.method.path.endswith("UsersService/DeleteUser"):
+        await stubs.make_users(at.new_id)
+    if row.method.path.endswith("UsersService/GetDeletion"):
+        at = replace(at, deletion_id=await _delete_a_user(stubs, at))
+    if row.method.path.endswith("RoomsService/GetDeletion"):
         at = replace(at, deletion_id=await _delete_a_room(stubs, at))
     if "MessagesService" in row.method.path:
         at = replace(at, seq=await _say_something(stubs, at, user_id if row.is_own else at.owner_id))
@@ -106,6 +111,12 @@ async def place(stubs: Stubs, row: Row, caller: Caller, number: str) -> Place:
         gone = memberships_pb2.RemoveMembersRequest(room_id=at.room_id, user_ids=[user_id])
         await stubs.memberships.RemoveMembers(gone, metadata=su())
     return at
+
+
+async def _delete_a_user(stubs: Stubs, at: Place) -> str:
+    await stubs.make_users(at.new_id)
+    answer = await stubs.users.DeleteUser(users_service_pb2.DeleteUserRequest(user_id=at.new_id), metadata=su())
+    return str(answer.deletion.id)
 
 
 async def _delete_a_room(stubs: Stubs, at: Place) -> str:

@@ -56,6 +56,9 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
     "UsersService/BatchGetUsers": lambda at: users_pb2.BatchGetUsersRequest(user_ids=[at.owner_id]),
     "UsersService/ListUsers": lambda _: users_pb2.ListUsersRequest(page_size=1),
     "UsersService/UpdateUser": lambda _: users_pb2.UpdateUserRequest(name="Other"),
+    "UsersService/DeleteUser": lambda at: users_pb2.DeleteUserRequest(user_id=at.new_id),
+    "UsersService/GetDeletion": lambda at: users_pb2.GetDeletionRequest(deletion_id=at.deletion_id),
+    "UsersService/ListDeletions": lambda _: users_pb2.ListDeletionsRequest(page_size=1),
     "PresenceService/SubscribePresence": lambda at: presence_pb2.SubscribePresenceRequest(
         online=True, watch_user_ids=[at.member_id]
     ),

@@ -17,6 +17,7 @@ from chatkit.rooms.v1 import roles_service_pb2 as roles_pb2
 from chatkit.rooms.v1 import room_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from chatkit.users.v1 import presence_event_pb2, presence_service_pb2
+from chatkit.users.v1 import users_service_pb2 as users_pb2
 
 from tests.messages.chat import Reader
 from tests.support import uploads
@@ -191,6 +192,24 @@ async def _deletion_in_a_service(suite: Suite) -> None:
     await _deletion_with(suite, "rooms.service_deletions")
 
 
+async def _deletion_of_a_user(suite: Suite) -> None:
+    await _deletion_of_a_user_with(suite, "users.deletions")
+
+
+async def _deletion_of_a_user_in_a_service(suite: Suite) -> None:
+    await _deletion_of_a_user_with(suite, "users.service_deletions")
+
+
+async def _deletion_of_a_user_with(suite: Suite, table: str) -> None:
+    answer = await suite.users.DeleteUser(users_pb2.DeleteUserRequest(user_id="carol"), metadata=su())
+    _execute(suite, table, f"UPDATE {table} SET state = {_LATER}")
+    request = users_pb2.GetDeletionRequest(deletion_id=answer.deletion.id)
+    got = (await suite.users.GetDeletion(request, metadata=su())).deletion
+    assert deletion_pb2.DELETION_STATE_RUNNING in {got.state, got.services[0].state}
+    other = await suite.users.DeleteUser(users_pb2.DeleteUserRequest(user_id="bob"), metadata=su())
+    assert other.deletion.state == deletion_pb2.DELETION_STATE_DONE
+
+
 async def _deletion_with(suite: Suite, table: str) -> None:
     answer = await suite.rooms.DeleteRoom(rooms_pb2.DeleteRoomRequest(room_id="lobby"), metadata=su())
     _execute(suite, table, f"UPDATE {table} SET state = {_LATER}")
@@ -214,7 +233,9 @@ COLUMNS: dict[str, Callable[[Suite], Awaitable[None]]] = {
     "rooms.rooms.visibility": _visibility,
     "rooms.service_deletions.state": _deletion_in_a_service,
     "users.changes.kind": _change_of_users,
+    "users.deletions.state": _deletion_of_a_user,
     "users.presences.state": _presence,
+    "users.service_deletions.state": _deletion_of_a_user_in_a_service,
 }
 
 

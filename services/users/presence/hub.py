@@ -26,7 +26,11 @@ from services.users.presence import frames
 _log = structlog.get_logger()
 _TICK_SECONDS = 1.0
 _MOST_EARLY = 10_000
-_STATES = {ChangeKind.USER_ONLINE: PresenceState.ONLINE, ChangeKind.USER_OFFLINE: PresenceState.OFFLINE}
+_STATES = {
+    ChangeKind.USER_ONLINE: PresenceState.ONLINE,
+    ChangeKind.USER_OFFLINE: PresenceState.OFFLINE,
+    ChangeKind.USER_DELETED: PresenceState.OFFLINE,
+}
 
 
 class PresenceSubscription:
@@ -172,6 +176,9 @@ class PresenceHub:
         self._following.set()
 
     async def _route(self, change: Change) -> None:
+        if change.kind is ChangeKind.FORGOTTEN:
+            await self._miss()
+            return
         topic = self._topics.get(change.user_uid)
         state = _STATES.get(change.kind)
         if topic is None or state is None or change.time is None:

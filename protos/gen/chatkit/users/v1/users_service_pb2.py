@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from chatkit.contract.v1 import deletion_pb2 as chatkit_dot_contract_dot_v1_dot_deletion__pb2
 from chatkit.contract.v1 import field_policy_pb2 as chatkit_dot_contract_dot_v1_dot_field__policy__pb2
 from chatkit.contract.v1 import method_policy_pb2 as chatkit_dot_contract_dot_v1_dot_method__policy__pb2
 from chatkit.users.v1 import user_pb2 as chatkit_dot_users_dot_v1_dot_user__pb2
@@ -30,7 +31,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$chatkit/users/v1/users_service.proto\x12\x10\x63hatkit.users.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a\x1b\x63hatkit/users/v1/user.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x01\n\x11\x43reateUserRequest\x12\x16\n\x02id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x05\x18\x07\x12\x18\n\x04name\x18\x02 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x06\x18\x08\x12\x1c\n\navatar_url\x18\x03 \x01(\tB\x08\xea\xe0\x18\x04\x10\x02\x18\x0f\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\":\n\x12\x43reateUserResponse\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.chatkit.users.v1.User\"Z\n\x17\x42\x61tchCreateUsersRequest\x12?\n\x08requests\x18\x01 \x03(\x0b\x32#.chatkit.users.v1.CreateUserRequestB\x08\xea\xe0\x18\x04\x08\x01 \t\"A\n\x18\x42\x61tchCreateUsersResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.chatkit.users.v1.User\"-\n\x0eGetUserRequest\x12\x1b\n\x07user_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"7\n\x0fGetUserResponse\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.chatkit.users.v1.User\"6\n\x14\x42\x61tchGetUsersRequest\x12\x1e\n\x08user_ids\x18\x01 \x03(\tB\x0c\xea\xe0\x18\x08\x08\x01\x10\x01\x18\x07 \n\">\n\x15\x42\x61tchGetUsersResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.chatkit.users.v1.User\"\x82\x01\n\x10ListUsersRequest\x12\x33\n\x0fmin_create_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x03 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"S\n\x11ListUsersResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.chatkit.users.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd3\x01\n\x11UpdateUserRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x16\n\x04name\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x06\x18\x08\x12\x1c\n\navatar_url\x18\x03 \x01(\tB\x08\xea\xe0\x18\x04\x10\x02\x18\x0f\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\x12\x37\n\x0bupdate_mask\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xea\xe0\x18\x02 \x13\":\n\x12UpdateUserResponse\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.chatkit.users.v1.User2\xc1\x05\n\x0cUsersService\x12\x66\n\nCreateUser\x12#.chatkit.users.v1.CreateUserRequest\x1a$.chatkit.users.v1.CreateUserResponse\"\r\xe2\xe0\x18\t\x08\x02\x30\x14\x38\x90N@\x01\x12x\n\x10\x42\x61tchCreateUsers\x12).chatkit.users.v1.BatchCreateUsersRequest\x1a*.chatkit.users.v1.BatchCreateUsersResponse\"\r\xe2\xe0\x18\t\x08\x02\x30\x15\x38\x90N@\x01\x12i\n\x07GetUser\x12 .chatkit.users.v1.GetUserRequest\x1a!.chatkit.users.v1.GetUserResponse\"\x19\xe2\xe0\x18\x15\x08\x01\x12\x08user:get(\x01\x30\x14\x38\x90N@\x01\x12}\n\rBatchGetUsers\x12&.chatkit.users.v1.BatchGetUsersRequest\x1a\'.chatkit.users.v1.BatchGetUsersResponse\"\x1b\xe2\xe0\x18\x17\x08\x01\x12\x08user:get(\x01\x30\x15\x38\x90N@\x01P\x05\x12\x65\n\tListUsers\x12\".chatkit.users.v1.ListUsersRequest\x1a#.chatkit.users.v1.ListUsersResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x12~\n\nUpdateUser\x12#.chatkit.users.v1.UpdateUserRequest\x1a$.chatkit.users.v1.UpdateUserResponse\"%\xe2\xe0\x18!\x08\x01\x12\x0buser:update\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x42Y\n\x14\x63om.chatkit.users.v1P\x01Z,chatkit.example/gen/chatkit/users/v1;usersv1\xaa\x02\x10\x43hatkit.Users.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$chatkit/users/v1/users_service.proto\x12\x10\x63hatkit.users.v1\x1a\"chatkit/contract/v1/deletion.proto\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a\x1b\x63hatkit/users/v1/user.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x01\n\x11\x43reateUserRequest\x12\x16\n\x02id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x05\x18\x07\x12\x18\n\x04name\x18\x02 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x06\x18\x08\x12\x1c\n\navatar_url\x18\x03 \x01(\tB\x08\xea\xe0\x18\x04\x10\x02\x18\x0f\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\":\n\x12\x43reateUserResponse\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.chatkit.users.v1.User\"Z\n\x17\x42\x61tchCreateUsersRequest\x12?\n\x08requests\x18\x01 \x03(\x0b\x32#.chatkit.users.v1.CreateUserRequestB\x08\xea\xe0\x18\x04\x08\x01 \t\"A\n\x18\x42\x61tchCreateUsersResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.chatkit.users.v1.User\"-\n\x0eGetUserRequest\x12\x1b\n\x07user_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"7\n\x0fGetUserResponse\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.chatkit.users.v1.User\"6\n\x14\x42\x61tchGetUsersRequest\x12\x1e\n\x08user_ids\x18\x01 \x03(\tB\x0c\xea\xe0\x18\x08\x08\x01\x10\x01\x18\x07 \n\">\n\x15\x42\x61tchGetUsersResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.chatkit.users.v1.User\"\x82\x01\n\x10ListUsersRequest\x12\x33\n\x0fmin_create_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x03 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"S\n\x11ListUsersResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.chatkit.users.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd3\x01\n\x11UpdateUserRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x16\n\x04name\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x06\x18\x08\x12\x1c\n\navatar_url\x18\x03 \x01(\tB\x08\xea\xe0\x18\x04\x10\x02\x18\x0f\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\x12\x37\n\x0bupdate_mask\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xea\xe0\x18\x02 \x13\":\n\x12UpdateUserResponse\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.chatkit.users.v1.User\"0\n\x11\x44\x65leteUserRequest\x12\x1b\n\x07user_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"E\n\x12\x44\x65leteUserResponse\x12/\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1d.chatkit.contract.v1.Deletion\"5\n\x12GetDeletionRequest\x12\x1f\n\x0b\x64\x65letion_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"F\n\x13GetDeletionResponse\x12/\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1d.chatkit.contract.v1.Deletion\"Q\n\x14ListDeletionsRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"b\n\x15ListDeletionsResponse\x12\x30\n\tdeletions\x18\x01 \x03(\x0b\x32\x1d.chatkit.contract.v1.Deletion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x8d\x08\n\x0cUsersService\x12\x66\n\nCreateUser\x12#.chatkit.users.v1.CreateUserRequest\x1a$.chatkit.users.v1.CreateUserResponse\"\r\xe2\xe0\x18\t\x08\x02\x30\x14\x38\x90N@\x01\x12x\n\x10\x42\x61tchCreateUsers\x12).chatkit.users.v1.BatchCreateUsersRequest\x1a*.chatkit.users.v1.BatchCreateUsersResponse\"\r\xe2\xe0\x18\t\x08\x02\x30\x15\x38\x90N@\x01\x12i\n\x07GetUser\x12 .chatkit.users.v1.GetUserRequest\x1a!.chatkit.users.v1.GetUserResponse\"\x19\xe2\xe0\x18\x15\x08\x01\x12\x08user:get(\x01\x30\x14\x38\x90N@\x01\x12}\n\rBatchGetUsers\x12&.chatkit.users.v1.BatchGetUsersRequest\x1a\'.chatkit.users.v1.BatchGetUsersResponse\"\x1b\xe2\xe0\x18\x17\x08\x01\x12\x08user:get(\x01\x30\x15\x38\x90N@\x01P\x05\x12\x65\n\tListUsers\x12\".chatkit.users.v1.ListUsersRequest\x1a#.chatkit.users.v1.ListUsersResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x12~\n\nUpdateUser\x12#.chatkit.users.v1.UpdateUserRequest\x1a$.chatkit.users.v1.UpdateUserResponse\"%\xe2\xe0\x18!\x08\x01\x12\x0buser:update\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x12j\n\nDeleteUser\x12#.chatkit.users.v1.DeleteUserRequest\x1a$.chatkit.users.v1.DeleteUserResponse\"\x11\xe2\xe0\x18\r\x08\x02(\x01\x30\x14\x38\x90N@\x01P\n\x12k\n\x0bGetDeletion\x12$.chatkit.users.v1.GetDeletionRequest\x1a%.chatkit.users.v1.GetDeletionResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x12q\n\rListDeletions\x12&.chatkit.users.v1.ListDeletionsRequest\x1a\'.chatkit.users.v1.ListDeletionsResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x42Y\n\x14\x63om.chatkit.users.v1P\x01Z,chatkit.example/gen/chatkit/users/v1;usersv1\xaa\x02\x10\x43hatkit.Users.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -66,6 +67,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEUSERREQUEST'].fields_by_name['custom_data']._serialized_options = b'\352\340\030\002(\003'
   _globals['_UPDATEUSERREQUEST'].fields_by_name['update_mask']._loaded_options = None
   _globals['_UPDATEUSERREQUEST'].fields_by_name['update_mask']._serialized_options = b'\352\340\030\002 \023'
+  _globals['_DELETEUSERREQUEST'].fields_by_name['user_id']._loaded_options = None
+  _globals['_DELETEUSERREQUEST'].fields_by_name['user_id']._serialized_options = b'\352\340\030\006\010\001\020\001\030\007'
+  _globals['_GETDELETIONREQUEST'].fields_by_name['deletion_id']._loaded_options = None
+  _globals['_GETDELETIONREQUEST'].fields_by_name['deletion_id']._serialized_options = b'\352\340\030\006\010\001\020\001\030\007'
+  _globals['_LISTDELETIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTDELETIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\352\340\030\006:\004\010\014\020\r'
+  _globals['_LISTDELETIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTDELETIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\352\340\030\002\030\021'
   _globals['_USERSSERVICE'].methods_by_name['CreateUser']._loaded_options = None
   _globals['_USERSSERVICE'].methods_by_name['CreateUser']._serialized_options = b'\342\340\030\t\010\0020\0248\220N@\001'
   _globals['_USERSSERVICE'].methods_by_name['BatchCreateUsers']._loaded_options = None
@@ -78,30 +87,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USERSSERVICE'].methods_by_name['ListUsers']._serialized_options = b'\342\340\030\013\010\002(\0010\0248\220N@\001'
   _globals['_USERSSERVICE'].methods_by_name['UpdateUser']._loaded_options = None
   _globals['_USERSSERVICE'].methods_by_name['UpdateUser']._serialized_options = b'\342\340\030!\010\001\022\013user:update\"\007user_id(\0010\0248\220N@\001'
-  _globals['_CREATEUSERREQUEST']._serialized_start=266
-  _globals['_CREATEUSERREQUEST']._serialized_end=419
-  _globals['_CREATEUSERRESPONSE']._serialized_start=421
-  _globals['_CREATEUSERRESPONSE']._serialized_end=479
-  _globals['_BATCHCREATEUSERSREQUEST']._serialized_start=481
-  _globals['_BATCHCREATEUSERSREQUEST']._serialized_end=571
-  _globals['_BATCHCREATEUSERSRESPONSE']._serialized_start=573
-  _globals['_BATCHCREATEUSERSRESPONSE']._serialized_end=638
-  _globals['_GETUSERREQUEST']._serialized_start=640
-  _globals['_GETUSERREQUEST']._serialized_end=685
-  _globals['_GETUSERRESPONSE']._serialized_start=687
-  _globals['_GETUSERRESPONSE']._serialized_end=742
-  _globals['_BATCHGETUSERSREQUEST']._serialized_start=744
-  _globals['_BATCHGETUSERSREQUEST']._serialized_end=798
-  _globals['_BATCHGETUSERSRESPONSE']._serialized_start=800
-  _globals['_BATCHGETUSERSRESPONSE']._serialized_end=862
-  _globals['_LISTUSERSREQUEST']._serialized_start=865
-  _globals['_LISTUSERSREQUEST']._serialized_end=995
-  _globals['_LISTUSERSRESPONSE']._serialized_start=997
-  _globals['_LISTUSERSRESPONSE']._serialized_end=1080
-  _globals['_UPDATEUSERREQUEST']._serialized_start=1083
-  _globals['_UPDATEUSERREQUEST']._serialized_end=1294
-  _globals['_UPDATEUSERRESPONSE']._serialized_start=1296
-  _globals['_UPDATEUSERRESPONSE']._serialized_end=1354
-  _globals['_USERSSERVICE']._serialized_start=1357
-  _globals['_USERSSERVICE']._serialized_end=2062
+  _globals['_USERSSERVICE'].methods_by_name['DeleteUser']._loaded_options = None
+  _globals['_USERSSERVICE'].methods_by_name['DeleteUser']._serialized_options = b'\342\340\030\r\010\002(\0010\0248\220N@\001P\n'
+  _globals['_USERSSERVICE'].methods_by_name['GetDeletion']._loaded_options = None
+  _globals['_USERSSERVICE'].methods_by_name['GetDeletion']._serialized_options = b'\342\340\030\013\010\002(\0010\0248\220N@\001'
+  _globals['_USERSSERVICE'].methods_by_name['ListDeletions']._loaded_options = None
+  _globals['_USERSSERVICE'].methods_by_name['ListDeletions']._serialized_options = b'\342\340\030\013\010\002(\0010\0248\220N@\001'
+  _globals['_CREATEUSERREQUEST']._serialized_start=302
+  _globals['_CREATEUSERREQUEST']._serialized_end=455
+  _globals['_CREATEUSERRESPONSE']._serialized_start=457
+  _globals['_CREATEUSERRESPONSE']._serialized_end=515
+  _globals['_BATCHCREATEUSERSREQUEST']._serialized_start=517
+  _globals['_BATCHCREATEUSERSREQUEST']._serialized_end=607
+  _globals['_BATCHCREATEUSERSRESPONSE']._serialized_start=609
+  _globals['_BATCHCREATEUSERSRESPONSE']._serialized_end=674
+  _globals['_GETUSERREQUEST']._serialized_start=676
+  _globals['_GETUSERREQUEST']._serialized_end=721
+  _globals['_GETUSERRESPONSE']._serialized_start=723
+  _globals['_GETUSERRESPONSE']._serialized_end=778
+  _globals['_BATCHGETUSERSREQUEST']._serialized_start=780
+  _globals['_BATCHGETUSERSREQUEST']._serialized_end=834
+  _globals['_BATCHGETUSERSRESPONSE']._serialized_start=836
+  _globals['_BATCHGETUSERSRESPONSE']._serialized_end=898
+  _globals['_LISTUSERSREQUEST']._serialized_start=901
+  _globals['_LISTUSERSREQUEST']._serialized_end=1031
+  _globals['_LISTUSERSRESPONSE']._serialized_start=1033
+  _globals['_LISTUSERSRESPONSE']._serialized_end=1116
+  _globals['_UPDATEUSERREQUEST']._serialized_start=1119
+  _globals['_UPDATEUSERREQUEST']._serialized_end=1330
+  _globals['_UPDATEUSERRESPONSE']._serialized_start=1332
+  _globals['_UPDATEUSERRESPONSE']._serialized_end=1390
+  _globals['_DELETEUSERREQUEST']._serialized_start=1392
+  _globals['_DELETEUSERREQUEST']._serialized_end=1440
+  _globals['_DELETEUSERRESPONSE']._serialized_start=1442
+  _globals['_DELETEUSERRESPONSE']._serialized_end=1511
+  _globals['_GETDELETIONREQUEST']._serialized_start=1513
+  _globals['_GETDELETIONREQUEST']._serialized_end=1566
+  _globals['_GETDELETIONRESPONSE']._serialized_start=1568
+  _globals['_GETDELETIONRESPONSE']._serialized_end=1638
+  _globals['_LISTDELETIONSREQUEST']._serialized_start=1640
+  _globals['_LISTDELETIONSREQUEST']._serialized_end=1721
+  _globals['_LISTDELETIONSRESPONSE']._serialized_start=1723
+  _globals['_LISTDELETIONSRESPONSE']._serialized_end=1821
+  _globals['_USERSSERVICE']._serialized_start=1824
+  _globals['_USERSSERVICE']._serialized_end=2861
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 import datetime
 
+from chatkit.contract.v1 import deletion_pb2 as _deletion_pb2
 from chatkit.contract.v1 import field_policy_pb2 as _field_policy_pb2
 from chatkit.contract.v1 import method_policy_pb2 as _method_policy_pb2
 from chatkit.users.v1 import user_pb2 as _user_pb2
@@ -105,3 +106,43 @@ class UpdateUserResponse(_message.Message):
     USER_FIELD_NUMBER: _ClassVar[int]
     user: _user_pb2.User
     def __init__(self, user: _Optional[_Union[_user_pb2.User, _Mapping]] = ...) -> None: ...
+
+class DeleteUserRequest(_message.Message):
+    __slots__ = ("user_id",)
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    def __init__(self, user_id: _Optional[str] = ...) -> None: ...
+
+class DeleteUserResponse(_message.Message):
+    __slots__ = ("deletion",)
+    DELETION_FIELD_NUMBER: _ClassVar[int]
+    deletion: _deletion_pb2.Deletion
+    def __init__(self, deletion: _Optional[_Union[_deletion_pb2.Deletion, _Mapping]] = ...) -> None: ...
+
+class GetDeletionRequest(_message.Message):
+    __slots__ = ("deletion_id",)
+    DELETION_ID_FIELD_NUMBER: _ClassVar[int]
+    deletion_id: str
+    def __init__(self, deletion_id: _Optional[str] = ...) -> None: ...
+
+class GetDeletionResponse(_message.Message):
+    __slots__ = ("deletion",)
+    DELETION_FIELD_NUMBER: _ClassVar[int]
+    deletion: _deletion_pb2.Deletion
+    def __init__(self, deletion: _Optional[_Union[_deletion_pb2.Deletion, _Mapping]] = ...) -> None: ...
+
+class ListDeletionsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListDeletionsResponse(_message.Message):
+    __slots__ = ("deletions", "next_page_token")
+    DELETIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    deletions: _containers.RepeatedCompositeFieldContainer[_deletion_pb2.Deletion]
+    next_page_token: str
+    def __init__(self, deletions: _Optional[_Iterable[_Union[_deletion_pb2.Deletion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

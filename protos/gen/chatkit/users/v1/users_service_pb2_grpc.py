@@ -65,6 +65,21 @@ class UsersServiceStub:
                 request_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.UpdateUserRequest.SerializeToString,
                 response_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.UpdateUserResponse.FromString,
                 _registered_method=True)
+        self.DeleteUser = channel.unary_unary(
+                '/chatkit.users.v1.UsersService/DeleteUser',
+                request_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.DeleteUserRequest.SerializeToString,
+                response_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.DeleteUserResponse.FromString,
+                _registered_method=True)
+        self.GetDeletion = channel.unary_unary(
+                '/chatkit.users.v1.UsersService/GetDeletion',
+                request_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.GetDeletionRequest.SerializeToString,
+                response_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.GetDeletionResponse.FromString,
+                _registered_method=True)
+        self.ListDeletions = channel.unary_unary(
+                '/chatkit.users.v1.UsersService/ListDeletions',
+                request_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ListDeletionsRequest.SerializeToString,
+                response_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ListDeletionsResponse.FromString,
+                _registered_method=True)
 
 
 class UsersServiceServicer:
@@ -117,6 +132,41 @@ class UsersServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteUser(self, request, context):
+        """Deletes a user with their memberships, roles, messages, read cursors and
+        files. Their messages leave their places in the order: what was there is
+        deleted, and told as that. When the call answers, nobody finds the user any
+        more, nothing new comes into being for them, and tokens that were signed for
+        them until then open nothing: UNAUTHENTICATED, USER_DELETED; their streams
+        end, and those who share a room with them are told. Of a user who wrote
+        little, nothing is left by then; of others the rest goes on being removed,
+        and GetDeletion tells how far that is. Until it is done, a user of the same
+        id can't be created: FAILED_PRECONDITION, BEING_DELETED; after it, such a
+        user has nothing of the old one. Where a service can't be reached:
+        UNAVAILABLE, SERVICE_UNAVAILABLE; the deletion goes on by itself, and the
+        call may be repeated. A repetition answers the same deletion, until a day
+        after it was done. An unknown id is NOT_FOUND, USER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDeletion(self, request, context):
+        """Reads how far the deletion of a user is. An unknown id is NOT_FOUND,
+        DELETION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeletions(self, request, context):
+        """Lists the deletions of users, those that are done included, the newest
+        first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UsersServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -149,6 +199,21 @@ def add_UsersServiceServicer_to_server(servicer, server):
                     servicer.UpdateUser,
                     request_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.UpdateUserRequest.FromString,
                     response_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.UpdateUserResponse.SerializeToString,
+            ),
+            'DeleteUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteUser,
+                    request_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.DeleteUserRequest.FromString,
+                    response_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.DeleteUserResponse.SerializeToString,
+            ),
+            'GetDeletion': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDeletion,
+                    request_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.GetDeletionRequest.FromString,
+                    response_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.GetDeletionResponse.SerializeToString,
+            ),
+            'ListDeletions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeletions,
+                    request_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ListDeletionsRequest.FromString,
+                    response_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ListDeletionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -314,6 +379,87 @@ class UsersService:
             '/chatkit.users.v1.UsersService/UpdateUser',
             chatkit_dot_users_dot_v1_dot_users__service__pb2.UpdateUserRequest.SerializeToString,
             chatkit_dot_users_dot_v1_dot_users__service__pb2.UpdateUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.users.v1.UsersService/DeleteUser',
+            chatkit_dot_users_dot_v1_dot_users__service__pb2.DeleteUserRequest.SerializeToString,
+            chatkit_dot_users_dot_v1_dot_users__service__pb2.DeleteUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDeletion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.users.v1.UsersService/GetDeletion',
+            chatkit_dot_users_dot_v1_dot_users__service__pb2.GetDeletionRequest.SerializeToString,
+            chatkit_dot_users_dot_v1_dot_users__service__pb2.GetDeletionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeletions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.users.v1.UsersService/ListDeletions',
+            chatkit_dot_users_dot_v1_dot_users__service__pb2.ListDeletionsRequest.SerializeToString,
+            chatkit_dot_users_dot_v1_dot_users__service__pb2.ListDeletionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,48 @@
+"""Users who are deleted: in one transaction the user is gone from users, and the deletion noted."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Text, bindparam, delete, exists, func, select, update
+
+from services.runtime.data.database import Database
+from services.runtime.erasure.deletions import LEASE
+from services.runtime.erasure.model import Deletion, DeletionId
+from services.runtime.erasure.store import DeletionStore
+from services.users import recorded_changes
+from services.users.model import Change, ChangeKind
+from services.users.tables import changes, users
+
+_NOBODY = UUID(int=0)
+_LOCK = select(users.c.uid).where(users.c.id == bindparam("user_id", type_=Text)).with_for_update()
+
+
+class UserDeletionStore:
+    """Removes what users has of a user."""
+
+    def __init__(self, database: Database, deletions: DeletionStore) -> None:
+        self._database = database
+        self._deletions = deletions
+
+    async def delete(self, user_id: str) -> DeletionId | None:
+        """Remove a user, with their presence, and begin their deletion elsewhere; None when there is no such user."""
+        async with self._database.transaction() as connection:
+            uid = (await connection.execute(_LOCK, {"user_id": user_id})).scalar_one_or_none()
+            if uid is None:
+                return None
+            deletion_id = await self._deletions.begin(connection, uid, user_id, done=(), lease=LEASE)
+            await connection.execute(delete(users).where(users.c.uid == uid))
+            change = Change(version=0, kind=ChangeKind.USER_DELETED, user_uid=uid, user_id=user_id)
+            await recorded_changes.record(connection, [change])
+        return deletion_id
+
+    async def forget_changes(self, deletion: Deletion, age: timedelta) -> bool:
+        """Forget whom changes were about that are older than that; False where there are younger ones.
+
+        Whoever has not read them by then can't tell what they were, and begins anew.
+        """
+        theirs = changes.c.user_uid == deletion.subject_uid
+        old = update(changes).where(theirs, changes.c.create_time < func.clock_timestamp() - age)
+        async with self._database.transaction() as connection:
+            await connection.execute(old.values(kind=ChangeKind.FORGOTTEN, user_uid=_NOBODY, user_id=""))
+            return not (await connection.execute(select(exists().where(theirs)))).scalar_one()

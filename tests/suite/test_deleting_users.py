@@ -1,0 +1,223 @@
+"""Deleting a user over all services: what is left, what others see, what tokens open, and what becomes of the id."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psycopg
+import pytest
+from chatkit.contract.v1 import deletion_pb2
+from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
+from chatkit.messages.v1 import part_pb2, read_states_service_pb2
+from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
+from chatkit.users.v1 import presence_event_pb2
+from chatkit.users.v1 import presence_service_pb2 as presence_pb2
+from chatkit.users.v1 import users_service_pb2 as users_pb2
+from google.protobuf import struct_pb2
+
+from tests.support.databases import TestDatabase
+from tests.support.eventually import HANG_SECONDS, until
+from tests.support.folders import files_in
+from tests.support.refusals import refused
+from tests.support.suite import Suite, running
+from tests.support.tokens import Metadata, bearer, su, token, user
+from tests.support.uploads import add
+
+DONE = deletion_pb2.DELETION_STATE_DONE
+_WORD = "rhubarb"
+
+
+@pytest.fixture
+async def suite(database: TestDatabase, tmp_path: Path) -> AsyncIterator[Suite]:
+    """Run all services, with alice, who has something everywhere, and bob."""
+    async with running(database, tmp_path, "users", "rooms", "messages", "files") as all_of_them:
+        data = struct_pb2.Struct()
+        data["motto"] = _WORD
+        made = users_pb2.CreateUserRequest(id="alice", name=f"Alice {_WORD}", custom_data=data)
+        await all_of_them.users.CreateUser(made, metadata=su())
+        await all_of_them.make_users("bob")
+        await all_of_them.make_room("lobby", "alice", "bob")
+        await all_of_them.make_room("attic", "bob", "alice")
+        await all_of_them.assign("alice", "admin")
+        yield all_of_them
+
+
+async def _say(suite: Suite, request_id: str, who: str = "alice", room_id: str = "lobby") -> None:
+    parts = [part_pb2.Part(content_type="text/plain", content=_WORD if who == "alice" else "hello")]
+    request = messages_pb2.SendMessageRequest(room_id=room_id, request_id=request_id, parts=parts)
+    await suite.messages.SendMessage(request, metadata=user(who))
+
+
+async def _fill(suite: Suite) -> None:
+    file = await add(suite.files, b"content", user("alice"), name=_WORD)
+    parts = [part_pb2.Part(content_type="video/mp4", file_id=file.id)]
+    request = messages_pb2.SendMessageRequest(room_id="lobby", request_id=f"{_WORD} file", parts=parts)
+    await suite.messages.SendMessage(request, metadata=user("alice"))
+    for number in range(3):
+        await _say(suite, f"{_WORD} {number}")
+    await _say(suite, f"{_WORD} 9", room_id="attic")
+    await _say(suite, "bob's", "bob")
+    cursor = read_states_service_pb2.SetReadCursorRequest(room_id="lobby", seq=2)
+    await suite.read_states.SetReadCursor(cursor, metadata=user("alice"))
+
+
+async def _delete(suite: Suite, who: Metadata | None = None) -> deletion_pb2.Deletion:
+    request = users_pb2.DeleteUserRequest(user_id="alice")
+    answer: users_pb2.DeleteUserResponse = await suite.users.DeleteUser(request, metadata=who or su())
+    return answer.deletion
+
+
+async def _get(suite: Suite, deletion_id: str) -> deletion_pb2.Deletion:
+    request = users_pb2.GetDeletionRequest(deletion_id=deletion_id)
+    answer: users_pb2.GetDeletionResponse = await suite.users.GetDeletion(request, metadata=su())
+    return answer.deletion
+
+
+def _uid(database: TestDatabase) -> str:
+    with psycopg.connect(database.superuser_dsn) as connection:
+        found = connection.execute("SELECT uid::text FROM users.users WHERE id = 'alice'").fetchone()
+    return str(found[0]) if found is not None else ""
+
+
+def _everything(database: TestDatabase) -> dict[str, str]:
+    """Return all rows of all tables as text, by table."""
+    with psycopg.connect(database.superuser_dsn) as connection:
+        tables = connection.execute("""
+            SELECT table_schema || '.' || table_name FROM information_schema.tables
+            WHERE table_schema IN ('users', 'rooms', 'messages', 'files')
+        """).fetchall()
+        return {table: str(connection.execute(f"SELECT * FROM {table}").fetchall()) for (table,) in tables}
+
+
+async def test_no_table_names_the_user_any_more_and_nothing_else_goes(suite: Suite, database: TestDatabase) -> None:
+    await _fill(suite)
+    uid = _uid(database)
+    deletion = await _delete(suite)
+    assert (deletion.state, deletion.subject) == (DONE, "")
+    assert [part.service for part in deletion.services] == ["files", "messages", "rooms", "users"]
+    for table, rows in _everything(database).items():
+        for word in (_WORD, "alice"):
+            assert word not in rows, table
+        # The random identity stays where it keeps what comes late out.
+        assert uid not in rows or table.endswith((".fences", ".deletions")), table
+    assert files_in(suite.folder / "blobs") == []
+    get = users_pb2.GetUserRequest(user_id="alice")
+    await refused(suite.users.GetUser(get, metadata=su()), "USER_NOT_FOUND")
+    listed = await suite.messages.ListMessages(messages_pb2.ListMessagesRequest(room_id="lobby"), metadata=user("bob"))
+    assert [message.parts[0].content for message in listed.messages] == ["hello"]
+    rooms = await suite.rooms.ListUserRooms(rooms_pb2.ListUserRoomsRequest(), metadata=user("bob"))
+    assert [(room.id, room.member_count) for room in rooms.rooms] == [("attic", 1), ("lobby", 1)]
+
+
+async def test_only_superusers_may_and_an_unknown_user_is_not_found(suite: Suite) -> None:
+    await refused(_delete(suite, user("alice")), "SUPERUSER_REQUIRED")
+    request = users_pb2.DeleteUserRequest(user_id="nobody")
+    await refused(suite.users.DeleteUser(request, metadata=su()), "USER_NOT_FOUND")
+
+
+async def test_deleting_twice_is_the_same_deletion(suite: Suite) -> None:
+    first, second = await asyncio.gather(_delete(suite), _delete(suite))
+    assert first.id == second.id
+    third = await _delete(suite)
+    assert (third.id, third.state) == (first.id, DONE)
+    assert await _get(suite, first.id) == third
+    listed = await suite.users.ListDeletions(users_pb2.ListDeletionsRequest(), metadata=su())
+    assert list(listed.deletions) == [third]
+
+
+async def test_the_id_is_free_again_for_another_who_inherits_nothing(suite: Suite) -> None:
+    await _fill(suite)
+    before = user("alice")
+    await _delete(suite)
+    await suite.make_users("alice")
+    get = users_pb2.GetUserRequest(user_id="bob")
+    await refused(suite.users.GetUser(get, metadata=before), "USER_DELETED")
+    await refused(suite.rooms.ListUserRooms(rooms_pb2.ListUserRoomsRequest(), metadata=before), "USER_DELETED")
+    # Signed for the new one; times in tokens are whole seconds.
+    later = bearer(token("alice", now=datetime.now(UTC) + timedelta(seconds=2)))
+    await suite.users.GetUser(get, metadata=later)
+    rooms = await suite.rooms.ListUserRooms(rooms_pb2.ListUserRoomsRequest(), metadata=later)
+    assert list(rooms.rooms) == []
+    # Nor the role of an admin.
+    update = users_pb2.UpdateUserRequest(name="other")
+    await refused(suite.users.UpdateUser(update, metadata=later), "PERMISSION_MISSING")
+    # The request ids of the old one are free.
+    made = rooms_pb2.CreateRoomRequest(id="new", name="new", visibility="VISIBILITY_PUBLIC")
+    await suite.rooms.CreateRoom(made, metadata=later)
+    part = part_pb2.Part(content_type="text/plain", content="other")
+    request = messages_pb2.SendMessageRequest(room_id="new", request_id=f"{_WORD} 0", parts=[part])
+    await suite.messages.SendMessage(request, metadata=later)
+
+
+async def test_watchers_see_them_go(suite: Suite) -> None:
+    async with asyncio.timeout(HANG_SECONDS):
+        online = presence_pb2.SubscribePresenceRequest(online=True)
+        there = aiter(suite.presence.SubscribePresence(online, metadata=user("alice")))
+        await anext(there)
+        watching = presence_pb2.SubscribePresenceRequest(watch_user_ids=["alice"])
+        states = _states(suite.presence.SubscribePresence(watching, metadata=user("bob")))
+        while await anext(states) != presence_event_pb2.PRESENCE_STATE_ONLINE:
+            pass
+        await _delete(suite)
+        assert await anext(states) == presence_event_pb2.PRESENCE_STATE_OFFLINE
+
+
+async def _states(call: "grpc.aio.UnaryStreamCall[Any, Any]") -> AsyncIterator[int]:
+    async for frame in call:
+        for event in frame.events:
+            for kind in ("presence", "presence_changed"):
+                if event.HasField(kind):
+                    yield getattr(event, kind).state
+
+
+async def test_while_a_service_is_away_the_deletion_waits_and_goes_on_when_it_is_back(suite: Suite) -> None:
+    await _fill(suite)
+    await suite.stop("messages")
+    await refused(_delete(suite), "SERVICE_UNAVAILABLE")
+    again = users_pb2.CreateUserRequest(id="alice", name="another")
+    await refused(suite.users.CreateUser(again, metadata=su()), "BEING_DELETED")
+    (deletion,) = (await suite.users.ListDeletions(users_pb2.ListDeletionsRequest(), metadata=su())).deletions
+    assert (deletion.subject, deletion.state) == ("alice", deletion_pb2.DELETION_STATE_RUNNING)
+    await suite.start("messages", listen=suite.servers["messages"].address)
+
+    async def is_done() -> bool:
+        return (await _get(suite, deletion.id)).state == DONE
+
+    await until(is_done)
+    await suite.users.CreateUser(again, metadata=su())
+
+
+async def test_what_they_do_meanwhile_leaves_nothing(suite: Suite, database: TestDatabase) -> None:
+    async def write_all(numbers: range) -> None:
+        for number in numbers:
+            await _say(suite, f"{number}")
+            await add(suite.files, b"x", user("alice"), request_id=f"{number}")
+            cursor = read_states_service_pb2.SetReadCursorRequest(room_id="lobby", seq=1)
+            await suite.read_states.SetReadCursor(cursor, metadata=user("alice"))
+            made = rooms_pb2.CreateRoomRequest(id=f"{number}", name="x", visibility="VISIBILITY_PRIVATE")
+            await suite.rooms.CreateRoom(made, metadata=user("alice"))
+
+    async def write_on(numbers: range) -> grpc.StatusCode:
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await write_all(numbers)
+        return refusal.value.code()
+
+    uid = _uid(database)
+    async with asyncio.TaskGroup() as group:
+        writers = [group.create_task(write_on(range(start, start + 900))) for start in range(1_000, 5_000, 1_000)]
+        await until(lambda: _has_messages(database, 8))
+        deletion = await _delete(suite)
+    assert deletion.state == DONE
+    refusals = {grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAUTHENTICATED}
+    assert {writer.result() for writer in writers} <= refusals
+    for table, rows in _everything(database).items():
+        assert "alice" not in rows, table
+        assert uid not in rows or table.endswith((".fences", ".deletions")), table
+    assert files_in(suite.folder / "blobs") == []
+
+
+async def _has_messages(database: TestDatabase, count: int) -> bool:
+    return database.count("messages.messages") >= count
