@@ -1,10 +1,10 @@
 """Rooms that are deleted: in one transaction the room is gone from rooms, and the deletion noted."""
 
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from services.rooms import recorded_changes
 from services.rooms.model import Change, ChangeKind
-from services.rooms.tables import creations, memberships, room_assignments, rooms
+from services.rooms.tables import changes, creations, memberships, room_assignments, rooms
 from services.rooms.views_store import LOCK_ROOM, room_by
 from services.runtime.data.database import Database
 from services.runtime.erasure.deletions import LEASE
@@ -28,6 +28,8 @@ class RoomDeletionStore:
             for table in (room_assignments, memberships, creations):
                 await connection.execute(delete(table).where(table.c.room_uid == uid))
             await connection.execute(delete(rooms).where(rooms.c.uid == uid))
+            # Who has yet to read them takes them for those of an early release, which did not name rooms.
+            await connection.execute(update(changes).where(changes.c.room_uid == uid).values(room_id=None))
             # It names nobody and nothing: those who follow the room know its id.
             await recorded_changes.record(connection, [Change(version=0, kind=ChangeKind.ROOM_DELETED, room_uid=uid)])
         return deletion_id

@@ -60,6 +60,8 @@ def create_engine(dsn: str, connections: int = POOL_CONNECTIONS) -> AsyncEngine:
         pool_size=connections,
         max_overflow=0,
         pool_timeout=_PERIOD_SECONDS * _PERIODS,
+        # What an error shows goes to the log, where nobody can erase it.
+        hide_parameters=True,
         connect_args={
             "connect_timeout": _CONNECT_SECONDS,
             "application_name": "chatkit",
