@@ -61,6 +61,17 @@ async def _delete(suite: Suite, who: Metadata, room_id: str = "lobby") -> deleti
     return answer.deletion
 
 
+async def _deleted(suite: Suite, who: Metadata, room_id: str = "lobby") -> deletion_pb2.Deletion:
+    """Delete a room, and return when that is done, which may be later than the call returns."""
+    deletion = await _delete(suite, who, room_id)
+    await until(lambda: _is_done(suite, deletion.id))
+    return await _get(suite, deletion.id, su())
+
+
+async def _is_done(suite: Suite, deletion_id: str) -> bool:
+    return (await _get(suite, deletion_id, su())).state == DONE
+
+
 async def _get(suite: Suite, deletion_id: str, who: Metadata) -> deletion_pb2.Deletion:
     request = rooms_pb2.GetDeletionRequest(deletion_id=deletion_id)
     answer: rooms_pb2.GetDeletionResponse = await suite.rooms.GetDeletion(request, metadata=who)
@@ -88,8 +99,7 @@ async def test_all_of_a_room_goes_with_it_and_nothing_else(suite: Suite, databas
     before = _everything(database)
     await suite.make_room("cellar", "alice", "bob")
     await _fill(suite, "cellar")
-    deletion = await _delete(suite, user("alice"), "cellar")
-    assert deletion.state == DONE
+    deletion = await _deleted(suite, user("alice"), "cellar")
     assert [(part.service, part.state) for part in deletion.services] == [
         ("files", DONE),
         ("messages", DONE),
@@ -109,7 +119,7 @@ async def test_all_of_a_room_goes_with_it_and_nothing_else(suite: Suite, databas
 async def test_a_plain_user_may_not_and_may_once_promoted(suite: Suite) -> None:
     await refused(_delete(suite, user("alice")), "PERMISSION_MISSING")
     await suite.assign("alice", "owner", "lobby")
-    assert (await _delete(suite, user("alice"))).state == DONE
+    await _delete(suite, user("alice"))
     # The role was one of that room.
     await refused(_delete(suite, user("alice"), "attic"), "PERMISSION_MISSING")
     # And a role alone lets nobody in.
@@ -151,11 +161,11 @@ async def _events(call: "grpc.aio.UnaryStreamCall[Any, Any]") -> AsyncGenerator[
 
 
 async def test_deleting_twice_is_the_same_deletion_and_all_of_them_are_listed(suite: Suite) -> None:
-    first = await _delete(suite, su())
+    first = await _deleted(suite, su())
     assert await _delete(suite, su()) == first
     assert await _get(suite, first.id, user("carol")) == first
     await refused(_delete(suite, su(), "nowhere"), "ROOM_NOT_FOUND")
-    second = await _delete(suite, su(), "attic")
+    second = await _deleted(suite, su(), "attic")
     listed = await suite.rooms.ListDeletions(rooms_pb2.ListDeletionsRequest(), metadata=su())
     assert list(listed.deletions) == [second, first]
     for wrong in ("lobby", first.id.replace("-", ""), "00000000-0000-0000-0000-000000000000"):
@@ -168,7 +178,7 @@ async def test_deleting_twice_is_the_same_deletion_and_all_of_them_are_listed(su
 
 async def test_the_id_is_free_again_and_inherits_nothing(suite: Suite) -> None:
     await _fill(suite)
-    first = await _delete(suite, su())
+    first = await _deleted(suite, su())
     await _create(suite)
     read = await suite.rooms.GetRoom(rooms_pb2.GetRoomRequest(room_id="lobby"), metadata=user("alice"))
     assert list(read.membership.user_ids) == ["alice"]
@@ -199,11 +209,7 @@ async def test_while_a_service_is_away_the_id_is_kept_and_the_deletion_goes_on_w
     assert (deletion.subject, deletion.state) == ("lobby", deletion_pb2.DELETION_STATE_RUNNING)
     assert [part.service for part in deletion.services if part.state != DONE] == ["files"]
     await suite.start("files", listen=suite.servers["files"].address)
-
-    async def is_done() -> bool:
-        return (await _get(suite, deletion.id, su())).state == DONE
-
-    await until(is_done)
+    await until(lambda: _is_done(suite, deletion.id))
     assert (await _get(suite, deletion.id, su())).subject == ""
     assert files_in(suite.folder / "blobs") == []
     await _create(suite)
@@ -231,8 +237,7 @@ async def test_writes_that_race_the_deletion_leave_nothing(suite: Suite, databas
     async with asyncio.TaskGroup() as group:
         writers = [group.create_task(write_on(range(start, start + 900))) for start in range(1_000, 5_000, 1_000)]
         await until(lambda: _has_messages(database, 10))
-        deletion = await _delete(suite, su())
-    assert deletion.state == DONE
+        await _deleted(suite, su())
     assert {writer.result() for writer in writers} <= {grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND}
     for table in ("messages.messages", "messages.events", "messages.read_cursors", "files.files", "files.uploads"):
         assert database.count(table) == 0, table

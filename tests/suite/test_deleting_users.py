@@ -70,6 +70,17 @@ async def _delete(suite: Suite, who: Metadata | None = None) -> deletion_pb2.Del
     return answer.deletion
 
 
+async def _deleted(suite: Suite) -> deletion_pb2.Deletion:
+    """Delete alice, and return when that is done, which may be later than the call returns."""
+    deletion = await _delete(suite)
+    await until(lambda: _is_done(suite, deletion.id))
+    return await _get(suite, deletion.id)
+
+
+async def _is_done(suite: Suite, deletion_id: str) -> bool:
+    return (await _get(suite, deletion_id)).state == DONE
+
+
 async def _get(suite: Suite, deletion_id: str) -> deletion_pb2.Deletion:
     request = users_pb2.GetDeletionRequest(deletion_id=deletion_id)
     answer: users_pb2.GetDeletionResponse = await suite.users.GetDeletion(request, metadata=su())
@@ -95,7 +106,7 @@ def _everything(database: TestDatabase) -> dict[str, str]:
 async def test_no_table_names_the_user_any_more_and_nothing_else_goes(suite: Suite, database: TestDatabase) -> None:
     await _fill(suite)
     uid = _uid(database)
-    deletion = await _delete(suite)
+    deletion = await _deleted(suite)
     assert (deletion.state, deletion.subject) == (DONE, "")
     assert [part.service for part in deletion.services] == ["files", "messages", "rooms", "users"]
     for table, rows in _everything(database).items():
@@ -121,6 +132,7 @@ async def test_only_superusers_may_and_an_unknown_user_is_not_found(suite: Suite
 async def test_deleting_twice_is_the_same_deletion(suite: Suite) -> None:
     first, second = await asyncio.gather(_delete(suite), _delete(suite))
     assert first.id == second.id
+    await until(lambda: _is_done(suite, first.id))
     third = await _delete(suite)
     assert (third.id, third.state) == (first.id, DONE)
     assert await _get(suite, first.id) == third
@@ -131,7 +143,7 @@ async def test_deleting_twice_is_the_same_deletion(suite: Suite) -> None:
 async def test_the_id_is_free_again_for_another_who_inherits_nothing(suite: Suite) -> None:
     await _fill(suite)
     before = user("alice")
-    await _delete(suite)
+    await _deleted(suite)
     await suite.make_users("alice")
     get = users_pb2.GetUserRequest(user_id="bob")
     await refused(suite.users.GetUser(get, metadata=before), "USER_DELETED")
@@ -182,11 +194,7 @@ async def test_while_a_service_is_away_the_deletion_waits_and_goes_on_when_it_is
     (deletion,) = (await suite.users.ListDeletions(users_pb2.ListDeletionsRequest(), metadata=su())).deletions
     assert (deletion.subject, deletion.state) == ("alice", deletion_pb2.DELETION_STATE_RUNNING)
     await suite.start("messages", listen=suite.servers["messages"].address)
-
-    async def is_done() -> bool:
-        return (await _get(suite, deletion.id)).state == DONE
-
-    await until(is_done)
+    await until(lambda: _is_done(suite, deletion.id))
     await suite.users.CreateUser(again, metadata=su())
 
 
@@ -209,8 +217,7 @@ async def test_what_they_do_meanwhile_leaves_nothing(suite: Suite, database: Tes
     async with asyncio.TaskGroup() as group:
         writers = [group.create_task(write_on(range(start, start + 900))) for start in range(1_000, 5_000, 1_000)]
         await until(lambda: _has_messages(database, 8))
-        deletion = await _delete(suite)
-    assert deletion.state == DONE
+        await _deleted(suite)
     refusals = {grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAUTHENTICATED}
     assert {writer.result() for writer in writers} <= refusals
     for table, rows in _everything(database).items():

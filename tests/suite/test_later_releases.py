@@ -22,7 +22,7 @@ from chatkit.users.v1 import users_service_pb2 as users_pb2
 from tests.messages.chat import Reader
 from tests.support import uploads
 from tests.support.databases import TestDatabase
-from tests.support.eventually import HANG_SECONDS, eventually
+from tests.support.eventually import HANG_SECONDS, eventually, until
 from tests.support.refusals import refused
 from tests.support.suite import BUILDS, Suite, ready, running
 from tests.support.tokens import su, user
@@ -207,7 +207,13 @@ async def _deletion_of_a_user_with(suite: Suite, table: str) -> None:
     got = (await suite.users.GetDeletion(request, metadata=su())).deletion
     assert deletion_pb2.DELETION_STATE_RUNNING in {got.state, got.services[0].state}
     other = await suite.users.DeleteUser(users_pb2.DeleteUserRequest(user_id="bob"), metadata=su())
-    assert other.deletion.state == deletion_pb2.DELETION_STATE_DONE
+    await until(lambda: _is_user_gone(suite, other.deletion.id))
+
+
+async def _is_user_gone(suite: Suite, deletion_id: str) -> bool:
+    request = users_pb2.GetDeletionRequest(deletion_id=deletion_id)
+    got = await suite.users.GetDeletion(request, metadata=su())
+    return bool(got.deletion.state == deletion_pb2.DELETION_STATE_DONE)
 
 
 async def _deletion_with(suite: Suite, table: str) -> None:
@@ -219,7 +225,13 @@ async def _deletion_with(suite: Suite, table: str) -> None:
     # Others are seen through.
     await suite.make_room("attic", "alice")
     other = await suite.rooms.DeleteRoom(rooms_pb2.DeleteRoomRequest(room_id="attic"), metadata=su())
-    assert other.deletion.state == deletion_pb2.DELETION_STATE_DONE
+    await until(lambda: _is_room_gone(suite, other.deletion.id))
+
+
+async def _is_room_gone(suite: Suite, deletion_id: str) -> bool:
+    request = rooms_pb2.GetDeletionRequest(deletion_id=deletion_id)
+    got = await suite.rooms.GetDeletion(request, metadata=su())
+    return bool(got.deletion.state == deletion_pb2.DELETION_STATE_DONE)
 
 
 # Every column that holds the number of a kind.

@@ -39,7 +39,7 @@ class UserEraser:
         user_uid = user.uid
         await self._store.fence(user_uid)
         # Those who may not have seen it.
-        if not await self._writers.have_ended(await self._writers.at_work(), until):
+        if not await self._writers.settled(until):
             return False
         walked_to = await self._store.walked_to(user_uid)
         while walked_to < LAST:

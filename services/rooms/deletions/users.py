@@ -14,10 +14,9 @@ from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.data.writers import Writers
 from services.runtime.deadline import Deadline
 from services.runtime.erasure.model import ErasedUser
-from services.runtime.erasure.removal import removed_for_good
+from services.runtime.erasure.removal import forgotten, removed_for_good
 
 _log = structlog.get_logger()
-_PAUSE_SECONDS = 0.05
 _FORGETTING_SECONDS = 3600.0
 
 
@@ -47,11 +46,7 @@ class UserEraser:
         self._feed.nudge()
         if not await removed_for_good(lambda: self._remove_some(user), self._writers, until):
             return False
-        while not await self._store.forget_changes(user, self._settle):
-            if not until.left():
-                return False
-            await self._clock.sleep(_PAUSE_SECONDS)
-        return True
+        return await forgotten(lambda: self._store.forget_changes(user, self._settle), self._clock, until)
 
     async def forget_tokens(self) -> None:
         """Forget what tokens called users who were deleted long ago, until cancelled."""

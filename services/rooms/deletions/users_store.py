@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, String, Update, delete, exists, func, select, update
+from sqlalchemy import Select, String, Update, delete, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, array, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Uuid
@@ -97,11 +97,9 @@ class UserErasureStore:
 
         Whoever has not read them by then can't tell what they were, and begins anew.
         """
-        theirs = changes.c.user_uid == user.uid
-        old = update(changes).where(theirs, changes.c.create_time < func.clock_timestamp() - age)
+        nothing = {"kind": ChangeKind.UNKNOWN, "user_uid": None, "user_id": None}
         async with self._database.transaction() as connection:
-            await connection.execute(old.values(kind=ChangeKind.UNKNOWN, user_uid=None, user_id=None))
-            return not (await connection.execute(select(exists().where(theirs)))).scalar_one()
+            return await recorded_changes.change_log.forget(connection, changes.c.user_uid == user.uid, age, **nothing)
 
 
 async def _change(connection: AsyncConnection, wanted: Select[Any], values: Update) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Table, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Table, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.data.database import Database, unbroken
@@ -71,6 +71,14 @@ class ChangeLog(Generic[Change]):
         rows = select(self._changes).where(self._changes.c.version > version)
         found = await connection.execute(rows.order_by(self._changes.c.version).limit(most))
         return [self._change_of(row) for row in found]
+
+    async def forget(
+        self, connection: AsyncConnection, about: ColumnElement[bool], age: timedelta, **values: Any
+    ) -> bool:
+        """Let changes that are older than that say nothing but these values; False where there are younger ones."""
+        old = update(self._changes).where(about, self._changes.c.create_time < func.clock_timestamp() - age)
+        await connection.execute(old.values(**values))
+        return not (await connection.execute(select(exists().where(about)))).scalar_one()
 
     async def sweep(self, connection: AsyncConnection, kept: timedelta) -> int:
         """Delete changes that are older than that, the newest one excepted; return how many."""

@@ -38,6 +38,10 @@ class Writers:
         async with self._database.reading() as connection:
             return list((await connection.execute(_WRITING, {"tables": self._tables})).scalars())
 
+    async def settled(self, until: Deadline) -> bool:
+        """Return whether all that write now have ended, waiting for a while."""
+        return await self.have_ended(await self.at_work(), until)
+
     async def have_ended(self, transactions: Sequence[str], until: Deadline) -> bool:
         """Return whether all of them have ended, waiting for a while."""
         while transactions and await self._are_open(transactions):

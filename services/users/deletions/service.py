@@ -7,11 +7,10 @@ from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.deadline import Deadline
 from services.runtime.erasure.deletions import Deletions
 from services.runtime.erasure.model import Deletion
+from services.runtime.erasure.removal import forgotten
 from services.runtime.peers.directory import users_not_found
 from services.users.deletions.store import UserDeletionStore
 from services.users.model import Change
-
-_PAUSE_SECONDS = 0.05
 
 
 class UserDeletions:
@@ -45,8 +44,4 @@ class OwnEraser:
 
     async def erase(self, deletion: Deletion, until: Deadline) -> bool:
         """Let the changes forget whom they were about; False when the time was too short."""
-        while not await self._store.forget_changes(deletion, self._settle):
-            if not until.left():
-                return False
-            await self._clock.sleep(_PAUSE_SECONDS)
-        return True
+        return await forgotten(lambda: self._store.forget_changes(deletion, self._settle), self._clock, until)

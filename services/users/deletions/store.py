@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Text, bindparam, delete, exists, func, select, update
+from sqlalchemy import Text, bindparam, delete, select
 
 from services.runtime.data.database import Database
 from services.runtime.erasure.deletions import LEASE
@@ -41,8 +41,8 @@ class UserDeletionStore:
 
         Whoever has not read them by then can't tell what they were, and begins anew.
         """
-        theirs = changes.c.user_uid == deletion.subject_uid
-        old = update(changes).where(theirs, changes.c.create_time < func.clock_timestamp() - age)
+        nothing = {"kind": ChangeKind.FORGOTTEN, "user_uid": _NOBODY, "user_id": ""}
         async with self._database.transaction() as connection:
-            await connection.execute(old.values(kind=ChangeKind.FORGOTTEN, user_uid=_NOBODY, user_id=""))
-            return not (await connection.execute(select(exists().where(theirs)))).scalar_one()
+            return await recorded_changes.change_log.forget(
+                connection, changes.c.user_uid == deletion.subject_uid, age, **nothing
+            )
