@@ -17,10 +17,11 @@ from services.edge.rendering import overload
 from services.edge.rendering.routes import STREAM_IDLE_SECONDS
 from tests.edge.calling import Call
 from tests.support import http2, tokens, uploads
+from tests.support.databases import TestDatabase
 from tests.support.edge import Edge, running_edge
 from tests.support.envoys import envoy_of
 from tests.support.eventually import HANG_SECONDS, eventually, until
-from tests.support.suite import Suite
+from tests.support.suite import Suite, running
 
 # By itself Envoy would take 250 that are given up.
 _MOST_MADE = 200
@@ -39,6 +40,14 @@ _MOST_GROWTH_BYTES = 160 << 20
 
 # Left are 15 MB, and for five minutes 65 MB where the allocator keeps what it expects to need again.
 _MOST_LEFT_BYTES = 35 << 20
+
+
+@pytest.fixture
+async def suite(database: TestDatabase, tmp_path: Path) -> AsyncIterator[Suite]:
+    """Run the services in this process; a slow machine takes longer to open all downloads than one may stand still."""
+    services = ("users", "rooms", "messages", "files")
+    async with running(database, tmp_path, *services, file_stall_seconds=HANG_SECONDS) as started:
+        yield started
 
 
 class Crowd:
