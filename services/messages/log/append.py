@@ -31,16 +31,16 @@ _LOCK = """
 _LOCK_FREE_ONES = _LOCK + " SKIP LOCKED"
 # A statement of its own, so that its snapshot is younger than the locks: merged into the one above it would miss what
 # was committed while that one waited.
+# It tells the senders who are deleted, too: see services/runtime/data/writers.py.
 FIND_DUPLICATES = """
-    SELECT clock_timestamp(), m.room_uid, m.sender_uid, m.request_id, m.content_hash, m.seq, m.create_time, m.message,
+    SELECT clock_timestamp(), ARRAY(SELECT f.uid FROM messages.fences AS f WHERE f.uid = ANY(%b::uuid[])),
+        m.room_uid, m.sender_uid, m.request_id, m.content_hash, m.seq, m.create_time, m.message,
         coalesce(m.revision, m.seq), m.delete_time IS NOT NULL
     FROM (SELECT 1) AS always LEFT JOIN (
         unnest(%b::uuid[], %b::uuid[], %b::text[]) AS wanted (room_uid, sender_uid, request_id)
         JOIN messages.messages AS m USING (room_uid, sender_uid, request_id)
     ) ON true
 """
-# Those of some senders who are deleted; looked for after the heads were locked: see services/runtime/data/writers.py.
-_FIND_DELETED = "SELECT uid FROM messages.fences WHERE uid = ANY(%b)"
 _INSERT = """
     INSERT INTO messages.messages
         (room_uid, seq, ordinal, sender_uid, request_id, content_hash, create_time, message)
@@ -180,20 +180,19 @@ async def _lock(connection: Connection, writes: Sequence[Write], wait_ms: int | 
     rooms = sorted({write.room_uid for write in writes})
     locked = await connection.execute(_LOCK_FREE_ONES if wait_ms is None else _LOCK, (rooms,))
     duplicates = await connection.execute(FIND_DUPLICATES, keys_of(drafts))
-    senders = list({draft.sender_uid for draft in drafts})
-    deleted = await connection.execute(_FIND_DELETED, (senders,)) if drafts else None
     targets = await connection.execute(edits.FIND, edits.wanted(others)) if others else None
     # The first read fetches for all of them.
     heads = {uid: _Head(*columns) for uid, *columns in await locked.fetchall()}
     found = await duplicates.fetchall()
-    gone = {uid for (uid,) in await deleted.fetchall()} if deleted is not None else set()
     changed = Changes(await targets.fetchall() if targets is not None else ())
-    return _Batch(heads, found[0][0], sent_before(found), changed, gone)
+    time, deleted_senders, *_ = found[0]
+    return _Batch(heads, time, sent_before(found), changed, set(deleted_senders))
 
 
 def keys_of(drafts: Sequence[Draft]) -> tuple[list[Any], ...]:
     """Return what FIND_DUPLICATES takes."""
     return (
+        list({draft.sender_uid for draft in drafts}),
         [draft.room_uid for draft in drafts],
         [draft.sender_uid for draft in drafts],
         [draft.request_id for draft in drafts],
@@ -207,7 +206,7 @@ def sent_before(found: Iterable[Sequence[Any]]) -> dict[tuple[RoomUid, UserUid, 
             content_hash,
             LogEntry(
                 seq=seq,
-                time=create_time,
+                time=time,
                 message=message,
                 kind=EventKind.CREATED,
                 message_seq=seq,
@@ -215,7 +214,7 @@ def sent_before(found: Iterable[Sequence[Any]]) -> dict[tuple[RoomUid, UserUid, 
                 is_deleted=is_deleted,
             ),
         )
-        for _, room_uid, sender_uid, request_id, content_hash, seq, create_time, message, revision, is_deleted in found
+        for _, _, room_uid, sender_uid, request_id, content_hash, seq, time, message, revision, is_deleted in found
         if room_uid is not None
     }
 
