@@ -114,7 +114,8 @@ async def _send_and_deliver(suite: Suite) -> Trace:
 async def _traced() -> Trace:
     with tempfile.TemporaryDirectory() as folder, cluster(Path(folder)) as postgres, clone(postgres) as database:
         # Background tasks look every so often: far less often than a send takes.
-        quiet: dict[str, Any] = {"heads_poll_interval_seconds": 60.0, "access_poll_interval_seconds": 60.0}
+        intervals = {"heads_poll": 60.0, "access_poll": 60.0, "changes_poll": 60.0, "retry": 1.0}
+        quiet: dict[str, Any] = {f"{name}_interval_seconds": seconds for name, seconds in intervals.items()}
         async with running(database, Path(folder), "users", "rooms", "messages", **quiet) as suite:
             return await _send_and_deliver(suite)
 
