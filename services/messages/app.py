@@ -259,7 +259,8 @@ def _erase(server: Server, committer: Committer, announcements: Announcements) -
     """Remove what is deleted."""
     database, clock = server.database, server.clock
     rooms = MessagesEraser(ErasureStore(database), Writers(database, clock, UNLOCKED), announcements.unknown)
-    users = UserEraser(UserErasureStore(database), Writers(database, clock, WRITTEN), committer)
+    store, references = UserErasureStore(database), ReferenceStore(database)
+    users = UserEraser(store, references, Writers(database, clock, WRITTEN), committer)
     server.add(ErasureServicer(room=rooms.erase_room, user=users.erase_user))
 
 

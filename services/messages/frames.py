@@ -89,6 +89,19 @@ def edited_message(message: bytes, parts: bytes, revision: int, time: datetime) 
     return edited.SerializeToString()
 
 
+def anonymized_message(message: bytes, pseudonym: UserId, revision: int) -> bytes:
+    """Serialize a message with another sender than it had."""
+    anonymized = message_pb2.Message.FromString(message)
+    anonymized.sender_id = pseudonym
+    anonymized.revision = revision
+    return anonymized.SerializeToString()
+
+
+def sender_of(message: bytes) -> UserId:
+    """Return whom a serialized message names as its sender."""
+    return UserId(message_pb2.Message.FromString(message).sender_id)
+
+
 def deleted_message(room_id: str, seq: int, revision: int, time: datetime) -> bytes:
     """Serialize what is left of a message."""
     deleted = message_pb2.Message(room_id=room_id, seq=seq, revision=revision, delete_time=timestamp(time))

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Self
 from uuid import UUID
 
-from services.runtime.ids import RoomId, RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from services.runtime.kinds import Kind
 
 
@@ -143,7 +143,27 @@ class Deletion:
         return b""
 
 
-MessageChange = Edit | Deletion
+@dataclass(frozen=True, slots=True)
+class Anonymization:
+    """Another sender for a message that is there, who is nobody."""
+
+    room_uid: RoomUid
+    room_id: RoomId
+    seq: int
+    pseudonym: UserId
+
+    @property
+    def key(self) -> tuple[RoomUid, int, str]:
+        """What makes a repetition of the change recognisable; no request id has this character."""
+        return (self.room_uid, self.seq, "\0")
+
+    @property
+    def content_hash(self) -> bytes:
+        """What it says, which is the same whoever goes on with it."""
+        return self.pseudonym.encode()
+
+
+MessageChange = Edit | Deletion | Anonymization
 Write = Draft | MessageChange
 WriteKey = tuple[RoomUid, UserUid, str] | tuple[RoomUid, int, str]
 

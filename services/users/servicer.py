@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from chatkit.contract.v1 import deletion_pb2
 from chatkit.users.v1 import users_service_pb2 as pb2
 
 from services.runtime.calls.call import Call
@@ -74,7 +75,8 @@ class UsersServicer:
 
     async def DeleteUser(self, request: pb2.DeleteUserRequest, call: Call) -> pb2.DeleteUserResponse:
         """Delete a user."""
-        deletion = await self._deletions.delete(request.user_id, call.deadline)
+        keep_messages = request.messages == deletion_pb2.MESSAGE_ERASURE_KEEP_ANONYMOUS
+        deletion = await self._deletions.delete(request.user_id, call.deadline, keep_messages=keep_messages)
         return pb2.DeleteUserResponse(deletion=deletion_proto(deletion))
 
     async def GetDeletion(self, request: pb2.GetDeletionRequest, _call: Call) -> pb2.GetDeletionResponse:

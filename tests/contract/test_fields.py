@@ -17,6 +17,7 @@ EXEMPT = {
     "chatkit.internal.edges.v1.EndStreamsRequest.secret": "what has not 32 bytes is refused",
     "chatkit.internal.erasure.v1.EraseRequest.room_uid": "what has not 16 bytes is refused",
     "chatkit.internal.erasure.v1.ErasedUser.uid": "what has not 16 bytes is refused",
+    "chatkit.internal.erasure.v1.AnonymizedUser.pseudonym_key": "what has not 32 bytes is refused",
     "chatkit.internal.access.v1.UsersOfRoom.room_uid": "what has not 16 bytes is refused",
     "chatkit.internal.access.v1.UsersOfRoom.user_uids": "what has not 16 bytes is refused",
     "chatkit.internal.retention.v1.BatchGetRetentionRequest.room_uids": "what has not 16 bytes is refused",

@@ -37,6 +37,8 @@ class _Deletions:
                 state=DeletionState.RUNNING if number == 3 else DeletionState.DONE,
                 create_time=_TIME,
                 update_time=_TIME,
+                keeps_messages=False,
+                pseudonyms=None,
                 services=[ServiceDeletion("rooms", DeletionState.DONE, _TIME)],
             )
             for number in (3, 2, 1)

@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import psycopg
 import pytest
 from chatkit.contract.v1 import deletion_pb2
+from chatkit.files.v1 import files_service_pb2 as files_pb2
+from chatkit.internal.attachments.v1 import references_service_pb2
+from chatkit.internal.attachments.v1.references_service_pb2_grpc import ReferencesServiceStub
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import part_pb2, read_states_service_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
@@ -23,10 +26,11 @@ from tests.support.eventually import HANG_SECONDS, until
 from tests.support.folders import files_in
 from tests.support.refusals import refused
 from tests.support.suite import Suite, running
-from tests.support.tokens import Metadata, bearer, su, token, user
+from tests.support.tokens import Metadata, bearer, service, su, token, user
 from tests.support.uploads import add
 
 DONE = deletion_pb2.DELETION_STATE_DONE
+ERASE, KEEP = deletion_pb2.MESSAGE_ERASURE_ERASE, deletion_pb2.MESSAGE_ERASURE_KEEP_ANONYMOUS
 _WORD = "rhubarb"
 
 
@@ -64,15 +68,17 @@ async def _fill(suite: Suite) -> None:
     await suite.read_states.SetReadCursor(cursor, metadata=user("alice"))
 
 
-async def _delete(suite: Suite, who: Metadata | None = None) -> deletion_pb2.Deletion:
-    request = users_pb2.DeleteUserRequest(user_id="alice")
+async def _delete(
+    suite: Suite, who: Metadata | None = None, messages: deletion_pb2.MessageErasure = ERASE
+) -> deletion_pb2.Deletion:
+    request = users_pb2.DeleteUserRequest(user_id="alice", messages=messages)
     answer: users_pb2.DeleteUserResponse = await suite.users.DeleteUser(request, metadata=who or su())
     return answer.deletion
 
 
-async def _deleted(suite: Suite) -> deletion_pb2.Deletion:
+async def _deleted(suite: Suite, messages: deletion_pb2.MessageErasure = ERASE) -> deletion_pb2.Deletion:
     """Delete alice, and return when that is done, which may be later than the call returns."""
-    deletion = await _delete(suite)
+    deletion = await _delete(suite, messages=messages)
     await until(lambda: _is_done(suite, deletion.id))
     return await _get(suite, deletion.id)
 
@@ -121,6 +127,42 @@ async def test_no_table_names_the_user_any_more_and_nothing_else_goes(suite: Sui
     assert [message.parts[0].content for message in listed.messages] == ["hello"]
     rooms = await suite.rooms.ListUserRooms(rooms_pb2.ListUserRoomsRequest(), metadata=user("bob"))
     assert [(room.id, room.member_count) for room in rooms.rooms] == [("attic", 1), ("lobby", 1)]
+
+
+async def test_their_messages_stay_if_that_is_asked_for_and_name_nobody(suite: Suite, database: TestDatabase) -> None:
+    await _fill(suite)
+    uid = _uid(database)
+    deletion = await _deleted(suite, KEEP)
+    assert (deletion.state, deletion.subject, deletion.messages) == (DONE, "", KEEP)
+    for table, rows in _everything(database).items():
+        assert "alice" not in rows, table
+        assert uid not in rows or table.endswith((".fences", ".deletions")), table
+    with psycopg.connect(database.superuser_dsn) as connection:
+        assert connection.execute("SELECT pseudonym_key FROM users.deletions").fetchall() == [(None,)]
+    request = messages_pb2.ListMessagesRequest(room_id="lobby")
+    listed = (await suite.messages.ListMessages(request, metadata=user("bob"))).messages
+    assert [message.parts[0].content for message in listed] == ["hello", *[_WORD] * 3, ""]
+    assert [message.sender_id for message in listed[:1]] == ["bob"]
+    (pseudonym,) = {message.sender_id for message in listed[1:]}
+    assert pseudonym.startswith("deleted-")
+    # With the file that one refers to, which is whose the message is.
+    get = files_pb2.GetFileRequest(room_id="lobby", file_id=listed[-1].parts[0].file_id)
+    file = (await suite.files.GetFile(get, metadata=user("bob"))).file
+    assert (file.owner_id, file.size_bytes) == (pseudonym, len(b"content"))
+    assert len(files_in(suite.folder / "blobs")) == 1
+    # The collector of files asks like this.
+    references = ReferencesServiceStub(suite.channel("messages"))
+    wanted = references_service_pb2.ReferencedFilesRequest(file_ids=[file.id])
+    assert list((await references.ReferencedFiles(wanted, metadata=service("files", "messages"))).file_ids) == [file.id]
+    # What is asked for a second time is the same deletion.
+    again = await _delete(suite, messages=ERASE)
+    assert (again.id, again.messages) == (deletion.id, KEEP)
+
+
+async def test_a_choice_that_this_release_does_not_know_deletes_nobody(suite: Suite) -> None:
+    unknown = cast("deletion_pb2.MessageErasure", 99)
+    await refused(_delete(suite, messages=unknown), "FIELD_INVALID")
+    await suite.users.GetUser(users_pb2.GetUserRequest(user_id="alice"), metadata=su())
 
 
 async def test_only_superusers_may_and_an_unknown_user_is_not_found(suite: Suite) -> None:

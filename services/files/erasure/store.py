@@ -4,18 +4,21 @@ No room has the uid of a user, so one uid says whose files they are.
 """
 
 from collections.abc import Sequence
+from uuid import UUID
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import Text, Update, cast, delete, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from services.files.model import File, FileUid
+from services.files.model import File, FileState, FileUid
 from services.files.store import count_usage
 from services.files.tables import FILE_COLUMNS, fences, file_of, files, uploads, usage
 from services.runtime.data.database import Database
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import RoomUid, UserId, UserUid
 
 # What is written without a look at a row that the eraser locks.
 UNLOCKED = [files.fullname]
+# Whose the files are of users who were deleted while their messages stay.
+_NOBODY = UserUid(UUID(int=0))
 
 
 class ErasureStore:
@@ -35,6 +38,24 @@ class ErasureStore:
         statement = select(*FILE_COLUMNS).where(of_it).limit(size)
         async with self._database.reading() as connection:
             return [file_of(row) for row in await connection.execute(statement)]
+
+    async def anonymize(self, file: File, pseudonym: UserId) -> bool:
+        """Make a file nobody's, if it was attached; return whether it was."""
+        attached = update(files).where(files.c.uid == file.uid, files.c.attach_time.is_not(None))
+        # The uid keeps the row from being taken for another one's repetition.
+        nobodys = attached.values(
+            owner_uid=_NOBODY, owner_id=pseudonym, request_id=cast(files.c.uid, Text), content_hash=b""
+        )
+        return await self._has_changed(nobodys)
+
+    async def condemn(self, file: File) -> bool:
+        """Let nobody attach a file any more, if nobody has; return whether that is so."""
+        free = update(files).where(files.c.uid == file.uid, files.c.attach_time.is_(None))
+        return await self._has_changed(free.values(state=FileState.DELETING))
+
+    async def _has_changed(self, change: Update) -> bool:
+        async with self._database.transaction() as connection:
+            return (await connection.execute(change)).rowcount > 0
 
     async def revoke_uploads(self, uid: FileUid) -> Sequence[str]:
         """Take from all uploads to a file the chance to finish, and return their keys."""

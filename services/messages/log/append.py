@@ -18,7 +18,17 @@ from services.messages import frames
 from services.messages.log import edits
 from services.messages.log.edits import Changes, request_id_reused
 from services.messages.log.outcomes import Appended, Result
-from services.messages.model import Deletion, Draft, Edit, EventKind, LogEntry, MessageChange, Write, WriteKey
+from services.messages.model import (
+    Anonymization,
+    Deletion,
+    Draft,
+    Edit,
+    EventKind,
+    LogEntry,
+    MessageChange,
+    Write,
+    WriteKey,
+)
 from services.runtime.contract.deleted import room_deleted, user_deleted
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.ids import RoomUid, UserUid
@@ -150,7 +160,7 @@ class _Batch:
             case Draft():
                 repeated = self._known.get(write.key)
                 return self._send(write, head) if repeated is None else repetition(write, *repeated)
-            case Edit() | Deletion():
+            case Edit() | Deletion() | Anonymization():
                 return self._change(write, head)
             case _:
                 assert_never(write)
@@ -236,6 +246,9 @@ async def _end(connection: Connection, batch: _Batch) -> None:
     if batch.changes:
         await connection.execute(edits.INSERT, batch.changes.event_columns())
         await connection.execute(edits.UPDATE, batch.changes.message_columns())
+        room_uids, seqs = batch.changes.without_sender()
+        if seqs:
+            await connection.execute(edits.FORGET_SENDERS, (room_uids, seqs))
     await connection.execute(_MOVE_HEADS, _moved(batch.heads))
     await connection.execute("COMMIT")
 

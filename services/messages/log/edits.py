@@ -1,6 +1,7 @@
-"""What edits and deletions do to messages that are there: found under the locks of their heads, changed, written back.
+"""What changes of messages that are there do to them: found under the locks of their heads, changed, written back.
 
 A change that changes nothing takes no seq: an edit to equal content, a deletion of what is deleted, and a repetition.
+Who may not be known any more as the sender of a message is forgotten by its row in the same transaction.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,7 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from services.messages import frames
-from services.messages.model import Deletion, Edit, EventKind, LogEntry, MessageChange
+from services.messages.model import Anonymization, Deletion, Edit, EventKind, LogEntry, MessageChange
 from services.runtime.contract.errors import AlreadyExists, ChatkitError, NotFound
 from services.runtime.ids import RoomUid
 
@@ -33,6 +34,11 @@ UPDATE = """
     FROM unnest(%b::uuid[], %b::bigint[], %b::bytea[], %b::bigint[], %b::bytea[], %b::timestamptz[])
         AS n (room_uid, seq, message, revision, edited_hash, delete_time)
     WHERE m.room_uid = n.room_uid AND m.seq = n.seq
+"""
+# The seq keeps the row from being taken for another one's repetition.
+FORGET_SENDERS = """
+    UPDATE messages.messages AS m SET sender_uid = '00000000-0000-0000-0000-000000000000', request_id = m.seq
+    FROM unnest(%b::uuid[], %b::bigint[]) AS n (room_uid, seq) WHERE m.room_uid = n.room_uid AND m.seq = n.seq
 """
 
 
@@ -90,6 +96,10 @@ class Changes:
                 is_idle = done is not None or target.content_hash == change.content_hash
             case Deletion():
                 is_idle = target.is_deleted
+            case Anonymization():
+                if target.is_deleted:
+                    return message_not_found(change.room_id, change.seq)
+                is_idle = frames.sender_of(target.message) == change.pseudonym
             case _:
                 assert_never(change)
         return _as_it_is(change, target) if is_idle else None
@@ -107,11 +117,19 @@ class Changes:
                 kind, ordinal = EventKind.DELETED, target.ordinal
                 target.message = frames.deleted_message(change.room_id, change.seq, seq, time)
                 target.delete_time, target.is_deleted = time, True
+            case Anonymization():
+                kind, ordinal = EventKind.EDITED, None
+                target.message = frames.anonymized_message(target.message, change.pseudonym, seq)
             case _:
                 assert_never(change)
         entry = LogEntry.changed(seq, time, target.message, kind, change.seq)
         self._events.append(_Event(change, entry, ordinal))
         return entry
+
+    def without_sender(self) -> tuple[list[RoomUid], list[int]]:
+        """Return what FORGET_SENDERS takes: messages that are nobody's from now on."""
+        changes = [event.change for event in self._events if isinstance(event.change, Anonymization)]
+        return [change.room_uid for change in changes], [change.seq for change in changes]
 
     def event_columns(self) -> tuple[list[Any], ...]:
         """Return what INSERT takes."""
@@ -149,7 +167,7 @@ def wanted(changes: Sequence[MessageChange]) -> tuple[list[Any], ...]:
     return (
         [change.room_uid for change in changes],
         [change.seq for change in changes],
-        [change.key[2] for change in changes],
+        [_request_of(change)[0] or "" for change in changes],
     )
 
 
@@ -158,7 +176,7 @@ def _request_of(change: MessageChange) -> tuple[str | None, bytes | None]:
     match change:
         case Edit():
             return change.request_id, change.content_hash
-        case Deletion():
+        case Deletion() | Anonymization():
             return None, None
         case _:
             assert_never(change)

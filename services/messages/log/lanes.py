@@ -16,7 +16,7 @@ from typing import assert_never
 
 from services.messages.log.edits import request_id_reused
 from services.messages.log.outcomes import Appended
-from services.messages.model import Deletion, Draft, Edit, Write, WriteKey
+from services.messages.model import Anonymization, Deletion, Draft, Edit, Write, WriteKey
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, Unavailable, unknown_outcome
 from services.runtime.ids import RoomUid
@@ -173,8 +173,8 @@ def _reused(write: Write) -> ChatkitError:
     match write:
         case Draft() | Edit():
             return request_id_reused(write.request_id)
-        case Deletion():
-            raise TypeError("a deletion has one content only")
+        case Deletion() | Anonymization():
+            raise TypeError("there is one content only")
         case _:
             assert_never(write)
 

@@ -24,9 +24,12 @@ class ErasureClient:
         return await self._erase(pb2.EraseRequest(room_uid=deletion.subject_uid.bytes), deadline)
 
     async def erase_user(self, deletion: Deletion, deadline: Deadline) -> bool:
-        """Have the service remove some of what it has of a user, as of a room."""
+        """Have the service remove some of what it has of a user, as of a room, or make their messages nobody's."""
         user = pb2.ErasedUser(uid=deletion.subject_uid.bytes, id=deletion.subject_id)
-        return await self._erase(pb2.EraseRequest(user=user), deadline)
+        if deletion.pseudonyms is None:
+            return await self._erase(pb2.EraseRequest(user=user), deadline)
+        anonymized = pb2.AnonymizedUser(user=user, pseudonym_key=deletion.pseudonyms.secret)
+        return await self._erase(pb2.EraseRequest(anonymized_user=anonymized), deadline)
 
     async def _erase(self, request: pb2.EraseRequest, deadline: Deadline) -> bool:
         try:

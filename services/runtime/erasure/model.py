@@ -1,15 +1,35 @@
 """Deletions as the services that run them see them."""
 
+import hmac
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NewType
+from typing import NewType, Self
 from uuid import UUID
 
 from services.runtime.ids import RoomUid, UserId, UserUid
 from services.runtime.kinds import Kind
 
 DeletionId = NewType("DeletionId", UUID)
+KEY_BYTES = 32
+_PSEUDONYM_BYTES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PseudonymKey:
+    """What the pseudonyms of a deleted user are made from; who has forgotten it can't tell whose they are."""
+
+    secret: bytes = field(repr=False)
+
+    @classmethod
+    def new(cls) -> Self:
+        """Return a random key."""
+        return cls(secrets.token_bytes(KEY_BYTES))
+
+    def pseudonym_in(self, room_uid: RoomUid) -> UserId:
+        """Return who the user is in a room: the same for all that they wrote there, and another one elsewhere."""
+        return UserId(f"deleted-{hmac.digest(self.secret, room_uid.bytes, 'sha256')[:_PSEUDONYM_BYTES].hex()}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +38,8 @@ class ErasedUser:
 
     uid: UserUid
     id: UserId
+    # None: what they wrote goes, too.
+    pseudonyms: PseudonymKey | None = None
 
 
 class DeletionState(Kind):
@@ -54,5 +76,8 @@ class Deletion:
     state: DeletionState
     create_time: datetime
     update_time: datetime
+    # Of a user whose messages stay, and until it is done.
+    keeps_messages: bool
+    pseudonyms: PseudonymKey | None
     # By their names.
     services: Sequence[ServiceDeletion]

@@ -23,6 +23,11 @@ def deletion_proto(deletion: Deletion) -> deletion_pb2.Deletion:
         ],
         create_time=timestamp(deletion.create_time),
         update_time=timestamp(deletion.update_time),
+        messages=(
+            deletion_pb2.MESSAGE_ERASURE_KEEP_ANONYMOUS
+            if deletion.keeps_messages
+            else deletion_pb2.MESSAGE_ERASURE_ERASE
+        ),
     )
 
 

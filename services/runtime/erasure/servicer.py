@@ -1,6 +1,7 @@
 """chatkit.internal.erasure.v1.ErasureService, which is the same in every service that serves it."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from chatkit.internal.erasure.v1 import erasure_service_pb2 as pb2
 
@@ -8,7 +9,7 @@ from services.runtime.calls.call import Call
 from services.runtime.contract.errors import invalid_field
 from services.runtime.contract.uids import uid_of
 from services.runtime.deadline import Deadline
-from services.runtime.erasure.model import ErasedUser
+from services.runtime.erasure.model import KEY_BYTES, ErasedUser, PseudonymKey
 from services.runtime.ids import RoomUid, UserId, UserUid
 
 # What is removed takes as long at the most, however long the caller would wait: it hears how it stands, and asks again.
@@ -35,8 +36,19 @@ class ErasureServicer:
         if kind == "room_uid" and self._room is not None:
             is_done = await self._room(RoomUid(uid_of(request.room_uid, "room_uid")), until)
         elif kind == "user" and self._user is not None:
-            uid = UserUid(uid_of(request.user.uid, "user.uid"))
-            is_done = await self._user(ErasedUser(uid, UserId(request.user.id)), until)
+            is_done = await self._user(_user(request.user, "user"), until)
+        elif kind == "anonymized_user" and self._user is not None:
+            is_done = await self._user(_anonymized(request.anonymized_user), until)
         else:
             raise invalid_field("FIELD_REQUIRED", "subject", "names nothing that can be erased here")
         return pb2.EraseResponse(is_done=is_done)
+
+
+def _user(user: pb2.ErasedUser, path: str) -> ErasedUser:
+    return ErasedUser(UserUid(uid_of(user.uid, f"{path}.uid")), UserId(user.id))
+
+
+def _anonymized(kept: pb2.AnonymizedUser) -> ErasedUser:
+    if len(kept.pseudonym_key) != KEY_BYTES:
+        raise invalid_field("FIELD_INVALID", "anonymized_user.pseudonym_key", f"must have {KEY_BYTES} bytes")
+    return replace(_user(kept.user, "anonymized_user.user"), pseudonyms=PseudonymKey(kept.pseudonym_key))

@@ -11,11 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.contract.errors import FailedPrecondition
 from services.runtime.data.database import Database
-from services.runtime.erasure.model import Deletion, DeletionId, DeletionState, ServiceDeletion
+from services.runtime.erasure.model import Deletion, DeletionId, DeletionState, PseudonymKey, ServiceDeletion
 from services.runtime.erasure.tables import DeletionTables, now
 from services.runtime.ids import RoomUid, UserUid
 
 _AFTER_DELETION = timedelta(seconds=5)
+# Of no use but to the statements here.
+_INNER = ("subject_hash", "claim_time")
 
 
 class DeletionStore:
@@ -36,10 +38,11 @@ class DeletionStore:
         *,
         done: Iterable[str],
         lease: timedelta,
+        pseudonyms: PseudonymKey | None = None,
     ) -> DeletionId:
         """Note a deletion, in the transaction that hides its subject; some services may have done their part by then.
 
-        Others leave it alone for as long as the lease.
+        Others leave it alone for as long as the lease. With `pseudonyms`, messages stay.
         """
         deletion_id = DeletionId(uuid4())
         job = insert(self._jobs).values(
@@ -49,6 +52,8 @@ class DeletionStore:
             subject_hash=self._hash(subject_id),
             state=DeletionState.RUNNING,
             claim_time=now + lease,
+            keeps_messages=pseudonyms is not None,
+            pseudonym_key=pseudonyms.secret if pseudonyms is not None else None,
         )
         await connection.execute(job)
         states = dict.fromkeys(self._services, DeletionState.RUNNING) | dict.fromkeys(done, DeletionState.DONE)
@@ -115,7 +120,9 @@ class DeletionStore:
             # First, so that of two services that end at once the second one sees the first.
             await connection.execute(select(self._jobs.c.id).where(self._jobs.c.id == deletion_id).with_for_update())
             await connection.execute(update(self._parts).where(part, self._parts.c.service == service).values(**ended))
-            await connection.execute(job.where(~exists().where(part)).values(**ended, subject_id=None))
+            await connection.execute(
+                job.where(~exists().where(part)).values(**ended, subject_id=None, pseudonym_key=None)
+            )
 
     async def forget(self, age: timedelta) -> None:
         """Forget what the subjects were of deletions that were done so long ago."""
@@ -129,7 +136,7 @@ class DeletionStore:
 
     @property
     def _columns(self) -> Sequence[Any]:
-        return [self._jobs.c[name] for name in Deletion.__dataclass_fields__ if name != "services"]
+        return [column for column in self._jobs.c if column.name not in _INNER]
 
     def _newest(self, statement: Select[Any], size: int) -> Select[Any]:
         return statement.order_by(self._jobs.c.create_time.desc(), self._jobs.c.id.desc()).limit(size)
@@ -153,5 +160,7 @@ def _deletion(row: Any, services: Sequence[ServiceDeletion]) -> Deletion:
         state=DeletionState(row.state),
         create_time=row.create_time,
         update_time=row.update_time,
+        keeps_messages=row.keeps_messages,
+        pseudonyms=PseudonymKey(row.pseudonym_key) if row.pseudonym_key is not None else None,
         services=services,
     )

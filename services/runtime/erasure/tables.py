@@ -55,6 +55,9 @@ class DeletionTables:
                 Column("claim_time", DateTime(timezone=True)),
                 Column("create_time", DateTime(timezone=True), server_default=now),
                 Column("update_time", DateTime(timezone=True), server_default=now),
+                Column("keeps_messages", Boolean),
+                # NULL once it is done.
+                Column("pseudonym_key", LargeBinary),
             ),
             Table(
                 "service_deletions",

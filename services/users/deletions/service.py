@@ -6,7 +6,7 @@ from services.runtime.clock import Clock
 from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.deadline import Deadline
 from services.runtime.erasure.deletions import Deletions
-from services.runtime.erasure.model import Deletion
+from services.runtime.erasure.model import Deletion, PseudonymKey
 from services.runtime.erasure.removal import forgotten
 from services.runtime.peers.directory import users_not_found
 from services.users.deletions.store import UserDeletionStore
@@ -21,9 +21,9 @@ class UserDeletions:
         self._jobs = jobs
         self._feed = feed
 
-    async def delete(self, user_id: str, deadline: Deadline) -> Deletion:
+    async def delete(self, user_id: str, deadline: Deadline, *, keep_messages: bool) -> Deletion:
         """Delete a user, or go on with the deletion. Raises USER_NOT_FOUND, and what `Deletions` raises."""
-        deletion_id = await self._store.delete(user_id)
+        deletion_id = await self._store.delete(user_id, PseudonymKey.new() if keep_messages else None)
         if deletion_id is None:
             known = await self._jobs.of_subject(user_id)
             if known is None:

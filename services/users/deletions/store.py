@@ -7,7 +7,7 @@ from sqlalchemy import Text, bindparam, delete, select
 
 from services.runtime.data.database import Database
 from services.runtime.erasure.deletions import LEASE
-from services.runtime.erasure.model import Deletion, DeletionId
+from services.runtime.erasure.model import Deletion, DeletionId, PseudonymKey
 from services.runtime.erasure.store import DeletionStore
 from services.users import recorded_changes
 from services.users.model import Change, ChangeKind
@@ -24,13 +24,18 @@ class UserDeletionStore:
         self._database = database
         self._deletions = deletions
 
-    async def delete(self, user_id: str) -> DeletionId | None:
-        """Remove a user, with their presence, and begin their deletion elsewhere; None when there is no such user."""
+    async def delete(self, user_id: str, pseudonyms: PseudonymKey | None) -> DeletionId | None:
+        """Remove a user, with their presence, and begin their deletion elsewhere; None when there is no such user.
+
+        With `pseudonyms`, their messages stay.
+        """
         async with self._database.transaction() as connection:
             uid = (await connection.execute(_LOCK, {"user_id": user_id})).scalar_one_or_none()
             if uid is None:
                 return None
-            deletion_id = await self._deletions.begin(connection, uid, user_id, done=(), lease=LEASE)
+            deletion_id = await self._deletions.begin(
+                connection, uid, user_id, done=(), lease=LEASE, pseudonyms=pseudonyms
+            )
             await connection.execute(delete(users).where(users.c.uid == uid))
             change = Change(version=0, kind=ChangeKind.USER_DELETED, user_uid=uid, user_id=user_id)
             await recorded_changes.record(connection, [change])

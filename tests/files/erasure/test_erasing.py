@@ -12,7 +12,9 @@ from chatkit.internal.erasure.v1.erasure_service_pb2_grpc import ErasureServiceS
 from services.files.erasure.store import ErasureStore
 from services.files.model import FileUid
 from services.runtime.contract.errors import ChatkitError
+from services.runtime.erasure.model import PseudonymKey
 from services.runtime.identity.tokens import mint_service_token
+from services.runtime.ids import RoomUid, UserId
 from tests.files.library import PICTURE, Library
 from tests.files.world import World
 from tests.support.peers import uid_of
@@ -91,6 +93,44 @@ async def test_all_files_of_a_user_go_wherever_they_are_and_no_others(shelf: Lib
     await refused(shelf.create(), "USER_DELETED")
     await shelf.create(as_user="bob")
     assert await _erase_user(shelf)
+
+
+async def test_where_their_messages_stay_so_do_files_that_were_attached(shelf: Library) -> None:
+    key = PseudonymKey(bytes(32))
+    sent, unsent = await shelf.add(), await shelf.add()
+    await shelf.send(sent.id)
+    await shelf.create()
+    user = pb2.ErasedUser(uid=uid_of("alice").bytes, id="alice")
+    anonymized = pb2.AnonymizedUser(user=user, pseudonym_key=key.secret)
+    for _ in range(2):
+        assert await _erased(shelf, pb2.EraseRequest(anonymized_user=anonymized))
+    kept = await shelf.get(sent.id, "bob")
+    assert kept.owner_id == key.pseudonym_in(RoomUid(uid_of("lobby")))
+    assert (kept.sha256, kept.size_bytes) == (sent.sha256, sent.size_bytes)
+    assert len(shelf.stored()) == 1
+    await refused(shelf.get(unsent.id), "FILE_NOT_FOUND")
+    assert [shelf.database.count(table) for table in ("files.files", "files.uploads", "files.usage")] == [1, 0, 0]
+    with psycopg.connect(shelf.database.superuser_dsn) as connection:
+        rows = str(connection.execute("SELECT * FROM files.files").fetchall())
+    for word in ("alice", str(uid_of("alice"))):
+        assert word not in rows
+
+
+async def test_a_file_is_either_attached_or_removed_when_both_happen_at_once(shelf: Library) -> None:
+    world, pseudonym = World(shelf), UserId("nobody")
+    file = await world.store.find(FileUid(UUID((await shelf.add()).id)))
+    assert file is not None
+    store = ErasureStore(world.database)
+    assert not await store.anonymize(file, pseudonym)
+    await shelf.send(file.id)
+    # So it is looked at again, and stays.
+    assert not await store.condemn(file)
+    assert await store.anonymize(file, pseudonym)
+    other = await world.store.find(FileUid(UUID((await shelf.add()).id)))
+    assert other is not None
+    assert await store.condemn(other)
+    await refused(shelf.send(other.id), "CONTENTION")
+    await world.database.close()
 
 
 async def test_an_upload_that_is_under_way_ends_without_a_trace(shelf: Library) -> None:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"chatkit/contract/v1/deletion.proto\x12\x13\x63hatkit.contract.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf4\x01\n\x08\x44\x65letion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x31\n\x05state\x18\x03 \x01(\x0e\x32\".chatkit.contract.v1.DeletionState\x12\x36\n\x08services\x18\x04 \x03(\x0b\x32$.chatkit.contract.v1.ServiceDeletion\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x86\x01\n\x0fServiceDeletion\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x31\n\x05state\x18\x02 \x01(\x0e\x32\".chatkit.contract.v1.DeletionState\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*d\n\rDeletionState\x12\x1e\n\x1a\x44\x45LETION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45LETION_STATE_RUNNING\x10\x01\x12\x17\n\x13\x44\x45LETION_STATE_DONE\x10\x02\x42\x65\n\x17\x63om.chatkit.contract.v1P\x01Z2chatkit.example/gen/chatkit/contract/v1;contractv1\xaa\x02\x13\x43hatkit.Contract.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"chatkit/contract/v1/deletion.proto\x12\x13\x63hatkit.contract.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x02\n\x08\x44\x65letion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x31\n\x05state\x18\x03 \x01(\x0e\x32\".chatkit.contract.v1.DeletionState\x12\x36\n\x08services\x18\x04 \x03(\x0b\x32$.chatkit.contract.v1.ServiceDeletion\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x08messages\x18\x07 \x01(\x0e\x32#.chatkit.contract.v1.MessageErasure\"\x86\x01\n\x0fServiceDeletion\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x31\n\x05state\x18\x02 \x01(\x0e\x32\".chatkit.contract.v1.DeletionState\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*d\n\rDeletionState\x12\x1e\n\x1a\x44\x45LETION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45LETION_STATE_RUNNING\x10\x01\x12\x17\n\x13\x44\x45LETION_STATE_DONE\x10\x02*p\n\x0eMessageErasure\x12\x1f\n\x1bMESSAGE_ERASURE_UNSPECIFIED\x10\x00\x12\x19\n\x15MESSAGE_ERASURE_ERASE\x10\x01\x12\"\n\x1eMESSAGE_ERASURE_KEEP_ANONYMOUS\x10\x02\x42\x65\n\x17\x63om.chatkit.contract.v1P\x01Z2chatkit.example/gen/chatkit/contract/v1;contractv1\xaa\x02\x13\x43hatkit.Contract.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chatkit.contract.v1.deletio
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\027com.chatkit.contract.v1P\001Z2chatkit.example/gen/chatkit/contract/v1;contractv1\252\002\023Chatkit.Contract.V1'
-  _globals['_DELETIONSTATE']._serialized_start=476
-  _globals['_DELETIONSTATE']._serialized_end=576
+  _globals['_DELETIONSTATE']._serialized_start=531
+  _globals['_DELETIONSTATE']._serialized_end=631
+  _globals['_MESSAGEERASURE']._serialized_start=633
+  _globals['_MESSAGEERASURE']._serialized_end=745
   _globals['_DELETION']._serialized_start=93
-  _globals['_DELETION']._serialized_end=337
-  _globals['_SERVICEDELETION']._serialized_start=340
-  _globals['_SERVICEDELETION']._serialized_end=474
+  _globals['_DELETION']._serialized_end=392
+  _globals['_SERVICEDELETION']._serialized_start=395
+  _globals['_SERVICEDELETION']._serialized_end=529
 # @@protoc_insertion_point(module_scope)

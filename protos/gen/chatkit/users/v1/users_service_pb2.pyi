@@ -108,10 +108,12 @@ class UpdateUserResponse(_message.Message):
     def __init__(self, user: _Optional[_Union[_user_pb2.User, _Mapping]] = ...) -> None: ...
 
 class DeleteUserRequest(_message.Message):
-    __slots__ = ("user_id",)
+    __slots__ = ("user_id", "messages")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
     user_id: str
-    def __init__(self, user_id: _Optional[str] = ...) -> None: ...
+    messages: _deletion_pb2.MessageErasure
+    def __init__(self, user_id: _Optional[str] = ..., messages: _Optional[_Union[_deletion_pb2.MessageErasure, str]] = ...) -> None: ...
 
 class DeleteUserResponse(_message.Message):
     __slots__ = ("deletion",)

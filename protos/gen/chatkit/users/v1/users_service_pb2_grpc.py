@@ -135,7 +135,8 @@ class UsersServiceServicer:
     def DeleteUser(self, request, context):
         """Deletes a user with their memberships, roles, messages, read cursors and
         files. Their messages leave their places in the order: what was there is
-        deleted, and told as that. When the call answers, nobody finds the user any
+        deleted, and told as that; or, if the request says so, what was there stays,
+        and only its sender goes, which is told as an edit. When the call answers, nobody finds the user any
         more, nothing new comes into being for them, and tokens that were signed for
         them until then open nothing: UNAUTHENTICATED, USER_DELETED; their streams
         end, and those who share a room with them are told. Of a user who wrote
@@ -145,7 +146,7 @@ class UsersServiceServicer:
         user has nothing of the old one. Where a service can't be reached:
         UNAVAILABLE, SERVICE_UNAVAILABLE; the deletion goes on by itself, and the
         call may be repeated. A repetition answers the same deletion, until a day
-        after it was done. An unknown id is NOT_FOUND, USER_NOT_FOUND.
+        after it was done; what it says of messages changes nothing. An unknown id is NOT_FOUND, USER_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

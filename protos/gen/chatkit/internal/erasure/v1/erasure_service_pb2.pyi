@@ -8,12 +8,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EraseRequest(_message.Message):
-    __slots__ = ("room_uid", "user")
+    __slots__ = ("room_uid", "user", "anonymized_user")
     ROOM_UID_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
+    ANONYMIZED_USER_FIELD_NUMBER: _ClassVar[int]
     room_uid: bytes
     user: ErasedUser
-    def __init__(self, room_uid: _Optional[bytes] = ..., user: _Optional[_Union[ErasedUser, _Mapping]] = ...) -> None: ...
+    anonymized_user: AnonymizedUser
+    def __init__(self, room_uid: _Optional[bytes] = ..., user: _Optional[_Union[ErasedUser, _Mapping]] = ..., anonymized_user: _Optional[_Union[AnonymizedUser, _Mapping]] = ...) -> None: ...
 
 class ErasedUser(_message.Message):
     __slots__ = ("uid", "id")
@@ -22,6 +24,14 @@ class ErasedUser(_message.Message):
     uid: bytes
     id: str
     def __init__(self, uid: _Optional[bytes] = ..., id: _Optional[str] = ...) -> None: ...
+
+class AnonymizedUser(_message.Message):
+    __slots__ = ("user", "pseudonym_key")
+    USER_FIELD_NUMBER: _ClassVar[int]
+    PSEUDONYM_KEY_FIELD_NUMBER: _ClassVar[int]
+    user: ErasedUser
+    pseudonym_key: bytes
+    def __init__(self, user: _Optional[_Union[ErasedUser, _Mapping]] = ..., pseudonym_key: _Optional[bytes] = ...) -> None: ...
 
 class EraseResponse(_message.Message):
     __slots__ = ("is_done",)
