@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -9,12 +10,13 @@ from typing import Any, cast
 import grpc
 import psycopg
 import pytest
-from chatkit.contract.v1 import deletion_pb2
+from chatkit.contract.v1 import deletion_pb2, error_reason_pb2
 from chatkit.files.v1 import files_service_pb2 as files_pb2
 from chatkit.internal.attachments.v1 import references_service_pb2
 from chatkit.internal.attachments.v1.references_service_pb2_grpc import ReferencesServiceStub
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import part_pb2, read_states_service_pb2
+from chatkit.messages.v1.room_subscription_pb2 import RoomSubscription
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from chatkit.users.v1 import presence_event_pb2
 from chatkit.users.v1 import presence_service_pb2 as presence_pb2
@@ -22,7 +24,7 @@ from chatkit.users.v1 import users_service_pb2 as users_pb2
 from google.protobuf import struct_pb2
 
 from tests.support.databases import TestDatabase
-from tests.support.eventually import HANG_SECONDS, until
+from tests.support.eventually import HANG_SECONDS, answered, until
 from tests.support.folders import files_in
 from tests.support.refusals import refused
 from tests.support.suite import Suite, running
@@ -78,7 +80,7 @@ async def _delete(
 
 async def _deleted(suite: Suite, messages: deletion_pb2.MessageErasure = ERASE) -> deletion_pb2.Deletion:
     """Delete alice, and return when that is done, which may be later than the call returns."""
-    deletion = await _delete(suite, messages=messages)
+    deletion = await answered(lambda: _delete(suite, messages=messages))
     await until(lambda: _is_done(suite, deletion.id))
     return await _get(suite, deletion.id)
 
@@ -172,7 +174,7 @@ async def test_only_superusers_may_and_an_unknown_user_is_not_found(suite: Suite
 
 
 async def test_deleting_twice_is_the_same_deletion(suite: Suite) -> None:
-    first, second = await asyncio.gather(_delete(suite), _delete(suite))
+    first, second = await asyncio.gather(answered(lambda: _delete(suite)), answered(lambda: _delete(suite)))
     assert first.id == second.id
     await until(lambda: _is_done(suite, first.id))
     third = await _delete(suite)
@@ -215,8 +217,42 @@ async def test_watchers_see_them_go(suite: Suite) -> None:
         states = _states(suite.presence.SubscribePresence(watching, metadata=user("bob")))
         while await anext(states) != presence_event_pb2.PRESENCE_STATE_ONLINE:
             pass
-        await _delete(suite)
+        await answered(lambda: _delete(suite))
         assert await anext(states) == presence_event_pb2.PRESENCE_STATE_OFFLINE
+
+
+async def test_their_streams_end_and_say_why_also_those_without_a_room(suite: Suite) -> None:
+    async with asyncio.timeout(HANG_SECONDS):
+        rooms = [RoomSubscription(room_id="lobby")]
+        of_one = suite.messages.SubscribeRoom(
+            messages_pb2.SubscribeRoomRequest(room_id="lobby"), metadata=user("alice")
+        )
+        of_some = suite.messages.SubscribeRooms(messages_pb2.SubscribeRoomsRequest(rooms=rooms), metadata=user("alice"))
+        of_none = suite.messages.SubscribeRooms(messages_pb2.SubscribeRoomsRequest(), metadata=user("alice"))
+        theirs = suite.rooms.SubscribeUser(rooms_pb2.SubscribeUserRequest(), metadata=user("alice"))
+        presence = suite.presence.SubscribePresence(
+            presence_pb2.SubscribePresenceRequest(online=True), metadata=user("alice")
+        )
+        by_superuser = suite.messages.SubscribeRooms(messages_pb2.SubscribeRoomsRequest(), metadata=su("alice"))
+        for stream in (of_one, of_some, of_none, theirs, presence, by_superuser):
+            await stream.read()
+        await answered(lambda: _delete(suite))
+        # A room may be left before the rest is known.
+        assert await _end(of_one) in {"USER_DELETED", "REMOVED_FROM_ROOM"}
+        for stream in (of_some, of_none, theirs, presence):
+            assert await _end(stream) == "USER_DELETED"
+        assert not by_superuser.done()
+        by_superuser.cancel()
+
+
+async def _end(stream: "grpc.aio.UnaryStreamCall[Any, Any]") -> str:
+    """Return the reason of a stream's last event, once it has ended."""
+    frame: Any
+    last: Any = None
+    with suppress(grpc.aio.AioRpcError):
+        while (frame := await stream.read()) is not grpc.aio.EOF:
+            last = frame
+    return error_reason_pb2.ErrorReason.Name(last.events[-1].closed.reason).removeprefix("ERROR_REASON_")
 
 
 async def _states(call: "grpc.aio.UnaryStreamCall[Any, Any]") -> AsyncIterator[int]:

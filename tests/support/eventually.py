@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import grpc
 
 # Longer than anything takes on the slowest machine that does other work as well: only what hangs lasts so long.
 HANG_SECONDS = 120.0
 _POLL_SECONDS = 0.01
+_Answer = TypeVar("_Answer")
 
 
 async def eventually(condition: Callable[[], object], seconds: float = HANG_SECONDS) -> None:
@@ -13,6 +17,17 @@ async def eventually(condition: Callable[[], object], seconds: float = HANG_SECO
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(_POLL_SECONDS)
+
+
+async def answered(call: Callable[[], Awaitable[_Answer]], seconds: float = HANG_SECONDS) -> _Answer:
+    """Repeat a call that may be repeated while it is UNAVAILABLE, as others are too slow for it on a slow machine."""
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                return await call()
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = HANG_SECONDS) -> float:

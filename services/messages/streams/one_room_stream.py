@@ -71,6 +71,9 @@ class OneRoomStream(Follower):
     def joined(self, room_uid: RoomUid | None, room_id: str = "") -> None:
         """Do nothing: no room is added to this one."""
 
+    def doubt_user(self) -> None:
+        """Do nothing: what is asked about the room is asked about its user, too."""
+
     async def ask(self, access: AccessChecker) -> AccessGrant:
         """Ask whether the user may have all that the stream sends; raises what `check` raises."""
         grant = await access.check(self.query)

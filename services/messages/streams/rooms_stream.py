@@ -20,6 +20,7 @@ from services.runtime.access.port import AccessGrant, AccessQuery, RoomGrant, Ro
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import (
     ChatkitError,
+    PermissionDenied,
     ResourceExhausted,
     Unauthenticated,
     Violation,
@@ -161,6 +162,8 @@ class RoomsStream:
         # The rooms that are open or being opened, and those of them that are in doubt.
         self.rooms: dict[RoomUid, RoomOfStream] = {}
         self.doubtful: set[RoomOfStream] = set()
+        # Whether its user may be one no longer; with no room left, no answer about a room would say so.
+        self._is_user_in_doubt = False
         # Rooms that have ended and are still to be taken from their hubs.
         self.ended: list[RoomOfStream] = []
         # The ids of rooms that are closed and are not opened again by themselves.
@@ -194,8 +197,14 @@ class RoomsStream:
             for answer, cursor in zip(answers, cursors, strict=True)
         ]
 
+    def doubt_user(self) -> None:
+        """Hear that what the user may do everywhere may be another, and that they may be a user no longer."""
+        self._is_user_in_doubt = not self.query.superuser
+
     async def ask_again(self, access: RoomsChecker) -> None:
-        """Ask about the rooms that are in doubt, many at once; one after another would take seconds."""
+        """Ask about the user and the rooms in doubt, many at once; one after another would take seconds."""
+        if self._is_user_in_doubt:
+            await self._ask_about_user(access)
         while self.doubtful and self.queue.error is None:
             rooms = [(room, room.doubts) for room in islice(self.doubtful, _ROOMS_AT_ONCE)]
             answers = await self.ask(access, [room.room_id for room, _ in rooms])
@@ -205,6 +214,20 @@ class RoomsStream:
                     self.queue.cut(answer)
                     return
                 apply_answer(answer, room, doubts)
+
+    async def _ask_about_user(self, access: RoomsChecker) -> None:
+        # Before it is asked: a doubt that comes meanwhile needs an answer of its own.
+        self._is_user_in_doubt = False
+        try:
+            await access.check(self.query)
+        except Unauthenticated as error:
+            self.queue.cut(error)
+        except PermissionDenied:
+            # They may have in a room what they don't have everywhere.
+            pass
+        except ChatkitError:
+            self._is_user_in_doubt = True
+            raise
 
     @property
     def has_new_rooms(self) -> bool:

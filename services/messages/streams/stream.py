@@ -26,6 +26,9 @@ class Stream(Protocol):
     def joined(self, room_uid: RoomUid | None, room_id: str = "") -> None:
         """Hear that the user became a member of a room; of an unknown one when changes were missed."""
 
+    def doubt_user(self) -> None:
+        """Hear that what the user may do everywhere may be another, and that they may be a user no longer."""
+
     async def ask_again(self, access: RoomsChecker) -> None:
         """Ask rooms about what is in doubt, and end or trust it; raises what `check` raises but for refusals."""
 

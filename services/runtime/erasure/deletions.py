@@ -24,6 +24,7 @@ LEASE = timedelta(seconds=20)
 _CALL_SECONDS, _TURN_SECONDS = 4.0, 10.0
 _AT_ONCE = 4
 _REMEMBERED = timedelta(days=1)
+_FORGETTING_SECONDS = 3600.0
 
 # Has a service remove some of what it has of a deletion's subject; False when there is more.
 Erase = Callable[[Deletion, Deadline], Awaitable[bool]]
@@ -68,11 +69,14 @@ class Deletions:
         return await self.get(deletion_id)
 
     async def run(self) -> None:
-        """Go on with deletions that nobody is at, until cancelled."""
+        """Go on with deletions that nobody is at, and forget what is long over, until cancelled."""
+        forgets_at = self._clock.monotonic()
         while True:
             await self._clock.sleep(self._interval)
             try:
-                await self._store.forget(_REMEMBERED)
+                if self._clock.monotonic() >= forgets_at:
+                    await self._store.forget(_REMEMBERED)
+                    forgets_at = self._clock.monotonic() + _FORGETTING_SECONDS
                 while claimed := await self._store.claim(LEASE, _AT_ONCE):
                     await asyncio.gather(*(self._take_turn(deletion_id) for deletion_id in claimed))
             except ChatkitError as error:
