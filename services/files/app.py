@@ -15,6 +15,8 @@ from services.files.content.uploads import Uploads
 from services.files.content.urls import FileUrls
 from services.files.erasure.eraser import FilesEraser
 from services.files.erasure.store import UNLOCKED, ErasureStore
+from services.files.export.exporter import UserExporter
+from services.files.export.store import UserExportStore
 from services.files.http.listener import HttpListener
 from services.files.http.transfers import FilesHttp
 from services.files.peers import MessagesClient
@@ -81,7 +83,8 @@ async def build(settings: FilesSettings, clock: Clock) -> AsyncIterator[Server]:
         server.add(AttachmentsServicer(files))
         writers = Writers(server.database, clock, UNLOCKED)
         eraser = FilesEraser(ErasureStore(server.database), writers, blobs, incoming)
-        server.add(ErasureServicer(room=eraser.erase_room, user=eraser.erase_user))
+        exporter = UserExporter(UserExportStore(server.database), files)
+        server.add(ErasureServicer(room=eraser.erase_room, user=eraser.erase_user, export=exporter.export_user))
         http = FilesHttp(
             files,
             uploads,

@@ -15,6 +15,8 @@ from services.messages.erasure.eraser import MessagesEraser
 from services.messages.erasure.store import UNLOCKED, ErasureStore
 from services.messages.erasure.users import UserEraser
 from services.messages.erasure.users_store import WRITTEN, UserErasureStore
+from services.messages.export.exporter import UserExporter
+from services.messages.export.store import UserExportStore
 from services.messages.fanout.hubs import Hubs, shutting_down
 from services.messages.fanout.log_bus import Announcements
 from services.messages.fanout.replays import Replays
@@ -256,12 +258,13 @@ def _sweep(
 
 
 def _erase(server: Server, committer: Committer, announcements: Announcements) -> None:
-    """Remove what is deleted."""
+    """Remove what is deleted, and tell what there is of a user."""
     database, clock = server.database, server.clock
     rooms = MessagesEraser(ErasureStore(database), Writers(database, clock, UNLOCKED), announcements.unknown)
     store, references = UserErasureStore(database), ReferenceStore(database)
     users = UserEraser(store, references, Writers(database, clock, WRITTEN), committer)
-    server.add(ErasureServicer(room=rooms.erase_room, user=users.erase_user))
+    exporter = UserExporter(UserExportStore(database))
+    server.add(ErasureServicer(room=rooms.erase_room, user=users.erase_user, export=exporter.export_user))
 
 
 def _lane(dsn: str, epoch: Epoch) -> Connect:

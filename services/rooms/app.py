@@ -14,6 +14,8 @@ from services.rooms.deletions.service import RoomDeletions
 from services.rooms.deletions.store import RoomDeletionStore
 from services.rooms.deletions.users import UserEraser
 from services.rooms.deletions.users_store import WRITTEN, UserErasureStore
+from services.rooms.export.exporter import UserExporter
+from services.rooms.export.store import UserExportStore
 from services.rooms.model import Change
 from services.rooms.peers import UsersClient
 from services.rooms.quotas import Quotas
@@ -103,7 +105,8 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
             clock,
             settle=timedelta(seconds=_SETTLED_LOOKS * settings.access_poll_interval_seconds),
         )
-        server.add(ErasureServicer(user=eraser.erase_user))
+        exporter = UserExporter(UserExportStore(server.database))
+        server.add(ErasureServicer(user=eraser.erase_user, export=exporter.export_user))
         server.lifetime.run("tokens_forgotten", eraser.forget_tokens())
         await server.start(access, {"users": users_peer.check})
         yield server

@@ -18,6 +18,8 @@ from services.runtime.streaming.open_streams import spread_delay
 from services.users.deletions.service import OwnEraser, UserDeletions
 from services.users.deletions.store import UserDeletionStore
 from services.users.directory_servicer import DirectoryServicer
+from services.users.export.service import UserExports
+from services.users.export.store import UserExportStore
 from services.users.model import Change
 from services.users.presence.access import PresenceAccess
 from services.users.presence.coalesced_reads import CoalescedReads
@@ -44,8 +46,9 @@ async def build(settings: UsersSettings, clock: Clock) -> AsyncIterator[Server]:
         access = server.rooms_access()
         feed = await server.change_feed(change_log, settings.changes_poll_interval_seconds)
         deletions = DeletionStore(server.database, deletion_tables, ("users", "rooms", "messages", "files"))
-        users = Users(UserStore(server.database, deletions), feed, new_uid=uuid4)
-        server.add(_servicer(server, settings, users, deletions, feed))
+        store = UserStore(server.database, deletions)
+        users = Users(store, feed, new_uid=uuid4)
+        server.add(_servicer(server, settings, users, store, deletions, feed))
         server.add(PresenceServicer(_presence(server, settings, access, feed)))
         server.add(DirectoryServicer(users, feed))
         # Rooms waits for users, so users does not wait for rooms: where calls go to ready processes only, neither would
@@ -55,9 +58,14 @@ async def build(settings: UsersSettings, clock: Clock) -> AsyncIterator[Server]:
 
 
 def _servicer(
-    server: Server, settings: UsersSettings, users: Users, deletions: DeletionStore, feed: ChangeFeed[Change]
+    server: Server,
+    settings: UsersSettings,
+    users: Users,
+    user_store: UserStore,
+    deletions: DeletionStore,
+    feed: ChangeFeed[Change],
 ) -> UsersServicer:
-    """Serve users, and run their deletions."""
+    """Serve users, and run their deletions and exports."""
     store = UserDeletionStore(server.database, deletions)
     settle = timedelta(seconds=_SETTLED_LOOKS * settings.changes_poll_interval_seconds)
     addresses = {
@@ -71,7 +79,9 @@ def _servicer(
     jobs = Deletions(deletions, {**erasers, "users": own.erase}, server.clock, interval=settings.retry_interval_seconds)
     server.lifetime.run("deletions", jobs.run())
     listing = DeletionListing(jobs, server.page_tokens, server.limits)
-    return UsersServicer(users, UserDeletions(store, jobs, feed), listing, server.page_tokens, server.limits)
+    exporters = [other.export_user for other in others.values()]
+    exports = UserExports(user_store, UserExportStore(server.database), exporters)
+    return UsersServicer(users, UserDeletions(store, jobs, feed), exports, listing, server.page_tokens, server.limits)
 
 
 def _presence(

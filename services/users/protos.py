@@ -2,11 +2,17 @@
 
 from collections.abc import Sequence
 
-from chatkit.users.v1 import user_pb2
+from chatkit.users.v1 import presence_event_pb2, user_pb2
 
 from services.runtime.contract import json_values
 from services.runtime.contract.timestamps import timestamp
-from services.users.model import User
+from services.users.model import Presence, PresenceState, User
+
+_STATES = {
+    PresenceState.UNKNOWN: presence_event_pb2.PRESENCE_STATE_UNSPECIFIED,
+    PresenceState.ONLINE: presence_event_pb2.PRESENCE_STATE_ONLINE,
+    PresenceState.OFFLINE: presence_event_pb2.PRESENCE_STATE_OFFLINE,
+}
 
 
 def user_protos(users: Sequence[User]) -> list[user_pb2.User]:
@@ -24,3 +30,9 @@ def user_proto(user: User) -> user_pb2.User:
         create_time=timestamp(user.create_time),
         update_time=timestamp(user.update_time),
     )
+
+
+def presence_proto(user_id: str, presence: Presence) -> presence_event_pb2.Presence:
+    """Return whether a user is there as the contract shows it."""
+    since = timestamp(presence.change_time) if presence.change_time is not None else None
+    return presence_event_pb2.Presence(user_id=user_id, state=_STATES[presence.state], change_time=since)

@@ -1,5 +1,7 @@
 """Protos to the domain and back, and nothing else."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime
 
 from chatkit.contract.v1 import deletion_pb2
@@ -9,9 +11,11 @@ from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.contract import json_values, masks
 from services.runtime.contract.policies import Limits
+from services.runtime.erasure.exporting import frames
 from services.runtime.erasure.listing import DeletionListing
 from services.runtime.erasure.protos import deletion_proto
 from services.users.deletions.service import UserDeletions
+from services.users.export.service import UserExports
 from services.users.model import Draft, PageStart
 from services.users.protos import user_proto, user_protos
 from services.users.service import Users
@@ -28,12 +32,14 @@ class UsersServicer:
         self,
         users: Users,
         deletions: UserDeletions,
+        exports: UserExports,
         listing: DeletionListing,
         page_tokens: PageTokens,
         limits: Limits,
     ) -> None:
         self._users = users
         self._deletions = deletions
+        self._exports = exports
         self._listing = listing
         self._page_tokens = page_tokens
         self._limits = limits
@@ -87,6 +93,12 @@ class UsersServicer:
         """Read a page of deletions."""
         deletions, token = await self._listing.page(request, call)
         return pb2.ListDeletionsResponse(deletions=deletions, next_page_token=token)
+
+    async def ExportUser(self, request: pb2.ExportUserRequest, _call: Call) -> AsyncIterator[pb2.ExportUserResponse]:
+        """Send everything that there is of a user."""
+        async with aclosing(frames(self._exports.export(request.user_id))) as found:
+            async for frame in found:
+                yield pb2.ExportUserResponse(records=frame)
 
     def _start(self, request: pb2.ListUsersRequest, call: Call) -> PageStart:
         key = self._page_tokens.read(call.caller, request)

@@ -1,26 +1,20 @@
 """docs/data-protection.md names every table and column that there is, and nothing else."""
 
-import re
 from collections import defaultdict
 
 import psycopg
 
 from services.stack.roles import SERVICES
-from tests.contract.descriptors import ROOT
+from tests.support.data_protection import rows
 from tests.support.databases import TestDatabase
-
-_PAGE = ROOT / "docs/data-protection.md"
-_QUOTED = re.compile(r"`([^`]+)`")
 
 
 def _told() -> dict[str, set[str]]:
     """Return what the page says: the columns by table; of tables that share a row, all that the row names."""
     told: defaultdict[str, set[str]] = defaultdict(set)
-    for line in _PAGE.read_text().splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        tables = [name for name in _QUOTED.findall(cells[0]) if name.partition(".")[0] in SERVICES]
-        for table in tables:
-            told[table] |= set(_QUOTED.findall(cells[1]))
+    for row in rows():
+        for table in row.tables:
+            told[table] |= row.columns
     return dict(told)
 
 

@@ -1,4 +1,4 @@
-"""docs/from-chatkit*.md name what exists, all that is public of what they cover, and as to come what is not there."""
+"""docs/from-chatkit*.md name what exists, all that is public of what they cover."""
 
 import re
 
@@ -14,7 +14,6 @@ RPCS = {
 }
 REASONS = set(error_reason_pb2.ErrorReason.keys())
 COVERED = {"chatkit.users.v1", "chatkit.rooms.v1", "chatkit.messages.v1", "chatkit.files.v1"}
-TO_COME = "to come"
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.splitlines() if line.startswith("| ")]
 
 
@@ -56,19 +55,6 @@ def test_the_old_names_in_the_comments_of_reasons_lead_to_those_reasons() -> Non
     assert len(old) > 10
     told = {(name, reason) for row in ROWS for name in _named(row[0]) for reason in _reasons(_named("".join(row[1:])))}
     assert set(old) - told == set()
-
-
-def test_what_is_to_come_is_not_there_yet() -> None:
-    methods = {name.partition(".")[2] for name in RPCS}
-    messages = [message for file in descriptors.files() for message in file.message_types_by_name.values()]
-    events = {field.name for message in messages if message.name.endswith("Event") for field in message.fields}
-    # Every stream has these.
-    events -= {"opened", "caught_up", "heartbeat", "closed"}
-    assert "message_created" in events
-    coming = [row for row in ROWS if row[1].startswith(TO_COME)]
-    assert coming
-    for row in coming:
-        assert _named(row[1]) & (methods | events) == set(), row
 
 
 def test_every_row_says_what_takes_the_place_of_the_old() -> None:

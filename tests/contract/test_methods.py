@@ -33,6 +33,7 @@ ACCESS = {
     "chatkit.users.v1.UsersService/DeleteUser": (S, "", NO_ROOM, ""),
     "chatkit.users.v1.UsersService/GetDeletion": (S, "", NO_ROOM, ""),
     "chatkit.users.v1.UsersService/ListDeletions": (S, "", NO_ROOM, ""),
+    "chatkit.users.v1.UsersService/ExportUser": (S, "", NO_ROOM, ""),
     "chatkit.users.v1.PresenceService/SubscribePresence": (U, "presence:subscribe", NO_ROOM, "user_id"),
     "chatkit.rooms.v1.RoomsService/CreateRoom": (U, "room:create", NO_ROOM, "creator_id"),
     "chatkit.rooms.v1.RoomsService/GetOrCreateDirectRoom": (U, "room:create", NO_ROOM, "user_id"),
@@ -90,6 +91,7 @@ ACCESS = {
     "chatkit.internal.directory.v1.DirectoryService/ResolveUsers": (I, "", NO_ROOM, ""),
     "chatkit.internal.directory.v1.DirectoryService/WatchUsers": (I, "", NO_ROOM, ""),
     "chatkit.internal.erasure.v1.ErasureService/Erase": (I, "", NO_ROOM, ""),
+    "chatkit.internal.erasure.v1.ErasureService/Export": (I, "", NO_ROOM, ""),
     "chatkit.internal.edges.v1.EdgesService/EndStreams": (E, "", NO_ROOM, ""),
     "chatkit.internal.retention.v1.RetentionService/BatchGetRetention": (I, "", NO_ROOM, ""),
 }

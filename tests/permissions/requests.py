@@ -59,6 +59,7 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
     "UsersService/DeleteUser": lambda at: users_pb2.DeleteUserRequest(user_id=at.new_id),
     "UsersService/GetDeletion": lambda at: users_pb2.GetDeletionRequest(deletion_id=at.deletion_id),
     "UsersService/ListDeletions": lambda _: users_pb2.ListDeletionsRequest(page_size=1),
+    "UsersService/ExportUser": lambda at: users_pb2.ExportUserRequest(user_id=at.member_id),
     "PresenceService/SubscribePresence": lambda at: presence_pb2.SubscribePresenceRequest(
         online=True, watch_user_ids=[at.member_id]
     ),

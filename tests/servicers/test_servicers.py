@@ -111,7 +111,7 @@ class _Users:
 
 def test_users(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     nobody = cast("Any", None)
-    servicer = UsersServicer(cast("Any", _Users()), nobody, nobody, page_tokens, limits)
+    servicer = UsersServicer(cast("Any", _Users()), nobody, nobody, nobody, page_tokens, limits)
     tested = TestedServicer(servicer, handlers)
     got = tested.call("GetUser", users_pb2.GetUserRequest(user_id="bob"), user("alice")).user
     assert (got.id, got.name, got.custom_data["n"]) == ("bob", "Bob", 1)

@@ -1,6 +1,7 @@
 """chatkit.internal.erasure.v1.ErasureService, which is the same in every service that serves it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import replace
 
 from chatkit.internal.erasure.v1 import erasure_service_pb2 as pb2
@@ -9,6 +10,7 @@ from services.runtime.calls.call import Call
 from services.runtime.contract.errors import invalid_field
 from services.runtime.contract.uids import uid_of
 from services.runtime.deadline import Deadline
+from services.runtime.erasure.exporting import Export, frames
 from services.runtime.erasure.model import KEY_BYTES, ErasedUser, PseudonymKey
 from services.runtime.ids import RoomUid, UserId, UserUid
 
@@ -25,9 +27,10 @@ class ErasureServicer:
 
     SERVICE = pb2.DESCRIPTOR.services_by_name["ErasureService"]
 
-    def __init__(self, *, room: EraseRoom | None = None, user: EraseUser | None = None) -> None:
+    def __init__(self, *, room: EraseRoom | None = None, user: EraseUser, export: Export) -> None:
         self._room = room
         self._user = user
+        self._export = export
 
     async def Erase(self, request: pb2.EraseRequest, call: Call) -> pb2.EraseResponse:
         """Remove some of what there is of a subject."""
@@ -35,13 +38,19 @@ class ErasureServicer:
         kind = request.WhichOneof("subject")
         if kind == "room_uid" and self._room is not None:
             is_done = await self._room(RoomUid(uid_of(request.room_uid, "room_uid")), until)
-        elif kind == "user" and self._user is not None:
+        elif kind == "user":
             is_done = await self._user(_user(request.user, "user"), until)
-        elif kind == "anonymized_user" and self._user is not None:
+        elif kind == "anonymized_user":
             is_done = await self._user(_anonymized(request.anonymized_user), until)
         else:
             raise invalid_field("FIELD_REQUIRED", "subject", "names nothing that can be erased here")
         return pb2.EraseResponse(is_done=is_done)
+
+    async def Export(self, request: pb2.ExportRequest, _call: Call) -> AsyncIterator[pb2.ExportResponse]:
+        """Tell what there is of a user."""
+        async with aclosing(frames(self._export(_user(request.user, "user")))) as found:
+            async for frame in found:
+                yield pb2.ExportResponse(records=frame)
 
 
 def _user(user: pb2.ErasedUser, path: str) -> ErasedUser:

@@ -9,13 +9,8 @@ from chatkit.users.v1 import presence_service_pb2 as service_pb2
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.contract.timestamps import timestamp
 from services.runtime.streaming.open_streams import closed
-from services.users.model import Presence, PresenceState
-
-_STATES = {
-    PresenceState.UNKNOWN: event_pb2.PRESENCE_STATE_UNSPECIFIED,
-    PresenceState.ONLINE: event_pb2.PRESENCE_STATE_ONLINE,
-    PresenceState.OFFLINE: event_pb2.PRESENCE_STATE_OFFLINE,
-}
+from services.users.model import Presence
+from services.users.protos import presence_proto
 
 
 def opened_event(now: datetime) -> bytes:
@@ -25,7 +20,7 @@ def opened_event(now: datetime) -> bytes:
 
 def presence_event(now: datetime, user_id: str, presence: Presence) -> bytes:
     """Serialize, as a frame, how it stands with a user."""
-    return _frame(event_pb2.PresenceEvent(time=timestamp(now), presence=_presence(user_id, presence)))
+    return _frame(event_pb2.PresenceEvent(time=timestamp(now), presence=presence_proto(user_id, presence)))
 
 
 def caught_up_event(now: datetime) -> bytes:
@@ -35,7 +30,7 @@ def caught_up_event(now: datetime) -> bytes:
 
 def changed_event(time: datetime, user_id: str, presence: Presence) -> bytes:
     """Serialize, as a frame, that a user came or went."""
-    return _frame(event_pb2.PresenceEvent(time=timestamp(time), presence_changed=_presence(user_id, presence)))
+    return _frame(event_pb2.PresenceEvent(time=timestamp(time), presence_changed=presence_proto(user_id, presence)))
 
 
 def heartbeat_event(time: datetime) -> bytes:
@@ -46,11 +41,6 @@ def heartbeat_event(time: datetime) -> bytes:
 def closed_event(now: datetime, error: ChatkitError) -> bytes:
     """Serialize, as a frame, why a stream ends."""
     return _frame(event_pb2.PresenceEvent(time=timestamp(now), closed=closed(error)))
-
-
-def _presence(user_id: str, presence: Presence) -> event_pb2.Presence:
-    since = timestamp(presence.change_time) if presence.change_time is not None else None
-    return event_pb2.Presence(user_id=user_id, state=_STATES[presence.state], change_time=since)
 
 
 def _frame(event: event_pb2.PresenceEvent) -> bytes:

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from chatkit.contract.v1 import deletion_pb2 as chatkit_dot_contract_dot_v1_dot_deletion__pb2
 from chatkit.contract.v1 import field_policy_pb2 as chatkit_dot_contract_dot_v1_dot_field__policy__pb2
 from chatkit.contract.v1 import method_policy_pb2 as chatkit_dot_contract_dot_v1_dot_method__policy__pb2
+from chatkit.users.v1 import exported_record_pb2 as chatkit_dot_users_dot_v1_dot_exported__record__pb2
 from chatkit.users.v1 import user_pb2 as chatkit_dot_users_dot_v1_dot_user__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$chatkit/users/v1/users_service.proto\x12\x10\x63hatkit.users.v1\x1a\"chatkit/contract/v1/deletion.proto\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a\x1b\x63hatkit/users/v1/user.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x01\n\x11\x43reateUserRequest\x12\x16\n\x02id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x05\x18\x07\x12\x18\n\x04name\x18\x02 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x06\x18\x08\x12\x1c\n\navatar_url\x18\x03 \x01(\tB\x08\xea\xe0\x18\x04\x10\x02\x18\x0f\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\":\n\x12\x43reateUserResponse\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.chatkit.users.v1.User\"Z\n\x17\x42\x61tchCreateUsersRequest\x12?\n\x08requests\x18\x01 \x03(\x0b\x32#.chatkit.users.v1.CreateUserRequestB\x08\xea\xe0\x18\x04\x08\x01 \t\"A\n\x18\x42\x61tchCreateUsersResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.chatkit.users.v1.User\"-\n\x0eGetUserRequest\x12\x1b\n\x07user_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"7\n\x0fGetUserResponse\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.chatkit.users.v1.User\"6\n\x14\x42\x61tchGetUsersRequest\x12\x1e\n\x08user_ids\x18\x01 \x03(\tB\x0c\xea\xe0\x18\x08\x08\x01\x10\x01\x18\x07 \n\">\n\x15\x42\x61tchGetUsersResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.chatkit.users.v1.User\"\x82\x01\n\x10ListUsersRequest\x12\x33\n\x0fmin_create_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x03 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"S\n\x11ListUsersResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.chatkit.users.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd3\x01\n\x11UpdateUserRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x16\n\x04name\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x06\x18\x08\x12\x1c\n\navatar_url\x18\x03 \x01(\tB\x08\xea\xe0\x18\x04\x10\x02\x18\x0f\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\x12\x37\n\x0bupdate_mask\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xea\xe0\x18\x02 \x13\":\n\x12UpdateUserResponse\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.chatkit.users.v1.User\"g\n\x11\x44\x65leteUserRequest\x12\x1b\n\x07user_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x35\n\x08messages\x18\x02 \x01(\x0e\x32#.chatkit.contract.v1.MessageErasure\"E\n\x12\x44\x65leteUserResponse\x12/\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1d.chatkit.contract.v1.Deletion\"5\n\x12GetDeletionRequest\x12\x1f\n\x0b\x64\x65letion_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"F\n\x13GetDeletionResponse\x12/\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1d.chatkit.contract.v1.Deletion\"Q\n\x14ListDeletionsRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"b\n\x15ListDeletionsResponse\x12\x30\n\tdeletions\x18\x01 \x03(\x0b\x32\x1d.chatkit.contract.v1.Deletion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x8d\x08\n\x0cUsersService\x12\x66\n\nCreateUser\x12#.chatkit.users.v1.CreateUserRequest\x1a$.chatkit.users.v1.CreateUserResponse\"\r\xe2\xe0\x18\t\x08\x02\x30\x14\x38\x90N@\x01\x12x\n\x10\x42\x61tchCreateUsers\x12).chatkit.users.v1.BatchCreateUsersRequest\x1a*.chatkit.users.v1.BatchCreateUsersResponse\"\r\xe2\xe0\x18\t\x08\x02\x30\x15\x38\x90N@\x01\x12i\n\x07GetUser\x12 .chatkit.users.v1.GetUserRequest\x1a!.chatkit.users.v1.GetUserResponse\"\x19\xe2\xe0\x18\x15\x08\x01\x12\x08user:get(\x01\x30\x14\x38\x90N@\x01\x12}\n\rBatchGetUsers\x12&.chatkit.users.v1.BatchGetUsersRequest\x1a\'.chatkit.users.v1.BatchGetUsersResponse\"\x1b\xe2\xe0\x18\x17\x08\x01\x12\x08user:get(\x01\x30\x15\x38\x90N@\x01P\x05\x12\x65\n\tListUsers\x12\".chatkit.users.v1.ListUsersRequest\x1a#.chatkit.users.v1.ListUsersResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x12~\n\nUpdateUser\x12#.chatkit.users.v1.UpdateUserRequest\x1a$.chatkit.users.v1.UpdateUserResponse\"%\xe2\xe0\x18!\x08\x01\x12\x0buser:update\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x12j\n\nDeleteUser\x12#.chatkit.users.v1.DeleteUserRequest\x1a$.chatkit.users.v1.DeleteUserResponse\"\x11\xe2\xe0\x18\r\x08\x02(\x01\x30\x14\x38\x90N@\x01P\n\x12k\n\x0bGetDeletion\x12$.chatkit.users.v1.GetDeletionRequest\x1a%.chatkit.users.v1.GetDeletionResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x12q\n\rListDeletions\x12&.chatkit.users.v1.ListDeletionsRequest\x1a\'.chatkit.users.v1.ListDeletionsResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x42Y\n\x14\x63om.chatkit.users.v1P\x01Z,chatkit.example/gen/chatkit/users/v1;usersv1\xaa\x02\x10\x43hatkit.Users.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$chatkit/users/v1/users_service.proto\x12\x10\x63hatkit.users.v1\x1a\"chatkit/contract/v1/deletion.proto\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a&chatkit/users/v1/exported_record.proto\x1a\x1b\x63hatkit/users/v1/user.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x01\n\x11\x43reateUserRequest\x12\x16\n\x02id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x05\x18\x07\x12\x18\n\x04name\x18\x02 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x06\x18\x08\x12\x1c\n\navatar_url\x18\x03 \x01(\tB\x08\xea\xe0\x18\x04\x10\x02\x18\x0f\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\":\n\x12\x43reateUserResponse\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.chatkit.users.v1.User\"Z\n\x17\x42\x61tchCreateUsersRequest\x12?\n\x08requests\x18\x01 \x03(\x0b\x32#.chatkit.users.v1.CreateUserRequestB\x08\xea\xe0\x18\x04\x08\x01 \t\"A\n\x18\x42\x61tchCreateUsersResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.chatkit.users.v1.User\"-\n\x0eGetUserRequest\x12\x1b\n\x07user_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"7\n\x0fGetUserResponse\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.chatkit.users.v1.User\"6\n\x14\x42\x61tchGetUsersRequest\x12\x1e\n\x08user_ids\x18\x01 \x03(\tB\x0c\xea\xe0\x18\x08\x08\x01\x10\x01\x18\x07 \n\">\n\x15\x42\x61tchGetUsersResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.chatkit.users.v1.User\"\x82\x01\n\x10ListUsersRequest\x12\x33\n\x0fmin_create_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x03 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"S\n\x11ListUsersResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.chatkit.users.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd3\x01\n\x11UpdateUserRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x16\n\x04name\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x06\x18\x08\x12\x1c\n\navatar_url\x18\x03 \x01(\tB\x08\xea\xe0\x18\x04\x10\x02\x18\x0f\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\x12\x37\n\x0bupdate_mask\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xea\xe0\x18\x02 \x13\":\n\x12UpdateUserResponse\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.chatkit.users.v1.User\"g\n\x11\x44\x65leteUserRequest\x12\x1b\n\x07user_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x35\n\x08messages\x18\x02 \x01(\x0e\x32#.chatkit.contract.v1.MessageErasure\"E\n\x12\x44\x65leteUserResponse\x12/\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1d.chatkit.contract.v1.Deletion\"5\n\x12GetDeletionRequest\x12\x1f\n\x0b\x64\x65letion_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"F\n\x13GetDeletionResponse\x12/\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1d.chatkit.contract.v1.Deletion\"Q\n\x14ListDeletionsRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"b\n\x15ListDeletionsResponse\x12\x30\n\tdeletions\x18\x01 \x03(\x0b\x32\x1d.chatkit.contract.v1.Deletion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"0\n\x11\x45xportUserRequest\x12\x1b\n\x07user_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"G\n\x12\x45xportUserResponse\x12\x31\n\x07records\x18\x01 \x03(\x0b\x32 .chatkit.users.v1.ExportedRecord2\xf8\x08\n\x0cUsersService\x12\x66\n\nCreateUser\x12#.chatkit.users.v1.CreateUserRequest\x1a$.chatkit.users.v1.CreateUserResponse\"\r\xe2\xe0\x18\t\x08\x02\x30\x14\x38\x90N@\x01\x12x\n\x10\x42\x61tchCreateUsers\x12).chatkit.users.v1.BatchCreateUsersRequest\x1a*.chatkit.users.v1.BatchCreateUsersResponse\"\r\xe2\xe0\x18\t\x08\x02\x30\x15\x38\x90N@\x01\x12i\n\x07GetUser\x12 .chatkit.users.v1.GetUserRequest\x1a!.chatkit.users.v1.GetUserResponse\"\x19\xe2\xe0\x18\x15\x08\x01\x12\x08user:get(\x01\x30\x14\x38\x90N@\x01\x12}\n\rBatchGetUsers\x12&.chatkit.users.v1.BatchGetUsersRequest\x1a\'.chatkit.users.v1.BatchGetUsersResponse\"\x1b\xe2\xe0\x18\x17\x08\x01\x12\x08user:get(\x01\x30\x15\x38\x90N@\x01P\x05\x12\x65\n\tListUsers\x12\".chatkit.users.v1.ListUsersRequest\x1a#.chatkit.users.v1.ListUsersResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x12~\n\nUpdateUser\x12#.chatkit.users.v1.UpdateUserRequest\x1a$.chatkit.users.v1.UpdateUserResponse\"%\xe2\xe0\x18!\x08\x01\x12\x0buser:update\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x12j\n\nDeleteUser\x12#.chatkit.users.v1.DeleteUserRequest\x1a$.chatkit.users.v1.DeleteUserResponse\"\x11\xe2\xe0\x18\r\x08\x02(\x01\x30\x14\x38\x90N@\x01P\n\x12k\n\x0bGetDeletion\x12$.chatkit.users.v1.GetDeletionRequest\x1a%.chatkit.users.v1.GetDeletionResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x12q\n\rListDeletions\x12&.chatkit.users.v1.ListDeletionsRequest\x1a\'.chatkit.users.v1.ListDeletionsResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x12i\n\nExportUser\x12#.chatkit.users.v1.ExportUserRequest\x1a$.chatkit.users.v1.ExportUserResponse\"\x0e\xe2\xe0\x18\n\x08\x02(\x01\x30\x14@\x01P\n0\x01\x42Y\n\x14\x63om.chatkit.users.v1P\x01Z,chatkit.example/gen/chatkit/users/v1;usersv1\xaa\x02\x10\x43hatkit.Users.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -75,6 +76,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTDELETIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\352\340\030\006:\004\010\014\020\r'
   _globals['_LISTDELETIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTDELETIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\352\340\030\002\030\021'
+  _globals['_EXPORTUSERREQUEST'].fields_by_name['user_id']._loaded_options = None
+  _globals['_EXPORTUSERREQUEST'].fields_by_name['user_id']._serialized_options = b'\352\340\030\006\010\001\020\001\030\007'
   _globals['_USERSSERVICE'].methods_by_name['CreateUser']._loaded_options = None
   _globals['_USERSSERVICE'].methods_by_name['CreateUser']._serialized_options = b'\342\340\030\t\010\0020\0248\220N@\001'
   _globals['_USERSSERVICE'].methods_by_name['BatchCreateUsers']._loaded_options = None
@@ -93,42 +96,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USERSSERVICE'].methods_by_name['GetDeletion']._serialized_options = b'\342\340\030\013\010\002(\0010\0248\220N@\001'
   _globals['_USERSSERVICE'].methods_by_name['ListDeletions']._loaded_options = None
   _globals['_USERSSERVICE'].methods_by_name['ListDeletions']._serialized_options = b'\342\340\030\013\010\002(\0010\0248\220N@\001'
-  _globals['_CREATEUSERREQUEST']._serialized_start=302
-  _globals['_CREATEUSERREQUEST']._serialized_end=455
-  _globals['_CREATEUSERRESPONSE']._serialized_start=457
-  _globals['_CREATEUSERRESPONSE']._serialized_end=515
-  _globals['_BATCHCREATEUSERSREQUEST']._serialized_start=517
-  _globals['_BATCHCREATEUSERSREQUEST']._serialized_end=607
-  _globals['_BATCHCREATEUSERSRESPONSE']._serialized_start=609
-  _globals['_BATCHCREATEUSERSRESPONSE']._serialized_end=674
-  _globals['_GETUSERREQUEST']._serialized_start=676
-  _globals['_GETUSERREQUEST']._serialized_end=721
-  _globals['_GETUSERRESPONSE']._serialized_start=723
-  _globals['_GETUSERRESPONSE']._serialized_end=778
-  _globals['_BATCHGETUSERSREQUEST']._serialized_start=780
-  _globals['_BATCHGETUSERSREQUEST']._serialized_end=834
-  _globals['_BATCHGETUSERSRESPONSE']._serialized_start=836
-  _globals['_BATCHGETUSERSRESPONSE']._serialized_end=898
-  _globals['_LISTUSERSREQUEST']._serialized_start=901
-  _globals['_LISTUSERSREQUEST']._serialized_end=1031
-  _globals['_LISTUSERSRESPONSE']._serialized_start=1033
-  _globals['_LISTUSERSRESPONSE']._serialized_end=1116
-  _globals['_UPDATEUSERREQUEST']._serialized_start=1119
-  _globals['_UPDATEUSERREQUEST']._serialized_end=1330
-  _globals['_UPDATEUSERRESPONSE']._serialized_start=1332
-  _globals['_UPDATEUSERRESPONSE']._serialized_end=1390
-  _globals['_DELETEUSERREQUEST']._serialized_start=1392
-  _globals['_DELETEUSERREQUEST']._serialized_end=1495
-  _globals['_DELETEUSERRESPONSE']._serialized_start=1497
-  _globals['_DELETEUSERRESPONSE']._serialized_end=1566
-  _globals['_GETDELETIONREQUEST']._serialized_start=1568
-  _globals['_GETDELETIONREQUEST']._serialized_end=1621
-  _globals['_GETDELETIONRESPONSE']._serialized_start=1623
-  _globals['_GETDELETIONRESPONSE']._serialized_end=1693
-  _globals['_LISTDELETIONSREQUEST']._serialized_start=1695
-  _globals['_LISTDELETIONSREQUEST']._serialized_end=1776
-  _globals['_LISTDELETIONSRESPONSE']._serialized_start=1778
-  _globals['_LISTDELETIONSRESPONSE']._serialized_end=1876
-  _globals['_USERSSERVICE']._serialized_start=1879
-  _globals['_USERSSERVICE']._serialized_end=2916
+  _globals['_USERSSERVICE'].methods_by_name['ExportUser']._loaded_options = None
+  _globals['_USERSSERVICE'].methods_by_name['ExportUser']._serialized_options = b'\342\340\030\n\010\002(\0010\024@\001P\n'
+  _globals['_CREATEUSERREQUEST']._serialized_start=342
+  _globals['_CREATEUSERREQUEST']._serialized_end=495
+  _globals['_CREATEUSERRESPONSE']._serialized_start=497
+  _globals['_CREATEUSERRESPONSE']._serialized_end=555
+  _globals['_BATCHCREATEUSERSREQUEST']._serialized_start=557
+  _globals['_BATCHCREATEUSERSREQUEST']._serialized_end=647
+  _globals['_BATCHCREATEUSERSRESPONSE']._serialized_start=649
+  _globals['_BATCHCREATEUSERSRESPONSE']._serialized_end=714
+  _globals['_GETUSERREQUEST']._serialized_start=716
+  _globals['_GETUSERREQUEST']._serialized_end=761
+  _globals['_GETUSERRESPONSE']._serialized_start=763
+  _globals['_GETUSERRESPONSE']._serialized_end=818
+  _globals['_BATCHGETUSERSREQUEST']._serialized_start=820
+  _globals['_BATCHGETUSERSREQUEST']._serialized_end=874
+  _globals['_BATCHGETUSERSRESPONSE']._serialized_start=876
+  _globals['_BATCHGETUSERSRESPONSE']._serialized_end=938
+  _globals['_LISTUSERSREQUEST']._serialized_start=941
+  _globals['_LISTUSERSREQUEST']._serialized_end=1071
+  _globals['_LISTUSERSRESPONSE']._serialized_start=1073
+  _globals['_LISTUSERSRESPONSE']._serialized_end=1156
+  _globals['_UPDATEUSERREQUEST']._serialized_start=1159
+  _globals['_UPDATEUSERREQUEST']._serialized_end=1370
+  _globals['_UPDATEUSERRESPONSE']._serialized_start=1372
+  _globals['_UPDATEUSERRESPONSE']._serialized_end=1430
+  _globals['_DELETEUSERREQUEST']._serialized_start=1432
+  _globals['_DELETEUSERREQUEST']._serialized_end=1535
+  _globals['_DELETEUSERRESPONSE']._serialized_start=1537
+  _globals['_DELETEUSERRESPONSE']._serialized_end=1606
+  _globals['_GETDELETIONREQUEST']._serialized_start=1608
+  _globals['_GETDELETIONREQUEST']._serialized_end=1661
+  _globals['_GETDELETIONRESPONSE']._serialized_start=1663
+  _globals['_GETDELETIONRESPONSE']._serialized_end=1733
+  _globals['_LISTDELETIONSREQUEST']._serialized_start=1735
+  _globals['_LISTDELETIONSREQUEST']._serialized_end=1816
+  _globals['_LISTDELETIONSRESPONSE']._serialized_start=1818
+  _globals['_LISTDELETIONSRESPONSE']._serialized_end=1916
+  _globals['_EXPORTUSERREQUEST']._serialized_start=1918
+  _globals['_EXPORTUSERREQUEST']._serialized_end=1966
+  _globals['_EXPORTUSERRESPONSE']._serialized_start=1968
+  _globals['_EXPORTUSERRESPONSE']._serialized_end=2039
+  _globals['_USERSSERVICE']._serialized_start=2042
+  _globals['_USERSSERVICE']._serialized_end=3186
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@ import datetime
 from chatkit.contract.v1 import deletion_pb2 as _deletion_pb2
 from chatkit.contract.v1 import field_policy_pb2 as _field_policy_pb2
 from chatkit.contract.v1 import method_policy_pb2 as _method_policy_pb2
+from chatkit.users.v1 import exported_record_pb2 as _exported_record_pb2
 from chatkit.users.v1 import user_pb2 as _user_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
@@ -148,3 +149,15 @@ class ListDeletionsResponse(_message.Message):
     deletions: _containers.RepeatedCompositeFieldContainer[_deletion_pb2.Deletion]
     next_page_token: str
     def __init__(self, deletions: _Optional[_Iterable[_Union[_deletion_pb2.Deletion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ExportUserRequest(_message.Message):
+    __slots__ = ("user_id",)
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    def __init__(self, user_id: _Optional[str] = ...) -> None: ...
+
+class ExportUserResponse(_message.Message):
+    __slots__ = ("records",)
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    records: _containers.RepeatedCompositeFieldContainer[_exported_record_pb2.ExportedRecord]
+    def __init__(self, records: _Optional[_Iterable[_Union[_exported_record_pb2.ExportedRecord, _Mapping]]] = ...) -> None: ...

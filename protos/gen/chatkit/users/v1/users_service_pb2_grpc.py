@@ -80,6 +80,11 @@ class UsersServiceStub:
                 request_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ListDeletionsRequest.SerializeToString,
                 response_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ListDeletionsResponse.FromString,
                 _registered_method=True)
+        self.ExportUser = channel.unary_stream(
+                '/chatkit.users.v1.UsersService/ExportUser',
+                request_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ExportUserRequest.SerializeToString,
+                response_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ExportUserResponse.FromString,
+                _registered_method=True)
 
 
 class UsersServiceServicer:
@@ -168,6 +173,21 @@ class UsersServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportUser(self, request, context):
+        """Sends everything that the suite holds of a user, files with their content
+        included, for whoever must answer the user. The stream takes as long as it
+        takes, and waits for its reader. Its last record has the kind "complete":
+        without it the export is not whole, and the stream's error says why. What
+        the user does meanwhile may be missing. Where a service can't be reached, or
+        is of a release that can't export: UNAVAILABLE, SERVICE_UNAVAILABLE. A few
+        exports may run at once at a process; beyond that it is UNAVAILABLE,
+        OVERLOADED. An unknown id, and that of a user who is being deleted, is
+        NOT_FOUND, USER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UsersServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -215,6 +235,11 @@ def add_UsersServiceServicer_to_server(servicer, server):
                     servicer.ListDeletions,
                     request_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ListDeletionsRequest.FromString,
                     response_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ListDeletionsResponse.SerializeToString,
+            ),
+            'ExportUser': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportUser,
+                    request_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ExportUserRequest.FromString,
+                    response_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ExportUserResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -461,6 +486,33 @@ class UsersService:
             '/chatkit.users.v1.UsersService/ListDeletions',
             chatkit_dot_users_dot_v1_dot_users__service__pb2.ListDeletionsRequest.SerializeToString,
             chatkit_dot_users_dot_v1_dot_users__service__pb2.ListDeletionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/chatkit.users.v1.UsersService/ExportUser',
+            chatkit_dot_users_dot_v1_dot_users__service__pb2.ExportUserRequest.SerializeToString,
+            chatkit_dot_users_dot_v1_dot_users__service__pb2.ExportUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from chatkit.contract.v1 import field_policy_pb2 as chatkit_dot_contract_dot_v1_dot_field__policy__pb2
 from chatkit.contract.v1 import method_policy_pb2 as chatkit_dot_contract_dot_v1_dot_method__policy__pb2
+from chatkit.users.v1 import exported_record_pb2 as chatkit_dot_users_dot_v1_dot_exported__record__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1chatkit/internal/erasure/v1/erasure_service.proto\x12\x1b\x63hatkit.internal.erasure.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\"\xae\x01\n\x0c\x45raseRequest\x12\x12\n\x08room_uid\x18\x01 \x01(\x0cH\x00\x12\x37\n\x04user\x18\x02 \x01(\x0b\x32\'.chatkit.internal.erasure.v1.ErasedUserH\x00\x12\x46\n\x0f\x61nonymized_user\x18\x03 \x01(\x0b\x32+.chatkit.internal.erasure.v1.AnonymizedUserH\x00\x42\t\n\x07subject\"7\n\nErasedUser\x12\x13\n\x03uid\x18\x01 \x01(\x0c\x42\x06\xea\xe0\x18\x02\x08\x01\x12\x14\n\x02id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x08\x01\x18\x07\"n\n\x0e\x41nonymizedUser\x12=\n\x04user\x18\x01 \x01(\x0b\x32\'.chatkit.internal.erasure.v1.ErasedUserB\x06\xea\xe0\x18\x02\x08\x01\x12\x1d\n\rpseudonym_key\x18\x02 \x01(\x0c\x42\x06\xea\xe0\x18\x02\x08\x01\" \n\rEraseResponse\x12\x0f\n\x07is_done\x18\x01 \x01(\x08\x32\x7f\n\x0e\x45rasureService\x12m\n\x05\x45rase\x12).chatkit.internal.erasure.v1.EraseRequest\x1a*.chatkit.internal.erasure.v1.EraseResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x14\x38\x90NB|\n\x1f\x63om.chatkit.internal.erasure.v1P\x01Z9chatkit.example/gen/chatkit/internal/erasure/v1;erasurev1\xaa\x02\x1b\x43hatkit.Internal.Erasure.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1chatkit/internal/erasure/v1/erasure_service.proto\x12\x1b\x63hatkit.internal.erasure.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a&chatkit/users/v1/exported_record.proto\"\xae\x01\n\x0c\x45raseRequest\x12\x12\n\x08room_uid\x18\x01 \x01(\x0cH\x00\x12\x37\n\x04user\x18\x02 \x01(\x0b\x32\'.chatkit.internal.erasure.v1.ErasedUserH\x00\x12\x46\n\x0f\x61nonymized_user\x18\x03 \x01(\x0b\x32+.chatkit.internal.erasure.v1.AnonymizedUserH\x00\x42\t\n\x07subject\"7\n\nErasedUser\x12\x13\n\x03uid\x18\x01 \x01(\x0c\x42\x06\xea\xe0\x18\x02\x08\x01\x12\x14\n\x02id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x08\x01\x18\x07\"n\n\x0e\x41nonymizedUser\x12=\n\x04user\x18\x01 \x01(\x0b\x32\'.chatkit.internal.erasure.v1.ErasedUserB\x06\xea\xe0\x18\x02\x08\x01\x12\x1d\n\rpseudonym_key\x18\x02 \x01(\x0c\x42\x06\xea\xe0\x18\x02\x08\x01\" \n\rEraseResponse\x12\x0f\n\x07is_done\x18\x01 \x01(\x08\"N\n\rExportRequest\x12=\n\x04user\x18\x01 \x01(\x0b\x32\'.chatkit.internal.erasure.v1.ErasedUserB\x06\xea\xe0\x18\x02\x08\x01\"C\n\x0e\x45xportResponse\x12\x31\n\x07records\x18\x01 \x03(\x0b\x32 .chatkit.users.v1.ExportedRecord2\xf0\x01\n\x0e\x45rasureService\x12m\n\x05\x45rase\x12).chatkit.internal.erasure.v1.EraseRequest\x1a*.chatkit.internal.erasure.v1.EraseResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x14\x38\x90N\x12o\n\x06\x45xport\x12*.chatkit.internal.erasure.v1.ExportRequest\x1a+.chatkit.internal.erasure.v1.ExportResponse\"\n\xe2\xe0\x18\x06\x08\x03(\x01\x30\x14\x30\x01\x42|\n\x1f\x63om.chatkit.internal.erasure.v1P\x01Z9chatkit.example/gen/chatkit/internal/erasure/v1;erasurev1\xaa\x02\x1b\x43hatkit.Internal.Erasure.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,16 +43,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANONYMIZEDUSER'].fields_by_name['user']._serialized_options = b'\352\340\030\002\010\001'
   _globals['_ANONYMIZEDUSER'].fields_by_name['pseudonym_key']._loaded_options = None
   _globals['_ANONYMIZEDUSER'].fields_by_name['pseudonym_key']._serialized_options = b'\352\340\030\002\010\001'
+  _globals['_EXPORTREQUEST'].fields_by_name['user']._loaded_options = None
+  _globals['_EXPORTREQUEST'].fields_by_name['user']._serialized_options = b'\352\340\030\002\010\001'
   _globals['_ERASURESERVICE'].methods_by_name['Erase']._loaded_options = None
   _globals['_ERASURESERVICE'].methods_by_name['Erase']._serialized_options = b'\342\340\030\t\010\003(\0010\0248\220N'
-  _globals['_ERASEREQUEST']._serialized_start=164
-  _globals['_ERASEREQUEST']._serialized_end=338
-  _globals['_ERASEDUSER']._serialized_start=340
-  _globals['_ERASEDUSER']._serialized_end=395
-  _globals['_ANONYMIZEDUSER']._serialized_start=397
-  _globals['_ANONYMIZEDUSER']._serialized_end=507
-  _globals['_ERASERESPONSE']._serialized_start=509
-  _globals['_ERASERESPONSE']._serialized_end=541
-  _globals['_ERASURESERVICE']._serialized_start=543
-  _globals['_ERASURESERVICE']._serialized_end=670
+  _globals['_ERASURESERVICE'].methods_by_name['Export']._loaded_options = None
+  _globals['_ERASURESERVICE'].methods_by_name['Export']._serialized_options = b'\342\340\030\006\010\003(\0010\024'
+  _globals['_ERASEREQUEST']._serialized_start=204
+  _globals['_ERASEREQUEST']._serialized_end=378
+  _globals['_ERASEDUSER']._serialized_start=380
+  _globals['_ERASEDUSER']._serialized_end=435
+  _globals['_ANONYMIZEDUSER']._serialized_start=437
+  _globals['_ANONYMIZEDUSER']._serialized_end=547
+  _globals['_ERASERESPONSE']._serialized_start=549
+  _globals['_ERASERESPONSE']._serialized_end=581
+  _globals['_EXPORTREQUEST']._serialized_start=583
+  _globals['_EXPORTREQUEST']._serialized_end=661
+  _globals['_EXPORTRESPONSE']._serialized_start=663
+  _globals['_EXPORTRESPONSE']._serialized_end=730
+  _globals['_ERASURESERVICE']._serialized_start=733
+  _globals['_ERASURESERVICE']._serialized_end=973
 # @@protoc_insertion_point(module_scope)

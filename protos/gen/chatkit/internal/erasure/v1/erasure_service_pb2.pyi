@@ -1,8 +1,10 @@
 from chatkit.contract.v1 import field_policy_pb2 as _field_policy_pb2
 from chatkit.contract.v1 import method_policy_pb2 as _method_policy_pb2
+from chatkit.users.v1 import exported_record_pb2 as _exported_record_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -38,3 +40,15 @@ class EraseResponse(_message.Message):
     IS_DONE_FIELD_NUMBER: _ClassVar[int]
     is_done: bool
     def __init__(self, is_done: _Optional[bool] = ...) -> None: ...
+
+class ExportRequest(_message.Message):
+    __slots__ = ("user",)
+    USER_FIELD_NUMBER: _ClassVar[int]
+    user: ErasedUser
+    def __init__(self, user: _Optional[_Union[ErasedUser, _Mapping]] = ...) -> None: ...
+
+class ExportResponse(_message.Message):
+    __slots__ = ("records",)
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    records: _containers.RepeatedCompositeFieldContainer[_exported_record_pb2.ExportedRecord]
+    def __init__(self, records: _Optional[_Iterable[_Union[_exported_record_pb2.ExportedRecord, _Mapping]]] = ...) -> None: ...

@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class ErasureServiceStub:
-    """ErasureService removes what a service has of what is being deleted. Each
-    service that has something of it serves it, and whoever runs the deletion
-    calls it until it says that nothing is left.
+    """ErasureService removes what a service has of what is being deleted, and tells
+    what it has of a user. Each service that has something of it serves it.
+    Whoever runs a deletion calls Erase until it says that nothing is left.
     """
 
     def __init__(self, channel):
@@ -42,12 +42,17 @@ class ErasureServiceStub:
                 request_serializer=chatkit_dot_internal_dot_erasure_dot_v1_dot_erasure__service__pb2.EraseRequest.SerializeToString,
                 response_deserializer=chatkit_dot_internal_dot_erasure_dot_v1_dot_erasure__service__pb2.EraseResponse.FromString,
                 _registered_method=True)
+        self.Export = channel.unary_stream(
+                '/chatkit.internal.erasure.v1.ErasureService/Export',
+                request_serializer=chatkit_dot_internal_dot_erasure_dot_v1_dot_erasure__service__pb2.ExportRequest.SerializeToString,
+                response_deserializer=chatkit_dot_internal_dot_erasure_dot_v1_dot_erasure__service__pb2.ExportResponse.FromString,
+                _registered_method=True)
 
 
 class ErasureServiceServicer:
-    """ErasureService removes what a service has of what is being deleted. Each
-    service that has something of it serves it, and whoever runs the deletion
-    calls it until it says that nothing is left.
+    """ErasureService removes what a service has of what is being deleted, and tells
+    what it has of a user. Each service that has something of it serves it.
+    Whoever runs a deletion calls Erase until it says that nothing is left.
     """
 
     def Erase(self, request, context):
@@ -55,6 +60,14 @@ class ErasureServiceServicer:
         first answer and for ever, and removes some of what there is of it: as much
         as can be done in small steps until the deadline. Repeating it goes on,
         whoever has begun.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Export(self, request, context):
+        """Sends everything that the service has of a user, and ends. Nothing is kept
+        open in the database while the stream waits for its reader.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -68,6 +81,11 @@ def add_ErasureServiceServicer_to_server(servicer, server):
                     request_deserializer=chatkit_dot_internal_dot_erasure_dot_v1_dot_erasure__service__pb2.EraseRequest.FromString,
                     response_serializer=chatkit_dot_internal_dot_erasure_dot_v1_dot_erasure__service__pb2.EraseResponse.SerializeToString,
             ),
+            'Export': grpc.unary_stream_rpc_method_handler(
+                    servicer.Export,
+                    request_deserializer=chatkit_dot_internal_dot_erasure_dot_v1_dot_erasure__service__pb2.ExportRequest.FromString,
+                    response_serializer=chatkit_dot_internal_dot_erasure_dot_v1_dot_erasure__service__pb2.ExportResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'chatkit.internal.erasure.v1.ErasureService', rpc_method_handlers)
@@ -77,9 +95,9 @@ def add_ErasureServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ErasureService:
-    """ErasureService removes what a service has of what is being deleted. Each
-    service that has something of it serves it, and whoever runs the deletion
-    calls it until it says that nothing is left.
+    """ErasureService removes what a service has of what is being deleted, and tells
+    what it has of a user. Each service that has something of it serves it.
+    Whoever runs a deletion calls Erase until it says that nothing is left.
     """
 
     @staticmethod
@@ -99,6 +117,33 @@ class ErasureService:
             '/chatkit.internal.erasure.v1.ErasureService/Erase',
             chatkit_dot_internal_dot_erasure_dot_v1_dot_erasure__service__pb2.EraseRequest.SerializeToString,
             chatkit_dot_internal_dot_erasure_dot_v1_dot_erasure__service__pb2.EraseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Export(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/chatkit.internal.erasure.v1.ErasureService/Export',
+            chatkit_dot_internal_dot_erasure_dot_v1_dot_erasure__service__pb2.ExportRequest.SerializeToString,
+            chatkit_dot_internal_dot_erasure_dot_v1_dot_erasure__service__pb2.ExportResponse.FromString,
             options,
             channel_credentials,
             insecure,

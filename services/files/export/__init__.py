@@ -1,0 +1,1 @@
+"""Telling what files has of a user, the content of their files included."""

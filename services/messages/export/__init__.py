@@ -1,0 +1,1 @@
+"""Telling what messages has of a user."""

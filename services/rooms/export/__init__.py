@@ -1,0 +1,1 @@
+"""Telling what rooms has of a user."""

@@ -1,0 +1,1 @@
+"""Exporting users: what users itself has of them, and what the other services have."""
