@@ -70,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--json", action="store_true", help="for machines: one JSON object per line")
     _command(commands, "rotate-epoch", "rotate_epoch:run", "begin anew after PostgreSQL was restored from a copy")
     _add_replay(commands)
+    export = _command(commands, "export", "export_user:run", "write down all that is held of a user", needs_suite=True)
+    export.add_argument("--user", type=_text, required=True, metavar="ID", help="whose data it is")
+    export.add_argument("folder", metavar="DIR", help="where it goes; empty, or not there yet")
+    export.add_argument("--json", action="store_true", help="for machines")
     return parser
 
 
