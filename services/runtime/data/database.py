@@ -198,9 +198,11 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection; one that does not come back for a while is closed when it does."""
+        if self._returning:
+            # Not cut off: whoever is about to take a connection would lose it.
+            await asyncio.wait(self._returning, timeout=_RETURN_SECONDS)
         with suppress(TimeoutError):
             async with asyncio.timeout(_RETURN_SECONDS):
-                await asyncio.gather(*self._returning)
                 # One that a cancelled task was just giving back comes back by itself, and nobody closes it after that.
                 while self._engine.pool.checkedout():  # type: ignore[attr-defined]  # noqa: ASYNC110 - no event
                     await asyncio.sleep(_LOOK_SECONDS)

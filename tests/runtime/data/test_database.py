@@ -244,6 +244,31 @@ async def test_a_connection_that_comes_back_after_the_end_is_closed(
     assert not lost_connections
 
 
+async def test_a_connection_that_is_still_being_made_at_the_end_is_closed_when_it_is_there(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime_database, "_RETURN_SECONDS", 0.01)
+    made: list[Any] = []
+    may_go_on = asyncio.Event()
+
+    async def take(engine: AsyncEngine) -> AsyncConnection:
+        connection = await engine.connect()
+        made.append((await connection.get_raw_connection()).driver_connection)
+        await may_go_on.wait()
+        return connection
+
+    monkeypatch.setattr(runtime_database, "_take", take)
+    late = Database(create_engine(database.dsn("users")))
+    gone = asyncio.create_task(_read(late))
+    await eventually(lambda: made)
+    gone.cancel()
+    await asyncio.wait({gone})
+    await late.close()
+    assert not made[0].closed
+    may_go_on.set()
+    await eventually(lambda: made[0].closed)
+
+
 async def test_a_connection_that_is_lost_before_the_commit_is_unavailable_and_at_it_unknown(
     users: Database, database: TestDatabase
 ) -> None:
