@@ -90,7 +90,8 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "stack": (
         ("__init__", "commit", "new_secrets", "releases", "roles", "setup_venv", "terminal", "trouble"),
-        ("export_folder", "home", "nats", "replay", "schemas"),
+        ("export_folder", "exports", "home", "nats", "schemas"),
+        ("replay",),
         ("bootstrap", "cli", "sign_in"),
         ("seed", "__main__"),
         ("machine",),

@@ -12,8 +12,18 @@ from typing import TypeVar
 
 from google.protobuf import struct_pb2
 
-from services.stack.replay.records import OddRecord, Raw, Refused, flag, items, struct, take, text, text_or_empty, texts
-from services.stack.trouble import Trouble
+from services.stack.exports.files import take
+from services.stack.exports.records import (
+    OddRecord,
+    Raw,
+    Refused,
+    flag,
+    items,
+    struct,
+    text,
+    text_or_empty,
+    texts,
+)
 
 _REQUEST_ID_CHARS = 64
 
@@ -77,8 +87,6 @@ class Export:
 
 def read(folder: Path) -> Export:
     """Read an export; a file that can't be read at all is Trouble, a record that can't be taken is refused."""
-    if not folder.is_dir():
-        raise Trouble(f"{folder} is not a folder")
     return _Reading().read(folder)
 
 

@@ -14,9 +14,9 @@ from chatkit.rooms.v1 import memberships_service_pb2, rooms_service_pb2
 from chatkit.users.v1 import users_service_pb2
 
 from clients.python import ChatkitError, Client, Gap
+from services.stack.exports.records import Refused
 from services.stack.replay.checker import Checker
 from services.stack.replay.export import Export, Message, Part, Room, User
-from services.stack.replay.records import Refused
 
 _AT_ONCE = 64
 _USERS_PER_CALL = 10

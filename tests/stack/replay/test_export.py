@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from services.stack.cli import SAMPLE
+from services.stack.exports.records import Refused
 from services.stack.replay.export import Message, Part, read
-from services.stack.replay.records import Refused
 from services.stack.trouble import Trouble
 
 _USER = {"id": "alice", "name": "Alice", "created_at": "", "updated_at": ""}

@@ -1,26 +1,18 @@
-"""The records of an export's files, each with its place, and the fields of a record.
-
-An odd record is refused for itself, by file and line: the records after it are read. Only where JSON breaks off within
-an array does nobody know where the next record begins.
-"""
+"""A record of an export: from its text, and field by field. What a field can't hold is an OddRecord."""
 
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2
 
-from services.stack.trouble import Trouble
-
-_ENDINGS = (".ndjson", ".json")
+# Of a record's text: far more than anything that the suite takes.
+MOST_CHARS = 4 * 1024 * 1024
 # Fewer than Python refuses with advice on how to make it take more.
 _MOST_DIGITS = 4_000
-_SPACE = re.compile(r"[ \t\n\r]*")
 # Deep nesting is the one fault of JSON's text that is no ValueError.
-_UNREADABLE = (ValueError, RecursionError)
+UNREADABLE = (ValueError, RecursionError)
 
 Raw = Mapping[str, Any]
 
@@ -37,13 +29,17 @@ class Refused:
     why: str
 
 
-def take(folder: Path, name: str, into: Callable[[str, Raw], None]) -> Iterator[Refused]:
-    """Hand each record of a file to `into` with its place, and yield those that are refused, also by OddRecord."""
-    for where, text in _found(folder, name):
-        try:
-            into(where, _record(text))
-        except OddRecord as odd:
-            yield Refused(where, str(odd))
+def record(text: str) -> Raw:
+    """Return what a record's text says; raises OddRecord for what is no object, or too large."""
+    if len(text) > MOST_CHARS:
+        raise OddRecord(f"larger than {MOST_CHARS:,} characters, or not JSON")
+    try:
+        value = json.loads(text, parse_constant=_no_number, parse_int=_whole_number)
+    except UNREADABLE as error:
+        raise OddRecord(f"not JSON: {error}" if _is_unicode(text) else "not UTF-8") from None
+    if not isinstance(value, dict):
+        raise OddRecord("not an object")
+    return value
 
 
 def text(raw: Raw, field: str, default: str = "") -> str:
@@ -115,16 +111,6 @@ def _text(value: object, field: str) -> str:
     return value
 
 
-def _record(text: str) -> Raw:
-    try:
-        value = json.loads(text, parse_constant=_no_number, parse_int=_whole_number)
-    except _UNREADABLE as error:
-        raise OddRecord(f"not JSON: {error}" if _is_unicode(text) else "not UTF-8") from None
-    if not isinstance(value, dict):
-        raise OddRecord("not an object")
-    return value
-
-
 def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in text)
 
@@ -138,56 +124,3 @@ def _whole_number(text: str) -> int:
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number")
-
-
-def _found(folder: Path, name: str) -> Iterator[tuple[str, str]]:
-    path = next((folder / (name + ending) for ending in _ENDINGS if (folder / (name + ending)).exists()), None)
-    if path is None:
-        raise Trouble(f"{folder} has no {name}.ndjson and no {name}.json")
-    try:
-        # Bytes that are not UTF-8 become lone surrogates, for which the record is refused that has them.
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-    except OSError as error:
-        raise Trouble(f"{path} can't be read: {error.strerror}") from None
-    return _array(path, text) if _is_array(text) else _lines(path, text)
-
-
-def _is_array(text: str) -> bool:
-    """Tell an array of records from lines of which the first one is odd."""
-    line, _, rest = text.lstrip().partition("\n")
-    if not line.startswith("["):
-        return False
-    try:
-        json.loads(line)
-    except _UNREADABLE:
-        return True
-    return not rest.strip()
-
-
-def _lines(path: Path, text: str) -> Iterator[tuple[str, str]]:
-    # Not splitlines: it splits at characters that stand unescaped in JSON's strings.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield f"{path}, line {number}", line
-
-
-def _array(path: Path, text: str) -> Iterator[tuple[str, str]]:
-    # Only where a record ends: its numbers are looked at when it is read.
-    decoder = json.JSONDecoder(parse_int=str)
-    number, start = 1, _after_space(text, text.index("[") + 1)
-    while text[start : start + 1] != "]":
-        try:
-            _, end = decoder.raw_decode(text, start)
-        except _UNREADABLE:
-            # The rest, of which the same fault is found again and told.
-            end = len(text)
-        yield f"{path}, record {number}", text[start:end]
-        after = _after_space(text, end)
-        if text[after : after + 1] != ",":
-            return
-        number, start = number + 1, _after_space(text, after + 1)
-
-
-def _after_space(text: str, start: int) -> int:
-    space = _SPACE.match(text, start)
-    return space.end() if space is not None else start
