@@ -1,11 +1,9 @@
 """The composition root: the only place that names the concrete parts of the service."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import psycopg
 from chatkit.contract.v1 import limit_pb2
 
 from services.messages.attachments.service import Attachments, ReferencesServicer
@@ -22,8 +20,8 @@ from services.messages.fanout.log_bus import Announcements
 from services.messages.fanout.replays import Replays
 from services.messages.fanout.typing_indicator import TypingIndicator
 from services.messages.follow_rooms import FollowRooms
-from services.messages.log.append import Connection
-from services.messages.log.committer import Committer, Connect
+from services.messages.log.committer import Committer
+from services.messages.log.connecting import connecting
 from services.messages.log.repetitions import Repetitions
 from services.messages.log.store import LogStore
 from services.messages.log.tails import TailsStore
@@ -52,14 +50,6 @@ from services.runtime.peers.directory import DirectoryClient
 from services.runtime.process.readiness import Check
 from services.runtime.process.server import Server, open_server
 from services.runtime.streaming.open_streams import spread_delay
-
-_CONNECT_SECONDS = 3
-# Its statements look keys up. A plan that was made while the tables were empty would read them whole instead, each time
-# and more of them, until they are analysed.
-# Said after connecting: PgBouncer refuses a connection that says it with its start-up packet.
-_LOOK_UP = "SET enable_seqscan = off"
-# A pooler may take a connection and let its first statement wait for minutes.
-_FIRST_STATEMENTS_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +95,7 @@ async def build(settings: MessagesSettings, clock: Clock) -> AsyncIterator[Serve
         bus = server.bus()
         read_states = await _read_states(server, settings, bus, epoch, peers)
         fan_out = await _fan_out(server, settings, bus, epoch, log)
-        lane = _lane(settings.database_url.get_secret_value(), epoch)
+        lane = connecting(settings.database_url.get_secret_value(), epoch)
         committer = Committer(lane, fan_out.announcements, clock)
         server.lifetime.run("committer", committer.run())
         _serve_messages(server, settings, peers, log, committer, fan_out, read_states)
@@ -265,24 +255,6 @@ def _erase(server: Server, committer: Committer, announcements: Announcements) -
     users = UserEraser(store, references, Writers(database, clock, WRITTEN), committer)
     exporter = UserExporter(UserExportStore(database))
     server.add(ErasureServicer(room=rooms.erase_room, user=users.erase_user, export=exporter.export_user))
-
-
-def _lane(dsn: str, epoch: Epoch) -> Connect:
-    @asynccontextmanager
-    async def connect() -> AsyncIterator[Connection]:
-        connection: Connection = await psycopg.AsyncConnection.connect(
-            dsn, connect_timeout=_CONNECT_SECONDS, application_name="chatkit committer"
-        )
-        try:
-            async with asyncio.timeout(_FIRST_STATEMENTS_SECONDS):
-                await connection.execute(_LOOK_UP)
-                await epoch.look(connection)
-                await connection.set_autocommit(True)
-            yield connection
-        finally:
-            await connection.close()
-
-    return connect
 
 
 def _shutting_down() -> Unavailable:

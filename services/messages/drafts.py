@@ -5,6 +5,7 @@ What files say of themselves is stored and not recognised by: it may be other by
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import part_pb2
@@ -22,10 +23,14 @@ def draft_of(
     sender_id: UserId,
     sender_uid: UserUid,
     parts: Sequence[part_pb2.Part],
+    *,
+    time: datetime | None = None,
+    edit_time: datetime | None = None,
 ) -> Draft:
     """Return the draft of a request, with its parts as they are to be stored: with what their files are.
 
-    What this version does not know, and what a sender can't say, must have been taken from the request.
+    What this version does not know, and what a sender can't say, must have been taken from the request. The times are
+    those of a message that was said and edited before, elsewhere.
     """
     said, stored = _serialized(request.parts, parts)
     return Draft(
@@ -34,7 +39,8 @@ def draft_of(
         sender_uid=sender_uid,
         request_id=request.request_id,
         content_hash=_content_hash(said),
-        unplaced=frames.unplaced_message(RoomId(request.room_id), sender_id, stored),
+        unplaced=frames.unplaced_message(RoomId(request.room_id), sender_id, stored, edit_time),
+        time=time,
     )
 
 

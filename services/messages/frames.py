@@ -67,9 +67,13 @@ def serialized_parts(parts: Iterable[part_pb2.Part]) -> list[bytes]:
     return [part.SerializeToString(deterministic=True) for part in parts]
 
 
-def unplaced_message(room_id: RoomId, sender_id: UserId, parts: Sequence[bytes]) -> bytes:
+def unplaced_message(
+    room_id: RoomId, sender_id: UserId, parts: Sequence[bytes], edit_time: datetime | None = None
+) -> bytes:
     """Serialize what is known of a message before it has a place in the log, from its serialized parts."""
     message = message_pb2.Message(room_id=room_id, sender_id=sender_id).SerializeToString()
+    if edit_time is not None:
+        message += message_pb2.Message(edit_time=timestamp(edit_time)).SerializeToString()
     return b"".join([message, *(embedded(_PARTS, part) for part in parts)])
 
 

@@ -99,6 +99,8 @@ class Draft:
     content_hash: bytes
     # The serialized message without its place in the log.
     unplaced: bytes
+    # When it was said, if that was not now: the log's time is never earlier than that of what stands before.
+    time: datetime | None = None
 
     @property
     def key(self) -> tuple[RoomUid, UserUid, str]:

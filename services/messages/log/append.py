@@ -174,7 +174,7 @@ class _Batch:
         return Appended(self.changes.apply(change, *head.advance(self._time)), is_new=True)
 
     def _send(self, draft: Draft, head: _Head) -> Result:
-        seq, time = head.advance(self._time)
+        seq, time = head.advance(draft.time or self._time)
         head.ordinal += 1
         entry = LogEntry.created(seq, time, frames.placed_message(draft.unplaced, seq, time))
         self.rows.append(_Row(draft, entry, head.ordinal))

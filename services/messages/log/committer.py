@@ -7,7 +7,6 @@ never cancels a transaction.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Protocol
 
@@ -15,6 +14,7 @@ import psycopg
 import structlog
 
 from services.messages.log.append import CommitUnknown, Connection, append, make_head
+from services.messages.log.connecting import Connect
 from services.messages.log.lanes import Lanes, Waiting
 from services.messages.log.outcomes import Appended, Result
 from services.messages.model import LogEntry, Write, WriteKey
@@ -39,9 +39,6 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _PAUSE_GROWTH = 0.1, 2.0, 1.5
 _KNOWN_HEADS = 100_000
 # The database refuses the data; the same batch without the poisoned item may pass.
 _DATA_CLASSES = ("22", "23")
-
-# Opens a connection of its own for a lane; its end closes it.
-Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
 class Publish(Protocol):

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from services.messages.app import _lane
 from services.messages.log.append import Connection
 from services.messages.log.committer import Committer
+from services.messages.log.connecting import connecting
 from services.messages.log.outcomes import Appended
 from services.messages.model import Draft, LogEntry
 from services.runtime.clock import SystemClock
@@ -51,7 +51,7 @@ def _draft(room_uid: RoomUid, request_id: str, content: bytes = b"") -> Draft:
 
 async def _committer(database: TestDatabase, stack: AsyncExitStack, options: str = "") -> Committer:
     epoch = Epoch("messages")
-    committer = Committer(_lane(database.dsn("messages") + options, epoch), _Nobody(), SystemClock())
+    committer = Committer(connecting(database.dsn("messages") + options, epoch), _Nobody(), SystemClock())
     task = asyncio.create_task(committer.run())
 
     async def end() -> None:
@@ -183,7 +183,7 @@ async def test_a_committer_that_cannot_connect_is_not_ready_and_says_why_with_gr
 ) -> None:
     clock = ManualClock()
     may_connect = False
-    lane = _lane(database.dsn("messages"), Epoch("messages"))
+    lane = connecting(database.dsn("messages"), Epoch("messages"))
 
     @asynccontextmanager
     async def connect() -> AsyncIterator[Connection]:

@@ -15,7 +15,7 @@ from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import room_event_pb2
 from structlog.testing import capture_logs
 
-from services.messages.app import _lane
+from services.messages.log.connecting import connecting
 from services.runtime.data.epoch import Epoch, rotate
 from tests.messages.chat import Chat, text
 from tests.support.databases import ROOT, TestDatabase
@@ -125,7 +125,7 @@ async def test_a_new_connection_looks_before_anything_is_appended(database: Test
     changes: list[str] = []
     epoch = Epoch("messages")
     epoch.listen(lambda: changes.append("changed"))
-    connect = _lane(database.dsn("messages"), epoch)
+    connect = connecting(database.dsn("messages"), epoch)
     async with connect():
         first = epoch.value
     async with connect():

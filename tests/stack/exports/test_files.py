@@ -62,7 +62,6 @@ def test_no_more_is_read_than_the_records_that_were_asked_for(
     # The first one has looked at the form.
     assert opened[1].chars < 300_000
     assert len(list(reading)) == 4_900
-    reading.close()
 
 
 @pytest.mark.parametrize("chunk_chars", [1, 2, 3, 7])
