@@ -1,4 +1,4 @@
-"""`python -m services.messages serve`, `… migrate`, `… rotate-epoch` and `… verify`."""
+"""`python -m services.messages serve`, `… migrate`, `… rotate-epoch`, `… verify`, `… import` and `… export`."""
 
 import sys
 from collections.abc import Collection
@@ -6,10 +6,13 @@ from pathlib import Path
 
 from services.messages.app import build
 from services.messages.settings import MessagesSettings
+from services.messages.transfer.exporting import export
+from services.messages.transfer.importing import reader, writer
 from services.messages.verifying import compare
 from services.runtime.clock import Clock
 from services.runtime.data.epoch import rotate
 from services.runtime.process.main import Command, main
+from services.runtime.process.transferring import export_command, import_command
 from services.runtime.process.verifying import verify_command
 from services.runtime.settings import Settings
 
@@ -21,7 +24,12 @@ async def _rotate_epoch(settings: Settings, _clock: Clock, _flags: Collection[st
     return 0
 
 
-_COMMANDS = {"rotate-epoch": Command(_rotate_epoch), "verify": verify_command("messages", compare)}
+_COMMANDS: dict[str, Command[MessagesSettings]] = {
+    "rotate-epoch": Command(_rotate_epoch),
+    "verify": verify_command("messages", compare),
+    "import": import_command("messages", reader, writer),
+    "export": export_command("messages", export),
+}
 
 
 if __name__ == "__main__":

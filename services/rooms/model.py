@@ -122,6 +122,9 @@ class Draft:
     retention_days: int | None = None
     # The room is the direct one of its members, who are two.
     is_direct: bool = False
+    # When it was created and described, if that was not now.
+    create_time: datetime | None = None
+    update_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

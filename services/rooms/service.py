@@ -1,6 +1,7 @@
 """The use cases of rooms and memberships: no gRPC, no SQL."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -38,43 +39,20 @@ class Rooms:
         self._most_members = most_members
         self._new_uid = new_uid
 
-    async def create(
-        self,
-        *,
-        room_id: RoomId,
-        name: str,
-        visibility: Visibility,
-        custom_data: Mapping[str, Any] | None,
-        creator_id: UserId,
-        user_ids: Sequence[str],
-        request_id: str,
-        content_hashes: Sequence[bytes],
-        deadline: Deadline,
-        superuser: bool,
-        push_notification_title_override: str | None = None,
-        retention_days: int | None = None,
-    ) -> RoomView:
-        """Create a room with its first members; repeated with the same request id it answers the room as it is.
+    def new_uid(self) -> RoomUid:
+        """Return the identity of a room to create."""
+        return RoomUid(self._new_uid())
+
+    async def create(self, draft: Draft, user_ids: Sequence[str], deadline: Deadline, *, superuser: bool) -> RoomView:
+        """Create a room with its creator and others; repeated with the same request id it answers the room as it is.
 
         Raises FIELD_REQUIRED, and what the store raises.
         """
-        if not room_id and not request_id:
+        if not draft.id and not draft.request_id:
             raise invalid_field("FIELD_REQUIRED", "request_id", "required when id is empty")
-        members = await self._members([creator_id, *user_ids], deadline)
-        draft = Draft(
-            uid=RoomUid(self._new_uid()),
-            id=room_id or RoomId(str(self._new_uid())),
-            name=name,
-            visibility=visibility,
-            custom_data=custom_data,
-            creator_id=creator_id,
-            members=members,
-            request_id=request_id,
-            content_hashes=content_hashes,
-            push_notification_title_override=push_notification_title_override,
-            retention_days=retention_days,
-        )
-        created = await self._store.create(draft, Actor(creator_id, superuser))
+        members = await self._members([draft.creator_id, *user_ids], deadline)
+        whole = replace(draft, id=draft.id or RoomId(str(self._new_uid())), members=members)
+        created = await self._store.create(whole, Actor(draft.creator_id, superuser))
         self._feed.nudge()
         return created
 
@@ -90,7 +68,7 @@ class Rooms:
         if found is not None and len(found.member_ids) == len(users):
             return found
         draft = Draft(
-            uid=RoomUid(self._new_uid()),
+            uid=self.new_uid(),
             id=RoomId(str(self._new_uid())),
             name="",
             visibility=Visibility.PRIVATE,

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import room_pb2
@@ -11,8 +12,8 @@ from google.protobuf import struct_pb2
 from google.protobuf.message import Message
 
 from services.rooms.deletions.service import RoomDeletions
-from services.rooms.model import RoomView, Visibility
-from services.rooms.protos import membership_proto, room_proto
+from services.rooms.model import RoomView
+from services.rooms.protos import draft_of, membership_proto, room_proto
 from services.rooms.quotas import Actor
 from services.rooms.service import Rooms, Visits
 from services.rooms.user_streams.opening import UserOpenings
@@ -53,20 +54,11 @@ class RoomsServicer:
 
     async def CreateRoom(self, request: rooms_pb2.CreateRoomRequest, call: Call) -> rooms_pb2.CreateRoomResponse:
         """Create a room."""
-        view = await self._rooms.create(
-            room_id=RoomId(request.id),
-            name=request.name,
-            visibility=Visibility(request.visibility),
-            custom_data=json_values.plain(request.custom_data) if request.HasField("custom_data") else None,
-            creator_id=call.acting_user,
-            user_ids=request.user_ids,
-            request_id=request.request_id,
+        draft = replace(
+            draft_of(request, self._rooms.new_uid(), call.acting_user),
             content_hashes=_content_hashes(request, call.acting_user),
-            deadline=call.deadline,
-            superuser=call.caller.superuser,
-            push_notification_title_override=_title(request),
-            retention_days=request.retention_days if request.HasField("retention_days") else None,
         )
+        view = await self._rooms.create(draft, request.user_ids, call.deadline, superuser=call.caller.superuser)
         return rooms_pb2.CreateRoomResponse(room=room_proto(view.room), membership=membership_proto(view))
 
     async def GetOrCreateDirectRoom(
@@ -238,11 +230,6 @@ def _content_hashes(request: rooms_pb2.CreateRoomRequest, creator_id: str) -> Se
 
 def _hash(content: rooms_pb2.CreateRoomRequest) -> bytes:
     return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
-
-
-def _title(request: rooms_pb2.CreateRoomRequest) -> str | None:
-    is_set = request.HasField("push_notification_title_override")
-    return request.push_notification_title_override if is_set else None
 
 
 def _take(response: _Page, views: Sequence[RoomView]) -> int:

@@ -180,6 +180,8 @@ class RoomStore:
             {**of_room, "user_uid": user_uid, "user_id": user_id, "is_given": given[user_id]}
             for user_id, user_uid in users.items()
         ]
+        if not rows:
+            return
         await connection.execute(insert(memberships).values(rows))
         await refuse_deleted(connection, users)
         added = [
@@ -221,8 +223,8 @@ def _insertion(draft: Draft) -> Any:
         **values_of(draft, *_NO_COLUMNS),
         "member_count": len(draft.members),
         # One moment for both, which two calls of clock_timestamp() are not.
-        "create_time": func.statement_timestamp(),
-        "update_time": func.statement_timestamp(),
+        "create_time": draft.create_time or func.statement_timestamp(),
+        "update_time": draft.update_time or func.statement_timestamp(),
     }
     if not draft.is_direct:
         insertion = insert(rooms).values(values).on_conflict_do_nothing(index_elements=["id"])

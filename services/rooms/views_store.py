@@ -12,7 +12,7 @@ from services.rooms.model import Room, RoomView, Visibility
 from services.rooms.tables import ROOM_COLUMNS, memberships, room_of, rooms
 from services.runtime.contract.errors import NotFound
 from services.runtime.data.database import Database
-from services.runtime.ids import RoomUid, UserId
+from services.runtime.ids import RoomId, RoomUid, UserId
 
 GET_ROOM = select(*ROOM_COLUMNS).where(rooms.c.uid == bindparam("uid", type_=Uuid))
 LOCK_ROOM = GET_ROOM.with_for_update()
@@ -43,6 +43,15 @@ class RoomViewStore:
         """Return a room and its members, or raise ROOM_NOT_FOUND."""
         async with self._database.transaction() as connection:
             return await view_of(connection, uid)
+
+    async def find(self, room_id: RoomId) -> RoomView | None:
+        """Return the room that has an id, and its members; or None."""
+        views = await self._views(select(*ROOM_COLUMNS).where(rooms.c.id == room_id))
+        return views[0] if views else None
+
+    async def view_page(self, after: str, size: int) -> list[RoomView]:
+        """Return rooms and their members by the rooms' ids, private ones too."""
+        return await self._views(select(*ROOM_COLUMNS).where(rooms.c.id > after).order_by(rooms.c.id).limit(size))
 
     async def retention(self, uids: Sequence[RoomUid]) -> dict[RoomUid, int | None]:
         """Return how many days messages are kept in those rooms that exist; None is the deployment's retention."""

@@ -1,12 +1,12 @@
-"""Users as the contract shows them."""
+"""Users as the contract shows them, and as it describes those to create."""
 
 from collections.abc import Sequence
 
-from chatkit.users.v1 import presence_event_pb2, user_pb2
+from chatkit.users.v1 import presence_event_pb2, user_pb2, users_service_pb2
 
 from services.runtime.contract import json_values
 from services.runtime.contract.timestamps import timestamp
-from services.users.model import Presence, PresenceState, User
+from services.users.model import Draft, Presence, PresenceState, User
 
 _STATES = {
     PresenceState.UNKNOWN: presence_event_pb2.PRESENCE_STATE_UNSPECIFIED,
@@ -36,3 +36,9 @@ def presence_proto(user_id: str, presence: Presence) -> presence_event_pb2.Prese
     """Return whether a user is there as the contract shows it."""
     since = timestamp(presence.change_time) if presence.change_time is not None else None
     return presence_event_pb2.Presence(user_id=user_id, state=_STATES[presence.state], change_time=since)
+
+
+def draft_of(request: users_service_pb2.CreateUserRequest) -> Draft:
+    """Return the user that a request describes."""
+    custom_data = json_values.plain(request.custom_data) if request.HasField("custom_data") else None
+    return Draft(id=request.id, name=request.name, avatar_url=request.avatar_url, custom_data=custom_data)

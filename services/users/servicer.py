@@ -9,15 +9,15 @@ from chatkit.users.v1 import users_service_pb2 as pb2
 
 from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
-from services.runtime.contract import json_values, masks
+from services.runtime.contract import masks
 from services.runtime.contract.policies import Limits
 from services.runtime.erasure.exporting import frames
 from services.runtime.erasure.listing import DeletionListing
 from services.runtime.erasure.protos import deletion_proto
 from services.users.deletions.service import UserDeletions
 from services.users.export.service import UserExports
-from services.users.model import Draft, PageStart
-from services.users.protos import user_proto, user_protos
+from services.users.model import PageStart
+from services.users.protos import draft_of, user_proto, user_protos
 from services.users.service import Users
 
 _UPDATABLE = ("name", "avatar_url", "custom_data")
@@ -46,12 +46,12 @@ class UsersServicer:
 
     async def CreateUser(self, request: pb2.CreateUserRequest, _call: Call) -> pb2.CreateUserResponse:
         """Create one user."""
-        (user,) = await self._users.create([_draft(request)])
+        (user,) = await self._users.create([draft_of(request)])
         return pb2.CreateUserResponse(user=user_proto(user))
 
     async def BatchCreateUsers(self, request: pb2.BatchCreateUsersRequest, _call: Call) -> pb2.BatchCreateUsersResponse:
         """Create several users, all or none."""
-        users = await self._users.create([_draft(item) for item in request.requests])
+        users = await self._users.create([draft_of(item) for item in request.requests])
         return pb2.BatchCreateUsersResponse(users=user_protos(users))
 
     async def GetUser(self, request: pb2.GetUserRequest, _call: Call) -> pb2.GetUserResponse:
@@ -104,8 +104,3 @@ class UsersServicer:
         key = self._page_tokens.read(call.caller, request)
         oldest = request.min_create_time.ToDatetime(UTC) if request.HasField("min_create_time") else None
         return PageStart(oldest, (datetime.fromisoformat(str(key[0])), str(key[1])) if key else None)
-
-
-def _draft(request: pb2.CreateUserRequest) -> Draft:
-    custom_data = json_values.plain(request.custom_data) if request.HasField("custom_data") else None
-    return Draft(id=request.id, name=request.name, avatar_url=request.avatar_url, custom_data=custom_data)

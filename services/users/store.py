@@ -50,6 +50,21 @@ class UserStore:
                 await self._deletions.refuse_taken(connection, list(created), "user_id")
         return created
 
+    async def insert_past(self, given: Sequence[User]) -> dict[str, User]:
+        """Insert users with the times that they have, where their ids are free; return, by id, those who were there.
+
+        Who pages by time of creation may have passed theirs by. Raises BEING_DELETED, and then none is stored.
+        """
+        # In the order of ids, as everybody who creates.
+        values = [values_of(user) for user in sorted(given, key=lambda user: user.id)]
+        statement = insert(users).values(values).on_conflict_do_nothing(index_elements=["id"]).returning(users.c.id)
+        async with self._database.transaction() as connection:
+            made = set((await connection.execute(statement)).scalars())
+            await self._deletions.refuse_taken(connection, list(made), "user_id")
+            others = [user.id for user in given if user.id not in made]
+            found = await connection.execute(_FIND, {"ids": others}) if others else ()
+            return {row.id: _user(row) for row in found}
+
     async def find(self, user_ids: Sequence[str]) -> list[User]:
         """Return the users that exist, in no order."""
         async with self._database.reading() as connection:

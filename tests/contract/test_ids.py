@@ -23,6 +23,7 @@ PLAIN = {
     ("messages/erasure/users_store.py", "after"): "where a walk over all rooms stands, which begins where no room is",
     ("messages/erasure/users_store.py", "last"): "where a walk over all rooms stands, which ends where no room is",
     ("messages/log/store.py", "after"): "where a walk over all rooms stands, which begins where no room is",
+    ("messages/transfer/store.py", "after"): "where a walk over all rooms stands, which begins where no room is",
     ("messages/retention/store.py", "after"): "where a walk over all rooms stands, which begins where no room is",
     ("messages/retention/store.py", "last"): "where a walk over all rooms ends, where mostly no room is",
     ("messages/retention/sweeper.py", "after"): "where a walk over all rooms stands, which begins where no room is",

@@ -35,6 +35,12 @@ def plain_value(value: struct_pb2.Value) -> Any:
             return None
 
 
+def as_doubles(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a column of jsonb holds as `plain` makes it: PostgreSQL has whole numbers of any length."""
+    struct = struct_of(value)
+    return plain(struct) if struct is not None else None
+
+
 def as_jsonb(value: Any) -> Any:
     """Return what `plain_value` made as PostgreSQL keeps it in a column of jsonb: zero has no sign there."""
     match value:

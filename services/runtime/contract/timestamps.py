@@ -1,6 +1,6 @@
-"""google.protobuf.Timestamp and Duration from Python's own; times are UTC."""
+"""google.protobuf.Timestamp and Duration from Python's own, and times as text; times are UTC."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf import duration_pb2, timestamp_pb2
 
@@ -19,3 +19,19 @@ def duration(value: timedelta | None) -> duration_pb2.Duration | None:
     result = duration_pb2.Duration()
     result.FromTimedelta(value)
     return result
+
+
+def rfc3339(value: datetime) -> str:
+    """Return a time as text, like 2020-04-23T10:00:00Z, with a fraction only where it has one."""
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def from_rfc3339(text: str) -> datetime:
+    """Return the time that a text says; ValueError for another text, and for a time without its zone."""
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text!r} has no zone")
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is not of year 1 to 9999") from None

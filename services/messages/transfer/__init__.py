@@ -1,0 +1,1 @@
+"""Messages of a Chatkit export, taken and given with their times, senders and ids."""
