@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import grpc
 from chatkit.contract.v1 import method_policy_pb2
+from chatkit.files.v1 import files_service_pb2_grpc
 from chatkit.messages.v1 import (
     message_pb2,
     messages_service_pb2,
@@ -69,7 +70,7 @@ def connect(
 class Client:
     """Calls and subscriptions of one user.
 
-    `users`, `rooms`, `memberships`, `messages` and `read_states` are the generated stubs.
+    `users`, `rooms`, `memberships`, `messages`, `read_states` and `files` are the generated stubs.
     """
 
     def __init__(self, channel: grpc.aio.Channel, token: Token, clock: Clock) -> None:
@@ -78,6 +79,7 @@ class Client:
         self.memberships = memberships_service_pb2_grpc.MembershipsServiceStub(channel)
         self.messages = messages_service_pb2_grpc.MessagesServiceStub(channel)
         self.read_states = read_states_service_pb2_grpc.ReadStatesServiceStub(channel)
+        self.files = files_service_pb2_grpc.FilesServiceStub(channel)
         # How often calls were turned away and waited, by reason; `with_token` makes clients that count together.
         self.turned_away: Counter[str] = Counter()
         self._channel = channel

@@ -29,7 +29,7 @@ from services.runtime.erasure.store import DeletionStore
 from services.runtime.ids import NOBODY, RoomUid, UserId, UserUid
 from services.runtime.peers.directory import DirectoryClient, users_not_found
 from services.runtime.process.command import Tools
-from services.runtime.process.transferring import Answers, Read, Record, Write, refusing, time_of
+from services.runtime.process.transferring import Answers, Read, Record, Write, named, refusing, time_of
 from services.runtime.steps import slices
 
 _PAGE = 100
@@ -73,7 +73,7 @@ def reader(settings: RoomsSettings, clock: Clock) -> Read[Imported]:
             update_time=time_of(record, "updated_at", clock),
         )
         if len(members) > most:
-            answers.refuse(record["where"], too_many_members(most, len(members)), _named("member", members[most:]))
+            answers.refuse(record["where"], too_many_members(most, len(members)), named("member", members[most:]))
         return Imported(record["where"], draft, members[:most])
 
     return read
@@ -110,7 +110,7 @@ class _Writer:
         known = await self._find([*item.member_ids, *creators])
         for what, user_ids in (("member", item.member_ids), ("creator", creators)):
             if strangers := [user_id for user_id in user_ids if user_id not in known]:
-                answers.refuse(item.where, users_not_found(strangers), _named(what, strangers))
+                answers.refuse(item.where, users_not_found(strangers), named(what, strangers))
         members = {user_id: known[user_id] for user_id in item.member_ids if user_id in known}
         return replace(draft, members=members, creator_id=draft.creator_id if draft.creator_id in known else NOBODY)
 
@@ -143,10 +143,6 @@ async def export(_settings: RoomsSettings, tools: Tools) -> AsyncIterator[Record
         after = page[-1].room.id
 
 
-def _named(what: str, user_ids: Sequence[str]) -> str:
-    return f"{what}{'s' if len(user_ids) > 1 else ''} {', '.join(map(repr, user_ids))}"
-
-
 def _is(view: RoomView, draft: Draft) -> bool:
     """Tell whether a room is as a draft describes it."""
     return _description(view.room) == _description(draft) and set(view.member_ids) == set(draft.members)
@@ -155,7 +151,12 @@ def _is(view: RoomView, draft: Draft) -> bool:
 def _description(room: Room | Draft) -> tuple[object, ...]:
     custom_data = json_values.struct_of(room.custom_data)
     title, times = room.push_notification_title_override, (room.create_time, room.update_time)
-    return (room.name, room.visibility, custom_data, room.creator_id, title, *times)
+    return (_name(room), room.visibility, custom_data, room.creator_id, title, *times)
+
+
+def _name(room: Room | Draft) -> str:
+    # Direct rooms have none, and every room of an export has one.
+    return room.name or room.id
 
 
 def _record(view: RoomView) -> Record:
@@ -167,7 +168,7 @@ def _record(view: RoomView) -> Record:
     }
     return {
         "id": room.id,
-        "name": room.name,
+        "name": _name(room),
         "private": room.visibility is not Visibility.PUBLIC,
         "member_ids": view.member_ids,
         **{name: value for name, value in optional.items() if value is not None},

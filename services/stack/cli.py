@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from services.stack.home import DEFAULT, Home
 from services.stack.terminal import printable
@@ -70,10 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--json", action="store_true", help="for machines: one JSON object per line")
     _command(commands, "rotate-epoch", "rotate_epoch:run", "begin anew after PostgreSQL was restored from a copy")
     _add_replay(commands)
-    export = _command(commands, "export", "export_user:run", "write down all that is held of a user", needs_suite=True)
-    export.add_argument("--user", type=_text, required=True, metavar="ID", help="whose data it is")
-    export.add_argument("folder", metavar="DIR", help="where it goes; empty, or not there yet")
-    export.add_argument("--json", action="store_true", help="for machines")
+    _add_transfer(commands)
     return parser
 
 
@@ -182,6 +180,39 @@ def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         " deleted_at is left out. A record that can't be taken is named on standard error, and the rest goes on.",
     )
     parser.add_argument("--json", action="store_true", help="for machines")
+
+
+def _add_transfer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    taking = _command(commands, "import", "transfer:take", "move a Chatkit export in", needs_suite=True)
+    taking.add_argument(
+        "folder",
+        metavar="DIR",
+        help="an export: users, rooms and messages, each .ndjson or .json. Importing again adds nothing, and goes on"
+        " where an import was stopped. A record that can't be taken is named on standard error, and the rest goes on.",
+    )
+    taking.add_argument(
+        "--attachments", metavar="FOLDER", help="where the files of attachments are, by their names (DIR/attachments)"
+    )
+    taking.add_argument("--dry-run", action="store_true", help="write nothing; only say what would be taken or refused")
+    giving = _command(
+        commands,
+        "export",
+        "transfer:give",
+        "write everything as a Chatkit export, or what is held of a user",
+        needs_suite=True,
+    )
+    giving.add_argument("--user", action=_OfUser, metavar="ID", help="all that is held of this user, and no more")
+    giving.add_argument("folder", metavar="DIR", help="a folder that is empty or not there yet")
+    for parser in (taking, giving):
+        parser.add_argument("--json", action="store_true", help="for machines: one JSON object per line")
+
+
+class _OfUser(argparse.Action):
+    """Names a user, for whom there is another command."""
+
+    def __call__(self, _parser: Any, namespace: argparse.Namespace, values: Any, _option: str | None = None) -> None:
+        namespace.user = _text(values)
+        namespace.run = "export_user:run"
 
 
 def _port(text: str) -> int:

@@ -89,7 +89,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__main__",),
     ),
     "stack": (
-        ("__init__", "commit", "new_secrets", "releases", "roles", "setup_venv", "terminal", "trouble"),
+        ("__init__", "commit", "new_secrets", "progress", "releases", "roles", "setup_venv", "terminal", "trouble"),
         ("export_folder", "exports", "home", "nats", "schemas"),
         ("replay",),
         ("bootstrap", "cli", "sign_in"),

@@ -52,6 +52,8 @@ def test_a_superuser_needs_no_id(home: Home, capsys: Captured) -> None:
         (["send", "hello"], "nothing runs in"),
         (["watch"], "nothing runs in"),
         (["list"], "nothing runs in"),
+        (["import", "/nowhere"], "nothing runs in"),
+        (["export", "/nowhere"], "nothing runs in"),
         (["rotate-epoch"], "has no database"),
     ],
 )
@@ -84,7 +86,7 @@ def test_limits_without_a_running_suite_are_those_of_the_environment(
     assert "CHATKIT_LIMIT_ROOM_MEMBERS" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["up", "token", "services", "limits", "send", "watch", "list"])
+@pytest.mark.parametrize("command", ["up", "token", "services", "limits", "send", "watch", "list", "import", "export"])
 def test_every_command_explains_itself(command: str, capsys: Captured) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

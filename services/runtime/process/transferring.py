@@ -33,7 +33,7 @@ from services.runtime.process.main import Command
 from services.runtime.settings import Settings
 
 # As many as a transaction takes, of which each costs a write to the disk.
-_BATCH = 200
+_BATCH = 400
 DRY_RUN = "dry-run"
 
 Record = Mapping[str, Any]
@@ -129,6 +129,11 @@ def time_of(record: Record, field: str, clock: Clock) -> datetime:
     return time
 
 
+def named(what: str, ids: Sequence[str]) -> str:
+    """Return what a part of a record is called in a refusal, like `members 'a', 'b'`."""
+    return f"{what}{'s' if len(ids) > 1 else ''} {', '.join(map(repr, ids))}"
+
+
 @contextmanager
 def refusing(where: str, answers: Answers) -> Iterator[None]:
     """Refuse a record for an error that is about it; one that says that nothing can be done now is raised."""
@@ -148,7 +153,7 @@ def _read(lines: Sequence[bytes], read: Read[_Item], answers: Answers) -> Iterat
     for line in lines:
         where = ""
         try:
-            record = json.loads(line)
+            record = json.loads(line.decode())
             where = str(record["where"])
             yield read(record, answers)
         except ChatkitError as error:

@@ -9,12 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from clients.python import connect
 from services.stack import sign_in
 from services.stack.home import Home
+from services.stack.progress import progress_bar
 from services.stack.replay.export import Export, read
 from services.stack.replay.player import Player, ReplayStopped, Result
 from services.stack.terminal import printable
@@ -51,23 +51,11 @@ async def _play(home: Home, address: str, export: Export) -> Result:
         return sign_in.token(home, user_id, su=user_id is None, lifetime=_LIFETIME)
 
     total = sum(len(room.messages) for room in export.rooms)
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task(f"{len(export.rooms)} rooms", total=total)
         async with connect(address, token(None), options=_OPTIONS) as client:
             player = Player(client, token, lambda count: progress.advance(task, count))
             return await player.play(export)
-
-
-def _progress() -> Progress:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    console = Console(file=sys.stderr)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _summary(result: Result) -> dict[str, object]:

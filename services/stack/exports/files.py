@@ -55,8 +55,8 @@ def _opened(path: Path) -> TextIO:
 
 
 def _is_array(file: TextIO) -> bool:
-    """Tell an array of records from lines of which the first one is odd."""
-    line = next((line for line in iter(lambda: file.readline(MOST_CHARS), "") if line.strip()), "")
+    """Tell an array of records from lines of which the first one is odd, and which is short then."""
+    line = next((line for line in iter(lambda: file.readline(_CHUNK_CHARS), "") if line.strip()), "")
     if not line.lstrip().startswith("["):
         return False
     try:
@@ -74,7 +74,7 @@ def _lines(path: Path, file: TextIO) -> Iterator[tuple[str, str]]:
         while len(rest) > MOST_CHARS and not rest.endswith("\n"):
             rest = file.readline(MOST_CHARS + 1)
         if line.strip():
-            yield f"{path}, line {number}", line
+            yield f"{path}, line {number}", line.removesuffix("\n")
 
 
 def _array(path: Path, file: TextIO) -> Iterator[tuple[str, str]]:

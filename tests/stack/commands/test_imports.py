@@ -73,6 +73,8 @@ def test_a_token_needs_pythons_own_modules_alone(home: Home) -> None:
         (["token", "--home", "/nowhere"], 1),
         *(([name, "--home", "/nowhere"], 1) for name in ("services", "list", "watch", "verify", "replay")),
         (["send", "hello", "--home", "/nowhere"], 1),
+        (["import", "x", "--home", "/nowhere"], 1),
+        (["export", "x", "--home", "/nowhere"], 1),
     ],
 )
 def test_so_do_help_and_a_mistake(arguments: list[str], status: int) -> None:

@@ -1,0 +1,114 @@
+"""A service's command as a process of its own: what it is fed, and what it answers, a JSON object a line."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from services.stack.trouble import Trouble
+
+# Of a line that a service writes.
+_LINE_BYTES = 64 * 1024 * 1024
+_SAID_LINES = 3
+
+Answer = Mapping[str, Any]
+
+
+class Child:
+    """A process that runs, and the last lines that it has written for people."""
+
+    def __init__(self, service: str, process: asyncio.subprocess.Process) -> None:
+        self._service = service
+        self._process = process
+        self._said: list[str] = []
+        self._listening = asyncio.create_task(self._listen())
+
+    async def feed(self, number: int, record: str) -> None:
+        """Hand over a record, an object as JSON, by its number; raises Trouble when the process has ended."""
+        if self._process.stdin is not None:
+            try:
+                self._process.stdin.write(f'{{"where": "{number}", {record[1:]}\n'.encode())
+                await self._process.stdin.drain()
+            except ConnectionError:
+                await self.ended()
+                raise Trouble(f"{self._service}: has ended too early") from None
+
+    async def answers(self) -> AsyncIterator[Answer]:
+        """Yield what the process answers, to its end."""
+        if self._process.stdout is not None:
+            async for line in self._process.stdout:
+                yield json.loads(line)
+
+    def finish(self) -> None:
+        """Say that nothing more comes."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    async def ended(self) -> None:
+        """Wait for the end, or raise Trouble with what the process has said."""
+        await self._listening
+        if await self._process.wait() != 0:
+            said = next(reversed(self._said), f"{self._service}: ended with status {self._process.returncode}")
+            raise Trouble(f"{said}; what was done is kept: run the command again to go on")
+
+    async def kill(self) -> None:
+        """End the process in any case; what it has not committed is not there."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+        await self._listening
+
+    async def _listen(self) -> None:
+        if self._process.stderr is not None:
+            async for line in self._process.stderr:
+                self._said = [*self._said[1 - _SAID_LINES :], line.decode(errors="replace").strip()]
+
+
+@asynccontextmanager
+async def feeding(
+    service: str, environ: Mapping[str, str], heard: Callable[[Answer], None], *flags: str
+) -> AsyncIterator[Child]:
+    """Run a service's import; when the context is left, all that it was fed is answered, or it is Trouble."""
+    async with _running(service, environ, "import", *flags) as child:
+
+        async def hear() -> None:
+            async for answer in child.answers():
+                heard(answer)
+
+        hearing = asyncio.create_task(hear())
+        try:
+            yield child
+            child.finish()
+            await hearing
+            await child.ended()
+        finally:
+            hearing.cancel()
+
+
+async def exported(service: str, environ: Mapping[str, str]) -> AsyncGenerator[Answer, None]:
+    """Yield the records of a service's export; raises Trouble when it breaks off."""
+    async with _running(service, environ, "export") as child:
+        async for record in child.answers():
+            yield record
+        await child.ended()
+
+
+@asynccontextmanager
+async def _running(service: str, environ: Mapping[str, str], *arguments: str) -> AsyncIterator[Child]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", f"services.{service}", *arguments),
+        env=environ,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=_LINE_BYTES,
+        # Ctrl-C is for the command alone.
+        start_new_session=True,
+    )
+    child = Child(service, process)
+    try:
+        yield child
+    finally:
+        await child.kill()
