@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -23,6 +24,7 @@ from services.stack.transfer.attachments import FOLDER, LocalFiles
 from services.stack.transfer.exporting import Exporter
 from services.stack.transfer.importing import Importer
 from services.stack.transfer.report import COUNTS, Refusal, Report
+from services.stack.trouble import Trouble
 
 _OPTIONS = (("grpc.enable_http_proxy", 0),)
 _LIFETIME = timedelta(days=1)
@@ -54,6 +56,9 @@ async def _take(
             if not dry_run:
                 writing = progress.add_task("writing", total=count)
                 await importer.write(lambda count: progress.advance(writing, count))
+        except sqlite3.Error as error:
+            # There may be more than the disk has room for.
+            raise Trouble(f"the records can't be put in order: {error}") from None
         finally:
             importer.close()
 
@@ -93,7 +98,7 @@ def _tell(progress: Progress, *, is_json: bool) -> Callable[[Refusal], None]:
         elif progress.disable:
             sys.stderr.write(f"{printable(str(refusal))}\n")
         else:
-            progress.console.print(printable(str(refusal)), markup=False, highlight=False)
+            progress.console.print(printable(str(refusal)), markup=False, highlight=False, soft_wrap=True)
 
     return tell
 

@@ -12,6 +12,8 @@ from services.stack.trouble import Trouble
 # Of a line that a service writes.
 _LINE_BYTES = 64 * 1024 * 1024
 _SAID_LINES = 3
+# As much as a pipe holds.
+_PIPE_BYTES = 64 * 1024
 
 Answer = Mapping[str, Any]
 
@@ -23,13 +25,27 @@ class Child:
         self._service = service
         self._process = process
         self._said: list[str] = []
+        self._waiting = bytearray()
         self._listening = asyncio.create_task(self._listen())
 
     async def feed(self, number: int, record: str) -> None:
         """Hand over a record, an object as JSON, by its number; raises Trouble when the process has ended."""
+        self._waiting += f'{{"where": "{number}", {record[1:]}\n'.encode()
+        # Each of them by itself would cost as much again.
+        if len(self._waiting) >= _PIPE_BYTES:
+            await self._flush()
+
+    async def finish(self) -> None:
+        """Say that nothing more comes; raises Trouble when the process has ended."""
+        await self._flush()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    async def _flush(self) -> None:
         if self._process.stdin is not None:
             try:
-                self._process.stdin.write(f'{{"where": "{number}", {record[1:]}\n'.encode())
+                self._process.stdin.write(bytes(self._waiting))
+                self._waiting.clear()
                 await self._process.stdin.drain()
             except ConnectionError:
                 await self.ended()
@@ -40,11 +56,6 @@ class Child:
         if self._process.stdout is not None:
             async for line in self._process.stdout:
                 yield json.loads(line)
-
-    def finish(self) -> None:
-        """Say that nothing more comes."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
 
     async def ended(self) -> None:
         """Wait for the end, or raise Trouble with what the process has said."""
@@ -80,7 +91,7 @@ async def feeding(
         hearing = asyncio.create_task(hear())
         try:
             yield child
-            child.finish()
+            await child.finish()
             await hearing
             await child.ended()
         finally:

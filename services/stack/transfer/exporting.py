@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from clients.python import ChatkitError, Client
 from services.stack.transfer.attachments import FOLDER, download
@@ -35,12 +35,18 @@ class Exporter:
         _make(self._folder)
         for kind in ("messages", "rooms", "users"):
             path = self._folder / f"{kind}.ndjson"
-            with path.open("x", encoding="utf-8") as file:
-                async with aclosing(self._records(kind)) as told:
-                    async for record in told:
-                        file.write(json.dumps(record, ensure_ascii=False) + "\n")
-                        self.counts[kind] += 1
-                        advance(1)
+            try:
+                with path.open("x", encoding="utf-8") as file:
+                    await self._write(kind, file, advance)
+            except OSError as error:
+                raise Trouble(f"{error.filename or path} can't be written: {error.strerror}") from None
+
+    async def _write(self, kind: str, file: TextIO, advance: Callable[[int], None]) -> None:
+        async with aclosing(self._records(kind)) as told:
+            async for record in told:
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                self.counts[kind] += 1
+                advance(1)
 
     async def _records(self, kind: str) -> AsyncGenerator[Mapping[str, Any], None]:
         async with aclosing(exported(kind, self._environment(kind))) as found:

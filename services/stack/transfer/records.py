@@ -4,7 +4,7 @@ Numbers are texts, what is missing is left out, and times are in one form.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from google.protobuf.message import Error as ProtobufError
@@ -80,10 +80,10 @@ def time(raw: Raw, field: str) -> str | None:
 
 def microseconds(told: str) -> int:
     """Return a time as a number, by which times are put in order."""
-    return int((from_rfc3339(told) - _EPOCH).total_seconds() * 1_000_000)
+    return (from_rfc3339(told) - _EPOCH) // _MICROSECOND
 
 
-_EPOCH = datetime.fromisoformat(UNKNOWN_TIME)
+_EPOCH, _MICROSECOND = datetime.fromisoformat(UNKNOWN_TIME), timedelta(microseconds=1)
 
 
 def _times(raw: Raw) -> Mapping[str, str]:
