@@ -25,6 +25,7 @@ from benchmarks.workloads import (
     followed,
     history,
     idle_clients,
+    imports,
     last_messages,
     neighbours,
     one_room,
@@ -44,6 +45,7 @@ _MODULES = (
     slow_reader,
     reconnect,
     followed,
+    imports,
     # The last one of those that share a suite, because it leaves much behind.
     pages,
     neighbours,
