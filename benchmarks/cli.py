@@ -22,6 +22,7 @@ from benchmarks.suite import Suite, running
 from benchmarks.workloads import (
     batches,
     durable_sends,
+    erasing,
     followed,
     history,
     idle_clients,
@@ -46,6 +47,7 @@ _MODULES = (
     reconnect,
     followed,
     imports,
+    erasing,
     # The last one of those that share a suite, because it leaves much behind.
     pages,
     neighbours,

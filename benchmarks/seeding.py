@@ -5,6 +5,7 @@ file does not know hold what a service puts there. Caches and changes know nothi
 asks.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, LiteralString
@@ -63,6 +64,7 @@ _MESSAGES = """
         'room_uid', %(room_uid)s::uuid,
         'seq', seeded.seq,
         'ordinal', seeded.seq,
+        'sender_uid', %(sender_uid)s::uuid,
         'request_id', 'seed-' || seeded.seq,
         'create_time', seeded.create_time,
         'message', seeded.message
@@ -82,6 +84,11 @@ _EMPTY_LOGS = """
     INSERT INTO messages.heads (room_uid, seq, oldest_seq, ordinal)
     SELECT uid, 0, 1, 0 FROM rooms.rooms WHERE id LIKE %s
 """
+_OLDEST_TRANSACTION = """
+    SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+_LOOK_SECONDS = 0.005
 _STEP = timedelta(milliseconds=1)
 
 
@@ -128,19 +135,23 @@ class Seeding:
         self._connection.commit()
         return room_ids
 
-    def messages(self, room_id: str, count: int) -> None:
-        """Fill a room's log."""
+    def messages(self, room_id: str, count: int, sender_id: str = TEMPLATE) -> None:
+        """Fill a room's log with what one user has said."""
         room_uid, template_uid = self._uid(room_id), self._uid(TEMPLATE)
+        (sender_uid,) = self._one("SELECT uid FROM users.users WHERE id = %s", sender_id)
         row = self._one(
             "SELECT message, create_time FROM messages.messages WHERE room_uid = %s AND seq = 1", template_uid
         )
         message, began = message_pb2.Message.FromString(row[0]), row[1]
+        message.sender_id = sender_id
         self._connection.execute("CREATE TEMPORARY TABLE seeded (seq bigint, create_time timestamptz, message bytea)")
         with self._connection.cursor().copy("COPY seeded FROM STDIN (FORMAT BINARY)") as copy:
             copy.set_types(["int8", "timestamptz", "bytea"])
             for seeded in _messages(message, room_id, began, count):
                 copy.write_row(seeded)
-        self._connection.execute(_MESSAGES, {"room_uid": room_uid, "template_uid": template_uid})
+        self._connection.execute(
+            _MESSAGES, {"room_uid": room_uid, "template_uid": template_uid, "sender_uid": sender_uid}
+        )
         told = {"room_uid": room_uid, "template_uid": template_uid, "count": count, "last_time": began}
         self._connection.execute(_HEADS, told)
         self._connection.execute("DROP TABLE seeded")
@@ -157,6 +168,16 @@ class Seeding:
         self._connection.execute("VACUUM (ANALYZE)")
         self._connection.execute("CHECKPOINT")
         self._connection.autocommit = False
+
+    def longest_transaction(self, is_over: threading.Event) -> float:
+        """Look again and again until it is over, and return the age of the oldest transaction that was seen."""
+        longest = 0.0
+        self._connection.autocommit = True
+        while not is_over.wait(_LOOK_SECONDS):
+            (age,) = self._connection.execute(_OLDEST_TRANSACTION).fetchone() or (0.0,)
+            longest = max(longest, float(age))
+        self._connection.autocommit = False
+        return longest
 
     def close(self) -> None:
         """Close the connection."""

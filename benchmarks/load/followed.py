@@ -12,15 +12,15 @@ import grpc
 from chatkit.contract.v1 import error_reason_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import messages_service_pb2_grpc as pb2_grpc
-from chatkit.messages.v1 import part_pb2, room_subscription_pb2
+from chatkit.messages.v1 import room_subscription_pb2
 
+from benchmarks.load import steady
 from benchmarks.load.jobs import FollowedJob
 from benchmarks.load.timing import Window
 
 _STREAMS_PER_CHANNEL = 10
 _OPENED_AT_ONCE = 4
 _OPENING_SECONDS = 120.0
-_SEND_SECONDS = 60.0
 _OWN_CONNECTION = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
 
 
@@ -82,7 +82,7 @@ async def run(job: FollowedJob) -> dict[str, Any]:
         stream = _Stream()
         streams.append(stream)
         async with at_once, asyncio.timeout(_OPENING_SECONDS):
-            call = pb2_grpc.MessagesServiceStub(channel).SubscribeRooms(request, metadata=_bearer(token))
+            call = pb2_grpc.MessagesServiceStub(channel).SubscribeRooms(request, metadata=steady.bearer(token))
             tasks.append(asyncio.create_task(stream.read(call)))
             await stream.is_caught_up.wait()
 
@@ -116,7 +116,9 @@ async def _measured(job: FollowedJob, streams: list[_Stream], channel: Any, numb
     for stream in streams:
         stream.begin()
     window.begin()
-    refused = await _send(job, channel, window, number)
+    refused = await steady.send(
+        channel, job.room, job.per_second, window, f"{job.namespace}-{number}", lambda seconds: seconds >= job.seconds
+    )
     window.end()
     return {
         **window.report(),
@@ -126,35 +128,3 @@ async def _measured(job: FollowedJob, streams: list[_Stream], channel: Any, numb
         "reasons": sorted({reason for stream in streams for reason in stream.reasons}),
         "longest_silence_seconds": max((stream.look() for stream in streams), default=0.0),
     }
-
-
-async def _send(job: FollowedJob, channel: Any, window: Window, number: int) -> int:
-    """Send at a steady rate, each from when it was due; return how many were refused."""
-    stub: Any = pb2_grpc.MessagesServiceStub(channel)
-    part = part_pb2.Part(content_type="text/plain", content="x" * 64)
-    refused = 0
-
-    async def send(due: float, request: pb2.SendMessageRequest) -> None:
-        nonlocal refused
-        try:
-            await stub.SendMessage(request, metadata=_bearer(job.room.tokens[0]), timeout=_SEND_SECONDS)
-        except grpc.aio.AioRpcError:
-            refused += 1
-            return
-        window.durations.append(time.monotonic() - due)
-        window.counted += 1
-
-    began = time.monotonic()
-    async with asyncio.TaskGroup() as group:
-        for sent in range(int(job.seconds * job.per_second)):
-            due = began + sent / job.per_second
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            request_id = f"{job.namespace}-{number}-{sent}"
-            request = pb2.SendMessageRequest(room_id=job.room.id, request_id=request_id, parts=[part])
-            group.create_task(send(due, request))
-        await asyncio.sleep(max(0.0, began + job.seconds - time.monotonic()))
-    return refused
-
-
-def _bearer(token: str) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {token}"),)

@@ -92,6 +92,22 @@ class FollowedJob:
 
 
 @dataclass(frozen=True, slots=True)
+class ErasingJob:
+    """A user who is deleted while somebody else sends; `keeps_messages` is the other way of deleting."""
+
+    messages_address: str
+    users_address: str
+    superuser_token: str
+    user_id: str
+    keeps_messages: bool
+    room: Room
+    groups: dict[str, int]
+    seconds: float
+    per_second: float
+    namespace: int
+
+
+@dataclass(frozen=True, slots=True)
 class NeighboursJob:
     """Honest users in one room who send, read and upload at a steady rate, and one stream that follows the room."""
 
