@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -51,10 +52,15 @@ class Deployment:
         default_factory=lambda: {name: Port("127.0.0.1") for name in (*PROCESSES, *_LISTENERS)}
     )
 
+    @cached_property
+    def compose(self) -> Json:
+        """The file as it is for these secrets, read once: it takes longer than most that is done with it."""
+        return load(self.env)
+
     @property
     def services(self) -> Json:
         """Its services."""
-        read: Json = load(self.env)["services"]
+        read: Json = self.compose["services"]
         return read
 
     def environment(self, name: str) -> dict[str, str]:
@@ -64,7 +70,7 @@ class Deployment:
 
     def _here(self, value: str) -> str:
         if value.startswith("/run/secrets/"):
-            return str(self.folder / load(self.env)["secrets"][value.removeprefix("/run/secrets/")]["file"])
+            return str(self.folder / self.compose["secrets"][value.removeprefix("/run/secrets/")]["file"])
         if value.startswith("postgresql://"):
             return f"{value.replace('@postgres:5432/', '@/')}?host={self.postgres.socket_folder}"
         if value.startswith("nats://"):
@@ -75,7 +81,7 @@ class Deployment:
             return str(self.folder / "content")
         return self._addresses.get(value, value)
 
-    @property
+    @cached_property
     def _addresses(self) -> dict[str, str]:
         """Where what compose's network has is on this machine, for those who listen and for those who call."""
         found: dict[str, str] = {}
