@@ -10,7 +10,7 @@ from services.messages.transfer import exporting, importing
 from services.rooms import transfer as of_rooms
 from services.runtime.clock import SystemClock
 from services.runtime.process.command import opened
-from services.runtime.process.transferring import Answers, take
+from services.runtime.process.transferring import take
 from services.users import transfer as of_users
 from tests.support.suite import Suite
 
@@ -39,12 +39,12 @@ async def run_import(suite: Suite, service: str, records: Sequence[object], *, d
     ]
     lines = "".join(record if isinstance(record, str) else json.dumps(record) + "\n" for record in placed)
     module, settings, clock, out = _IMPORTS[service], suite.settings_of(service), SystemClock(), io.StringIO()
-    read, answers, source = module.reader(settings, clock), Answers(out), io.BytesIO(lines.encode())
+    read, source = module.reader(settings, clock), io.BytesIO(lines.encode())
     if dry:
-        await take(source, read, None, answers)
+        await take(source, read, None, out)
     else:
         async with opened(service, settings, clock) as tools, module.writer(settings, tools, clock) as write:
-            await take(source, read, write, answers)
+            await take(source, read, write, out)
     said = [json.loads(line) for line in out.getvalue().splitlines()]
     counts = [answer["counts"] for answer in said if "counts" in answer]
     return Taken(counts[-1] if counts else {}, [answer for answer in said if "where" in answer])

@@ -4,10 +4,12 @@ A record's id becomes its request id. So a record that comes again is found, and
 Nobody need be a member to have said what they said.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from chatkit.contract.v1 import limit_pb2, method_policy_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
@@ -34,6 +36,7 @@ from services.runtime.process.transferring import Answers, Read, Record, Write, 
 from services.runtime.steps import slices
 
 _SECONDS = 5.0
+_MOST_KNOWN = 10_000
 # As a superuser, who may send to every room on behalf of everybody.
 _ANY_ROOM = AccessQuery(NO_ROOM, None, superuser=True, membership=method_policy_pb2.MEMBERSHIP_REQUIRED, permission="")
 
@@ -96,27 +99,40 @@ async def writer(settings: MessagesSettings, tools: Tools, _clock: Clock) -> Asy
 
 
 class _Peers:
-    """Who says which rooms and senders there are."""
+    """Who says which rooms and senders there are.
+
+    What they said is kept: a room or a sender that is deleted meanwhile is refused by the log.
+    """
 
     def __init__(self, access: AccessClient, users: DirectoryClient, *, rooms_at_once: int, users_at_once: int) -> None:
         self._access = access
         self._users = users
         self._rooms_at_once = rooms_at_once
         self._users_at_once = users_at_once
+        self._rooms: dict[str, AccessGrant | ChatkitError] = {}
+        self._senders: dict[str, UserUid] = {}
 
-    async def rooms(self, items: Iterable[Imported]) -> dict[str, AccessGrant | ChatkitError]:
+    async def rooms(self, items: Iterable[Imported]) -> Mapping[str, AccessGrant | ChatkitError]:
         """Return the rooms of messages by their ids, or why there is none."""
-        found: dict[str, AccessGrant | ChatkitError] = {}
-        for room_ids in slices(sorted({item.request.room_id for item in items}), self._rooms_at_once):
-            found.update(zip(room_ids, await self._access.check_rooms(_ANY_ROOM, room_ids), strict=True))
-        return found
+        wanted = _to_ask({item.request.room_id for item in items}, self._rooms)
+        for room_ids in slices(wanted, self._rooms_at_once):
+            self._rooms.update(zip(room_ids, await self._access.check_rooms(_ANY_ROOM, room_ids), strict=True))
+        return self._rooms
 
-    async def senders(self, items: Iterable[Imported]) -> dict[str, UserUid]:
+    async def senders(self, items: Iterable[Imported]) -> Mapping[str, UserUid]:
         """Return those senders who exist, by their ids."""
-        found: dict[str, UserUid] = {}
-        for user_ids in slices(sorted({item.request.sender_id for item in items}), self._users_at_once):
-            found |= await self._users.find(user_ids, Deadline.after(_SECONDS))
-        return found
+        for user_ids in slices(_to_ask({item.request.sender_id for item in items}, self._senders), self._users_at_once):
+            self._senders |= await self._users.find(user_ids, Deadline.after(_SECONDS))
+        return self._senders
+
+
+def _to_ask(ids: AbstractSet[str], known: dict[str, Any]) -> list[str]:
+    """Return those ids that are not known; of what is known not too much is kept."""
+    unknown = ids - known.keys()
+    if unknown and len(known) > _MOST_KNOWN:
+        known.clear()
+        return sorted(ids)
+    return sorted(unknown)
 
 
 class _Writer:

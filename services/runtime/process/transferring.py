@@ -12,9 +12,10 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, BinaryIO, TextIO, TypeVar
+from typing import Any, BinaryIO, Generic, TextIO, TypeVar
 
 from services.runtime import logs
 from services.runtime.clock import Clock
@@ -42,28 +43,32 @@ _Item = TypeVar("_Item")
 
 
 class Answers:
-    """What is said of the records that were read."""
+    """What is said of the records that were read: lines, until they are told, and counts of all."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._counts: Counter[str] = Counter()
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.counts: Counter[str] = Counter()
 
     def refuse(self, where: str, error: ChatkitError, part: str = "") -> None:
         """Say that a record was not taken, or was taken without a part of it, and why."""
         told = {"where": where, "reason": error.reason, "message": error.message, "metadata": error.metadata}
-        self._write({**told, "part": part})
+        self.lines.append(json.dumps({**told, "part": part}))
 
     def count(self, name: str, number: int = 1) -> None:
         """Count what became of records."""
-        self._counts[name] += number
+        self.counts[name] += number
 
-    def tell(self) -> None:
-        """Say what was counted so far."""
-        self._write({"counts": self._counts})
-        self._out.flush()
+    def add(self, others: "Answers") -> None:
+        """Say what was said elsewhere, and count it."""
+        self.lines += others.lines
+        self.counts += others.counts
 
-    def _write(self, told: Mapping[str, Any]) -> None:
-        self._out.write(json.dumps(told) + "\n")
+    def tell(self, out: TextIO) -> None:
+        """Write the lines, and what was counted so far."""
+        told = [*self.lines, json.dumps({"counts": self.counts})]
+        self.lines.clear()
+        out.write("".join(f"{line}\n" for line in told))
+        out.flush()
 
 
 # Makes of a record what can be written, or raises what the contract says of it; parts of it may be refused.
@@ -80,13 +85,13 @@ def import_command(
     """Return the command of a service that takes records."""
 
     async def run(settings: _Settings, clock: Clock, flags: Collection[str]) -> int:
-        read, answers = reader(settings, clock), Answers(sys.stdout)
+        read = reader(settings, clock)
         try:
             if DRY_RUN in flags:
-                await take(sys.stdin.buffer, read, None, answers)
+                await take(sys.stdin.buffer, read, None, sys.stdout)
             else:
                 async with opened(service, settings, clock) as tools, writer(settings, tools, clock) as write:
-                    await take(sys.stdin.buffer, read, write, answers)
+                    await take(sys.stdin.buffer, read, write, sys.stdout)
         except ChatkitError as error:
             logs.complain(f"{service}: {error.message}")
             return 2
@@ -95,14 +100,24 @@ def import_command(
     return Command(run, {DRY_RUN: "only say what would be refused or done"})
 
 
-async def take(source: BinaryIO, read: Read[_Item], write: Write[_Item] | None, answers: Answers) -> None:
-    """Take records, a line each, batch by batch; without `write` only look at them. Raises when it can't go on."""
-    while lines := await asyncio.to_thread(_lines, source):
-        items = list(_read(lines, read, answers))
-        if write is not None:
-            await write(items, answers)
-        answers.count("read", len(lines))
-        answers.tell()
+async def take(source: BinaryIO, read: Read[_Item], write: Write[_Item] | None, out: TextIO) -> None:
+    """Take records, a line each, batch by batch; without `write` only look at them. Raises when it can't go on.
+
+    While one batch is written the next one is read, which costs as much.
+    """
+    answers = Answers()
+    reading = asyncio.create_task(asyncio.to_thread(_batch, source, read))
+    try:
+        while (batch := await reading).count:
+            reading = asyncio.create_task(asyncio.to_thread(_batch, source, read))
+            answers.add(batch.answers)
+            if write is not None:
+                await write(batch.items, answers)
+            answers.count("read", batch.count)
+            answers.tell(out)
+    finally:
+        # It may wait for a line for ever, and nobody needs it.
+        reading.cancel()
 
 
 def export_command(service: str, export: Export[_Settings]) -> Command[_Settings]:
@@ -145,8 +160,18 @@ def refusing(where: str, answers: Answers) -> Iterator[None]:
         answers.refuse(where, error)
 
 
-def _lines(source: BinaryIO) -> list[bytes]:
-    return list(islice(source, _BATCH))
+@dataclass(frozen=True, slots=True)
+class _Batch(Generic[_Item]):
+    """What so many lines hold, and what is said of them before anything is written."""
+
+    count: int
+    items: Sequence[_Item]
+    answers: Answers
+
+
+def _batch(source: BinaryIO, read: Read[_Item]) -> _Batch[_Item]:
+    lines, answers = list(islice(source, _BATCH)), Answers()
+    return _Batch(len(lines), list(_read(lines, read, answers)), answers)
 
 
 def _read(lines: Sequence[bytes], read: Read[_Item], answers: Answers) -> Iterator[_Item]:

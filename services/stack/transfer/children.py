@@ -78,36 +78,34 @@ class Child:
 
 
 @asynccontextmanager
-async def feeding(
-    service: str, environ: Mapping[str, str], heard: Callable[[Answer], None], *flags: str
-) -> AsyncIterator[Child]:
-    """Run a service's import; when the context is left, all that it was fed is answered, or it is Trouble."""
-    async with _running(service, environ, "import", *flags) as child:
+async def feeding(child: Child, heard: Callable[[Answer], None]) -> AsyncIterator[Child]:
+    """Feed an import that runs; when the context is left, all that it was fed is answered, or it is Trouble."""
 
-        async def hear() -> None:
-            async for answer in child.answers():
-                heard(answer)
+    async def hear() -> None:
+        async for answer in child.answers():
+            heard(answer)
 
-        hearing = asyncio.create_task(hear())
-        try:
-            yield child
-            await child.finish()
-            await hearing
-            await child.ended()
-        finally:
-            hearing.cancel()
+    hearing = asyncio.create_task(hear())
+    try:
+        yield child
+        await child.finish()
+        await hearing
+        await child.ended()
+    finally:
+        hearing.cancel()
 
 
 async def exported(service: str, environ: Mapping[str, str]) -> AsyncGenerator[Answer, None]:
     """Yield the records of a service's export; raises Trouble when it breaks off."""
-    async with _running(service, environ, "export") as child:
+    async with running(service, environ, "export") as child:
         async for record in child.answers():
             yield record
         await child.ended()
 
 
 @asynccontextmanager
-async def _running(service: str, environ: Mapping[str, str], *arguments: str) -> AsyncIterator[Child]:
+async def running(service: str, environ: Mapping[str, str], *arguments: str) -> AsyncIterator[Child]:
+    """Run a command of a service until the context is left."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", f"services.{service}", *arguments),
         env=environ,

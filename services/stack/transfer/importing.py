@@ -5,8 +5,8 @@ their times. All is harmless to repeat, so an import that was stopped anywhere i
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -26,7 +26,7 @@ from services.stack.exports.files import texts
 from services.stack.exports.records import OddRecord, Raw, record, text
 from services.stack.transfer import records
 from services.stack.transfer.attachments import LocalFiles, creation, upload
-from services.stack.transfer.children import Answer, Child, feeding
+from services.stack.transfer.children import Answer, Child, feeding, running
 from services.stack.transfer.records import UNKNOWN_TIME, Record, microseconds
 from services.stack.transfer.report import Refusal, Report
 from services.stack.transfer.staging import Staging
@@ -35,6 +35,8 @@ from services.stack.trouble import Trouble
 # Of a part whose file is not there yet, where it is only looked at.
 _NO_FILE = "0"
 _MESSAGES = "messages"
+# In the order in which they need one another.
+_KINDS = ("users", "rooms", _MESSAGES)
 _ATTACHMENT = '"attachment"'
 
 Environment = Callable[[str], Mapping[str, str]]
@@ -67,28 +69,41 @@ class Importer:
 
     async def look(self, advance: Advance) -> int:
         """Read everything, and return how many records can be taken; raises Trouble when it can't go on."""
-        for kind in ("users", "rooms", _MESSAGES):
-            async with self._feeding(kind, lambda _: None, f"--{DRY_RUN}") as service:
-                for place, as_text in texts(self._folder, kind):
-                    self._report.counts[kind]["read"] += 1
-                    try:
-                        await self._look_at(kind, place, record(as_text), service)
-                    except OddRecord as odd:
-                        self._refuse(kind, place, "", str(odd))
-                    advance(1)
+        async with self._services(f"--{DRY_RUN}") as services:
+            for kind in _KINDS:
+                async with self._feeding(services, kind, lambda _: None) as service:
+                    for place, as_text in texts(self._folder, kind):
+                        self._report.counts[kind]["read"] += 1
+                        try:
+                            await self._look_at(kind, place, record(as_text), service)
+                        except OddRecord as odd:
+                            self._refuse(kind, place, "", str(odd))
+                        advance(1)
         await self._refuse_strangers()
-        return sum(self._staging.count(kind) for kind in ("users", "rooms", _MESSAGES))
+        return sum(self._staging.count(kind) for kind in _KINDS)
 
     async def write(self, advance: Advance) -> None:
         """Write what can be taken; raises Trouble when it can't go on."""
-        for kind in ("users", "rooms", _MESSAGES):
-            async with self._feeding(kind, advance) as service:
-                for number, told in self._staging.records(kind):
-                    ready = await self._uploaded(number, told) if kind == _MESSAGES else told
-                    if ready is not None:
-                        await service.feed(number, ready)
+        async with self._services() as services:
+            for kind in _KINDS:
+                async with self._feeding(services, kind, advance) as service:
+                    for number, told in self._staging.records(kind):
+                        ready = await self._uploaded(number, told) if kind == _MESSAGES else told
+                        if ready is not None:
+                            await service.feed(number, ready)
 
-    def _feeding(self, kind: str, advance: Advance, *flags: str) -> AbstractAsyncContextManager[Child]:
+    @asynccontextmanager
+    async def _services(self, *flags: str) -> AsyncIterator[Mapping[str, Child]]:
+        """Run the import of each service; all start at once, because to start takes longer than most have to do."""
+        async with AsyncExitStack() as stack:
+            yield {
+                kind: await stack.enter_async_context(running(kind, self._environment(kind), "import", *flags))
+                for kind in _KINDS
+            }
+
+    def _feeding(
+        self, services: Mapping[str, Child], kind: str, advance: Advance
+    ) -> AbstractAsyncContextManager[Child]:
         read = 0
 
         def hear(answer: Answer) -> None:
@@ -101,7 +116,7 @@ class Importer:
             read = counts.pop("read")
             self._report.set(kind, counts)
 
-        return feeding(kind, self._environment(kind), hear, *flags)
+        return feeding(services[kind], hear)
 
     def _hear_refusal(self, answer: Answer) -> None:
         number = int(answer["where"])
