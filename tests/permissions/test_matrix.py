@@ -57,7 +57,7 @@ async def test_the_suite_does_what_the_file_says(suite: Suite, edge: Edge) -> No
             at = await place(suite, row, caller, f"{ROWS.index(row)}-{number}")
             return await answer(edge.channel, row.method, caller, at)
 
+    # Each cell has a time of its own, which only a hang reaches; there are very many of them.
     answers = {row.name: [cell(row, number, caller) for number, caller in enumerate(CALLERS)] for row in ROWS}
-    async with asyncio.timeout(300):
-        told = {name: list(await asyncio.gather(*cells)) for name, cells in answers.items()}
+    told = {name: list(await asyncio.gather(*cells)) for name, cells in answers.items()}
     assert told == table.read()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any, Never, cast
+from uuid import uuid4
 
 import pytest
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
@@ -63,7 +64,7 @@ def _handler(slow: _Slow, service: ServiceDescriptor, name: str) -> Callable[[ob
     verifier = tokens.verifier(SystemClock(), service="rooms", limits=limits)
     handlers = Handlers(verifier=verifier, limits=limits, streams=Streams(limits, SystemClock()), access=them)
     nobody = cast("Any", None)
-    rooms = Rooms(nobody, nobody, them, nobody, most_members=10, new_uid=nobody)
+    rooms = Rooms(nobody, nobody, them, nobody, most_members=10, new_uid=uuid4)
     servicer = (
         RoomsServicer(rooms, nobody, nobody, nobody, nobody, limits)
         if service is _ROOMS

@@ -39,6 +39,7 @@ from services.rooms.model import (
     RoomView,
     Visibility,
 )
+from services.rooms.model import Draft as RoomDraft
 from services.rooms.quotas import Actor
 from services.rooms.roles.servicer import RolesServicer
 from services.rooms.servicer import MembershipsServicer, RoomsServicer
@@ -220,9 +221,15 @@ class _Rooms:
     def __init__(self) -> None:
         self.asked: list[Any] = []
 
-    async def create(self, **asked: Any) -> RoomView:
-        self.asked.append(asked)
-        return _view(asked["room_id"], "alice", *asked["user_ids"])
+    def new_uid(self) -> RoomUid:
+        return room_uid_of("r")
+
+    async def create(
+        self, draft: RoomDraft, user_ids: Sequence[str], _deadline: Deadline, *, superuser: bool
+    ) -> RoomView:
+        assert not superuser
+        self.asked.append(draft)
+        return _view(draft.id, "alice", *user_ids)
 
     async def get(self, _grant: object) -> RoomView:
         return _view("lobby", "alice")
@@ -286,7 +293,7 @@ def test_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> N
     )
     assert (created.room.etag, created.room.visibility) == ("3", room_pb2.VISIBILITY_PRIVATE)
     assert list(created.membership.user_ids) == ["alice", "bob"]
-    assert (rooms.asked[0]["creator_id"], rooms.asked[0]["visibility"]) == ("alice", Visibility.PUBLIC)
+    assert (rooms.asked[0].creator_id, rooms.asked[0].visibility) == ("alice", Visibility.PUBLIC)
     got = tested.call("GetRoom", rooms_pb2.GetRoomRequest(room_id="lobby"), user("alice"))
     assert list(got.membership.user_ids) == ["alice"]
     first = tested.call("ListUserRooms", rooms_pb2.ListUserRoomsRequest(page_size=2), user("alice"))
@@ -334,7 +341,7 @@ def test_titles_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Li
             id="r", name="R", push_notification_title_override=title, visibility="VISIBILITY_PUBLIC"
         )
         answer = tested.call("CreateRoom", request, user("alice"))
-        assert rooms.asked[-1][field] == title
+        assert getattr(rooms.asked[-1], field) == title
         assert not answer.room.HasField(field)
         updated = rooms_pb2.UpdateRoomRequest(room_id="lobby", push_notification_title_override=title)
         tested.call("UpdateRoom", updated, user("alice"))
