@@ -47,7 +47,8 @@ class StreamAccess:
                     stream.joined(change.room_uid, change.room_id)
             case RoleAssigned():
                 if change.room_uid is None:
-                    self._doubt_user(self._hubs.streams_of(change.user_id))
+                    for stream in self._hubs.streams_of(change.user_id):
+                        self._doubt_user(stream)
                 self._doubt_those(
                     self._hubs.streams_of(change.user_id),
                     lambda one: change.room_uid in {None, one.room_uid} and not one.query.superuser,
@@ -59,9 +60,8 @@ class StreamAccess:
 
     def missed(self) -> None:
         """Doubt every stream; rooms may have been joined, too."""
-        # The others are asked about a room.
-        self._doubt_user([stream for stream in self._hubs.streams() if not stream.followers])
         self._doubt_those(self._hubs.streams(), lambda _: True)
+        self._hubs.chores.put(each(self._hubs.streams(), self._doubt_user_without_room, WAKING))
         self._hubs.chores.put(each(self._hubs.streams(), lambda stream: stream.joined(None), WAKING))
 
     def fresh_again(self) -> None:
@@ -72,10 +72,14 @@ class StreamAccess:
         """Ask about the streams in doubt, so many at once, until cancelled."""
         await self._in_doubt.run()
 
-    def _doubt_user(self, streams: Sequence[Stream]) -> None:
-        for stream in streams:
-            stream.doubt_user()
-            self._in_doubt.put(stream)
+    def _doubt_user(self, stream: Stream) -> None:
+        stream.doubt_user()
+        self._in_doubt.put(stream)
+
+    def _doubt_user_without_room(self, stream: Stream) -> None:
+        # The others are asked about a room.
+        if not stream.followers:
+            self._doubt_user(stream)
 
     def _doubt_those(self, streams: Sequence[Stream], may_end: Callable[[Follower], bool]) -> None:
         """Doubt rooms of streams, in steps; nothing is sent to anybody before all are found.
