@@ -15,3 +15,5 @@ RoomId = NewType("RoomId", str)
 UserId = NewType("UserId", str)
 # Of what is in no room and of nobody, or of one whose id is not known.
 NO_ROOM, NOBODY = RoomId(""), UserId("")
+# Whose what was a deleted user's is: no user has it.
+NO_USER = UserUid(UUID(int=0))

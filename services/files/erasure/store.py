@@ -4,7 +4,6 @@ No room has the uid of a user, so one uid says whose files they are.
 """
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from sqlalchemy import Text, Update, cast, delete, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -13,12 +12,10 @@ from services.files.model import File, FileState, FileUid
 from services.files.store import count_usage
 from services.files.tables import FILE_COLUMNS, fences, file_of, files, uploads, usage
 from services.runtime.data.database import Database
-from services.runtime.ids import RoomUid, UserId, UserUid
+from services.runtime.ids import NO_USER, RoomUid, UserId, UserUid
 
 # What is written without a look at a row that the eraser locks.
 UNLOCKED = [files.fullname]
-# Whose the files are of users who were deleted while their messages stay.
-_NOBODY = UserUid(UUID(int=0))
 
 
 class ErasureStore:
@@ -44,7 +41,7 @@ class ErasureStore:
         attached = update(files).where(files.c.uid == file.uid, files.c.attach_time.is_not(None))
         # The uid keeps the row from being taken for another one's repetition.
         nobodys = attached.values(
-            owner_uid=_NOBODY, owner_id=pseudonym, request_id=cast(files.c.uid, Text), content_hash=b""
+            owner_uid=NO_USER, owner_id=pseudonym, request_id=cast(files.c.uid, Text), content_hash=b""
         )
         return await self._has_changed(nobodys)
 

@@ -11,14 +11,14 @@ from chatkit.messages.v1 import message_pb2
 
 from services.messages.attachments.service import file_ids
 from services.messages.attachments.store import ReferenceStore
-from services.messages.erasure.users_store import LAST, NO_SENDER, UserErasureStore, Written
+from services.messages.erasure.users_store import LAST, UserErasureStore, Written
 from services.messages.log.committer import Committer
 from services.messages.model import Anonymization, Deletion, MessageChange
 from services.runtime.contract.errors import ChatkitError, NotFound
 from services.runtime.data.writers import Writers
 from services.runtime.deadline import Deadline
 from services.runtime.erasure.model import ErasedUser, PseudonymKey
-from services.runtime.ids import RoomId, RoomUid
+from services.runtime.ids import NO_USER, RoomId, RoomUid
 
 # So few that a batch of them holds its rooms for some milliseconds, and others' writes come in between.
 _AT_ONCE = 50
@@ -76,7 +76,7 @@ class UserEraser:
             return Deletion(room_uid, room_id, written.seq)
         # Before the message is known by that, so that there is no moment in which nothing refers to its files.
         if kept := sorted(set(file_ids(message.parts))):
-            await self._references.note(kept, room_uid, NO_SENDER, str(written.seq))
+            await self._references.note(kept, room_uid, NO_USER, str(written.seq))
         return Anonymization(room_uid, room_id, written.seq, pseudonyms.pseudonym_in(room_uid))
 
 

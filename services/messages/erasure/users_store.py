@@ -12,14 +12,12 @@ from uuid import UUID
 from sqlalchemy import text
 
 from services.runtime.data.database import Database
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import NO_USER, RoomUid, UserUid
 
 # Locked or written by whoever writes something of a user's.
 WRITTEN = ["messages.heads", "messages.read_cursors", "messages.attachments"]
 # After the uids of all rooms.
 LAST = UUID(int=2**128 - 1)
-# Whose the messages are of users who were deleted.
-NO_SENDER = UserUid(UUID(int=0))
 _ROOMS_AT_ONCE = 200
 _FENCE = text("INSERT INTO messages.fences (uid) VALUES (:user_uid) ON CONFLICT DO NOTHING")
 _STANDS = text("SELECT walked_to FROM messages.fences WHERE uid = :user_uid")
@@ -94,7 +92,7 @@ class UserErasureStore:
         """Take from messages that are deleted who had sent them, and with which request."""
         values = {"room_uid": room_uid, "seqs": list(seqs)}
         async with self._database.transaction() as connection:
-            await connection.execute(_SCRUB, {**values, "nobody": NO_SENDER})
+            await connection.execute(_SCRUB, {**values, "nobody": NO_USER})
             await connection.execute(_SCRUB_EVENTS, values)
 
     async def remove_rest(self, user_uid: UserUid, after: UUID, last: UUID) -> None:

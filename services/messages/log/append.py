@@ -246,9 +246,9 @@ async def _end(connection: Connection, batch: _Batch) -> None:
     if batch.changes:
         await connection.execute(edits.INSERT, batch.changes.event_columns())
         await connection.execute(edits.UPDATE, batch.changes.message_columns())
-        room_uids, seqs = batch.changes.without_sender()
-        if seqs:
-            await connection.execute(edits.FORGET_SENDERS, (room_uids, seqs))
+        without_sender = batch.changes.without_sender()
+        if without_sender is not None:
+            await connection.execute(edits.FORGET_SENDERS, without_sender)
     await connection.execute(_MOVE_HEADS, _moved(batch.heads))
     await connection.execute("COMMIT")
 

@@ -12,7 +12,7 @@ from typing import Any, assert_never
 from services.messages import frames
 from services.messages.model import Anonymization, Deletion, Edit, EventKind, LogEntry, MessageChange
 from services.runtime.contract.errors import AlreadyExists, ChatkitError, NotFound
-from services.runtime.ids import RoomUid
+from services.runtime.ids import NO_USER, RoomUid, UserUid
 
 # One row for each change whose message is there; the event's hash is there when the edit was done before.
 FIND = """
@@ -37,7 +37,7 @@ UPDATE = """
 """
 # The seq keeps the row from being taken for another one's repetition.
 FORGET_SENDERS = """
-    UPDATE messages.messages AS m SET sender_uid = '00000000-0000-0000-0000-000000000000', request_id = m.seq
+    UPDATE messages.messages AS m SET sender_uid = %b, request_id = m.seq
     FROM unnest(%b::uuid[], %b::bigint[]) AS n (room_uid, seq) WHERE m.room_uid = n.room_uid AND m.seq = n.seq
 """
 
@@ -126,10 +126,12 @@ class Changes:
         self._events.append(_Event(change, entry, ordinal))
         return entry
 
-    def without_sender(self) -> tuple[list[RoomUid], list[int]]:
-        """Return what FORGET_SENDERS takes: messages that are nobody's from now on."""
+    def without_sender(self) -> tuple[UserUid, list[RoomUid], list[int]] | None:
+        """Return what FORGET_SENDERS takes: messages that are nobody's from now on; None where there are none."""
         changes = [event.change for event in self._events if isinstance(event.change, Anonymization)]
-        return [change.room_uid for change in changes], [change.seq for change in changes]
+        if not changes:
+            return None
+        return NO_USER, [change.room_uid for change in changes], [change.seq for change in changes]
 
     def event_columns(self) -> tuple[list[Any], ...]:
         """Return what INSERT takes."""

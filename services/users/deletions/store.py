@@ -1,7 +1,6 @@
 """Users who are deleted: in one transaction the user is gone from users, and the deletion noted."""
 
 from datetime import timedelta
-from uuid import UUID
 
 from sqlalchemy import Text, bindparam, delete, select
 
@@ -9,11 +8,11 @@ from services.runtime.data.database import Database
 from services.runtime.erasure.deletions import LEASE
 from services.runtime.erasure.model import Deletion, DeletionId, PseudonymKey
 from services.runtime.erasure.store import DeletionStore
+from services.runtime.ids import NO_USER
 from services.users import recorded_changes
 from services.users.model import Change, ChangeKind
 from services.users.tables import changes, users
 
-_NOBODY = UUID(int=0)
 _LOCK = select(users.c.uid).where(users.c.id == bindparam("user_id", type_=Text)).with_for_update()
 
 
@@ -46,7 +45,7 @@ class UserDeletionStore:
 
         Whoever has not read them by then can't tell what they were, and begins anew.
         """
-        nothing = {"kind": ChangeKind.FORGOTTEN, "user_uid": _NOBODY, "user_id": ""}
+        nothing = {"kind": ChangeKind.FORGOTTEN, "user_uid": NO_USER, "user_id": ""}
         async with self._database.transaction() as connection:
             return await recorded_changes.change_log.forget(
                 connection, changes.c.user_uid == deletion.subject_uid, age, **nothing
