@@ -3,19 +3,18 @@
 import argparse
 import asyncio
 import json
-import sys
 from pathlib import Path
 
 import grpc
 from chatkit.users.v1 import users_service_pb2 as pb2
 from chatkit.users.v1.users_service_pb2_grpc import UsersServiceStub
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import TextColumn
 
 from services.runtime.contract import json_values
 from services.runtime.contract.errors import from_rpc_error
 from services.stack.export_folder import INCOMPLETE, ExportFolder, new_folder
 from services.stack.home import Home
+from services.stack.progress import progress_of
 from services.stack.sign_in import bearer
 from services.stack.terminal import columns
 from services.stack.trouble import Trouble
@@ -44,7 +43,7 @@ async def _receive(home: Home, user_id: str, folder: ExportFolder) -> str:
     request = pb2.ExportUserRequest(user_id=user_id)
     try:
         async with grpc.aio.insecure_channel(home.running_address(), options=_OPTIONS) as channel:
-            with _progress() as progress:
+            with progress_of(TextColumn("{task.fields[records]} records")) as progress:
                 task = progress.add_task("", total=None, records=0)
                 async for frame in UsersServiceStub(channel).ExportUser(request, metadata=bearer(home, None, su=True)):
                     for one in frame.records:
@@ -53,9 +52,3 @@ async def _receive(home: Home, user_id: str, folder: ExportFolder) -> str:
     except grpc.aio.AioRpcError as error:
         return from_rpc_error(error, "the edge").message
     return "" if folder.is_complete else "the stream ended before the last record"
-
-
-def _progress() -> Progress:
-    console = Console(file=sys.stderr)
-    shown = (SpinnerColumn(), TextColumn("{task.fields[records]} records"), TimeElapsedColumn())
-    return Progress(*shown, console=console, transient=True, disable=not console.is_terminal)
