@@ -24,13 +24,11 @@ from services.runtime.contract import json_values
 from services.runtime.contract.errors import AlreadyExists, invalid_field
 from services.runtime.contract.timestamps import rfc3339
 from services.runtime.contract.validation import Validator
-from services.runtime.deadline import Deadline
 from services.runtime.erasure.store import DeletionStore
-from services.runtime.ids import NOBODY, RoomUid, UserId, UserUid
+from services.runtime.ids import NOBODY, RoomUid, UserId
 from services.runtime.peers.directory import DirectoryClient, users_not_found
 from services.runtime.process.command import Tools
 from services.runtime.process.transferring import Answers, Read, Record, Write, named, refusing, time_of
-from services.runtime.steps import slices
 
 _PAGE = 100
 _SECONDS = 5.0
@@ -107,18 +105,12 @@ class _Writer:
     async def _peopled(self, item: Imported, answers: Answers) -> Draft:
         draft = item.draft
         creators = [draft.creator_id] if draft.creator_id else []
-        known = await self._find([*item.member_ids, *creators])
+        known = await self._users.find_many([*item.member_ids, *creators], self._users_at_once, _SECONDS)
         for what, user_ids in (("member", item.member_ids), ("creator", creators)):
             if strangers := [user_id for user_id in user_ids if user_id not in known]:
                 answers.refuse(item.where, users_not_found(strangers), named(what, strangers))
         members = {user_id: known[user_id] for user_id in item.member_ids if user_id in known}
         return replace(draft, members=members, creator_id=draft.creator_id if draft.creator_id in known else NOBODY)
-
-    async def _find(self, user_ids: Sequence[str]) -> dict[str, UserUid]:
-        found: dict[str, UserUid] = {}
-        for some in slices(user_ids, self._users_at_once):
-            found |= await self._users.find(some, Deadline.after(_SECONDS))
-        return found
 
     async def _put(self, draft: Draft, answers: Answers) -> None:
         try:

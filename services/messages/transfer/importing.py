@@ -121,8 +121,8 @@ class _Peers:
 
     async def senders(self, items: Iterable[Imported]) -> Mapping[str, UserUid]:
         """Return those senders who exist, by their ids."""
-        for user_ids in slices(_to_ask({item.request.sender_id for item in items}, self._senders), self._users_at_once):
-            self._senders |= await self._users.find(user_ids, Deadline.after(_SECONDS))
+        wanted = _to_ask({item.request.sender_id for item in items}, self._senders)
+        self._senders |= await self._users.find_many(wanted, self._users_at_once, _SECONDS)
         return self._senders
 
 

@@ -11,6 +11,7 @@ from services.runtime.contract.errors import NotFound
 from services.runtime.deadline import Deadline
 from services.runtime.ids import UserUid
 from services.runtime.peers.peer import Peer
+from services.runtime.steps import slices
 
 
 class DirectoryClient:
@@ -39,6 +40,13 @@ class DirectoryClient:
         answer = await self._peer.call(self._stub.ResolveUsers, request, deadline)
         found = {user.id: UserUid(UUID(bytes=user.uid)) for user in answer.users}
         return {user_id: found[user_id] for user_id in wanted if user_id in found}
+
+    async def find_many(self, user_ids: Iterable[str], at_once: int, seconds: float) -> dict[str, UserUid]:
+        """Return the identities of those users who exist, so many asked for at once, each call for so long."""
+        found: dict[str, UserUid] = {}
+        for some in slices(sorted(set(user_ids)), at_once):
+            found |= await self.find(some, Deadline.after(seconds))
+        return found
 
 
 def users_not_found(user_ids: Iterable[str]) -> NotFound:
