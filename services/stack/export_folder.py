@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from services.runtime.shown import shown
+from services.stack.own_folder import PRIVATE, make_own_folder
 from services.stack.trouble import Trouble
 
 RECORDS, INCOMPLETE = "records.ndjson", "records.incomplete.ndjson"
 _NOT_IN_NAMES = '/\\:*?"<>|'
 # A file system takes names of 255 bytes; before this comes the file's id.
 _NAME_BYTES = 200
-_PRIVATE = 0o700
 
 
 class ExportFolder:
@@ -52,7 +52,7 @@ class ExportFolder:
 
     def _begin_file(self, fields: dict[str, Any]) -> str:
         self._file = self._folder / "files" / safe_name(fields["id"], fields["name"])
-        self._file.parent.mkdir(mode=_PRIVATE, exist_ok=True)
+        self._file.parent.mkdir(mode=PRIVATE, exist_ok=True)
         self._file.touch()
         return str(self._file.relative_to(self._folder))
 
@@ -65,16 +65,12 @@ class ExportFolder:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[ExportFolder]:
-    """Make a folder that only its owner may look into, and give the records their name when they are complete.
-
-    Where none came the folder stays empty.
+    """Make a folder, and give the records their name when they are complete; where none came it stays empty.
 
     Raises Trouble when the folder is there and has something in it.
     """
+    make_own_folder(folder)
     try:
-        folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise Trouble(f"{folder} is not empty: an export goes into a folder of its own")
         with (folder / INCOMPLETE).open("x", encoding="utf-8") as records:
             made = ExportFolder(folder, records)
             yield made

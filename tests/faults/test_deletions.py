@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Any
 
 import grpc
-import psycopg
 import pytest
 import pytest_asyncio
 from chatkit.contract.v1 import deletion_pb2
@@ -20,7 +19,6 @@ from chatkit.users.v1 import users_service_pb2
 
 from clients.python import ChatkitError, Client, connect
 from services.stack import sign_in
-from services.stack.machine.recorded import environment
 from services.stack.roles import SERVICES
 from tests.support.eventually import until
 from tests.support.stack import RunningStack, running_stack
@@ -115,16 +113,6 @@ class _Story:
             if not token:
                 return kinds
 
-    def rows(self, service: str) -> str:
-        """Return all that a service has in its tables, as text."""
-        url = environment(self.stack.home, service)["CHATKIT_DATABASE_URL"].replace("+psycopg", "")
-        with psycopg.connect(url) as connection:
-            tables = connection.execute(
-                "SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_schema = %s",
-                (service,),
-            ).fetchall()
-            return " ".join(str(connection.execute(f"SELECT * FROM {table}").fetchall()) for (table,) in tables)
-
     async def disturb(self, draw: random.Random, is_done: Callable[[], Awaitable[bool]]) -> None:
         """Kill processes, a while after one another."""
         for _ in range(_FAULTS):
@@ -162,7 +150,7 @@ async def test_a_user_is_deleted_once_and_wholly(
     for room_id in story.room_ids:
         assert Counter(await story.log(room_id)) == {"message_created": 2 * _MESSAGES, changed: _MESSAGES}
     for service in SERVICES:
-        rows = story.rows(service)
+        rows = str(stack.tables(service))
         assert story.user_id not in rows, service
         assert _WORD not in rows or (messages, service) == (_KEEP, "messages"), service
 
@@ -186,4 +174,4 @@ async def test_a_room_is_deleted_once_and_wholly(stack: RunningStack, client: Cl
         await story.log(gone)
     assert await story.log(kept[0]) == ["message_created"] * (2 * _MESSAGES)
     for service in SERVICES:
-        assert gone not in story.rows(service), service
+        assert gone not in str(stack.tables(service)), service

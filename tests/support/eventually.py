@@ -9,6 +9,7 @@ import grpc
 # Longer than anything takes on the slowest machine that does other work as well: only what hangs lasts so long.
 HANG_SECONDS = 120.0
 _POLL_SECONDS = 0.01
+_PASSING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
 _Answer = TypeVar("_Answer")
 
 
@@ -20,14 +21,15 @@ async def eventually(condition: Callable[[], object], seconds: float = HANG_SECO
 
 
 async def answered(call: Callable[[], Awaitable[_Answer]], seconds: float = HANG_SECONDS) -> _Answer:
-    """Repeat a call that may be repeated while it is UNAVAILABLE, as others are too slow for it on a slow machine."""
+    """Repeat a call that may be repeated while others are too slow for it on a slow machine, or it comes too fast."""
     async with asyncio.timeout(seconds):
         while True:
             try:
                 return await call()
             except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                if error.code() not in _PASSING:
                     raise
+            await asyncio.sleep(_POLL_SECONDS)
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = HANG_SECONDS) -> float:

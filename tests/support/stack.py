@@ -9,7 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import psycopg
+
 from services.stack.home import Home
+from services.stack.machine.recorded import environment
 from tests.support.eventually import HANG_SECONDS, eventually
 
 
@@ -60,6 +63,18 @@ class RunningStack:
     def signal(self, name: str, signum: int) -> None:
         """Send a signal to a process of the suite."""
         os.kill(self.pid(name), signum)
+
+    def tables(self, service: str) -> dict[str, str]:
+        """Return all that a service has in its tables as text, by table."""
+        with psycopg.connect(self.dsn(service)) as connection:
+            names = connection.execute(
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (service,)
+            ).fetchall()
+            return {name: str(connection.execute(f"SELECT * FROM {service}.{name}").fetchall()) for (name,) in names}
+
+    def dsn(self, service: str) -> str:
+        """Return where a service's database is, with what it signs in with."""
+        return environment(self.home, service)["CHATKIT_DATABASE_URL"].replace("+psycopg", "")
 
     async def kill(self) -> None:
         """Kill `up` itself the hard way; what it started runs on."""

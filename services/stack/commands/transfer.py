@@ -21,6 +21,7 @@ from services.stack.machine.recorded import environment
 from services.stack.progress import progress_bar
 from services.stack.terminal import printable
 from services.stack.transfer.attachments import FOLDER, LocalFiles
+from services.stack.transfer.children import GO_ON
 from services.stack.transfer.exporting import Exporter
 from services.stack.transfer.importing import Importer
 from services.stack.transfer.report import COUNTS, Refusal, Report
@@ -36,7 +37,12 @@ def take(home: Home, arguments: argparse.Namespace) -> int:
     local = LocalFiles(folder, Path(arguments.attachments) if arguments.attachments else folder / FOLDER)
     with progress_bar() as progress:
         report = Report(_tell(progress, is_json=arguments.json))
-        asyncio.run(_take(home, folder, local, report, progress, dry_run=arguments.dry_run))
+        try:
+            asyncio.run(_take(home, folder, local, report, progress, dry_run=arguments.dry_run))
+        except KeyboardInterrupt:
+            progress.stop()
+            sys.stderr.write(f"chatkit: stopped; {GO_ON}\n")
+            raise
     if arguments.json:
         print(json.dumps(report.as_json()))
     else:

@@ -1,6 +1,7 @@
 """The files of attachments: found in a local folder, uploaded on behalf of their senders, and downloaded again."""
 
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from services.stack.transfer.records import Record
 _FRAME_BYTES = 250_000
 # A file may be large, and the machine slow.
 _PATIENCE_SECONDS = 180.0
+# Of a file that is only looked at: to read all of them takes long.
+NOT_HASHED = "0" * 64
 # Where an export has its attachments.
 FOLDER = "attachments"
 
@@ -46,23 +49,31 @@ def _inside(folder: Path, name: str) -> Path | None:
     return found if found.is_relative_to(folder.resolve()) and found.is_file() else None
 
 
-def creation(message: Record, number: int, part: Record) -> pb2.CreateFileRequest:
-    """Return the request that creates the file of a message's part, the same one each time."""
-    payload, path = part["payload"], Path(part["payload"]["path"])
-    with path.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-        size_bytes = content.tell()
+def creation(message: Record, number: int, part: Record, sha256: str = NOT_HASHED) -> pb2.CreateFileRequest:
+    """Return the request that creates the file of a message's part, the same one each time; raises OSError."""
+    payload = part["payload"]
     of_part = "/".join((message["room_id"], message["sender_id"], message["id"], str(number)))
     return pb2.CreateFileRequest(
         room_id=message["room_id"],
         user_id=message["sender_id"],
         name=payload["name"],
         content_type=payload["type"],
-        size_bytes=size_bytes,
-        sha256=digest,
+        size_bytes=_size(Path(payload["path"])),
+        sha256=sha256,
         custom_data=json_values.value_of(payload["custom_data"]) if "custom_data" in payload else None,
         request_id=hashlib.sha256(of_part.encode()).hexdigest(),
     )
+
+
+def _size(path: Path) -> int:
+    with path.open("rb") as content:
+        return content.seek(0, os.SEEK_END)
+
+
+def hash_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content; raises OSError."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 async def upload(client: Client, request: pb2.CreateFileRequest, path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from services.stack.trouble import Trouble
 
+GO_ON = "what was done is kept: run the command again to go on"
 # Of a line that a service writes.
 _LINE_BYTES = 64 * 1024 * 1024
 _SAID_LINES = 3
@@ -62,7 +63,7 @@ class Child:
         await self._listening
         if await self._process.wait() != 0:
             said = next(reversed(self._said), f"{self._service}: ended with status {self._process.returncode}")
-            raise Trouble(f"{said}; what was done is kept: run the command again to go on")
+            raise Trouble(f"{said}; {GO_ON}")
 
     async def kill(self) -> None:
         """End the process in any case; what it has not committed is not there."""

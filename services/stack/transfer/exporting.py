@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from clients.python import ChatkitError, Client
+from services.stack.own_folder import make_own_folder
 from services.stack.transfer.attachments import FOLDER, download
 from services.stack.transfer.children import exported
 from services.stack.transfer.report import Refusal
@@ -32,12 +33,14 @@ class Exporter:
 
     async def write(self, advance: Callable[[int], None]) -> None:
         """Write the files; raises Trouble when it can't go on, and for a folder that has something in it."""
-        _make(self._folder)
+        make_own_folder(self._folder, FOLDER)
         for kind in ("messages", "rooms", "users"):
-            path = self._folder / f"{kind}.ndjson"
+            # Under its name it is whole, whatever ends the export.
+            path = self._folder / f"{kind}.incomplete.ndjson"
             try:
                 with path.open("x", encoding="utf-8") as file:
                     await self._write(kind, file, advance)
+                path.rename(self._folder / f"{kind}.ndjson")
             except OSError as error:
                 raise Trouble(f"{error.filename or path} can't be written: {error.strerror}") from None
 
@@ -88,13 +91,3 @@ class Exporter:
             self.counts["missing_files"] += 1
             where = f"message {record['id']} of room {record['room_id']}"
             self._tell(Refusal(where, error.reason, error.message, f"the content of {path.name}"))
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise Trouble(f"{folder} is not empty")
-        (folder / FOLDER).mkdir()
-    except OSError as error:
-        raise Trouble(f"{folder} can't be written to: {error.strerror}") from None

@@ -4,6 +4,7 @@ Services are given their records one after the other: users, rooms, and then mes
 their times. All is harmless to repeat, so an import that was stopped anywhere is run again.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -25,7 +26,7 @@ from services.runtime.process.transferring import DRY_RUN, named
 from services.stack.exports.files import texts
 from services.stack.exports.records import OddRecord, Raw, record, text
 from services.stack.transfer import records
-from services.stack.transfer.attachments import LocalFiles, creation, upload
+from services.stack.transfer.attachments import LocalFiles, creation, hash_of, upload
 from services.stack.transfer.children import Answer, Child, feeding, running
 from services.stack.transfer.records import UNKNOWN_TIME, Record, microseconds
 from services.stack.transfer.report import Refusal, Report
@@ -190,6 +191,9 @@ class Importer:
             payload["path"] = str(path)
             try:
                 self._check_file(creation(told, number, part))
+            except OSError as error:
+                self._refuse(_MESSAGES, place, "", f"{path} can't be read: {error.strerror}")
+                return False
             except ChatkitError as error:
                 refusal = Refusal(place, error.reason, f"{path.name}: {error.message}")
                 self._report.refuse(_MESSAGES, refusal, error.metadata)
@@ -247,7 +251,8 @@ class Importer:
                 continue
             path = Path(part["payload"]["path"])
             try:
-                file_id = await upload(self._client, creation(told, index, part), path)
+                sha256 = await asyncio.to_thread(hash_of, path)
+                file_id = await upload(self._client, creation(told, index, part, sha256), path)
             except (Refused, OSError) as error:
                 self._give_up(number, error, path)
                 return None
