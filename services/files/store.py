@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.files.model import Draft, File, FileState, FileUid, PageStart
 from services.files.refusals import not_found
 from services.files.tables import FILE_COLUMNS, fences, file_of, files, now, uploads, usage
-from services.runtime.contract.deleted import room_deleted, user_deleted
+from services.runtime.contract.absent import room_deleted, user_deleted
 from services.runtime.contract.errors import AlreadyExists, ChatkitError, ResourceExhausted, Violation
 from services.runtime.data.columns import values_of
 from services.runtime.data.database import Database

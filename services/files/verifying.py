@@ -19,7 +19,7 @@ from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomUid
 from services.runtime.peers.directory import DirectoryClient
 from services.runtime.process.command import Tools
-from services.runtime.process.verifying import Finding
+from services.runtime.process.verifying import Finding, verify_command
 
 _PAGE = 200
 _SECONDS = 5.0
@@ -68,3 +68,6 @@ async def _rooms(page: Sequence[File], tools: Tools, settings: FilesSettings) ->
     request = retention_pb2.BatchGetRetentionRequest(room_uids=sorted({file.room_uid.bytes for file in page}))
     answer = await peer.call(RetentionServiceStub(peer.channel).BatchGetRetention, request)
     return {RoomUid(UUID(bytes=room.room_uid)) for room in answer.rooms}
+
+
+verify = verify_command("files", compare)

@@ -18,12 +18,13 @@ from services.messages.log.outcomes import Appended, Result
 from services.messages.model import Draft
 from services.messages.service import Messages
 from services.runtime.access.port import AccessGrant, AccessQuery, RoomsChecker
+from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.errors import ChatkitError, invalid_field
 from services.runtime.contract.policies import Limits
 from services.runtime.contract.validation import Validator
 from services.runtime.deadline import Deadline
 from services.runtime.ids import NO_ROOM, RoomId, RoomUid, UserId, UserUid
-from services.runtime.peers.directory import DirectoryClient, users_not_found
+from services.runtime.peers.directory import DirectoryClient
 
 _Question = TypeVar("_Question")
 _Answer = TypeVar("_Answer")

@@ -8,7 +8,7 @@ from services.messages.log.store import LogStore
 from services.messages.peers import FilesClient, RetentionClient
 from services.runtime.clock import Clock
 from services.runtime.process.command import Tools
-from services.runtime.process.verifying import Finding, unnoticed
+from services.runtime.process.verifying import Finding, unnoticed, verify_command
 from services.runtime.settings import Settings
 
 _PAGE = 200
@@ -56,3 +56,6 @@ async def _references(settings: Settings, tools: Tools) -> AsyncIterator[Finding
             if file_id not in ready:
                 yield Finding("messages", "FILE_MISSING", file_id, "a message refers to it, and files does not have it")
         after = noted[-1]
+
+
+verify = verify_command("messages", compare)

@@ -3,18 +3,14 @@
 import sys
 from pathlib import Path
 
-from services.rooms import transfer
-from services.rooms.app import build
 from services.rooms.settings import RoomsSettings
-from services.rooms.verifying import compare
-from services.runtime.process.main import Command, main
-from services.runtime.process.transferring import export_command, import_command
-from services.runtime.process.verifying import verify_command
+from services.runtime.process.main import IMPORT_FLAGS, VERIFY_FLAGS, Command, main
+
+COMMANDS = {
+    "verify": Command("services.rooms.verifying:verify", VERIFY_FLAGS),
+    "import": Command("services.rooms.transfer:run_import", IMPORT_FLAGS),
+    "export": Command("services.rooms.transfer:run_export"),
+}
 
 if __name__ == "__main__":
-    commands: dict[str, Command[RoomsSettings]] = {
-        "verify": verify_command("rooms", compare),
-        "import": import_command("rooms", transfer.reader, transfer.writer),
-        "export": export_command("rooms", transfer.export),
-    }
-    sys.exit(main("rooms", build, RoomsSettings, Path(__file__).parent / "migrations", commands))
+    sys.exit(main("rooms", RoomsSettings, Path(__file__).parent / "migrations", COMMANDS))

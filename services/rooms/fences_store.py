@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Uuid
 
 from services.rooms.tables import fences
+from services.runtime.contract.absent import users_not_found
 from services.runtime.ids import UserUid
-from services.runtime.peers.directory import users_not_found
 
 
 async def refuse_deleted(connection: AsyncConnection, users: Mapping[str, UserUid]) -> None:

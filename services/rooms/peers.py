@@ -9,8 +9,8 @@ from chatkit.internal.directory.v1 import directory_service_pb2 as directory_pb2
 from chatkit.internal.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
 from chatkit.users.v1 import user_pb2
 
+from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.errors import unavailable_peer
-from services.runtime.peers.directory import users_not_found
 from services.runtime.peers.peer import Peer
 
 

@@ -21,14 +21,16 @@ from services.rooms.tables import deletion_tables
 from services.rooms.views_store import RoomViewStore
 from services.runtime.clock import Clock
 from services.runtime.contract import json_values
+from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.errors import AlreadyExists, invalid_field
 from services.runtime.contract.timestamps import rfc3339
 from services.runtime.contract.validation import Validator
 from services.runtime.erasure.store import DeletionStore
 from services.runtime.ids import NOBODY, RoomUid, UserId
-from services.runtime.peers.directory import DirectoryClient, users_not_found
+from services.runtime.peers.directory import DirectoryClient
 from services.runtime.process.command import Tools
-from services.runtime.process.transferring import Answers, Read, Record, Write, named, refusing, time_of
+from services.runtime.process.records import Answers, Record, named, refusing, time_of
+from services.runtime.process.transferring import Read, Write, export_command, import_command
 
 _PAGE = 100
 _SECONDS = 5.0
@@ -167,3 +169,7 @@ def _record(view: RoomView) -> Record:
         "created_at": rfc3339(room.create_time),
         "updated_at": rfc3339(room.update_time),
     }
+
+
+run_import = import_command("rooms", reader, writer)
+run_export = export_command("rooms", export)

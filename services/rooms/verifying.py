@@ -9,7 +9,7 @@ from services.runtime.clock import Clock
 from services.runtime.deadline import Deadline
 from services.runtime.peers.directory import DirectoryClient
 from services.runtime.process.command import Tools
-from services.runtime.process.verifying import Finding, unnoticed
+from services.runtime.process.verifying import Finding, unnoticed, verify_command
 from services.runtime.settings import Settings
 
 _SECONDS = 5.0
@@ -33,3 +33,6 @@ async def compare(settings: Settings, tools: Tools, _clock: Clock) -> AsyncItera
 
 def _finding(member: Member, kind: str, detail: str) -> Finding:
     return Finding("rooms", kind, member.user_id, detail)
+
+
+verify = verify_command("rooms", compare)

@@ -8,8 +8,8 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from services.stack.home import DEFAULT, Home
@@ -48,8 +48,7 @@ def main(arguments: list[str]) -> int:
 
 def command(run: str) -> Command:
     """Import a command's function."""
-    module, _, name = run.partition(":")
-    found: Command = getattr(import_module(f"services.stack.commands.{module}"), name)
+    found: Command = resolve_name(f"services.stack.commands.{run}")
     return found
 
 

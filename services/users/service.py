@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.errors import AlreadyExists
 from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.ids import UserUid
-from services.runtime.peers.directory import users_not_found
 from services.users.model import Change, Draft, PageStart, User, repeated_ids
 from services.users.store import UserStore
 

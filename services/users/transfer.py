@@ -16,7 +16,8 @@ from services.runtime.contract.validation import Validator
 from services.runtime.erasure.store import DeletionStore
 from services.runtime.ids import UserUid
 from services.runtime.process.command import Tools
-from services.runtime.process.transferring import Answers, Read, Record, Write, time_of
+from services.runtime.process.records import Answers, Record, time_of
+from services.runtime.process.transferring import Read, Write, export_command, import_command
 from services.users.model import PageStart, User
 from services.users.protos import draft_of, user_proto
 from services.users.settings import UsersSettings
@@ -118,3 +119,7 @@ def _record(user: User) -> Record:
         "created_at": rfc3339(user.create_time),
         "updated_at": rfc3339(user.update_time),
     }
+
+
+run_import = import_command("users", reader, writer)
+run_export = export_command("users", export)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from services.runtime.clock import Clock
 from services.runtime.process.command import Tools
-from services.runtime.process.verifying import Finding, unnoticed
+from services.runtime.process.verifying import Finding, unnoticed, verify_command
 from services.runtime.settings import Settings
 
 
@@ -12,3 +12,6 @@ async def compare(_settings: Settings, tools: Tools, _clock: Clock) -> AsyncIter
     """Find what does not fit."""
     async for finding in unnoticed("users", tools):
         yield finding
+
+
+verify = verify_command("users", compare)

@@ -14,9 +14,9 @@ from services.rooms.servicer import MembershipsServicer, RoomsServicer
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.calls.handlers import Handlers
 from services.runtime.clock import SystemClock
+from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.policies import Limits, methods_of
 from services.runtime.deadline import Deadline
-from services.runtime.peers.directory import users_not_found
 from services.runtime.streaming.open_streams import Streams
 from tests.support import tokens
 from tests.support.clock import ManualClock, deadlines_by

@@ -2,7 +2,8 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from services.messages.transfer import exporting, importing
 from services.rooms import transfer as of_rooms
 from services.runtime.clock import SystemClock
 from services.runtime.process.command import opened
-from services.runtime.process.transferring import take
+from services.runtime.process.transferring import only_look, take
 from services.users import transfer as of_users
 from tests.support.suite import Suite
 
@@ -39,12 +40,14 @@ async def run_import(suite: Suite, service: str, records: Sequence[object], *, d
     ]
     lines = "".join(record if isinstance(record, str) else json.dumps(record) + "\n" for record in placed)
     module, settings, clock, out = _IMPORTS[service], suite.settings_of(service), SystemClock(), io.StringIO()
-    read, source = module.reader(settings, clock), io.BytesIO(lines.encode())
-    if dry:
-        await take(source, read, None, out)
-    else:
+    read = module.reader(settings, clock)
+
+    @asynccontextmanager
+    async def writing() -> AsyncIterator[Any]:
         async with opened(service, settings, clock) as tools, module.writer(settings, tools, clock) as write:
-            await take(source, read, write, out)
+            yield write
+
+    await take(io.BytesIO(lines.encode()), read, only_look if dry else writing, out)
     said = [json.loads(line) for line in out.getvalue().splitlines()]
     counts = [answer["counts"] for answer in said if "counts" in answer]
     return Taken(counts[-1] if counts else {}, [answer for answer in said if "where" in answer])

@@ -16,7 +16,7 @@ from services.messages.fanout.hub import RoomHub
 from services.messages.log.store import LogStore
 from services.messages.model import Head
 from services.runtime.clock import Clock
-from services.runtime.contract.deleted import room_deleted
+from services.runtime.contract.absent import room_deleted
 from services.runtime.contract.errors import Aborted, Unavailable
 from services.runtime.steps import MOST_AT_ONCE, Pace, slices
 

@@ -16,7 +16,7 @@ from services.messages.streams.endings import removed
 from services.messages.streams.follower import Follower
 from services.messages.streams.stream import Stream
 from services.runtime.clock import Clock
-from services.runtime.contract.deleted import room_deleted
+from services.runtime.contract.absent import room_deleted
 from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable
 from services.runtime.ids import RoomUid, UserUid
 from services.runtime.steps import WAKING, Chores, Pace, each, emptied

@@ -29,7 +29,7 @@ from services.messages.model import (
     Write,
     WriteKey,
 )
-from services.runtime.contract.deleted import room_deleted, user_deleted
+from services.runtime.contract.absent import room_deleted, user_deleted
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.ids import RoomUid, UserUid
 

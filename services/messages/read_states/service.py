@@ -10,7 +10,7 @@ from services.messages.read_states.cursor_bus import CursorAnnouncements
 from services.messages.read_states.model import Move, ReadCursor, ReadState
 from services.messages.read_states.store import ReadStatesStore
 from services.runtime.access.port import AccessChecker, AccessQuery
-from services.runtime.contract.deleted import room_deleted, user_deleted
+from services.runtime.contract.absent import room_deleted, user_deleted
 from services.runtime.contract.errors import PermissionDenied
 from services.runtime.deadline import Deadline
 from services.runtime.ids import NO_ROOM, RoomUid, UserId, UserUid

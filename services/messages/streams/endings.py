@@ -2,7 +2,7 @@
 
 from services.messages.streams.follower import Follower
 from services.runtime.access.port import AccessGrant
-from services.runtime.contract.deleted import room_deleted
+from services.runtime.contract.absent import room_deleted
 from services.runtime.contract.errors import Aborted, ChatkitError, NotFound, PermissionDenied
 
 

@@ -13,7 +13,8 @@ from services.messages.transfer.store import TransferStore
 from services.runtime.contract import json_values
 from services.runtime.contract.timestamps import rfc3339
 from services.runtime.process.command import Tools
-from services.runtime.process.transferring import Record
+from services.runtime.process.records import Record
+from services.runtime.process.transferring import export_command
 
 _PAGE = 500
 # Every number of so many digits is a double.
@@ -70,3 +71,6 @@ def _file(part: part_pb2.Part) -> Mapping[str, Any]:
     file = part.file
     told = {"name": file.name, "size": file.size_bytes, "file_id": part.file_id, "sha256": file.sha256}
     return told | ({"custom_data": json_values.plain_value(file.custom_data)} if file.HasField("custom_data") else {})
+
+
+run_export = export_command("messages", export)

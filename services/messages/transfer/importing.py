@@ -26,13 +26,15 @@ from services.messages.settings import MessagesSettings
 from services.runtime.access.client import AccessClient
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.clock import Clock
+from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.errors import ChatkitError, invalid_field
 from services.runtime.contract.validation import Validator
 from services.runtime.deadline import Deadline
 from services.runtime.ids import NO_ROOM, UserId, UserUid
-from services.runtime.peers.directory import DirectoryClient, users_not_found
+from services.runtime.peers.directory import DirectoryClient
 from services.runtime.process.command import Tools
-from services.runtime.process.transferring import Answers, Read, Record, Write, refusing, time_of
+from services.runtime.process.records import Answers, Record, refusing, time_of
+from services.runtime.process.transferring import Read, Write, import_command
 from services.runtime.steps import slices
 
 _SECONDS = 5.0
@@ -178,3 +180,6 @@ def _answer(item: Imported, result: Appended | ChatkitError, answers: Answers) -
     if result.is_new and result.entry.time > item.time:
         # Something later was there before it.
         answers.count("raised")
+
+
+run_import = import_command("messages", reader, writer)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from chatkit.contract.v1 import method_policy_pb2
 
-from services.runtime.contract.deleted import user_deleted
+from services.runtime.contract.absent import user_deleted
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.ids import NO_ROOM, RoomId, RoomUid, UserId, UserUid
 

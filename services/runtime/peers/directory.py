@@ -1,13 +1,12 @@
 """The calls to users about who exists. Nothing is kept here."""
 
-import json
 from collections.abc import Iterable
 from uuid import UUID
 
 from chatkit.internal.directory.v1 import directory_service_pb2 as pb2
 from chatkit.internal.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
 
-from services.runtime.contract.errors import NotFound
+from services.runtime.contract.absent import users_not_found
 from services.runtime.deadline import Deadline
 from services.runtime.ids import UserUid
 from services.runtime.peers.peer import Peer
@@ -47,13 +46,3 @@ class DirectoryClient:
         for some in slices(sorted(set(user_ids)), at_once):
             found |= await self.find(some, Deadline.after(seconds))
         return found
-
-
-def users_not_found(user_ids: Iterable[str]) -> NotFound:
-    """Return the error for users who do not exist."""
-    missing = list(user_ids)
-    return NotFound(
-        "USER_NOT_FOUND",
-        "the user does not exist" if len(missing) == 1 else "some of the users do not exist",
-        metadata={"user_ids": json.dumps(missing, ensure_ascii=False)},
-    )

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 import structlog
@@ -21,35 +22,46 @@ from services.runtime import logs
 from services.runtime.bus.nats_url import nats_secret
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.data.database import in_one_line, sqlalchemy_url
-from services.runtime.data.migrations import upgrade
 from services.runtime.identity.api_keys import refuse_sample
-from services.runtime.process.server import Server
+from services.runtime.process.records import LOOK_FIRST
 from services.runtime.release import Release
 from services.runtime.settings import Settings, naming_settings, read_settings_of
+
+if TYPE_CHECKING:
+    from services.runtime.process.server import Server
 
 _Settings_contra = TypeVar("_Settings_contra", bound=Settings, contravariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Command(Generic[_Settings_contra]):
-    """A command of one service's own: it writes lines, and returns the exit status; it is told which flags were set."""
+# What a command does: it is told which flags were set, writes lines, and returns the exit status.
+Run = Callable[[_Settings_contra, Clock, Collection[str]], Awaitable[int]]
+Build = Callable[[_Settings_contra, Clock], AbstractAsyncContextManager["Server"]]
 
-    run: Callable[[_Settings_contra, Clock, Collection[str]], Awaitable[int]]
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command of one service's own: `run` is the module and the name of a Run.
+
+    It is imported when it is told: commands need other modules than servers, and importing is most of what short ones
+    take.
+    """
+
+    run: str
     # What each of its flags means, by name.
     flags: Mapping[str, str] = field(default_factory=dict)
 
 
-Build = Callable[[_Settings_contra, Clock], AbstractAsyncContextManager[Server]]
+VERIFY_FLAGS = {"json": "of verify: for machines, a JSON object a line"}
+IMPORT_FLAGS = {
+    "dry-run": "of import: only say what would be refused or done",
+    LOOK_FIRST: "of import: records up to an empty line are only looked at",
+}
 
 _log = structlog.get_logger()
 
 
 def main(
-    name: str,
-    build: Build[_Settings_contra],
-    kind: type[_Settings_contra],
-    migrations: Path,
-    commands: Mapping[str, Command[_Settings_contra]] | None = None,
+    name: str, kind: type[_Settings_contra], migrations: Path, commands: Mapping[str, Command] | None = None
 ) -> int:
     """Run one of the service's commands and return the exit status; `commands` are those that others do not have."""
     own = commands or {}
@@ -74,7 +86,9 @@ def main(
             if command == "migrate":
                 return _migrate(name, settings.migrate_database_url.get_secret_value(), migrations)
             if command in own:
-                return uvloop.run(_run(own[command], settings, told))
+                run: Run[_Settings_contra] = resolve_name(own[command].run)
+                return uvloop.run(_run(run, settings, told))
+            build: Build[_Settings_contra] = resolve_name(f"services.{name}.app:build")
             return uvloop.run(_serve(build, settings))
     except (ValueError, ValidationError, OSError) as error:
         logs.complain(f"{name}: {error}")
@@ -87,12 +101,13 @@ def main(
 def _migrate(name: str, dsn: str, migrations: Path) -> int:
     if not dsn:
         raise ValueError("CHATKIT_MIGRATE_DATABASE_URL is not set")
+    upgrade = resolve_name("services.runtime.data.migrations:upgrade")
     sys.stdout.write(f"{name}: {upgrade(dsn, name, migrations)}\n")
     return 0
 
 
-async def _run(command: Command[_Settings_contra], settings: _Settings_contra, flags: Collection[str]) -> int:
-    return await command.run(settings, SystemClock(), flags)
+async def _run(run: Run[_Settings_contra], settings: _Settings_contra, flags: Collection[str]) -> int:
+    return await run(settings, SystemClock(), flags)
 
 
 def _refuse_sample_passwords(settings: Settings) -> None:

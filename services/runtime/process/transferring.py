@@ -1,75 +1,34 @@
 """`import` and `export` of a service: records of a Chatkit export, a JSON object a line.
 
-`import` reads records from standard input. Each has a `where`, by which it is named in what is answered on standard
-output: a line for what is refused, as `Answers.refuse` writes it, and after every batch `{"counts": {…}}`, which are
-of all batches so far. With --dry-run a record is only looked at, and nothing is asked or written. `export` writes
-records to standard output. Both end with status 2 when they can't go on; an import that is run again goes on.
+`import` reads records from standard input, and answers on standard output; see records. With --dry-run a record is only
+looked at, and nothing is asked or written; with --look-first those up to an empty line are, then `{"looked": true}` is
+answered, and what follows is written. `export` writes records to standard output. Both end with status 2 when they
+can't go on; an import that is run again goes on.
 """
 
 import asyncio
 import json
 import sys
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
-from typing import Any, BinaryIO, Generic, TextIO, TypeVar
+from itertools import islice, takewhile
+from typing import Any, Generic, TextIO, TypeVar
 
 from services.runtime import logs
 from services.runtime.clock import Clock
-from services.runtime.contract.errors import (
-    Aborted,
-    ChatkitError,
-    DeadlineExceeded,
-    Internal,
-    InvalidArgument,
-    Unavailable,
-    invalid_field,
-)
-from services.runtime.contract.timestamps import from_rfc3339
+from services.runtime.contract.errors import ChatkitError, InvalidArgument
 from services.runtime.process.command import Tools, opened
-from services.runtime.process.main import Command
+from services.runtime.process.main import Run
+from services.runtime.process.records import LOOK_FIRST, LOOKED, Answers, Record
 from services.runtime.settings import Settings
 
 # As many as a transaction takes, of which each costs a write to the disk.
 _BATCH = 400
-DRY_RUN = "dry-run"
+_DRY_RUN = "dry-run"
 
-Record = Mapping[str, Any]
 _Settings = TypeVar("_Settings", bound=Settings)
 _Item = TypeVar("_Item")
-
-
-class Answers:
-    """What is said of the records that were read: lines, until they are told, and counts of all."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.counts: Counter[str] = Counter()
-
-    def refuse(self, where: str, error: ChatkitError, part: str = "") -> None:
-        """Say that a record was not taken, or was taken without a part of it, and why."""
-        told = {"where": where, "reason": error.reason, "message": error.message, "metadata": error.metadata}
-        self.lines.append(json.dumps({**told, "part": part}))
-
-    def count(self, name: str, number: int = 1) -> None:
-        """Count what became of records."""
-        self.counts[name] += number
-
-    def add(self, others: "Answers") -> None:
-        """Say what was said elsewhere, and count it."""
-        self.lines += others.lines
-        self.counts += others.counts
-
-    def tell(self, out: TextIO) -> None:
-        """Write the lines, and what was counted so far."""
-        told = [*self.lines, json.dumps({"counts": self.counts})]
-        self.lines.clear()
-        out.write("".join(f"{line}\n" for line in told))
-        out.flush()
-
 
 # Makes of a record what can be written, or raises what the contract says of it; parts of it may be refused.
 Read = Callable[[Record, Answers], _Item]
@@ -81,46 +40,74 @@ def import_command(
     service: str,
     reader: Callable[[_Settings, Clock], Read[_Item]],
     writer: Callable[[_Settings, Tools, Clock], AbstractAsyncContextManager[Write[_Item]]],
-) -> Command[_Settings]:
+) -> Run[_Settings]:
     """Return the command of a service that takes records."""
 
     async def run(settings: _Settings, clock: Clock, flags: Collection[str]) -> int:
         read = reader(settings, clock)
+
+        @asynccontextmanager
+        async def writing() -> AsyncIterator[Write[_Item]]:
+            async with opened(service, settings, clock) as tools, writer(settings, tools, clock) as write:
+                yield write
+
         try:
-            if DRY_RUN in flags:
-                await take(sys.stdin.buffer, read, None, sys.stdout)
-            else:
-                async with opened(service, settings, clock) as tools, writer(settings, tools, clock) as write:
-                    await take(sys.stdin.buffer, read, write, sys.stdout)
+            if LOOK_FIRST in flags:
+                await take(takewhile(bytes.strip, sys.stdin.buffer), read, only_look, sys.stdout)
+                sys.stdout.write(json.dumps({LOOKED: True}) + "\n")
+                sys.stdout.flush()
+            await take(sys.stdin.buffer, read, only_look if _DRY_RUN in flags else writing, sys.stdout)
         except ChatkitError as error:
             logs.complain(f"{service}: {error.message}")
             return 2
         return 0
 
-    return Command(run, {DRY_RUN: "only say what would be refused or done"})
+    return run
 
 
-async def take(source: BinaryIO, read: Read[_Item], write: Write[_Item] | None, out: TextIO) -> None:
-    """Take records, a line each, batch by batch; without `write` only look at them. Raises when it can't go on.
+@asynccontextmanager
+async def only_look() -> AsyncIterator[Write[Any]]:
+    """Lend what writes nothing."""
 
-    While one batch is written the next one is read, which costs as much.
+    async def write(_items: Sequence[Any], _answers: Answers) -> None:
+        """Only looked at."""
+
+    yield write
+
+
+async def take(
+    lines: Iterable[bytes],
+    read: Read[_Item],
+    writing: Callable[[], AbstractAsyncContextManager[Write[_Item]]],
+    out: TextIO,
+) -> None:
+    """Take records, a line each, batch by batch; `writing` is asked for when the first have come.
+
+    Raises when it can't go on. While one batch is written the next one is read, which costs as much.
     """
-    answers = Answers()
-    reading = asyncio.create_task(asyncio.to_thread(_batch, source, read))
+    answers, rest = Answers(), iter(lines)
+
+    def reading_on() -> "asyncio.Task[_Batch[_Item]]":
+        return asyncio.create_task(asyncio.to_thread(_batch, rest, read))
+
+    reading = reading_on()
     try:
-        while (batch := await reading).count:
-            reading = asyncio.create_task(asyncio.to_thread(_batch, source, read))
-            answers.add(batch.answers)
-            if write is not None:
+        if not (batch := await reading).count:
+            return
+        async with writing() as write:
+            while batch.count:
+                reading = reading_on()
+                answers.add(batch.answers)
                 await write(batch.items, answers)
-            answers.count("read", batch.count)
-            answers.tell(out)
+                answers.count("read", batch.count)
+                answers.tell(out)
+                batch = await reading
     finally:
         # It may wait for a line for ever, and nobody needs it.
         reading.cancel()
 
 
-def export_command(service: str, export: Export[_Settings]) -> Command[_Settings]:
+def export_command(service: str, export: Export[_Settings]) -> Run[_Settings]:
     """Return the command of a service that writes its records."""
 
     async def run(settings: _Settings, clock: Clock, _flags: Collection[str]) -> int:
@@ -133,31 +120,7 @@ def export_command(service: str, export: Export[_Settings]) -> Command[_Settings
             return 2
         return 0
 
-    return Command(run)
-
-
-def time_of(record: Record, field: str, clock: Clock) -> datetime:
-    """Return a time of a record. Raises FIELD_INVALID for one in the future: what follows would be as late."""
-    time = from_rfc3339(record[field])
-    if time > clock.now():
-        raise invalid_field("FIELD_INVALID", field, "is in the future")
-    return time
-
-
-def named(what: str, ids: Sequence[str]) -> str:
-    """Return what a part of a record is called in a refusal, like `members 'a', 'b'`."""
-    return f"{what}{'s' if len(ids) > 1 else ''} {', '.join(map(repr, ids))}"
-
-
-@contextmanager
-def refusing(where: str, answers: Answers) -> Iterator[None]:
-    """Refuse a record for an error that is about it; one that says that nothing can be done now is raised."""
-    try:
-        yield
-    except (Unavailable, DeadlineExceeded, Aborted, Internal):
-        raise
-    except ChatkitError as error:
-        answers.refuse(where, error)
+    return run
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +132,8 @@ class _Batch(Generic[_Item]):
     answers: Answers
 
 
-def _batch(source: BinaryIO, read: Read[_Item]) -> _Batch[_Item]:
-    lines, answers = list(islice(source, _BATCH)), Answers()
+def _batch(rest: Iterator[bytes], read: Read[_Item]) -> _Batch[_Item]:
+    lines, answers = list(islice(rest, _BATCH)), Answers()
     return _Batch(len(lines), list(_read(lines, read, answers)), answers)
 
 

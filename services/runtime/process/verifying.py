@@ -15,7 +15,7 @@ from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.data.epoch import Epoch
 from services.runtime.process.command import Tools, opened
-from services.runtime.process.main import Command
+from services.runtime.process.main import Run
 from services.runtime.settings import Settings
 
 _Settings = TypeVar("_Settings", bound=Settings)
@@ -35,7 +35,7 @@ class Finding:
 Compare = Callable[[_Settings, Tools, Clock], AsyncIterator[Finding]]
 
 
-def verify_command(service: str, compare: Compare[_Settings]) -> Command[_Settings]:
+def verify_command(service: str, compare: Compare[_Settings]) -> Run[_Settings]:
     """Return the command of a service; its status is 0 when all fits, 1 when not, 2 when that can't be said."""
 
     async def run(settings: _Settings, clock: Clock, flags: Collection[str]) -> int:
@@ -50,7 +50,7 @@ def verify_command(service: str, compare: Compare[_Settings]) -> Command[_Settin
             return 2
         return 1 if wrong else 0
 
-    return Command(run, {"json": "of verify: for machines, a JSON object a line"})
+    return run
 
 
 def _print(finding: Finding, *, is_json: bool) -> None:

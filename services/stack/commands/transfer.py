@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
+from functools import cache, partial
 from pathlib import Path
 
 from rich.console import Console
@@ -23,7 +24,7 @@ from services.stack.terminal import printable
 from services.stack.transfer.attachments import FOLDER, LocalFiles
 from services.stack.transfer.children import GO_ON
 from services.stack.transfer.exporting import Exporter
-from services.stack.transfer.importing import Importer
+from services.stack.transfer.importing import importing
 from services.stack.transfer.report import COUNTS, Refusal, Report
 from services.stack.trouble import Trouble
 
@@ -54,19 +55,17 @@ async def _take(
     home: Home, folder: Path, files: LocalFiles, report: Report, progress: Progress, *, dry_run: bool
 ) -> None:
     async with _client(home) as client:
-        importer = Importer(folder, files, lambda service: environment(home, service), client, report)
+        reading = progress.add_task("reading", total=None)
         try:
-            reading = progress.add_task("reading", total=None)
-            count = await importer.look(lambda count: progress.advance(reading, count))
-            progress.remove_task(reading)
-            if not dry_run:
-                writing = progress.add_task("writing", total=count)
-                await importer.write(lambda count: progress.advance(writing, count))
+            async with importing(folder, files, cache(partial(environment, home)), client, report) as importer:
+                count = await importer.look(lambda count: progress.advance(reading, count))
+                progress.remove_task(reading)
+                if not dry_run:
+                    writing = progress.add_task("writing", total=count)
+                    await importer.write(lambda count: progress.advance(writing, count))
         except sqlite3.Error as error:
             # There may be more than the disk has room for.
             raise Trouble(f"the records can't be put in order: {error}") from None
-        finally:
-            importer.close()
 
 
 def give(home: Home, arguments: argparse.Namespace) -> int:

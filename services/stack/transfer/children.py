@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from services.runtime.process.records import LOOKED
 from services.stack.trouble import Trouble
 
 GO_ON = "what was done is kept: run the command again to go on"
@@ -35,6 +36,11 @@ class Child:
         # Each of them by itself would cost as much again.
         if len(self._waiting) >= _PIPE_BYTES:
             await self._flush()
+
+    async def end_look(self) -> None:
+        """Say that what follows is to be written; raises Trouble when the process has ended."""
+        self._waiting += b"\n"
+        await self._flush()
 
     async def finish(self) -> None:
         """Say that nothing more comes; raises Trouble when the process has ended."""
@@ -79,19 +85,25 @@ class Child:
 
 
 @asynccontextmanager
-async def feeding(child: Child, heard: Callable[[Answer], None]) -> AsyncIterator[Child]:
-    """Feed an import that runs; when the context is left, all that it was fed is answered, or it is Trouble."""
+async def feeding(child: Child, heard: Callable[[Answer], None], *, is_look: bool) -> AsyncIterator[Child]:
+    """Feed an import that runs what it is to look at, or then to write.
 
-    async def hear() -> None:
+    When the context is left, all that it was fed is answered, or it is Trouble.
+    """
+
+    async def hear() -> bool:
         async for answer in child.answers():
+            if LOOKED in answer:
+                return True
             heard(answer)
+        return False
 
     hearing = asyncio.create_task(hear())
     try:
         yield child
-        await child.finish()
-        await hearing
-        await child.ended()
+        await (child.end_look() if is_look else child.finish())
+        if not await hearing:
+            await child.ended()
     finally:
         hearing.cancel()
 

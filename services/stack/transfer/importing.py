@@ -7,8 +7,7 @@ their times. All is harmless to repeat, so an import that was stopped anywhere i
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from functools import cache
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,11 @@ from chatkit.users.v1 import users_service_pb2
 
 from clients.python import ChatkitError as Refused
 from clients.python import Client
+from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.contract.policies import Limits
 from services.runtime.contract.validation import Validator
-from services.runtime.peers.directory import users_not_found
-from services.runtime.process.transferring import DRY_RUN, named
+from services.runtime.process.records import LOOK_FIRST, named
 from services.stack.exports.files import texts
 from services.stack.exports.records import OddRecord, Raw, record, text
 from services.stack.transfer import records
@@ -44,19 +43,43 @@ Environment = Callable[[str], Mapping[str, str]]
 Advance = Callable[[int], None]
 
 
+@asynccontextmanager
+async def importing(
+    folder: Path, files: LocalFiles, environment: Environment, client: Client, report: Report
+) -> AsyncIterator["Importer"]:
+    """Lend an import of a folder; `environment` is what the process of a service is told.
+
+    All processes start at once, because to start takes longer than most have to do.
+    """
+    async with AsyncExitStack() as stack:
+        services = {
+            kind: await stack.enter_async_context(running(kind, environment(kind), "import", f"--{LOOK_FIRST}"))
+            for kind in _KINDS
+        }
+        with closing(Staging()) as staging:
+            yield Importer(folder, files, services, client, report, staging, Limits.from_environ(environment("files")))
+
+
 class Importer:
-    """One import of a folder; `environment` is what the processes of a service are told."""
+    """One import of a folder."""
 
     def __init__(
-        self, folder: Path, files: LocalFiles, environment: Environment, client: Client, report: Report
+        self,
+        folder: Path,
+        files: LocalFiles,
+        services: Mapping[str, Child],
+        client: Client,
+        report: Report,
+        staging: Staging,
+        limits: Limits,
     ) -> None:
         self._folder = folder
         self._files = files
-        self._environment = cache(environment)
+        self._services = services
         self._client = client
         self._report = report
-        self._staging = Staging()
-        self._limits = Limits.from_environ(self._environment("files"))
+        self._staging = staging
+        self._limits = limits
         self._check_file = Validator(self._limits).check
         # By their ids, users and rooms that are to be there: where the first record of each stands, and its hash.
         self._known: dict[str, dict[str, tuple[str, int]]] = {"users": {}, "rooms": {}}
@@ -64,47 +87,30 @@ class Importer:
         # When a room was created, and then when the last message that was read of it was sent.
         self._last_times: dict[str, str] = {}
 
-    def close(self) -> None:
-        """Forget what was read."""
-        self._staging.close()
-
     async def look(self, advance: Advance) -> int:
         """Read everything, and return how many records can be taken; raises Trouble when it can't go on."""
-        async with self._services(f"--{DRY_RUN}") as services:
-            for kind in _KINDS:
-                async with self._feeding(services, kind, lambda _: None) as service:
-                    for place, as_text in texts(self._folder, kind):
-                        self._report.counts[kind]["read"] += 1
-                        try:
-                            await self._look_at(kind, place, record(as_text), service)
-                        except OddRecord as odd:
-                            self._refuse(kind, place, "", str(odd))
-                        advance(1)
+        for kind in _KINDS:
+            async with self._feeding(kind, lambda _: None, is_look=True) as service:
+                for place, as_text in texts(self._folder, kind):
+                    self._report.counts[kind]["read"] += 1
+                    try:
+                        await self._look_at(kind, place, record(as_text), service)
+                    except OddRecord as odd:
+                        self._refuse(kind, place, "", str(odd))
+                    advance(1)
         await self._refuse_strangers()
         return sum(self._staging.count(kind) for kind in _KINDS)
 
     async def write(self, advance: Advance) -> None:
-        """Write what can be taken; raises Trouble when it can't go on."""
-        async with self._services() as services:
-            for kind in _KINDS:
-                async with self._feeding(services, kind, advance) as service:
-                    for number, told in self._staging.records(kind):
-                        ready = await self._uploaded(number, told) if kind == _MESSAGES else told
-                        if ready is not None:
-                            await service.feed(number, ready)
+        """Write what can be taken, after the look; raises Trouble when it can't go on."""
+        for kind in _KINDS:
+            async with self._feeding(kind, advance, is_look=False) as service:
+                for number, told in self._staging.records(kind):
+                    ready = await self._uploaded(number, told) if kind == _MESSAGES else told
+                    if ready is not None:
+                        await service.feed(number, ready)
 
-    @asynccontextmanager
-    async def _services(self, *flags: str) -> AsyncIterator[Mapping[str, Child]]:
-        """Run the import of each service; all start at once, because to start takes longer than most have to do."""
-        async with AsyncExitStack() as stack:
-            yield {
-                kind: await stack.enter_async_context(running(kind, self._environment(kind), "import", *flags))
-                for kind in _KINDS
-            }
-
-    def _feeding(
-        self, services: Mapping[str, Child], kind: str, advance: Advance
-    ) -> AbstractAsyncContextManager[Child]:
+    def _feeding(self, kind: str, advance: Advance, *, is_look: bool) -> AbstractAsyncContextManager[Child]:
         read = 0
 
         def hear(answer: Answer) -> None:
@@ -117,7 +123,7 @@ class Importer:
             read = counts.pop("read")
             self._report.set(kind, counts)
 
-        return feeding(services[kind], hear)
+        return feeding(self._services[kind], hear, is_look=is_look)
 
     def _hear_refusal(self, answer: Answer) -> None:
         number = int(answer["where"])

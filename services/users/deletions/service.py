@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 from services.runtime.clock import Clock
+from services.runtime.contract.absent import users_not_found
 from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.deadline import Deadline
 from services.runtime.erasure.deletions import Deletions
 from services.runtime.erasure.model import Deletion, PseudonymKey
 from services.runtime.erasure.removal import forgotten
-from services.runtime.peers.directory import users_not_found
 from services.users.deletions.store import UserDeletionStore
 from services.users.model import Change
 

@@ -9,11 +9,11 @@ from contextlib import aclosing, contextmanager
 from datetime import timedelta
 from functools import partial
 
+from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.errors import NotFound, Unavailable
 from services.runtime.erasure.exporting import Export, Records, fields_of_message, record
 from services.runtime.erasure.model import ErasedUser
 from services.runtime.ids import UserId
-from services.runtime.peers.directory import users_not_found
 from services.users.export.store import UserExportStore
 from services.users.model import User
 from services.users.protos import presence_proto, user_proto

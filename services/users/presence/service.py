@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from services.runtime.access.port import AccessQuery
 from services.runtime.clock import Clock
+from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import UserUid
-from services.runtime.peers.directory import users_not_found
 from services.runtime.streaming.open_streams import OnEnd
 from services.users.model import ABSENT, Presences
 from services.users.presence import frames

@@ -15,10 +15,10 @@ from itertools import islice
 import structlog
 
 from services.runtime.clock import Clock
+from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.errors import ChatkitError, Unavailable
 from services.runtime.data.database import unbroken
 from services.runtime.ids import UserUid
-from services.runtime.peers.directory import users_not_found
 from services.runtime.steps import Pace
 from services.users.presence.store import MOST_AT_ONCE, LeaseLostError, PresenceStore
 

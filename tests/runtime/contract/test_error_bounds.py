@@ -9,9 +9,9 @@ from google.rpc import error_details_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.error_bounds import MOST_BYTES
 from services.runtime.contract.errors import ChatkitError, InvalidArgument, Violation, from_status, to_status
-from services.runtime.peers.directory import users_not_found
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=500)
 

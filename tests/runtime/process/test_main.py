@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from types import SimpleNamespace
 from typing import Any
 
@@ -204,6 +205,12 @@ def test_migrate_says_what_it_did(run: Here, database: TestDatabase) -> None:
 
 def test_migrate_must_be_told_where(run: Here) -> None:
     assert run("migrate").stderr == "users: CHATKIT_MIGRATE_DATABASE_URL is not set\n"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_command_is_there(service: str) -> None:
+    for command in runpy.run_module(f"services.{service}.__main__")["COMMANDS"].values():
+        assert callable(resolve_name(command.run))
 
 
 def test_the_command_must_be_named(run: Here) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from clients.python import Client, connect
 from services.stack.transfer.attachments import FOLDER, LocalFiles
 from services.stack.transfer.exporting import Exporter
-from services.stack.transfer.importing import Importer
+from services.stack.transfer.importing import importing
 from services.stack.transfer.report import Refusal, Report
 from tests.support import tokens
 from tests.support.edge import running_edge
@@ -60,13 +60,10 @@ class Moving:
         self.refused.clear()
         report = Report(self.refused.append)
         files = LocalFiles(folder, attachments or folder / FOLDER)
-        importer = Importer(folder, files, self._environment, self.client, report)
-        try:
+        async with importing(folder, files, self._environment, self.client, report) as importer:
             await importer.look(lambda _: None)
             if not dry_run:
                 await importer.write(advance)
-        finally:
-            importer.close()
         return report
 
     async def give(self, folder: Path) -> Exporter:
