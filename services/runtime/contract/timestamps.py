@@ -1,6 +1,7 @@
 """google.protobuf.Timestamp and Duration from Python's own, and times as text; times are UTC."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from google.protobuf import duration_pb2, timestamp_pb2
 
@@ -21,11 +22,14 @@ def duration(value: timedelta | None) -> duration_pb2.Duration | None:
     return result
 
 
+# One record names the same time several times: when it was made and changed last.
+@lru_cache(maxsize=16)
 def rfc3339(value: datetime) -> str:
     """Return a time as text, like 2020-04-23T10:00:00Z, with a fraction only where it has one."""
     return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
+@lru_cache(maxsize=16)
 def from_rfc3339(text: str) -> datetime:
     """Return the time that a text says; ValueError for another text, and for a time without its zone."""
     time = datetime.fromisoformat(text)

@@ -1,13 +1,16 @@
 """An import: a look at every record, which tells what can't be taken, and then the writing of the others.
 
 Services are given their records one after the other: users, rooms, and then messages, room by room and in the order of
-their times. All is harmless to repeat, so an import that was stopped anywhere is run again.
+their times, half of the rooms beside the other half. All is harmless to repeat, so an import that was stopped anywhere
+is run again.
 """
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -37,6 +40,8 @@ _NO_FILE = "0"
 _MESSAGES = "messages"
 # In the order in which they need one another.
 _KINDS = ("users", "rooms", _MESSAGES)
+# Processes that write messages, each those of other rooms: one alone is busier than all others.
+_LANES = 2
 _ATTACHMENT = '"attachment"'
 
 Environment = Callable[[str], Mapping[str, str]]
@@ -53,10 +58,13 @@ async def importing(
     """
     async with AsyncExitStack() as stack:
         services = {
-            kind: await stack.enter_async_context(running(kind, environment(kind), "import", f"--{LOOK_FIRST}"))
+            kind: [
+                await stack.enter_async_context(running(kind, environment(kind), "import", f"--{LOOK_FIRST}"))
+                for _ in range(_LANES if kind == _MESSAGES else 1)
+            ]
             for kind in _KINDS
         }
-        with closing(Staging()) as staging:
+        with closing(Staging(_LANES)) as staging:
             yield Importer(folder, files, services, client, report, staging, Limits.from_environ(environment("files")))
 
 
@@ -67,7 +75,7 @@ class Importer:
         self,
         folder: Path,
         files: LocalFiles,
-        services: Mapping[str, Child],
+        services: Mapping[str, Sequence[Child]],
         client: Client,
         report: Report,
         staging: Staging,
@@ -90,7 +98,7 @@ class Importer:
     async def look(self, advance: Advance) -> int:
         """Read everything, and return how many records can be taken; raises Trouble when it can't go on."""
         for kind in _KINDS:
-            async with self._feeding(kind, lambda _: None, is_look=True) as service:
+            async with self._feeding(kind, lambda _: None, is_look=True) as (service, *_):
                 for place, as_text in texts(self._folder, kind):
                     self._report.counts[kind]["read"] += 1
                     try:
@@ -104,26 +112,41 @@ class Importer:
     async def write(self, advance: Advance) -> None:
         """Write what can be taken, after the look; raises Trouble when it can't go on."""
         for kind in _KINDS:
-            async with self._feeding(kind, advance, is_look=False) as service:
-                for number, told in self._staging.records(kind):
-                    ready = await self._uploaded(number, told) if kind == _MESSAGES else told
-                    if ready is not None:
-                        await service.feed(number, ready)
+            async with self._feeding(kind, advance, is_look=False) as services:
+                lanes = [asyncio.create_task(self._write(kind, lane, one)) for lane, one in enumerate(services)]
+                try:
+                    await asyncio.gather(*lanes)
+                finally:
+                    # Where one can't go on nothing of the others is wanted.
+                    for writing in lanes:
+                        writing.cancel()
 
-    def _feeding(self, kind: str, advance: Advance, *, is_look: bool) -> AbstractAsyncContextManager[Child]:
-        read = 0
+    async def _write(self, kind: str, lane: int, service: Child) -> None:
+        for number, told in self._staging.lane(kind, lane):
+            ready = await self._uploaded(number, told) if kind == _MESSAGES else told
+            if ready is not None:
+                await service.feed(number, ready)
 
-        def hear(answer: Answer) -> None:
-            nonlocal read
+    @asynccontextmanager
+    async def _feeding(self, kind: str, advance: Advance, *, is_look: bool) -> AsyncIterator[Sequence[Child]]:
+        services = self._services[kind]
+        told: list[Counter[str]] = [Counter() for _ in services]
+
+        def hear(lane: int, answer: Answer) -> None:
             if "counts" not in answer:
                 self._hear_refusal(answer)
                 return
-            counts = dict(answer["counts"])
-            advance(counts["read"] - read)
-            read = counts.pop("read")
-            self._report.set(kind, counts)
+            counts: Counter[str] = Counter(answer["counts"])
+            advance(counts["read"] - told[lane]["read"])
+            told[lane] = counts
+            of_all = sum(told, Counter())
+            del of_all["read"]
+            self._report.set(kind, of_all)
 
-        return feeding(self._services[kind], hear, is_look=is_look)
+        async with AsyncExitStack() as stack:
+            for lane, service in enumerate(services):
+                await stack.enter_async_context(feeding(service, partial(hear, lane), is_look=is_look))
+            yield services
 
     def _hear_refusal(self, answer: Answer) -> None:
         number = int(answer["where"])

@@ -8,14 +8,16 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 _MAKE = """
     CREATE TABLE records (
-        number INTEGER PRIMARY KEY, kind TEXT, room TEXT, time INTEGER, key TEXT, place TEXT, record TEXT
+        number INTEGER PRIMARY KEY, kind TEXT, lane INTEGER, room TEXT, time INTEGER, key TEXT, place TEXT, record TEXT
     )
 """
-_ADD = "INSERT INTO records (kind, room, time, key, place, record) VALUES (?, ?, ?, ?, ?, ?)"
-_OF_KIND = "SELECT number, record FROM records WHERE kind = ? ORDER BY room, time, number"
+_ADD = "INSERT INTO records (kind, lane, room, time, key, place, record) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_ORDERED = "CREATE INDEX IF NOT EXISTS in_order ON records (kind, lane, room, time, number)"
+_IN_ORDER = "SELECT number, record FROM records WHERE kind = ? AND lane = ? ORDER BY room, time, number"
 _OF_KEYS = """
     SELECT number, place FROM records
     WHERE kind = ? AND key IN (SELECT value FROM json_each(?)) ORDER BY number
@@ -32,9 +34,10 @@ class Staged:
 
 
 class Staging:
-    """Holds records by their numbers, from 1."""
+    """Holds records by their numbers, from 1, those of a room in one of several lanes."""
 
-    def __init__(self) -> None:
+    def __init__(self, lanes: int = 1) -> None:
+        self._lanes = range(lanes)
         # Without a name it is in a file of its own, as soon as it is large, which nobody else sees.
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.execute("PRAGMA journal_mode = OFF")
@@ -43,7 +46,8 @@ class Staging:
 
     def add(self, kind: str, place: str, key: str, record: str, *, room: str = "", time: int = 0) -> int:
         """Keep a record, and return its number; records come out by their rooms, times and numbers."""
-        number = self._database.execute(_ADD, (kind, room, time, key, _storable(place), record)).lastrowid
+        lane = crc32(room.encode()) % len(self._lanes)
+        number = self._database.execute(_ADD, (kind, lane, room, time, key, _storable(place), record)).lastrowid
         if number is None:
             raise RuntimeError("SQLite has given no number")
         return number
@@ -62,9 +66,14 @@ class Staging:
         return int(self._database.execute("SELECT count(*) FROM records WHERE kind = ?", (kind,)).fetchone()[0])
 
     def records(self, kind: str) -> Iterator[tuple[int, str]]:
-        """Yield the records of a kind in their order, with their numbers."""
-        self._database.execute("CREATE INDEX IF NOT EXISTS in_order ON records (kind, room, time, number)")
-        yield from self._database.execute(_OF_KIND, (kind,))
+        """Yield the records of a kind with their numbers, lane by lane."""
+        for lane in self._lanes:
+            yield from self.lane(kind, lane)
+
+    def lane(self, kind: str, lane: int) -> Iterator[tuple[int, str]]:
+        """Yield the records of a kind that are in a lane in their order, with their numbers."""
+        self._database.execute(_ORDERED)
+        yield from self._database.execute(_IN_ORDER, (kind, lane))
 
     def keys(self, kind: str) -> Iterator[str]:
         """Yield what the records of a kind are known by, each once."""

@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,22 @@ def test_records_come_out_by_room_and_time_and_else_as_they_came_in(staging: Sta
     staging.add("users", "place", "key", json.dumps("u"))
     assert [json.loads(told) for _, told in staging.records("messages")] == ["a", "b", "d", "c", "e"]
     assert [json.loads(told) for _, told in staging.records("users")] == ["u"]
+
+
+def test_each_room_is_in_one_lane_and_in_its_order() -> None:
+    with closing(Staging(3)) as staging:
+        for number in range(40):
+            room = f"room {number % 10}"
+            staging.add("messages", "place", "key", room, room=room, time=-number)
+        lanes = [list(staging.lane("messages", lane)) for lane in range(3)]
+        assert sorted(number for lane in lanes for number, _ in lane) == list(range(1, 41))
+        rooms = [{room for _, room in lane} for lane in lanes]
+        assert sum(map(len, rooms)) == 10
+        assert len([lane for lane in lanes if lane]) > 1
+        for lane in lanes:
+            # By time, which goes back here.
+            assert lane == sorted(lane, key=lambda told: (told[1], -told[0]))
+        assert list(staging.records("messages")) == [one for lane in lanes for one in lane]
 
 
 def test_what_is_removed_is_not_there_and_says_where_it_was(staging: Staging) -> None:
