@@ -29,7 +29,7 @@ def test_a_service_has_the_files_that_all_have(service: str) -> None:
 def test_a_services_main_names_itself(service: str) -> None:
     text = (ROOT / "services" / service / "__main__.py").read_text()
     others = [other for other in SERVICES if other != service]
-    assert f'main("{service}", build, ' in text
+    assert f'main("{service}", {service.capitalize()}Settings, ' in text
     assert not any(f"services.{other}" in text for other in others)
 
 
