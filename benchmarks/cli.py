@@ -159,7 +159,7 @@ async def _until_interrupted(names: Sequence[str], options: Options) -> Report |
 
 async def _run(names: Sequence[str], options: Options) -> Report:
     report = Report(machine.describe(), options)
-    began = time.monotonic()
+    began, cpu_before = time.monotonic(), machine.CpuTimes.now()
     for has_rates in (False, True):
         shared = [name for name in names if (name in _WITH_RATES) is has_rates]
         if not shared:
@@ -168,6 +168,7 @@ async def _run(names: Sequence[str], options: Options) -> Report:
             for name in shared:
                 report.figures += await WORKLOADS[name](suite, options)
             _say("stopping")
+    report.stolen = machine.CpuTimes.now().stolen_since(cpu_before)
     for module in (batches, history):
         report.left_out += module.left_out() if module.NAME in names else []
     report.standings = [*bars.standings(report.figures), *crowding.standings(report.figures)]

@@ -32,6 +32,8 @@ class Report:
 
     machine: Mapping[str, Any]
     options: Options
+    # The share of the CPU's time that the host gave to others.
+    stolen: float = 0.0
     figures: list[Figure] = field(default_factory=list)
     standings: Sequence[Standing] = ()
     left_out: list[str] = field(default_factory=list)
@@ -39,7 +41,7 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """Return everything."""
         return {
-            "machine": dict(self.machine),
+            "machine": {**self.machine, "stolen": self.stolen},
             "options": asdict(self.options),
             "figures": [asdict(figure) for figure in self.figures],
             "bars": [asdict(standing) for standing in self.standings],
@@ -55,7 +57,9 @@ class Report:
         return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
     def _parts(self) -> list[Any]:
-        parts: list[Any] = [Text(_of_machine(self.machine))]
+        parts: list[Any] = [
+            Text(f"{_of_machine(self.machine)}; {self.stolen:.0%} of its time went to others of its host")
+        ]
         others = [figure for figure in self.figures if not crowding.is_of(figure)]
         if any(figure.per_second for figure in others):
             parts += [_rates(others), Text(_NOTES)]

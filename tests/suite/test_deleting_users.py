@@ -23,11 +23,12 @@ from chatkit.users.v1 import presence_service_pb2 as presence_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 from google.protobuf import struct_pb2
 
+from tests.suite.alice import running_with_alice
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, answered, until
 from tests.support.folders import files_in
 from tests.support.refusals import refused
-from tests.support.suite import Suite, running
+from tests.support.suite import Suite
 from tests.support.tokens import Metadata, bearer, service, su, token, user
 from tests.support.uploads import add
 
@@ -38,16 +39,11 @@ _WORD = "rhubarb"
 
 @pytest.fixture
 async def suite(database: TestDatabase, tmp_path: Path) -> AsyncIterator[Suite]:
-    """Run all services, with alice, who has something everywhere, and bob."""
-    async with running(database, tmp_path, "users", "rooms", "messages", "files") as all_of_them:
-        data = struct_pb2.Struct()
-        data["motto"] = _WORD
-        made = users_pb2.CreateUserRequest(id="alice", name=f"Alice {_WORD}", custom_data=data)
-        await all_of_them.users.CreateUser(made, metadata=su())
-        await all_of_them.make_users("bob")
-        await all_of_them.make_room("lobby", "alice", "bob")
-        await all_of_them.make_room("attic", "bob", "alice")
-        await all_of_them.assign("alice", "admin")
+    """Run all services, with an alice who has a word for everything."""
+    data = struct_pb2.Struct()
+    data["motto"] = _WORD
+    made = users_pb2.CreateUserRequest(id="alice", name=f"Alice {_WORD}", custom_data=data)
+    async with running_with_alice(database, tmp_path, made) as all_of_them:
         yield all_of_them
 
 

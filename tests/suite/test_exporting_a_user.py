@@ -19,12 +19,13 @@ from google.protobuf import json_format, struct_pb2
 
 from services.runtime.contract.errors import ChatkitError
 from services.users.export.service import MOST_AT_ONCE
+from tests.suite.alice import running_with_alice
 from tests.support import data_protection
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, until
 from tests.support.exports import Record, exported, exporting, of_kind
 from tests.support.refusals import check, refused
-from tests.support.suite import Suite, running
+from tests.support.suite import Suite
 from tests.support.tokens import su, user
 from tests.support.uploads import add
 
@@ -35,15 +36,10 @@ _SECRET = "rhubarb"
 
 @pytest.fixture
 async def suite(database: TestDatabase, tmp_path: Path) -> AsyncIterator[Suite]:
-    """Run all services, with alice and bob, who share two rooms."""
-    async with running(database, tmp_path, "users", "rooms", "messages", "files") as all_of_them:
-        data = json_format.ParseDict({"n": 1, "deep": {"list": [None, True, 2.5]}}, struct_pb2.Struct())
-        made = users_pb2.CreateUserRequest(id="alice", name="Alice", custom_data=data)
-        await all_of_them.users.CreateUser(made, metadata=su())
-        await all_of_them.make_users("bob")
-        await all_of_them.make_room("lobby", "alice", "bob")
-        await all_of_them.make_room("attic", "bob", "alice")
-        await all_of_them.assign("alice", "admin")
+    """Run all services, with an alice whose custom data has every kind of value."""
+    data = json_format.ParseDict({"n": 1, "deep": {"list": [None, True, 2.5]}}, struct_pb2.Struct())
+    made = users_pb2.CreateUserRequest(id="alice", name="Alice", custom_data=data)
+    async with running_with_alice(database, tmp_path, made) as all_of_them:
         yield all_of_them
 
 
