@@ -39,7 +39,7 @@ class CpuTimes:
         return cls(sum(times) - of_guests, getattr(times, "steal", 0.0))
 
     def stolen_since(self, before: Self) -> float:
-        """Return the share of the time since then in which the host let the machine wait: where much, figures tell little."""
+        """Return the share of the time since then in which the host let the machine wait; figures tell little then."""
         seconds = self.seconds - before.seconds
         return (self.stolen - before.stolen) / seconds if seconds > 0 else 0.0
 

@@ -32,11 +32,11 @@ class Report:
 
     machine: Mapping[str, Any]
     options: Options
-    # The share of the CPU's time that the host gave to others.
-    stolen: float = 0.0
     figures: list[Figure] = field(default_factory=list)
     standings: Sequence[Standing] = ()
     left_out: list[str] = field(default_factory=list)
+    # The share of the run's CPU time that the machine's host gave to others.
+    stolen: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """Return everything."""
@@ -57,9 +57,7 @@ class Report:
         return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
     def _parts(self) -> list[Any]:
-        parts: list[Any] = [
-            Text(f"{_of_machine(self.machine)}; {self.stolen:.0%} of its time went to others of its host")
-        ]
+        parts: list[Any] = [Text(f"{_of_machine(self.machine)}; its host gave {self.stolen:.0%} of its time to others")]
         others = [figure for figure in self.figures if not crowding.is_of(figure)]
         if any(figure.per_second for figure in others):
             parts += [_rates(others), Text(_NOTES)]

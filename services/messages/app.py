@@ -252,7 +252,7 @@ def _erase(server: Server, committer: Committer, announcements: Announcements) -
     database, clock = server.database, server.clock
     rooms = MessagesEraser(ErasureStore(database), Writers(database, clock, UNLOCKED), announcements.unknown)
     store, references = UserErasureStore(database), ReferenceStore(database)
-    users = UserEraser(store, references, Writers(database, clock, WRITTEN), committer)
+    users = UserEraser(store, references, Writers(database, clock, WRITTEN), committer, clock)
     exporter = UserExporter(UserExportStore(database))
     server.add(ErasureServicer(room=rooms.erase_room, user=users.erase_user, export=exporter.export_user))
 

