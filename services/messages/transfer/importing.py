@@ -15,7 +15,7 @@ from chatkit.contract.v1 import limit_pb2, method_policy_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import part_pb2
 
-from services.messages.attachments.service import Attachments
+from services.messages.attachments.service import Attachments, file_ids
 from services.messages.attachments.store import ReferenceStore
 from services.messages.drafts import draft_of
 from services.messages.log.bulk import BulkLog, bulk_log
@@ -33,7 +33,7 @@ from services.runtime.deadline import Deadline
 from services.runtime.ids import NO_ROOM, UserId, UserUid
 from services.runtime.peers.directory import DirectoryClient
 from services.runtime.process.command import Tools
-from services.runtime.process.records import Answers, Record, refusing, time_of
+from services.runtime.process.records import Answers, Record, refuse, time_of
 from services.runtime.process.transferring import Read, Write, import_command
 from services.runtime.steps import slices
 
@@ -150,13 +150,17 @@ class _Writer:
         rooms, senders = await self._peers.rooms(items), await self._peers.senders(items)
         drafts: list[tuple[Imported, Draft]] = []
         for item in items:
-            with refusing(item.where, answers):
-                room, sender_uid = rooms[item.request.room_id], senders.get(item.request.sender_id)
+            room, sender_uid = rooms[item.request.room_id], senders.get(item.request.sender_id)
+            try:
                 drafts.append((item, await self._draft(item, room, sender_uid)))
+            except ChatkitError as error:
+                refuse(item.where, error, answers)
         results = await self._log.append([draft for _, draft in drafts])
         for (item, _), result in zip(drafts, results, strict=True):
-            with refusing(item.where, answers):
-                _answer(item, result, answers)
+            if isinstance(result, ChatkitError):
+                refuse(item.where, result, answers)
+            else:
+                _count(item, result, answers)
 
     async def _draft(self, item: Imported, room: AccessGrant | ChatkitError, sender_uid: UserUid | None) -> Draft:
         request = item.request
@@ -166,16 +170,17 @@ class _Writer:
             raise RuntimeError("rooms has granted a room that it does not name")
         if sender_uid is None:
             raise users_not_found([request.sender_id])
-        parts = await self._attachments.attach(
-            request.parts, room.room_uid, sender_uid, request.request_id, Deadline.after(_SECONDS)
-        )
+        parts: Sequence[part_pb2.Part] = request.parts
+        # Most have none.
+        if file_ids(parts):
+            parts = await self._attachments.attach(
+                parts, room.room_uid, sender_uid, request.request_id, Deadline.after(_SECONDS)
+            )
         sender_id = UserId(request.sender_id)
         return draft_of(request, room.room_uid, sender_id, sender_uid, parts, time=item.time, edit_time=item.edit_time)
 
 
-def _answer(item: Imported, result: Appended | ChatkitError, answers: Answers) -> None:
-    if isinstance(result, ChatkitError):
-        raise result
+def _count(item: Imported, result: Appended, answers: Answers) -> None:
     answers.count("taken" if result.is_new else "already_there")
     if result.is_new and result.entry.time > item.time:
         # Something later was there before it.

@@ -75,7 +75,12 @@ def refusing(where: str, answers: Answers) -> Iterator[None]:
     """Refuse a record for an error that is about it; one that says that nothing can be done now is raised."""
     try:
         yield
-    except (Unavailable, DeadlineExceeded, Aborted, Internal):
-        raise
     except ChatkitError as error:
-        answers.refuse(where, error)
+        refuse(where, error, answers)
+
+
+def refuse(where: str, error: ChatkitError, answers: Answers) -> None:
+    """Do so for an error that is there already: where there are very many records the context is a cost of its own."""
+    if isinstance(error, Unavailable | DeadlineExceeded | Aborted | Internal):
+        raise error
+    answers.refuse(where, error)
