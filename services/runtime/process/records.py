@@ -80,7 +80,10 @@ def refusing(where: str, answers: Answers) -> Iterator[None]:
 
 
 def refuse(where: str, error: ChatkitError, answers: Answers) -> None:
-    """Do so for an error that is there already: where there are very many records the context is a cost of its own."""
+    """Refuse a record for an error that is about it. Raises one that says that nothing can be done now.
+
+    Where there are very many records, the context above would be a cost of its own.
+    """
     if isinstance(error, Unavailable | DeadlineExceeded | Aborted | Internal):
         raise error
     answers.refuse(where, error)
