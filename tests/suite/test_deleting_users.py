@@ -1,7 +1,7 @@
 """Deleting a user over all services: what is left, what others see, what tokens open, and what becomes of the id."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from chatkit.internal.attachments.v1.references_service_pb2_grpc import Referenc
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import part_pb2, read_states_service_pb2
 from chatkit.messages.v1.room_subscription_pb2 import RoomSubscription
+from chatkit.rooms.v1 import memberships_service_pb2 as joins_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from chatkit.users.v1 import presence_event_pb2
 from chatkit.users.v1 import presence_service_pb2 as presence_pb2
@@ -53,11 +54,15 @@ async def _say(suite: Suite, request_id: str, who: str = "alice", room_id: str =
     await suite.messages.SendMessage(request, metadata=user(who))
 
 
+async def _attach(suite: Suite, file_id: str, request_id: str) -> None:
+    parts = [part_pb2.Part(content_type="video/mp4", file_id=file_id)]
+    request = messages_pb2.SendMessageRequest(room_id="lobby", request_id=request_id, parts=parts)
+    await suite.messages.SendMessage(request, metadata=user("alice"))
+
+
 async def _fill(suite: Suite) -> None:
     file = await add(suite.files, b"content", user("alice"), name=_WORD)
-    parts = [part_pb2.Part(content_type="video/mp4", file_id=file.id)]
-    request = messages_pb2.SendMessageRequest(room_id="lobby", request_id=f"{_WORD} file", parts=parts)
-    await suite.messages.SendMessage(request, metadata=user("alice"))
+    await _attach(suite, file.id, f"{_WORD} file")
     for number in range(3):
         await _say(suite, f"{_WORD} {number}")
     await _say(suite, f"{_WORD} 9", room_id="attic")
@@ -276,23 +281,42 @@ async def test_while_a_service_is_away_the_deletion_waits_and_goes_on_when_it_is
 
 
 async def test_what_they_do_meanwhile_leaves_nothing(suite: Suite, database: TestDatabase) -> None:
+    square = rooms_pb2.CreateRoomRequest(id="square", name="square", visibility="VISIBILITY_PUBLIC")
+    await suite.rooms.CreateRoom(square, metadata=user("bob"))
+
     async def write_all(numbers: range) -> None:
         for number in numbers:
             await _say(suite, f"{number}")
-            await add(suite.files, b"x", user("alice"), request_id=f"{number}")
+            file = await add(suite.files, b"x", user("alice"), request_id=f"{number}")
+            await _attach(suite, file.id, f"file {number}")
             cursor = read_states_service_pb2.SetReadCursorRequest(room_id="lobby", seq=1)
             await suite.read_states.SetReadCursor(cursor, metadata=user("alice"))
             made = rooms_pb2.CreateRoomRequest(id=f"{number}", name="x", visibility="VISIBILITY_PRIVATE")
             await suite.rooms.CreateRoom(made, metadata=user("alice"))
 
-    async def write_on(numbers: range) -> grpc.StatusCode:
+    async def come_and_go(numbers: range) -> None:
+        for _ in numbers:
+            join, leave = (made(room_id="square") for made in (joins_pb2.JoinRoomRequest, joins_pb2.LeaveRoomRequest))
+            await suite.memberships.JoinRoom(join, metadata=user("alice"))
+            await suite.memberships.LeaveRoom(leave, metadata=user("alice"))
+
+    async def be_invited(numbers: range) -> None:
+        for number in numbers:
+            made = rooms_pb2.CreateRoomRequest(
+                id=f"with {number}", name="x", user_ids=["alice"], visibility="VISIBILITY_PRIVATE"
+            )
+            await suite.rooms.CreateRoom(made, metadata=user("bob"))
+
+    async def until_refused(work: Awaitable[None]) -> grpc.StatusCode:
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
-            await write_all(numbers)
+            await work
         return refusal.value.code()
 
     uid = _uid(database)
     async with asyncio.TaskGroup() as group:
-        writers = [group.create_task(write_on(range(start, start + 900))) for start in range(1_000, 5_000, 1_000)]
+        works = [write_all(range(start, start + 900)) for start in range(1_000, 5_000, 1_000)]
+        works += [come_and_go(range(9_000)), be_invited(range(9_000))]
+        writers = [group.create_task(until_refused(work)) for work in works]
         await until(lambda: _has_messages(database, 8))
         await _deleted(suite)
     refusals = {grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAUTHENTICATED}
