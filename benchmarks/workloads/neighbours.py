@@ -46,7 +46,7 @@ _AFTER_ALL_SECONDS, _QUICK_AFTER_ALL_SECONDS = 120.0, 1.0
 # Both are shorter where what is measured is.
 _AFTER_ALL_WINDOWS = 24
 _MB = 1_000_000
-_ASK_SECONDS = 5.0
+_ASK_SECONDS = 30.0
 _GAUGES = re.compile(
     r'envoy_http_downstream_(cx|rq)_(active|total){envoy_http_conn_manager_prefix="edge"} (\d+)', re.MULTILINE
 )

@@ -46,7 +46,7 @@ _MOST_LEFT_BYTES = 35 << 20
 async def suite(database: TestDatabase, tmp_path: Path) -> AsyncIterator[Suite]:
     """Run the services in this process; a slow machine takes longer to open all downloads than one may stand still."""
     services = ("users", "rooms", "messages", "files")
-    async with running(database, tmp_path, *services, file_stall_seconds=HANG_SECONDS) as started:
+    async with running(database, tmp_path, *services, file_stall_seconds=10 * HANG_SECONDS) as started:
         yield started
 
 
