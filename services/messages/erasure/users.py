@@ -11,7 +11,7 @@ from chatkit.messages.v1 import message_pb2
 
 from services.messages.attachments.service import file_ids
 from services.messages.attachments.store import ReferenceStore
-from services.messages.erasure.pace import Pace
+from services.messages.erasure.pace import JobPace
 from services.messages.erasure.users_store import LAST, UserErasureStore, Written
 from services.messages.log.committer import Committer
 from services.messages.model import Anonymization, Deletion, MessageChange
@@ -49,7 +49,7 @@ class UserEraser:
         # Those who may not have seen it.
         if not await self._writers.settled(until):
             return False
-        pace = Pace(self._clock)
+        pace = JobPace(self._clock)
         walked_to = await self._store.walked_to(user_uid)
         while walked_to < LAST:
             room_uids = await self._store.rooms_after(walked_to)

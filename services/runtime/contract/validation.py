@@ -94,7 +94,6 @@ class Validator:
         needed, are_alone = policy.required, policy.items_alone
         most = self._limits[policy.max_items] if policy.max_items else None
         total = self._limits[policy.sum.limit] if policy.sum.limit else None
-
         summed = tuple(policy.sum.fields)
 
         def of_items(items: Sequence[Any], path: str) -> Sequence[Finding]:

@@ -1,6 +1,6 @@
 """A long job leaves as much time to others as it takes, and a short one nobody waits for longer."""
 
-from services.messages.erasure.pace import HURRIED_STEPS, Pace
+from services.messages.erasure.pace import HURRIED_STEPS, JobPace
 from tests.support.clock import ManualClock
 
 
@@ -18,7 +18,7 @@ class _Clock(ManualClock):
 
 async def test_after_the_first_steps_each_is_followed_by_a_rest_as_long_as_it_was() -> None:
     clock = _Clock()
-    pace = Pace(clock)
+    pace = JobPace(clock)
 
     async def work(seconds: float) -> None:
         clock.jump(seconds)
