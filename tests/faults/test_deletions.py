@@ -22,7 +22,7 @@ from services.stack import sign_in
 from services.stack.roles import SERVICES
 from tests.support.eventually import until
 from tests.support.stack import RunningStack, running_stack
-from tests.support.tokens import Metadata, bearer
+from tests.support.tokens import Metadata
 from tests.support.uploads import add
 
 _ROOMS, _MESSAGES, _FAULTS = 8, 100, 4
@@ -123,7 +123,7 @@ class _Story:
                 await is_done()
 
     def _as_user(self) -> Metadata:
-        return bearer(sign_in.token(self.stack.home, self.user_id, su=False))
+        return sign_in.bearer(self.stack.home, self.user_id)
 
 
 @pytest.mark.parametrize(("seed", "messages"), [(1, _ERASE), (2, _KEEP)])

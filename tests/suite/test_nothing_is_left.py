@@ -37,7 +37,7 @@ from services.stack.roles import SERVICES
 from tests.support.eventually import answered, until
 from tests.support.folders import files_in
 from tests.support.stack import RunningStack, running_stack
-from tests.support.tokens import Metadata, bearer
+from tests.support.tokens import Metadata
 from tests.support.uploads import add, upload
 
 # In all that is of alice.
@@ -69,7 +69,7 @@ class _Story:
 
     def by(self, user_id: str | None) -> Metadata:
         """Return the metadata of a user's calls; of a superuser's without one."""
-        return bearer(sign_in.token(self._stack.home, user_id, su=user_id is None))
+        return sign_in.bearer(self._stack.home, user_id, su=user_id is None)
 
     async def call(self, method: Any, request: Any, who: str | None = _ALICE) -> Any:
         """Call as a user, or as a superuser."""
