@@ -88,7 +88,7 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
         jobs = _deletions(server, settings, deletion_store)
         deletions = RoomDeletions(RoomDeletionStore(server.database, deletion_store), jobs, access_store, feed)
         listing = DeletionListing(jobs, server.page_tokens, server.limits)
-        server.add(RoomsServicer(rooms, deletions, listing, openings, server.page_tokens, server.limits))
+        server.add(RoomsServicer(rooms, access, deletions, listing, openings, server.page_tokens, server.limits))
         server.add(
             MembershipsServicer(
                 rooms, Visits(store, views, access_store, directory, feed), server.page_tokens, server.limits

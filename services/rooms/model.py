@@ -1,6 +1,7 @@
 """Rooms as the domain sees them, and the rules that need nothing but them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -188,6 +189,14 @@ class Standing:
         """Whether one of the roles that count grants the permission that was asked about."""
         in_room = self.user_uid is not None and self.room_role is not None and self.room_role.grants
         return self.global_role.grants or in_room
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What the roles that count grant a user in a room, and whether they are a member."""
+
+    names: AbstractSet[str]
+    is_member: bool
 
 
 def refusal(standing: Standing, rule: MembershipRule, *, superuser: bool, asks_permission: bool) -> Refusal | None:

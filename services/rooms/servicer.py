@@ -11,6 +11,7 @@ from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from google.protobuf import struct_pb2
 from google.protobuf.message import Message
 
+from services.rooms.access.service import Access
 from services.rooms.deletions.service import RoomDeletions
 from services.rooms.model import RoomView
 from services.rooms.protos import draft_of, membership_proto, room_proto
@@ -39,6 +40,7 @@ class RoomsServicer:
     def __init__(
         self,
         rooms: Rooms,
+        access: Access,
         deletions: RoomDeletions,
         listing: DeletionListing,
         openings: UserOpenings,
@@ -46,6 +48,7 @@ class RoomsServicer:
         limits: Limits,
     ) -> None:
         self._rooms = rooms
+        self._access = access
         self._deletions = deletions
         self._listing = listing
         self._openings = openings
@@ -74,6 +77,17 @@ class RoomsServicer:
         """Read a room."""
         view = await self._rooms.get(call.room)
         return rooms_pb2.GetRoomResponse(room=room_proto(view.room), membership=membership_proto(view))
+
+    async def GetMyPermissions(
+        self, request: rooms_pb2.GetMyPermissionsRequest, call: Call
+    ) -> rooms_pb2.GetMyPermissionsResponse:
+        """Tell what a user may do in a room."""
+        found = await self._access.permissions(
+            RoomId(request.room_id), call.acting_user, superuser=call.caller.superuser
+        )
+        if request.user_id and not found.is_member:
+            await self._rooms.must_exist(request.user_id, call.deadline)
+        return rooms_pb2.GetMyPermissionsResponse(permissions=sorted(found.names), is_member=found.is_member)
 
     async def ListRooms(self, request: rooms_pb2.ListRoomsRequest, call: Call) -> rooms_pb2.ListRoomsResponse:
         """Read a page of the instance's rooms."""

@@ -40,6 +40,7 @@ ACCESS = {
     "chatkit.rooms.v1.RoomsService/ListRooms": (S, "", NO_ROOM, ""),
     "chatkit.rooms.v1.RoomsService/ListJoinableRooms": (U, "user:rooms:get", NO_ROOM, "user_id"),
     "chatkit.rooms.v1.RoomsService/GetRoom": (U, "room:get", MEMBER_UNLESS_PUBLIC, ""),
+    "chatkit.rooms.v1.RoomsService/GetMyPermissions": (U, "room:get", MEMBER_UNLESS_PUBLIC, "user_id"),
     "chatkit.rooms.v1.RoomsService/ListUserRooms": (U, "user:rooms:get", NO_ROOM, "user_id"),
     "chatkit.rooms.v1.RoomsService/SubscribeUser": (U, "user:rooms:get", NO_ROOM, "user_id"),
     "chatkit.rooms.v1.RoomsService/UpdateRoom": (U, "room:update", MEMBER, ""),

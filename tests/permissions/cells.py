@@ -26,7 +26,7 @@ from tests.support.tokens import bearer, su
 _PUBLIC = " (public room)"
 _OWN = " (one's own)"
 # What can be found and joined by outsiders is asked of a public room too, or of nothing else.
-_ALSO_PUBLIC = {"chatkit.rooms.v1.RoomsService/GetRoom"}
+_ALSO_PUBLIC = {"chatkit.rooms.v1.RoomsService/GetRoom", "chatkit.rooms.v1.RoomsService/GetMyPermissions"}
 _ONLY_PUBLIC = {"chatkit.rooms.v1.MembershipsService/JoinRoom"}
 
 

@@ -72,6 +72,7 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
     "RoomsService/ListRooms": lambda _: rooms_service_pb2.ListRoomsRequest(page_size=1),
     "RoomsService/ListJoinableRooms": lambda _: rooms_service_pb2.ListJoinableRoomsRequest(page_size=1),
     "RoomsService/GetRoom": lambda at: rooms_service_pb2.GetRoomRequest(room_id=at.room_id),
+    "RoomsService/GetMyPermissions": lambda at: rooms_service_pb2.GetMyPermissionsRequest(room_id=at.room_id),
     "RoomsService/ListUserRooms": lambda _: rooms_service_pb2.ListUserRoomsRequest(),
     "RoomsService/SubscribeUser": lambda _: rooms_service_pb2.SubscribeUserRequest(),
     "RoomsService/UpdateRoom": lambda at: rooms_service_pb2.UpdateRoomRequest(room_id=at.room_id, name="Other"),

@@ -66,7 +66,7 @@ def _handler(slow: _Slow, service: ServiceDescriptor, name: str) -> Callable[[ob
     nobody = cast("Any", None)
     rooms = Rooms(nobody, nobody, them, nobody, most_members=10, new_uid=uuid4)
     servicer = (
-        RoomsServicer(rooms, nobody, nobody, nobody, nobody, limits)
+        RoomsServicer(rooms, nobody, nobody, nobody, nobody, nobody, limits)
         if service is _ROOMS
         else MembershipsServicer(rooms, nobody, nobody, limits)
     )

@@ -63,7 +63,7 @@ def test_deletions_of_rooms(handlers: Handlers, page_tokens: PageTokens, limits:
     deletions = _Deletions()
     listing = DeletionListing(cast("Any", deletions), page_tokens, limits)
     nobody = cast("Any", None)
-    servicer = RoomsServicer(nobody, cast("Any", deletions), listing, nobody, page_tokens, limits)
+    servicer = RoomsServicer(nobody, nobody, cast("Any", deletions), listing, nobody, page_tokens, limits)
     tested = TestedServicer(servicer, handlers)
     request = rooms_pb2.DeleteRoomRequest(room_id="lobby")
     deleted = tested.call("DeleteRoom", request, user("alice")).deletion

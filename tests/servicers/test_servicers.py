@@ -32,6 +32,7 @@ from services.rooms.model import (
     AssignedRole,
     Change,
     ChangeKind,
+    Permissions,
     Role,
     RoleScope,
     Room,
@@ -278,9 +279,21 @@ class _Rooms:
 def _tested(
     rooms: _Rooms, handlers: Handlers, page_tokens: PageTokens, limits: Limits, **others: object
 ) -> TestedServicer:
-    openings = cast("Any", others.get("openings"))
-    servicer = RoomsServicer(cast("Any", rooms), cast("Any", None), cast("Any", None), openings, page_tokens, limits)
+    openings, nobody = cast("Any", others.get("openings")), cast("Any", None)
+    access = cast("Any", others.get("access"))
+    servicer = RoomsServicer(cast("Any", rooms), access, nobody, nobody, openings, page_tokens, limits)
     return TestedServicer(servicer, handlers)
+
+
+def test_ones_permissions(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
+    async def permissions(room_id: str, user_id: str, *, superuser: bool) -> Permissions:
+        return Permissions({"b", "a", room_id, user_id}, is_member=not superuser)
+
+    access = SimpleNamespace(permissions=permissions)
+    tested = _tested(_Rooms(), handlers, page_tokens, limits, access=access)
+    request = rooms_pb2.GetMyPermissionsRequest(room_id="lobby")
+    answer = tested.call("GetMyPermissions", request, user("alice"))
+    assert (list(answer.permissions), answer.is_member) == (["a", "alice", "b", "lobby"], True)
 
 
 def test_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from services.rooms.access.store import AccessStore
-from services.rooms.model import MembershipRule, Refusal, RoomOfUser, Standing, refusal
+from services.rooms.model import MembershipRule, Permissions, Refusal, RoomOfUser, Standing, refusal
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.contract.errors import ChatkitError, NotFound, PermissionDenied
 from services.runtime.ids import NOBODY, RoomId, RoomUid, UserId, UserUid
@@ -34,6 +34,16 @@ class Access:
         """Answer the query for each of the rooms instead of its own, all of one moment, in the order given."""
         standings = await self._store.standings(room_ids, query.user_id or NOBODY, query.permission)
         return [_answer(replace(query, room_id=RoomId(room_id)), standings[room_id]) for room_id in room_ids]
+
+    async def permissions(self, room_id: RoomId, user_id: UserId, *, superuser: bool) -> Permissions:
+        """Return what a user may do in a room; whoever asks has been let in.
+
+        Raises ROOM_ACCESS_DENIED, or ROOM_NOT_FOUND for superusers, when the room has gone meanwhile.
+        """
+        found = await self._store.permissions(room_id, user_id)
+        if found is None:
+            raise room_not_found(room_id) if superuser else denied(room_id)
+        return found
 
     async def rooms_of(
         self, user_id: UserId, permission: str, after: str, size: int

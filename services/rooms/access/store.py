@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.types import Text, Uuid
 
-from services.rooms.model import DEFAULT_ROLE, HeldRole, RoleScope, RoomOfUser, Standing, Visibility
+from services.rooms.model import DEFAULT_ROLE, HeldRole, Permissions, RoleScope, RoomOfUser, Standing, Visibility
 from services.rooms.tables import (
     absent_users,
     change_counter,
@@ -43,10 +43,12 @@ _tokens_after = (
 )
 
 
-def _standings(asked: FromClause, room_id: ColumnElement[str]) -> Select[Any]:
-    """Select how the user stands to each room that was asked about; `asked` has the counter among its tables."""
-    global_name = func.coalesce(global_assignments.c.role_name, DEFAULT_ROLE)
-    joined = (
+_global_name = func.coalesce(global_assignments.c.role_name, DEFAULT_ROLE)
+
+
+def _joined(asked: FromClause, room_id: ColumnElement[str]) -> FromClause:
+    """Join each room that was asked about with the user's membership there and with the roles that count."""
+    return (
         asked.outerjoin(rooms, rooms.c.id == room_id)
         .outerjoin(
             memberships, (memberships.c.room_uid == rooms.c.uid) & (memberships.c.user_id == _user_id) & _is_user
@@ -62,20 +64,24 @@ def _standings(asked: FromClause, room_id: ColumnElement[str]) -> Select[Any]:
             (_room_role.c.scope == RoleScope.ROOM) & (_room_role.c.name == room_assignments.c.role_name),
         )
         .outerjoin(global_assignments, global_assignments.c.user_id == _user_id)
-        .outerjoin(_global_role, (_global_role.c.scope == RoleScope.GLOBAL) & (_global_role.c.name == global_name))
+        .outerjoin(_global_role, (_global_role.c.scope == RoleScope.GLOBAL) & (_global_role.c.name == _global_name))
     )
+
+
+def _standings(asked: FromClause, room_id: ColumnElement[str]) -> Select[Any]:
+    """Select how the user stands to each room that was asked about; `asked` has the counter among its tables."""
     return select(
         room_id.label("asked"),
         change_counter.c.version,
         rooms.c.uid,
         rooms.c.visibility,
         memberships.c.user_uid,
-        global_name.label("global_name"),
+        _global_name.label("global_name"),
         func.coalesce(_permission == func.any(_global_role.c.permissions), False).label("global_grants"),
         room_assignments.c.role_name.label("room_name"),
         func.coalesce(_permission == func.any(_room_role.c.permissions), False).label("room_grants"),
         _tokens_after.label("tokens_after"),
-    ).select_from(joined)
+    ).select_from(_joined(asked, room_id))
 
 
 _one_room = bindparam("room_id", type_=Text)
@@ -86,6 +92,12 @@ _many_rooms = (
 )
 _STANDING = _standings(change_counter, _one_room)
 _STANDINGS = _standings(change_counter.join(_many_rooms, true()), _many_rooms.c.room_id)
+_PERMISSIONS = select(
+    rooms.c.uid,
+    memberships.c.user_uid,
+    _global_role.c.permissions.label("of_global_role"),
+    _room_role.c.permissions.label("of_room_role"),
+).select_from(_joined(change_counter, _one_room))
 
 
 def _rooms_of(*conditions: ColumnElement[bool]) -> Select[Any]:
@@ -160,6 +172,14 @@ class AccessStore:
         values = {"room_ids": list(dict.fromkeys(room_ids)), "user_id": user_id, "permission": permission}
         async with self._database.reading() as connection:
             return {row.asked: _standing(row) for row in await connection.execute(_STANDINGS, values)}
+
+    async def permissions(self, room_id: RoomId, user_id: UserId) -> Permissions | None:
+        """Return what a user's roles grant in a room, or None when there is no such room."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(_PERMISSIONS, {"room_id": room_id, "user_id": user_id})).one()
+        if row.uid is None:
+            return None
+        return Permissions({*(row.of_global_role or ()), *(row.of_room_role or ())}, row.user_uid is not None)
 
     async def members_among(self, room_id: RoomId, user_ids: Iterable[str]) -> list[UserUid]:
         """Return the uids of those of some users who are members of a room."""

@@ -2,9 +2,11 @@
 
 import asyncio
 import itertools
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import uuid4
 
+import grpc
 import psycopg
 import pytest
 from chatkit.contract.v1 import error_reason_pb2, method_policy_pb2
@@ -16,6 +18,11 @@ from chatkit.rooms.v1 import roles_service_pb2 as roles_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 
+from services.rooms.access.service import Access
+from services.rooms.access.store import AccessStore
+from services.runtime.contract.errors import NotFound, PermissionDenied, from_rpc_error
+from services.runtime.contract.policies import permissions
+from services.runtime.ids import RoomId, UserId
 from tests.support.refusals import refused
 from tests.support.suite import Suite
 from tests.support.tokens import Metadata, service, su, user
@@ -143,6 +150,79 @@ async def test_a_public_room_asks_for_the_permission_only(rooms: Suite) -> None:
     await refused(read(private, metadata=user("carol")), "ROOM_ACCESS_DENIED")
     await rooms.assign("bob", "reader")
     assert list((await read(private, metadata=user("bob"))).membership.user_ids) == ["alice", "bob"]
+
+
+async def _permissions(rooms: Suite, room_id: str, metadata: Metadata, user_id: str = "") -> tuple[set[str], bool]:
+    request = rooms_pb2.GetMyPermissionsRequest(room_id=room_id, user_id=user_id)
+    answer = await rooms.rooms.GetMyPermissions(request, metadata=metadata)
+    assert list(answer.permissions) == sorted(set(answer.permissions))
+    return set(answer.permissions), answer.is_member
+
+
+async def _granted(rooms: Suite, room_id: str, user_id: str) -> set[str]:
+    """Return the permissions that CheckAccess grants, asked for one by one."""
+    granted = set()
+    for permission in permissions():
+        question = _question(room_id, user_id, membership=UNLESS_PUBLIC, permission=permission.name)
+        try:
+            await _check(rooms, question)
+        except grpc.aio.AioRpcError as error:
+            if from_rpc_error(error, "rooms").reason != "PERMISSION_MISSING":
+                raise
+        else:
+            granted.add(permission.name)
+    return granted
+
+
+async def test_ones_permissions_in_a_room_are_those_that_access_grants(rooms: Suite) -> None:
+    await rooms.assign("bob", "editor", "public")
+    # carol has a role in a room of which she is no member any more.
+    await _join(rooms, "carol")
+    await rooms.assign("carol", "reader")
+    await rooms.assign("carol", "leaver", "public")
+    in_the_room = await _permissions(rooms, "public", user("carol"))
+    await _leave(rooms, "carol")
+    for who, room_id, is_member in (
+        ("alice", "public", True),
+        ("bob", "public", True),
+        ("bob", "private", True),
+        ("carol", "public", False),
+    ):
+        assert await _permissions(rooms, room_id, user(who)) == (await _granted(rooms, room_id, who), is_member)
+    assert in_the_room == ({"room:get", "room:messages:get", "room:leave"}, True)
+    assert await _permissions(rooms, "public", user("carol")) == ({"room:get", "room:messages:get"}, False)
+    defaults = {permission.name for permission in permissions() if permission.in_default_role}
+    assert await _permissions(rooms, "public", user("bob")) == (defaults | {"room:update"}, True)
+
+
+async def test_whose_permissions_may_be_read(rooms: Suite) -> None:
+    await rooms.assign("bob", "editor", "private")
+    of_bob = await _permissions(rooms, "private", user("bob"))
+    # A token with `su` reads anyone's, and what it may do itself adds nothing.
+    assert await _permissions(rooms, "private", su(), "bob") == of_bob
+    assert await _permissions(rooms, "private", su("bob")) == of_bob
+    assert await _permissions(rooms, "private", su(), "carol") == (of_bob[0] - {"room:update"}, False)
+    read = rooms.rooms.GetMyPermissions
+    for metadata, room_id, user_id, reason in (
+        (user("carol"), "private", "", "ROOM_ACCESS_DENIED"),
+        (user("carol"), "nope", "", "ROOM_ACCESS_DENIED"),
+        (user("carol"), "public", "bob", "SUBJECT_MISMATCH"),
+        (su(), "nope", "bob", "ROOM_NOT_FOUND"),
+        (su(), "public", "nobody", "USER_NOT_FOUND"),
+        (su(), "public", "", "SUBJECT_REQUIRED"),
+    ):
+        request = rooms_pb2.GetMyPermissionsRequest(room_id=room_id, user_id=user_id)
+        await refused(read(request, metadata=metadata), reason)
+
+
+async def test_a_room_that_goes_while_its_permissions_are_read_is_as_unknown_as_any() -> None:
+    async def gone(*_: object) -> None:
+        return None
+
+    access = Access(cast("AccessStore", SimpleNamespace(permissions=gone)))
+    for superuser, expected in ((False, PermissionDenied), (True, NotFound)):
+        with pytest.raises(expected, match="room"):
+            await access.permissions(RoomId("lobby"), UserId("bob"), superuser=superuser)
 
 
 async def test_where_no_membership_is_asked_for_the_permission_is(rooms: Suite) -> None:

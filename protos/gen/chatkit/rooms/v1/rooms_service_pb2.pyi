@@ -58,6 +58,22 @@ class GetRoomResponse(_message.Message):
     membership: _membership_pb2.Membership
     def __init__(self, room: _Optional[_Union[_room_pb2.Room, _Mapping]] = ..., membership: _Optional[_Union[_membership_pb2.Membership, _Mapping]] = ...) -> None: ...
 
+class GetMyPermissionsRequest(_message.Message):
+    __slots__ = ("room_id", "user_id")
+    ROOM_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    room_id: str
+    user_id: str
+    def __init__(self, room_id: _Optional[str] = ..., user_id: _Optional[str] = ...) -> None: ...
+
+class GetMyPermissionsResponse(_message.Message):
+    __slots__ = ("permissions", "is_member")
+    PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    IS_MEMBER_FIELD_NUMBER: _ClassVar[int]
+    permissions: _containers.RepeatedScalarFieldContainer[str]
+    is_member: bool
+    def __init__(self, permissions: _Optional[_Iterable[str]] = ..., is_member: _Optional[bool] = ...) -> None: ...
+
 class GetOrCreateDirectRoomRequest(_message.Message):
     __slots__ = ("user_id", "other_user_id")
     USER_ID_FIELD_NUMBER: _ClassVar[int]

@@ -45,6 +45,11 @@ class RoomsServiceStub:
                 request_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetRoomRequest.SerializeToString,
                 response_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetRoomResponse.FromString,
                 _registered_method=True)
+        self.GetMyPermissions = channel.unary_unary(
+                '/chatkit.rooms.v1.RoomsService/GetMyPermissions',
+                request_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetMyPermissionsRequest.SerializeToString,
+                response_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetMyPermissionsResponse.FromString,
+                _registered_method=True)
         self.GetOrCreateDirectRoom = channel.unary_unary(
                 '/chatkit.rooms.v1.RoomsService/GetOrCreateDirectRoom',
                 request_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetOrCreateDirectRoomRequest.SerializeToString,
@@ -112,6 +117,19 @@ class RoomsServiceServicer:
     def GetRoom(self, request, context):
         """Reads one room. Public rooms can be read by anyone, and their members with
         them, as ListJoinableRooms tells them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetMyPermissions(self, request, context):
+        """Tells what a user may do in a room, so that an application shows nothing
+        that would be refused: the union of what the global role and the role in
+        the room grant, as each call there decides it. Of a public room that the
+        user is not in it is what the global role grants, room:join included or
+        not. It is as of now, and no promise: a change of roles or members acts on
+        the next call. What a token with `su` may do beside it is not told. A user
+        who is named and does not exist is NOT_FOUND, USER_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,6 +244,11 @@ def add_RoomsServiceServicer_to_server(servicer, server):
                     request_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetRoomRequest.FromString,
                     response_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetRoomResponse.SerializeToString,
             ),
+            'GetMyPermissions': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMyPermissions,
+                    request_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetMyPermissionsRequest.FromString,
+                    response_serializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetMyPermissionsResponse.SerializeToString,
+            ),
             'GetOrCreateDirectRoom': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOrCreateDirectRoom,
                     request_deserializer=chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetOrCreateDirectRoomRequest.FromString,
@@ -327,6 +350,33 @@ class RoomsService:
             '/chatkit.rooms.v1.RoomsService/GetRoom',
             chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetRoomRequest.SerializeToString,
             chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetRoomResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMyPermissions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.rooms.v1.RoomsService/GetMyPermissions',
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetMyPermissionsRequest.SerializeToString,
+            chatkit_dot_rooms_dot_v1_dot_rooms__service__pb2.GetMyPermissionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
