@@ -27,11 +27,12 @@ from services.messages.log.store import LogStore
 from services.messages.log.tails import TailsStore
 from services.messages.peers import FilesClient, RetentionClient, RoomsClient
 from services.messages.read_states.cursor_bus import CursorAnnouncements
+from services.messages.read_states.cursors_store import ReadCursorsStore
 from services.messages.read_states.live_cursors import Cursors
 from services.messages.read_states.live_states import ReadStateFeed
 from services.messages.read_states.service import ReadStates
 from services.messages.read_states.servicer import ReadStatesServicer
-from services.messages.read_states.store import ReadStatesStore
+from services.messages.read_states.states_store import ReadStatesStore
 from services.messages.retention.model import Retention
 from services.messages.retention.store import RetentionStore
 from services.messages.retention.sweeper import Sweeper
@@ -125,7 +126,7 @@ async def _read_states(
     server: Server, settings: MessagesSettings, bus: Bus, epoch: Epoch, peers: _Peers
 ) -> _ReadStates:
     """Serve cursors and unread counts."""
-    store = ReadStatesStore(server.database)
+    store, states = ReadCursorsStore(server.database), ReadStatesStore(server.database)
     interval = settings.heads_poll_interval_seconds
     cursors = Cursors(
         store,
@@ -137,12 +138,12 @@ async def _read_states(
     )
     epoch.listen(cursors.reset)
     server.lifetime.run("cursors", cursors.run())
-    feed = ReadStateFeed(store, server.clock, interval=interval)
+    feed = ReadStateFeed(states, store, server.clock, interval=interval)
     epoch.listen(feed.reset)
     server.lifetime.run("read_states", feed.run())
     announcements = CursorAnnouncements(cursors, epoch, bus, server.subject("cursors"), feed.moved)
     await announcements.listen()
-    service = ReadStates(store, announcements, peers.rooms, peers.access)
+    service = ReadStates(store, states, announcements, peers.rooms, peers.access)
     server.add(ReadStatesServicer(service, peers.rooms, peers.users, server.page_tokens, server.limits))
     return _ReadStates(cursors=cursors, feed=feed)
 

@@ -10,7 +10,7 @@ from sqlalchemy.types import BigInteger, Uuid
 
 from services.messages.attachments.store import attachments
 from services.messages.log.tables import events, heads, messages
-from services.messages.read_states.store import read_cursors
+from services.messages.read_states.tables import read_cursors
 from services.runtime.data.database import Database
 from services.runtime.ids import RoomUid
 

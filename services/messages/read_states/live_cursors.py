@@ -12,8 +12,8 @@ import structlog
 
 from services.messages.peers import RoomsClient
 from services.messages.read_states import frames
+from services.messages.read_states.cursors_store import ReadCursorsStore
 from services.messages.read_states.model import ReadCursor
-from services.messages.read_states.store import ReadStatesStore
 from services.messages.streams.follower import Follower
 from services.runtime.access.port import AccessChange, MembershipChanged
 from services.runtime.clock import Clock
@@ -49,7 +49,9 @@ class _Room:
 class Cursors:
     """The cursors of the rooms that this process's subscribers follow."""
 
-    def __init__(self, store: ReadStatesStore, rooms: RoomsClient, clock: Clock, *, interval: float, most: int) -> None:
+    def __init__(
+        self, store: ReadCursorsStore, rooms: RoomsClient, clock: Clock, *, interval: float, most: int
+    ) -> None:
         self._store = store
         self._peer = rooms
         self._clock = clock

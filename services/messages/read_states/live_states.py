@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import structlog
 
 from services.messages.read_states import frames
-from services.messages.read_states.store import ReadStatesStore
+from services.messages.read_states.cursors_store import ReadCursorsStore
+from services.messages.read_states.states_store import ReadStatesStore
 from services.messages.streams.rooms_stream import RoomOfStream
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, Unavailable
@@ -26,8 +27,9 @@ _LOOKED_AT_ONCE = 500
 class ReadStateFeed:
     """The rooms on this process's streams whose read states are sent."""
 
-    def __init__(self, store: ReadStatesStore, clock: Clock, *, interval: float) -> None:
-        self._store = store
+    def __init__(self, states: ReadStatesStore, cursors: ReadCursorsStore, clock: Clock, *, interval: float) -> None:
+        self._states = states
+        self._cursors = cursors
         self._clock = clock
         self._interval = interval
         # By room and user: a user may follow a room on several streams.
@@ -61,7 +63,7 @@ class ReadStateFeed:
         if not asked:
             return {}
         if self._horizon is None:
-            self._horizon = await self._store.horizon()
+            self._horizon = await self._cursors.horizon()
         return {room.room_uid: event for room, event in await self._read(asked)}
 
     def moved(self, room_uid: RoomUid, user_uid: UserUid) -> None:
@@ -114,7 +116,7 @@ class ReadStateFeed:
         """Look for moves in every room; the next look starts where the first slice of this one was read."""
         horizon: int | None = None
         for keys in slices(list(self._rooms), _LOOKED_AT_ONCE):
-            moved = await self._store.moved_since(list({room_uid for room_uid, _ in keys}), since)
+            moved = await self._cursors.moved_since(list({room_uid for room_uid, _ in keys}), since)
             horizon = moved.horizon if horizon is None else min(horizon, moved.horizon)
             pace = Pace()
             for cursor in moved.cursors:
@@ -125,7 +127,7 @@ class ReadStateFeed:
             self._horizon = horizon
 
     async def _read(self, rooms: Sequence[RoomOfStream]) -> list[tuple[RoomOfStream, bytes]]:
-        states = await self._store.states_of([(room.room_uid, room.user_uid) for room in rooms if room.user_uid])
+        states = await self._states.states([(room.room_uid, room.user_uid) for room in rooms if room.user_uid])
         now = self._clock.now()
         return [
             (room, frames.read_state_event(room.room_id, now, state)) for room, state in zip(rooms, states, strict=True)

@@ -7,8 +7,9 @@ from chatkit.contract.v1 import method_policy_pb2
 
 from services.messages.peers import RoomOfUser, RoomsClient
 from services.messages.read_states.cursor_bus import CursorAnnouncements
+from services.messages.read_states.cursors_store import ReadCursorsStore
 from services.messages.read_states.model import Move, ReadCursor, ReadState
-from services.messages.read_states.store import ReadStatesStore
+from services.messages.read_states.states_store import ReadStatesStore
 from services.runtime.access.port import AccessChecker, AccessQuery
 from services.runtime.contract.absent import room_deleted, user_deleted
 from services.runtime.contract.errors import PermissionDenied
@@ -30,18 +31,24 @@ class ReadStates:
     """What can be done with cursors."""
 
     def __init__(
-        self, store: ReadStatesStore, announcements: CursorAnnouncements, rooms: RoomsClient, access: AccessChecker
+        self,
+        cursors: ReadCursorsStore,
+        states: ReadStatesStore,
+        announcements: CursorAnnouncements,
+        rooms: RoomsClient,
+        access: AccessChecker,
     ) -> None:
-        self._store = store
+        self._cursors = cursors
+        self._states = states
         self._announcements = announcements
         self._rooms = rooms
         self._access = access
 
     async def move(self, room_id: str, move: Move) -> ReadCursor:
         """Move a cursor and tell those who follow it; return it as it is now. Raises ROOM_DELETED and USER_DELETED."""
-        moved = await self._store.move(move)
+        moved = await self._cursors.move(move)
         if moved is None:
-            raise user_deleted() if await self._store.is_deleted(move.user_uid) else room_deleted(room_id)
+            raise user_deleted() if await self._cursors.is_deleted(move.user_uid) else room_deleted(room_id)
         cursor, has_moved = moved
         if has_moved:
             self._announcements.moved(room_id, cursor)
@@ -49,13 +56,13 @@ class ReadStates:
 
     async def find(self, room_uid: RoomUid, user_uid: UserUid) -> ReadCursor | None:
         """Return a user's cursor in a room, or None when it was never set."""
-        return await self._store.find(room_uid, user_uid)
+        return await self._cursors.find(room_uid, user_uid)
 
     async def of_room(
         self, room_id: str, room_uid: RoomUid, after: UserUid, size: int, deadline: Deadline
     ) -> tuple[list[ReadCursor], UserUid | None]:
         """Return a page of the cursors of a room's members, and the uid after which the next one starts."""
-        found = await self._store.of_room(room_uid, after, size + 1)
+        found = await self._cursors.of_room(room_uid, after, size + 1)
         page = found[:size]
         return await self._rooms.of_members(room_id, page, deadline), page[-1].user_uid if len(found) > size else None
 
@@ -63,7 +70,7 @@ class ReadStates:
         """Return a user's cursors in rooms of theirs, in the order of the rooms."""
         if not rooms:
             return []
-        cursors = await self._store.of_user(rooms[0].user_uid, [room.room_uid for room in rooms])
+        cursors = await self._cursors.of_user(rooms[0].user_uid, [room.room_uid for room in rooms])
         return [(room.room_id, cursors[room.room_uid]) for room in rooms if room.room_uid in cursors]
 
     async def states(self, reader: Reader, rooms: Sequence[RoomOfUser], deadline: Deadline) -> list[ReadState]:
@@ -71,7 +78,7 @@ class ReadStates:
         if not rooms:
             return []
         readable = await self._readable(reader, rooms, deadline)
-        states = await self._store.states(rooms[0].user_uid, [room.room_uid for room in rooms])
+        states = await self._states.states([(room.room_uid, room.user_uid) for room in rooms])
         return [
             state if room.room_id in readable else ReadState(state.room_uid, state.cursor, state.unread, None)
             for room, state in zip(rooms, states, strict=True)

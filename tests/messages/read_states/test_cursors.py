@@ -21,9 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.messages.read_states.cursor_bus import CursorAnnouncements
+from services.messages.read_states.cursors_store import ReadCursorsStore
 from services.messages.read_states.live_cursors import Cursors
 from services.messages.read_states.model import Move, Moved, ReadCursor
-from services.messages.read_states.store import ReadStatesStore
 from services.runtime.access.port import MembershipChanged
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.database import Database, create_engine
@@ -449,9 +449,9 @@ def test_what_is_no_announcement_is_refused() -> None:
 
 
 @asynccontextmanager
-async def _store(database: TestDatabase) -> AsyncIterator[ReadStatesStore]:
+async def _store(database: TestDatabase) -> AsyncIterator[ReadCursorsStore]:
     opened = Database(create_engine(database.dsn("messages")))
-    yield ReadStatesStore(opened)
+    yield ReadCursorsStore(opened)
     await opened.close()
 
 

@@ -1,6 +1,6 @@
-"""Read cursors in PostgreSQL, and what is unread: one statement for a page of rooms, however long their logs are.
+"""Read cursors in PostgreSQL: how far users have read, and who has moved.
 
-Cursors are no part of the log: nothing here takes a seq, locks a head, or reads more of a log than its ends.
+Cursors are no part of the log: nothing here takes a seq or locks a head.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,10 +9,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Boolean,
-    Column,
-    ColumnElement,
-    DateTime,
-    Table,
     Text,
     Uuid,
     and_,
@@ -27,44 +23,14 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.types import UserDefinedType
 
-from services.messages.log.tables import events, fences, heads, messages, metadata
-from services.messages.model import EventKind
-from services.messages.read_states.model import Move, Moved, ReadCursor, ReadState, unread
+from services.messages.log.tables import fences, heads
+from services.messages.read_states.model import Move, Moved, ReadCursor
+from services.messages.read_states.tables import CURSOR, TransactionId, cursor_of, read_cursors
 from services.runtime.data.database import Database
 from services.runtime.ids import RoomUid, UserUid
 
-
-class _TransactionId(UserDefinedType[str]):
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        """Return the type's name in PostgreSQL."""
-        return "xid8"
-
-
-read_cursors = Table(
-    "read_cursors",
-    metadata,
-    Column("room_uid", Uuid, primary_key=True),
-    Column("user_uid", Uuid, primary_key=True),
-    Column("user_id", Text(collation="C"), nullable=False),
-    Column("seq", BigInteger, nullable=False),
-    Column("revision", BigInteger, nullable=False),
-    Column("update_time", DateTime(timezone=True), nullable=False),
-    Column("moved_xid", _TransactionId, nullable=False),
-)
-
-_CURSOR = (
-    read_cursors.c.room_uid,
-    read_cursors.c.user_uid,
-    read_cursors.c.user_id,
-    read_cursors.c.seq,
-    read_cursors.c.revision,
-    read_cursors.c.update_time,
-)
-_CURSOR_ROW = (*_CURSOR, read_cursors.c.moved_xid)
+_CURSOR_ROW = (*CURSOR, read_cursors.c.moved_xid)
 _ROOM = bindparam("in_room", type_=Uuid)
 _USER = bindparam("of_user", type_=Uuid)
 _MOST = bindparam("most", type_=BigInteger)
@@ -101,25 +67,25 @@ def _move() -> Any:
             "moved_xid": func.pg_current_xact_id(),
         },
         where=or_(to.seq > read_cursors.c.seq, backward),
-    ).returning(*_CURSOR)
+    ).returning(*CURSOR)
 
 
 _MOVE = _move()
-_FIND = select(*_CURSOR).where(read_cursors.c.room_uid == _ROOM, read_cursors.c.user_uid == _USER)
+_FIND = select(*CURSOR).where(read_cursors.c.room_uid == _ROOM, read_cursors.c.user_uid == _USER)
 _OF_ROOM = (
-    select(*_CURSOR)
+    select(*CURSOR)
     .where(read_cursors.c.room_uid == _ROOM, read_cursors.c.user_uid > bindparam("after", type_=Uuid))
     .order_by(read_cursors.c.user_uid)
     .limit(_MOST)
 )
-_OF_USER = select(*_CURSOR).where(read_cursors.c.room_uid == func.any(_ROOMS), read_cursors.c.user_uid == _USER)
+_OF_USER = select(*CURSOR).where(read_cursors.c.room_uid == func.any(_ROOMS), read_cursors.c.user_uid == _USER)
 
 _pairs = (
     func.unnest(_ROOMS, _USERS)
     .table_valued(column("room_uid", Uuid), column("user_uid", Uuid), name="pairs")
     .render_derived()
 )
-_OF_PAIRS = select(*_CURSOR).join(
+_OF_PAIRS = select(*CURSOR).join(
     _pairs, and_(read_cursors.c.room_uid == _pairs.c.room_uid, read_cursors.c.user_uid == _pairs.c.user_uid)
 )
 
@@ -129,8 +95,8 @@ _now = func.pg_current_snapshot()
 _snapshot = select(
     cast(func.pg_snapshot_xmin(_now), Text).label("horizon"), func.pg_snapshot_xmax(_now).label("top")
 ).subquery("snapshot")
-_SINCE = cast(bindparam("since", type_=Text), _TransactionId)
-_MOVED = select(_snapshot.c.horizon, *_CURSOR).select_from(
+_SINCE = cast(bindparam("since", type_=Text), TransactionId)
+_MOVED = select(_snapshot.c.horizon, *CURSOR).select_from(
     _snapshot.outerjoin(
         read_cursors,
         and_(
@@ -143,7 +109,7 @@ _MOVED = select(_snapshot.c.horizon, *_CURSOR).select_from(
 )
 _in_rooms = func.unnest(_ROOMS).table_valued(column("room_uid", Uuid), name="in_rooms").render_derived()
 _newest = (
-    select(*_CURSOR)
+    select(*CURSOR)
     .where(read_cursors.c.room_uid == _in_rooms.c.room_uid)
     .order_by(read_cursors.c.moved_xid.desc())
     .limit(_MOST)
@@ -154,60 +120,8 @@ _NEWEST = select(_snapshot.c.horizon, *_newest.c).select_from(
 )
 
 
-def _states() -> Any:
-    asked = (
-        func.unnest(_ROOMS, _USERS)
-        .table_valued(column("room_uid", Uuid), column("user_uid", Uuid), with_ordinality="n", name="asked")
-        .render_derived()
-    )
-    after_cursor: list[ColumnElement[bool]] = [
-        messages.c.room_uid == asked.c.room_uid,
-        messages.c.seq > func.coalesce(read_cursors.c.seq, 0),
-    ]
-    first = select(messages.c.ordinal).where(*after_cursor).order_by(messages.c.seq).limit(1).lateral("first")
-    deleted = (
-        select(func.count().label("count"))
-        .where(
-            events.c.room_uid == asked.c.room_uid,
-            events.c.ordinal >= first.c.ordinal,
-            # Written out, so that the partial index is used.
-            events.c.kind == literal(int(EventKind.DELETED), literal_execute=True),
-        )
-        .lateral("deleted")
-    )
-    last = (
-        select(messages.c.message)
-        .where(messages.c.room_uid == asked.c.room_uid, messages.c.delete_time.is_(None))
-        .order_by(messages.c.seq.desc())
-        .limit(1)
-        .lateral("last")
-    )
-    of_user = and_(read_cursors.c.room_uid == asked.c.room_uid, read_cursors.c.user_uid == asked.c.user_uid)
-    return (
-        select(
-            asked.c.room_uid.label("asked_uid"),
-            *_CURSOR,
-            func.coalesce(heads.c.ordinal, 0).label("head_ordinal"),
-            first.c.ordinal.label("first_ordinal"),
-            deleted.c.count.label("deleted"),
-            last.c.message,
-        )
-        .select_from(
-            asked.outerjoin(read_cursors, of_user)
-            .outerjoin(heads, heads.c.room_uid == asked.c.room_uid)
-            .outerjoin(first, true())
-            .join(deleted, true())
-            .outerjoin(last, true())
-        )
-        .order_by(asked.c.n)
-    )
-
-
-_STATES = _states()
-
-
-class ReadStatesStore:
-    """Cursors and read states in PostgreSQL."""
+class ReadCursorsStore:
+    """The table of read cursors in PostgreSQL."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -227,11 +141,11 @@ class ReadStatesStore:
         async with self._database.transaction() as connection:
             row = (await connection.execute(_MOVE, values)).one_or_none()
             if row is not None:
-                return _cursor(row), True
+                return cursor_of(row), True
             # A statement of its own, which sees the row that the first one came upon.
             found = await connection.execute(_FIND, {"in_room": move.room_uid, "of_user": move.user_uid})
             row = found.one_or_none()
-            return (_cursor(row), False) if row is not None else None
+            return (cursor_of(row), False) if row is not None else None
 
     async def is_deleted(self, user_uid: UserUid) -> bool:
         """Tell whether a user was deleted."""
@@ -243,26 +157,26 @@ class ReadStatesStore:
         """Return a user's cursor in a room, or None when it was never set."""
         async with self._database.reading() as connection:
             row = (await connection.execute(_FIND, {"in_room": room_uid, "of_user": user_uid})).one_or_none()
-        return None if row is None else _cursor(row)
+        return None if row is None else cursor_of(row)
 
     async def of_room(self, room_uid: RoomUid, after: UserUid, most: int) -> list[ReadCursor]:
         """Return cursors in a room by the users' uids, those of users who have left included."""
         async with self._database.reading() as connection:
             rows = await connection.execute(_OF_ROOM, {"in_room": room_uid, "after": after, "most": most})
-            return [_cursor(row) for row in rows]
+            return [cursor_of(row) for row in rows]
 
     async def of_user(self, user_uid: UserUid, room_uids: Iterable[RoomUid]) -> dict[RoomUid, ReadCursor]:
         """Return a user's cursors in some rooms, by room."""
         async with self._database.reading() as connection:
             rows = await connection.execute(_OF_USER, {"of_user": user_uid, "in_rooms": list(room_uids)})
-            return {row.room_uid: _cursor(row) for row in rows}
+            return {row.room_uid: cursor_of(row) for row in rows}
 
     async def of_pairs(self, pairs: Iterable[tuple[RoomUid, UserUid]]) -> list[ReadCursor]:
         """Return the cursors of some rooms' users."""
         room_uids, user_uids = zip(*pairs, strict=True)
         async with self._database.reading() as connection:
             rows = await connection.execute(_OF_PAIRS, {"in_rooms": list(room_uids), "of_users": list(user_uids)})
-            return [_cursor(row) for row in rows]
+            return [cursor_of(row) for row in rows]
 
     async def newest(self, room_uids: Sequence[RoomUid], most: int) -> Moved:
         """Return the cursors that moved last in some rooms, so many of each."""
@@ -275,34 +189,11 @@ class ReadStatesStore:
             values = {"in_rooms": list(room_uids), "since": str(horizon)}
             return _moved((await connection.execute(_MOVED, values)).all())
 
-    async def states(self, user_uid: UserUid, room_uids: Sequence[RoomUid]) -> list[ReadState]:
-        """Return what some rooms hold for a user, in the order given and all of one moment."""
-        return await self.states_of([(room_uid, user_uid) for room_uid in room_uids])
-
-    async def states_of(self, pairs: Sequence[tuple[RoomUid, UserUid]]) -> list[ReadState]:
-        """Return what rooms hold for users, in the order given and all of one moment."""
-        values = {
-            "in_rooms": [room_uid for room_uid, _ in pairs],
-            "of_users": [user_uid for _, user_uid in pairs],
-        }
-        async with self._database.reading() as connection:
-            return [_state(row) for row in await connection.execute(_STATES, values)]
-
     async def horizon(self) -> int:
         """Return where a look for moves starts that is to see all from now on."""
         async with self._database.reading() as connection:
             return int((await connection.execute(select(_snapshot.c.horizon))).scalar_one())
 
 
-def _cursor(row: Any) -> ReadCursor:
-    return ReadCursor(row.room_uid, row.user_uid, row.user_id, row.seq, row.revision, row.update_time)
-
-
 def _moved(rows: Sequence[Any]) -> Moved:
-    return Moved([_cursor(row) for row in rows if row.room_uid is not None], int(rows[0].horizon))
-
-
-def _state(row: Any) -> ReadState:
-    cursor = None if row.room_uid is None else _cursor(row)
-    counted = unread(row.head_ordinal, row.first_ordinal, row.deleted)
-    return ReadState(row.asked_uid, cursor, counted, row.message)
+    return Moved([cursor_of(row) for row in rows if row.room_uid is not None], int(rows[0].horizon))
