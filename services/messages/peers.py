@@ -65,10 +65,15 @@ class RoomsClient:
         self._most_asked_about = limits[limit_pb2.LIMIT_USERS_PER_GET]
 
     async def of_user(
-        self, user_id: UserId, size: int, page_token: str, deadline: Deadline
+        self, user_id: UserId, size: int, page_token: str, deadline: Deadline, permission: str = ""
     ) -> tuple[list[RoomOfUser], str]:
-        """Return a page of a user's rooms by their ids, and the token of the next one."""
-        request = access_pb2.ListRoomsOfRequest(user_id=user_id, page_size=size, page_token=page_token)
+        """Return a page of a user's rooms by their ids, and the token of the next one.
+
+        With a permission only those in which a role of theirs grants it.
+        """
+        request = access_pb2.ListRoomsOfRequest(
+            user_id=user_id, permission=permission, page_size=size, page_token=page_token
+        )
         answer = await self._peer.call(self._stub.ListRoomsOf, request, deadline)
         rooms = [
             RoomOfUser(RoomId(room.room_id), RoomUid(UUID(bytes=room.room_uid)), UserUid(UUID(bytes=room.user_uid)))

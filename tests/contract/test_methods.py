@@ -74,6 +74,7 @@ ACCESS = {
     "chatkit.messages.v1.ReadStatesService/GetReadCursor": (U, "cursors:read:get", MEMBER, ""),
     "chatkit.messages.v1.ReadStatesService/ListReadCursors": (U, "cursors:read:get", MEMBER, ""),
     "chatkit.messages.v1.ReadStatesService/ListReadStates": (U, "cursors:read:get", MEMBER, "user_id"),
+    "chatkit.messages.v1.ReadStatesService/GetUnreadTotal": (U, "user:rooms:get", NO_ROOM, "user_id"),
     "chatkit.files.v1.FilesService/CreateFile": (U, "file:create", MEMBER, "user_id"),
     "chatkit.files.v1.FilesService/UploadFile": (U, "file:create", MEMBER, "user_id"),
     "chatkit.files.v1.FilesService/GetFile": (U, "file:get", MEMBER, ""),

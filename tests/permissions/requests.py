@@ -129,6 +129,7 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
         room_id=at.room_id, user_id=at.owner_id
     ),
     "ReadStatesService/ListReadCursors": lambda at: read_states_pb2.ListReadCursorsRequest(room_id=at.room_id),
+    "ReadStatesService/GetUnreadTotal": lambda _: read_states_pb2.GetUnreadTotalRequest(),
     "ReadStatesService/ListReadStates": lambda at: read_states_pb2.ListReadStatesRequest(room_id=at.room_id),
     "FilesService/CreateFile": lambda at: files_pb2.CreateFileRequest(
         room_id=at.room_id, content_type="text/plain", size_bytes=len(CONTENT), request_id=at.new_id

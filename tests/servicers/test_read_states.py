@@ -10,7 +10,7 @@ from chatkit.messages.v1 import message_pb2
 from chatkit.messages.v1 import read_states_service_pb2 as pb2
 
 from services.messages.peers import RoomOfUser
-from services.messages.read_states.model import Move, ReadCursor, ReadState, Unread
+from services.messages.read_states.model import Move, ReadCursor, ReadState, Unread, UnreadTotal
 from services.messages.read_states.service import Reader
 from services.messages.read_states.servicer import ReadStatesServicer
 from services.runtime.calls.handlers import Handlers
@@ -53,6 +53,11 @@ class _ReadStates:
         message = message_pb2.Message(seq=9).SerializeToString() if reader == Reader(UserId("alice"), False) else None
         return [ReadState(room.room_uid, None, Unread(1, is_capped=False), message) for room in rooms]
 
+    async def total(self, reader: Reader, _deadline: Deadline) -> UnreadTotal:
+        return (
+            UnreadTotal(7, is_capped=True, room_count=2) if reader == Reader(UserId("alice"), False) else UnreadTotal()
+        )
+
 
 def test_read_states(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     async def of_user(_user_id: str, _size: int, token: str, _deadline: Deadline) -> tuple[list[RoomOfUser], str]:
@@ -92,3 +97,5 @@ def test_read_states(handlers: Handlers, page_tokens: PageTokens, limits: Limits
     (state,) = tested.call("ListReadStates", one, user("alice")).read_states
     assert (state.room_id, state.unread_count, state.last_message.seq) == ("lobby", 1, 9)
     assert not state.HasField("cursor")
+    total = tested.call("GetUnreadTotal", pb2.GetUnreadTotalRequest(), user("alice"))
+    assert (total.unread_count, total.unread_capped, total.unread_room_count) == (7, True, 2)

@@ -136,8 +136,7 @@ class Peers(
             return NotFound("ROOM_NOT_FOUND", "no such room", metadata=metadata)
         if request.room_id and not is_member and not request.superuser:
             return PermissionDenied("ROOM_ACCESS_DENIED", "no access", metadata=metadata)
-        denied = self.denied.get(request.user_id, set()) | self.denied_in.get((request.user_id, request.room_id), set())
-        if request.permission in denied and not request.superuser:
+        if request.permission in self._denied(request.user_id, request.room_id) and not request.superuser:
             metadata = {"permission": request.permission}
             return PermissionDenied("PERMISSION_MISSING", "no role grants it", metadata=metadata)
         roles = self.roles.get(request.user_id, [(role_pb2.ROLE_SCOPE_GLOBAL, "default")])
@@ -148,10 +147,18 @@ class Peers(
             roles=[access_pb2.RoleName(scope=cast("Any", scope), name=name) for scope, name in roles],
         )
 
+    def _denied(self, user_id: str, room_id: str) -> set[str]:
+        return self.denied.get(user_id, set()) | self.denied_in.get((user_id, room_id), set())
+
     async def ListRoomsOf(self, request: access_pb2.ListRoomsOfRequest, _context: Any) -> Message:
         self.listed += 1
         after = request.page_token.removeprefix("after ")
-        rooms = sorted(room_id for room_id, members in self.members.items() if request.user_id in members)
+        who, permission = request.user_id, request.permission
+        rooms = sorted(
+            room_id
+            for room_id, members in self.members.items()
+            if who in members and (not permission or permission not in self._denied(who, room_id))
+        )
         page = [room_id for room_id in rooms if room_id > after][: request.page_size]
         response = access_pb2.ListRoomsOfResponse(version=self.version)
         for room_id in page:

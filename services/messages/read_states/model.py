@@ -50,6 +50,23 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadTotal:
+    """How much is unread in several rooms, and in how many of them; `is_capped` when that is so of one of them."""
+
+    count: int = 0
+    is_capped: bool = False
+    room_count: int = 0
+
+    def plus(self, rooms: Sequence[Unread]) -> "UnreadTotal":
+        """Return the total with more rooms."""
+        return UnreadTotal(
+            self.count + sum(room.count for room in rooms),
+            self.is_capped or any(room.is_capped for room in rooms),
+            self.room_count + sum(room.count > 0 for room in rooms),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ReadState:
     """What a room holds for a user; `last_message` is serialized."""
 

@@ -8,15 +8,19 @@ from chatkit.contract.v1 import method_policy_pb2
 from services.messages.peers import RoomOfUser, RoomsClient
 from services.messages.read_states.cursor_bus import CursorAnnouncements
 from services.messages.read_states.cursors_store import ReadCursorsStore
-from services.messages.read_states.model import Move, ReadCursor, ReadState
+from services.messages.read_states.model import Move, ReadCursor, ReadState, UnreadTotal
 from services.messages.read_states.states_store import ReadStatesStore
 from services.runtime.access.port import AccessChecker, AccessQuery
 from services.runtime.contract.absent import room_deleted, user_deleted
 from services.runtime.contract.errors import PermissionDenied
 from services.runtime.deadline import Deadline
 from services.runtime.ids import NO_ROOM, RoomUid, UserId, UserUid
+from services.runtime.steps import slices
 
 READ_MESSAGES = "room:messages:get"
+READ_CURSORS = "cursors:read:get"
+# So many rooms are listed at once, and so many are counted in one statement.
+_LISTED_AT_ONCE, _COUNTED_AT_ONCE = 500, 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,17 @@ class ReadStates:
             state if room.room_id in readable else ReadState(state.room_uid, state.cursor, state.unread, None)
             for room, state in zip(rooms, states, strict=True)
         ]
+
+    async def total(self, reader: Reader, deadline: Deadline) -> UnreadTotal:
+        """Return what is unread in all rooms of a user in which they may read cursors."""
+        total, token = UnreadTotal(), ""
+        permission = "" if reader.is_superuser else READ_CURSORS
+        while True:
+            rooms, token = await self._rooms.of_user(reader.user_id, _LISTED_AT_ONCE, token, deadline, permission)
+            for some in slices(rooms, _COUNTED_AT_ONCE):
+                total = total.plus(await self._states.unread([(room.room_uid, room.user_uid) for room in some]))
+            if not token:
+                return total
 
     async def _readable(self, reader: Reader, rooms: Sequence[RoomOfUser], deadline: Deadline) -> set[str]:
         room_ids = [room.room_id for room in rooms]

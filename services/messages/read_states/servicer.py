@@ -87,6 +87,16 @@ class ReadStatesServicer:
         ]
         return b"".join([*page, pb2.ListReadStatesResponse(next_page_token=token).SerializeToString()])
 
+    async def GetUnreadTotal(self, request: pb2.GetUnreadTotalRequest, call: Call) -> pb2.GetUnreadTotalResponse:
+        """Count what is unread in all rooms of a user."""
+        total = await self._read_states.total(Reader(call.acting_user, call.caller.superuser), call.deadline)
+        if request.user_id and not total.room_count:
+            # Who has nothing unread may also not exist.
+            await self._users.uid_of(request.user_id, call.deadline)
+        return pb2.GetUnreadTotalResponse(
+            unread_count=total.count, unread_capped=total.is_capped, unread_room_count=total.room_count
+        )
+
     async def _cursors_of_room(self, request: pb2.ListReadCursorsRequest, call: Call) -> pb2.ListReadCursorsResponse:
         if request.user_id:
             raise invalid_field("FIELD_INVALID", "user_id", "must be empty beside room_id")

@@ -309,6 +309,71 @@ async def test_read_states_are_what_one_would_count_by_hand_whatever_happens(cha
         assert state.last_message.seq == max(left, default=0)
 
 
+# What is unread in all rooms together.
+
+
+async def _total(chat: Chat, user_id: str = "", metadata: Metadata | None = None) -> tuple[int, bool, int]:
+    request = pb2.GetUnreadTotalRequest(user_id=user_id)
+    total = await chat.suite.read_states.GetUnreadTotal(request, metadata=metadata or user("bob"))
+    return total.unread_count, total.unread_capped, total.unread_room_count
+
+
+async def test_the_total_is_the_sum_of_what_is_unread_in_each_room(chat: Chat) -> None:
+    assert await _total(chat) == (0, False, 0)
+    names = [f"room {n:03}" for n in range(250)]
+    chat.peers.members |= {name: {"bob"} for name in names} | {"others": {"alice"}}
+    for name, count in {names[3]: 5, names[120]: 7, names[249]: 2, names[17]: 4, "others": 9}.items():
+        _fill(chat.suite.database, name, count)
+    await chat.send_many(3)
+    await _delete(chat, 2)
+    await _set(chat, 6, room_id=names[120])
+    await _set(chat, 4, room_id=names[17])
+    assert await _total(chat) == (5 + 1 + 2 + 2, False, 4)
+    states = await _states(chat)
+    assert sum(state.unread_count for state in states) == 10
+    await _set(chat, 4)
+    assert await _total(chat) == (8, False, 3)
+    # A superuser counts for somebody else.
+    assert await _total(chat, "alice", su()) == (11, False, 2)
+
+
+async def test_the_total_says_when_a_room_has_more_than_is_counted(chat: Chat) -> None:
+    chat.peers.members |= {"first": {"bob"}, "second": {"bob"}}
+    _fill(chat.suite.database, "first", MOST_COUNTED)
+    _fill(chat.suite.database, "second", 3)
+    assert await _total(chat) == (MOST_COUNTED + 3, False, 2)
+    _fill(chat.suite.database, "first", MOST_COUNTED + 1)
+    assert await _total(chat) == (MOST_COUNTED + 3, True, 2)
+
+
+async def test_the_total_is_of_rooms_where_cursors_may_be_read(chat: Chat) -> None:
+    chat.peers.members |= {"other": {"bob"}}
+    _fill(chat.suite.database, "other", 3)
+    await chat.send_many(2)
+    chat.peers.denied_in["bob", "other"] = {"cursors:read:get"}
+    assert await _total(chat) == (2, False, 1)
+    # Superusers need no permission.
+    assert await _total(chat, "bob", su()) == (5, False, 2)
+    chat.peers.denied["alice"] = {"user:rooms:get"}
+    for who, user_id, reason in (
+        (user("alice"), "", "PERMISSION_MISSING"),
+        (user("carol"), "bob", "SUBJECT_MISMATCH"),
+        (su(), "", "SUBJECT_REQUIRED"),
+        (su(), "nobody", "USER_NOT_FOUND"),
+    ):
+        request = pb2.GetUnreadTotalRequest(user_id=user_id)
+        await refused(chat.suite.read_states.GetUnreadTotal(request, metadata=who), reason)
+    assert await _total(chat, "carol", su()) == (0, False, 0)
+
+
+async def test_the_total_of_a_thousand_rooms_takes_two_questions_and_four_statements(chat: Chat) -> None:
+    chat.peers.members |= {f"room {n:03}": {"bob"} for n in range(999)}
+    _fill(chat.suite.database, "room 998", 3)
+    with _statements(chat) as statements:
+        assert await _total(chat) == (3, False, 1)
+    assert (chat.peers.listed, len(statements)) == (2, 4)
+
+
 # What may be seen, and what it costs.
 
 

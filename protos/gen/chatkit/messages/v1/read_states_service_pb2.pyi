@@ -81,3 +81,19 @@ class ListReadStatesResponse(_message.Message):
     read_states: _containers.RepeatedCompositeFieldContainer[_read_state_pb2.ReadState]
     next_page_token: str
     def __init__(self, read_states: _Optional[_Iterable[_Union[_read_state_pb2.ReadState, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetUnreadTotalRequest(_message.Message):
+    __slots__ = ("user_id",)
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    def __init__(self, user_id: _Optional[str] = ...) -> None: ...
+
+class GetUnreadTotalResponse(_message.Message):
+    __slots__ = ("unread_count", "unread_capped", "unread_room_count")
+    UNREAD_COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNREAD_CAPPED_FIELD_NUMBER: _ClassVar[int]
+    UNREAD_ROOM_COUNT_FIELD_NUMBER: _ClassVar[int]
+    unread_count: int
+    unread_capped: bool
+    unread_room_count: int
+    def __init__(self, unread_count: _Optional[int] = ..., unread_capped: _Optional[bool] = ..., unread_room_count: _Optional[int] = ...) -> None: ...

@@ -57,6 +57,11 @@ class ReadStatesServiceStub:
                 request_serializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.ListReadStatesRequest.SerializeToString,
                 response_deserializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.ListReadStatesResponse.FromString,
                 _registered_method=True)
+        self.GetUnreadTotal = channel.unary_unary(
+                '/chatkit.messages.v1.ReadStatesService/GetUnreadTotal',
+                request_serializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.GetUnreadTotalRequest.SerializeToString,
+                response_deserializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.GetUnreadTotalResponse.FromString,
+                _registered_method=True)
 
 
 class ReadStatesServiceServicer:
@@ -105,6 +110,17 @@ class ReadStatesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUnreadTotal(self, request, context):
+        """Counts what is unread in all rooms of which a user is a member together, as
+        a badge shows it: the sum of the unread_count that ListReadStates tells for
+        each of them, by the same rule and up to the same 1,000 in each. Rooms in
+        which no role grants cursors:read:get are left out. Rooms are counted some
+        at a time: what happens meanwhile is in the sum or not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReadStatesServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -127,6 +143,11 @@ def add_ReadStatesServiceServicer_to_server(servicer, server):
                     servicer.ListReadStates,
                     request_deserializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.ListReadStatesRequest.FromString,
                     response_serializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.ListReadStatesResponse.SerializeToString,
+            ),
+            'GetUnreadTotal': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUnreadTotal,
+                    request_deserializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.GetUnreadTotalRequest.FromString,
+                    response_serializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.GetUnreadTotalResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -240,6 +261,33 @@ class ReadStatesService:
             '/chatkit.messages.v1.ReadStatesService/ListReadStates',
             chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.ListReadStatesRequest.SerializeToString,
             chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.ListReadStatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUnreadTotal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.messages.v1.ReadStatesService/GetUnreadTotal',
+            chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.GetUnreadTotalRequest.SerializeToString,
+            chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.GetUnreadTotalResponse.FromString,
             options,
             channel_credentials,
             insecure,
