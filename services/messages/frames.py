@@ -25,6 +25,7 @@ from services.runtime.ids import RoomId, UserId
 _LENGTH_DELIMITED = 2
 _EVENTS = messages_service_pb2.SubscribeRoomResponse.EVENTS_FIELD_NUMBER
 _PARTS = message_pb2.Message.PARTS_FIELD_NUMBER
+_REQUEST_ID = message_pb2.Message.REQUEST_ID_FIELD_NUMBER
 _GONE = room_event_pb2.RoomEvent.MESSAGE_GONE_FIELD_NUMBER
 _FIELDS = {
     EventKind.UNKNOWN: room_event_pb2.RoomEvent.MESSAGE_CHANGED_FIELD_NUMBER,
@@ -81,6 +82,11 @@ def placed_message(unplaced: bytes, seq: int, time: datetime) -> bytes:
     """Serialize the whole message."""
     place = message_pb2.Message(seq=seq, create_time=_timestamp(time), revision=seq)
     return unplaced + place.SerializeToString()
+
+
+def shown_message(stored: bytes, request_id: str | None) -> bytes:
+    """Serialize a message as it is shown: with its request id, which stands in its row alone; None is none."""
+    return stored if request_id is None else stored + embedded(_REQUEST_ID, request_id.encode())
 
 
 def edited_message(message: bytes, parts: bytes, revision: int, time: datetime) -> bytes:

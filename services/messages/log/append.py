@@ -88,6 +88,8 @@ class _Head:
 class _Row:
     draft: Draft
     entry: LogEntry
+    # The message as its row has it.
+    stored: bytes
     ordinal: int
 
 
@@ -176,8 +178,9 @@ class _Batch:
     def _send(self, draft: Draft, head: _Head) -> Result:
         seq, time = head.advance(draft.time or self._time)
         head.ordinal += 1
-        entry = LogEntry.created(seq, time, frames.placed_message(draft.unplaced, seq, time))
-        self.rows.append(_Row(draft, entry, head.ordinal))
+        stored = frames.placed_message(draft.unplaced, seq, time)
+        entry = LogEntry.created(seq, time, frames.shown_message(stored, draft.request_id))
+        self.rows.append(_Row(draft, entry, stored, head.ordinal))
         return Appended(entry, is_new=True)
 
 
@@ -217,7 +220,7 @@ def sent_before(found: Iterable[Sequence[Any]]) -> dict[tuple[RoomUid, UserUid, 
             LogEntry(
                 seq=seq,
                 time=time,
-                message=message,
+                message=frames.shown_message(message, None if is_deleted else request_id),
                 kind=EventKind.CREATED,
                 message_seq=seq,
                 revision=revision,
@@ -284,7 +287,7 @@ def _columns(rows: Iterable[_Row]) -> tuple[list[Any], ...]:
             row.draft.request_id,
             row.draft.content_hash,
             row.entry.time,
-            row.entry.message,
+            row.stored,
         )
         for row in rows
     ]

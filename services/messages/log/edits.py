@@ -10,19 +10,20 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from services.messages import frames
+from services.messages.log.tables import shown_request_id
 from services.messages.model import Anonymization, Deletion, Edit, EventKind, LogEntry, MessageChange
 from services.runtime.contract.errors import AlreadyExists, ChatkitError, NotFound
 from services.runtime.ids import NO_USER, RoomUid, UserUid
 
 # One row for each change whose message is there; the event's hash is there when the edit was done before.
-FIND = """
+FIND = f"""
     SELECT w.room_uid, w.seq, w.request_id, m.message, m.create_time, m.ordinal, coalesce(m.revision, m.seq),
-        coalesce(m.edited_hash, m.content_hash), m.delete_time IS NOT NULL, e.content_hash
+        coalesce(m.edited_hash, m.content_hash), m.delete_time IS NOT NULL, {shown_request_id("m")}, e.content_hash
     FROM unnest(%b::uuid[], %b::bigint[], %b::text[]) AS w (room_uid, seq, request_id)
     JOIN messages.messages AS m USING (room_uid, seq)
     LEFT JOIN messages.events AS e
         ON e.room_uid = w.room_uid AND e.message_seq = w.seq AND e.request_id = w.request_id
-"""
+"""  # noqa: S608 - literals above
 INSERT = """
     INSERT INTO messages.events (room_uid, seq, kind, message_seq, ordinal, request_id, content_hash, time)
     SELECT * FROM unnest(%b::uuid[], %b::bigint[], %b::smallint[], %b::bigint[], %b::bigint[], %b::text[], %b::bytea[],
@@ -53,8 +54,15 @@ class _Target:
     # Of the parts as they are now.
     content_hash: bytes
     is_deleted: bool
+    # That it is shown with.
+    request_id: str | None
     delete_time: datetime | None = None
     is_changed: bool = False
+
+    @property
+    def shown(self) -> bytes:
+        """The message as it is shown."""
+        return frames.shown_message(self.message, self.request_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +124,14 @@ class Changes:
             case Deletion():
                 kind, ordinal = EventKind.DELETED, target.ordinal
                 target.message = frames.deleted_message(change.room_id, change.seq, seq, time)
-                target.delete_time, target.is_deleted = time, True
+                target.delete_time, target.is_deleted, target.request_id = time, True, None
             case Anonymization():
                 kind, ordinal = EventKind.EDITED, None
                 target.message = frames.anonymized_message(target.message, change.pseudonym, seq)
+                target.request_id = None
             case _:
                 assert_never(change)
-        entry = LogEntry.changed(seq, time, target.message, kind, change.seq)
+        entry = LogEntry.changed(seq, time, target.shown, kind, change.seq)
         self._events.append(_Event(change, entry, ordinal))
         return entry
 
@@ -200,7 +209,7 @@ def request_id_reused(request_id: str) -> AlreadyExists:
 
 def _as_it_is(change: MessageChange, target: _Target) -> LogEntry:
     return replace(
-        LogEntry.created(change.seq, target.create_time, target.message),
+        LogEntry.created(change.seq, target.create_time, target.shown),
         revision=target.revision,
         is_deleted=target.is_deleted,
     )

@@ -12,18 +12,21 @@ from sqlalchemy import (
     Select,
     SmallInteger,
     Subquery,
+    Text,
     Uuid,
     and_,
     bindparam,
     func,
     literal,
+    literal_column,
     select,
     text,
     true,
     union_all,
 )
 
-from services.messages.log.tables import events, heads, messages
+from services.messages import frames
+from services.messages.log.tables import events, heads, messages, shown_request_id
 from services.messages.model import EMPTY, EventKind, Head, LogEntry
 from services.runtime.data.database import Database
 from services.runtime.ids import RoomUid, UserUid
@@ -35,17 +38,20 @@ _IS_THERE = messages.c.delete_time.is_(None)
 # Of the message that an event is about; revision is null without one.
 _REVISION = func.coalesce(messages.c.revision, messages.c.seq).label("revision")
 _IS_DELETED = messages.c.delete_time.is_not(None).label("is_deleted")
+_REQUEST_ID = literal_column(shown_request_id(messages.fullname), Text).label("request_id")
+# What it is shown by.
+_MESSAGE = (messages.c.message, _REQUEST_ID)
 
-_GET = select(messages.c.message).where(_OF_ROOM, messages.c.seq == _SEQ, _IS_THERE)
+_GET = select(*_MESSAGE).where(_OF_ROOM, messages.c.seq == _SEQ, _IS_THERE)
 _ORIGIN = select(messages.c.sender_uid, messages.c.request_id).where(_OF_ROOM, messages.c.seq == _SEQ)
 _OLDER = (
-    select(messages.c.seq, messages.c.message)
+    select(messages.c.seq, *_MESSAGE)
     .where(_OF_ROOM, messages.c.seq < _SEQ, _IS_THERE)
     .order_by(messages.c.seq.desc())
     .limit(_MOST)
 )
 _NEWER = (
-    select(messages.c.seq, messages.c.message)
+    select(messages.c.seq, *_MESSAGE)
     .where(_OF_ROOM, messages.c.seq > _SEQ, _IS_THERE)
     .order_by(messages.c.seq)
     .limit(_MOST)
@@ -83,10 +89,10 @@ _CREATED = select(
     messages.c.seq.label("message_seq"),
     _REVISION,
     _IS_DELETED,
-    messages.c.message,
+    *_MESSAGE,
 ).where(_OF_ROOM)
 _CHANGED = (
-    select(events.c.seq, events.c.kind, events.c.time, events.c.message_seq, _REVISION, _IS_DELETED, messages.c.message)
+    select(events.c.seq, events.c.kind, events.c.time, events.c.message_seq, _REVISION, _IS_DELETED, *_MESSAGE)
     .select_from(
         events.outerjoin(
             messages, and_(messages.c.room_uid == events.c.room_uid, messages.c.seq == events.c.message_seq)
@@ -148,9 +154,8 @@ class LogStore:
     async def find(self, room_uid: RoomUid, seq: int) -> bytes | None:
         """Return a serialized message, or None; a deleted one is not there."""
         async with self._database.reading() as connection:
-            found = await connection.execute(_GET, {"room_uid": room_uid, "seq": seq})
-            message: bytes | None = found.scalar_one_or_none()
-        return message
+            row = (await connection.execute(_GET, {"room_uid": room_uid, "seq": seq})).one_or_none()
+        return _shown(row) if row is not None else None
 
     async def find_origin(self, room_uid: RoomUid, seq: int) -> tuple[UserUid, str] | None:
         """Return who sent a message, which may be deleted, and with which request id; or None."""
@@ -165,7 +170,7 @@ class LogStore:
                 _NEWER if newer else _OLDER,
                 {"room_uid": room_uid, "seq": seq, "most": most},
             )
-            return [(row.seq, row.message) for row in rows]
+            return [(row.seq, _shown(row)) for row in rows]
 
     async def creations(self, room_uid: RoomUid, before_seq: int, most: int) -> list[LogEntry]:
         """Return the entries of the last messages before a seq that are not deleted, oldest first."""
@@ -246,9 +251,13 @@ def entry_of(row: Row[Any]) -> LogEntry:
     return LogEntry(
         seq=row.seq,
         time=row.time,
-        message=row.message,
+        message=_shown(row),
         kind=kind,
         message_seq=row.message_seq,
         revision=row.revision,
         is_deleted=row.is_deleted,
     )
+
+
+def _shown(row: Row[Any]) -> bytes:
+    return frames.shown_message(row.message, row.request_id)

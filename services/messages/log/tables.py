@@ -2,6 +2,8 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, LargeBinary, MetaData, SmallInteger, Table, Text, Uuid
 
+from services.runtime.ids import NO_USER
+
 metadata = MetaData(schema="messages")
 heads = Table(
     "heads",
@@ -48,3 +50,13 @@ events = Table(
     Column("content_hash", LargeBinary),
     Column("time", DateTime(timezone=True), nullable=False),
 )
+
+
+def shown_request_id(messages: str) -> str:
+    """Return the SQL of the request id with which a row of `messages`, by its name in the statement, is shown.
+
+    It is null for a deleted message, and for one that is nobody's. A message's bytes do not have it: so it is gone with
+    the row's own, whatever release has made the message nobody's.
+    """
+    is_shown = f"{messages}.delete_time IS NULL AND {messages}.sender_uid <> '{NO_USER}'"
+    return f"CASE WHEN {is_shown} THEN {messages}.request_id END"

@@ -10,26 +10,28 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from services.messages.log.store import LogStretch, entry_of, stretch_of
+from services.messages.log.tables import shown_request_id
 from services.messages.model import LogEntry
 from services.runtime.data.database import Database
 from services.runtime.ids import RoomUid
 
 # The kind of a creation is 1, as in EventKind.
-_TAILS = text("""
+_TAILS = text(f"""
     SELECT a.room_uid, h.seq AS head_seq, h.oldest_seq,
-        l.seq, l.kind, l.time, l.message_seq, l.revision, l.is_deleted, l.message
+        l.seq, l.kind, l.time, l.message_seq, l.revision, l.is_deleted, l.message, l.request_id
     FROM unnest(CAST(:room_uids AS uuid[]), CAST(:seqs AS bigint[]), CAST(:mosts AS bigint[]))
         AS a (room_uid, after_seq, most)
     JOIN messages.heads AS h USING (room_uid)
     LEFT JOIN LATERAL (
         (SELECT m.seq, 1 AS kind, m.create_time AS time, m.seq AS message_seq,
-            coalesce(m.revision, m.seq) AS revision, m.delete_time IS NOT NULL AS is_deleted, m.message
+            coalesce(m.revision, m.seq) AS revision, m.delete_time IS NOT NULL AS is_deleted, m.message,
+            {shown_request_id("m")} AS request_id
         FROM messages.messages AS m
         WHERE m.room_uid = a.room_uid AND m.seq > a.after_seq
         ORDER BY m.seq DESC LIMIT a.most)
         UNION ALL
         (SELECT e.seq, e.kind, e.time, e.message_seq,
-            coalesce(m.revision, m.seq), m.delete_time IS NOT NULL, m.message
+            coalesce(m.revision, m.seq), m.delete_time IS NOT NULL, m.message, {shown_request_id("m")}
         FROM messages.events AS e
         LEFT JOIN messages.messages AS m ON m.room_uid = e.room_uid AND m.seq = e.message_seq
         WHERE e.room_uid = a.room_uid AND e.seq > a.after_seq
@@ -37,20 +39,20 @@ _TAILS = text("""
         ORDER BY seq DESC LIMIT a.most
     ) AS l ON true
     ORDER BY a.room_uid, l.seq
-""")
-_MESSAGES = text("""
+""")  # noqa: S608 - literals above
+_MESSAGES = text(f"""
     SELECT a.room_uid, l.seq, 1 AS kind, l.create_time AS time, l.seq AS message_seq,
-        coalesce(l.revision, l.seq) AS revision, false AS is_deleted, l.message
+        coalesce(l.revision, l.seq) AS revision, false AS is_deleted, l.message, l.request_id
     FROM unnest(CAST(:room_uids AS uuid[]), CAST(:seqs AS bigint[]), CAST(:mosts AS bigint[]))
         AS a (room_uid, before_seq, most)
     JOIN LATERAL (
-        SELECT m.seq, m.create_time, m.revision, m.message
+        SELECT m.seq, m.create_time, m.revision, m.message, {shown_request_id("m")} AS request_id
         FROM messages.messages AS m
         WHERE m.room_uid = a.room_uid AND m.seq < a.before_seq AND m.delete_time IS NULL
         ORDER BY m.seq DESC LIMIT a.most
     ) AS l ON true
     ORDER BY a.room_uid, l.seq
-""")
+""")  # noqa: S608 - literals above
 
 
 @dataclass(frozen=True, slots=True)

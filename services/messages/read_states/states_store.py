@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Uuid, and_, bindparam, column, func, literal, select, true
+from sqlalchemy import Text, Uuid, and_, bindparam, column, func, literal, literal_column, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from services.messages.log.tables import events, heads, messages
+from services.messages import frames
+from services.messages.log.tables import events, heads, messages, shown_request_id
 from services.messages.model import EventKind
 from services.messages.read_states.model import ReadState, Unread, unread
 from services.messages.read_states.tables import CURSOR, cursor_of, read_cursors
@@ -37,7 +38,7 @@ _deleted = (
     .lateral("deleted")
 )
 _last = (
-    select(messages.c.message)
+    select(messages.c.message, literal_column(shown_request_id(messages.fullname), Text).label("request_id"))
     .where(messages.c.room_uid == _asked.c.room_uid, messages.c.delete_time.is_(None))
     .order_by(messages.c.seq.desc())
     .limit(1)
@@ -57,7 +58,7 @@ _rooms = (
 )
 _UNREAD = select(*_COUNTED).select_from(_rooms)
 _STATES = (
-    select(_asked.c.room_uid.label("asked_uid"), *CURSOR, *_COUNTED, _last.c.message)
+    select(_asked.c.room_uid.label("asked_uid"), *CURSOR, *_COUNTED, _last.c.message, _last.c.request_id)
     .select_from(_rooms.outerjoin(_last, true()))
     .order_by(_asked.c.n)
 )
@@ -90,4 +91,5 @@ def _unread(row: Any) -> Unread:
 
 def _state(row: Any) -> ReadState:
     cursor = None if row.room_uid is None else cursor_of(row)
-    return ReadState(row.asked_uid, cursor, _unread(row), row.message)
+    last_message = frames.shown_message(row.message, row.request_id) if row.message is not None else None
+    return ReadState(row.asked_uid, cursor, _unread(row), last_message)

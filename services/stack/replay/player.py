@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chatkit.messages.v1 import messages_service_pb2, part_pb2
+from chatkit.messages.v1 import message_pb2, messages_service_pb2, part_pb2
 from chatkit.rooms.v1 import memberships_service_pb2, rooms_service_pb2
 from chatkit.users.v1 import users_service_pb2
 
@@ -289,6 +289,9 @@ def _part(part: Part) -> part_pb2.Part:
     return part_pb2.Part(content_type=part.content_type, content=part.content, url=part.url)
 
 
-def _content(message: Any) -> bytes:
-    content: bytes = message.SerializeToString(deterministic=True)
-    return content
+def _content(message: message_pb2.Message) -> bytes:
+    shown = message_pb2.Message()
+    shown.CopyFrom(message)
+    # Replicas of the release before do not show it.
+    shown.ClearField("request_id")
+    return shown.SerializeToString(deterministic=True)

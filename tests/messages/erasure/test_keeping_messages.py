@@ -76,6 +76,7 @@ async def test_what_they_said_stays_and_who_they_were_goes(chat: Chat, database:
     assert (first.sender_id, first.seq, first.revision) == (_pseudonym(), 1, 6)
     assert (first.parts, first.create_time, first.edit_time) == (before.parts, before.create_time, before.edit_time)
     assert (second.sender_id, second.revision) == ("bob", 3)
+    assert [message.request_id for message in (before, first, second)] == ["their request", "", "bob's"]
     assert [message.sender_id for message in await _messages(chat, "attic")] == [_pseudonym("attic")]
     assert _pseudonym("attic") != _pseudonym()
     # Also a second time, which changes nothing.
@@ -92,6 +93,11 @@ async def test_who_follows_the_room_is_told_of_each_in_order(chat: Chat) -> None
     assert [(event.seq, event.message_edited.seq) for event in told] == [(4, 1), (5, 2), (6, 3)]
     assert {event.message_edited.sender_id for event in told} == {_pseudonym()}
     assert not any(event.message_edited.HasField("edit_time") for event in told)
+    # Neither those nor what a stream begins with show what the sender has called their requests.
+    async with chat.reading(last=10) as reader:
+        begun = [event.message_created for event in await reader.until("caught_up") if event.seq]
+    assert len(begun) == 3
+    assert {message.request_id for message in [*begun, *(event.message_edited for event in told)]} == {""}
 
 
 async def test_nothing_new_is_theirs_and_moderators_go_on(chat: Chat) -> None:
@@ -119,6 +125,7 @@ async def test_repeating_it_after_an_unknown_outcome_changes_nothing(chat: Chat,
     async with await psycopg.AsyncConnection.connect(database.dsn("messages"), autocommit=True) as connection:
         told = [(await append(connection, [one], wait_ms=1000))[one.key] for _ in range(2)]
     assert [getattr(result, "is_new", None) for result in told] == [True, False]
+    assert [message_pb2.Message.FromString(getattr(result, "message", b"")).request_id for result in told] == ["", ""]
     assert [message.revision for message in await _messages(chat)] == [2]
 
 

@@ -51,9 +51,10 @@ class _Replica:
         self._channel = grpc.aio.insecure_channel(address, options=(("grpc.use_local_subchannel_pool", 1),))
         self._stub = MessagesServiceStub(self._channel)
 
-    async def send(self, *contents: str) -> list[int]:
-        """Send at once; return the seqs."""
-        calls = (self._stub.SendMessage(text(one, uuid4().hex), metadata=user("alice")) for one in contents)
+    async def send(self, *contents: str, request_id: str = "") -> list[int]:
+        """Send at once, one with a request id that is given; return the seqs."""
+        sends = (text(one, request_id or uuid4().hex) for one in contents)
+        calls = (self._stub.SendMessage(send, metadata=user("alice")) for send in sends)
         return [int(answer.message.seq) for answer in await asyncio.gather(*calls)]
 
     @asynccontextmanager
@@ -100,6 +101,14 @@ async def test_what_one_appends_reaches_the_other_without_a_look_at_the_database
         assert await reader.until_seq(20) == list(range(1, 21))
         await second.send(*(f"at once {n}" for n in range(200)))
         assert await reader.until_seq(220) == list(range(21, 221))
+
+
+async def test_what_another_has_appended_is_shown_with_its_request_id(
+    database: TestDatabase, tmp_path: Path, nats: Nats
+) -> None:
+    async with _replicas(database, tmp_path, nats) as (first, second), first.reading() as reader:
+        await second.send("hello", request_id="alice's own")
+        assert (await reader.next()).message_created.request_id == "alice's own"
 
 
 async def test_two_that_write_to_one_room_give_each_event_once_and_in_order(

@@ -72,6 +72,7 @@ async def test_they_are_read_as_if_they_had_been_sent(suite: Suite) -> None:
     assert [message.revision for message in history] == [1, 2, 3, 4, 5]
     assert [message.sender_id for message in history] == ["alice", "bob", "carol", "alice", "alice"]
     assert history[0].create_time.ToJsonString() == TIME
+    assert [message.request_id for message in history] == ["1", "two", "3", "4", "5"]
     assert [message.HasField("edit_time") for message in history] == [False, False, False, True, False]
     sent = await suite.messages.SendMessage(text("now", "now"), metadata=user("alice"))
     assert sent.message.seq == 6
