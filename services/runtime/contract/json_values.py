@@ -12,12 +12,12 @@ _EXACT = 2**53
 
 
 def plain(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """Return the Struct as Python's dict, whole numbers as int."""
+    """Return the Struct as Python's dict, whole numbers as int. Raises ValueError for a value of no kind."""
     return {key: plain_value(value) for key, value in struct.fields.items()}
 
 
 def plain_value(value: struct_pb2.Value) -> Any:
-    """Return the Value as Python has it, whole numbers as int."""
+    """Return the Value as Python has it, whole numbers as int. Raises ValueError for a value of no kind."""
     match value.WhichOneof("kind"):
         case "number_value":
             number = value.number_value
@@ -31,8 +31,10 @@ def plain_value(value: struct_pb2.Value) -> Any:
             return plain(value.struct_value)
         case "list_value":
             return [plain_value(item) for item in value.list_value.values]
-        case _:
+        case "null_value":
             return None
+        case _:
+            raise ValueError("a value has no kind")
 
 
 def as_doubles(value: Mapping[str, Any] | None) -> dict[str, Any] | None:

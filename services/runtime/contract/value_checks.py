@@ -108,7 +108,11 @@ def _json(policy: field_policy_pb2.FieldPolicy, limits: Limits, plain_of: Callab
         # Reading a value costs a hundred times what sending it costs, so what is certainly too much is not read.
         if most is not None and (least := value.ByteSize() // _WIRE_PER_JSON) > most:
             return [over(policy.max_json_bytes, path, most, least, "at least ")]
-        plain = plain_of(value)
+        try:
+            plain = plain_of(value)
+        except ValueError:
+            # Many readers fail over it, and in JSON there is no such thing.
+            return _invalid(path, "must not hold a value of no kind")
         if not _is_storable(plain):
             return _invalid(path, "must not contain U+0000, NaN or infinity")
         if _is_deeper(plain, _MOST_NESTED):

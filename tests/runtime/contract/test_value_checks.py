@@ -254,6 +254,16 @@ def test_a_struct_has_only_numbers_that_json_has(number: float) -> None:
         assert refused(a_user(custom_data=value), "FIELD_INVALID").metadata == {"field": "custom_data"}
 
 
+def test_each_value_of_custom_data_has_a_kind() -> None:
+    VALIDATOR.check(a_user(custom_data=_struct({"a": None, "b": [None]})))
+    in_object, in_list = struct_pb2.Struct(), struct_pb2.Struct()
+    in_object.fields["a"].SetInParent()
+    in_list.get_or_create_list("a").values.add()
+    for value in (in_object, in_list):
+        assert refused(a_user(custom_data=value), "FIELD_INVALID").metadata == {"field": "custom_data"}
+    assert refused(_file(custom_data=struct_pb2.Value()), "FIELD_INVALID").metadata == {"field": "custom_data"}
+
+
 def _nested(levels: int, *, alone: bool) -> Any:
     """Return objects in objects, or lists in lists where they need not be an object's."""
     value: Any = "x"
