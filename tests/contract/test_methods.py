@@ -35,6 +35,7 @@ ACCESS = {
     "chatkit.users.v1.UsersService/ListDeletions": (S, "", NO_ROOM, ""),
     "chatkit.users.v1.UsersService/ExportUser": (S, "", NO_ROOM, ""),
     "chatkit.users.v1.PresenceService/SubscribePresence": (U, "presence:subscribe", NO_ROOM, "user_id"),
+    "chatkit.users.v1.PresenceService/GetPresence": (U, "presence:subscribe", NO_ROOM, ""),
     "chatkit.rooms.v1.RoomsService/CreateRoom": (U, "room:create", NO_ROOM, "creator_id"),
     "chatkit.rooms.v1.RoomsService/GetOrCreateDirectRoom": (U, "room:create", NO_ROOM, "user_id"),
     "chatkit.rooms.v1.RoomsService/ListRooms": (S, "", NO_ROOM, ""),

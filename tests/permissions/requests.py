@@ -63,6 +63,7 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
     "PresenceService/SubscribePresence": lambda at: presence_pb2.SubscribePresenceRequest(
         online=True, watch_user_ids=[at.member_id]
     ),
+    "PresenceService/GetPresence": lambda at: presence_pb2.GetPresenceRequest(user_ids=[at.member_id]),
     "RoomsService/CreateRoom": lambda at: rooms_service_pb2.CreateRoomRequest(
         id=at.new_id, name="New", visibility="VISIBILITY_PUBLIC"
     ),

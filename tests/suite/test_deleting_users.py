@@ -126,6 +126,9 @@ async def test_no_table_names_the_user_any_more_and_nothing_else_goes(suite: Sui
     assert files_in(suite.folder / "blobs") == []
     get = users_pb2.GetUserRequest(user_id="alice")
     await refused(suite.users.GetUser(get, metadata=su()), "USER_NOT_FOUND")
+    presence = presence_pb2.GetPresenceRequest(user_ids=["alice", "bob"])
+    seen = (await suite.presence.GetPresence(presence, metadata=user("bob"))).presences
+    assert [one.user_id for one in seen] == ["bob"]
     listed = await suite.messages.ListMessages(messages_pb2.ListMessagesRequest(room_id="lobby"), metadata=user("bob"))
     assert [message.parts[0].content for message in listed.messages] == ["hello"]
     rooms = await suite.rooms.ListUserRooms(rooms_pb2.ListUserRoomsRequest(), metadata=user("bob"))

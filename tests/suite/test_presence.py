@@ -98,3 +98,13 @@ async def test_watching_a_crowd_that_does_not_exist_is_told_and_ends_nobody_else
                 await anext(come)
                 while not any(_kind(event) == "presence_changed" for event in (await anext(opened)).events):
                     pass
+
+
+async def test_presence_is_read_in_json(edge: Edge) -> None:
+    headers = {"authorization": f"Bearer {tokens.token('alice')}"}
+    path = "/chatkit.users.v1.PresenceService/GetPresence"
+    answer = await edge.http.post(path, json={"userIds": ["bob", "nobody"]}, headers=headers)
+    assert answer.json() == {"presences": [{"userId": "bob", "state": "PRESENCE_STATE_OFFLINE"}]}
+    refusal = await edge.http.post(path, json={}, headers=headers)
+    assert refusal.status_code == 400
+    assert refusal.json()["details"][0]["metadata"] == {"field": "userIds"}

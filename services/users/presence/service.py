@@ -1,6 +1,6 @@
 """The use cases of presence: no gRPC, no SQL."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from services.runtime.contract.errors import ChatkitError
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import UserUid
 from services.runtime.streaming.open_streams import OnEnd
-from services.users.model import ABSENT, Presences
+from services.users.model import ABSENT, Presence, Presences
 from services.users.presence import frames
 from services.users.presence.access import PresenceAccess
 from services.users.presence.coalesced_reads import CoalescedReads
@@ -73,6 +73,13 @@ class PresenceStreams:
         finally:
             self._hub.leave(subscription)
 
+    async def get(self, user_ids: Iterable[str]) -> list[tuple[str, Presence]]:
+        """Return how it stands with those users that exist, once each and in the order given."""
+        wanted = dict.fromkeys(user_ids)
+        found = await self._users.ask(wanted)
+        known = {user_id: found[user_id] for user_id in wanted if user_id in found}
+        return _told(known, await self._presences.ask(known.values())) if known else []
+
     async def _resolve(self, wanted: PresenceRequest) -> tuple[UserUid, dict[str, UserUid]]:
         all_ids = dict.fromkeys([wanted.user_id, *wanted.watched])
         found = await self._users.ask(all_ids)
@@ -90,8 +97,9 @@ class PresenceStreams:
         if subscription.queue.error is not None:
             raise subscription.queue.error
         now = self._clock.now()
-        told = [
-            frames.presence_event(now, user_id, state.of_user.get(user_uid, ABSENT))
-            for user_id, user_uid in watched.items()
-        ]
+        told = [frames.presence_event(now, user_id, presence) for user_id, presence in _told(watched, state)]
         subscription.start(state.version, [frames.opened_event(now), *told, frames.caught_up_event(now)])
+
+
+def _told(users: Mapping[str, UserUid], state: Presences) -> list[tuple[str, Presence]]:
+    return [(user_id, state.of_user.get(user_uid, ABSENT)) for user_id, user_uid in users.items()]

@@ -7,10 +7,11 @@ from chatkit.users.v1 import presence_service_pb2 as pb2
 
 from services.runtime.calls.call import Call
 from services.users.presence.service import PresenceRequest, PresenceStreams
+from services.users.protos import presence_proto
 
 
 class PresenceServicer:
-    """chatkit.users.v1.PresenceService. It answers bytes: an event is serialized once, however many are told."""
+    """chatkit.users.v1.PresenceService. Streams are of bytes: an event is serialized once, however many are told."""
 
     SERVICE = pb2.DESCRIPTOR.services_by_name["PresenceService"]
 
@@ -24,3 +25,8 @@ class PresenceServicer:
         async with aclosing(self._presence.subscribe(wanted, call.caller, call.query, call.on_end)) as frames:
             async for frame in frames:
                 yield frame
+
+    async def GetPresence(self, request: pb2.GetPresenceRequest, _call: Call) -> pb2.GetPresenceResponse:
+        """Read the presence of several users."""
+        found = await self._presence.get(request.user_ids)
+        return pb2.GetPresenceResponse(presences=[presence_proto(user_id, presence) for user_id, presence in found])

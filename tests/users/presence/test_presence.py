@@ -18,7 +18,9 @@ import grpc
 import psycopg
 import pytest
 from chatkit.rooms.v1 import role_pb2
+from chatkit.users.v1 import presence_event_pb2 as event_pb2
 from chatkit.users.v1 import presence_service_pb2 as pb2
+from chatkit.users.v1.presence_service_pb2_grpc import PresenceServiceStub
 
 from services.stack.machine.ports import Port
 from tests.support import tokens
@@ -29,6 +31,7 @@ from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.peers import Peers, serve
 from tests.support.refusals import refused
 from tests.support.suite import Suite, ready, running, settings
+from tests.support.tokens import user
 from tests.users.presence.watching import OFFLINE, ONLINE, PresenceStream, online
 
 _QUICK: dict[str, Any] = {"presence_renewal_interval_seconds": 0.02, "presence_reaping_interval_seconds": 0.02}
@@ -178,6 +181,45 @@ async def test_the_number_of_those_who_are_watched_is_limited(world: World) -> N
     assert error.metadata["limit"] == "WATCHED_USERS"
     as_many_as_may_be = PresenceStream(world.one, "ann", *(f"u{number}" for number in range(1_000)))
     await refused(as_many_as_may_be.call.read(), "USER_NOT_FOUND")
+
+
+async def _read(channel: grpc.aio.Channel, reader: str, *user_ids: str) -> list[event_pb2.Presence]:
+    stub: Any = PresenceServiceStub(channel)
+    return list((await stub.GetPresence(pb2.GetPresenceRequest(user_ids=user_ids), metadata=user(reader))).presences)
+
+
+async def test_presence_is_read_once_in_the_order_asked_for_and_without_the_unknown(world: World) -> None:
+    ann = await online(world.one, "ann")
+    cat, seen = await _read(world.two, "dan", "cat", "nobody", "ann", "cat", "ann")
+    assert (cat.user_id, cat.state, cat.HasField("change_time")) == ("cat", OFFLINE, False)
+    assert (seen.user_id, seen.state) == ("ann", ONLINE)
+    watching = PresenceStream(world.one, "dan", "ann")
+    assert (await watching.next()).HasField("opened")
+    assert (await watching.next()).presence == seen
+    ann.hang_up()
+    await world.leaving("ann")
+    await world.passes(10)
+    (gone,) = await _read(world.two, "dan", "ann")
+    assert gone.state == OFFLINE
+    assert gone.change_time.ToNanoseconds() > seen.change_time.ToNanoseconds()
+    assert await _read(world.one, "dan", "nobody") == []
+    # Nobody was there who only read.
+    assert world.ask("state", "dan") is None
+
+
+async def test_presence_is_read_by_those_who_may_subscribe_and_of_so_many_at_once(world: World) -> None:
+    await refused(_read(world.one, "dan"), "FIELD_REQUIRED")
+    await refused(_read(world.one, "dan", "ann", ""), "FIELD_REQUIRED")
+    await refused(_read(world.one, "dan", "a\nn"), "FIELD_INVALID")
+    many = [f"u{number}" for number in range(251)]
+    error = await refused(_read(world.one, "dan", *many), "LIMIT_EXCEEDED")
+    assert error.metadata["limit"] == "USERS_PER_GET"
+    assert await _read(world.one, "dan", *many[1:]) == []
+    world.peers.denied["dan"] = {"presence:subscribe"}
+    world.peers.change_role((role_pb2.ROLE_SCOPE_GLOBAL, "default"))
+    await refused(_read(world.two, "dan", "ann"), "PERMISSION_MISSING")
+    by_su = world.suite.presence.GetPresence(pb2.GetPresenceRequest(user_ids=["ann"]), metadata=tokens.su())
+    assert [seen.user_id for seen in (await by_su).presences] == ["ann"]
 
 
 async def test_a_replica_that_stops_ends_its_streams_and_who_goes_elsewhere_was_never_away(world: World) -> None:

@@ -27,7 +27,7 @@ from chatkit.contract.v1 import method_policy_pb2 as chatkit_dot_contract_dot_v1
 from chatkit.users.v1 import presence_event_pb2 as chatkit_dot_users_dot_v1_dot_presence__event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'chatkit/users/v1/presence_service.proto\x12\x10\x63hatkit.users.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a%chatkit/users/v1/presence_event.proto\"i\n\x18SubscribePresenceRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x0e\n\x06online\x18\x02 \x01(\x08\x12\"\n\x0ewatch_user_ids\x18\x03 \x03(\tB\n\xea\xe0\x18\x06\x10\x01\x18\x07 \x1c\"L\n\x19SubscribePresenceResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1f.chatkit.users.v1.PresenceEvent2\xaf\x01\n\x0fPresenceService\x12\x9b\x01\n\x11SubscribePresence\x12*.chatkit.users.v1.SubscribePresenceRequest\x1a+.chatkit.users.v1.SubscribePresenceResponse\"+\xe2\xe0\x18\'\x08\x01\x12\x12presence:subscribe\"\x07user_id(\x01\x30\x15@\x01P\n0\x01\x42Y\n\x14\x63om.chatkit.users.v1P\x01Z,chatkit.example/gen/chatkit/users/v1;usersv1\xaa\x02\x10\x43hatkit.Users.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'chatkit/users/v1/presence_service.proto\x12\x10\x63hatkit.users.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a%chatkit/users/v1/presence_event.proto\"i\n\x18SubscribePresenceRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x0e\n\x06online\x18\x02 \x01(\x08\x12\"\n\x0ewatch_user_ids\x18\x03 \x03(\tB\n\xea\xe0\x18\x06\x10\x01\x18\x07 \x1c\"L\n\x19SubscribePresenceResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1f.chatkit.users.v1.PresenceEvent\"4\n\x12GetPresenceRequest\x12\x1e\n\x08user_ids\x18\x01 \x03(\tB\x0c\xea\xe0\x18\x08\x08\x01\x10\x01\x18\x07 \n\"D\n\x13GetPresenceResponse\x12-\n\tpresences\x18\x01 \x03(\x0b\x32\x1a.chatkit.users.v1.Presence2\xb3\x02\n\x0fPresenceService\x12\x9b\x01\n\x11SubscribePresence\x12*.chatkit.users.v1.SubscribePresenceRequest\x1a+.chatkit.users.v1.SubscribePresenceResponse\"+\xe2\xe0\x18\'\x08\x01\x12\x12presence:subscribe\"\x07user_id(\x01\x30\x15@\x01P\n0\x01\x12\x81\x01\n\x0bGetPresence\x12$.chatkit.users.v1.GetPresenceRequest\x1a%.chatkit.users.v1.GetPresenceResponse\"%\xe2\xe0\x18!\x08\x01\x12\x12presence:subscribe(\x01\x30\x15\x38\x90N@\x01P\x05\x42Y\n\x14\x63om.chatkit.users.v1P\x01Z,chatkit.example/gen/chatkit/users/v1;usersv1\xaa\x02\x10\x43hatkit.Users.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,12 +39,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBSCRIBEPRESENCEREQUEST'].fields_by_name['user_id']._serialized_options = b'\352\340\030\004\020\001\030\007'
   _globals['_SUBSCRIBEPRESENCEREQUEST'].fields_by_name['watch_user_ids']._loaded_options = None
   _globals['_SUBSCRIBEPRESENCEREQUEST'].fields_by_name['watch_user_ids']._serialized_options = b'\352\340\030\006\020\001\030\007 \034'
+  _globals['_GETPRESENCEREQUEST'].fields_by_name['user_ids']._loaded_options = None
+  _globals['_GETPRESENCEREQUEST'].fields_by_name['user_ids']._serialized_options = b'\352\340\030\010\010\001\020\001\030\007 \n'
   _globals['_PRESENCESERVICE'].methods_by_name['SubscribePresence']._loaded_options = None
   _globals['_PRESENCESERVICE'].methods_by_name['SubscribePresence']._serialized_options = b'\342\340\030\'\010\001\022\022presence:subscribe\"\007user_id(\0010\025@\001P\n'
+  _globals['_PRESENCESERVICE'].methods_by_name['GetPresence']._loaded_options = None
+  _globals['_PRESENCESERVICE'].methods_by_name['GetPresence']._serialized_options = b'\342\340\030!\010\001\022\022presence:subscribe(\0010\0258\220N@\001P\005'
   _globals['_SUBSCRIBEPRESENCEREQUEST']._serialized_start=181
   _globals['_SUBSCRIBEPRESENCEREQUEST']._serialized_end=286
   _globals['_SUBSCRIBEPRESENCERESPONSE']._serialized_start=288
   _globals['_SUBSCRIBEPRESENCERESPONSE']._serialized_end=364
-  _globals['_PRESENCESERVICE']._serialized_start=367
-  _globals['_PRESENCESERVICE']._serialized_end=542
+  _globals['_GETPRESENCEREQUEST']._serialized_start=366
+  _globals['_GETPRESENCEREQUEST']._serialized_end=418
+  _globals['_GETPRESENCERESPONSE']._serialized_start=420
+  _globals['_GETPRESENCERESPONSE']._serialized_end=488
+  _globals['_PRESENCESERVICE']._serialized_start=491
+  _globals['_PRESENCESERVICE']._serialized_end=798
 # @@protoc_insertion_point(module_scope)

@@ -24,3 +24,15 @@ class SubscribePresenceResponse(_message.Message):
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     events: _containers.RepeatedCompositeFieldContainer[_presence_event_pb2.PresenceEvent]
     def __init__(self, events: _Optional[_Iterable[_Union[_presence_event_pb2.PresenceEvent, _Mapping]]] = ...) -> None: ...
+
+class GetPresenceRequest(_message.Message):
+    __slots__ = ("user_ids",)
+    USER_IDS_FIELD_NUMBER: _ClassVar[int]
+    user_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, user_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetPresenceResponse(_message.Message):
+    __slots__ = ("presences",)
+    PRESENCES_FIELD_NUMBER: _ClassVar[int]
+    presences: _containers.RepeatedCompositeFieldContainer[_presence_event_pb2.Presence]
+    def __init__(self, presences: _Optional[_Iterable[_Union[_presence_event_pb2.Presence, _Mapping]]] = ...) -> None: ...

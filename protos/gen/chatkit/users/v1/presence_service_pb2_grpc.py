@@ -40,6 +40,11 @@ class PresenceServiceStub:
                 request_serializer=chatkit_dot_users_dot_v1_dot_presence__service__pb2.SubscribePresenceRequest.SerializeToString,
                 response_deserializer=chatkit_dot_users_dot_v1_dot_presence__service__pb2.SubscribePresenceResponse.FromString,
                 _registered_method=True)
+        self.GetPresence = channel.unary_unary(
+                '/chatkit.users.v1.PresenceService/GetPresence',
+                request_serializer=chatkit_dot_users_dot_v1_dot_presence__service__pb2.GetPresenceRequest.SerializeToString,
+                response_deserializer=chatkit_dot_users_dot_v1_dot_presence__service__pb2.GetPresenceResponse.FromString,
+                _registered_method=True)
 
 
 class PresenceServiceServicer:
@@ -60,6 +65,15 @@ class PresenceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPresence(self, request, context):
+        """Reads how it stands now with up to LIMIT_USERS_PER_GET users, in the order
+        of the request. Unknown ids are left out, ids that stand twice are answered
+        once. It makes nobody online; to be told of changes, subscribe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PresenceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -67,6 +81,11 @@ def add_PresenceServiceServicer_to_server(servicer, server):
                     servicer.SubscribePresence,
                     request_deserializer=chatkit_dot_users_dot_v1_dot_presence__service__pb2.SubscribePresenceRequest.FromString,
                     response_serializer=chatkit_dot_users_dot_v1_dot_presence__service__pb2.SubscribePresenceResponse.SerializeToString,
+            ),
+            'GetPresence': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPresence,
+                    request_deserializer=chatkit_dot_users_dot_v1_dot_presence__service__pb2.GetPresenceRequest.FromString,
+                    response_serializer=chatkit_dot_users_dot_v1_dot_presence__service__pb2.GetPresenceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -97,6 +116,33 @@ class PresenceService:
             '/chatkit.users.v1.PresenceService/SubscribePresence',
             chatkit_dot_users_dot_v1_dot_presence__service__pb2.SubscribePresenceRequest.SerializeToString,
             chatkit_dot_users_dot_v1_dot_presence__service__pb2.SubscribePresenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPresence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.users.v1.PresenceService/GetPresence',
+            chatkit_dot_users_dot_v1_dot_presence__service__pb2.GetPresenceRequest.SerializeToString,
+            chatkit_dot_users_dot_v1_dot_presence__service__pb2.GetPresenceResponse.FromString,
             options,
             channel_credentials,
             insecure,
