@@ -45,14 +45,15 @@ def _never() -> bool:
 class EventQueue:
     """A queue of serialized events between whoever makes them and a stream.
 
-    `may_send` is asked in the moment in which a frame is taken. `makes_room` is called when too much waits, before the
-    stream is ended by that; it tells whether it has done something about it. `on_taken` is told the bytes of each
-    frame, and None when all that waits is dropped.
+    `caller` is whose token ends it; None where something else looks at the token. `may_send` is asked in the moment in
+    which a frame is taken. `makes_room` is called when too much waits, before the stream is ended by that; it tells
+    whether it has done something about it. `on_taken` is told the bytes of each frame, and None when all that waits is
+    dropped.
     """
 
     def __init__(
         self,
-        caller: Caller,
+        caller: Caller | None,
         clock: Clock,
         *,
         may_send: Callable[[], bool] = _always,
@@ -66,6 +67,7 @@ class EventQueue:
         # False until the beginning is queued: nothing is admitted before it.
         self.is_open = False
         self.error: ChatkitError | None = None
+        self._is_finished = False
         self._caller = caller
         self._clock = clock
         self._may_send = may_send
@@ -88,7 +90,7 @@ class EventQueue:
 
     def begin(self, beginning: Iterable[tuple[int, bytes]], source: Source | None = None) -> None:
         """Queue how the stream or a source starts, whatever its size: the bound is on what piles up behind it."""
-        if self.error is not None:
+        if self.error is not None or self._is_finished:
             return
         if not self._waiting:
             self._progress_at = self._clock.monotonic()
@@ -107,7 +109,7 @@ class EventQueue:
 
     def push(self, seq: int, event: bytes, source: Source | None = None) -> None:
         """Queue an event; `seq` is 0 for one that has none. Too much of it ends the stream."""
-        if self.error is not None or not self.is_open:
+        if self.error is not None or not self.is_open or self._is_finished:
             return
         if not self._waiting:
             self._progress_at = self._clock.monotonic()
@@ -139,7 +141,7 @@ class EventQueue:
 
     def check_token(self) -> None:
         """End the stream when its token has expired; what waits is not sent any more."""
-        if self._caller.expire_time <= self._clock.now():
+        if self._caller is not None and self._caller.expire_time <= self._clock.now():
             self.cut(expired())
 
     def end(self, error: ChatkitError) -> None:
@@ -148,6 +150,11 @@ class EventQueue:
             self.error = error
             self._wake.set()
         self._let_begin()
+
+    def finish(self) -> None:
+        """End the stream well: what waits is still sent, and nothing is queued any more."""
+        self._is_finished = True
+        self._wake.set()
 
     def cut(self, error: ChatkitError) -> None:
         """End the stream; what waits is not sent any more."""
@@ -163,12 +170,14 @@ class EventQueue:
             self._wake.set()
 
     async def frames(self) -> AsyncIterator[bytes]:
-        """Yield frames of waiting events until the stream ends; then raise why."""
+        """Yield frames of waiting events until the stream ends; then raise why, unless it was finished."""
         written_at = -_COALESCE_SECONDS
         while True:
             if not self._waiting or not self._may_send():
                 if self.error is not None:
                     raise self.error
+                if self._is_finished and not self._waiting:
+                    return
                 self._wake.clear()
                 await self._wake.wait()
                 continue

@@ -52,10 +52,12 @@ class QueueMachine(RuleBasedStateMachine):
         self.progress_at = 0.0
         self.error = ""
         self.is_open = False
+        self.is_finished = False
         self.sent_seq = 0
         self.was_cut = False
         self.frames: list[bytes] = []
-        self.has_ended = False
+        # How it has ended: by a reason, by none, or not yet.
+        self.ended: str | None = None
         self._count = 0
         # What was given.
         self.read: list[bytes] = []
@@ -73,6 +75,8 @@ class QueueMachine(RuleBasedStateMachine):
             while True:
                 await self._may_read.acquire()
                 self.read.append(await anext(frames))
+        except StopAsyncIteration:
+            return ""
         except ChatkitError as ending:
             return ending.reason
 
@@ -94,14 +98,14 @@ class QueueMachine(RuleBasedStateMachine):
         while before < len(self.read):
             before = len(self.read)
             self.loop.run_until_complete(self.clock.advance(_COALESCED_SECONDS))
-        while self._permits and not self.has_ended:
+        while self._permits and self.ended is None:
             if self.waiting and self.may_send:
                 if self.clock.monotonic() >= self.expires_at:
                     self.cut_model("TOKEN_EXPIRED")
                     continue
                 self.take_frame()
-            elif self.error:
-                self.has_ended = True
+            elif self.error or (self.is_finished and not self.waiting):
+                self.ended = self.error
             else:
                 break
 
@@ -131,7 +135,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def queue_in_model(self, one: Waiting) -> None:
         """Queue an event in the model, and cut it off when that is too much."""
-        if self.error or not self.is_open:
+        if self.error or not self.is_open or self.is_finished:
             return
         if not self.waiting:
             self.progress_at = self.clock.monotonic()
@@ -155,7 +159,7 @@ class QueueMachine(RuleBasedStateMachine):
         events = [self.event(size) for size in beginning]
         self.queue.open(sent_seq, events)
         self.is_open, self.sent_seq = True, sent_seq
-        if not self.error:
+        if not self.error and not self.is_finished:
             self.progress_at = self.clock.monotonic()
             self.waiting += [Waiting(seq, event, 0) for seq, event in events]
         self.settle()
@@ -209,6 +213,13 @@ class QueueMachine(RuleBasedStateMachine):
         self.error = self.error or reason
         self.settle()
 
+    @rule(happens=seldom)
+    def finish(self, happens: bool) -> None:
+        if happens:
+            self.queue.finish()
+            self.is_finished = True
+            self.settle()
+
     @rule(may=st.booleans())
     def let_send(self, may: bool) -> None:
         self.may_send = may
@@ -222,9 +233,9 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.read == self.frames
         assert self.queue.sent_seq == self.sent_seq
         assert (self.queue.error.reason if self.queue.error is not None else "") == self.error
-        assert self._reading.done() == self.has_ended
-        if self.has_ended:
-            assert self._reading.result() == self.error
+        assert self._reading.done() == (self.ended is not None)
+        if self._reading.done():
+            assert self._reading.result() == self.ended
 
     @invariant()
     def whoever_made_it_is_told_what_was_taken_and_dropped(self) -> None:

@@ -122,7 +122,7 @@ class _Machine(QueueMachine):
     def begin(self, source: int, of_sizes: list[int]) -> None:
         events = [self.event(size) for size in of_sizes]
         self.queue.begin(events, self.sources[source])
-        if not self.error:
+        if not self.error and not self.is_finished:
             if not self.waiting:
                 self.progress_at = self.clock.monotonic()
             self.waiting += [Waiting(seq, event, 0, source) for seq, event in events]
