@@ -113,6 +113,19 @@ class Admission:
 
         return read
 
+    def each_of(self, method: MethodContract) -> Callable[[AsyncIterator[bytes]], AsyncIterator[Message]]:
+        """Compose what reads the requests of a call that was admitted before the first: each is checked like one."""
+        decode = self._decoder(method)
+        check = self._validator.check
+
+        async def read(bodies: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+            async for body in bodies:
+                request = decode(body)
+                check(request)
+                yield request
+
+        return read
+
     async def _ask(
         self, query: AccessQuery | None, permission_for_others: str
     ) -> tuple[AccessGrant | None, AccessQuery | None]:

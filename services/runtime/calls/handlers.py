@@ -38,7 +38,7 @@ from services.runtime.contract.errors import (
 )
 from services.runtime.contract.policies import Limits, MethodContract, methods_of
 from services.runtime.identity.tokens import TokenVerifier
-from services.runtime.streaming.open_streams import Streams
+from services.runtime.streaming.open_streams import OpenStream, Streams
 
 _log = structlog.get_logger()
 _READ_AWAY_SECONDS = 0.5
@@ -49,7 +49,11 @@ Unary = Callable[[Any, Call], Awaitable[Message | bytes]]
 Stream = Callable[[Any, Call], AsyncIterator[Message | bytes]]
 # A method whose requests are a stream: its first request, all of them with the first one included, and the call.
 Requests = Callable[[Any, AsyncIterator[Any], Call], Awaitable[Message | bytes]]
+# One whose answers are a stream as well: all its requests, and the call.
+Both = Callable[[AsyncIterator[Any], Call], AsyncIterator[Message | bytes]]
+StreamHandler = Callable[[object, Context], AsyncIterator[bytes]]
 _Responses = AsyncGenerator[Message | bytes, None]
+_Begin = Callable[["_Bodies", Context, OpenStream], Awaitable[AsyncIterator[Message | bytes]]]
 
 
 class Servicer(Protocol):
@@ -85,10 +89,11 @@ class Handlers:
         return _Unknown()
 
     def _handler(self, method: MethodContract, behaviour: Any) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        if method.streams:
+            compose = self.both if method.streams_requests else self.stream
+            return grpc.stream_stream_rpc_method_handler(compose(method, behaviour))
         if method.streams_requests:
             return grpc.stream_unary_rpc_method_handler(self.requests(method, behaviour))
-        if method.streams:
-            return grpc.stream_stream_rpc_method_handler(self.stream(method, behaviour))
         return grpc.stream_unary_rpc_method_handler(self.unary(method, behaviour))
 
     def unary(self, method: MethodContract, behaviour: Unary) -> Callable[[object, Context], Awaitable[bytes]]:
@@ -111,19 +116,42 @@ class Handlers:
 
         return handle
 
-    def stream(self, method: MethodContract, behaviour: Stream) -> Callable[[object, Context], AsyncIterator[bytes]]:
+    def stream(self, method: MethodContract, behaviour: Stream) -> StreamHandler:
         """Compose the handler of a server-streaming method."""
-        caller_of, admit = self._admission.caller, self._admission.of(method)
+        admit = self._admission.of(method)
+
+        async def begin(bodies: "_Bodies", context: Context, stream: OpenStream) -> AsyncIterator[Message | bytes]:
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                body = await bodies.first()
+            request, call = await admit(body, context, stream.caller, deadline_of(context), stream)
+            return behaviour(request, call)
+
+        return self._responding(method, begin)
+
+    def both(self, method: MethodContract, behaviour: Both) -> StreamHandler:
+        """Compose the handler of a method whose requests and responses are streams.
+
+        The caller is admitted at once, as by a request that says nothing: the stream may be opened before there is
+        something to say. Every request is checked as the one of other methods is.
+        """
+        admit, read = self._admission.of(method), self._admission.each_of(method)
+
+        async def begin(bodies: "_Bodies", context: Context, stream: OpenStream) -> AsyncIterator[Message | bytes]:
+            _, call = await admit(b"", context, stream.caller, deadline_of(context), stream)
+            return behaviour(read(bodies), call)
+
+        return self._responding(method, begin)
+
+    def _responding(self, method: MethodContract, begin: _Begin) -> StreamHandler:
+        caller_of = self._admission.caller
         names = JsonNames(method.request)
 
         async def handle(_bodies: object, context: Context) -> AsyncIterator[bytes]:
+            bodies = _Bodies(context)
             try:
                 with self._streams.open(caller_of(method, context), edge_of(context)) as stream:
-                    async with asyncio.timeout(_REQUEST_SECONDS):
-                        body = await _only(context)
-                    request, call = await admit(body, context, stream.caller, deadline_of(context), stream)
                     # Closed with the call, and not whenever somebody collects it.
-                    async with aclosing(cast("_Responses", behaviour(request, call))) as responses:
+                    async with aclosing(cast("_Responses", await begin(bodies, context, stream))) as responses:
                         async for response in responses:
                             stream.check()
                             stream.is_writing = True
@@ -131,7 +159,11 @@ class Handlers:
                             stream.is_writing = False
                             stream.check()
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
+                if method.streams_requests:
+                    await bodies.read_away()
                 await self._abort(method, names, error, context)
+            finally:
+                bodies.close()
             self.answers[method.path, "OK"] += 1
 
         return handle
@@ -148,16 +180,18 @@ class Handlers:
         read = self._admission.reader_of(method)
         seconds = method.policy.deadline_ms / 1000
 
-        async def handle(bodies: AsyncIterator[bytes], context: Context) -> bytes:
-            deadline = deadline_of(context, seconds)
+        async def handle(_bodies: object, context: Context) -> bytes:
+            deadline, bodies = deadline_of(context, seconds), _Bodies(context)
             try:
                 with self._streams.open(caller_of(method, context)) as stream:
                     async with asyncio.timeout(seconds):
-                        first, call = await admit(await _first(bodies), context, stream.caller, deadline, stream)
+                        first, call = await admit(await bodies.first(), context, stream.caller, deadline, stream)
                         response = await behaviour(first, read(first, bodies), call)
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
-                await _read_away(bodies)
+                await bodies.read_away()
                 await self._abort(method, names, error, context)
+            finally:
+                bodies.close()
             self.answers[method.path, "OK"] += 1
             return response if isinstance(response, bytes) else response.SerializeToString()
 
@@ -188,29 +222,56 @@ def _known(error: Exception, path: str) -> ChatkitError:
     return Internal("INTERNAL", f"internal error {error_id}", metadata={"error_id": error_id})
 
 
-async def _read_away(bodies: AsyncIterator[bytes]) -> None:
-    """Let a client that is still sending come to its end, for a moment.
+class _Bodies:
+    """The requests of a call, in their bytes; whoever is cancelled while they wait for the next one takes none away.
 
-    Python's clients would else hear that their sending has failed, and not why.
+    gRPC knows no reading that is given up: what is read after it would be the end.
     """
-    with suppress(Exception):
-        async with asyncio.timeout(_READ_AWAY_SECONDS):
-            async for _ in bodies:
-                pass
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._reading: asyncio.Task[object] | None = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._context.read())
+        body = await asyncio.shield(self._reading)
+        self._reading = None
+        if body is grpc.aio.EOF:
+            raise StopAsyncIteration
+        return cast("bytes", body)
+
+    async def first(self) -> bytes:
+        """Return the next request, or raise REQUEST_MALFORMED: there must be one."""
+        async for body in self:
+            return body
+        raise _no_request()
+
+    async def read_away(self) -> None:
+        """Let a client that is still sending come to its end, for a moment.
+
+        Python's clients would else hear that their sending has failed, and not why.
+        """
+        with suppress(Exception):
+            async with asyncio.timeout(_READ_AWAY_SECONDS):
+                async for _ in self:
+                    pass
+
+    def close(self) -> None:
+        """Read no more."""
+        if self._reading is not None:
+            self._reading.cancel()
 
 
 async def _only(context: Context) -> bytes:
-    """Read the request of a method that takes one."""
+    """Read the request of a method that takes one, which costs less than to read one of many."""
     body = await context.read()
     if body is grpc.aio.EOF:
         raise _no_request()
     return cast("bytes", body)
-
-
-async def _first(bodies: AsyncIterator[bytes]) -> bytes:
-    async for body in bodies:
-        return body
-    raise _no_request()
 
 
 def _no_request() -> InvalidArgument:

@@ -18,9 +18,10 @@ from services.runtime.contract.errors import PermissionDenied
 from services.runtime.contract.policies import Limits, methods_of
 from services.runtime.ids import RoomUid, UserUid
 from services.runtime.streaming.open_streams import Streams
+from tests.runtime.serving import serving
 from tests.support import tokens
 from tests.support.clock import ManualClock
-from tests.support.eventually import HANG_SECONDS, eventually
+from tests.support.eventually import eventually
 from tests.support.refusals import refused
 
 Behaviour = Callable[[Any, AsyncIterator[Any], Call], Any]
@@ -55,17 +56,8 @@ class Served:
 @asynccontextmanager
 async def _serving(behaviour: Behaviour) -> AsyncIterator[Served]:
     served = Served(behaviour)
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((served.generic,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    ticking = asyncio.create_task(served.streams.run())
-    try:
-        async with asyncio.timeout(HANG_SECONDS), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as served.channel:
-            yield served
-    finally:
-        ticking.cancel()
-        await server.stop(None)
+    async with serving(served.streams, served.generic) as served.channel:
+        yield served
 
 
 async def _counting(first: Any, requests: AsyncIterator[Any], call: Call) -> pb2.UploadFileResponse:

@@ -24,9 +24,10 @@ from services.runtime.identity.api_keys import ApiKey, mint_token
 from services.runtime.identity.tokens import Caller, mint_service_token
 from services.runtime.ids import RoomUid, UserId, UserUid
 from services.runtime.streaming.open_streams import Streams
+from tests.runtime.serving import serving
 from tests.support import tokens
 from tests.support.clock import ManualClock
-from tests.support.eventually import HANG_SECONDS, eventually
+from tests.support.eventually import eventually
 from tests.support.refusals import refused
 
 FRAME = pb2.SubscribeRoomResponse().SerializeToString()
@@ -89,7 +90,6 @@ def _service(service: ServiceDescriptor, name: str, handlers: Handlers, behaviou
 @asynccontextmanager
 async def _serving(behaviour: Behaviour, **limits: int) -> AsyncGenerator[Served, None]:
     served = Served(**limits)
-    server = grpc.aio.server()
     messages, access = (
         pb2.DESCRIPTOR.services_by_name["MessagesService"],
         access_pb2.DESCRIPTOR.services_by_name["AccessService"],
@@ -98,16 +98,8 @@ async def _serving(behaviour: Behaviour, **limits: int) -> AsyncGenerator[Served
         _service(messages, "SubscribeRoom", served.handlers, behaviour),
         _service(access, "WatchAccess", served.handlers, behaviour),
     )
-    server.add_generic_rpc_handlers(handlers)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    ticking = asyncio.create_task(served.streams.run())
-    try:
-        async with asyncio.timeout(HANG_SECONDS), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as served.channel:
-            yield served
-    finally:
-        ticking.cancel()
-        await server.stop(None)
+    async with serving(served.streams, *handlers) as served.channel:
+        yield served
 
 
 async def _forever(_request: object, _call: Call) -> AsyncIterator[bytes]:
