@@ -1,6 +1,7 @@
 """How often a user may call, by the class of the method: a bucket per user and class, counted in this edge alone.
 
-A call counts as many as its method costs.
+A call counts as many as its method costs. What comes on a stream is counted by its service, by the same rule
+(services/runtime/calls/rates.py).
 
 The user is the `sub` of the verified token, never a header. Tokens without one are superusers' and are not limited.
 """
@@ -13,6 +14,7 @@ from chatkit.contract.v1 import limit_pb2, method_policy_pb2
 from services.edge import public
 from services.edge.rendering.parts import Json, typed
 from services.edge.rendering.tokens import claim
+from services.runtime.calls.rates import BURST, REMEMBERED_USERS
 from services.runtime.contract.policies import Limits, MethodContract, limit_name
 
 # Under this name a route's metadata says which limits its method is counted by, of the rate and of the size, how long
@@ -24,10 +26,6 @@ LIMIT_OF = {
     method_policy_pb2.RATE_CLASS_REQUEST: limit_pb2.LIMIT_REQUESTS_PER_USER_PER_SECOND,
     method_policy_pb2.RATE_CLASS_SEND: limit_pb2.LIMIT_SENDS_PER_USER_PER_SECOND,
 }
-# So many times the rate may be used up at once, by whoever was quiet before.
-_BURST = 2
-# Users whose rate is remembered; beyond that the one who was quiet for the longest is forgotten.
-_USERS = 20_000
 _NO_BOUND = 4_294_967_295
 _ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
 
@@ -57,7 +55,7 @@ def rate_filter(limits: Limits) -> Json:
         filter_enabled=_ALWAYS,
         filter_enforced=_ALWAYS,
         rate_limited_as_resource_exhausted=True,
-        max_dynamic_descriptors=_USERS,
+        max_dynamic_descriptors=REMEMBERED_USERS,
         always_consume_default_token_bucket=False,
         token_bucket=_bucket(_NO_BOUND, _NO_BOUND),
         rate_limits=[
@@ -78,7 +76,7 @@ def _of_user() -> Json:
 
 def _descriptor(limit: "limit_pb2.Limit", per_second: int) -> Json:
     entries = [{"key": "limit", "value": limit_name(limit)}, {"key": "user"}]
-    return {"entries": entries, "token_bucket": _bucket(_BURST * per_second, per_second)}
+    return {"entries": entries, "token_bucket": _bucket(BURST * per_second, per_second)}
 
 
 def _bucket(most: int, per_second: int) -> Json:
