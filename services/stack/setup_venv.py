@@ -1,13 +1,17 @@
 """Makes the repository's .venv and starts a module in it: run by the launcher, with the standard library only.
 
-.venv is complete while its stamp, which is written last, equals the hash of what it was made from. Whatever else is
-found there, an interrupted install or one of older pins, is made anew, by one launcher at a time.
+.venv has two parts: BASE is what `./chatkit up` needs, DEV is what tests and checks need besides. A part is complete
+while the stamp, which is written last, has the hash of what it was made from. Where BASE is not complete, whatever is
+found there, an interrupted install or one of older pins, is made anew. DEV is only ever added and leaves BASE as it is,
+for `up` may be running from it. One launcher at a time does any of this.
 """
 
 import fcntl
 import hashlib
 import importlib.util
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-EXTRAS = "dev,stack"
+BASE, DEV = "base", "dev"
+DEV_PINS = "# What tests and checks need besides"
 STAMP = "chatkit-stamp"
 WHEELS = {("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "arm64")}
 NEWEST_PYTHON = (3, 14)
@@ -91,57 +96,76 @@ def refusal(build: Build) -> str | None:
     return None
 
 
-def is_complete(root: Path) -> bool:
-    """Tell whether .venv is what this interpreter would make now."""
+def is_complete(root: Path, part: str) -> bool:
+    """Tell whether a part of .venv is what this interpreter would make now."""
     try:
-        return _stamp(root).read_text() == expected_stamp(root)
+        return expected_stamp(root, part) in _stamp(root).read_text().split()
     except FileNotFoundError:
         return False
 
 
-def expected_stamp(root: Path) -> str:
-    """Hash what .venv is made from: the pins, this Python's version and the folder, since a .venv can't be moved."""
+def expected_stamp(root: Path, part: str) -> str:
+    """Hash what a part is made from: the pins, this Python's version and the folder, since a .venv can't be moved."""
     interpreter = f"{sys.implementation.name} {sys.version_info[:3]} {os.uname().machine}"
     digest = hashlib.sha256()
-    for part in (
+    for source in (
         (root / "pyproject.toml").read_bytes(),
         (root / "constraints.txt").read_bytes(),
-        f"{interpreter} {EXTRAS}".encode(),
+        f"{interpreter} {part}".encode(),
         os.fsencode(root),
     ):
-        digest.update(len(part).to_bytes(8, "big") + part)
+        digest.update(len(source).to_bytes(8, "big") + source)
     return digest.hexdigest()
 
 
-def ensure(root: Path, run: Run) -> None:
-    """Make .venv complete; `run` is handed each command, the folder, and the lock's file descriptor to pass on."""
+def pins(root: Path) -> dict[str, list[str]]:
+    """Read the exact versions of each part's packages."""
+    base, _, dev = (root / "constraints.txt").read_text().partition(DEV_PINS)
+    return {part: re.findall(r"^[\w.-]+==\S+$", text, re.MULTILINE) for part, text in ((BASE, base), (DEV, dev))}
+
+
+def part_of(module: str) -> str:
+    """Return the part, with those before it, that a module needs."""
+    return DEV if module.partition(".")[0] == "tests" else BASE
+
+
+def ensure(root: Path, run: Run, wanted: str) -> None:
+    """Make a part of .venv complete, and BASE with it.
+
+    `run` is handed each command, the folder, and the lock's file descriptor to pass on.
+    """
     with _locked(root) as lock:
-        if is_complete(root):
+        missing = [part for part in _up_to(wanted) if not is_complete(root, part)]
+        if not missing:
             return
         reason = refusal(Build.running())
         if reason:
             raise SetupError(reason)
-        _say(f"installing into .venv with Python {_dotted(sys.version_info[:3])}; this happens once")
         began = time.monotonic()
-        _stamp(root).unlink(missing_ok=True)
-        for command in commands():
-            run(command, root, lock)
-        _write_stamp(root)
+        for part in missing:
+            _begin(root, part)
+            for command in commands(root, part):
+                run(command, root, lock)
+            _write_stamp(root, part)
         _say(f"installed in {time.monotonic() - began:.0f} s")
 
 
-def commands() -> list[list[str]]:
-    """List the install: an empty environment, pip, the build backend, then chatkit itself, editable.
+def commands(root: Path, part: str) -> list[list[str]]:
+    """List the install of a part. BASE is an empty environment, pip, packages, then chatkit itself, editable.
 
     pip gets no option about indexes or output, so the user's settings hold; -I keeps a PYTHONPATH from satisfying it.
+    It is told every package by its version and adds none by itself, so DEV can't touch what BASE has.
     """
     python = ".venv/bin/python"
-    pip_install = [python, "-I", "-m", "pip", "install", "--constraint", "constraints.txt"]
+    pip_install = [python, "-I", "-m", "pip", "install", "--no-deps"]
+    packages = [*pip_install, *pins(root)[part]]
+    if part == DEV:
+        return [packages]
     return [
         [sys.executable, "-I", "-m", "venv", "--clear", "--without-pip", ".venv"],
         [python, "-I", "-m", "ensurepip", "--default-pip"],
-        [*pip_install, "hatchling"],
-        [*pip_install, "--no-build-isolation", "--editable", f".[{EXTRAS}]"],
+        packages,
+        [*pip_install, "--no-build-isolation", "--editable", "."],
     ]
 
 
@@ -156,13 +180,14 @@ def run_command(command: Sequence[str], folder: Path, lock: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Answer `check` with the exit status, or `run MODULE …`: make .venv complete and become that module."""
+    """Answer `check MODULE` with the exit status, or `run MODULE …`: install what the module needs and become it."""
     root = Path(__file__).resolve().parents[2]
-    if arguments == ["check"]:
-        return 0 if is_complete(root) else 1
+    verb, module, *rest = arguments
+    if verb == "check":
+        return 0 if is_complete(root, part_of(module)) else 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        ensure(root, run_command)
+        ensure(root, run_command, part_of(module))
     except KeyboardInterrupt:
         _say("interrupted; the next run starts the install anew")
         return 128 + signal.SIGINT
@@ -176,7 +201,7 @@ def main(arguments: list[str]) -> int:
         _say(f"can't make .venv: {error}")
         return 1
     python = os.fspath(root / ".venv/bin/python")
-    return os.execv(python, [python, "-m", *arguments[1:]])
+    return os.execv(python, [python, "-m", module, *rest])
 
 
 @contextmanager
@@ -191,13 +216,39 @@ def _locked(root: Path) -> Iterator[int]:
         yield file.fileno()
 
 
+def _up_to(part: str) -> tuple[str, ...]:
+    return (BASE, DEV) if part == DEV else (BASE,)
+
+
+def _begin(root: Path, part: str) -> None:
+    if part == DEV:
+        _say("adding to .venv what tests and checks need; this happens once")
+        _forget(root, pins(root)[DEV])
+        return
+    _say(f"installing into .venv with Python {_dotted(sys.version_info[:3])}; this happens once")
+    _stamp(root).unlink(missing_ok=True)
+
+
+def _forget(root: Path, packages: Sequence[str]) -> None:
+    """Let pip write packages over what it left of them when it was interrupted: their metadata is all that it asks."""
+    wanted = {_plain(package.replace("==", "-")) for package in packages}
+    for metadata in (root / ".venv").glob("lib/python*/site-packages/*.dist-info"):
+        if _plain(metadata.stem) in wanted:
+            shutil.rmtree(metadata)
+
+
+def _plain(name: str) -> str:
+    """Write a package's name in the one way that all spellings of it share."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _stamp(root: Path) -> Path:
     return root / ".venv" / STAMP
 
 
-def _write_stamp(root: Path) -> None:
+def _write_stamp(root: Path, part: str) -> None:
     draft = _stamp(root).with_suffix(".new")
-    draft.write_text(expected_stamp(root))
+    draft.write_text("".join(f"{expected_stamp(root, one)}\n" for one in _up_to(part)))
     draft.replace(_stamp(root))
 
 

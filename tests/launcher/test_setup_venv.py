@@ -1,14 +1,31 @@
 """When .venv is complete, what is refused before an install, and what an install that ended early leaves."""
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from services.stack import setup_venv
-from services.stack.setup_venv import Build, SetupError, ensure, expected_stamp, is_complete, refusal
+from services.stack.setup_venv import (
+    BASE,
+    DEV,
+    DEV_PINS,
+    Build,
+    SetupError,
+    ensure,
+    expected_stamp,
+    is_complete,
+    part_of,
+    pins,
+    refusal,
+)
+from tests.contract.descriptors import ROOT
+from tests.contract.sources import imports
 
 _LINUX = Build(
     system="Linux",
@@ -29,12 +46,12 @@ def root(tmp_path: Path) -> Path:
     folder = tmp_path / "a clone"
     folder.mkdir()
     (folder / "pyproject.toml").write_text("[project]")
-    (folder / "constraints.txt").write_text("a==1")
+    (folder / "constraints.txt").write_text(f"a==1\n\n{DEV_PINS}: …\nmy.tool==2.0\n")
     return folder
 
 
 class _Install:
-    """Stands for pip: notes the commands, and makes the folder that the first one makes."""
+    """Stands for pip: notes the commands, and makes the folders that the first one makes."""
 
     def __init__(self, fails_at: int | None = None) -> None:
         self.commands: list[Sequence[str]] = []
@@ -44,67 +61,163 @@ class _Install:
         if len(self.commands) == self._fails_at:
             raise KeyboardInterrupt
         self.commands.append(command)
-        (folder / ".venv").mkdir(exist_ok=True)
+        _packages(folder).mkdir(parents=True, exist_ok=True)
+
+    @property
+    def made_anew(self) -> bool:
+        return any("--clear" in command for command in self.commands)
+
+    @property
+    def packages(self) -> list[str]:
+        return [word for command in self.commands for word in command if "==" in word]
 
 
-def test_an_install_is_done_once(root: Path) -> None:
+def _packages(root: Path) -> Path:
+    return root / ".venv" / "lib" / "python3.11" / "site-packages"
+
+
+def _installed(root: Path, wanted: str) -> _Install:
     install = _Install()
-    assert not is_complete(root)
-    ensure(root, install)
-    assert is_complete(root)
-    commands = len(install.commands)
-    ensure(root, install)
-    assert len(install.commands) == commands == 4
+    ensure(root, install, wanted)
+    return install
+
+
+def test_what_up_needs_is_installed_once(root: Path) -> None:
+    assert not is_complete(root, BASE)
+    assert _installed(root, BASE).packages == ["a==1"]
+    assert (is_complete(root, BASE), is_complete(root, DEV)) == (True, False)
+    assert not _installed(root, BASE).commands
+
+
+def test_tests_only_add_to_it_and_up_leaves_what_was_added(root: Path) -> None:
+    _installed(root, BASE)
+    added = _installed(root, DEV)
+    assert (added.packages, added.made_anew) == (["my.tool==2.0"], False)
+    assert is_complete(root, BASE)
+    assert is_complete(root, DEV)
+    assert not _installed(root, BASE).commands
+    assert not _installed(root, DEV).commands
+
+
+def test_tests_in_an_empty_folder_install_both(root: Path) -> None:
+    assert _installed(root, DEV).packages == ["a==1", "my.tool==2.0"]
+    assert is_complete(root, BASE)
 
 
 @pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt"])
 def test_changed_pins_make_it_anew(root: Path, changed: str) -> None:
-    ensure(root, _Install())
+    _installed(root, DEV)
     (root / changed).write_text("b==2")
-    assert not is_complete(root)
-    again = _Install()
-    ensure(root, again)
-    assert again.commands
-    assert is_complete(root)
+    assert not is_complete(root, BASE)
+    assert not is_complete(root, DEV)
+    assert _installed(root, BASE).made_anew
+    assert (is_complete(root, BASE), is_complete(root, DEV)) == (True, False)
 
 
 def test_another_python_or_another_folder_makes_it_anew(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ensure(root, _Install())
+    _installed(root, BASE)
     moved = root.rename(root.with_name("moved"))
-    assert not is_complete(moved)
-    ensure(moved, _Install())
+    assert not is_complete(moved, BASE)
+    _installed(moved, BASE)
     monkeypatch.setattr(sys, "version_info", (3, 99, 0))
-    assert not is_complete(moved)
+    assert not is_complete(moved, BASE)
 
 
 @pytest.mark.parametrize("step", range(4))
 def test_an_install_that_was_interrupted_anywhere_is_not_complete_and_starts_anew(root: Path, step: int) -> None:
     with pytest.raises(KeyboardInterrupt):
-        ensure(root, _Install(fails_at=step))
-    assert not is_complete(root)
-    ensure(root, _Install())
-    assert is_complete(root)
+        ensure(root, _Install(fails_at=step), DEV)
+    assert not is_complete(root, BASE)
+    assert _installed(root, BASE).made_anew
+    assert is_complete(root, BASE)
+
+
+def test_an_addition_that_was_interrupted_leaves_what_up_needs_and_is_repeated_whole(root: Path) -> None:
+    _installed(root, BASE)
+    with pytest.raises(KeyboardInterrupt):
+        ensure(root, _Install(fails_at=0), DEV)
+    assert (is_complete(root, BASE), is_complete(root, DEV)) == (True, False)
+    # What pip writes last of a package may be there when much of it is not.
+    halves = {name: _packages(root) / f"{name}.dist-info" for name in ("My_Tool-2.0", "my_tool-1.0", "a-1")}
+    for folder in halves.values():
+        folder.mkdir()
+        (folder / "METADATA").touch()
+    assert not _installed(root, DEV).made_anew
+    assert [name for name, folder in halves.items() if folder.exists()] == ["my_tool-1.0", "a-1"]
+    assert is_complete(root, DEV)
 
 
 def test_a_rebuild_that_was_interrupted_is_not_taken_for_the_environment_before_it(root: Path) -> None:
-    ensure(root, _Install())
+    _installed(root, BASE)
     before = (root / "constraints.txt").read_text()
     (root / "constraints.txt").write_text("b==2")
     with pytest.raises(KeyboardInterrupt):
-        ensure(root, _Install(fails_at=2))
+        ensure(root, _Install(fails_at=2), BASE)
     (root / "constraints.txt").write_text(before)
-    assert not is_complete(root)
+    assert not is_complete(root, BASE)
+
+
+@pytest.mark.parametrize(
+    ("module", "part"),
+    [
+        ("services.stack", BASE),
+        ("benchmarks", BASE),
+        ("tests", DEV),
+        ("tests.checks", DEV),
+        ("tests.checks.mutate", DEV),
+    ],
+)
+def test_only_tests_and_checks_need_more(module: str, part: str) -> None:
+    assert part_of(module) == part
+
+
+@pytest.mark.parametrize("folder", ["services", "clients", "benchmarks"])
+def test_what_runs_without_the_rest_imports_nothing_of_it(folder: str) -> None:
+    dev = {_plain(pin.partition("==")[0]) for pin in pins(ROOT)[DEV]}
+    brought_by = packages_distributions()
+    for path in (ROOT / folder).rglob("*.py"):
+        for imported in imports(path):
+            owners = {_plain(owner) for owner in brought_by.get(imported.partition(".")[0], ())}
+            assert not owners or not owners <= dev, f"{path} imports {imported}"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _with_what_they_require(*requirements: str) -> set[str]:
+    """Return the names of packages and of all that these require in turn, where this runs."""
+    names, seen, left = set[str](), set[str](), [*requirements]
+    while left:
+        required = Requirement(left.pop())
+        if str(required) in seen:
+            continue
+        seen.add(str(required))
+        names.add(_plain(required.name))
+        for text in distribution(required.name).requires or []:
+            further = Requirement(text)
+            if any(not further.marker or further.marker.evaluate({"extra": one}) for one in (*required.extras, "")):
+                left.append(f"{further.name}[{','.join(further.extras)}]" if further.extras else further.name)
+    return names
+
+
+def test_each_part_pins_all_that_it_needs_and_nothing_else() -> None:
+    # pip is told to add nothing by itself, so a package that is not there would be missing.
+    pinned = {part: {_plain(pin.partition("==")[0]) for pin in found} for part, found in pins(ROOT).items()}
+    base = _with_what_they_require("chatkit[stack]", "hatchling") - {"chatkit"}
+    assert pinned[BASE] == base
+    assert pinned[DEV] == _with_what_they_require("chatkit[dev]") - base - {"chatkit"}
 
 
 def test_the_stamp_tells_apart_what_only_the_border_between_files_tells(root: Path) -> None:
-    first = expected_stamp(root)
+    first = expected_stamp(root, BASE)
     (root / "pyproject.toml").write_text("[project]a")
-    (root / "constraints.txt").write_text("==1")
-    assert expected_stamp(root) != first
+    (root / "constraints.txt").write_text((root / "constraints.txt").read_text().removeprefix("a"))
+    assert expected_stamp(root, BASE) != first
 
 
 def test_no_address_and_no_output_option_is_forced_on_pip() -> None:
-    words = [word for command in setup_venv.commands() for word in command]
+    words = [word for part in (BASE, DEV) for command in setup_venv.commands(ROOT, part) for word in command]
     assert not [word for word in words if "index" in word or "://" in word or word in {"-q", "--quiet"}]
 
 
@@ -139,6 +252,6 @@ def test_a_refusal_touches_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Build, "running", classmethod(lambda _cls: replace(_LINUX, glibc=())))
     install = _Install()
     with pytest.raises(SetupError, match="musl"):
-        ensure(root, install)
+        ensure(root, install, BASE)
     assert not install.commands
     assert not (root / ".venv").exists()
