@@ -23,6 +23,7 @@ from pathlib import Path
 
 BASE, DEV = "base", "dev"
 DEV_PINS = "# What tests and checks need besides"
+CLIENT = "clients/python"
 STAMP = "chatkit-stamp"
 WHEELS = {("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "arm64")}
 NEWEST_PYTHON = (3, 14)
@@ -110,6 +111,7 @@ def expected_stamp(root: Path, part: str) -> str:
     digest = hashlib.sha256()
     for source in (
         (root / "pyproject.toml").read_bytes(),
+        (root / CLIENT / "pyproject.toml").read_bytes(),
         (root / "constraints.txt").read_bytes(),
         f"{interpreter} {part}".encode(),
         os.fsencode(root),
@@ -151,7 +153,7 @@ def ensure(root: Path, run: Run, wanted: str) -> None:
 
 
 def commands(root: Path, part: str) -> list[list[str]]:
-    """List the install of a part. BASE is an empty environment, pip, packages, then chatkit itself, editable.
+    """List the install of a part. BASE is an empty environment, pip, packages, then chatkit and its client, editable.
 
     pip gets no option about indexes or output, so the user's settings hold; -I keeps a PYTHONPATH from satisfying it.
     It is told every package by its version and adds none by itself, so DEV can't touch what BASE has.
@@ -165,7 +167,7 @@ def commands(root: Path, part: str) -> list[list[str]]:
         [sys.executable, "-I", "-m", "venv", "--clear", "--without-pip", ".venv"],
         [python, "-I", "-m", "ensurepip", "--default-pip"],
         packages,
-        [*pip_install, "--no-build-isolation", "--editable", "."],
+        [*pip_install, "--no-build-isolation", "--editable", CLIENT, "--editable", "."],
     ]
 
 

@@ -34,7 +34,11 @@ USAGE, INTERRUPTED = 2, 130
 _PATIENCE, _LEAST_SECONDS = 5.0, 5.0
 _POLL_SECONDS = 0.005
 _IMPORTED_BEFORE = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
-_OURS = ("benchmarks", "clients", "services", "tests")
+_OURS = ("benchmarks", "chatkit_client", "services", "tests")
+# From where they are imported.
+_ROOTS = (ROOT / "clients" / "python", ROOT)
+# Where the tests are, by a module's first name.
+_MIRRORED = {"services": "tests", "chatkit_client": "tests/clients"}
 
 
 class CanNotJudge(Exception):
@@ -85,13 +89,13 @@ class Report:
 
 def target_of(module: str, tests: Sequence[str]) -> Target:
     """Find a module and its tests, or raise CanNotJudge; a file outside the repository is imported by its stem."""
-    path = (ROOT / (module if module.endswith(".py") else module.replace(".", "/") + ".py")).resolve()
-    if not path.is_file():
-        raise CanNotJudge(f"there is no {path}")
-    inside = path.relative_to(ROOT) if path.is_relative_to(ROOT) else None
+    path = (ROOT / module).resolve() if module.endswith(".py") else _source_of(module)
+    if path is None or not path.is_file():
+        raise CanNotJudge(f"there is no {path or module}")
+    inside = next((path.relative_to(root) for root in _ROOTS if path.is_relative_to(root)), None)
     named = [(ROOT / test).resolve() for test in tests]
-    if inside is not None and inside.parts[0] == "services":
-        mirrored = ROOT.joinpath("tests", *inside.parts[1:-1], f"test_{path.name}")
+    if inside is not None and inside.parts[0] in _MIRRORED:
+        mirrored = ROOT.joinpath(_MIRRORED[inside.parts[0]], *inside.parts[1:-1], f"test_{path.name}")
         named = [mirrored, *named] if mirrored.exists() else named
     if not named:
         raise CanNotJudge("no tests belong to it by their path: name some with --tests")
@@ -250,11 +254,9 @@ def _touches(imported: set[str], found: set[str]) -> bool:
 
 
 def _source_of(name: str) -> Path | None:
-    path = ROOT.joinpath(*name.split("."))
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
+    paths = [root.joinpath(*name.split(".")) for root in _ROOTS]
+    candidates = (found for path in paths for found in (path.with_suffix(".py"), path / "__init__.py"))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def examine(report: Report, found: Sequence[Mutant], judge: Judge, *, is_quiet: bool) -> None:

@@ -92,6 +92,9 @@ def test_the_tests_of_a_module_are_at_the_mirrored_path() -> None:
     assert target == target_of("services.messages.fanout.hub", ["tests/messages/fanout/test_replicas.py"])
     folder = ROOT / "tests/messages/fanout"
     assert target.tests == (folder / "test_hub.py", folder / "test_replicas.py")
+    target = target_of("clients/python/chatkit_client/tokens.py", [])
+    assert target == target_of("chatkit_client.tokens", [])
+    assert target.tests == (ROOT / "tests/clients/test_tokens.py",)
     for module, tests in (("services/none.py", []), ("services/runtime/clock.py", []), ("tests/conftest.py", ["none"])):
         with pytest.raises(CanNotJudge):
             target_of(module, tests)

@@ -5,7 +5,7 @@ from google.protobuf import timestamp_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.python import Messages
+from chatkit_client import Messages
 
 _DELETED = timestamp_pb2.Timestamp(seconds=1)
 

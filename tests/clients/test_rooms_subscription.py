@@ -15,7 +15,7 @@ import pytest
 from chatkit.contract.v1 import error_reason_pb2
 from chatkit.messages.v1 import room_event_pb2
 
-from clients.python import ChatkitError, Gap, RoomsSubscription, connect
+from chatkit_client import ChatkitError, Gap, RoomsSubscription, connect
 from services.runtime.clock import Clock, SystemClock
 from services.stack.machine.ports import Port
 from tests.clients.scripted import (

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from clients.python.retry import SystemClock
-from clients.python.tokens import Tokens
+from chatkit_client.retry import SystemClock
+from chatkit_client.tokens import Tokens
 from tests.support.tokens import token
 
 

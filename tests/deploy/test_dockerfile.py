@@ -110,7 +110,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_has_everything_that_the_processes_load(unpacked: Path) -> None:
-    for folder in ("services", "clients", "protos/gen/chatkit"):
+    for folder in ("services", "protos/gen/chatkit"):
         installed = folder.removeprefix("protos/gen/")
         expected = {path.relative_to(ROOT / folder) for path in (ROOT / folder).rglob("*.py")}
         assert {path.relative_to(unpacked / installed) for path in (unpacked / installed).rglob("*.py")} == expected

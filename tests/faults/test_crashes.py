@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 import pytest_asyncio
 
-from clients.python import connect
+from chatkit_client import connect
 from services.stack import sign_in
 from services.stack.replay.export import Export, Message, Part, Room, User
 from services.stack.replay.player import Player, Result

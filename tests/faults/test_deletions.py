@@ -17,7 +17,7 @@ from chatkit.messages.v1 import messages_service_pb2, part_pb2
 from chatkit.rooms.v1 import rooms_service_pb2
 from chatkit.users.v1 import users_service_pb2
 
-from clients.python import ChatkitError, Client, connect
+from chatkit_client import ChatkitError, Client, connect
 from services.stack import sign_in
 from services.stack.roles import SERVICES
 from tests.support.eventually import until

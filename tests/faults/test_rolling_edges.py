@@ -25,7 +25,7 @@ from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import part_pb2
 from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
-from clients.python.client import Client, connect
+from chatkit_client.client import Client, connect
 from services.edge import envoy
 from services.stack.machine.health import EdgeHealth
 from tests.faults.rolling import Call, Callers

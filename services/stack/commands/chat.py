@@ -11,8 +11,8 @@ from chatkit.messages.v1 import message_pb2, part_pb2, room_event_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from google.protobuf import json_format
 
-from clients.python import ChatkitError, Client, Gap, connect
-from clients.python.messages import message_of
+from chatkit_client import ChatkitError, Client, Gap, connect
+from chatkit_client.messages import message_of
 from services.stack.home import Home
 from services.stack.sign_in import token
 from services.stack.terminal import printable

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from clients.python import connect
+from chatkit_client import connect
 from services.stack import sign_in
 from services.stack.home import Home
 from services.stack.progress import progress_bar

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from clients.python import Client, connect
+from chatkit_client import Client, connect
 from services.stack import sign_in
 from services.stack.home import Home
 from services.stack.machine.recorded import environment

@@ -13,7 +13,7 @@ from chatkit.messages.v1 import message_pb2, messages_service_pb2, part_pb2
 from chatkit.rooms.v1 import memberships_service_pb2, rooms_service_pb2
 from chatkit.users.v1 import users_service_pb2
 
-from clients.python import ChatkitError, Client, Gap
+from chatkit_client import ChatkitError, Client, Gap
 from services.stack.exports.records import Refused
 from services.stack.replay.checker import Checker
 from services.stack.replay.export import Export, Message, Part, Room, User

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from chatkit.files.v1 import file_pb2
 from chatkit.files.v1 import files_service_pb2 as pb2
 
-from clients.python import Client
+from chatkit_client import Client
 from services.runtime.contract import json_values
 from services.stack.transfer.records import Record
 

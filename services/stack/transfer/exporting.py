@@ -9,7 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TextIO
 
-from clients.python import ChatkitError, Client
+from chatkit_client import ChatkitError, Client
 from services.stack.own_folder import make_own_folder
 from services.stack.transfer.attachments import FOLDER, download
 from services.stack.transfer.children import exported

@@ -18,8 +18,8 @@ from typing import Any
 from chatkit.contract.v1 import limit_pb2
 from chatkit.users.v1 import users_service_pb2
 
-from clients.python import ChatkitError as Refused
-from clients.python import Client
+from chatkit_client import ChatkitError as Refused
+from chatkit_client import Client
 from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.contract.policies import Limits

@@ -17,7 +17,7 @@ from chatkit.messages.v1 import read_states_service_pb2 as read_states_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 
-from clients.python import ChatkitError, Client, Gap, RoomsSubscription, connect
+from chatkit_client import ChatkitError, Client, Gap, RoomsSubscription, connect
 from services.runtime.contract.errors import from_rpc_error
 from services.stack.replay.checker import Checker
 from services.stack.replay.export import Export, Message, Part, Room, User

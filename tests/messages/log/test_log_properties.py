@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clients.python import Client, connect
+from chatkit_client import Client, connect
 from tests.messages.log.two_replicas import Reader, Run, Step, at_once, steps
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS

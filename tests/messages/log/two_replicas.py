@@ -11,7 +11,7 @@ from chatkit.messages.v1 import message_pb2, part_pb2, room_event_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from hypothesis import strategies as st
 
-from clients.python import Client, Gap, Messages
+from chatkit_client import Client, Gap, Messages
 from tests.support.databases import TestDatabase
 
 _CUT = """

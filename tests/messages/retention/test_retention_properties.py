@@ -13,7 +13,7 @@ from chatkit.messages.v1 import room_event_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clients.python import Gap, connect
+from chatkit_client import Gap, connect
 from services.messages.retention.sweeper import Sweeper
 from services.runtime.contract.errors import Unavailable
 from tests.messages.log.two_replicas import (

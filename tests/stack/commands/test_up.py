@@ -12,7 +12,7 @@ import pytest
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import part_pb2
 
-from clients.python import connect
+from chatkit_client import connect
 from services.stack.machine.recorded import environment
 from services.stack.sign_in import token
 from tests.stack.commands.typed import run_chatkit

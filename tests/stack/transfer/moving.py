@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clients.python import Client, connect
+from chatkit_client import Client, connect
 from services.stack.transfer.attachments import FOLDER, LocalFiles
 from services.stack.transfer.exporting import Exporter
 from services.stack.transfer.importing import importing

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import grpc
 from chatkit.messages.v1 import position_pb2, room_event_pb2
 
-from clients.python.errors import ChatkitError
+from chatkit_client.errors import ChatkitError
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ import grpc
 from chatkit.messages.v1 import room_event_pb2
 from google.protobuf.message import Message
 
-from clients.python.errors import ChatkitError, from_closed
-from clients.python.retry import Backoff, Clock
-from clients.python.room_log import Item
-from clients.python.stream import Stream
-from clients.python.tokens import Tokens
+from chatkit_client.errors import ChatkitError, from_closed
+from chatkit_client.retry import Backoff, Clock
+from chatkit_client.room_log import Item
+from chatkit_client.stream import Stream
+from chatkit_client.tokens import Tokens
 
 _RESUMABLE = {
     grpc.StatusCode.UNAVAILABLE,

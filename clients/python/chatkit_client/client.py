@@ -25,11 +25,11 @@ from chatkit.users.v1 import users_service_pb2_grpc
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from clients.python.errors import ChatkitError, from_rpc_error
-from clients.python.retry import Backoff, Clock, SystemClock
-from clients.python.rooms_subscription import RoomsSubscription
-from clients.python.subscription import Subscription
-from clients.python.tokens import Token, Tokens
+from chatkit_client.errors import ChatkitError, from_rpc_error
+from chatkit_client.retry import Backoff, Clock, SystemClock
+from chatkit_client.rooms_subscription import RoomsSubscription
+from chatkit_client.subscription import Subscription
+from chatkit_client.tokens import Token, Tokens
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from clients.python.retry import Backoff, Clock, SystemClock
+from chatkit_client.retry import Backoff, Clock, SystemClock
 
 Token = str | Callable[[], Awaitable[str]]
 # A token is replaced when this much of its life is left, and never earlier than so many seconds before its end.

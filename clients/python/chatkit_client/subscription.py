@@ -9,10 +9,10 @@ from typing import Any
 
 from chatkit.messages.v1 import messages_service_pb2, position_pb2, room_event_pb2
 
-from clients.python.following import Following
-from clients.python.retry import Clock
-from clients.python.room_log import Item, Pages, RoomLog, Start
-from clients.python.tokens import Tokens
+from chatkit_client.following import Following
+from chatkit_client.retry import Clock
+from chatkit_client.room_log import Item, Pages, RoomLog, Start
+from chatkit_client.tokens import Tokens
 
 
 class Subscription(Following):

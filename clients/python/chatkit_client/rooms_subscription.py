@@ -8,11 +8,11 @@ from typing import Any
 
 from chatkit.messages.v1 import messages_service_pb2, position_pb2, room_event_pb2, room_subscription_pb2
 
-from clients.python.errors import from_closed
-from clients.python.following import Following, is_resumable
-from clients.python.retry import Backoff, Clock
-from clients.python.room_log import Item, Pages, RoomLog, Start
-from clients.python.tokens import Tokens
+from chatkit_client.errors import from_closed
+from chatkit_client.following import Following, is_resumable
+from chatkit_client.retry import Backoff, Clock
+from chatkit_client.room_log import Item, Pages, RoomLog, Start
+from chatkit_client.tokens import Tokens
 
 
 class _Room:

@@ -7,8 +7,8 @@ from typing import Any
 import grpc
 from chatkit.messages.v1 import messages_service_pb2, room_event_pb2
 
-from clients.python.errors import ChatkitError, from_rpc_error
-from clients.python.retry import Clock
+from chatkit_client.errors import ChatkitError, from_rpc_error
+from chatkit_client.retry import Clock
 
 _Frame = messages_service_pb2.SubscribeRoomResponse | messages_service_pb2.SubscribeRoomsResponse
 HEARTBEAT_SECONDS = 15.0
