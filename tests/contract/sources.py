@@ -16,6 +16,7 @@ ALLOWED = {
         "chatkit.internal.directory",
         "chatkit.internal.edges",
         "chatkit.internal.erasure",
+        "chatkit.internal.feeds",
         "chatkit.users.v1.exported_record_pb2",
     ),
     "edge": ("services.runtime", "chatkit"),

@@ -96,6 +96,8 @@ ACCESS = {
     "chatkit.internal.erasure.v1.ErasureService/Erase": (I, "", NO_ROOM, ""),
     "chatkit.internal.erasure.v1.ErasureService/Export": (I, "", NO_ROOM, ""),
     "chatkit.internal.edges.v1.EdgesService/EndStreams": (E, "", NO_ROOM, ""),
+    "chatkit.internal.feeds.v1.PresenceFeedService/FollowPresence": (I, "", NO_ROOM, ""),
+    "chatkit.internal.feeds.v1.UserFeedService/FollowUsers": (I, "", NO_ROOM, ""),
     "chatkit.internal.retention.v1.RetentionService/BatchGetRetention": (I, "", NO_ROOM, ""),
 }
 # What is asked instead where a method acts on what is another user's.

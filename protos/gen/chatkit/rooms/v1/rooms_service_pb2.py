@@ -28,11 +28,12 @@ from chatkit.contract.v1 import method_policy_pb2 as chatkit_dot_contract_dot_v1
 from chatkit.rooms.v1 import membership_pb2 as chatkit_dot_rooms_dot_v1_dot_membership__pb2
 from chatkit.rooms.v1 import room_pb2 as chatkit_dot_rooms_dot_v1_dot_room__pb2
 from chatkit.rooms.v1 import user_event_pb2 as chatkit_dot_rooms_dot_v1_dot_user__event__pb2
+from chatkit.rooms.v1 import user_position_pb2 as chatkit_dot_rooms_dot_v1_dot_user__position__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$chatkit/rooms/v1/rooms_service.proto\x12\x10\x63hatkit.rooms.v1\x1a\"chatkit/contract/v1/deletion.proto\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a!chatkit/rooms/v1/membership.proto\x1a\x1b\x63hatkit/rooms/v1/room.proto\x1a!chatkit/rooms/v1/user_event.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xae\x03\n\x11\x43reateRoomRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x05\x18\x07\x12\x18\n\x04name\x18\x02 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x06\x18\x06\x12\x38\n\nvisibility\x18\x03 \x01(\x0e\x32\x1c.chatkit.rooms.v1.VisibilityB\x06\xea\xe0\x18\x02\x08\x01\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\x12\x1c\n\ncreator_id\x18\x05 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1c\n\x08user_ids\x18\x06 \x03(\tB\n\xea\xe0\x18\x06\x10\x01\x18\x07 \x05\x12\x1c\n\nrequest_id\x18\x07 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x0e\x12\x35\n push_notification_title_override\x18\x08 \x01(\tB\x06\xea\xe0\x18\x02\x18\'H\x00\x88\x01\x01\x12\x30\n\x0eretention_days\x18\t \x01(\x05\x42\x13\xea\xe0\x18\x0fp\x19z\x0broom:updateH\x01\x88\x01\x01\x42#\n!_push_notification_title_overrideB\x11\n\x0f_retention_days\"l\n\x12\x43reateRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x30\n\nmembership\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.Membership\"-\n\x0eGetRoomRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"i\n\x0fGetRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x30\n\nmembership\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.Membership\"Q\n\x17GetMyPermissionsRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\"B\n\x18GetMyPermissionsResponse\x12\x13\n\x0bpermissions\x18\x01 \x03(\t\x12\x11\n\tis_member\x18\x02 \x01(\x08\"\\\n\x1cGetOrCreateDirectRoomRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12!\n\rother_user_id\x18\x02 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"w\n\x1dGetOrCreateDirectRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x30\n\nmembership\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.Membership\"\x87\x01\n\x10ListRoomsRequest\x12\x1f\n\rafter_room_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x17\n\x0finclude_private\x18\x02 \x01(\x08\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"S\n\x11ListRoomsResponse\x12%\n\x05rooms\x18\x01 \x03(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"p\n\x18ListJoinableRoomsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x03 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"\x8e\x01\n\x19ListJoinableRoomsResponse\x12%\n\x05rooms\x18\x01 \x03(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x31\n\x0bmemberships\x18\x02 \x03(\x0b\x32\x1c.chatkit.rooms.v1.Membership\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"l\n\x14ListUserRoomsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x03 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"\x8a\x01\n\x15ListUserRoomsResponse\x12%\n\x05rooms\x18\x01 \x03(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x31\n\x0bmemberships\x18\x02 \x03(\x0b\x32\x1c.chatkit.rooms.v1.Membership\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x93\x03\n\x11UpdateRoomRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x16\n\x04name\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x06\x18\x06\x12\x30\n\nvisibility\x18\x03 \x01(\x0e\x32\x1c.chatkit.rooms.v1.Visibility\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\x12\x37\n\x0bupdate_mask\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xea\xe0\x18\x02 \x13\x12\x14\n\x04\x65tag\x18\x06 \x01(\tB\x06\xea\xe0\x18\x02\x18\x12\x12\x35\n push_notification_title_override\x18\x07 \x01(\tB\x06\xea\xe0\x18\x02\x18\'H\x00\x88\x01\x01\x12#\n\x0eretention_days\x18\x08 \x01(\x05\x42\x06\xea\xe0\x18\x02p\x19H\x01\x88\x01\x01\x42#\n!_push_notification_title_overrideB\x11\n\x0f_retention_days\":\n\x12UpdateRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\"0\n\x11\x44\x65leteRoomRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"E\n\x12\x44\x65leteRoomResponse\x12/\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1d.chatkit.contract.v1.Deletion\"5\n\x12GetDeletionRequest\x12\x1f\n\x0b\x64\x65letion_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"F\n\x13GetDeletionResponse\x12/\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1d.chatkit.contract.v1.Deletion\"Q\n\x14ListDeletionsRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"b\n\x15ListDeletionsResponse\x12\x30\n\tdeletions\x18\x01 \x03(\x0b\x32\x1d.chatkit.contract.v1.Deletion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x14SubscribeUserRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\"D\n\x15SubscribeUserResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.chatkit.rooms.v1.UserEvent2\xde\x0c\n\x0cRoomsService\x12\x83\x01\n\nCreateRoom\x12#.chatkit.rooms.v1.CreateRoomRequest\x1a$.chatkit.rooms.v1.CreateRoomResponse\"*\xe2\xe0\x18&\x08\x01\x12\x0broom:create\"\ncreator_id(\x01\x30\x15\x38\x90N@\x01P\x05\x12v\n\x07GetRoom\x12 .chatkit.rooms.v1.GetRoomRequest\x1a!.chatkit.rooms.v1.GetRoomResponse\"&\xe2\xe0\x18\"\x08\x01\x12\x08room:get\x1a\x0b\n\x07room_id\x10\x02(\x01\x30\x14\x38\x90N@\x01\x12\x9a\x01\n\x10GetMyPermissions\x12).chatkit.rooms.v1.GetMyPermissionsRequest\x1a*.chatkit.rooms.v1.GetMyPermissionsResponse\"/\xe2\xe0\x18+\x08\x01\x12\x08room:get\x1a\x0b\n\x07room_id\x10\x02\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x12\x9f\x01\n\x15GetOrCreateDirectRoom\x12..chatkit.rooms.v1.GetOrCreateDirectRoomRequest\x1a/.chatkit.rooms.v1.GetOrCreateDirectRoomResponse\"%\xe2\xe0\x18!\x08\x01\x12\x0broom:create\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x12\x65\n\tListRooms\x12\".chatkit.rooms.v1.ListRoomsRequest\x1a#.chatkit.rooms.v1.ListRoomsResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x12\x96\x01\n\x11ListJoinableRooms\x12*.chatkit.rooms.v1.ListJoinableRoomsRequest\x1a+.chatkit.rooms.v1.ListJoinableRoomsResponse\"(\xe2\xe0\x18$\x08\x01\x12\x0euser:rooms:get\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x12\x8c\x01\n\rListUserRooms\x12&.chatkit.rooms.v1.ListUserRoomsRequest\x1a\'.chatkit.rooms.v1.ListUserRoomsResponse\"*\xe2\xe0\x18&\x08\x01\x12\x0euser:rooms:get\"\x07user_id(\x01\x30\x14\x38\x90N@\x01P\x05\x12\x82\x01\n\nUpdateRoom\x12#.chatkit.rooms.v1.UpdateRoomRequest\x1a$.chatkit.rooms.v1.UpdateRoomResponse\")\xe2\xe0\x18%\x08\x01\x12\x0broom:update\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x84\x01\n\nDeleteRoom\x12#.chatkit.rooms.v1.DeleteRoomRequest\x1a$.chatkit.rooms.v1.DeleteRoomResponse\"+\xe2\xe0\x18\'\x08\x01\x12\x0broom:delete\x1a\x0b\n\x07room_id\x10\x05(\x01\x30\x14\x38\x90N@\x01P\n\x12u\n\x0bGetDeletion\x12$.chatkit.rooms.v1.GetDeletionRequest\x1a%.chatkit.rooms.v1.GetDeletionResponse\"\x19\xe2\xe0\x18\x15\x08\x01\x12\x08room:get(\x01\x30\x14\x38\x90N@\x01\x12q\n\rListDeletions\x12&.chatkit.rooms.v1.ListDeletionsRequest\x1a\'.chatkit.rooms.v1.ListDeletionsResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x12\x8b\x01\n\rSubscribeUser\x12&.chatkit.rooms.v1.SubscribeUserRequest\x1a\'.chatkit.rooms.v1.SubscribeUserResponse\"\'\xe2\xe0\x18#\x08\x01\x12\x0euser:rooms:get\"\x07user_id(\x01\x30\x14@\x01P\n0\x01\x42Y\n\x14\x63om.chatkit.rooms.v1P\x01Z,chatkit.example/gen/chatkit/rooms/v1;roomsv1\xaa\x02\x10\x43hatkit.Rooms.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$chatkit/rooms/v1/rooms_service.proto\x12\x10\x63hatkit.rooms.v1\x1a\"chatkit/contract/v1/deletion.proto\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a!chatkit/rooms/v1/membership.proto\x1a\x1b\x63hatkit/rooms/v1/room.proto\x1a!chatkit/rooms/v1/user_event.proto\x1a$chatkit/rooms/v1/user_position.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xae\x03\n\x11\x43reateRoomRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x05\x18\x07\x12\x18\n\x04name\x18\x02 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x06\x18\x06\x12\x38\n\nvisibility\x18\x03 \x01(\x0e\x32\x1c.chatkit.rooms.v1.VisibilityB\x06\xea\xe0\x18\x02\x08\x01\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\x12\x1c\n\ncreator_id\x18\x05 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1c\n\x08user_ids\x18\x06 \x03(\tB\n\xea\xe0\x18\x06\x10\x01\x18\x07 \x05\x12\x1c\n\nrequest_id\x18\x07 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x0e\x12\x35\n push_notification_title_override\x18\x08 \x01(\tB\x06\xea\xe0\x18\x02\x18\'H\x00\x88\x01\x01\x12\x30\n\x0eretention_days\x18\t \x01(\x05\x42\x13\xea\xe0\x18\x0fp\x19z\x0broom:updateH\x01\x88\x01\x01\x42#\n!_push_notification_title_overrideB\x11\n\x0f_retention_days\"l\n\x12\x43reateRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x30\n\nmembership\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.Membership\"-\n\x0eGetRoomRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"i\n\x0fGetRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x30\n\nmembership\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.Membership\"Q\n\x17GetMyPermissionsRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\"B\n\x18GetMyPermissionsResponse\x12\x13\n\x0bpermissions\x18\x01 \x03(\t\x12\x11\n\tis_member\x18\x02 \x01(\x08\"\\\n\x1cGetOrCreateDirectRoomRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12!\n\rother_user_id\x18\x02 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"w\n\x1dGetOrCreateDirectRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x30\n\nmembership\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.Membership\"\x87\x01\n\x10ListRoomsRequest\x12\x1f\n\rafter_room_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x17\n\x0finclude_private\x18\x02 \x01(\x08\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"S\n\x11ListRoomsResponse\x12%\n\x05rooms\x18\x01 \x03(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"p\n\x18ListJoinableRoomsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x03 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"\x8e\x01\n\x19ListJoinableRoomsResponse\x12%\n\x05rooms\x18\x01 \x03(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x31\n\x0bmemberships\x18\x02 \x03(\x0b\x32\x1c.chatkit.rooms.v1.Membership\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"l\n\x14ListUserRoomsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x03 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"\x8a\x01\n\x15ListUserRoomsResponse\x12%\n\x05rooms\x18\x01 \x03(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x31\n\x0bmemberships\x18\x02 \x03(\x0b\x32\x1c.chatkit.rooms.v1.Membership\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x93\x03\n\x11UpdateRoomRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x16\n\x04name\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x06\x18\x06\x12\x30\n\nvisibility\x18\x03 \x01(\x0e\x32\x1c.chatkit.rooms.v1.Visibility\x12\x34\n\x0b\x63ustom_data\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\x12\x37\n\x0bupdate_mask\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xea\xe0\x18\x02 \x13\x12\x14\n\x04\x65tag\x18\x06 \x01(\tB\x06\xea\xe0\x18\x02\x18\x12\x12\x35\n push_notification_title_override\x18\x07 \x01(\tB\x06\xea\xe0\x18\x02\x18\'H\x00\x88\x01\x01\x12#\n\x0eretention_days\x18\x08 \x01(\x05\x42\x06\xea\xe0\x18\x02p\x19H\x01\x88\x01\x01\x42#\n!_push_notification_title_overrideB\x11\n\x0f_retention_days\":\n\x12UpdateRoomResponse\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\"0\n\x11\x44\x65leteRoomRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"E\n\x12\x44\x65leteRoomResponse\x12/\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1d.chatkit.contract.v1.Deletion\"5\n\x12GetDeletionRequest\x12\x1f\n\x0b\x64\x65letion_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\"F\n\x13GetDeletionResponse\x12/\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1d.chatkit.contract.v1.Deletion\"Q\n\x14ListDeletionsRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"b\n\x15ListDeletionsResponse\x12\x30\n\tdeletions\x18\x01 \x03(\x0b\x32\x1d.chatkit.contract.v1.Deletion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"`\n\x14SubscribeUserRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12-\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1e.chatkit.rooms.v1.UserPosition\"D\n\x15SubscribeUserResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.chatkit.rooms.v1.UserEvent2\xde\x0c\n\x0cRoomsService\x12\x83\x01\n\nCreateRoom\x12#.chatkit.rooms.v1.CreateRoomRequest\x1a$.chatkit.rooms.v1.CreateRoomResponse\"*\xe2\xe0\x18&\x08\x01\x12\x0broom:create\"\ncreator_id(\x01\x30\x15\x38\x90N@\x01P\x05\x12v\n\x07GetRoom\x12 .chatkit.rooms.v1.GetRoomRequest\x1a!.chatkit.rooms.v1.GetRoomResponse\"&\xe2\xe0\x18\"\x08\x01\x12\x08room:get\x1a\x0b\n\x07room_id\x10\x02(\x01\x30\x14\x38\x90N@\x01\x12\x9a\x01\n\x10GetMyPermissions\x12).chatkit.rooms.v1.GetMyPermissionsRequest\x1a*.chatkit.rooms.v1.GetMyPermissionsResponse\"/\xe2\xe0\x18+\x08\x01\x12\x08room:get\x1a\x0b\n\x07room_id\x10\x02\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x12\x9f\x01\n\x15GetOrCreateDirectRoom\x12..chatkit.rooms.v1.GetOrCreateDirectRoomRequest\x1a/.chatkit.rooms.v1.GetOrCreateDirectRoomResponse\"%\xe2\xe0\x18!\x08\x01\x12\x0broom:create\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x12\x65\n\tListRooms\x12\".chatkit.rooms.v1.ListRoomsRequest\x1a#.chatkit.rooms.v1.ListRoomsResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x12\x96\x01\n\x11ListJoinableRooms\x12*.chatkit.rooms.v1.ListJoinableRoomsRequest\x1a+.chatkit.rooms.v1.ListJoinableRoomsResponse\"(\xe2\xe0\x18$\x08\x01\x12\x0euser:rooms:get\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x12\x8c\x01\n\rListUserRooms\x12&.chatkit.rooms.v1.ListUserRoomsRequest\x1a\'.chatkit.rooms.v1.ListUserRoomsResponse\"*\xe2\xe0\x18&\x08\x01\x12\x0euser:rooms:get\"\x07user_id(\x01\x30\x14\x38\x90N@\x01P\x05\x12\x82\x01\n\nUpdateRoom\x12#.chatkit.rooms.v1.UpdateRoomRequest\x1a$.chatkit.rooms.v1.UpdateRoomResponse\")\xe2\xe0\x18%\x08\x01\x12\x0broom:update\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x84\x01\n\nDeleteRoom\x12#.chatkit.rooms.v1.DeleteRoomRequest\x1a$.chatkit.rooms.v1.DeleteRoomResponse\"+\xe2\xe0\x18\'\x08\x01\x12\x0broom:delete\x1a\x0b\n\x07room_id\x10\x05(\x01\x30\x14\x38\x90N@\x01P\n\x12u\n\x0bGetDeletion\x12$.chatkit.rooms.v1.GetDeletionRequest\x1a%.chatkit.rooms.v1.GetDeletionResponse\"\x19\xe2\xe0\x18\x15\x08\x01\x12\x08room:get(\x01\x30\x14\x38\x90N@\x01\x12q\n\rListDeletions\x12&.chatkit.rooms.v1.ListDeletionsRequest\x1a\'.chatkit.rooms.v1.ListDeletionsResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x14\x38\x90N@\x01\x12\x8b\x01\n\rSubscribeUser\x12&.chatkit.rooms.v1.SubscribeUserRequest\x1a\'.chatkit.rooms.v1.SubscribeUserResponse\"\'\xe2\xe0\x18#\x08\x01\x12\x0euser:rooms:get\"\x07user_id(\x01\x30\x14@\x01P\n0\x01\x42Y\n\x14\x63om.chatkit.rooms.v1P\x01Z,chatkit.example/gen/chatkit/rooms/v1;roomsv1\xaa\x02\x10\x43hatkit.Rooms.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -134,54 +135,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROOMSSERVICE'].methods_by_name['ListDeletions']._serialized_options = b'\342\340\030\013\010\002(\0010\0248\220N@\001'
   _globals['_ROOMSSERVICE'].methods_by_name['SubscribeUser']._loaded_options = None
   _globals['_ROOMSSERVICE'].methods_by_name['SubscribeUser']._serialized_options = b'\342\340\030#\010\001\022\016user:rooms:get\"\007user_id(\0010\024@\001P\n'
-  _globals['_CREATEROOMREQUEST']._serialized_start=339
-  _globals['_CREATEROOMREQUEST']._serialized_end=769
-  _globals['_CREATEROOMRESPONSE']._serialized_start=771
-  _globals['_CREATEROOMRESPONSE']._serialized_end=879
-  _globals['_GETROOMREQUEST']._serialized_start=881
-  _globals['_GETROOMREQUEST']._serialized_end=926
-  _globals['_GETROOMRESPONSE']._serialized_start=928
-  _globals['_GETROOMRESPONSE']._serialized_end=1033
-  _globals['_GETMYPERMISSIONSREQUEST']._serialized_start=1035
-  _globals['_GETMYPERMISSIONSREQUEST']._serialized_end=1116
-  _globals['_GETMYPERMISSIONSRESPONSE']._serialized_start=1118
-  _globals['_GETMYPERMISSIONSRESPONSE']._serialized_end=1184
-  _globals['_GETORCREATEDIRECTROOMREQUEST']._serialized_start=1186
-  _globals['_GETORCREATEDIRECTROOMREQUEST']._serialized_end=1278
-  _globals['_GETORCREATEDIRECTROOMRESPONSE']._serialized_start=1280
-  _globals['_GETORCREATEDIRECTROOMRESPONSE']._serialized_end=1399
-  _globals['_LISTROOMSREQUEST']._serialized_start=1402
-  _globals['_LISTROOMSREQUEST']._serialized_end=1537
-  _globals['_LISTROOMSRESPONSE']._serialized_start=1539
-  _globals['_LISTROOMSRESPONSE']._serialized_end=1622
-  _globals['_LISTJOINABLEROOMSREQUEST']._serialized_start=1624
-  _globals['_LISTJOINABLEROOMSREQUEST']._serialized_end=1736
-  _globals['_LISTJOINABLEROOMSRESPONSE']._serialized_start=1739
-  _globals['_LISTJOINABLEROOMSRESPONSE']._serialized_end=1881
-  _globals['_LISTUSERROOMSREQUEST']._serialized_start=1883
-  _globals['_LISTUSERROOMSREQUEST']._serialized_end=1991
-  _globals['_LISTUSERROOMSRESPONSE']._serialized_start=1994
-  _globals['_LISTUSERROOMSRESPONSE']._serialized_end=2132
-  _globals['_UPDATEROOMREQUEST']._serialized_start=2135
-  _globals['_UPDATEROOMREQUEST']._serialized_end=2538
-  _globals['_UPDATEROOMRESPONSE']._serialized_start=2540
-  _globals['_UPDATEROOMRESPONSE']._serialized_end=2598
-  _globals['_DELETEROOMREQUEST']._serialized_start=2600
-  _globals['_DELETEROOMREQUEST']._serialized_end=2648
-  _globals['_DELETEROOMRESPONSE']._serialized_start=2650
-  _globals['_DELETEROOMRESPONSE']._serialized_end=2719
-  _globals['_GETDELETIONREQUEST']._serialized_start=2721
-  _globals['_GETDELETIONREQUEST']._serialized_end=2774
-  _globals['_GETDELETIONRESPONSE']._serialized_start=2776
-  _globals['_GETDELETIONRESPONSE']._serialized_end=2846
-  _globals['_LISTDELETIONSREQUEST']._serialized_start=2848
-  _globals['_LISTDELETIONSREQUEST']._serialized_end=2929
-  _globals['_LISTDELETIONSRESPONSE']._serialized_start=2931
-  _globals['_LISTDELETIONSRESPONSE']._serialized_end=3029
-  _globals['_SUBSCRIBEUSERREQUEST']._serialized_start=3031
-  _globals['_SUBSCRIBEUSERREQUEST']._serialized_end=3080
-  _globals['_SUBSCRIBEUSERRESPONSE']._serialized_start=3082
-  _globals['_SUBSCRIBEUSERRESPONSE']._serialized_end=3150
-  _globals['_ROOMSSERVICE']._serialized_start=3153
-  _globals['_ROOMSSERVICE']._serialized_end=4783
+  _globals['_CREATEROOMREQUEST']._serialized_start=377
+  _globals['_CREATEROOMREQUEST']._serialized_end=807
+  _globals['_CREATEROOMRESPONSE']._serialized_start=809
+  _globals['_CREATEROOMRESPONSE']._serialized_end=917
+  _globals['_GETROOMREQUEST']._serialized_start=919
+  _globals['_GETROOMREQUEST']._serialized_end=964
+  _globals['_GETROOMRESPONSE']._serialized_start=966
+  _globals['_GETROOMRESPONSE']._serialized_end=1071
+  _globals['_GETMYPERMISSIONSREQUEST']._serialized_start=1073
+  _globals['_GETMYPERMISSIONSREQUEST']._serialized_end=1154
+  _globals['_GETMYPERMISSIONSRESPONSE']._serialized_start=1156
+  _globals['_GETMYPERMISSIONSRESPONSE']._serialized_end=1222
+  _globals['_GETORCREATEDIRECTROOMREQUEST']._serialized_start=1224
+  _globals['_GETORCREATEDIRECTROOMREQUEST']._serialized_end=1316
+  _globals['_GETORCREATEDIRECTROOMRESPONSE']._serialized_start=1318
+  _globals['_GETORCREATEDIRECTROOMRESPONSE']._serialized_end=1437
+  _globals['_LISTROOMSREQUEST']._serialized_start=1440
+  _globals['_LISTROOMSREQUEST']._serialized_end=1575
+  _globals['_LISTROOMSRESPONSE']._serialized_start=1577
+  _globals['_LISTROOMSRESPONSE']._serialized_end=1660
+  _globals['_LISTJOINABLEROOMSREQUEST']._serialized_start=1662
+  _globals['_LISTJOINABLEROOMSREQUEST']._serialized_end=1774
+  _globals['_LISTJOINABLEROOMSRESPONSE']._serialized_start=1777
+  _globals['_LISTJOINABLEROOMSRESPONSE']._serialized_end=1919
+  _globals['_LISTUSERROOMSREQUEST']._serialized_start=1921
+  _globals['_LISTUSERROOMSREQUEST']._serialized_end=2029
+  _globals['_LISTUSERROOMSRESPONSE']._serialized_start=2032
+  _globals['_LISTUSERROOMSRESPONSE']._serialized_end=2170
+  _globals['_UPDATEROOMREQUEST']._serialized_start=2173
+  _globals['_UPDATEROOMREQUEST']._serialized_end=2576
+  _globals['_UPDATEROOMRESPONSE']._serialized_start=2578
+  _globals['_UPDATEROOMRESPONSE']._serialized_end=2636
+  _globals['_DELETEROOMREQUEST']._serialized_start=2638
+  _globals['_DELETEROOMREQUEST']._serialized_end=2686
+  _globals['_DELETEROOMRESPONSE']._serialized_start=2688
+  _globals['_DELETEROOMRESPONSE']._serialized_end=2757
+  _globals['_GETDELETIONREQUEST']._serialized_start=2759
+  _globals['_GETDELETIONREQUEST']._serialized_end=2812
+  _globals['_GETDELETIONRESPONSE']._serialized_start=2814
+  _globals['_GETDELETIONRESPONSE']._serialized_end=2884
+  _globals['_LISTDELETIONSREQUEST']._serialized_start=2886
+  _globals['_LISTDELETIONSREQUEST']._serialized_end=2967
+  _globals['_LISTDELETIONSRESPONSE']._serialized_start=2969
+  _globals['_LISTDELETIONSRESPONSE']._serialized_end=3067
+  _globals['_SUBSCRIBEUSERREQUEST']._serialized_start=3069
+  _globals['_SUBSCRIBEUSERREQUEST']._serialized_end=3165
+  _globals['_SUBSCRIBEUSERRESPONSE']._serialized_start=3167
+  _globals['_SUBSCRIBEUSERRESPONSE']._serialized_end=3235
+  _globals['_ROOMSSERVICE']._serialized_start=3238
+  _globals['_ROOMSSERVICE']._serialized_end=4868
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ from chatkit.contract.v1 import method_policy_pb2 as _method_policy_pb2
 from chatkit.rooms.v1 import membership_pb2 as _membership_pb2
 from chatkit.rooms.v1 import room_pb2 as _room_pb2
 from chatkit.rooms.v1 import user_event_pb2 as _user_event_pb2
+from chatkit.rooms.v1 import user_position_pb2 as _user_position_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
@@ -217,10 +218,12 @@ class ListDeletionsResponse(_message.Message):
     def __init__(self, deletions: _Optional[_Iterable[_Union[_deletion_pb2.Deletion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class SubscribeUserRequest(_message.Message):
-    __slots__ = ("user_id",)
+    __slots__ = ("user_id", "after")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
     user_id: str
-    def __init__(self, user_id: _Optional[str] = ...) -> None: ...
+    after: _user_position_pb2.UserPosition
+    def __init__(self, user_id: _Optional[str] = ..., after: _Optional[_Union[_user_position_pb2.UserPosition, _Mapping]] = ...) -> None: ...
 
 class SubscribeUserResponse(_message.Message):
     __slots__ = ("events",)

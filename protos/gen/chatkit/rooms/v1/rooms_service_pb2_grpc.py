@@ -220,11 +220,11 @@ class RoomsServiceServicer:
 
     def SubscribeUser(self, request, context):
         """Follows a user's rooms and those who are in them. The stream starts with
-        `opened`, sends every room of the user with its members, says `caught_up`,
-        and then sends changes as they happen, the user's own actions included.
-        Every ending that the server decides is said by `closed` and by the status;
-        after any, subscribe again: the state is sent anew. A user that does not
-        exist is NOT_FOUND, USER_NOT_FOUND. Where too much state waits for clients
+        `opened`, sends every room of the user with its members, or what was missed
+        since the position asked for, says `caught_up`, and then sends changes as they
+        happen, the user's own actions included. Every ending that the server decides
+        is said by `closed` and by the status; after any, subscribe again with the
+        last position. A user that does not exist is NOT_FOUND, USER_NOT_FOUND. Where too much state waits for clients
         to read it, a new stream is UNAVAILABLE, OVERLOADED, with a delay.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

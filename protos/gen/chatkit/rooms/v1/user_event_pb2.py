@@ -25,11 +25,12 @@ _sym_db = _symbol_database.Default()
 from chatkit.contract.v1 import stream_pb2 as chatkit_dot_contract_dot_v1_dot_stream__pb2
 from chatkit.rooms.v1 import membership_pb2 as chatkit_dot_rooms_dot_v1_dot_membership__pb2
 from chatkit.rooms.v1 import room_pb2 as chatkit_dot_rooms_dot_v1_dot_room__pb2
+from chatkit.rooms.v1 import user_position_pb2 as chatkit_dot_rooms_dot_v1_dot_user__position__pb2
 from chatkit.users.v1 import user_pb2 as chatkit_dot_users_dot_v1_dot_user__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!chatkit/rooms/v1/user_event.proto\x12\x10\x63hatkit.rooms.v1\x1a chatkit/contract/v1/stream.proto\x1a!chatkit/rooms/v1/membership.proto\x1a\x1b\x63hatkit/rooms/v1/room.proto\x1a\x1b\x63hatkit/users/v1/user.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"2\n\nUserOpened\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.chatkit.users.v1.User\"d\n\nRoomOfUser\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x30\n\nmembership\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.Membership\"\"\n\x0cUserCaughtUp\x12\x12\n\nroom_count\x18\x01 \x01(\x05\"\"\n\x0fRemovedFromRoom\x12\x0f\n\x07room_id\x18\x01 \x01(\t\"\x1e\n\x0bRoomDeleted\x12\x0f\n\x07room_id\x18\x01 \x01(\t\"\x1e\n\x0bUserDeleted\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"/\n\x0bMemberMoved\x12\x0f\n\x07room_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"\xf4\x05\n\tUserEvent\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06opened\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.UserOpenedH\x00\x12,\n\x04room\x18\x03 \x01(\x0b\x32\x1c.chatkit.rooms.v1.RoomOfUserH\x00\x12\x33\n\tcaught_up\x18\x04 \x01(\x0b\x32\x1e.chatkit.rooms.v1.UserCaughtUpH\x00\x12\x39\n\theartbeat\x18\x05 \x01(\x0b\x32$.chatkit.contract.v1.StreamHeartbeatH\x00\x12\x33\n\x06\x63losed\x18\x06 \x01(\x0b\x32!.chatkit.contract.v1.StreamClosedH\x00\x12.\n\x0cuser_updated\x18\x07 \x01(\x0b\x32\x16.chatkit.users.v1.UserH\x00\x12\x35\n\radded_to_room\x18\x08 \x01(\x0b\x32\x1c.chatkit.rooms.v1.RoomOfUserH\x00\x12>\n\x11removed_from_room\x18\t \x01(\x0b\x32!.chatkit.rooms.v1.RemovedFromRoomH\x00\x12.\n\x0croom_updated\x18\n \x01(\x0b\x32\x16.chatkit.rooms.v1.RoomH\x00\x12\x36\n\rmember_joined\x18\x0b \x01(\x0b\x32\x1d.chatkit.rooms.v1.MemberMovedH\x00\x12\x34\n\x0bmember_left\x18\x0c \x01(\x0b\x32\x1d.chatkit.rooms.v1.MemberMovedH\x00\x12\x35\n\x0croom_deleted\x18\r \x01(\x0b\x32\x1d.chatkit.rooms.v1.RoomDeletedH\x00\x12\x35\n\x0cuser_deleted\x18\x0e \x01(\x0b\x32\x1d.chatkit.rooms.v1.UserDeletedH\x00\x42\x07\n\x05\x65ventBY\n\x14\x63om.chatkit.rooms.v1P\x01Z,chatkit.example/gen/chatkit/rooms/v1;roomsv1\xaa\x02\x10\x43hatkit.Rooms.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!chatkit/rooms/v1/user_event.proto\x12\x10\x63hatkit.rooms.v1\x1a chatkit/contract/v1/stream.proto\x1a!chatkit/rooms/v1/membership.proto\x1a\x1b\x63hatkit/rooms/v1/room.proto\x1a$chatkit/rooms/v1/user_position.proto\x1a\x1b\x63hatkit/users/v1/user.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"C\n\nUserOpened\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.chatkit.users.v1.User\x12\x0f\n\x07resumed\x18\x02 \x01(\x08\"d\n\nRoomOfUser\x12$\n\x04room\x18\x01 \x01(\x0b\x32\x16.chatkit.rooms.v1.Room\x12\x30\n\nmembership\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.Membership\"\"\n\x0cUserCaughtUp\x12\x12\n\nroom_count\x18\x01 \x01(\x05\"\"\n\x0fRemovedFromRoom\x12\x0f\n\x07room_id\x18\x01 \x01(\t\"\x1e\n\x0bRoomDeleted\x12\x0f\n\x07room_id\x18\x01 \x01(\t\"\x1e\n\x0bUserDeleted\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"/\n\x0bMemberMoved\x12\x0f\n\x07room_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"\xa6\x06\n\tUserEvent\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06opened\x18\x02 \x01(\x0b\x32\x1c.chatkit.rooms.v1.UserOpenedH\x00\x12,\n\x04room\x18\x03 \x01(\x0b\x32\x1c.chatkit.rooms.v1.RoomOfUserH\x00\x12\x33\n\tcaught_up\x18\x04 \x01(\x0b\x32\x1e.chatkit.rooms.v1.UserCaughtUpH\x00\x12\x39\n\theartbeat\x18\x05 \x01(\x0b\x32$.chatkit.contract.v1.StreamHeartbeatH\x00\x12\x33\n\x06\x63losed\x18\x06 \x01(\x0b\x32!.chatkit.contract.v1.StreamClosedH\x00\x12.\n\x0cuser_updated\x18\x07 \x01(\x0b\x32\x16.chatkit.users.v1.UserH\x00\x12\x35\n\radded_to_room\x18\x08 \x01(\x0b\x32\x1c.chatkit.rooms.v1.RoomOfUserH\x00\x12>\n\x11removed_from_room\x18\t \x01(\x0b\x32!.chatkit.rooms.v1.RemovedFromRoomH\x00\x12.\n\x0croom_updated\x18\n \x01(\x0b\x32\x16.chatkit.rooms.v1.RoomH\x00\x12\x36\n\rmember_joined\x18\x0b \x01(\x0b\x32\x1d.chatkit.rooms.v1.MemberMovedH\x00\x12\x34\n\x0bmember_left\x18\x0c \x01(\x0b\x32\x1d.chatkit.rooms.v1.MemberMovedH\x00\x12\x35\n\x0croom_deleted\x18\r \x01(\x0b\x32\x1d.chatkit.rooms.v1.RoomDeletedH\x00\x12\x35\n\x0cuser_deleted\x18\x0e \x01(\x0b\x32\x1d.chatkit.rooms.v1.UserDeletedH\x00\x12\x30\n\x08position\x18\x0f \x01(\x0b\x32\x1e.chatkit.rooms.v1.UserPositionB\x07\n\x05\x65ventBY\n\x14\x63om.chatkit.rooms.v1P\x01Z,chatkit.example/gen/chatkit/rooms/v1;roomsv1\xaa\x02\x10\x43hatkit.Rooms.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,20 +38,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chatkit.rooms.v1.user_event
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\024com.chatkit.rooms.v1P\001Z,chatkit.example/gen/chatkit/rooms/v1;roomsv1\252\002\020Chatkit.Rooms.V1'
-  _globals['_USEROPENED']._serialized_start=215
-  _globals['_USEROPENED']._serialized_end=265
-  _globals['_ROOMOFUSER']._serialized_start=267
-  _globals['_ROOMOFUSER']._serialized_end=367
-  _globals['_USERCAUGHTUP']._serialized_start=369
-  _globals['_USERCAUGHTUP']._serialized_end=403
-  _globals['_REMOVEDFROMROOM']._serialized_start=405
-  _globals['_REMOVEDFROMROOM']._serialized_end=439
-  _globals['_ROOMDELETED']._serialized_start=441
-  _globals['_ROOMDELETED']._serialized_end=471
-  _globals['_USERDELETED']._serialized_start=473
-  _globals['_USERDELETED']._serialized_end=503
-  _globals['_MEMBERMOVED']._serialized_start=505
-  _globals['_MEMBERMOVED']._serialized_end=552
-  _globals['_USEREVENT']._serialized_start=555
-  _globals['_USEREVENT']._serialized_end=1311
+  _globals['_USEROPENED']._serialized_start=253
+  _globals['_USEROPENED']._serialized_end=320
+  _globals['_ROOMOFUSER']._serialized_start=322
+  _globals['_ROOMOFUSER']._serialized_end=422
+  _globals['_USERCAUGHTUP']._serialized_start=424
+  _globals['_USERCAUGHTUP']._serialized_end=458
+  _globals['_REMOVEDFROMROOM']._serialized_start=460
+  _globals['_REMOVEDFROMROOM']._serialized_end=494
+  _globals['_ROOMDELETED']._serialized_start=496
+  _globals['_ROOMDELETED']._serialized_end=526
+  _globals['_USERDELETED']._serialized_start=528
+  _globals['_USERDELETED']._serialized_end=558
+  _globals['_MEMBERMOVED']._serialized_start=560
+  _globals['_MEMBERMOVED']._serialized_end=607
+  _globals['_USEREVENT']._serialized_start=610
+  _globals['_USEREVENT']._serialized_end=1416
 # @@protoc_insertion_point(module_scope)

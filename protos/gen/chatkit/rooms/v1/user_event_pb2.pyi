@@ -3,6 +3,7 @@ import datetime
 from chatkit.contract.v1 import stream_pb2 as _stream_pb2
 from chatkit.rooms.v1 import membership_pb2 as _membership_pb2
 from chatkit.rooms.v1 import room_pb2 as _room_pb2
+from chatkit.rooms.v1 import user_position_pb2 as _user_position_pb2
 from chatkit.users.v1 import user_pb2 as _user_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf import descriptor as _descriptor
@@ -13,10 +14,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class UserOpened(_message.Message):
-    __slots__ = ("user",)
+    __slots__ = ("user", "resumed")
     USER_FIELD_NUMBER: _ClassVar[int]
+    RESUMED_FIELD_NUMBER: _ClassVar[int]
     user: _user_pb2.User
-    def __init__(self, user: _Optional[_Union[_user_pb2.User, _Mapping]] = ...) -> None: ...
+    resumed: bool
+    def __init__(self, user: _Optional[_Union[_user_pb2.User, _Mapping]] = ..., resumed: _Optional[bool] = ...) -> None: ...
 
 class RoomOfUser(_message.Message):
     __slots__ = ("room", "membership")
@@ -59,7 +62,7 @@ class MemberMoved(_message.Message):
     def __init__(self, room_id: _Optional[str] = ..., user_id: _Optional[str] = ...) -> None: ...
 
 class UserEvent(_message.Message):
-    __slots__ = ("time", "opened", "room", "caught_up", "heartbeat", "closed", "user_updated", "added_to_room", "removed_from_room", "room_updated", "member_joined", "member_left", "room_deleted", "user_deleted")
+    __slots__ = ("time", "opened", "room", "caught_up", "heartbeat", "closed", "user_updated", "added_to_room", "removed_from_room", "room_updated", "member_joined", "member_left", "room_deleted", "user_deleted", "position")
     TIME_FIELD_NUMBER: _ClassVar[int]
     OPENED_FIELD_NUMBER: _ClassVar[int]
     ROOM_FIELD_NUMBER: _ClassVar[int]
@@ -74,6 +77,7 @@ class UserEvent(_message.Message):
     MEMBER_LEFT_FIELD_NUMBER: _ClassVar[int]
     ROOM_DELETED_FIELD_NUMBER: _ClassVar[int]
     USER_DELETED_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
     time: _timestamp_pb2.Timestamp
     opened: UserOpened
     room: RoomOfUser
@@ -88,4 +92,5 @@ class UserEvent(_message.Message):
     member_left: MemberMoved
     room_deleted: RoomDeleted
     user_deleted: UserDeleted
-    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., opened: _Optional[_Union[UserOpened, _Mapping]] = ..., room: _Optional[_Union[RoomOfUser, _Mapping]] = ..., caught_up: _Optional[_Union[UserCaughtUp, _Mapping]] = ..., heartbeat: _Optional[_Union[_stream_pb2.StreamHeartbeat, _Mapping]] = ..., closed: _Optional[_Union[_stream_pb2.StreamClosed, _Mapping]] = ..., user_updated: _Optional[_Union[_user_pb2.User, _Mapping]] = ..., added_to_room: _Optional[_Union[RoomOfUser, _Mapping]] = ..., removed_from_room: _Optional[_Union[RemovedFromRoom, _Mapping]] = ..., room_updated: _Optional[_Union[_room_pb2.Room, _Mapping]] = ..., member_joined: _Optional[_Union[MemberMoved, _Mapping]] = ..., member_left: _Optional[_Union[MemberMoved, _Mapping]] = ..., room_deleted: _Optional[_Union[RoomDeleted, _Mapping]] = ..., user_deleted: _Optional[_Union[UserDeleted, _Mapping]] = ...) -> None: ...
+    position: _user_position_pb2.UserPosition
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., opened: _Optional[_Union[UserOpened, _Mapping]] = ..., room: _Optional[_Union[RoomOfUser, _Mapping]] = ..., caught_up: _Optional[_Union[UserCaughtUp, _Mapping]] = ..., heartbeat: _Optional[_Union[_stream_pb2.StreamHeartbeat, _Mapping]] = ..., closed: _Optional[_Union[_stream_pb2.StreamClosed, _Mapping]] = ..., user_updated: _Optional[_Union[_user_pb2.User, _Mapping]] = ..., added_to_room: _Optional[_Union[RoomOfUser, _Mapping]] = ..., removed_from_room: _Optional[_Union[RemovedFromRoom, _Mapping]] = ..., room_updated: _Optional[_Union[_room_pb2.Room, _Mapping]] = ..., member_joined: _Optional[_Union[MemberMoved, _Mapping]] = ..., member_left: _Optional[_Union[MemberMoved, _Mapping]] = ..., room_deleted: _Optional[_Union[RoomDeleted, _Mapping]] = ..., user_deleted: _Optional[_Union[UserDeleted, _Mapping]] = ..., position: _Optional[_Union[_user_position_pb2.UserPosition, _Mapping]] = ...) -> None: ...
