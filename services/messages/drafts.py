@@ -12,6 +12,7 @@ from chatkit.messages.v1 import part_pb2
 
 from services.messages import frames
 from services.messages.model import Draft, Edit
+from services.runtime.contract.wire import embedded
 from services.runtime.ids import NO_ROOM, NOBODY, RoomId, RoomUid, UserId, UserUid
 
 _PARTS = pb2.SendMessageRequest.PARTS_FIELD_NUMBER
@@ -67,4 +68,4 @@ def _serialized(said: Sequence[part_pb2.Part], stored: Sequence[part_pb2.Part]) 
 
 def _content_hash(parts: Sequence[bytes]) -> bytes:
     """Return the hash by which equal parts are recognised: of a SendMessageRequest that has nothing else."""
-    return hashlib.sha256(b"".join([frames.embedded(_PARTS, part) for part in parts])).digest()
+    return hashlib.sha256(b"".join([embedded(_PARTS, part) for part in parts])).digest()

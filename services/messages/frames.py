@@ -20,9 +20,9 @@ from services.messages.model import EventKind, LogEntry, Position, RoomOpening, 
 from services.runtime.calls.spelling import JsonNames
 from services.runtime.contract.errors import ChatkitError, number_of
 from services.runtime.contract.timestamps import duration, timestamp
+from services.runtime.contract.wire import embedded
 from services.runtime.ids import RoomId, UserId
 
-_LENGTH_DELIMITED = 2
 _EVENTS = messages_service_pb2.SubscribeRoomResponse.EVENTS_FIELD_NUMBER
 _PARTS = message_pb2.Message.PARTS_FIELD_NUMBER
 _REQUEST_ID = message_pb2.Message.REQUEST_ID_FIELD_NUMBER
@@ -41,26 +41,8 @@ _REASONS = {
     SnapshotReason.RETENTION: room_event_pb2.SNAPSHOT_REASON_RETENTION,
 }
 
-_LOW_BITS, _MORE = 0x7F, 0x80
-_ONE_BYTE = [bytes((value,)) for value in range(_LOW_BITS + 1)]
 # What is appended together has one time, and making a Timestamp costs more than the rest of a message.
 _timestamp = lru_cache(maxsize=16)(timestamp)
-
-
-def embedded(field: int, payload: bytes) -> bytes:
-    """Return a field whose value is a serialized message."""
-    return _varint(field << 3 | _LENGTH_DELIMITED) + _varint(len(payload)) + payload
-
-
-def _varint(value: int) -> bytes:
-    if value <= _LOW_BITS:
-        return _ONE_BYTE[value]
-    encoded = bytearray()
-    while value > _LOW_BITS:
-        encoded.append(value & _LOW_BITS | _MORE)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
 
 
 def serialized_parts(parts: Iterable[part_pb2.Part]) -> list[bytes]:

@@ -7,6 +7,7 @@ from chatkit.messages.v1 import read_cursor_pb2, read_state_pb2, room_event_pb2
 from services.messages import frames
 from services.messages.read_states.model import ReadCursor, ReadState
 from services.runtime.contract.timestamps import timestamp
+from services.runtime.contract.wire import embedded
 
 
 def cursor_proto(room_id: str, cursor: ReadCursor) -> read_cursor_pb2.ReadCursor:
@@ -36,11 +37,11 @@ def read_state(room_id: str, state: ReadState) -> bytes:
     ).SerializeToString()
     if state.last_message is None:
         return known
-    return known + frames.embedded(read_state_pb2.ReadState.LAST_MESSAGE_FIELD_NUMBER, state.last_message)
+    return known + embedded(read_state_pb2.ReadState.LAST_MESSAGE_FIELD_NUMBER, state.last_message)
 
 
 def read_state_event(room_id: str, now: datetime, state: ReadState) -> bytes:
     """Serialize, as a frame, what a room holds for the subscriber."""
     event = room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now)).SerializeToString()
     field = room_event_pb2.RoomEvent.READ_STATE_FIELD_NUMBER
-    return frames.in_frame(event + frames.embedded(field, read_state(room_id, state)))
+    return frames.in_frame(event + embedded(field, read_state(room_id, state)))

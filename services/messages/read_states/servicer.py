@@ -4,7 +4,6 @@ from uuid import UUID
 
 from chatkit.messages.v1 import read_states_service_pb2 as pb2
 
-from services.messages import frames
 from services.messages.peers import RoomOfUser, RoomsClient
 from services.messages.read_states.frames import cursor_proto, read_state
 from services.messages.read_states.model import Move
@@ -13,6 +12,7 @@ from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.contract.errors import invalid_field
 from services.runtime.contract.policies import Limits
+from services.runtime.contract.wire import embedded
 from services.runtime.ids import RoomId, UserId, UserUid
 from services.runtime.peers.directory import DirectoryClient
 
@@ -82,9 +82,7 @@ class ReadStatesServicer:
         reader = Reader(user_id, call.caller.superuser)
         states = await self._read_states.states(reader, rooms, call.deadline)
         field = pb2.ListReadStatesResponse.READ_STATES_FIELD_NUMBER
-        page = [
-            frames.embedded(field, read_state(room.room_id, state)) for room, state in zip(rooms, states, strict=True)
-        ]
+        page = [embedded(field, read_state(room.room_id, state)) for room, state in zip(rooms, states, strict=True)]
         return b"".join([*page, pb2.ListReadStatesResponse(next_page_token=token).SerializeToString()])
 
     async def GetUnreadTotal(self, request: pb2.GetUnreadTotalRequest, call: Call) -> pb2.GetUnreadTotalResponse:

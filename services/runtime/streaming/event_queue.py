@@ -59,6 +59,7 @@ class EventQueue:
         may_send: Callable[[], bool] = _always,
         makes_room: Callable[[], bool] = _never,
         on_taken: Callable[[int | None], None] | None = None,
+        most_waiting_bytes: int = _MOST_WAITING_BYTES,
     ) -> None:
         # The last seq that was handed to the stream, where its own events have one.
         self.sent_seq = 0
@@ -73,6 +74,7 @@ class EventQueue:
         self._may_send = may_send
         self._makes_room = makes_room
         self._on_taken = on_taken
+        self._most_waiting_bytes = most_waiting_bytes
         # Each with its seq, how much it counts, and its source; None for the stream's own.
         self._waiting: deque[tuple[int, bytes, int, Source | None]] = deque()
         self._waiting_bytes = 0
@@ -211,7 +213,7 @@ class EventQueue:
 
     def _count(self, size: int) -> None:
         self._waiting_bytes += size
-        if self._waiting_bytes > _MOST_WAITING_BYTES and not self._makes_room():
+        if self._waiting_bytes > self._most_waiting_bytes and not self._makes_room():
             self._give_up()
 
     def _let_begin(self) -> None:
