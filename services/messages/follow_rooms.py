@@ -23,7 +23,7 @@ from services.messages.streams.rooms_stream import RoomOfStream, RoomsStream, to
 from services.runtime.access.cache import Freshness
 from services.runtime.access.port import AccessGrant, AccessQuery, RoomGrant, RoomsChecker
 from services.runtime.clock import Clock
-from services.runtime.contract.errors import ChatkitError, DeadlineExceeded, Internal, Unavailable, unavailable_peer
+from services.runtime.contract.errors import ChatkitError, DeadlineExceeded, Unavailable, unavailable_peer
 from services.runtime.deadline import Deadline
 from services.runtime.fair_queue import FairQueue
 from services.runtime.identity.tokens import Caller
@@ -112,7 +112,7 @@ class FollowRooms:
         self._hubs.attach(stream)
         stream.queue.open(0, [(0, frames.stream_opened_event(self._clock.now()))])
         opening = asyncio.create_task(self._open_rooms(stream, wanted))
-        opening.add_done_callback(lambda task: _end_with(stream, task))
+        opening.add_done_callback(stream.queue.end_with)
         on_end(stream.queue.cut)
         try:
             async for frame in stream.queue.frames():
@@ -294,14 +294,3 @@ def _is_member(answer: AccessGrant | ChatkitError) -> bool:
     if isinstance(answer, ChatkitError):
         return answer.reason not in _NOT_A_MEMBER
     return answer.user_uid is not None
-
-
-def _end_with(stream: RoomsStream, opening: "asyncio.Task[None]") -> None:
-    """End the stream with what has kept its rooms from being opened."""
-    if opening.cancelled() or (error := opening.exception()) is None:
-        return
-    if not isinstance(error, ChatkitError):
-        internal = Internal("INTERNAL", "the rooms could not be opened")
-        internal.__cause__ = error
-        error = internal
-    stream.queue.end(error)

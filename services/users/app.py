@@ -28,6 +28,7 @@ from services.users.presence.service import PresenceStreams
 from services.users.presence.servicer import PresenceServicer
 from services.users.presence.sessions import Sessions
 from services.users.presence.store import PresenceStore
+from services.users.presence.watching import Watching
 from services.users.recorded_changes import change_log
 from services.users.service import Users
 from services.users.servicer import UsersServicer
@@ -117,7 +118,8 @@ def _presence(
     server.lifetime.run("presence_users", known.run())
     server.lifetime.run("presence_reads", presences.run())
     server.lifetime.on_drain(lambda: hub.end_all(_shutting_down))
-    return PresenceStreams(users=known, presences=presences, sessions=sessions, hub=hub, access=watch, clock=clock)
+    watching = Watching(known, presences, hub, clock)
+    return PresenceStreams(watching=watching, sessions=sessions, hub=hub, access=watch, clock=clock)
 
 
 def _shutting_down() -> Unavailable:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from services.runtime.clock import Clock
-from services.runtime.contract.errors import ChatkitError, ResourceExhausted
+from services.runtime.contract.errors import ChatkitError, Internal, ResourceExhausted
 from services.runtime.identity.tokens import Caller
 from services.runtime.streaming.open_streams import expired
 
@@ -157,6 +157,16 @@ class EventQueue:
         """End the stream well: what waits is still sent, and nothing is queued any more."""
         self._is_finished = True
         self._wake.set()
+
+    def end_with(self, task: "asyncio.Task[None]") -> None:
+        """End the stream with what a task that has ended has failed by, if it has; for `add_done_callback`."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if not isinstance(error, ChatkitError):
+            internal = Internal("INTERNAL", "what the stream needs has failed")
+            internal.__cause__ = error
+            error = internal
+        self.end(error)
 
     def cut(self, error: ChatkitError) -> None:
         """End the stream; what waits is not sent any more."""

@@ -35,7 +35,7 @@ class Feed:
         self.refused = refused
         # Those whose events are kept back.
         self.holding: set[FollowerQueue] = set()
-        self.queue = EventQueue(None, clock, makes_room=self._refuse_those_held, most_waiting_bytes=_MOST_WAITING_BYTES)
+        self.queue = EventQueue(None, clock, makes_room=self._refuse_most_held, most_waiting_bytes=_MOST_WAITING_BYTES)
         self.queue.open(0, ())
         # Until when everything was sent, as a heartbeat has said.
         self._opened_at = self._told_at = clock.monotonic()
@@ -54,11 +54,13 @@ class Feed:
             heartbeat = feed_pb2.FeedHeartbeat(elapsed_ms=int((known_at - self._opened_at) * 1000))
             self.send(0, embedded(_HEARTBEAT, heartbeat.SerializeToString() + more))
 
-    def _refuse_those_held(self) -> bool:
-        held = list(self.holding)
-        for follower in held:
-            follower.cut(_too_much_held())
-        return bool(held)
+    def _refuse_most_held(self) -> bool:
+        """Refuse the follower of whom most is kept back: that is not the reader's fault. False where nothing is."""
+        most_held = max(self.holding, key=lambda follower: follower.held_bytes, default=None)
+        if most_held is None or not most_held.held_bytes:
+            return False
+        most_held.cut(_too_much_held())
+        return True
 
 
 class FollowerQueue:
@@ -67,7 +69,7 @@ class FollowerQueue:
     Events are frames of the stream that the follower would have alone.
     """
 
-    __slots__ = ("_feed", "_has_gone", "_held", "_held_bytes", "error", "is_open", "number")
+    __slots__ = ("_feed", "_has_gone", "_held", "error", "held_bytes", "is_open", "number")
 
     def __init__(self, feed: Feed, number: int) -> None:
         self.number = number
@@ -80,17 +82,22 @@ class FollowerQueue:
         self._has_gone = False
         # What is kept back; None as long as nothing is to be.
         self._held: list[tuple[int, bytes]] | None = None
-        self._held_bytes = 0
+        self.held_bytes = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is queued any more."""
+        return self._has_gone or self.error is not None
 
     def open(self, _sent_seq: int, beginning: Iterable[tuple[int, bytes]]) -> None:
         """Queue how it starts, and admit what follows."""
-        if self.error is None and not self._has_gone:
+        if not self.is_over:
             self.is_open = True
             self.begin(event for _, event in beginning)
 
     def begin(self, events: Iterable[bytes]) -> None:
         """Queue a state, whatever its size: see `EventQueue.begin`."""
-        if self.is_open and self.error is None:
+        if self.is_open and not self.is_over:
             frames = ((0, _frame(self.number, embedded(_EVENTS, some))) for some in _joined(events))
             self._feed.queue.begin(frames, self)
 
@@ -100,7 +107,7 @@ class FollowerQueue:
 
     def send(self, fields: bytes) -> None:
         """Queue what is told about the follower, given by the serialized fields of the feed's event."""
-        if self.is_open and self.error is None:
+        if self.is_open and not self.is_over:
             self._feed.send(self.number, fields, self)
 
     def take(self, seq: int, event: bytes) -> bool:
@@ -110,7 +117,7 @@ class FollowerQueue:
         if self._held is None:
             return True
         self._held.append((seq, event))
-        self._held_bytes += len(event)
+        self.held_bytes += len(event)
         self._feed.queue.hold(len(event))
         return False
 
@@ -128,7 +135,7 @@ class FollowerQueue:
         """Refuse the follower: what waits is sent before, unless it is kept back; the first ending counts."""
         if self._held is not None:
             self.cut(error)
-        elif self.error is None and not self._has_gone:
+        elif not self.is_over:
             self.error = error
             self._feed.send(self.number, embedded(_REFUSED, refusal(error).SerializeToString()))
             self._feed.refused(self.number)
@@ -142,14 +149,13 @@ class FollowerQueue:
     def leave(self) -> None:
         """Drop what waits, and take nothing more, because the follower does not want it."""
         self._let_go()
-        self.is_open = False
         self._has_gone = True
 
     def _let_go(self) -> list[tuple[int, bytes]]:
         held, self._held = self._held or [], None
         self._feed.holding.discard(self)
-        self._feed.queue.drop(self._held_bytes)
-        self._held_bytes = 0
+        self._feed.queue.drop(self.held_bytes)
+        self.held_bytes = 0
         return held
 
 

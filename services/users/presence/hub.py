@@ -1,10 +1,11 @@
-"""Fan-out of presence: one reader of the changes per process, which hands each to the streams that watch the user.
+"""Fan-out of presence: one reader of the changes per process, which hands each to those who watch the user.
 
-A stream takes the changes above the version of the state that it was sent; what comes while that is read waits.
+Whoever watches takes a user's changes above the version of the state that they were sent of that user; what comes while
+the state is read waits.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from datetime import timedelta
 from typing import cast
@@ -16,10 +17,10 @@ from services.runtime.access.port import AccessQuery
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError
 from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
-from services.runtime.identity.tokens import Caller
 from services.runtime.ids import UserUid
 from services.runtime.steps import WAKING, Chores, Pace, each
 from services.runtime.streaming.event_queue import EventQueue
+from services.runtime.streaming.feed import Feed, FollowerQueue
 from services.users.model import Change, ChangeKind, Presence, PresenceState
 from services.users.presence import frames
 
@@ -33,46 +34,61 @@ _STATES = {
 }
 
 
-class PresenceSubscription:
-    """A queue of serialized events between the hub and a stream, and what is known of its user."""
+class Topic:
+    """A user, and those who watch them."""
 
-    def __init__(self, caller: Caller, query: AccessQuery | None, clock: Clock) -> None:
-        self.queue = EventQueue(caller, clock)
+    __slots__ = ("subscriptions", "user_id", "user_uid")
+
+    def __init__(self, user_uid: UserUid, user_id: str) -> None:
+        self.user_uid = user_uid
+        self.user_id = user_id
+        self.subscriptions: set[PresenceSubscription] = set()
+
+
+class PresenceSubscription:
+    """A queue of serialized events between the hub and a stream or a follower, and what is known of its user."""
+
+    __slots__ = ("_early", "doubt", "query", "queue", "topics")
+
+    def __init__(self, queue: EventQueue | FollowerQueue, query: AccessQuery | None, clock: Clock) -> None:
+        self.queue = queue
         # What was asked when the stream was admitted, to be asked again; None for superusers.
         self.query = query
-        self.topics: list[Topic] = []
+        # Whom it watches, each with the version of the state that it was sent of them; None before that is known.
+        self.topics: dict[Topic, int | None] = {}
         self.doubt = Doubt(clock)
-        # The version of the state that the stream starts with; what comes before that is known waits.
-        self._version: int | None = None
-        self._early: list[tuple[int, bytes]] = []
+        # The changes of those whose state is not known yet; None for none.
+        self._early: list[tuple[Topic, int, bytes]] | None = None
 
     def start(self, version: int, beginning: Iterable[bytes]) -> None:
         """Queue the state, as of a version, and what has changed since."""
-        self._version = version
         self.queue.open(0, [(0, event) for event in beginning])
-        for changed_at, event in self._early:
-            self.offer(changed_at, event)
-        self._early.clear()
+        self.told(version)
 
-    def offer(self, version: int, event: bytes) -> None:
-        """Queue a change unless the state knows it."""
-        if self._version is None:
-            self._early.append((version, event))
-            if len(self._early) > _MOST_EARLY:
-                self._early.clear()
-                self.queue.end(_changes_missed())
-        elif version > self._version:
+    def told(self, version: int) -> None:
+        """Take note that the state of all who are watched was queued, of new ones as of a version."""
+        for topic, known in self.topics.items():
+            if known is None:
+                self.topics[topic] = version
+        early, self._early = self._early, None
+        for topic, changed_at, event in early or ():
+            self.offer(topic, changed_at, event)
+
+    def offer(self, topic: Topic, version: int, event: bytes) -> None:
+        """Queue a change of a user unless the state knows it, or the user is not watched any more."""
+        known = self.topics.get(topic, version)
+        if known is None:
+            self._put_early(topic, version, event)
+        elif version > known:
             self.queue.push(0, event)
 
-
-class Topic:
-    """A user, and the streams that watch them."""
-
-    __slots__ = ("subscriptions", "user_uid")
-
-    def __init__(self, user_uid: UserUid) -> None:
-        self.user_uid = user_uid
-        self.subscriptions: set[PresenceSubscription] = set()
+    def _put_early(self, topic: Topic, version: int, event: bytes) -> None:
+        if self._early is None:
+            self._early = []
+        self._early.append((topic, version, event))
+        if len(self._early) > _MOST_EARLY:
+            self._early = None
+            self.queue.end(_changes_missed())
 
 
 class PresenceHub:
@@ -88,6 +104,9 @@ class PresenceHub:
         self._clock = clock
         self._heartbeat_interval = heartbeat_interval
         self._retry_interval = retry_interval
+        # The feeds that carry followers; whoever serves one puts it here.
+        self.feeds: set[Feed] = set()
+        self._streams: dict[PresenceSubscription, EventQueue] = {}
         self._topics: dict[UserUid, Topic] = {}
         self._of_user: dict[str | None, set[PresenceSubscription]] = {}
         # The version up to which the changes were handed on; None before they were followed.
@@ -98,27 +117,34 @@ class PresenceHub:
         self._known_at = float("-inf")
 
     def join(self, subscription: PresenceSubscription) -> None:
-        """Register a stream: it is given heartbeats, and ended with the process."""
+        """Register a stream or a follower. A stream is given heartbeats, and ended with the process."""
         self._of_user.setdefault(_user_of(subscription), set()).add(subscription)
+        if isinstance(subscription.queue, EventQueue):
+            self._streams[subscription] = subscription.queue
 
-    async def watch(self, subscription: PresenceSubscription, user_uids: Iterable[UserUid]) -> None:
-        """Offer a stream every change of users that is committed after this has returned."""
+    async def watch(self, subscription: PresenceSubscription, watched: Mapping[str, UserUid]) -> None:
+        """Offer every change of users, given by their ids, that is committed after this has returned."""
         # Where the changes are not followed yet they would begin somewhere after the state.
         await self._following.wait()
-        for user_uid in user_uids:
+        for user_id, user_uid in watched.items():
             topic = self._topics.get(user_uid)
             if topic is None:
-                topic = self._topics[user_uid] = Topic(user_uid)
+                topic = self._topics[user_uid] = Topic(user_uid, user_id)
             topic.subscriptions.add(subscription)
-            subscription.topics.append(topic)
+            subscription.topics.setdefault(topic, None)
 
-    def leave(self, subscription: PresenceSubscription) -> None:
-        """Forget a stream."""
-        for topic in subscription.topics:
+    def unwatch(self, subscription: PresenceSubscription, topics: Iterable[Topic]) -> None:
+        """Offer no more changes of some users."""
+        for topic in topics:
             topic.subscriptions.discard(subscription)
+            subscription.topics.pop(topic, None)
             if not topic.subscriptions:
                 self._topics.pop(topic.user_uid, None)
-        subscription.topics.clear()
+
+    def leave(self, subscription: PresenceSubscription) -> None:
+        """Forget a stream or a follower."""
+        self.unwatch(subscription, list(subscription.topics))
+        self._streams.pop(subscription, None)
         user_id = _user_of(subscription)
         of_user = self._of_user.get(user_id, set())
         of_user.discard(subscription)
@@ -126,20 +152,21 @@ class PresenceHub:
             self._of_user.pop(user_id, None)
 
     def subscriptions(self) -> list[PresenceSubscription]:
-        """List every stream."""
+        """List every stream and follower."""
         return [subscription for of_user in self._of_user.values() for subscription in of_user]
 
     def subscriptions_of(self, user_id: str) -> list[PresenceSubscription]:
-        """List the streams that act for a user."""
+        """List the streams and followers that act for a user."""
         return list(self._of_user.get(user_id, ()))
 
     def has(self, subscription: PresenceSubscription) -> bool:
-        """Tell whether a stream is still there."""
+        """Tell whether a stream or a follower is still there."""
         return subscription in self._of_user.get(_user_of(subscription), ())
 
     def end_all(self, error: Callable[[], ChatkitError]) -> None:
-        """End every stream."""
-        self.chores.put(each(self.subscriptions(), lambda one: one.queue.end(error()), WAKING))
+        """End every stream, and every feed with its followers."""
+        queues = [*self._streams.values(), *(feed.queue for feed in self.feeds)]
+        self.chores.put(each(queues, lambda queue: queue.end(error()), WAKING))
 
     async def run(self) -> None:
         """Hand changes on, send heartbeats, and end streams that are not read, until cancelled."""
@@ -186,11 +213,11 @@ class PresenceHub:
         event = frames.changed_event(change.time, change.user_id, Presence(state, change.time))
         # A user whom all watch here has as many streams as the process. Who comes meanwhile has a state that knows it.
         for subscription in list(topic.subscriptions):
-            subscription.offer(change.version, event)
+            subscription.offer(topic, change.version, event)
             await self._pace.did(WAKING)
 
     async def _miss(self) -> None:
-        """End the streams that were owed the changes; those who watch nobody go on."""
+        """End those that were owed the changes; those who watch nobody go on."""
         for subscription in self.subscriptions():
             if subscription.topics:
                 subscription.queue.end(_changes_missed())
@@ -199,25 +226,28 @@ class PresenceHub:
     async def _tick(self) -> None:
         while True:
             await self._clock.sleep(_TICK_SECONDS)
+            for feed in list(self.feeds):
+                feed.queue.check_progress()
+                feed.beat(self._known_at)
             pace = Pace()
-            for subscription in self.subscriptions():
-                subscription.queue.check_progress()
-                if self._clock.monotonic() - subscription.queue.heartbeat_at >= self._heartbeat_interval:
-                    self._beat(subscription)
+            for subscription, queue in list(self._streams.items()):
+                queue.check_progress()
+                if self._clock.monotonic() - queue.heartbeat_at >= self._heartbeat_interval:
+                    self._beat(queue, watches=bool(subscription.topics))
                     await pace.did(WAKING)
                 await pace.did()
 
-    def _beat(self, subscription: PresenceSubscription) -> None:
+    def _beat(self, queue: EventQueue, *, watches: bool) -> None:
         now, time = self._clock.monotonic(), self._clock.now()
-        if subscription.topics:
+        if watches:
             # It dates from when the database was last asked; without it there is none for those who watch.
             known_for = now - self._known_at
             if known_for > self._heartbeat_interval:
                 return
             time -= timedelta(seconds=known_for)
-        if subscription.queue.is_open:
-            subscription.queue.push(0, frames.heartbeat_event(time))
-            subscription.queue.heartbeat_at = now
+        if queue.is_open:
+            queue.push(0, frames.heartbeat_event(time))
+            queue.heartbeat_at = now
 
 
 def _user_of(subscription: PresenceSubscription) -> str | None:

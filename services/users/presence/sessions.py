@@ -28,7 +28,7 @@ _PATIENCE_SECONDS = 2.0
 
 
 @dataclass(slots=True, eq=False)
-class _Place:
+class Place:
     """A user's streams here."""
 
     user_uid: UserUid
@@ -83,9 +83,9 @@ class Sessions:
         self._reaping_interval = reaping_interval
         self._retry_interval = retry_interval
         self._changed = changed
-        self._places: dict[UserUid, _Place] = {}
+        self._places: dict[UserUid, Place] = {}
         # Those that may have to be written, the oldest first.
-        self._unsettled: dict[UserUid, _Place] = {}
+        self._unsettled: dict[UserUid, Place] = {}
         self._wake = asyncio.Event()
         self._held_since: datetime | None = None
         # How often the lease was found to be another one than before.
@@ -99,18 +99,32 @@ class Sessions:
     @asynccontextmanager
     async def online(self, user_uid: UserUid, user_id: str) -> AsyncIterator[None]:
         """Make a user online for as long as the context is open; the session is on disk when it opens."""
-        place = self._places.setdefault(user_uid, _Place(user_uid, user_id))
+        place = await self.enter(user_uid, user_id)
+        try:
+            yield
+        finally:
+            self.leave(place)
+
+    async def enter(self, user_uid: UserUid, user_id: str) -> Place:
+        """Make a user online until `leave`; the session is on disk when this returns."""
+        place = self._places.setdefault(user_uid, Place(user_uid, user_id))
         place.streams += 1
         try:
             if place.is_stored is not True:
                 await self._written(place)
-            yield
-        finally:
-            place.streams -= 1
-            if not place.streams:
-                self._unsettle(place)
+        except BaseException:
+            # Also when this is cancelled.
+            self.leave(place)
+            raise
+        return place
 
-    async def _written(self, place: _Place) -> None:
+    def leave(self, place: Place) -> None:
+        """End what one `enter` has begun."""
+        place.streams -= 1
+        if not place.streams:
+            self._unsettle(place)
+
+    async def _written(self, place: Place) -> None:
         if place.stored is None:
             place.stored = asyncio.get_running_loop().create_future()
         stored = place.stored
@@ -119,7 +133,7 @@ class Sessions:
         await asyncio.wait({stored})
         stored.result()
 
-    def _unsettle(self, place: _Place) -> None:
+    def _unsettle(self, place: Place) -> None:
         self._unsettled[place.user_uid] = place
         self._wake.set()
 
@@ -148,7 +162,7 @@ class Sessions:
             if places:
                 await self._write(places)
 
-    async def _write(self, places: list[_Place]) -> None:
+    async def _write(self, places: list[Place]) -> None:
         entered = [place for place in places if place.streams]
         left = [place for place in places if not place.streams]
         lapses = self._lapses
@@ -178,11 +192,11 @@ class Sessions:
             # If a lapse was noticed meanwhile, the session may be gone again.
             self._settle(place, is_stored=None if is_there and lapses != self._lapses else is_there)
 
-    def _put_back(self, places: Iterable[_Place]) -> None:
+    def _put_back(self, places: Iterable[Place]) -> None:
         for place in places:
             self._unsettled.setdefault(place.user_uid, place)
 
-    def _settle(self, place: _Place, *, is_stored: bool | None) -> None:
+    def _settle(self, place: Place, *, is_stored: bool | None) -> None:
         place.is_stored = is_stored
         if is_stored is None:
             self._unsettle(place)
@@ -190,7 +204,7 @@ class Sessions:
             place.tell()
         self._forget_idle(place)
 
-    def _forget_idle(self, place: _Place) -> None:
+    def _forget_idle(self, place: Place) -> None:
         if place.is_idle:
             self._unsettled.pop(place.user_uid, None)
             self._places.pop(place.user_uid, None)
@@ -257,5 +271,5 @@ class Sessions:
         await self._store.release()
 
 
-def _uids(places: Iterable[_Place]) -> list[UserUid]:
+def _uids(places: Iterable[Place]) -> list[UserUid]:
     return [place.user_uid for place in places]

@@ -17,8 +17,9 @@ from services.runtime.data.change_feed import FeedUpdate
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import NO_ROOM, UserId
 from services.runtime.steps import MOST_AT_ONCE, WAKING
+from services.runtime.streaming.event_queue import EventQueue
 from services.users.model import Change, ChangeKind
-from services.users.presence.hub import PresenceHub, PresenceSubscription
+from services.users.presence.hub import PresenceHub, PresenceSubscription, Topic
 from tests.support.clock import ManualClock
 from tests.support.eventually import HANG_SECONDS
 from tests.support.peers import user_uid_of as uid_of
@@ -86,9 +87,9 @@ class _World:
         query = AccessQuery(
             NO_ROOM, UserId("dan"), False, method_policy_pb2.MEMBERSHIP_NOT_REQUIRED, "presence:subscribe"
         )
-        made = PresenceSubscription(caller, query, self.clock)
+        made = PresenceSubscription(EventQueue(caller, self.clock), query, self.clock)
         self.hub.join(made)
-        await self.hub.watch(made, [uid_of(user_id) for user_id in watched])
+        await self.hub.watch(made, {user_id: uid_of(user_id) for user_id in watched})
         return made
 
 
@@ -98,9 +99,13 @@ def world() -> _World:
     return _World()
 
 
+def _queue(subscription: PresenceSubscription) -> EventQueue:
+    return cast("EventQueue", subscription.queue)
+
+
 async def _events(subscription: PresenceSubscription) -> list[event_pb2.PresenceEvent]:
     """Return what waits for a stream."""
-    frames = subscription.queue.frames()
+    frames = _queue(subscription).frames()
     taken = await asyncio.wait_for(anext(frames), HANG_SECONDS)
     await cast("Any", frames).aclose()
     return list(pb2.SubscribePresenceResponse.FromString(taken).events)
@@ -112,7 +117,7 @@ async def _told(subscription: PresenceSubscription) -> list[str]:
 
 async def _end(subscription: PresenceSubscription) -> ChatkitError:
     with pytest.raises(ChatkitError) as ending:
-        async for _ in subscription.queue.frames():
+        async for _ in _queue(subscription).frames():
             pass
     return ending.value
 
@@ -201,7 +206,7 @@ async def test_heartbeats_say_until_when_all_was_told(world: _World) -> None:
         # The database is away: who watches is told nothing, and who does not is still alive.
         await world.clock.advance(30)
         assert len(await _events(online)) == 2
-        assert not watching.queue._waiting
+        assert not _queue(watching)._waiting
 
 
 async def test_who_does_not_read_is_cut_off(world: _World) -> None:
@@ -239,22 +244,22 @@ async def test_a_subscriber_of_ten_streams_is_found_until_the_last_has_left(worl
 
 async def test_a_user_whom_very_many_watch_is_told_of_in_steps(world: _World) -> None:
     class Noting(PresenceSubscription):
-        def offer(self, version: int, event: bytes) -> None:
+        def offer(self, topic: Topic, version: int, event: bytes) -> None:
             turns.note()
-            super().offer(version, event)
+            super().offer(topic, version, event)
 
     caller = Caller(UserId("dan"), False, None, datetime(2027, 1, 1, tzinfo=UTC))
     async with Turns() as turns, world.running():
         await world.feed.tell(FeedUpdate(1))
-        watching = [Noting(caller, None, world.clock) for _ in range(1_000)]
+        watching = [Noting(EventQueue(caller, world.clock), None, world.clock) for _ in range(1_000)]
         for one in watching:
             world.hub.join(one)
-            await world.hub.watch(one, [uid_of("bob")])
+            await world.hub.watch(one, {"bob": uid_of("bob")})
             one.start(1, [])
         await world.feed.tell(_changes(_change(2, "bob"), _change(3, "bob", ChangeKind.USER_OFFLINE)))
         assert (turns.noted, turns.most) == (2_000, MOST_AT_ONCE // WAKING)
         # Each has both, in their order.
-        assert all(len(one.queue._waiting) == 2 for one in watching)
+        assert all(len(_queue(one)._waiting) == 2 for one in watching)
         world.hub.end_all(lambda: Unavailable("SHUTTING_DOWN", ""))
         # Which ones come first is a matter of the set that they stand in.
         assert sum(one.queue.error is not None for one in watching) == MOST_AT_ONCE // WAKING
