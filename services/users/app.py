@@ -23,6 +23,8 @@ from services.users.export.store import UserExportStore
 from services.users.model import Change
 from services.users.presence.access import PresenceAccess
 from services.users.presence.coalesced_reads import CoalescedReads
+from services.users.presence.feed_servicer import PresenceFeedServicer
+from services.users.presence.followers import PresenceFeeds
 from services.users.presence.hub import PresenceHub
 from services.users.presence.service import PresenceStreams
 from services.users.presence.servicer import PresenceServicer
@@ -50,7 +52,9 @@ async def build(settings: UsersSettings, clock: Clock) -> AsyncIterator[Server]:
         store = UserStore(server.database, deletions)
         users = Users(store, feed, new_uid=uuid4)
         server.add(_servicer(server, settings, users, store, deletions, feed))
-        server.add(PresenceServicer(_presence(server, settings, access, feed)))
+        streams, feeds = _presence(server, settings, access, feed)
+        server.add(PresenceServicer(streams))
+        server.add(PresenceFeedServicer(feeds, server.limits))
         server.add(DirectoryServicer(users, feed))
         # Rooms waits for users, so users does not wait for rooms: where calls go to ready processes only, neither would
         # ever be ready.
@@ -87,7 +91,7 @@ def _servicer(
 
 def _presence(
     server: Server, settings: UsersSettings, access: RoomsAccess, feed: ChangeFeed[Change]
-) -> PresenceStreams:
+) -> tuple[PresenceStreams, PresenceFeeds]:
     clock = server.clock
     store = PresenceStore(
         server.database,
@@ -119,7 +123,10 @@ def _presence(
     server.lifetime.run("presence_reads", presences.run())
     server.lifetime.on_drain(lambda: hub.end_all(_shutting_down))
     watching = Watching(known, presences, hub, clock)
-    return PresenceStreams(watching=watching, sessions=sessions, hub=hub, access=watch, clock=clock)
+    return (
+        PresenceStreams(watching=watching, sessions=sessions, hub=hub, access=watch, clock=clock),
+        PresenceFeeds(watching=watching, sessions=sessions, hub=hub, access=watch, limits=server.limits, clock=clock),
+    )
 
 
 def _shutting_down() -> Unavailable:

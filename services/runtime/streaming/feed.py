@@ -47,12 +47,12 @@ class Feed:
     def beat(self, known_at: float, more: bytes = b"") -> None:
         """Say that everything until a moment, by the monotonic clock, was sent; nothing where that is no news.
 
-        `more` are further serialized fields of the heartbeat.
+        `more` are further serialized fields of the event.
         """
         if known_at > self._told_at:
             self._told_at = known_at
             heartbeat = feed_pb2.FeedHeartbeat(elapsed_ms=int((known_at - self._opened_at) * 1000))
-            self.send(0, embedded(_HEARTBEAT, heartbeat.SerializeToString() + more))
+            self.send(0, embedded(_HEARTBEAT, heartbeat.SerializeToString()) + more)
 
     def _refuse_most_held(self) -> bool:
         """Refuse the follower of whom most is kept back: that is not the reader's fault. False where nothing is."""

@@ -9,13 +9,11 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
-import psycopg
 import pytest
 from chatkit.rooms.v1 import role_pb2
 from chatkit.users.v1 import presence_event_pb2 as event_pb2
@@ -24,73 +22,19 @@ from chatkit.users.v1.presence_service_pb2_grpc import PresenceServiceStub
 
 from services.stack.machine.ports import Port
 from tests.support import tokens
-from tests.support.clock import LeapingClock
-from tests.support.database_clock import DatabaseClock
 from tests.support.databases import ROOT, TestDatabase
 from tests.support.eventually import HANG_SECONDS, eventually
-from tests.support.peers import Peers, serve
 from tests.support.refusals import refused
-from tests.support.suite import Suite, ready, running, settings
+from tests.support.suite import ready, settings
 from tests.support.tokens import user
 from tests.users.presence.watching import OFFLINE, ONLINE, PresenceStream, online
-
-_QUICK: dict[str, Any] = {"presence_renewal_interval_seconds": 0.02, "presence_reaping_interval_seconds": 0.02}
-_GUEST = (role_pb2.ROLE_SCOPE_GLOBAL, "guest")
-
-
-@dataclass
-class World:
-    """Two replicas of users, what stands in for rooms, the database's time, and the replicas' own."""
-
-    suite: Suite
-    peers: Peers
-    time: DatabaseClock
-    clock: LeapingClock
-    one: grpc.aio.Channel
-    two: grpc.aio.Channel
-    living: int = 2
-
-    async def passes(self, seconds: int) -> None:
-        """Let the database's time pass, a second at a time, in which those who live renew their leases."""
-        for _ in range(seconds):
-            self.time.advance(1)
-            await eventually(lambda: self._renewed() >= self.living)
-
-    async def leaving(self, user_id: str) -> None:
-        """Return when it is on disk that a user's last stream has ended."""
-        await eventually(lambda: self.ask("leave_time IS NOT NULL", user_id))
-
-    def ask(self, what: str, user_id: str) -> object:
-        """Return what a user's row says."""
-        with psycopg.connect(self.suite.database.superuser_dsn) as connection:
-            query = f"SELECT {what} FROM users.presences WHERE user_id = %s"
-            row = connection.execute(query.encode(), (user_id,)).fetchone()
-        return row[0] if row is not None else None
-
-    def _renewed(self) -> int:
-        with psycopg.connect(self.suite.database.superuser_dsn) as connection:
-            query = "SELECT count(*) FROM users.presence_leases WHERE expire_time = %s"
-            row = connection.execute(query, (self.time.now + timedelta(seconds=5),)).fetchone()
-        assert row is not None
-        return int(row[0])
+from tests.users.presence.world import GUEST, QUICK, World, two_replicas
 
 
 @pytest.fixture
 async def world(database: TestDatabase, tmp_path: Path) -> AsyncIterator[World]:
-    """Run two replicas that hold their leases for long enough to reap, with four users."""
-    time, clock = DatabaseClock(database, "users"), LeapingClock()
-    async with (
-        serve(Peers(clock=clock)) as peers,
-        running(database, tmp_path, clock=clock, rooms_address=peers.address, **_QUICK) as suite,
-    ):
-        channels = []
-        for _ in range(2):
-            await suite.start("users")
-            channels.append(suite.channel("users"))
-        await suite.make_users("ann", "bob", "cat", "dan")
-        one, two = channels
-        made = World(suite, peers, time, clock, one, two)
-        await made.passes(6)
+    """Run two replicas."""
+    async with two_replicas(database, tmp_path) as made:
         yield made
 
 
@@ -155,12 +99,7 @@ async def test_a_user_is_online_by_several_devices_on_several_replicas(world: Wo
 
 
 async def test_a_crowd_that_comes_at_once_is_let_in(world: World) -> None:
-    crowd = [f"u{number}" for number in range(100)]
-    with psycopg.connect(world.suite.database.superuser_dsn) as connection:
-        insert = (
-            "INSERT INTO users.users (uid, id, name, avatar_url) SELECT gen_random_uuid(), unnest(%s::text[]), '', ''"
-        )
-        connection.execute(insert, (crowd,))
+    crowd = world.make_crowd(100)
     async with asyncio.timeout(HANG_SECONDS):
         await asyncio.gather(*(online(world.one, user_id) for user_id in crowd))
     assert world.suite.database.count("users.presence_sessions") == len(crowd)
@@ -247,14 +186,14 @@ async def test_streams_end_with_the_permission_and_not_with_rooms(world: World) 
     su = PresenceStream(world.one, "", "ann", metadata=tokens.su("dan"))
     assert await su.opened() == {"ann": ONLINE}
     world.peers.unavailable = True
-    world.peers.assign("bob", _GUEST, denied=["presence:subscribe"])
+    world.peers.assign("bob", GUEST, denied=["presence:subscribe"])
     await eventually(lambda: world.peers.asked_about["bob"] > 2)
     assert not bob.call.done()
     world.peers.unavailable = False
     assert await bob.closed() == "PERMISSION_MISSING"
     world.peers.change_role((role_pb2.ROLE_SCOPE_GLOBAL, "default"))
-    world.peers.assign("ann", _GUEST)
-    world.peers.change_role(_GUEST, denied=["presence:subscribe"])
+    world.peers.assign("ann", GUEST)
+    world.peers.change_role(GUEST, denied=["presence:subscribe"])
     assert await ann.closed() == "PERMISSION_MISSING"
     assert not su.call.done()
     refusal = PresenceStream(world.one, "ann", online=True)
@@ -275,7 +214,7 @@ async def _process(world: World, folder: Path) -> AsyncIterator[tuple[asyncio.su
     """Run a replica in a process of its own."""
     port = Port("127.0.0.1")
     told = settings(
-        world.suite.database, folder, "users", listen=port.address, rooms_address=world.peers.address, **_QUICK
+        world.suite.database, folder, "users", listen=port.address, rooms_address=world.peers.address, **QUICK
     )
     environment = {
         f"CHATKIT_{name.upper()}": value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
