@@ -34,6 +34,7 @@ from services.rooms.tables import deletion_tables
 from services.rooms.user_streams.access import UserAccess
 from services.rooms.user_streams.index import UserIndex
 from services.rooms.user_streams.opening import UserOpenings
+from services.rooms.user_streams.position import Present
 from services.rooms.user_streams.store import UserStateStore
 from services.rooms.user_streams.streams import UserStreams
 from services.rooms.user_streams.watch import UserWatch
@@ -136,7 +137,8 @@ def _user_streams(
 ) -> UserOpenings:
     """Run what SubscribeUser stands on."""
     clock, retry_interval = server.clock, settings.retry_interval_seconds
-    leisure, index = Leisure(), UserIndex()
+    leisure, present = Leisure(), Present()
+    index = UserIndex(present.of_change)
     store = UserStateStore(server.database, leisure)
     user_access = UserAccess(access, index, clock, retry_interval=retry_interval)
     streams = UserStreams(
@@ -144,6 +146,7 @@ def _user_streams(
         store,
         user_access,
         index,
+        present,
         clock,
         heartbeat_interval=settings.heartbeat_interval_seconds,
         retry_interval=retry_interval,

@@ -31,13 +31,13 @@ class UserAccess:
         for subscription in subscriptions:
             if subscription.query is None:
                 continue
-            subscription.doubt.rise()
+            subscription.raise_doubt()
             self._in_doubt.put(subscription)
 
     async def confirm(self, subscription: UserSubscription) -> None:
         """Ask again, because a change before the stream was registered would not have brought it into doubt."""
         if subscription.query is not None and await subscription.doubt.ask(self._access, subscription.query):
-            subscription.queue.wake()
+            subscription.trust()
 
     async def run(self) -> None:
         """Ask about the streams in doubt, so many at once, until cancelled."""

@@ -1,96 +1,118 @@
 """The events of SubscribeUser, each serialized once as a frame of its own; frames are joined as bytes."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from chatkit.contract.v1 import stream_pb2
-from chatkit.rooms.v1 import rooms_service_pb2, user_event_pb2
+from chatkit.internal.feeds.v1 import user_feed_service_pb2
+from chatkit.rooms.v1 import rooms_service_pb2, user_event_pb2, user_position_pb2
 from chatkit.users.v1 import user_pb2
 
 from services.rooms.model import Room, RoomView
 from services.rooms.protos import membership_proto, room_proto
+from services.rooms.user_streams.position import Position
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.contract.timestamps import timestamp
+from services.runtime.contract.wire import embedded
 from services.runtime.ids import RoomId, UserId
 from services.runtime.streaming.open_streams import closed
 
+_POSITION = user_event_pb2.UserEvent.POSITION_FIELD_NUMBER
+_EVENTS = rooms_service_pb2.SubscribeUserResponse.EVENTS_FIELD_NUMBER
+_POSITION_ON_FEED = user_feed_service_pb2.UserFeedEvent.POSITION_FIELD_NUMBER
 
-def opened_event(now: datetime, user: user_pb2.User) -> bytes:
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event as a frame, and what a feed says beside it: where the follower stands then."""
+
+    frame: bytes
+    place: bytes = b""
+
+
+def opened_event(now: datetime, user: user_pb2.User, *, resumed: bool = False) -> Event:
     """Serialize how a stream starts."""
-    return _frame(user_event_pb2.UserEvent(time=timestamp(now), opened=user_event_pb2.UserOpened(user=user)))
+    opened = user_event_pb2.UserOpened(user=user, resumed=resumed)
+    return _event(user_event_pb2.UserEvent(time=timestamp(now), opened=opened))
 
 
-def room_event(now: datetime, view: RoomView) -> bytes:
+def room_event(now: datetime, view: RoomView) -> Event:
     """Serialize a room of the state."""
-    return _frame(user_event_pb2.UserEvent(time=timestamp(now), room=_of_user(view)))
+    return _event(user_event_pb2.UserEvent(time=timestamp(now), room=_of_user(view)))
 
 
-def caught_up_event(now: datetime, room_count: int) -> bytes:
+def caught_up_event(now: datetime, room_count: int, position: Position | None) -> Event:
     """Serialize that the state is complete."""
     caught_up = user_event_pb2.UserCaughtUp(room_count=room_count)
-    return _frame(user_event_pb2.UserEvent(time=timestamp(now), caught_up=caught_up))
+    return _event(user_event_pb2.UserEvent(time=timestamp(now), caught_up=caught_up), position)
 
 
-def heartbeat_event(time: datetime) -> bytes:
+def heartbeat_event(time: datetime, position: Position | None) -> Event:
     """Serialize a sign of life: every change until that time was sent."""
-    return _frame(user_event_pb2.UserEvent(time=timestamp(time), heartbeat=stream_pb2.StreamHeartbeat()))
+    return _event(user_event_pb2.UserEvent(time=timestamp(time), heartbeat=stream_pb2.StreamHeartbeat()), position)
 
 
-def closed_event(now: datetime, error: ChatkitError) -> bytes:
+def closed_event(now: datetime, error: ChatkitError) -> Event:
     """Serialize why a stream ends."""
-    return _frame(user_event_pb2.UserEvent(time=timestamp(now), closed=closed(error)))
+    return _event(user_event_pb2.UserEvent(time=timestamp(now), closed=closed(error)))
 
 
-def user_updated_event(user: user_pb2.User) -> bytes:
+def user_updated_event(user: user_pb2.User, position: Position | None) -> Event:
     """Serialize that a user was changed."""
-    return _frame(user_event_pb2.UserEvent(time=user.update_time, user_updated=user))
+    return _event(user_event_pb2.UserEvent(time=user.update_time, user_updated=user), position)
 
 
-def added_event(time: datetime, view: RoomView) -> bytes:
+def added_event(time: datetime, view: RoomView, position: Position | None) -> Event:
     """Serialize that the stream's user became a member of a room."""
-    return _frame(user_event_pb2.UserEvent(time=timestamp(time), added_to_room=_of_user(view)))
+    return _event(user_event_pb2.UserEvent(time=timestamp(time), added_to_room=_of_user(view)), position)
 
 
-def removed_event(time: datetime, room_id: RoomId) -> bytes:
+def removed_event(time: datetime, room_id: RoomId, position: Position | None) -> Event:
     """Serialize that the stream's user is no longer a member of a room."""
     removed = user_event_pb2.RemovedFromRoom(room_id=room_id)
-    return _frame(user_event_pb2.UserEvent(time=timestamp(time), removed_from_room=removed))
+    return _event(user_event_pb2.UserEvent(time=timestamp(time), removed_from_room=removed), position)
 
 
-def room_updated_event(time: datetime, room: Room) -> bytes:
+def room_updated_event(time: datetime, room: Room, position: Position | None) -> Event:
     """Serialize that a room's description was changed."""
-    return _frame(user_event_pb2.UserEvent(time=timestamp(time), room_updated=room_proto(room)))
+    return _event(user_event_pb2.UserEvent(time=timestamp(time), room_updated=room_proto(room)), position)
 
 
-def room_deleted_event(time: datetime, room_id: RoomId) -> bytes:
+def room_deleted_event(time: datetime, room_id: RoomId, position: Position | None) -> Event:
     """Serialize that a room was deleted."""
     deleted = user_event_pb2.RoomDeleted(room_id=room_id)
-    return _frame(user_event_pb2.UserEvent(time=timestamp(time), room_deleted=deleted))
+    return _event(user_event_pb2.UserEvent(time=timestamp(time), room_deleted=deleted), position)
 
 
-def user_deleted_event(time: datetime, user_id: UserId) -> bytes:
+def user_deleted_event(time: datetime, user_id: UserId) -> Event:
     """Serialize that somebody else was deleted."""
     deleted = user_event_pb2.UserDeleted(user_id=user_id)
-    return _frame(user_event_pb2.UserEvent(time=timestamp(time), user_deleted=deleted))
+    return _event(user_event_pb2.UserEvent(time=timestamp(time), user_deleted=deleted))
 
 
-def joined_event(time: datetime, room_id: RoomId, user_id: UserId) -> bytes:
+def joined_event(time: datetime, room_id: RoomId, user_id: UserId, position: Position | None) -> Event:
     """Serialize that somebody else became a member of a room."""
     moved = user_event_pb2.MemberMoved(room_id=room_id, user_id=user_id)
-    return _frame(user_event_pb2.UserEvent(time=timestamp(time), member_joined=moved))
+    return _event(user_event_pb2.UserEvent(time=timestamp(time), member_joined=moved), position)
 
 
-def left_event(time: datetime, room_id: RoomId, user_id: UserId) -> bytes:
+def left_event(time: datetime, room_id: RoomId, user_id: UserId, position: Position | None) -> Event:
     """Serialize that somebody else is no longer a member of a room."""
     moved = user_event_pb2.MemberMoved(room_id=room_id, user_id=user_id)
-    return _frame(user_event_pb2.UserEvent(time=timestamp(time), member_left=moved))
+    return _event(user_event_pb2.UserEvent(time=timestamp(time), member_left=moved), position)
 
 
-def once(make: Callable[[], bytes]) -> Callable[[], bytes]:
+def place_of(position: Position | None) -> bytes:
+    """Serialize where a follower stands, as a feed says it beside an event; nothing where that is not known."""
+    return b"" if position is None else embedded(_POSITION_ON_FEED, _serialized(position))
+
+
+def once(make: Callable[[], Event]) -> Callable[[], Event]:
     """Return what serializes an event when somebody wants it, and then no more."""
-    made: list[bytes] = []
+    made: list[Event] = []
 
-    def event() -> bytes:
+    def event() -> Event:
         if not made:
             made.append(make())
         return made[0]
@@ -102,5 +124,18 @@ def _of_user(view: RoomView) -> user_event_pb2.RoomOfUser:
     return user_event_pb2.RoomOfUser(room=room_proto(view.room), membership=membership_proto(view))
 
 
-def _frame(event: user_event_pb2.UserEvent) -> bytes:
-    return rooms_service_pb2.SubscribeUserResponse(events=[event]).SerializeToString()
+def _event(event: user_event_pb2.UserEvent, position: Position | None = None) -> Event:
+    serialized = event.SerializeToString()
+    if position is None:
+        return Event(embedded(_EVENTS, serialized))
+    place = _serialized(position)
+    return Event(embedded(_EVENTS, serialized + embedded(_POSITION, place)), embedded(_POSITION_ON_FEED, place))
+
+
+def _serialized(position: Position) -> bytes:
+    return user_position_pb2.UserPosition(
+        rooms_epoch=position.rooms_epoch,
+        rooms_version=position.rooms_version,
+        users_epoch=position.users_epoch,
+        users_version=position.users_version,
+    ).SerializeToString()

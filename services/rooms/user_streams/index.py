@@ -4,12 +4,13 @@ The index stands at one version of the changes. Delivering a change moves it and
 each subscription has exactly the changes after the version of its own state.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from services.rooms.model import Change, ChangeKind, RoomView
 from services.rooms.user_streams import frames
+from services.rooms.user_streams.position import Position
 from services.rooms.user_streams.subscription import UserSubscription
 from services.runtime.ids import RoomId, RoomUid, UserId
 
@@ -21,6 +22,8 @@ _NO_TIME = datetime.fromtimestamp(0, UTC)
 class _Followed:
     """A room that somebody here is in."""
 
+    # The one copy that all who follow the room have: there may be very many of them.
+    room_uid: RoomUid
     room_id: RoomId
     subscriptions: set[UserSubscription] = field(default_factory=set)
 
@@ -42,9 +45,13 @@ class Wanted:
 
 
 class UserIndex:
-    """The subscriptions of a process, by user and by room."""
+    """The subscriptions of a process, by user and by room.
 
-    def __init__(self) -> None:
+    `position_of` says where whoever was told the changes up to a version stands, if that is known.
+    """
+
+    def __init__(self, position_of: Callable[[int], Position | None]) -> None:
+        self._position_of = position_of
         self._of_user: dict[str, set[UserSubscription]] = {}
         self._of_room: dict[RoomUid, _Followed] = {}
 
@@ -122,14 +129,14 @@ class UserIndex:
         time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
         if followed is not None:
             room_id = followed.room_id
-            joined = frames.once(lambda: frames.joined_event(time, room_id, user_id))
+            joined = frames.once(lambda: frames.joined_event(time, room_id, user_id, self._position_of(change.version)))
             for subscription in followed.subscriptions:
                 if subscription.user_id != user_id and subscription.version < change.version:
                     subscription.push(joined())
         if view is None or user_id not in view.member_ids:
             # They are out again: what the room is by now is not for them.
             return
-        shown = frames.once(lambda: frames.added_event(time, view))
+        shown = frames.once(lambda: frames.added_event(time, view, self._position_of(change.version)))
         for subscription in self._of_user.get(user_id, ()):
             if subscription.version < change.version:
                 self._follow(subscription, room_uid, view.room.id)
@@ -140,8 +147,10 @@ class UserIndex:
         if followed is None:
             return
         gone = frames.once(lambda: frames.user_deleted_event(time, user_id))
-        left = frames.once(lambda: frames.left_event(time, followed.room_id, user_id))
-        removed = frames.once(lambda: frames.removed_event(time, followed.room_id))
+        left = frames.once(
+            lambda: frames.left_event(time, followed.room_id, user_id, self._position_of(change.version))
+        )
+        removed = frames.once(lambda: frames.removed_event(time, followed.room_id, self._position_of(change.version)))
         for subscription in list(followed.subscriptions):
             if subscription.version >= change.version:
                 continue
@@ -157,7 +166,7 @@ class UserIndex:
         time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
         if followed is None or view is None:
             return
-        updated = frames.once(lambda: frames.room_updated_event(time, view.room))
+        updated = frames.once(lambda: frames.room_updated_event(time, view.room, self._position_of(change.version)))
         for subscription in followed.subscriptions:
             if subscription.version < change.version:
                 subscription.push(updated())
@@ -166,15 +175,18 @@ class UserIndex:
         time, followed = change.time or _NO_TIME, self._of_room.get(room_uid)
         if followed is None:
             return
-        deleted = frames.once(lambda: frames.room_deleted_event(time, followed.room_id))
+        deleted = frames.once(
+            lambda: frames.room_deleted_event(time, followed.room_id, self._position_of(change.version))
+        )
         for subscription in list(followed.subscriptions):
             if subscription.version < change.version:
                 self._unfollow(subscription, room_uid)
                 subscription.push(deleted())
 
     def _follow(self, subscription: UserSubscription, room_uid: RoomUid, room_id: RoomId) -> None:
-        subscription.rooms.add(room_uid)
-        self._of_room.setdefault(room_uid, _Followed(room_id)).subscriptions.add(subscription)
+        followed = self._of_room.setdefault(room_uid, _Followed(room_uid, room_id))
+        followed.subscriptions.add(subscription)
+        subscription.rooms.add(followed.room_uid)
 
     def _unfollow(self, subscription: UserSubscription, room_uid: RoomUid) -> None:
         subscription.rooms.discard(room_uid)

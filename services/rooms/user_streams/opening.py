@@ -11,10 +11,10 @@ from services.rooms.model import Change, RoomView
 from services.rooms.peers import UsersClient
 from services.rooms.user_streams import frames
 from services.rooms.user_streams.access import UserAccess
-from services.rooms.user_streams.state_budget import StateBudget
+from services.rooms.user_streams.state_budget import Reservation, StateBudget
 from services.rooms.user_streams.store import UserStateStore
 from services.rooms.user_streams.streams import UserStreams, is_understood, log_reset
-from services.rooms.user_streams.subscription import UserSubscription
+from services.rooms.user_streams.subscription import UserStream, UserSubscription
 from services.rooms.user_streams.watch import UserWatch
 from services.runtime.access.port import AccessQuery
 from services.runtime.clock import Clock
@@ -47,7 +47,7 @@ class _State:
 
     async def add(self, views: dict[RoomUid, RoomView], now: datetime, pace: Pace) -> None:
         for room_uid, view in views.items():
-            self.rooms[room_uid] = view.room.id, frames.room_event(now, view)
+            self.rooms[room_uid] = view.room.id, frames.room_event(now, view).frame
             await pace.did(_ROOM + len(view.member_ids) // _MEMBERS)
 
     def touched_by(self, change: Change) -> RoomUid | None:
@@ -100,33 +100,43 @@ class UserOpenings:
 
         `on_end` is told how the stream ends with its token once it is open, and can say goodbye.
         """
-        subscription = UserSubscription(user_id, query, caller, self._clock, self._budget)
+        subscription = UserStream(user_id, query, caller, self._clock, self._budget)
         try:
-            await self._open(subscription)
+            await self.open(subscription, subscription.reservation)
             on_end(subscription.cut)
             try:
                 async for frame in subscription.queue.frames():
                     yield frame
             except ChatkitError as error:
-                yield frames.closed_event(self._clock.now(), error)
+                yield frames.closed_event(self._clock.now(), error).frame
                 raise
         finally:
             self._streams.leave(subscription)
+            subscription.reservation.give_back()
 
-    async def _open(self, subscription: UserSubscription) -> None:
+    async def open(self, subscription: UserSubscription, reservation: Reservation | None = None) -> None:
+        """Register a subscription and queue how it starts; whoever opens it lets it leave, come what may.
+
+        The bytes of the state are taken from the reservation. Raises USER_NOT_FOUND, what the access of the user
+        raises, and why the subscription has ended meanwhile.
+        """
         await self._streams.started()
         await self._watch.settled()
         async with self._reading.turn(subscription.user_id):
-            rooms = await self._register(subscription)
+            rooms = await self._register(subscription, reservation)
         await self._access.confirm(subscription)
         # After it is registered, so that no change of the user comes between.
         user = await self._users.get(subscription.user_id)
-        if subscription.queue.error is not None:
-            raise subscription.queue.error
-        now = self._clock.now()
-        subscription.start([frames.opened_event(now, user), *rooms, frames.caught_up_event(now, len(rooms))])
+        if subscription.error is not None:
+            raise subscription.error
+        now, place = (
+            self._clock.now(),
+            self._streams.present.position_at(subscription.version, subscription.users_version),
+        )
+        opened, caught_up = frames.opened_event(now, user), frames.caught_up_event(now, len(rooms), place)
+        subscription.start([opened.frame, *rooms], caught_up)
 
-    async def _register(self, subscription: UserSubscription) -> list[bytes]:
+    async def _register(self, subscription: UserSubscription, reservation: Reservation | None) -> list[bytes]:
         """Read the state and register; return its events."""
         resets = self._streams.resets
         read = await self._store.state(subscription.user_id)
@@ -134,6 +144,8 @@ class UserOpenings:
         await state.add({view.room.uid: view for view in read.views}, self._clock.now(), self._leisure.pace())
         while not self._join(subscription, state, resets):
             await self._advance(state)
+        if reservation is not None:
+            reservation.take(state.size, spread_delay())
         return state.in_order()
 
     def _join(self, subscription: UserSubscription, state: _State, resets: int) -> bool:
@@ -141,10 +153,7 @@ class UserOpenings:
             # The versions may be another database's.
             raise log_reset()
         rooms = [(room_uid, room_id) for room_uid, (room_id, _) in state.rooms.items()]
-        if not self._streams.join(subscription, rooms, state.version):
-            return False
-        subscription.reservation.take(state.size, spread_delay())
-        return True
+        return self._streams.join(subscription, rooms, state.version)
 
     async def _advance(self, state: _State) -> None:
         """Bring a state that the tail has passed up to a later version.

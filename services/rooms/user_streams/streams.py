@@ -1,21 +1,25 @@
 """The tail of rooms' changes: the one reader per process that hands them to the streams of users.
 
-`position` is the version up to which every change was handed out. It moves in the step in which the events are queued,
-so whoever compares it with the version of a state and registers in one step misses nothing.
+The version of the present is that up to which every change was handed out. It moves in the step in which the events are
+queued, so whoever compares it with the version of a state and registers in one step misses nothing.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
+from itertools import chain
 from typing import cast
 
 import structlog
+from chatkit.users.v1 import user_pb2
 
 from services.rooms.model import Change, ChangeKind, RoleScope, RoomView
 from services.rooms.user_streams import frames
 from services.rooms.user_streams.access import UserAccess
+from services.rooms.user_streams.frames import Event
 from services.rooms.user_streams.index import UserIndex, Wanted
+from services.rooms.user_streams.position import Present
 from services.rooms.user_streams.store import UserStateStore
 from services.rooms.user_streams.subscription import UserSubscription
 from services.runtime.access.port import RoleKey
@@ -57,14 +61,13 @@ class UserStreams:
         store: UserStateStore,
         access: UserAccess,
         index: UserIndex,
+        present: Present,
         clock: Clock,
         *,
         heartbeat_interval: float,
         retry_interval: float,
     ) -> None:
-        # None before the database was reached for the first time.
-        self.position: int | None = None
-        self._epoch = ""
+        self.present = present
         # How often everything was begun anew, because changes were missed.
         self.resets = 0
         # What is done with all streams.
@@ -82,6 +85,11 @@ class UserStreams:
         # Every change until then was handed out, by the monotonic clock.
         self._complete_at = float("-inf")
 
+    @property
+    def position(self) -> int | None:
+        """The version up to which every change was handed out; None before the database was reached."""
+        return self.present.rooms_version
+
     async def started(self) -> None:
         """Return once the changes are followed, or raise DATABASE_UNAVAILABLE."""
         try:
@@ -98,29 +106,47 @@ class UserStreams:
         Raises SHUTTING_DOWN when the others were told so already.
         """
         if self._is_ending:
-            raise _shutting_down()
+            raise shutting_down()
         if self.position is None or self.position > version:
             return False
-        subscription.version = version
+        subscription.version, subscription.users_version = version, self.present.users_seen
         self._index.join(subscription, rooms)
         return True
 
     def leave(self, subscription: UserSubscription) -> None:
         """Forget a subscription."""
         self._index.leave(subscription)
-        subscription.reservation.give_back()
 
-    async def tell(self, user_id: str, room_uids: Sequence[RoomUid], event: bytes) -> None:
-        """Hand an event to a user's streams and to those of everybody who is in one of these rooms, once each."""
-        told = self._index.neighbours(user_id, ())
+    async def tell(self, user: user_pb2.User, version: int, room_uids: Sequence[RoomUid]) -> None:
+        """Tell a changed user's streams, and those of everybody who is in one of these rooms, once each.
+
+        `version` is that of the change, which those ignore who came after it was seen.
+        """
+        event = self._shown(user, version)
+        told = self._index.neighbours(user.id, ())
         for subscription in list(told):
-            subscription.push(event)
+            if subscription.users_version < version:
+                subscription.push(event())
         for room_uid in room_uids:
-            for subscription in self._index.neighbours(user_id, (room_uid,)) - told:
+            for subscription in self._index.neighbours(user.id, (room_uid,)) - told:
                 told.add(subscription)
-                subscription.push(event)
+                if subscription.users_version < version:
+                    subscription.push(event())
                 await self._pace.did(WAKING)
             await self._pace.did()
+
+    def _shown(self, user: user_pb2.User, version: int) -> Callable[[], Event]:
+        """Return what serializes an event of a user, once for each version of the changes of rooms."""
+        made: dict[int | None, Event] = {}
+
+        def event() -> Event:
+            if self.position not in made:
+                made.clear()
+                place = None if self.position is None else self.present.position_at(self.position, version)
+                made[self.position] = frames.user_updated_event(user, place)
+            return made[self.position]
+
+        return event
 
     @property
     def is_empty(self) -> bool:
@@ -134,10 +160,15 @@ class UserStreams:
     def end_all(self) -> None:
         """End every stream, and those that would still open, because the process ends."""
         self._is_ending = True
-        self._end(self._index.subscriptions(), _shutting_down)
+        self._end(self._index.subscriptions(), shutting_down)
 
     def _end(self, subscriptions: Iterable[UserSubscription], error: Callable[[], ChatkitError]) -> None:
-        self._chores.put(each(subscriptions, lambda one: one.queue.end(error()), WAKING))
+        self.present.withhold()
+        self._chores.put(chain(each(subscriptions, lambda one: one.end(error()), WAKING), self._place_again()))
+
+    def _place_again(self) -> Iterator[int]:
+        self.present.give()
+        yield 1
 
     async def run(self) -> None:
         """Follow the changes and look after the streams, until cancelled."""
@@ -159,11 +190,13 @@ class UserStreams:
 
     async def _follow(self) -> None:
         came_at = self._clock.monotonic()
-        told = cast("AsyncGenerator[FeedUpdate[Change], None]", self._feed.follow(self.position or 0, self._epoch))
+        told = cast(
+            "AsyncGenerator[FeedUpdate[Change], None]", self._feed.follow(self.position or 0, self.present.rooms_epoch)
+        )
         async with aclosing(told):
             async for update in told:
+                self.present.rooms_epoch = update.epoch
                 await self._take(update, came_at)
-                self._epoch = update.epoch
 
     async def _take(self, update: FeedUpdate[Change], came_at: float) -> None:
         if update.changes:
@@ -171,11 +204,11 @@ class UserStreams:
         elif update.is_reset or (self.position is not None and update.version != self.position):
             # The second is a start at the present after nothing had been there.
             _log.warning("changes_missed", position=self.position, change_version=update.version)
-            self.position = update.version
+            self.present.rooms_version = update.version
             self.resets += 1
             self.reset()
         else:
-            self.position = update.version
+            self.present.rooms_version = update.version
             self._complete_at = came_at + update.elapsed_ms / 1000
             self._started.set()
 
@@ -189,11 +222,18 @@ class UserStreams:
             while missing := (wanted := wanted.and_also(self._index.wanted(some))).beyond(read):
                 views |= await self._store.views(missing, wanted.with_members & missing)
                 read = wanted
-            self._index.deliver(some, views)
-            self.position = some[-1].version
+            self._deliver(some, views)
             self._consider_access(some)
-            self._consider_the_unknown(some)
             await asyncio.sleep(0)
+
+    def _deliver(self, changes: Sequence[Change], views: Mapping[RoomUid, RoomView]) -> None:
+        unknown = [change for change in changes if not is_understood(change)]
+        # Nobody goes on after what they were not told: those who may have missed that are ended first.
+        self.present.withhold(bool(unknown))
+        self._index.deliver(changes, views)
+        self.present.rooms_version = changes[-1].version
+        self._consider_the_unknown(unknown)
+        self.present.give(bool(unknown))
 
     def _consider_access(self, changes: Sequence[Change]) -> None:
         for change in changes:
@@ -209,10 +249,8 @@ class UserStreams:
             yield 1
 
     def _consider_the_unknown(self, changes: Sequence[Change]) -> None:
-        """End the streams that a change may concern which another release recorded in a way that is not known here."""
+        """End the streams that changes may concern which another release recorded in a way that is not known here."""
         for change in changes:
-            if is_understood(change):
-                continue
             subscriptions = self._index.subscriptions()
             if change.room_uid is not None:
                 in_room = [one for one in subscriptions if change.room_uid in one.rooms]
@@ -224,19 +262,23 @@ class UserStreams:
             await self._clock.sleep(_TICK_SECONDS)
             pace = Pace()
             for subscription in self._index.subscriptions():
-                subscription.queue.check_progress()
-                if self._clock.monotonic() - subscription.queue.heartbeat_at >= self._heartbeat_interval:
-                    self._beat(subscription)
+                if subscription.tend(self._heartbeat_interval) and (event := self._heartbeat()) is not None:
+                    subscription.beat(event)
                     await pace.did(WAKING)
                 await pace.did()
 
-    def _beat(self, subscription: UserSubscription) -> None:
-        now = self._clock.monotonic()
+    @property
+    def known_at(self) -> float | None:
+        """Until when every change was handed out, by the monotonic clock; None when that was not lately."""
         # Without the database there are no heartbeats.
-        if subscription.queue.is_open and now - self._complete_at <= _LATELY_SECONDS:
-            until = self._clock.now() - timedelta(seconds=now - self._complete_at)
-            subscription.push(frames.heartbeat_event(until))
-            subscription.queue.heartbeat_at = now
+        return self._complete_at if self._clock.monotonic() - self._complete_at <= _LATELY_SECONDS else None
+
+    def _heartbeat(self) -> Event | None:
+        known_at = self.known_at
+        if known_at is None:
+            return None
+        until = self._clock.now() - timedelta(seconds=self._clock.monotonic() - known_at)
+        return frames.heartbeat_event(until, self.present.position())
 
 
 def is_understood(change: Change) -> bool:
@@ -252,5 +294,6 @@ def log_reset() -> Aborted:
     return Aborted("LOG_RESET", "changes were missed: subscribe again", retry_after=spread_delay())
 
 
-def _shutting_down() -> Unavailable:
+def shutting_down() -> Unavailable:
+    """Return the error with which streams end because the process does."""
     return Unavailable("SHUTTING_DOWN", "the process is shutting down: subscribe again", retry_after=spread_delay())

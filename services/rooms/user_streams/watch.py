@@ -11,7 +11,6 @@ import structlog
 from chatkit.internal.directory.v1 import directory_service_pb2 as pb2
 
 from services.rooms.peers import UsersClient
-from services.rooms.user_streams import frames
 from services.rooms.user_streams.store import UserStateStore
 from services.rooms.user_streams.streams import UserStreams
 from services.runtime.clock import Clock
@@ -41,8 +40,7 @@ class UserWatch:
         self._retry_interval = retry_interval
         # The version up to which changes were told; None before users was reached.
         self._version: int | None = None
-        # The epoch of that version; empty before a users has told it.
-        self._epoch = ""
+        self._present = streams.present
         self._on_epoch = on_epoch
         self._is_following = False
         self._tried = asyncio.Event()
@@ -66,7 +64,7 @@ class UserWatch:
             await self._clock.sleep(self._retry_interval)
 
     async def _follow(self) -> None:
-        async with aclosing(self._users.changes(self._version or 0, self._epoch)) as responses:
+        async with aclosing(self._users.changes(self._version or 0, self._present.users_epoch)) as responses:
             async for response in responses:
                 await self._take(response.events)
                 self._is_following = True
@@ -75,18 +73,23 @@ class UserWatch:
     async def _take(self, events: Sequence[pb2.DirectoryEvent]) -> None:
         if not events:
             return
-        changed = [event.user_updated for event in events if event.HasField("user_updated")]
         if any(event.HasField("reset") for event in events) or self._has_started_late(events[0]):
             self._streams.reset()
-        elif changed and not self._streams.is_empty:
-            rooms = await self._store.rooms_of([user.id for user in changed])
-            for user in changed:
-                await self._streams.tell(user.id, rooms[user.id], frames.user_updated_event(user))
-        self._version = events[-1].version
+        else:
+            self._present.users_seen = max(self._present.users_seen, events[-1].version)
+            await self._tell([event for event in events if event.HasField("user_updated")])
+        self._version = self._present.users_version = self._present.users_seen = events[-1].version
         for event in events:
             if epoch := event.reset.epoch or event.heartbeat.epoch:
-                self._epoch = epoch
+                self._present.users_epoch = epoch
                 self._on_epoch(epoch)
+
+    async def _tell(self, changed: Sequence[pb2.DirectoryEvent]) -> None:
+        if not changed or self._streams.is_empty:
+            return
+        rooms = await self._store.rooms_of([event.user_updated.id for event in changed])
+        for event in changed:
+            await self._streams.tell(event.user_updated, event.version, rooms[event.user_updated.id])
 
     def _has_started_late(self, first: pb2.DirectoryEvent) -> bool:
         """Tell whether changes may lie between the streams and the start, which was at the present version."""

@@ -24,6 +24,7 @@ from services.rooms.tables import deletion_tables
 from services.rooms.user_streams.access import UserAccess
 from services.rooms.user_streams.index import UserIndex
 from services.rooms.user_streams.opening import UserOpenings
+from services.rooms.user_streams.position import Present
 from services.rooms.user_streams.store import UserState, UserStateStore
 from services.rooms.user_streams.streams import UserStreams
 from services.rooms.user_streams.watch import UserWatch
@@ -216,7 +217,8 @@ async def openings(
 ) -> AsyncIterator[Openings]:
     """Run the parts."""
     connections, clock = Database(create_engine(database.dsn("rooms"))), SystemClock()
-    leisure, index, users = Leisure(), UserIndex(), users or FakeUsers()
+    leisure, present, users = Leisure(), Present(), users or FakeUsers()
+    index = UserIndex(present.of_change)
     store = HeldStore(connections, leisure)
     changes = ChangeStore(connections, change_log)
     feed: ChangeFeed[Change] = ChangeFeed(
@@ -227,7 +229,7 @@ async def openings(
         kept=timedelta(hours=1),
     )
     access = UserAccess(Access(AccessStore(connections)), index, clock, retry_interval=0.01)
-    streams = UserStreams(feed, store, access, index, clock, heartbeat_interval=15.0, retry_interval=0.01)
+    streams = UserStreams(feed, store, access, index, present, clock, heartbeat_interval=15.0, retry_interval=0.01)
     watch = UserWatch(cast("Any", users), store, streams, clock, retry_interval=0.01)
     made = UserOpenings(
         store, streams, watch, access, cast("Any", users), clock, leisure, most_state_bytes=most_state_bytes

@@ -7,12 +7,15 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from chatkit.rooms.v1 import rooms_service_pb2 as pb2
+from chatkit.users.v1 import user_pb2
 
 from services.rooms.model import Change, ChangeKind, Room, RoomView, Visibility
+from services.rooms.user_streams.frames import Event
 from services.rooms.user_streams.index import UserIndex
+from services.rooms.user_streams.position import Present
 from services.rooms.user_streams.state_budget import StateBudget
 from services.rooms.user_streams.streams import UserStreams
-from services.rooms.user_streams.subscription import UserSubscription
+from services.rooms.user_streams.subscription import UserStream
 from services.runtime.contract.errors import Aborted
 from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
 from services.runtime.identity.tokens import Caller
@@ -70,16 +73,16 @@ def _view(room_id: str, *members: str) -> RoomView:
     return RoomView(room, members)
 
 
-def _subscribed(index: UserIndex, user_id: str, *room_ids: str, version: int = 0) -> UserSubscription:
+def _subscribed(index: UserIndex, user_id: str, *room_ids: str, version: int = 0) -> UserStream:
     caller = Caller(UserId(user_id), superuser=False, service=None, expire_time=datetime(2100, 1, 1, tzinfo=UTC))
-    subscription = UserSubscription(user_id, None, caller, ManualClock(), StateBudget(1))
+    subscription = UserStream(user_id, None, caller, ManualClock(), StateBudget(1))
     subscription.version = version
-    subscription.start([])
+    subscription.start([], Event(b""))
     index.join(subscription, [(room_uid_of(room_id), RoomId(room_id)) for room_id in room_ids])
     return subscription
 
 
-async def _told(subscription: UserSubscription) -> Sequence[str]:
+async def _told(subscription: UserStream) -> Sequence[str]:
     subscription.queue.end(Aborted("LOG_RESET", "the end"))
     told: list[str] = []
     with suppress(Aborted):
@@ -89,7 +92,7 @@ async def _told(subscription: UserSubscription) -> Sequence[str]:
 
 
 async def test_updates_of_a_room_in_one_batch_are_one_event_and_none_for_who_left_between() -> None:
-    index = UserIndex()
+    index = UserIndex(Present().of_change)
     alice, bob, carol = (_subscribed(index, user_id, "a") for user_id in ("alice", "bob", "carol"))
     batch = [_updated(1, "a"), _removed(2, "a", "bob"), _updated(3, "a"), _removed(4, "a", "carol")]
     assert index.wanted(batch).rooms == {_A}
@@ -101,7 +104,7 @@ async def test_updates_of_a_room_in_one_batch_are_one_event_and_none_for_who_lef
 
 
 async def test_a_room_is_not_shown_to_who_is_out_of_it_again() -> None:
-    index = UserIndex()
+    index = UserIndex(Present().of_change)
     alice, bob = _subscribed(index, "alice", "a"), _subscribed(index, "bob")
     batch = [_added(1, "a", "bob"), _updated(2, "a"), _removed(3, "a", "bob")]
     assert index.wanted(batch).with_members == {_A}
@@ -111,14 +114,14 @@ async def test_a_room_is_not_shown_to_who_is_out_of_it_again() -> None:
 
 
 async def test_who_is_back_in_a_room_is_shown_it_each_time() -> None:
-    index = UserIndex()
+    index = UserIndex(Present().of_change)
     bob = _subscribed(index, "bob", "a")
     index.deliver([_removed(1, "a", "bob"), _added(2, "a", "bob"), _added(3, "a", "carol")], {_A: _view("a", "bob")})
     assert await _told(bob) == ["removed_from_room a", "added_to_room a bob", "member_joined a carol"]
 
 
 async def test_everyone_in_a_deleted_room_is_told_once_and_follows_it_no_more() -> None:
-    index = UserIndex()
+    index = UserIndex(Present().of_change)
     alice, bob, carol = (_subscribed(index, user_id, "a", "b") for user_id in ("alice", "bob", "carol"))
     carol.version = 2
     batch = [_removed(1, "a", "bob"), _deleted(2, "a"), _updated(3, "a"), _removed(4, "b", "carol")]
@@ -132,7 +135,7 @@ async def test_everyone_in_a_deleted_room_is_told_once_and_follows_it_no_more() 
 
 
 async def test_others_in_a_room_are_told_that_a_member_was_deleted() -> None:
-    index = UserIndex()
+    index = UserIndex(Present().of_change)
     alice, bob = _subscribed(index, "alice", "a"), _subscribed(index, "bob", "a", "b")
     index.deliver([_change(1, ChangeKind.MEMBER_DELETED, "a", "bob")], {})
     assert await _told(alice) == ["user_deleted bob", "member_left a bob"]
@@ -140,7 +143,7 @@ async def test_others_in_a_room_are_told_that_a_member_was_deleted() -> None:
 
 
 async def test_a_subscription_is_told_what_came_after_its_state_in_every_room() -> None:
-    index = UserIndex()
+    index = UserIndex(Present().of_change)
     early, late = _subscribed(index, "alice", "a", version=1), _subscribed(index, "alice", "a", "b", version=3)
     batch = [_added(1, "a", "bob"), _added(2, "b", "alice"), _added(3, "b", "bob"), _added(4, "b", "carol")]
     index.deliver(batch, {_B: _view("b", "alice", "bob", "carol")})
@@ -149,7 +152,7 @@ async def test_a_subscription_is_told_what_came_after_its_state_in_every_room() 
 
 
 async def test_who_has_left_the_process_is_nowhere_in_the_index() -> None:
-    index = UserIndex()
+    index = UserIndex(Present().of_change)
     alice, bob = _subscribed(index, "alice", "a", "b"), _subscribed(index, "bob", "b")
     assert index.neighbours("carol", [_A, _B]) == {alice, bob}
     index.leave(alice)
@@ -161,19 +164,27 @@ async def test_who_has_left_the_process_is_nowhere_in_the_index() -> None:
 
 
 async def test_very_many_streams_are_told_and_ended_in_steps() -> None:
-    index, clock = UserIndex(), ManualClock()
+    present, clock = Present(), ManualClock()
+    index = UserIndex(present.of_change)
     streams = UserStreams(
-        _Silent(), cast("Any", None), cast("Any", None), index, clock, heartbeat_interval=15.0, retry_interval=1.0
+        _Silent(),
+        cast("Any", None),
+        cast("Any", None),
+        index,
+        present,
+        clock,
+        heartbeat_interval=15.0,
+        retry_interval=1.0,
     )
     members = [_subscribed(index, f"user {number}", "a") for number in range(500)]
     async with Turns() as turns:
         running = asyncio.create_task(streams.run())
-        telling = asyncio.create_task(streams.tell("user 0", [_A], b"\n\x00"))
+        telling = asyncio.create_task(streams.tell(user_pb2.User(id="user 0"), 1, [_A]))
         await asyncio.sleep(0)
         # Others run before all are told.
-        assert 0 < sum(bool(one.queue._waiting) for one in members) < len(members)
+        assert 0 < sum(len(one.queue._waiting) > 1 for one in members) < len(members)
         await telling
-        assert [len(one.queue._waiting) for one in members] == [1] * 500
+        assert [len(one.queue._waiting) for one in members] == [2] * 500
         streams.end_all()
         assert (members[0].queue.error is None, all(one.queue.error is not None for one in members)) == (False, False)
         await turns.until(lambda: all(one.queue.error is not None for one in members))
