@@ -32,9 +32,11 @@ from services.rooms.settings import RoomsSettings
 from services.rooms.store import RoomStore
 from services.rooms.tables import deletion_tables
 from services.rooms.user_streams.access import UserAccess
+from services.rooms.user_streams.feed import UserFeeds
 from services.rooms.user_streams.index import UserIndex
 from services.rooms.user_streams.opening import UserOpenings
 from services.rooms.user_streams.position import Present
+from services.rooms.user_streams.servicer import UserFeedServicer
 from services.rooms.user_streams.store import UserStateStore
 from services.rooms.user_streams.streams import UserStreams
 from services.rooms.user_streams.watch import UserWatch
@@ -155,6 +157,14 @@ def _user_streams(
     server.lifetime.run("user_streams", streams.run())
     server.lifetime.run("user_access", user_access.run())
     server.lifetime.run("user_watch", watch.run())
-    server.lifetime.on_drain(streams.end_all)
     most_state_bytes = settings.user_state_bytes
-    return UserOpenings(store, streams, watch, user_access, users, clock, leisure, most_state_bytes=most_state_bytes)
+    openings = UserOpenings(
+        store, streams, watch, user_access, users, clock, leisure, most_state_bytes=most_state_bytes
+    )
+    feeds = UserFeeds(openings, streams, clock)
+    server.lifetime.run("user_feeds", feeds.run())
+    # Feeds before those who follow on them, of whom each would else be told.
+    server.lifetime.on_drain(feeds.end_all)
+    server.lifetime.on_drain(streams.end_all)
+    server.add(UserFeedServicer(feeds))
+    return openings

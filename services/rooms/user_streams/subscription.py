@@ -167,6 +167,11 @@ class FollowedUser(UserSubscription):
         self._part = part
 
     @property
+    def number(self) -> int:
+        """What names the follower on the feed."""
+        return self._part.number
+
+    @property
     def error(self) -> ChatkitError | None:
         """Why the follower has ended, if they have."""
         return self._part.error
