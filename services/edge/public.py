@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from chatkit.files.v1 import files_service_pb2
 from chatkit.messages.v1 import messages_service_pb2, read_states_service_pb2
 from chatkit.rooms.v1 import memberships_service_pb2, roles_service_pb2, rooms_service_pb2
+from chatkit.sync.v1 import sync_service_pb2
 from chatkit.users.v1 import presence_service_pb2, users_service_pb2
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
@@ -16,7 +17,11 @@ from services.runtime.contract.policies import MethodContract, methods_of
 _FILES: dict[str, tuple[FileDescriptor, ...]] = {
     "users": (users_service_pb2.DESCRIPTOR, presence_service_pb2.DESCRIPTOR),
     "rooms": (rooms_service_pb2.DESCRIPTOR, memberships_service_pb2.DESCRIPTOR, roles_service_pb2.DESCRIPTOR),
-    "messages": (messages_service_pb2.DESCRIPTOR, read_states_service_pb2.DESCRIPTOR),
+    "messages": (
+        messages_service_pb2.DESCRIPTOR,
+        read_states_service_pb2.DESCRIPTOR,
+        sync_service_pb2.DESCRIPTOR,
+    ),
     "files": (files_service_pb2.DESCRIPTOR,),
 }
 CLUSTERS = tuple(_FILES)

@@ -5,6 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from chatkit.contract.v1 import limit_pb2
+from chatkit.internal.feeds.v1.presence_feed_service_pb2 import FollowPresenceRequest
+from chatkit.internal.feeds.v1.presence_feed_service_pb2_grpc import PresenceFeedServiceStub
+from chatkit.internal.feeds.v1.user_feed_service_pb2 import FollowUsersRequest
+from chatkit.internal.feeds.v1.user_feed_service_pb2_grpc import UserFeedServiceStub
 
 from services.messages.attachments.service import Attachments, ReferencesServicer
 from services.messages.attachments.store import ReferenceStore
@@ -40,6 +44,9 @@ from services.messages.service import Messages
 from services.messages.servicer import MessagesServicer
 from services.messages.settings import MessagesSettings
 from services.messages.stream_access import StreamAccess
+from services.messages.sync.feeds import Feed
+from services.messages.sync.service import Devices
+from services.messages.sync.servicer import SyncServicer
 from services.runtime.access.rooms import RoomsAccess
 from services.runtime.bus.port import Bus
 from services.runtime.clock import Clock
@@ -99,7 +106,8 @@ async def build(settings: MessagesSettings, clock: Clock) -> AsyncIterator[Serve
         lane = connecting(settings.database_url.get_secret_value(), epoch)
         committer = Committer(lane, fan_out.announcements, clock)
         server.lifetime.run("committer", committer.run())
-        _serve_messages(server, settings, peers, log, committer, fan_out, read_states)
+        follow_rooms = _serve_messages(server, settings, peers, log, committer, fan_out, read_states)
+        await _serve_devices(server, settings, bus, peers, follow_rooms)
         _end_streams(server, peers, fan_out.hubs, read_states.cursors)
         _sweep(server, settings, retention, peers, fan_out.announcements)
         _erase(server, committer, fan_out.announcements)
@@ -177,7 +185,7 @@ def _serve_messages(
     committer: Committer,
     fan_out: _FanOut,
     read_states: _ReadStates,
-) -> None:
+) -> FollowRooms:
     access = peers.access
     messages = Messages(
         store=log,
@@ -220,6 +228,42 @@ def _serve_messages(
         )
     )
     server.add(ReferencesServicer(references))
+    return follow_rooms
+
+
+async def _serve_devices(
+    server: Server, settings: MessagesSettings, bus: Bus, peers: _Peers, follow_rooms: FollowRooms
+) -> None:
+    """Serve one stream per device: rooms, and what rooms and users tell all devices together."""
+    rooms = server.peer("rooms", settings.rooms_address)
+    users = server.peer("users", settings.users_address)
+    user_feed = Feed(
+        rooms,
+        UserFeedServiceStub(rooms.channel).FollowUsers,
+        FollowUsersRequest,
+        server.clock,
+        retry_interval=settings.retry_interval_seconds,
+    )
+    presence_feed = Feed(
+        users,
+        PresenceFeedServiceStub(users.channel).FollowPresence,
+        FollowPresenceRequest,
+        server.clock,
+        retry_interval=settings.retry_interval_seconds,
+    )
+    server.lifetime.run("user_feed", user_feed.run())
+    server.lifetime.run("presence_feed", presence_feed.run())
+    devices = Devices(
+        follow_rooms=follow_rooms,
+        users=user_feed,
+        presence=presence_feed,
+        freshness=peers.access.freshness,
+        clock=server.clock,
+        most_state_bytes=settings.device_state_bytes,
+    )
+    servicer = SyncServicer(devices, bus, server.subject("sync"), server.clock, server.limits, server.find_key)
+    await servicer.commands.listen()
+    server.add(servicer)
 
 
 def _end_streams(server: Server, peers: _Peers, hubs: Hubs, cursors: Cursors) -> None:

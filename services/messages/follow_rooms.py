@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Container, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ from services.messages.fanout.hub import RoomHub
 from services.messages.fanout.hubs import Hubs
 from services.messages.fanout.replays import Replays, pages
 from services.messages.log.store import LogStore
-from services.messages.model import Start
+from services.messages.model import NOW, Start
 from services.messages.peers import RoomOfUser, RoomsClient
 from services.messages.read_states.live_cursors import Cursors
 from services.messages.read_states.live_states import ReadStateFeed
@@ -104,38 +104,50 @@ class FollowRooms:
             caller,
             self._clock,
             self._freshness,
-            ending_delay=random.uniform(0, self._ending_spread),
+            ending_delay=self.ending_delay(),
             follows_memberships=wanted.follows_memberships,
             includes_cursors=wanted.includes_cursors,
             includes_read_states=wanted.includes_read_states,
         )
-        self._hubs.attach(stream)
         stream.queue.open(0, [(0, frames.stream_opened_event(self._clock.now()))])
+        async with self.following(stream, wanted):
+            on_end(stream.queue.cut)
+            try:
+                async for frame in stream.queue.frames():
+                    yield frame
+            except ChatkitError as error:
+                yield frames.closed_event("", self._clock.now(), error, None)
+                raise
+
+    def ending_delay(self) -> float:
+        """Return how many seconds a stream waits until it ends because rooms stays away."""
+        return random.uniform(0, self._ending_spread)
+
+    @asynccontextmanager
+    async def following(self, stream: RoomsStream, wanted: RoomsSubscription) -> AsyncIterator[None]:
+        """Open the rooms of a stream, and those that come later, for as long as the context is open."""
+        self._hubs.attach(stream)
         opening = asyncio.create_task(self._open_rooms(stream, wanted))
         opening.add_done_callback(stream.queue.end_with)
-        on_end(stream.queue.cut)
         try:
-            async for frame in stream.queue.frames():
-                yield frame
-        except ChatkitError as error:
-            yield frames.closed_event("", self._clock.now(), error, None)
-            raise
+            yield
         finally:
             opening.cancel()
             await asyncio.wait({opening})
             self._leave(stream)
 
     async def _open_rooms(self, stream: RoomsStream, wanted: RoomsSubscription) -> None:
-        """Open the rooms that are asked for, and then whatever the user joins, until cancelled."""
+        """Open the rooms that are asked for, and then whatever is wanted or the user joins, until cancelled."""
         await self._open(stream, wanted.rooms)
         while stream.has_new_rooms:
             await self._open_joined(stream, wanted.default_start)
-        stream.queue.push(0, frames.caught_up_event("", self._clock.now(), 0))
+        stream.catch_up()
         while True:
             await stream.changed.wait()
             stream.changed.clear()
             self._leave_ended(stream)
             try:
+                await self._open_wanted(stream)
                 while stream.has_new_rooms:
                     await self._open_joined(stream, wanted.default_start)
                     await self._clock.sleep(_BETWEEN_ROUNDS_SECONDS)
@@ -143,6 +155,15 @@ class FollowRooms:
                 _log.info("joined_rooms_not_opened", reason=error.reason)
                 await self._clock.sleep(self._retry_interval)
                 stream.changed.set()
+
+    async def _open_wanted(self, stream: RoomsStream) -> None:
+        """Open the rooms that were asked for since."""
+        while wanted := stream.take_wanted():
+            try:
+                await self._open(stream, list(wanted.items()))
+            except ChatkitError:
+                stream.want(wanted)
+                raise
 
     async def _open_joined(self, stream: RoomsStream, start: Start) -> None:
         """Open the rooms that the user has joined; all of theirs are listed when it is not known which those are."""
@@ -214,7 +235,9 @@ class FollowRooms:
             elif len(stream.rooms) >= self._most_rooms:
                 stream.refuse(room_id, too_many_rooms(self._most_rooms))
             elif answer.room_uid is not None and answer.room_uid not in stream.rooms:
-                joined.append(self._join(stream, room_id, RoomGrant(answer.room_uid, answer.user_uid), start))
+                grant = RoomGrant(answer.room_uid, answer.user_uid)
+                begins = start if stream.sends_events(room_id) else NOW
+                joined.append(self._join(stream, room_id, grant, begins))
             await pace.did(_JOINING)
         try:
             await self._replays.read_page([(hub, start) for _, hub, start in joined])

@@ -187,6 +187,10 @@ class Start:
     last: int
 
 
+# Nothing of what was before.
+NOW = Start(None, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class RoomOpening:
     """How a stream starts: `snapshot` is None when it resumes."""

@@ -7,7 +7,6 @@ from typing import cast
 from chatkit.contract.v1 import limit_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import part_pb2
-from chatkit.messages.v1.room_subscription_pb2 import RoomSubscription
 from google.protobuf.descriptor import Descriptor
 
 from services.messages import frames
@@ -19,6 +18,7 @@ from services.messages.follow_rooms import FollowRooms, RoomsSubscription
 from services.messages.log.outcomes import Appended, Result
 from services.messages.model import Deletion, Draft, Position, Start
 from services.messages.service import Messages
+from services.messages.starts import start_of
 from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.calls.spelling import JsonNames
@@ -145,7 +145,7 @@ class MessagesServicer:
             call.query,
             call.room,
             call.caller,
-            self._start(request, self._default_start),
+            start_of(request, self._default_start),
             call.on_end,
             includes_cursors=request.include_cursors,
         )
@@ -170,7 +170,7 @@ class MessagesServicer:
         has_default = request.WhichOneof("default_start") is not None
         default = Start(None, request.default_last) if has_default else self._default_start
         wanted = RoomsSubscription(
-            rooms=[(room.room_id, self._start(room, default)) for room in request.rooms],
+            rooms=[(room.room_id, start_of(room, default)) for room in request.rooms],
             default_start=default,
             follows_memberships=request.follow_memberships,
             includes_cursors=request.include_cursors,
@@ -182,15 +182,6 @@ class MessagesServicer:
     @property
     def _default_start(self) -> Start:
         return Start(None, self._limits[limit_pb2.LIMIT_PAGE_SIZE_DEFAULT])
-
-    def _start(self, request: pb2.SubscribeRoomRequest | RoomSubscription, default: Start) -> Start:
-        match request.WhichOneof("start"):
-            case "after":
-                return Start(Position(request.after.epoch, request.after.seq), default.last)
-            case "last":
-                return Start(None, request.last)
-            case _:
-                return default
 
 
 def _settled(before: Result | None, refusal: ChatkitError) -> Appended:

@@ -11,6 +11,9 @@ class MessagesSettings(Settings):
     access_ending_spread_seconds: float = Field(
         default=10.0, ge=0, description="the time over which streams end when rooms stays away"
     )
+    device_state_bytes: int = Field(
+        default=64 * 1024 * 1024, gt=0, description="bytes of users' state that may wait for devices to read it"
+    )
     heads_poll_interval_seconds: float = Field(
         default=2.0, gt=0, description="between looks at the heads of followed rooms"
     )

@@ -123,7 +123,11 @@ def test_policies_stand_where_they_can_be_enforced() -> None:
 def test_the_permission_that_a_field_asks_for_exists_and_its_method_asks_for_one_too() -> None:
     known = {permission.name for permission in permissions()}
     asking = {field.full_name for field in FIELDS if field_policy(field).permission}
-    assert asking == {"chatkit.rooms.v1.CreateRoomRequest.retention_days"}
+    assert asking == {
+        "chatkit.rooms.v1.CreateRoomRequest.retention_days",
+        "chatkit.sync.v1.SubscribeRequest.user",
+        "chatkit.sync.v1.SubscribeRequest.presence",
+    }
     for method in descriptors.methods():
         for field in method.request_class.DESCRIPTOR.fields:
             if field.full_name in asking:

@@ -62,10 +62,10 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "messages": (
         ("__init__", "model", "settings"),
         ("frames", "peers"),
-        ("drafts", "log", "streams"),
+        ("drafts", "log", "starts", "streams"),
         ("attachments", "fanout", "read_states", "retention"),
         ("service", "follow_rooms", "stream_access", "verifying", "erasure", "export"),
-        ("batch_send", "transfer"),
+        ("batch_send", "sync", "transfer"),
         ("servicer",),
         ("app",),
         ("__main__",),

@@ -180,8 +180,8 @@ async def test_what_compose_runs_works_together(deployment: Deployment) -> None:
             assert "FILE_URL_INVALID" in (await client.get(url)).text
             figures = await client.get(f"http://{deployment.ports[_METRICS].address}/stats/prometheus")
             assert "envoy_http_downstream_rq_total" in figures.text
-        # Users and rooms hear of changes; messages of entries, of cursors and of typing.
-        await eventually(lambda: deployment.nats.subscriptions() == 1 + 1 + 3)
+        # Users and rooms hear of changes; messages of entries, of cursors, of typing and of commands.
+        await eventually(lambda: deployment.nats.subscriptions() == 1 + 1 + 4)
 
 
 async def _create_user(deployment: Deployment) -> dict[str, str]:

@@ -79,7 +79,7 @@ def expected(method: MethodContract, caller: Caller, *, room_is_public: bool, is
     if in_room and not _may_enter(policy.room.membership, caller, room_is_public=room_is_public):
         return "ROOM_ACCESS_DENIED"
     permission = asked_for(policy, is_own=is_own)
-    return OK if caller.grants(permission, in_room=in_room) else "PERMISSION_MISSING"
+    return OK if not permission or caller.grants(permission, in_room=in_room) else "PERMISSION_MISSING"
 
 
 def _may_enter(membership: method_policy_pb2.Membership, caller: Caller, *, room_is_public: bool) -> bool:

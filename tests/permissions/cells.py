@@ -12,6 +12,8 @@ from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import part_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import role_pb2, roles_service_pb2, rooms_service_pb2
+from chatkit.sync.v1 import sync_event_pb2
+from chatkit.sync.v1 import sync_service_pb2 as sync_pb2
 from chatkit.users.v1 import users_service_pb2
 
 from services.runtime.contract.errors import from_rpc_error
@@ -21,7 +23,7 @@ from tests.permissions.callers import NOTHING, OK, Caller, asked_for
 from tests.permissions.requests import CONTENT, Place, request_of
 from tests.support.eventually import HANG_SECONDS
 from tests.support.stubs import Stubs
-from tests.support.tokens import bearer, su
+from tests.support.tokens import bearer, su, user
 
 _PUBLIC = " (public room)"
 _OWN = " (one's own)"
@@ -97,19 +99,26 @@ async def place(stubs: Stubs, row: Row, caller: Caller, number: str) -> Place:
         await stubs.assign(user_id, caller.global_role)
     if caller.has_room_role and row.permission in descriptors.room_permissions() and row.method.policy.room.field:
         await stubs.assign(user_id, f"only {row.permission}", at.room_id)
-    if row.method.path.endswith("UsersService/DeleteUser"):
-        await stubs.make_users(at.new_id)
-    if row.method.path.endswith("UsersService/GetDeletion"):
-        at = replace(at, deletion_id=await _delete_a_user(stubs, at))
-    if row.method.path.endswith("RoomsService/GetDeletion"):
-        at = replace(at, deletion_id=await _delete_a_room(stubs, at))
+    at = await _with_a_deletion(stubs, row, at)
     if "MessagesService" in row.method.path:
         at = replace(at, seq=await _say_something(stubs, at, user_id if row.is_own else at.owner_id))
+    if row.method.name in {"UpdateSubscription", "RenewToken"}:
+        at = await _open_a_stream(stubs, at, caller)
     if "FilesService" in row.method.path:
         at = await _add_files(stubs, at, "stranger" if caller.name == "su" else user_id)
     if caller.was_member:
         gone = memberships_pb2.RemoveMembersRequest(room_id=at.room_id, user_ids=[user_id])
         await stubs.memberships.RemoveMembers(gone, metadata=su())
+    return at
+
+
+async def _with_a_deletion(stubs: Stubs, row: Row, at: Place) -> Place:
+    if row.method.path.endswith("UsersService/DeleteUser"):
+        await stubs.make_users(at.new_id)
+    if row.method.path.endswith("UsersService/GetDeletion"):
+        return replace(at, deletion_id=await _delete_a_user(stubs, at))
+    if row.method.path.endswith("RoomsService/GetDeletion"):
+        return replace(at, deletion_id=await _delete_a_room(stubs, at))
     return at
 
 
@@ -151,10 +160,19 @@ async def _add_files(stubs: Stubs, at: Place, owner_id: str) -> Place:
     return replace(at, file_id=ready, pending_file_id=pending)
 
 
-async def _answer_of_a_room(frame: Any, stream: grpc.aio.UnaryStreamCall[bytes, bytes]) -> str:
+async def _open_a_stream(stubs: Stubs, at: Place, caller: Caller) -> Place:
+    is_su = caller.name == "su"
+    request = sync_pb2.SubscribeRequest(rooms=[{"room_id": at.room_id}], user_id=at.stranger_id if is_su else "")
+    stream: Any = stubs.sync.Subscribe(request, metadata=su() if is_su else user(_user_id(at)))
+    return replace(at, stream_id=(await stream.read()).events[0].opened.stream_id, stream=stream)
+
+
+async def _answer_of_a_room(method: MethodContract, frame: Any, stream: grpc.aio.UnaryStreamCall[bytes, bytes]) -> str:
     """Return what the one room of a stream of several answers: the stream itself is never refused for a room."""
     while True:
-        for event in messages_pb2.SubscribeRoomsResponse.FromString(frame).events:
+        response: Any = method.response_class.FromString(frame)
+        for told in response.events:
+            event = told.room if isinstance(told, sync_event_pb2.SyncEvent) else told
             if event.room_id:
                 stream.cancel()
                 reason = error_reason_pb2.ErrorReason.Name(event.closed.reason)
@@ -185,7 +203,7 @@ async def call(channel: grpc.aio.Channel, method: MethodContract, caller: Caller
             first = await opened.read()
             assert first
             if method.policy.room.membership == method_policy_pb2.MEMBERSHIP_REQUIRED_PER_ROOM:
-                return await _answer_of_a_room(first, opened)
+                return await _answer_of_a_room(method, first, opened)
             opened.cancel()
         else:
             unary: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method.path)

@@ -10,6 +10,7 @@ from chatkit.messages.v1 import part_pb2, room_subscription_pb2
 from chatkit.messages.v1 import read_states_service_pb2 as read_states_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import role_pb2, roles_service_pb2, rooms_service_pb2
+from chatkit.sync.v1 import sync_service_pb2 as sync_pb2
 from chatkit.users.v1 import presence_service_pb2 as presence_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 from google.protobuf.message import Message
@@ -35,6 +36,9 @@ class Place:
     pending_file_id: str = ""
     # A deletion that somebody else has asked for.
     deletion_id: str = ""
+    # A stream of the caller's, or of the one for whom a superuser calls, and its call, which ends with this.
+    stream_id: str = ""
+    stream: Any = None
 
 
 CONTENT = b"x"
@@ -125,6 +129,11 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
         rooms=[room_subscription_pb2.RoomSubscription(room_id=at.room_id)]
     ),
     "MessagesService/SendTyping": lambda at: messages_pb2.SendTypingRequest(room_id=at.room_id),
+    "SyncService/Subscribe": lambda at: sync_pb2.SubscribeRequest(rooms=[{"room_id": at.room_id}]),
+    "SyncService/UpdateSubscription": lambda at: sync_pb2.UpdateSubscriptionRequest(
+        stream_id=at.stream_id, unfollow_room_ids=[at.room_id]
+    ),
+    "SyncService/RenewToken": lambda at: sync_pb2.RenewTokenRequest(stream_id=at.stream_id),
     "ReadStatesService/SetReadCursor": lambda at: read_states_pb2.SetReadCursorRequest(room_id=at.room_id, seq=at.seq),
     "ReadStatesService/GetReadCursor": lambda at: read_states_pb2.GetReadCursorRequest(
         room_id=at.room_id, user_id=at.owner_id

@@ -13,6 +13,7 @@ from chatkit.rooms.v1 import (
     rooms_service_pb2,
     rooms_service_pb2_grpc,
 )
+from chatkit.sync.v1 import sync_service_pb2_grpc
 from chatkit.users.v1 import presence_service_pb2_grpc, users_service_pb2, users_service_pb2_grpc
 
 from tests.support import tokens
@@ -64,6 +65,11 @@ class Stubs(ABC):
     def read_states(self) -> read_states_service_pb2_grpc.ReadStatesServiceStub:
         """ReadStatesService."""
         return read_states_service_pb2_grpc.ReadStatesServiceStub(self.channel("messages"))
+
+    @property
+    def sync(self) -> sync_service_pb2_grpc.SyncServiceStub:
+        """SyncService."""
+        return sync_service_pb2_grpc.SyncServiceStub(self.channel("messages"))
 
     async def make_users(self, *user_ids: str) -> None:
         """Create users who are called like their ids."""

@@ -199,17 +199,14 @@ class Hubs:
             for room, hub in rooms
             if hub is not None and now - hub.head_known_at <= self._heartbeat_interval
         ]
-        if rooms and not known:
-            return len(rooms)
-        are_all_known = len(known) == len(rooms)
+        is_all_known = len(known) == len(rooms)
         to_tell = [(room, hub) for room, hub in known if room.must_hear(hub.last)]
-        if not to_tell and not are_all_known:
+        if not to_tell and not is_all_known:
             to_tell = known[:1]
         for room, hub in to_tell:
             room.push(0, self._beat_of(hub, beats))
-        if are_all_known:
-            stream.beat()
-        stream.queue.heartbeat_at = now
+        if stream.beat(is_all_known=is_all_known) or to_tell:
+            stream.queue.heartbeat_at = now
         return len(rooms)
 
     def _beat_of(self, hub: RoomHub, beats: dict[tuple[RoomUid, int], bytes]) -> bytes:

@@ -97,7 +97,7 @@ class ReadStateFeed:
         self._changed.difference_update(rooms)
         try:
             for room, event in await self._read(rooms):
-                room.push(0, event)
+                room.push_read_state(event)
         except (Unavailable, Aborted):
             self._changed.update(room for room in rooms if room.marks is not None)
             raise

@@ -65,8 +65,9 @@ class OneRoomStream(Follower):
         """Look again whether what waits may be sent."""
         self.queue.wake()
 
-    def beat(self) -> None:
+    def beat(self, *, is_all_known: bool) -> bool:  # noqa: ARG002 - that of a stream
         """Do nothing: the room tells where its log ends."""
+        return False
 
     def joined(self, room_uid: RoomUid | None, room_id: str = "") -> None:
         """Do nothing: no room is added to this one."""

@@ -6,12 +6,12 @@ A doubt about one room keeps back that room's events and no others; a removal cl
 
 import asyncio
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from services.messages import frames
-from services.messages.model import Position
+from services.messages.model import Position, Start
 from services.messages.streams.endings import apply_answer
 from services.messages.streams.follower import READ_CURSORS, Follower
 from services.messages.streams.staleness import Staleness
@@ -19,6 +19,7 @@ from services.runtime.access.cache import Freshness
 from services.runtime.access.port import AccessGrant, AccessQuery, RoomGrant, RoomsChecker
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import (
+    Aborted,
     ChatkitError,
     PermissionDenied,
     ResourceExhausted,
@@ -36,12 +37,26 @@ _ROOMS_AT_ONCE = 200
 class RoomOfStream(Follower):
     """One room of a stream of several."""
 
-    __slots__ = ("_held", "_held_bytes", "_is_open", "_stream", "epoch", "error", "marks", "sent_seq", "told_seq")
+    __slots__ = (
+        "_held",
+        "_held_bytes",
+        "_is_open",
+        "_stream",
+        "epoch",
+        "error",
+        "marks",
+        "sends_events",
+        "sent_seq",
+        "told_seq",
+    )
 
     def __init__(self, stream: "RoomsStream", grant: RoomGrant, room_id: str) -> None:
         # The strings that all who follow the room have are one: there are very many of these.
         shared_id = sys.intern(room_id)
-        super().__init__(grant, stream.query, shared_id, stream.clock, includes_cursors=stream.includes_cursors)
+        # Whether all that happens in the room is sent, and not only what it holds for the user.
+        self.sends_events = stream.sends_events(room_id)
+        includes_cursors = stream.includes_cursors and self.sends_events
+        super().__init__(grant, stream.query, shared_id, stream.clock, includes_cursors=includes_cursors)
         self.error: ChatkitError | None = None
         self._stream = stream
         self._is_open = False
@@ -62,8 +77,8 @@ class RoomOfStream(Follower):
 
     @property
     def includes_read_states(self) -> bool:
-        """Whether the user's read state of the room is sent, too."""
-        return self._stream.includes_read_states
+        """Whether the user's read state of the room is sent."""
+        return self._stream.includes_read_states or not self.sends_events
 
     @property
     def held_bytes(self) -> int:
@@ -75,14 +90,19 @@ class RoomOfStream(Follower):
         self.epoch = sys.intern(epoch)
         self.sent_seq = sent_seq
         self._is_open = True
-        self._stream.queue.begin(beginning, self)
+        self._stream.begin(beginning, self)
 
     def push(self, seq: int, event: bytes) -> None:
         """Queue an event of the room; `seq` is 0 for one that is not in the log."""
         if seq and self.marks is not None:
             self.marks.add(self)
+        if self.sends_events and self.error is None and self._is_open:
+            self._stream.push(seq, event, self)
+
+    def push_read_state(self, event: bytes) -> None:
+        """Queue what the room holds for the user."""
         if self.error is None and self._is_open:
-            self._stream.queue.push(seq, event, self)
+            self._stream.push(0, event, self)
 
     def take(self, seq: int, event: bytes) -> bool:
         """Let an event go, or keep it back as long as there is a doubt; drop it once the room is closed."""
@@ -101,7 +121,7 @@ class RoomOfStream(Follower):
     def must_hear(self, seq: int) -> bool:
         """Tell whether a heartbeat must say that the room's log ends at a seq, because none has said so."""
         was_told, self.told_seq = self.told_seq == seq, seq
-        return not was_told
+        return self.sends_events and not was_told
 
     def doubt(self) -> None:
         """Send nothing of this room until `trust`."""
@@ -125,6 +145,11 @@ class RoomOfStream(Follower):
             self.error = error
             self._let_go()
             self._stream.room_ended(self, error)
+
+    def drop(self) -> None:
+        """Send nothing more of the room: nobody wants it."""
+        self.error = self.error or Aborted("LOG_RESET", "the room is followed no longer")
+        self._let_go()
 
     def check_doubt(self, seconds: float) -> None:
         """Close the room when for too long nobody could say that the user still has access."""
@@ -152,6 +177,7 @@ class RoomsStream:
         follows_memberships: bool = False,
         includes_cursors: bool = False,
         includes_read_states: bool = False,
+        on_taken: Callable[[int | None], None] | None = None,
     ) -> None:
         self.clock = clock
         # What is asked about each room, with the room's id left out.
@@ -171,30 +197,63 @@ class RoomsStream:
         # Whether the user's rooms are to be listed, and the ids of those that they have just joined, as far as told.
         self.to_list = follows_memberships
         self.new_rooms: dict[RoomUid, str] = {}
+        # Rooms to open that were asked for later, with their starts.
+        self._wanted: dict[str, Start] = {}
         # Set when there is something to do about the rooms.
         self.changed = asyncio.Event()
         self._staleness = staleness = Staleness(clock, freshness, ending_delay)
-        self.queue = EventQueue(caller, clock, may_send=lambda: staleness.may_send, makes_room=self._close_most_held)
+        self.queue = EventQueue(
+            caller, clock, may_send=lambda: staleness.may_send, makes_room=self._close_most_held, on_taken=on_taken
+        )
 
     @property
     def followers(self) -> Collection[RoomOfStream]:
         """The rooms that are open or being opened."""
         return self.rooms.values()
 
-    def beat(self) -> None:
-        """Say of all rooms that tell nothing of their own that they have not moved."""
-        self.queue.push(0, frames.heartbeat_event("", self.clock.now(), 0))
+    def sends_events(self, _room_id: str) -> bool:
+        """Tell whether all that happens in a room is sent, and not only what it holds for the user."""
+        return True
+
+    def push(self, seq: int, event: bytes, room: RoomOfStream | None = None) -> None:
+        """Queue an event, of a room or of the stream."""
+        self.queue.push(seq, event, room)
+
+    def say_of_room(self, event: bytes) -> None:
+        """Queue what is said of a room that is not open."""
+        self.push(0, event)
+
+    def begin(self, beginning: Iterable[tuple[int, bytes]], room: RoomOfStream) -> None:
+        """Queue how a room starts."""
+        self.queue.begin(beginning, room)
+
+    def catch_up(self) -> None:
+        """Say that every room that was asked for has answered."""
+        self.push(0, frames.caught_up_event("", self.clock.now(), 0))
+
+    def beat(self, *, is_all_known: bool) -> bool:
+        """Say of all rooms that tell nothing of their own that they have not moved, if that is known of all."""
+        if is_all_known:
+            self.push(0, frames.heartbeat_event("", self.clock.now(), 0))
+        return is_all_known
 
     async def ask(self, access: RoomsChecker, room_ids: Sequence[str]) -> list[AccessGrant | ChatkitError]:
         """Ask whether the user may have all that the stream sends of some rooms."""
         answers = await access.check_rooms(self.query, room_ids)
-        if not self.includes_cursors and not self.includes_read_states:
+        tells_cursors = self.includes_cursors or self.includes_read_states
+        with_cursors = [room_id for room_id in room_ids if tells_cursors or not self.sends_events(room_id)]
+        if not with_cursors:
             return answers
         # It depends on the same roles.
-        cursors = await access.check_rooms(replace(self.query, permission=READ_CURSORS), room_ids)
+        cursors = await access.check_rooms(replace(self.query, permission=READ_CURSORS), with_cursors)
+        refused = {
+            room_id: answer
+            for room_id, answer in zip(with_cursors, cursors, strict=True)
+            if isinstance(answer, ChatkitError)
+        }
         return [
-            answer if isinstance(answer, ChatkitError) or isinstance(cursor, AccessGrant) else cursor
-            for answer, cursor in zip(answers, cursors, strict=True)
+            answer if isinstance(answer, ChatkitError) else refused.get(room_id, answer)
+            for room_id, answer in zip(room_ids, answers, strict=True)
         ]
 
     def doubt_user(self) -> None:
@@ -253,16 +312,32 @@ class RoomsStream:
         self.to_list = self.to_list or to_list
         self.new_rooms = {**new_rooms, **self.new_rooms}
 
+    def want(self, rooms: Mapping[str, Start]) -> None:
+        """Have more rooms opened."""
+        self._wanted = {**rooms, **self._wanted}
+        self.changed.set()
+
+    def take_wanted(self) -> dict[str, Start]:
+        """Return the rooms that are to be opened; from now on that is as good as done."""
+        wanted, self._wanted = self._wanted, {}
+        return wanted
+
+    def drop(self, room_ids: Collection[str]) -> None:
+        """Follow rooms no longer, and say nothing of it; they are not opened again by themselves."""
+        self.closed.update(room_ids)
+        for room_id in room_ids:
+            self._wanted.pop(room_id, None)
+        for room in [room for room in self.rooms.values() if room.room_id in room_ids]:
+            room.drop()
+            self._forget_ended(room)
+
     def refuse(self, room_id: str, error: ChatkitError) -> None:
         """Answer that a room is not opened."""
         self._close(room_id, error, None)
 
     def room_ended(self, room: RoomOfStream, error: ChatkitError) -> None:
         """Say that a room is closed, and that the others go on."""
-        self.rooms.pop(room.room_uid, None)
-        self.doubtful.discard(room)
-        self.ended.append(room)
-        self.changed.set()
+        self._forget_ended(room)
         self._close(room.room_id, error, Position(room.epoch, room.sent_seq) if room.is_open else None)
 
     def forget(self, room: RoomOfStream) -> None:
@@ -279,9 +354,15 @@ class RoomsStream:
             for room in list(self.doubtful):
                 room.check_doubt(self._staleness.most_doubted_seconds)
 
+    def _forget_ended(self, room: RoomOfStream) -> None:
+        self.rooms.pop(room.room_uid, None)
+        self.doubtful.discard(room)
+        self.ended.append(room)
+        self.changed.set()
+
     def _close(self, room_id: str, error: ChatkitError, position: Position | None) -> None:
         self.closed.add(room_id)
-        self.queue.push(0, frames.closed_event(room_id, self.clock.now(), error, position))
+        self.say_of_room(frames.closed_event(room_id, self.clock.now(), error, position))
 
     def _close_most_held(self) -> bool:
         """Close the room of which a doubt keeps back most: that is not the reader's fault. False where none does."""

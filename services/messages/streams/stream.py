@@ -20,8 +20,11 @@ class Stream(Protocol):
     def followers(self) -> Collection[Follower]:
         """Its rooms, those that are still being opened, too."""
 
-    def beat(self) -> None:
-        """Send the heartbeat that all rooms share of which none tells where its log ends."""
+    def beat(self, *, is_all_known: bool) -> bool:
+        """Send the heartbeat that rooms share of which none tells where its log ends; tell whether it was sent.
+
+        It depends on whether the heads of all rooms were read lately.
+        """
 
     def joined(self, room_uid: RoomUid | None, room_id: str = "") -> None:
         """Hear that the user became a member of a room; of an unknown one when changes were missed."""

@@ -11,7 +11,6 @@ from services.rooms.model import Change, RoomView
 from services.rooms.peers import UsersClient
 from services.rooms.user_streams import frames
 from services.rooms.user_streams.access import UserAccess
-from services.rooms.user_streams.state_budget import Reservation, StateBudget
 from services.rooms.user_streams.store import UserStateStore
 from services.rooms.user_streams.streams import UserStreams, is_understood, log_reset
 from services.rooms.user_streams.subscription import UserStream, UserSubscription
@@ -25,6 +24,7 @@ from services.runtime.identity.tokens import Caller
 from services.runtime.ids import RoomId, RoomUid
 from services.runtime.steps import Leisure, Pace
 from services.runtime.streaming.open_streams import OnEnd, spread_delay
+from services.runtime.streaming.state_budget import Reservation, StateBudget
 
 # Fewer than there are connections to the database, so that calls and the tail find one.
 _READ_AT_ONCE = POOL_CONNECTIONS - 1

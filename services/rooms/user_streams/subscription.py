@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from services.rooms.user_streams.frames import Event
-from services.rooms.user_streams.state_budget import Reservation, StateBudget
 from services.runtime.access.doubts import Doubt
 from services.runtime.access.port import AccessQuery, RoleKey
 from services.runtime.clock import Clock
@@ -17,6 +16,7 @@ from services.runtime.identity.tokens import Caller
 from services.runtime.ids import RoomUid
 from services.runtime.streaming.event_queue import EventQueue
 from services.runtime.streaming.feed import FollowerQueue
+from services.runtime.streaming.state_budget import Reservation, StateBudget
 
 # What may happen between the state and its sending, which waits for users.
 _MOST_HELD_BYTES = 1024 * 1024

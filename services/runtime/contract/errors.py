@@ -148,6 +148,11 @@ _BY_CODE: dict[grpc.StatusCode, type[ChatkitError]] = {kind.code: kind for kind 
 _BY_NUMBER: dict[int, type[ChatkitError]] = {kind.code.value[0]: kind for kind in ChatkitError.__subclasses__()}
 
 
+def class_of_code(code: int) -> type[ChatkitError]:
+    """Return the class of errors of a code; Internal for one that is not of this contract."""
+    return _BY_NUMBER.get(code, Internal)
+
+
 def class_of(reason: str) -> type[ChatkitError]:
     """Return the class of errors that the contract gives the reason."""
     value = error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name[reason]

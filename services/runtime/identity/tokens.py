@@ -83,6 +83,10 @@ class TokenVerifier:
         self._service_keys: dict[str, Key] = {key.id: key for key in service_keys}
         self._cache.clear()
 
+    def find_key(self, key_id: str) -> Key | None:
+        """Return a customer's key by its id, if it is in force."""
+        return self._keys.get(key_id)
+
     def still_knows(self, caller: Caller) -> bool:
         """Tell whether the key that signed for the caller is in force."""
         keys = self._keys if caller.service is None else self._service_keys

@@ -48,6 +48,10 @@ class SpreadChannel:
         """Return a callable for a server-streaming method."""
         return self._callable([channel.unary_stream(method, *how, **more) for channel in self._channels])
 
+    def stream_stream(self, method: str, *how: Any, **more: Any) -> Callable[..., Any]:
+        """Return a callable for a method whose requests and responses are streams."""
+        return self._callable([channel.stream_stream(method, *how, **more) for channel in self._channels])
+
     def get_state(self, *, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Return READY when a replica is connected."""
         states = [channel.get_state(try_to_connect=try_to_connect) for channel in self._channels]
@@ -122,6 +126,10 @@ class RenewedChannel:
     def unary_stream(self, method: str, *how: Any, **more: Any) -> Callable[..., Any]:
         """Return a callable for a server-streaming method."""
         return self._callable(method, lambda channel: channel.unary_stream(method, *how, **more))
+
+    def stream_stream(self, method: str, *how: Any, **more: Any) -> Callable[..., Any]:
+        """Return a callable for a method whose requests and responses are streams."""
+        return self._callable(method, lambda channel: channel.stream_stream(method, *how, **more))
 
     def get_state(self, *, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Return the state of the connection that new calls use."""

@@ -70,6 +70,15 @@ class StreamCall(Protocol[_Request_contra, _Response_co]):
         """Open the stream."""
 
 
+class ExchangeCall(Protocol[_Request_contra, _Response_co]):
+    """A method of a generated stub whose requests and responses are streams."""
+
+    def __call__(
+        self, requests: AsyncIterator[_Request_contra], *, metadata: tuple[tuple[str, str], ...]
+    ) -> PeerStream[_Response_co]:
+        """Open the stream."""
+
+
 class Peer:
     """One other service; `addresses` are those of its replicas, with commas between them."""
 
@@ -118,11 +127,17 @@ class Peer:
         self._is_refused = False
         return response
 
-    async def stream(
-        self, method: StreamCall[_Request, _Response], request: _Request
-    ) -> AsyncGenerator[_Response, None]:
+    def stream(self, method: StreamCall[_Request, _Response], request: _Request) -> AsyncGenerator[_Response, None]:
         """Follow a stream; its end by error raises like `call`. Whoever stops reading closes it."""
-        call = method(request, metadata=self._metadata())
+        return self._read(method(request, metadata=self._metadata()))
+
+    def exchange(
+        self, method: ExchangeCall[_Request, _Response], requests: AsyncIterator[_Request]
+    ) -> AsyncGenerator[_Response, None]:
+        """Follow a stream whose requests are one, too; like `stream`."""
+        return self._read(method(requests, metadata=self._metadata()))
+
+    async def _read(self, call: PeerStream[_Response]) -> AsyncGenerator[_Response, None]:
         try:
             async for response in call:
                 self._is_refused = False

@@ -22,7 +22,7 @@ from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.data.change_log import Change, ChangeLog, ChangeStore
 from services.runtime.data.database import Database, create_engine
 from services.runtime.identity.api_keys import ApiKey
-from services.runtime.identity.keys import Keyring
+from services.runtime.identity.keys import Key, Keyring
 from services.runtime.identity.tls import Certificates
 from services.runtime.identity.tokens import ServiceTokens, TokenVerifier
 from services.runtime.peers.peer import Peer
@@ -128,6 +128,10 @@ class Server:
     def add(self, servicer: Servicer) -> None:
         """Serve a service of the contract, from the start on."""
         self._servicers.append(servicer)
+
+    def find_key(self, key_id: str) -> Key | None:
+        """Return a customer's key by its id, if it is in force."""
+        return self._verifier.find_key(key_id)
 
     def on_keys(self, use: Callable[[Sequence[ApiKey]], None]) -> None:
         """Call this with the services' keys, now and whenever they are others; the first one signs."""

@@ -84,6 +84,10 @@ class EventQueue:
         # Set whenever something was taken; None as long as nobody has waited for it.
         self._taken: asyncio.Event | None = None
 
+    def renew(self, caller: Caller) -> None:
+        """Live as long as another token of the same caller."""
+        self._caller = caller
+
     def open(self, sent_seq: int, beginning: Iterable[tuple[int, bytes]]) -> None:
         """Queue how the stream starts, and admit what follows."""
         self.sent_seq = sent_seq

@@ -85,8 +85,8 @@ async def _replicas(
         async with running(database, folder, **told) as suite:
             replicas = [_Replica((await suite.start("messages")).address) for _ in range(2)]
             first, second = replicas
-            # Each hears of entries, of cursors and of typing.
-            await eventually(lambda: nats.subscriptions() == 2 * 3)
+            # Each hears of entries, of cursors, of typing and of commands.
+            await eventually(lambda: nats.subscriptions() == 2 * 4)
             yield first, second
             for replica in replicas:
                 await replica.close()

@@ -13,13 +13,13 @@ from services.rooms.model import Change, ChangeKind, Room, RoomView, Visibility
 from services.rooms.user_streams.frames import Event
 from services.rooms.user_streams.index import UserIndex
 from services.rooms.user_streams.position import Present
-from services.rooms.user_streams.state_budget import StateBudget
 from services.rooms.user_streams.streams import UserStreams
 from services.rooms.user_streams.subscription import UserStream
 from services.runtime.contract.errors import Aborted
 from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import RoomId, UserId
+from services.runtime.streaming.state_budget import StateBudget
 from tests.rooms.user_streams.reading import short
 from tests.support.clock import ManualClock
 from tests.support.peers import room_uid_of, user_uid_of

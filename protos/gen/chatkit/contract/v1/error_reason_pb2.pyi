@@ -55,6 +55,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DIRECT_ROOM: _ClassVar[ErrorReason]
     DELETION_NOT_FOUND: _ClassVar[ErrorReason]
     USER_DELETED: _ClassVar[ErrorReason]
+    STREAM_NOT_FOUND: _ClassVar[ErrorReason]
     BELOW_MINIMUM: _ClassVar[ErrorReason]
     FILE_NOT_FOUND: _ClassVar[ErrorReason]
     FILE_NOT_READY: _ClassVar[ErrorReason]
@@ -112,6 +113,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_DIRECT_ROOM: _ClassVar[ErrorReason]
     ERROR_REASON_DELETION_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_USER_DELETED: _ClassVar[ErrorReason]
+    ERROR_REASON_STREAM_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_BELOW_MINIMUM: _ClassVar[ErrorReason]
     ERROR_REASON_FILE_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_FILE_NOT_READY: _ClassVar[ErrorReason]
@@ -170,6 +172,7 @@ RATE_EXCEEDED: ErrorReason
 DIRECT_ROOM: ErrorReason
 DELETION_NOT_FOUND: ErrorReason
 USER_DELETED: ErrorReason
+STREAM_NOT_FOUND: ErrorReason
 BELOW_MINIMUM: ErrorReason
 FILE_NOT_FOUND: ErrorReason
 FILE_NOT_READY: ErrorReason
@@ -227,6 +230,7 @@ ERROR_REASON_RATE_EXCEEDED: ErrorReason
 ERROR_REASON_DIRECT_ROOM: ErrorReason
 ERROR_REASON_DELETION_NOT_FOUND: ErrorReason
 ERROR_REASON_USER_DELETED: ErrorReason
+ERROR_REASON_STREAM_NOT_FOUND: ErrorReason
 ERROR_REASON_BELOW_MINIMUM: ErrorReason
 ERROR_REASON_FILE_NOT_FOUND: ErrorReason
 ERROR_REASON_FILE_NOT_READY: ErrorReason
