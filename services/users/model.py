@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.runtime.ids import UserUid
+from services.runtime.ids import NOBODY, UserId, UserUid
 from services.runtime.kinds import Kind
 
 
@@ -39,6 +39,18 @@ class PageStart:
 
     min_create_time: datetime | None
     after: tuple[datetime, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchStart:
+    """Where a page of a search starts: after a user, among those found by name, or then those found by id alone."""
+
+    user_id: UserId
+    # How the user's name is compared; None among those found by id.
+    name_key: str | None
+
+
+FIRST_FOUND = SearchStart(user_id=NOBODY, name_key="")
 
 
 class ChangeKind(Kind):

@@ -9,7 +9,7 @@ from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.errors import AlreadyExists
 from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.ids import UserUid
-from services.users.model import Change, Draft, PageStart, User, repeated_ids
+from services.users.model import Change, Draft, PageStart, SearchStart, User, repeated_ids
 from services.users.store import UserStore
 
 
@@ -47,6 +47,10 @@ class Users:
     async def page(self, start: PageStart, size: int) -> list[User]:
         """Return users by time of creation, oldest first."""
         return await self._store.page(start, size)
+
+    async def search(self, prefix: str, start: SearchStart, size: int) -> tuple[list[User], SearchStart | None]:
+        """Return users whose name or id begins so, and where the next page starts, unless nothing comes after it."""
+        return await self._store.search(prefix, start, size)
 
     async def update(self, user_id: str, changes: Mapping[str, Any]) -> User:
         """Change fields of a user; where nothing is changed nothing moves, the update time included.

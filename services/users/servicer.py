@@ -14,9 +14,10 @@ from services.runtime.contract.policies import Limits
 from services.runtime.erasure.exporting import frames
 from services.runtime.erasure.listing import DeletionListing
 from services.runtime.erasure.protos import deletion_proto
+from services.runtime.ids import UserId
 from services.users.deletions.service import UserDeletions
 from services.users.export.service import UserExports
-from services.users.model import PageStart
+from services.users.model import FIRST_FOUND, PageStart, SearchStart
 from services.users.protos import draft_of, user_proto, user_protos
 from services.users.service import Users
 
@@ -72,6 +73,17 @@ class UsersServicer:
             response.next_page_token = self._page_tokens.make(
                 call.caller, request, [last.create_time.isoformat(), last.id]
             )
+        return response
+
+    async def SearchUsers(self, request: pb2.SearchUsersRequest, call: Call) -> pb2.SearchUsersResponse:
+        """Read a page of the users who are found."""
+        key = self._page_tokens.read(call.caller, request)
+        start = SearchStart(UserId(str(key[0])), str(key[1]) if len(key) > 1 else None) if key else FIRST_FOUND
+        users, after = await self._users.search(request.prefix, start, page_size(request, self._limits))
+        response = pb2.SearchUsersResponse(users=user_protos(users))
+        if after is not None:
+            place = [after.user_id] if after.name_key is None else [after.user_id, after.name_key]
+            response.next_page_token = self._page_tokens.make(call.caller, request, place)
         return response
 
     async def UpdateUser(self, request: pb2.UpdateUserRequest, call: Call) -> pb2.UpdateUserResponse:

@@ -4,19 +4,23 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Text, bindparam, func, select, tuple_, update
+from sqlalchemy import Text, bindparam, collate, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.data.columns import columns_of, fields_of, values_of
 from services.runtime.data.database import Database
 from services.runtime.data.differences import differs
 from services.runtime.erasure.store import DeletionStore
-from services.runtime.ids import UserUid
+from services.runtime.ids import NOBODY, UserId, UserUid
 from services.users import recorded_changes
-from services.users.model import Change, ChangeKind, Draft, PageStart, User
+from services.users.model import Change, ChangeKind, Draft, PageStart, SearchStart, User
 from services.users.tables import creation_clock, users
 
 _COLUMNS = columns_of(users, User)
+_NAME_KEY = collate(func.users.name_key(users.c.name), "C")
+_WITH_KEYS = select(*_COLUMNS, _NAME_KEY.label("name_key"))
+_KEY_OF = select(func.users.name_key(bindparam("text", type_=Text)))
 _TICK = timedelta(microseconds=1)
 _FIND = select(*_COLUMNS).where(users.c.id == func.any(bindparam("ids", type_=ARRAY(Text))))
 _NEXT_TIME = (
@@ -80,6 +84,21 @@ class UserStore:
         async with self._database.reading() as connection:
             return [_user(row) for row in await connection.execute(statement)]
 
+    async def search(self, prefix: str, start: SearchStart, size: int) -> tuple[list[User], SearchStart | None]:
+        """Return users whose name or id begins so, and where the next page starts, unless nothing comes after it.
+
+        It looks at a page of them at the most, so of those found by id it may return fewer.
+        """
+        async with self._database.reading() as connection:
+            key = (await connection.execute(_KEY_OF, {"text": prefix})).scalar_one()
+            if start.name_key is None:
+                return await _found_by_id(connection, prefix, key, start.user_id, size)
+            named, after = await _found_by_name(connection, key, start, size)
+            if after is not None:
+                return named, after
+            others, after = await _found_by_id(connection, prefix, key, NOBODY, size - len(named))
+        return [*named, *others], after
+
     async def update(self, user_id: str, values: Mapping[str, Any]) -> User | None:
         """Change columns of a user, if they are not so already; None when there is no such user."""
         # Later than the one before, so that of two copies it tells the newer one.
@@ -94,6 +113,28 @@ class UserStore:
                 connection, [Change(version=0, kind=ChangeKind.USER_UPDATED, user_uid=row.uid, user_id=row.id)]
             )
         return _user(row)
+
+
+# The statements say where to begin and not where to end: of a range that it takes for small, the planner would read and
+# sort the whole.
+async def _found_by_name(
+    connection: AsyncConnection, key: str, start: SearchStart, size: int
+) -> tuple[list[User], SearchStart | None]:
+    place = tuple_(_NAME_KEY, users.c.id) > tuple_(*max((key, ""), (start.name_key or "", start.user_id)))
+    statement = _WITH_KEYS.where(place).order_by(_NAME_KEY, users.c.id).limit(size + 1)
+    rows = [row for row in await connection.execute(statement) if row.name_key.startswith(key)]
+    after = SearchStart(rows[size - 1].id, rows[size - 1].name_key) if len(rows) > size else None
+    return [_user(row) for row in rows[:size]], after
+
+
+async def _found_by_id(
+    connection: AsyncConnection, prefix: str, key: str, after_id: UserId, size: int
+) -> tuple[list[User], SearchStart | None]:
+    """Look at the next ones whose id begins so, and leave out those whose name does, too."""
+    statement = _WITH_KEYS.where(users.c.id >= prefix, users.c.id > after_id).order_by(users.c.id).limit(size + 1)
+    rows = [row for row in await connection.execute(statement) if row.id.startswith(prefix)]
+    after = SearchStart(rows[size - 1].id if size else after_id, None) if len(rows) > size else None
+    return [_user(row) for row in rows[:size] if not row.name_key.startswith(key)], after
 
 
 def _rows(drafts: Sequence[tuple[UserUid, Draft]], time: datetime) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ ACCESS = {
     "chatkit.users.v1.UsersService/GetUser": (U, "user:get", NO_ROOM, ""),
     "chatkit.users.v1.UsersService/BatchGetUsers": (U, "user:get", NO_ROOM, ""),
     "chatkit.users.v1.UsersService/ListUsers": (S, "", NO_ROOM, ""),
+    "chatkit.users.v1.UsersService/SearchUsers": (U, "user:search", NO_ROOM, ""),
     "chatkit.users.v1.UsersService/UpdateUser": (U, "user:update", NO_ROOM, "user_id"),
     "chatkit.users.v1.UsersService/DeleteUser": (S, "", NO_ROOM, ""),
     "chatkit.users.v1.UsersService/GetDeletion": (S, "", NO_ROOM, ""),

@@ -26,7 +26,7 @@ CHATKIT_DEFAULT = {
     "cursors:read:set",
 }
 DEFAULT = CHATKIT_DEFAULT | {"message:edit", "message:delete"}
-ADMIN = DEFAULT | {"message:moderate", "room:update", "room:delete", "user:update"}
+ADMIN = DEFAULT | {"message:moderate", "room:update", "room:delete", "user:update", "user:search"}
 # Chatkit's, the cursors' included, and those for messages.
 IN_ROOMS = {
     "room:join",

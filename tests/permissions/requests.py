@@ -59,6 +59,7 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
     "UsersService/GetUser": lambda at: users_pb2.GetUserRequest(user_id=at.owner_id),
     "UsersService/BatchGetUsers": lambda at: users_pb2.BatchGetUsersRequest(user_ids=[at.owner_id]),
     "UsersService/ListUsers": lambda _: users_pb2.ListUsersRequest(page_size=1),
+    "UsersService/SearchUsers": lambda _: users_pb2.SearchUsersRequest(prefix="owner"),
     "UsersService/UpdateUser": lambda _: users_pb2.UpdateUserRequest(name="Other"),
     "UsersService/DeleteUser": lambda at: users_pb2.DeleteUserRequest(user_id=at.new_id),
     "UsersService/GetDeletion": lambda at: users_pb2.GetDeletionRequest(deletion_id=at.deletion_id),

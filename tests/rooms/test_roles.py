@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,7 +15,8 @@ from chatkit.rooms.v1 import roles_service_pb2 as pb2
 
 from services.runtime.contract.policies import permissions
 from services.runtime.data.migrations import upgrade
-from tests.support.databases import ROOT
+from services.stack.roles import role_names
+from tests.support.databases import ROOT, TestDatabase
 from tests.support.eventually import until
 from tests.support.refusals import refused
 from tests.support.suite import Suite
@@ -72,6 +75,39 @@ async def test_neither_a_restart_nor_a_repeated_migration_undoes_what_was_change
     upgrade(suite.database.migrate_dsn("rooms"), "rooms", ROOT / "services/rooms/migrations")
     await suite.restart("rooms")
     assert list((await suite.roles.ListRoles(pb2.ListRolesRequest(), metadata=su())).roles) == [edited]
+
+
+def _upgraded(database: TestDatabase, tmp_path: Path, change: str) -> list[tuple[str, list[str]]]:
+    """Return the roles of a deployment of the release before the search of users, in which somebody made a change."""
+    with psycopg.connect(database.superuser_dsn) as connection:
+        connection.execute("DROP SCHEMA rooms CASCADE")
+        connection.execute(f"CREATE SCHEMA rooms AUTHORIZATION {role_names('rooms')[1]}")
+    whole, before = ROOT / "services/rooms/migrations", tmp_path / "before"
+    shutil.copytree(
+        whole, before, ignore=lambda _, names: [name for name in names if name >= "0012" and name[0] == "0"]
+    )
+    upgrade(database.migrate_dsn("rooms"), "rooms", before)
+    with psycopg.connect(database.superuser_dsn) as connection:
+        connection.execute(change.encode())
+    upgrade(database.migrate_dsn("rooms"), "rooms", whole)
+    with psycopg.connect(database.superuser_dsn) as connection:
+        return connection.execute("SELECT name, permissions FROM rooms.roles ORDER BY scope, name").fetchall()
+
+
+_NOTHING = "SELECT"
+_TAKE_ONE = "UPDATE rooms.roles SET permissions = array_remove(permissions, 'user:update') WHERE name = 'admin'"
+_DELETE = "DELETE FROM rooms.roles WHERE name = 'admin'"
+
+
+@pytest.mark.parametrize(
+    ("change", "searching"), [(_NOTHING, [True, False]), (_TAKE_ONE, [False, False]), (_DELETE, [False])]
+)
+def test_admins_of_the_release_before_search_users_if_they_could_do_everything(
+    database: TestDatabase, tmp_path: Path, change: str, searching: list[bool]
+) -> None:
+    roles = _upgraded(database, tmp_path, change)
+    assert ["user:search" in granted for _, granted in roles] == searching
+    assert [granted for _, granted in roles] == [sorted(set(granted)) for _, granted in roles]
 
 
 async def test_a_created_role_is_read_as_it_was_stored(suite: Suite) -> None:

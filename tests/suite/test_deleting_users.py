@@ -129,6 +129,9 @@ async def test_no_table_names_the_user_any_more_and_nothing_else_goes(suite: Sui
     presence = presence_pb2.GetPresenceRequest(user_ids=["alice", "bob"])
     seen = (await suite.presence.GetPresence(presence, metadata=user("bob"))).presences
     assert [one.user_id for one in seen] == ["bob"]
+    for prefix in ("alice", _WORD):
+        found = await suite.users.SearchUsers(users_pb2.SearchUsersRequest(prefix=prefix), metadata=su())
+        assert (list(found.users), found.next_page_token) == ([], "")
     listed = await suite.messages.ListMessages(messages_pb2.ListMessagesRequest(room_id="lobby"), metadata=user("bob"))
     assert [message.parts[0].content for message in listed.messages] == ["hello"]
     rooms = await suite.rooms.ListUserRooms(rooms_pb2.ListUserRoomsRequest(), metadata=user("bob"))

@@ -2,14 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import grpc
 import psycopg
-import pytest
 from chatkit.users.v1 import users_service_pb2 as pb2
 from google.protobuf import field_mask_pb2, json_format, struct_pb2
 
@@ -26,13 +24,6 @@ _NEXT_TIME = (
     "UPDATE users.creation_clock SET last_time = greatest(last_time + interval '1 microsecond', clock_timestamp())"
     " RETURNING last_time"
 )
-
-
-@pytest.fixture
-async def users(database: TestDatabase, tmp_path: Path) -> AsyncIterator[Suite]:
-    """Run users, with a stand-in for rooms that allows everything."""
-    async with serve(Peers()) as peers, running(database, tmp_path, "users", rooms_address=peers.address) as suite:
-        yield suite
 
 
 def _batch(*user_ids: str) -> pb2.BatchCreateUsersRequest:

@@ -31,6 +31,7 @@ class Permission(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PERMISSION_FILE_CREATE: _ClassVar[Permission]
     PERMISSION_CURSORS_READ_GET: _ClassVar[Permission]
     PERMISSION_CURSORS_READ_SET: _ClassVar[Permission]
+    PERMISSION_USER_SEARCH: _ClassVar[Permission]
 PERMISSION_UNSPECIFIED: Permission
 PERMISSION_ROOM_JOIN: Permission
 PERMISSION_ROOM_LEAVE: Permission
@@ -54,6 +55,7 @@ PERMISSION_FILE_GET: Permission
 PERMISSION_FILE_CREATE: Permission
 PERMISSION_CURSORS_READ_GET: Permission
 PERMISSION_CURSORS_READ_SET: Permission
+PERMISSION_USER_SEARCH: Permission
 PERMISSION_FIELD_NUMBER: _ClassVar[int]
 permission: _descriptor.FieldDescriptor
 

@@ -60,6 +60,11 @@ class UsersServiceStub:
                 request_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ListUsersRequest.SerializeToString,
                 response_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ListUsersResponse.FromString,
                 _registered_method=True)
+        self.SearchUsers = channel.unary_unary(
+                '/chatkit.users.v1.UsersService/SearchUsers',
+                request_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.SearchUsersRequest.SerializeToString,
+                response_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.SearchUsersResponse.FromString,
+                _registered_method=True)
         self.UpdateUser = channel.unary_unary(
                 '/chatkit.users.v1.UsersService/UpdateUser',
                 request_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.UpdateUserRequest.SerializeToString,
@@ -123,6 +128,24 @@ class UsersServiceServicer:
 
     def ListUsers(self, request, context):
         """Lists users by time of creation, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchUsers(self, request, context):
+        """Finds users whose name, or whose id, begins with a prefix. Names are found
+        whatever their case, ids are not. First come those who are found by their
+        name, in the order of names and then of ids, and then those who are found by
+        their id alone, in the order of ids; always by code points. A page may hold
+        fewer than were asked for; only an empty next_page_token says that nothing
+        comes after it.
+
+        Of a name and a prefix the first 100 code points are compared, in NFC and in
+        lower case, with every final sigma as any other. Lower case is what the
+        locale of the database says: in that of compose and of one machine (C.UTF-8)
+        it is Unicode's simple mapping, by which ß is not ss; in the locale C it is
+        that of the letters A to Z.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -215,6 +238,11 @@ def add_UsersServiceServicer_to_server(servicer, server):
                     servicer.ListUsers,
                     request_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ListUsersRequest.FromString,
                     response_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.ListUsersResponse.SerializeToString,
+            ),
+            'SearchUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchUsers,
+                    request_deserializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.SearchUsersRequest.FromString,
+                    response_serializer=chatkit_dot_users_dot_v1_dot_users__service__pb2.SearchUsersResponse.SerializeToString,
             ),
             'UpdateUser': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateUser,
@@ -378,6 +406,33 @@ class UsersService:
             '/chatkit.users.v1.UsersService/ListUsers',
             chatkit_dot_users_dot_v1_dot_users__service__pb2.ListUsersRequest.SerializeToString,
             chatkit_dot_users_dot_v1_dot_users__service__pb2.ListUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.users.v1.UsersService/SearchUsers',
+            chatkit_dot_users_dot_v1_dot_users__service__pb2.SearchUsersRequest.SerializeToString,
+            chatkit_dot_users_dot_v1_dot_users__service__pb2.SearchUsersResponse.FromString,
             options,
             channel_credentials,
             insecure,
