@@ -30,6 +30,7 @@ from services.messages.log.repetitions import Repetitions
 from services.messages.log.store import LogStore
 from services.messages.log.tails import TailsStore
 from services.messages.peers import FilesClient, RetentionClient, RoomsClient
+from services.messages.preparing import Preparation
 from services.messages.read_states.cursor_bus import CursorAnnouncements
 from services.messages.read_states.cursors_store import ReadCursorsStore
 from services.messages.read_states.live_cursors import Cursors
@@ -215,11 +216,12 @@ def _serve_messages(
     )
     references = ReferenceStore(server.database)
     attachments = Attachments(peers.files, references)
+    preparation = Preparation(peers.users, attachments, access)
     server.add(
         MessagesServicer(
             messages,
             follow_rooms,
-            BatchSend(messages, peers.users, attachments, access, server.limits),
+            BatchSend(messages, preparation, server.limits),
             attachments,
             fan_out.typing,
             peers.users,

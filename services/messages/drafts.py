@@ -5,6 +5,7 @@ What files say of themselves is stored and not recognised by: it may be other by
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from chatkit.messages.v1 import messages_service_pb2 as pb2
@@ -12,10 +13,19 @@ from chatkit.messages.v1 import part_pb2
 
 from services.messages import frames
 from services.messages.model import Draft, Edit
+from services.runtime.contract.errors import ChatkitError
 from services.runtime.contract.wire import embedded
 from services.runtime.ids import NO_ROOM, NOBODY, RoomId, RoomUid, UserId, UserUid
 
 _PARTS = pb2.SendMessageRequest.PARTS_FIELD_NUMBER
+
+
+@dataclass(frozen=True, slots=True)
+class Unattached:
+    """A send whose files can't be attached: by what it is recognised if it was made before, and why it can't be now."""
+
+    draft: Draft
+    refusal: ChatkitError
 
 
 def draft_of(

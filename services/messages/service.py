@@ -1,9 +1,11 @@
 """The use cases of messages: no gRPC, no SQL."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 
 from services.messages import frames
+from services.messages.drafts import Unattached
 from services.messages.fanout.hub import RoomHub
 from services.messages.fanout.hubs import Hubs
 from services.messages.fanout.replays import Replays, log_beyond_head
@@ -65,6 +67,10 @@ class Messages:
         """Append a message; it is on disk when this returns."""
         return await self._committer.send(draft, deadline)
 
+    def put(self, draft: Draft, deadline: Deadline) -> "asyncio.Future[Appended]":
+        """Let a message wait for its turn behind those of its room, and return what it will be; see Committer.put."""
+        return self._committer.put(draft, deadline)
+
     async def send_each(self, drafts: Sequence[Draft], deadline: Deadline) -> list[Result]:
         """Append messages, those to one room in the order given, and return what became of each."""
         return await self._committer.send_each(drafts, deadline)
@@ -73,6 +79,16 @@ class Messages:
         """Return what answers each of some sends that can't be made, if it was made before."""
         found = await self._repetitions.of_sends(drafts)
         return [found.get(draft.key) for draft in drafts]
+
+    async def settle(self, sends: Sequence[Unattached]) -> list[Result]:
+        """Return what answers sends whose files can't be attached: the message where it was sent before."""
+        if not sends:
+            return []
+        try:
+            before = await self.sent_before([one.draft for one in sends])
+        except ChatkitError as error:
+            return [error for _ in sends]
+        return [found or one.refusal for one, found in zip(sends, before, strict=True)]
 
     async def edited_before(self, edit: Edit) -> Result | None:
         """Return what answers an edit that can't be made, if it was made before, or no edit can be made."""

@@ -64,7 +64,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("frames", "peers"),
         ("drafts", "log", "starts", "streams"),
         ("attachments", "fanout", "read_states", "retention"),
-        ("service", "follow_rooms", "stream_access", "verifying", "erasure", "export"),
+        ("service", "follow_rooms", "stream_access", "preparing", "verifying", "erasure", "export"),
         ("batch_send", "sync", "transfer"),
         ("servicer",),
         ("app",),

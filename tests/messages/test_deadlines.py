@@ -15,6 +15,7 @@ from services.messages.batch_send import BatchSend
 from services.messages.log.committer import Committer
 from services.messages.log.outcomes import Appended, Result
 from services.messages.model import LogEntry, Write
+from services.messages.preparing import Preparation
 from services.messages.service import Messages
 from services.messages.servicer import MessagesServicer
 from services.runtime.access.port import AccessGrant, AccessQuery
@@ -102,7 +103,7 @@ def _servicer(steps: _Steps, committer: Committer | None = None) -> MessagesServ
         clock=nobody,
     )
     attachments, limits = Attachments(them, them), Limits()
-    batches = BatchSend(messages, them, attachments, them, limits)
+    batches = BatchSend(messages, Preparation(them, attachments, them), limits)
     return MessagesServicer(messages, nobody, batches, attachments, nobody, them, nobody, limits)
 
 

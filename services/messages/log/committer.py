@@ -16,7 +16,7 @@ import structlog
 from services.messages.log.append import CommitUnknown, Connection, append, make_head
 from services.messages.log.connecting import Connect
 from services.messages.log.lanes import Lanes, Waiting
-from services.messages.log.outcomes import Appended, Result
+from services.messages.log.outcomes import Appended, Result, outcome_of
 from services.messages.model import LogEntry, Write, WriteKey
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, DeadlineExceeded, Internal, Unavailable
@@ -66,10 +66,9 @@ class Committer:
     async def send(self, write: Write, deadline: Deadline) -> Appended:
         """Append a write in time for its answer.
 
-        Raises MESSAGE_NOT_FOUND, REQUEST_ID_REUSED, OVERLOADED, DATABASE_UNAVAILABLE, OUTCOME_UNKNOWN, and
-        DEADLINE_EXCEEDED when there is no time left to begin.
+        Raises MESSAGE_NOT_FOUND, REQUEST_ID_REUSED, DATABASE_UNAVAILABLE, OUTCOME_UNKNOWN, and what `put` raises.
         """
-        return await asyncio.shield(self._put(write, deadline))
+        return await asyncio.shield(self.put(write, deadline))
 
     async def send_each(self, writes: Sequence[Write], deadline: Deadline) -> list[Result]:
         """Append writes, those to one room in the order given; return what became of each."""
@@ -77,15 +76,19 @@ class Committer:
         if waiting := [done for done in put if not isinstance(done, ChatkitError)]:
             # Waited for, not gathered: a cancelled call cancels nothing.
             await asyncio.wait(waiting)
-        return [done if isinstance(done, ChatkitError) else _outcome(done) for done in put]
+        return [done if isinstance(done, ChatkitError) else outcome_of(done) for done in put]
 
     def _try_to_put(self, write: Write, deadline: Deadline) -> "asyncio.Future[Appended] | ChatkitError":
         try:
-            return self._put(write, deadline)
+            return self.put(write, deadline)
         except ChatkitError as error:
             return error
 
-    def _put(self, write: Write, deadline: Deadline) -> "asyncio.Future[Appended]":
+    def put(self, write: Write, deadline: Deadline) -> "asyncio.Future[Appended]":
+        """Let a write wait for its turn, behind those of its room; return its future, which nobody may cancel.
+
+        Raises OVERLOADED, and DEADLINE_EXCEEDED when there is no time left to begin.
+        """
         seconds = deadline.less(_ANSWER_SECONDS).left()
         if not seconds:
             raise DeadlineExceeded("DEADLINE_EXCEEDED", "no time is left to store the message")
@@ -265,12 +268,3 @@ class Committer:
             one.outcome_unknown = True
             self._publish.unknown(one.write.room_uid)
         self._lanes.put_back(leaders)
-
-
-def _outcome(done: "asyncio.Future[Appended]") -> Result:
-    error = done.exception()
-    if error is None:
-        return done.result()
-    if not isinstance(error, ChatkitError):
-        raise error
-    return error

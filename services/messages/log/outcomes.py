@@ -1,5 +1,6 @@
 """What becomes of a write."""
 
+import asyncio
 from dataclasses import dataclass
 
 from services.messages.model import LogEntry
@@ -22,3 +23,13 @@ class Appended:
 
 
 Result = Appended | ChatkitError
+
+
+def outcome_of(done: "asyncio.Future[Appended]") -> Result:
+    """Return what became of a write that is done; raises what is no error of its caller's."""
+    error = done.exception()
+    if error is None:
+        return done.result()
+    if not isinstance(error, ChatkitError):
+        raise error
+    return error
