@@ -11,30 +11,53 @@ import hashlib
 import importlib.util
 import os
 import re
+import select
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 BASE, DEV = "base", "dev"
 DEV_PINS = "# What tests and checks need besides"
 CLIENT = "clients/python"
 STAMP = "chatkit-stamp"
+LOG = ".venv.log"
 WHEELS = {("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "arm64")}
 NEWEST_PYTHON = (3, 14)
 OLDEST_GLIBC = (2, 31)
 OLDEST_DARWIN = 24  # macOS 15
 
-Run = Callable[[Sequence[str], Path, int], None]
+_LAST_LINES = 20
+_LOOK_SECONDS = 0.2
+_GRACE_SECONDS = 1.0
+_COLUMNS = 80
+# What pip says when it gets a package, in one of several ways, and when it has got all.
+_WHEEL = re.compile(r"([^\s/]+?)-[^\s/-]+(?:-\d[^\s/-]*)?-[^\s/-]+-[^\s/-]+-[^\s/-]+\.whl(?![\w.])")
+_INSTALLING = "Installing collected packages: "
 
 
 class SetupError(Exception):
     """Why there is no complete .venv, in a sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command of the install: what it does, in words, and the packages that it installs, each with its version."""
+
+    what: str
+    command: list[str]
+    packages: list[str] = field(default_factory=list)
+
+
+Run = Callable[[Step, Path, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +157,7 @@ def part_of(module: str) -> str:
 def ensure(root: Path, run: Run, wanted: str) -> None:
     """Make a part of .venv complete, and BASE with it.
 
-    `run` is handed each command, the folder, and the lock's file descriptor to pass on.
+    `run` is handed each step, the folder, and the lock's file descriptor to pass on.
     """
     with _locked(root) as lock:
         missing = [part for part in _up_to(wanted) if not is_complete(root, part)]
@@ -144,15 +167,16 @@ def ensure(root: Path, run: Run, wanted: str) -> None:
         if reason:
             raise SetupError(reason)
         began = time.monotonic()
+        (root / LOG).unlink(missing_ok=True)
         for part in missing:
             _begin(root, part)
-            for command in commands(root, part):
-                run(command, root, lock)
+            for step in steps(root, part):
+                run(step, root, lock)
             _write_stamp(root, part)
         _say(f"installed in {time.monotonic() - began:.0f} s")
 
 
-def commands(root: Path, part: str) -> list[list[str]]:
+def steps(root: Path, part: str) -> list[Step]:
     """List the install of a part. BASE is an empty environment, pip, packages, then chatkit and its client, editable.
 
     pip gets no option about indexes or output, so the user's settings hold; -I keeps a PYTHONPATH from satisfying it.
@@ -160,25 +184,141 @@ def commands(root: Path, part: str) -> list[list[str]]:
     """
     python = ".venv/bin/python"
     pip_install = [python, "-I", "-m", "pip", "install", "--no-deps"]
-    packages = [*pip_install, *pins(root)[part]]
+    packages = pins(root)[part]
+    installing = Step(f"installing {len(packages)} packages", [*pip_install, *packages], packages)
     if part == DEV:
-        return [packages]
+        return [installing]
     return [
-        [sys.executable, "-I", "-m", "venv", "--clear", "--without-pip", ".venv"],
-        [python, "-I", "-m", "ensurepip", "--default-pip"],
-        packages,
-        [*pip_install, "--no-build-isolation", "--editable", CLIENT, "--editable", "."],
+        Step("making an empty environment", [sys.executable, "-I", "-m", "venv", "--clear", "--without-pip", ".venv"]),
+        Step("installing pip", [python, "-I", "-m", "ensurepip", "--default-pip"]),
+        installing,
+        Step("installing chatkit", [*pip_install, "--no-build-isolation", "--editable", CLIENT, "--editable", "."]),
     ]
 
 
-def run_command(command: Sequence[str], folder: Path, lock: int) -> None:
-    """Run one command of the install, its output on stderr, since stdout belongs to what is started afterwards.
+class Progress:
+    """Says on standard error how far a step is: in a line that counts on a terminal, elsewhere in a few lines.
+
+    It knows from what pip says, and from what is there, since pip installs without a word.
+    """
+
+    def __init__(self, step: Step, venv: Path) -> None:
+        self._wanted = {_plain(package.partition("==")[0]) for package in step.packages}
+        self._fetched: set[str] = set()
+        # What pip installs, in its order, once it has got all.
+        self._order: list[str] = []
+        self._venv = venv
+        self._is_terminal = sys.stderr.isatty()
+        self._shown = ""
+        self._stage: object = None
+        if self._is_terminal:
+            self._show(step.what, step)
+
+    def hear(self, line: str) -> None:
+        """Take a line of what pip says."""
+        wheel = _WHEEL.search(line)
+        if line.startswith(_INSTALLING):
+            self._order = [_plain(name) for name in line.removeprefix(_INSTALLING).split(", ")]
+            self.look()
+        elif "Retrying (" in line:
+            self._show("the package index does not answer; pip tries again", "retrying")
+        elif wheel and _plain(wheel[1]) in self._wanted - self._fetched:
+            self._fetched.add(_plain(wheel[1]))
+            self._count("fetching", len(self._fetched), _plain(wheel[1]))
+
+    def look(self) -> None:
+        """Count what is installed, once pip does that."""
+        if not self._order or not self._wanted:
+            return
+        there = {_plain(metadata.stem.partition("-")[0]) for metadata in _metadata(self._venv)}
+        left = [name for name in self._order if name not in there]
+        if left:
+            self._count("installing", len(self._order) - len(left) + 1, left[0])
+
+    def ask(self, question: str) -> None:
+        """Show a question of pip's, which waits for the answer: an index may want to know who asks."""
+        self.end()
+        sys.stderr.write(question)
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        """Leave nothing of a line that counts."""
+        if self._is_terminal:
+            sys.stderr.write(f"\r{' ' * len(self._shown)}\r")
+            self._shown = ""
+
+    def _count(self, verb: str, number: int, name: str) -> None:
+        total = len(self._wanted)
+        self._show(f"{verb} {number} of {total} packages: {name}", (verb, 2 * number // total))
+
+    def _show(self, text: str, stage: object) -> None:
+        if self._is_terminal:
+            line = f"chatkit: {text}"[: _columns() - 1]
+            if line == self._shown:
+                return
+            sys.stderr.write(f"\r{line.ljust(len(self._shown))}")
+            sys.stderr.flush()
+            self._shown = line
+        elif stage != self._stage:
+            _say(text)
+        self._stage = stage
+
+
+def run_command(step: Step, folder: Path, lock: int) -> None:
+    """Run a command of the install, and write all it says to the log; raises CalledProcessError with its last lines.
 
     The child shares the lock: if this process is killed, nobody clears .venv while an orphaned pip still writes there.
     """
     # A `user = true` in pip's configuration can't work in a virtual environment.
     environ = {**os.environ, "PIP_USER": "0"}
-    subprocess.run(command, cwd=folder, env=environ, stdout=sys.stderr, pass_fds=[lock], check=True)
+    progress = Progress(step, folder / ".venv")
+    with (
+        (folder / LOG).open("ab") as log,
+        subprocess.Popen(
+            step.command,
+            cwd=folder,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[lock],
+        ) as process,
+    ):
+        log.write(f"$ {shlex.join(step.command)}\n".encode())
+        try:
+            last = _follow(process.stdout, log, progress)
+        except BaseException:
+            # Ctrl-C has reached pip as well, which then clears away what it was fetching.
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE_SECONDS)
+            process.kill()
+            raise
+        finally:
+            progress.end()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, step.command, "\n".join(last))
+
+
+def _follow(said: IO[bytes] | None, log: IO[bytes], progress: Progress) -> Sequence[str]:
+    """Hand on what a command says until it has ended; return the last lines."""
+    assert said is not None
+    last: deque[str] = deque(maxlen=_LAST_LINES)
+    rest = b""
+    while True:
+        if not select.select([said], [], [], _LOOK_SECONDS)[0]:
+            if rest.endswith(b": "):
+                progress.ask(rest.decode(errors="replace"))
+                rest = b""
+            progress.look()
+            continue
+        piece = os.read(said.fileno(), select.PIPE_BUF)
+        if not piece:
+            return [*last, rest.decode(errors="replace")] if rest else last
+        log.write(piece)
+        log.flush()
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            last.append(line.decode(errors="replace").rstrip())
+            progress.hear(last[-1])
 
 
 def main(arguments: list[str]) -> int:
@@ -191,13 +331,14 @@ def main(arguments: list[str]) -> int:
     try:
         ensure(root, run_command, part_of(module))
     except KeyboardInterrupt:
-        _say("interrupted; the next run starts the install anew")
+        _say("interrupted; the next run tries again")
         return 128 + signal.SIGINT
     except SetupError as error:
         _say(str(error))
         return 1
     except subprocess.CalledProcessError as error:
-        _say(f"the install failed, see above; the next run starts it anew ({' '.join(error.cmd)})")
+        _say(f"the install failed, and this is how it ended; {root / LOG} has all of it\n\n{error.output}\n")
+        _say("the next run tries again")
         return 1
     except OSError as error:
         _say(f"can't make .venv: {error}")
@@ -234,9 +375,14 @@ def _begin(root: Path, part: str) -> None:
 def _forget(root: Path, packages: Sequence[str]) -> None:
     """Let pip write packages over what it left of them when it was interrupted: their metadata is all that it asks."""
     wanted = {_plain(package.replace("==", "-")) for package in packages}
-    for metadata in (root / ".venv").glob("lib/python*/site-packages/*.dist-info"):
+    for metadata in _metadata(root / ".venv"):
         if _plain(metadata.stem) in wanted:
             shutil.rmtree(metadata)
+
+
+def _metadata(venv: Path) -> Iterator[Path]:
+    """Yield the folders `name-version.dist-info`, one of each package."""
+    return venv.glob("lib/python*/site-packages/*.dist-info")
 
 
 def _plain(name: str) -> str:
@@ -252,6 +398,13 @@ def _write_stamp(root: Path, part: str) -> None:
     draft = _stamp(root).with_suffix(".new")
     draft.write_text("".join(f"{expected_stamp(root, one)}\n" for one in _up_to(part)))
     draft.replace(_stamp(root))
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _COLUMNS
+    except OSError:
+        return _COLUMNS
 
 
 def _glibc() -> tuple[int, ...]:

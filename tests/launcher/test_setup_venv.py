@@ -2,7 +2,6 @@
 
 import re
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
@@ -10,19 +9,20 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from services.stack import setup_venv
 from services.stack.setup_venv import (
     BASE,
     DEV,
     DEV_PINS,
     Build,
     SetupError,
+    Step,
     ensure,
     expected_stamp,
     is_complete,
     part_of,
     pins,
     refusal,
+    steps,
 )
 from tests.contract.descriptors import ROOT
 from tests.contract.sources import imports
@@ -55,13 +55,13 @@ class _Install:
     """Stands for pip: notes the commands, and makes the folders that the first one makes."""
 
     def __init__(self, fails_at: int | None = None) -> None:
-        self.commands: list[Sequence[str]] = []
+        self.commands: list[list[str]] = []
         self._fails_at = fails_at
 
-    def __call__(self, command: Sequence[str], folder: Path, _lock: int) -> None:
+    def __call__(self, step: Step, folder: Path, _lock: int) -> None:
         if len(self.commands) == self._fails_at:
             raise KeyboardInterrupt
-        self.commands.append(command)
+        self.commands.append(step.command)
         _packages(folder).mkdir(parents=True, exist_ok=True)
 
     @property
@@ -218,7 +218,7 @@ def test_the_stamp_tells_apart_what_only_the_border_between_files_tells(root: Pa
 
 
 def test_no_address_and_no_output_option_is_forced_on_pip() -> None:
-    words = [word for part in (BASE, DEV) for command in setup_venv.commands(ROOT, part) for word in command]
+    words = [word for part in (BASE, DEV) for step in steps(ROOT, part) for word in step.command]
     assert not [word for word in words if "index" in word or "://" in word or word in {"-q", "--quiet"}]
 
 
