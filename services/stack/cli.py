@@ -112,6 +112,9 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         metavar="SERVICE=N",
         help="run N processes of a service, 1 to 8; repeatable, or several with commas: messages=2,rooms=2 (1)",
     )
+    parser.add_argument(
+        "--curl", action="store_true", help="show calls in JSON for a shell; where the suite runs already, only that"
+    )
 
 
 def _add_token(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

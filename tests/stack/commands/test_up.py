@@ -28,10 +28,9 @@ async def stack() -> AsyncIterator[RunningStack]:
         yield started
 
 
-def _line(stack: RunningStack, what: str) -> str:
-    """Return one of the lines that `up` printed to be copied."""
-    lines = stack.output.splitlines()
-    return lines[lines.index(f"  {what}:") + 1].strip()
+def _lines(printed: str, what: str) -> str:
+    """Return what was printed to be copied under a heading."""
+    return printed.partition(f"{what}:\n")[2].partition("\n\n")[0]
 
 
 async def _shell(line: str) -> str:
@@ -41,24 +40,39 @@ async def _shell(line: str) -> str:
     return out.decode()
 
 
-async def test_the_printed_lines_work_as_printed(stack: RunningStack) -> None:
-    assert "ready after" in stack.output
-    assert f"http://{stack.address}" in stack.output
+async def _watched(line: str, send: str) -> None:
+    """Run a line that watches until it has shown what another line sends."""
     watching = await asyncio.create_subprocess_shell(
-        f"exec {_line(stack, 'watch as bob')}",
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        cwd=ROOT,
+        f"exec {line}", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, cwd=ROOT
     )
     assert watching.stdout is not None
-    await _shell(_line(stack, "send as alice"))
+    await _shell(send)
     async with asyncio.timeout(HANG_SECONDS):
         while b"Hello, Bob" not in await watching.stdout.readline():
             pass
     watching.terminate()
     await watching.wait()
-    await _shell(_line(stack, "send as alice"))
-    assert (await _shell(_line(stack, "list"))).count("Hello, Bob") == 2
+
+
+async def test_the_printed_page_is_short_and_its_lines_work_as_printed(stack: RunningStack) -> None:
+    page = stack.output.partition("ready after")[2]
+    assert page.splitlines()[2].startswith(f"  http://{stack.address}  ")
+    assert "Bearer" not in page
+    assert len(page.splitlines()) < 15
+    watch, send, listing, curl, _ = (line.partition("  shows")[0] for line in _lines(page, "folder").splitlines())
+    send = send.partition("  sends")[0]
+    await _watched(watch, send)
+    assert (await _shell(listing)).count("Hello, Bob") == 1
+    assert "SubscribeRoom" in await _shell(curl)
+
+
+async def test_the_calls_in_json_work_as_printed(stack: RunningStack) -> None:
+    status, printed, _ = await run_chatkit(stack, "up", "--curl")
+    assert status == 0
+    send = _lines(printed, "there as alice")
+    await _watched(_lines(printed, "until Ctrl-C"), send)
+    await _shell(send)
+    assert (await _shell(_lines(printed, "messages as bob"))).count("Hello, Bob") == 2
 
 
 async def test_a_conversation_without_curl(stack: RunningStack) -> None:
