@@ -1,4 +1,4 @@
-"""Writes the Python of the contract: gen/ from the .proto files, byte for byte the same on every machine.
+"""Writes the Python of the contract: gen/ and what the client has of it, byte for byte the same on every machine.
 
 `--check` compares instead of writing. `--land` records the contract as landed, which later ones must not break.
 """
@@ -13,8 +13,11 @@ from pathlib import Path
 
 from grpc_tools import protoc
 
+from protos import python_client
+
 PROTOS = Path(__file__).resolve().parent
 GENERATED = PROTOS / "gen"
+CLIENT = PROTOS.parent / "clients" / "python" / python_client.PACKAGE
 LANDED = PROTOS / "landed.binpb"
 
 
@@ -22,7 +25,7 @@ def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python protos/generate.py", description=__doc__)
     action = parser.add_mutually_exclusive_group()
-    action.add_argument("--check", action="store_true", help="compare gen/ with the contract, write nothing")
+    action.add_argument("--check", action="store_true", help="compare with the contract, write nothing")
     action.add_argument(
         "--land", action="store_true", help="record the contract in landed.binpb, unless it breaks the last"
     )
@@ -30,47 +33,63 @@ def main() -> int:
     if arguments.land:
         return land()
     with tempfile.TemporaryDirectory(prefix="chatkit-stubs-") as folder:
-        generate(Path(folder))
+        stubs, client = Path(folder) / "gen", Path(folder) / "client"
+        generate(stubs, client)
         if arguments.check:
-            return report(drift(Path(folder), GENERATED))
-        shutil.rmtree(GENERATED / "chatkit", ignore_errors=True)
-        shutil.copytree(Path(folder) / "chatkit", GENERATED / "chatkit")
+            return report([*drift(stubs, GENERATED), *drift(client, CLIENT)])
+        for fresh, checked_in in ((stubs / "chatkit", GENERATED / "chatkit"), (client / "proto", CLIENT / "proto")):
+            shutil.rmtree(checked_in, ignore_errors=True)
+            shutil.copytree(fresh, checked_in)
+        shutil.copytree(client, CLIENT, dirs_exist_ok=True)
     return 0
 
 
-def generate(target: Path) -> None:
-    """Compile every proto of the contract into `target`."""
+def generate(stubs: Path, client: Path) -> None:
+    """Compile every proto of the contract into `stubs`, and write what the client has of it into `client`."""
     sources = sorted(path.relative_to(PROTOS).as_posix() for path in (PROTOS / "chatkit").rglob("*.proto"))
     well_known = files("grpc_tools") / "_proto"
+    descriptors = client / "contract.binpb"
+    for folder in (stubs, client):
+        folder.mkdir()
     status = protoc.main(
         [
             "protoc",
             f"--proto_path={PROTOS}",
             f"--proto_path={well_known}",
-            f"--python_out={target}",
-            f"--pyi_out={target}",
-            f"--grpc_python_out={target}",
+            f"--python_out={stubs}",
+            f"--pyi_out={stubs}",
+            f"--grpc_python_out={stubs}",
+            f"--descriptor_set_out={descriptors}",
+            "--include_imports",
+            "--include_source_info",
             *sources,
         ]
     )
     if status:
         raise SystemExit(status)
+    python_client.write(descriptors.read_bytes(), stubs, client)
+    descriptors.unlink()
 
 
 def drift(fresh: Path, checked_in: Path) -> list[str]:
-    """List how two trees of generated code differ, a line per file."""
+    """List how generated code differs, a line per file; in `checked_in` there may be other code beside it."""
     expected, found = _contents(fresh), _contents(checked_in)
+    shown = {name: checked_in.relative_to(PROTOS.parent) / name for name in expected | found}
     return [
-        *(f"{name} is missing" for name in sorted(expected.keys() - found.keys())),
-        *(f"{name} has no proto any more" for name in sorted(found.keys() - expected.keys())),
-        *(f"{name} is out of date" for name in sorted(expected.keys() & found.keys()) if expected[name] != found[name]),
+        *(f"{shown[name]} is missing" for name in sorted(expected.keys() - found.keys())),
+        *(f"{shown[name]} has no proto any more" for name in sorted(found.keys() - expected.keys()) if "_pb2" in name),
+        *(
+            f"{shown[name]} is out of date"
+            for name in sorted(expected.keys() & found.keys())
+            if expected[name] != found[name]
+        ),
     ]
 
 
 def report(differences: list[str]) -> int:
     """Print the differences and return the exit status that they mean."""
     for line in differences:
-        print(f"protos/gen/{line}")
+        print(line)
     if differences:
         print("Run: .venv/bin/python protos/generate.py")
     return 1 if differences else 0

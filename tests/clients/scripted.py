@@ -8,17 +8,17 @@ from datetime import timedelta
 from typing import Any
 
 import grpc
-from chatkit.messages.v1 import message_pb2, messages_service_pb2_grpc, position_pb2, read_cursor_pb2, room_event_pb2
-from chatkit.messages.v1 import messages_service_pb2 as pb2
+from chatkit.messages.v1 import messages_service_pb2_grpc
 from google.protobuf import duration_pb2
 
+from chatkit_client.proto.messages.v1 import message_pb2, position_pb2, read_cursor_pb2, room_event_pb2
+from chatkit_client.proto.messages.v1 import messages_service_pb2 as pb2
 from services.runtime.contract.errors import (
     DETAILS_KEY,
     ChatkitError,
     OutOfRange,
     Unimplemented,
     class_of,
-    number_of,
     to_status,
 )
 
@@ -87,7 +87,7 @@ def closed(reason: str, seq: int) -> Event:
     soon.FromTimedelta(timedelta(milliseconds=10))
     return Event(
         closed=room_event_pb2.Closed(
-            code=class_of(reason).code.value[0], reason=number_of(reason), position=position(seq), retry_after=soon
+            code=class_of(reason).code.value[0], reason=reason, position=position(seq), retry_after=soon
         )
     )
 

@@ -1,11 +1,11 @@
 """Messages put together from copies in any order."""
 
-from chatkit.messages.v1 import message_pb2, room_event_pb2
 from google.protobuf import timestamp_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatkit_client import Messages
+from chatkit_client.proto.messages.v1 import message_pb2, room_event_pb2
 
 _DELETED = timestamp_pb2.Timestamp(seconds=1)
 

@@ -12,10 +12,10 @@ from uuid import uuid4
 import grpc
 import psycopg
 import pytest
-from chatkit.contract.v1 import error_reason_pb2
-from chatkit.messages.v1 import room_event_pb2
 
 from chatkit_client import ChatkitError, Gap, RoomsSubscription, connect
+from chatkit_client.proto.contract.v1 import error_reason_pb2
+from chatkit_client.proto.messages.v1 import room_event_pb2
 from services.runtime.clock import Clock, SystemClock
 from services.stack.machine.ports import Port
 from tests.clients.scripted import (

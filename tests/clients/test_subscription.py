@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import grpc
 import pytest
-from chatkit.messages.v1 import messages_service_pb2 as pb2
 
 from chatkit_client import ChatkitError, Client, Gap, connect
+from chatkit_client.proto.messages.v1 import messages_service_pb2 as pb2
 from chatkit_client.subscription import Subscription
 from services.runtime.contract.errors import Aborted, NotFound, ResourceExhausted, Unavailable
 from tests.clients.scripted import (
@@ -204,7 +204,7 @@ async def test_a_silent_stream_is_dead_after_two_heartbeats_and_five_seconds() -
 
 def _listing(client: Client) -> "asyncio.Future[pb2.ListMessagesResponse]":
     request = pb2.ListMessagesRequest(room_id="lobby")
-    return asyncio.ensure_future(client.call(client.messages.ListMessages, request, deadline=5))
+    return asyncio.ensure_future(client.call(request, deadline=5))
 
 
 async def test_a_call_is_repeated_while_that_may_help() -> None:

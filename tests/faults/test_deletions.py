@@ -62,9 +62,7 @@ class _Story:
     async def fill(self) -> None:
         """Make them and what they have."""
         for user_id in (self.user_id, self.other_id):
-            await self.call(
-                self._client.users.CreateUser, users_service_pb2.CreateUserRequest(id=user_id, name=user_id)
-            )
+            await self.call(users_service_pb2.CreateUserRequest(id=user_id, name=user_id))
         for room_id in self.room_ids:
             made = rooms_service_pb2.CreateRoomRequest(
                 id=room_id,
@@ -73,7 +71,7 @@ class _Story:
                 user_ids=[self.other_id],
                 visibility="VISIBILITY_PRIVATE",
             )
-            await self.call(self._client.rooms.CreateRoom, made)
+            await self.call(made)
             for sender_id in (self.user_id, self.other_id):
                 await self._say_much(room_id, sender_id)
         async with grpc.aio.insecure_channel(self.stack.address) as channel:
@@ -91,12 +89,12 @@ class _Story:
             for number in range(_MESSAGES)
         ]
         batch = messages_service_pb2.BatchSendMessagesRequest(requests=items)
-        answer = await self.call(self._client.messages.BatchSendMessages, batch)
+        answer = await self.call(batch)
         assert not any(result.HasField("failure") for result in answer.results)
 
-    async def call(self, method: Any, request: Any) -> Any:
+    async def call(self, request: Any) -> Any:
         """Call for longer than anything is away."""
-        return await self._client.call(method, request, deadline=_PATIENCE_SECONDS, repeatable=True)
+        return await self._client.call(request, deadline=_PATIENCE_SECONDS, repeatable=True)
 
     async def log(self, room_id: str) -> list[str]:
         """Return what has happened in a room, by kind."""
@@ -104,7 +102,7 @@ class _Story:
         token = ""
         while True:
             request = messages_service_pb2.ListRoomEventsRequest(room_id=room_id, page_size=100, page_token=token)
-            page = await self.call(self._client.messages.ListRoomEvents, request)
+            page = await self.call(request)
             assert [event.seq for event in page.events] == list(
                 range(len(kinds) + 1, len(kinds) + len(page.events) + 1)
             )
@@ -133,19 +131,19 @@ async def test_a_user_is_deleted_once_and_wholly(
     story = _Story(stack, client, f"user {seed}")
     await story.fill()
     request = users_service_pb2.DeleteUserRequest(user_id=story.user_id, messages=messages)
-    deleting = asyncio.create_task(story.call(client.users.DeleteUser, request))
+    deleting = asyncio.create_task(story.call(request))
 
     async def is_done() -> bool:
-        listed = await story.call(client.users.ListDeletions, users_service_pb2.ListDeletionsRequest(page_size=1))
+        listed = await story.call(users_service_pb2.ListDeletionsRequest(page_size=1))
         return bool(listed.deletions) and listed.deletions[0].state == _DONE
 
     await story.disturb(random.Random(seed), is_done)
     deletion = (await deleting).deletion
     await until(is_done, _PATIENCE_SECONDS)
     get = users_service_pb2.GetDeletionRequest(deletion_id=deletion.id)
-    assert (await story.call(client.users.GetDeletion, get)).deletion.state == _DONE
+    assert (await story.call(get)).deletion.state == _DONE
     with pytest.raises(ChatkitError, match="USER_NOT_FOUND"):
-        await story.call(client.users.GetUser, users_service_pb2.GetUserRequest(user_id=story.user_id))
+        await story.call(users_service_pb2.GetUserRequest(user_id=story.user_id))
     changed = "message_deleted" if messages == _ERASE else "message_edited"
     for room_id in story.room_ids:
         assert Counter(await story.log(room_id)) == {"message_created": 2 * _MESSAGES, changed: _MESSAGES}
@@ -159,12 +157,10 @@ async def test_a_room_is_deleted_once_and_wholly(stack: RunningStack, client: Cl
     story = _Story(stack, client, "of rooms")
     await story.fill()
     gone, *kept = story.room_ids
-    deleting = asyncio.create_task(
-        story.call(client.rooms.DeleteRoom, rooms_service_pb2.DeleteRoomRequest(room_id=gone))
-    )
+    deleting = asyncio.create_task(story.call(rooms_service_pb2.DeleteRoomRequest(room_id=gone)))
 
     async def is_done() -> bool:
-        listed = await story.call(client.rooms.ListDeletions, rooms_service_pb2.ListDeletionsRequest(page_size=1))
+        listed = await story.call(rooms_service_pb2.ListDeletionsRequest(page_size=1))
         return bool(listed.deletions) and listed.deletions[0].state == _DONE
 
     await story.disturb(random.Random(3), is_done)

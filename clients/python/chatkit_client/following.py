@@ -1,46 +1,31 @@
 """Streams without end: another one is opened after every ending that is not final."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import grpc
-from chatkit.messages.v1 import room_event_pb2
 from google.protobuf.message import Message
 
+from chatkit_client.calls import Calls
 from chatkit_client.errors import ChatkitError, from_closed
-from chatkit_client.retry import Backoff, Clock
+from chatkit_client.proto.messages.v1 import room_event_pb2
+from chatkit_client.retry import Backoff
 from chatkit_client.room_log import Item
 from chatkit_client.stream import Stream
-from chatkit_client.tokens import Tokens
-
-_RESUMABLE = {
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.ABORTED,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.CANCELLED,
-    grpc.StatusCode.INTERNAL,
-    grpc.StatusCode.UNKNOWN,
-}
-
-
-def is_resumable(ending: ChatkitError) -> bool:
-    """Tell whether it makes sense to open another stream after this ending."""
-    return ending.code in _RESUMABLE
 
 
 class Following(ABC):
     """An async iterator of what streams bring; use it as a context manager to close its stream when you stop."""
 
-    def __init__(self, *, stream: Callable[..., Any], tokens: Tokens, clock: Clock) -> None:
+    def __init__(self, calls: Calls) -> None:
         # How often a stream was opened.
         self.streams = 0
-        self._stream = stream
-        self._tokens = tokens
-        self._clock = clock
+        self._calls = calls
+        self._tokens = calls.tokens
+        self._clock = calls.clock
         # The one that the stream was opened with.
         self._token: str | None = None
         self._items = self._follow()
@@ -82,15 +67,15 @@ class Following(ABC):
                 await self._clock.sleep(backoff.next_delay(ending.retry_after))
 
     async def _may_resume(self, ending: ChatkitError) -> bool:
-        if ending.reason == "TOKEN_EXPIRED" and self._tokens.can_renew:
+        if ending.wants_another_token and self._tokens.can_renew:
             await self._tokens.renewed(self._token)
             return True
-        return is_resumable(ending)
+        return ending.is_resumable
 
     async def _follow_once(self) -> AsyncGenerator[Item, None]:
         self._token = await self._tokens.current()
         self._begin()
-        call = self._stream(self._request(), metadata=(("authorization", f"Bearer {self._token}"),))
+        call = self._calls.open(self._request(), self._token)
         self.streams += 1
         async with aclosing(Stream(call, self._clock).events()) as events:
             async for event in events:

@@ -5,7 +5,7 @@ Of each message the copy with the highest revision counts, so nothing has to be 
 
 from collections.abc import Iterator
 
-from chatkit.messages.v1 import message_pb2, room_event_pb2
+from chatkit_client.proto.messages.v1 import message_pb2, room_event_pb2
 
 _WITH_A_MESSAGE = {
     field.name

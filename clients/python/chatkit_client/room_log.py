@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 import grpc
-from chatkit.messages.v1 import position_pb2, room_event_pb2
 
 from chatkit_client.errors import ChatkitError
+from chatkit_client.proto.messages.v1 import position_pb2, room_event_pb2
 
 
 @dataclass(frozen=True, slots=True)

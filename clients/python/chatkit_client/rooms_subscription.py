@@ -3,16 +3,14 @@
 What holds for the room of a `Subscription` holds for each of these rooms. A room may close while the others go on.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping
 
-from chatkit.messages.v1 import messages_service_pb2, position_pb2, room_event_pb2, room_subscription_pb2
-
+from chatkit_client.calls import Calls
 from chatkit_client.errors import from_closed
-from chatkit_client.following import Following, is_resumable
-from chatkit_client.retry import Backoff, Clock
+from chatkit_client.following import Following
+from chatkit_client.proto.messages.v1 import messages_service_pb2, position_pb2, room_event_pb2, room_subscription_pb2
+from chatkit_client.retry import Backoff
 from chatkit_client.room_log import Item, Pages, RoomLog, Start
-from chatkit_client.tokens import Tokens
 
 
 class _Room:
@@ -50,14 +48,12 @@ class RoomsSubscription(Following):
         follow_memberships: bool = False,
         include_cursors: bool = False,
         include_read_states: bool = False,
-        stream: Callable[..., Any],
-        log: Pages,
-        tokens: Tokens,
-        clock: Clock,
+        calls: Calls,
+        pages: Pages,
     ) -> None:
-        super().__init__(stream=stream, tokens=tokens, clock=clock)
-        self._pages = log
-        self._rooms = {room_id: _Room(room_id, start, log) for room_id, start in rooms.items()}
+        super().__init__(calls)
+        self._pages = pages
+        self._rooms = {room_id: _Room(room_id, start, pages) for room_id, start in rooms.items()}
         # What every stream asks for alike.
         self._wish = messages_service_pb2.SubscribeRoomsRequest(
             user_id=user_id,
@@ -119,7 +115,7 @@ class RoomsSubscription(Following):
         """Follow a room no longer; raises when it is to be resumed, for which all of them need another stream."""
         ending = from_closed(closed)
         # A place is made by leaving another room, and never by asking again.
-        if is_resumable(ending) and ending.reason != "QUOTA_EXCEEDED":
+        if ending.is_resumable and ending.reason != "QUOTA_EXCEEDED":
             ending.retry_after = room.backoff.next_delay(ending.retry_after)
             raise ending
         room.is_followed = False

@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import grpc
-from chatkit.messages.v1 import messages_service_pb2, room_event_pb2
 
 from chatkit_client.errors import ChatkitError, from_rpc_error
+from chatkit_client.proto.messages.v1 import messages_service_pb2, room_event_pb2
 from chatkit_client.retry import Clock
 
 _Frame = messages_service_pb2.SubscribeRoomResponse | messages_service_pb2.SubscribeRoomsResponse

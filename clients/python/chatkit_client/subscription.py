@@ -4,15 +4,12 @@ Every seq of the log is yielded once and in order, or lies in a Gap that is yiel
 connection was lost.
 """
 
-from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from collections.abc import AsyncGenerator
 
-from chatkit.messages.v1 import messages_service_pb2, position_pb2, room_event_pb2
-
+from chatkit_client.calls import Calls
 from chatkit_client.following import Following
-from chatkit_client.retry import Clock
+from chatkit_client.proto.messages.v1 import messages_service_pb2, position_pb2, room_event_pb2
 from chatkit_client.room_log import Item, Pages, RoomLog, Start
-from chatkit_client.tokens import Tokens
 
 
 class Subscription(Following):
@@ -30,14 +27,12 @@ class Subscription(Following):
         start: Start,
         *,
         include_cursors: bool = False,
-        stream: Callable[..., Any],
-        log: Pages,
-        tokens: Tokens,
-        clock: Clock,
+        calls: Calls,
+        pages: Pages,
     ) -> None:
-        super().__init__(stream=stream, tokens=tokens, clock=clock)
+        super().__init__(calls)
         self.room_id = room_id
-        self._log = RoomLog(room_id, start, log)
+        self._log = RoomLog(room_id, start, pages)
         self._include_cursors = include_cursors
 
     @property

@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from chatkit.messages.v1 import message_pb2, part_pb2, room_event_pb2
-from chatkit.messages.v1 import messages_service_pb2 as pb2
 from google.protobuf import json_format
 
 from chatkit_client import ChatkitError, Client, Gap, connect
 from chatkit_client.messages import message_of
+from chatkit_client.types import ListMessagesRequest, Message, Part, RoomEvent, SendMessageRequest
 from services.stack.home import Home
 from services.stack.sign_in import token
 from services.stack.terminal import printable
@@ -23,9 +22,9 @@ _OPTIONS = (("grpc.enable_http_proxy", 0),)
 
 def send(home: Home, arguments: argparse.Namespace) -> int:
     """Send a message and show it as it was stored."""
-    request = pb2.SendMessageRequest(
+    request = SendMessageRequest(
         room_id=arguments.room,
-        parts=[part_pb2.Part(content_type="text/plain", content=arguments.text)],
+        parts=[Part(content_type="text/plain", content=arguments.text)],
         request_id=arguments.request_id or uuid.uuid4().hex,
     )
     _show(asyncio.run(_send(home, arguments, request)).message, arguments)
@@ -45,18 +44,18 @@ def watch(home: Home, arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _send(home: Home, arguments: argparse.Namespace, request: pb2.SendMessageRequest) -> Any:
+async def _send(home: Home, arguments: argparse.Namespace, request: SendMessageRequest) -> Any:
     async with _client(home, arguments) as client:
-        return await client.call(client.messages.SendMessage, request)
+        return await client.call(request)
 
 
-async def _last(home: Home, arguments: argparse.Namespace) -> list[message_pb2.Message]:
+async def _last(home: Home, arguments: argparse.Namespace) -> list[Message]:
     """Read the last messages, the newest first, in as many pages as it takes."""
-    request = pb2.ListMessagesRequest(room_id=arguments.room, page_size=arguments.last)
-    messages: list[message_pb2.Message] = []
+    request = ListMessagesRequest(room_id=arguments.room, page_size=arguments.last)
+    messages: list[Message] = []
     async with _client(home, arguments) as client:
         while True:
-            page = await client.call(client.messages.ListMessages, request)
+            page = await client.call(request)
             messages += page.messages
             if len(messages) >= arguments.last or not page.next_page_token:
                 return messages[: arguments.last]
@@ -86,13 +85,13 @@ async def _client(home: Home, arguments: argparse.Namespace) -> AsyncIterator[Cl
         raise Trouble(str(error)) from None
 
 
-def _show_event(event: room_event_pb2.RoomEvent, arguments: argparse.Namespace) -> None:
+def _show_event(event: RoomEvent, arguments: argparse.Namespace) -> None:
     message = message_of(event)
     if message is not None:
         _show(message, arguments)
 
 
-def _show(message: message_pb2.Message, arguments: argparse.Namespace) -> None:
+def _show(message: Message, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json_format.MessageToJson(message, indent=None), flush=True)
         return

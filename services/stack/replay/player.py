@@ -12,6 +12,7 @@ from typing import Any
 from chatkit.messages.v1 import message_pb2, messages_service_pb2, part_pb2
 from chatkit.rooms.v1 import memberships_service_pb2, rooms_service_pb2
 from chatkit.users.v1 import users_service_pb2
+from google.protobuf.message import Message as ProtoMessage
 
 from chatkit_client import ChatkitError, Client, Gap
 from services.stack.exports.records import Refused
@@ -103,7 +104,7 @@ class Player:
     async def _create_users(self, users: Sequence[User]) -> None:
         while users:
             request = users_service_pb2.BatchCreateUsersRequest(requests=[_user(user) for user in users])
-            refusal = await self._refusal(users[0].where, self._client.users.BatchCreateUsers, request)
+            refusal = await self._refusal(users[0].where, request)
             if refusal is None:
                 return
             present = _user_ids(refusal) if refusal.reason == "USER_ALREADY_EXISTS" else set()
@@ -135,7 +136,7 @@ class Player:
             custom_data=room.custom_data,
         )
         # As a superuser, because who moves in may have made more rooms than a user makes in a day.
-        refusal = await self._refusal(room.where, self._client.rooms.CreateRoom, request)
+        refusal = await self._refusal(room.where, request)
         if refusal is not None and refusal.reason != "ROOM_ALREADY_EXISTS":
             self._refuse_room(room, refusal)
             return
@@ -149,7 +150,7 @@ class Player:
 
     async def _add_members(self, room: Room, user_ids: Sequence[str]) -> None:
         request = memberships_service_pb2.AddMembersRequest(room_id=room.id, user_ids=user_ids)
-        refusal = await self._refusal(room.where, self._client.memberships.AddMembers, request)
+        refusal = await self._refusal(room.where, request)
         if refusal is None:
             return
         # A room that is full has no place for another ten either, and takes those for whom it has.
@@ -184,7 +185,7 @@ class Player:
             room_id=room.id, parts=[_part(part) for part in message.parts], request_id=message.request_id
         )
         try:
-            answer = await self._call(message.sender_id, self._client.messages.SendMessage, request)
+            answer = await self._call(message.sender_id, request)
         except ChatkitError as error:
             _stop_if_away(message.where, error)
             self._result.skipped[error.reason] += 1
@@ -204,10 +205,10 @@ class Player:
     def _refuse(self, where: str, why: object) -> None:
         self._result.refused.append(Refused(where, str(why)))
 
-    async def _refusal(self, where: str, method: Callable[..., Any], request: Any) -> ChatkitError | None:
+    async def _refusal(self, where: str, request: ProtoMessage) -> ChatkitError | None:
         """Call as the superuser, and return why it was refused, if it was; raises ReplayStopped."""
         try:
-            await self._call(None, method, request)
+            await self._call(None, request)
         except ChatkitError as error:
             _stop_if_away(where, error)
             return error
@@ -254,9 +255,9 @@ class Player:
             out_of_order=self._result.out_of_order + checker.out_of_order + checker.faults[1],
         )
 
-    async def _call(self, user_id: str | None, method: Callable[..., Any], request: Any) -> Any:
+    async def _call(self, user_id: str | None, request: ProtoMessage) -> Any:
         # Each of these calls is harmless twice here: what exists already is taken for ours.
-        return await self._of(user_id).call(method, request, deadline=_PATIENCE_SECONDS, repeatable=True)
+        return await self._of(user_id).call(request, deadline=_PATIENCE_SECONDS, repeatable=True)
 
     def _of(self, user_id: str | None) -> Client:
         """Return the client of a user, or the superuser's."""

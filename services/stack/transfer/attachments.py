@@ -2,19 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from chatkit.files.v1 import file_pb2
-from chatkit.files.v1 import files_service_pb2 as pb2
-
 from chatkit_client import Client
+from chatkit_client.types import CreateFileRequest, FileState
 from services.runtime.contract import json_values
 from services.stack.transfer.records import Record
 
-_FRAME_BYTES = 250_000
 # A file may be large, and the machine slow.
 _PATIENCE_SECONDS = 180.0
 # Of a file that is only looked at: to read all of them takes long.
@@ -49,11 +44,11 @@ def _inside(folder: Path, name: str) -> Path | None:
     return found if found.is_relative_to(folder.resolve()) and found.is_file() else None
 
 
-def creation(message: Record, number: int, part: Record, sha256: str = NOT_HASHED) -> pb2.CreateFileRequest:
+def creation(message: Record, number: int, part: Record, sha256: str = NOT_HASHED) -> CreateFileRequest:
     """Return the request that creates the file of a message's part, the same one each time; raises OSError."""
     payload = part["payload"]
     of_part = "/".join((message["room_id"], message["sender_id"], message["id"], str(number)))
-    return pb2.CreateFileRequest(
+    return CreateFileRequest(
         room_id=message["room_id"],
         user_id=message["sender_id"],
         name=payload["name"],
@@ -76,37 +71,14 @@ def hash_of(path: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-async def upload(client: Client, request: pb2.CreateFileRequest, path: Path) -> str:
+async def upload(client: Client, request: CreateFileRequest, path: Path) -> str:
     """Create a file with its content, unless that was done before, and return its id; raises the client's errors."""
-    created = await client.call(client.files.CreateFile, request, deadline=_PATIENCE_SECONDS)
-    first = pb2.UploadFileRequest(room_id=request.room_id, file_id=created.file.id, user_id=request.user_id)
-
-    async def send(_first: pb2.UploadFileRequest, **options: Any) -> pb2.UploadFileResponse:
-        answer: pb2.UploadFileResponse = await client.files.UploadFile(_frames(first, path), **options)
-        return answer
-
-    if created.file.state != file_pb2.FILE_STATE_READY:
-        await client.call(send, first, deadline=_PATIENCE_SECONDS, repeatable=True)
+    created = await client.call(request, deadline=_PATIENCE_SECONDS)
+    if created.file.state != FileState.FILE_STATE_READY:
+        await client.send_content(created.file, path, user_id=request.user_id, deadline=_PATIENCE_SECONDS)
     return str(created.file.id)
-
-
-async def _frames(first: pb2.UploadFileRequest, path: Path) -> AsyncIterator[pb2.UploadFileRequest]:
-    yield first
-    with path.open("rb") as content:
-        while piece := content.read(_FRAME_BYTES):
-            yield pb2.UploadFileRequest(chunk=piece)
 
 
 async def download(client: Client, room_id: str, file_id: str, path: Path) -> None:
     """Put the content of a file into a new file; raises the client's errors."""
-    unfinished = path.with_name(path.name + ".unfinished")
-
-    async def receive(request: pb2.DownloadFileRequest, **options: Any) -> None:
-        with unfinished.open("wb") as content:
-            async for frame in client.files.DownloadFile(request, **options):
-                for piece in frame.chunks:
-                    content.write(piece)
-
-    request = pb2.DownloadFileRequest(room_id=room_id, file_id=file_id)
-    await client.call(receive, request, deadline=_PATIENCE_SECONDS)
-    unfinished.rename(path)
+    await client.download(room_id, file_id, path, deadline=_PATIENCE_SECONDS)

@@ -261,7 +261,7 @@ class Importer:
         while some := list(islice(waiting, self._limits[limit_pb2.LIMIT_USERS_PER_GET])):
             request = users_service_pb2.BatchGetUsersRequest(user_ids=some)
             try:
-                answer = await self._client.call(self._client.users.BatchGetUsers, request)
+                answer = await self._client.call(request)
             except Refused as error:
                 raise Trouble(f"users can't be asked: {error}") from None
             found.update(user.id for user in answer.users)

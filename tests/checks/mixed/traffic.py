@@ -12,12 +12,13 @@ from typing import Any
 
 import grpc
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
-from chatkit.messages.v1 import part_pb2, position_pb2
+from chatkit.messages.v1 import part_pb2
 from chatkit.messages.v1 import read_states_service_pb2 as read_states_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 
 from chatkit_client import ChatkitError, Client, Gap, RoomsSubscription, connect
+from chatkit_client.types import Position
 from services.runtime.contract.errors import from_rpc_error
 from services.stack.replay.checker import Checker
 from services.stack.replay.export import Export, Message, Part, Room, User
@@ -68,7 +69,7 @@ class Traffic:
         async with connect(self.address, tokens.token(None, su=True), options=_NO_PROXY) as client:
             reader = client.with_token(tokens.token(self._reader_id))
             request = users_pb2.CreateUserRequest(id=self._reader_id, name="Reader")
-            await client.call(client.users.CreateUser, request, repeatable=True)
+            await client.call(request, repeatable=True)
             async with _Follower(reader).following() as follower:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._in_rounds("replay", lambda number: self._play(client, number)))
@@ -104,23 +105,23 @@ class Traffic:
         """Send, edit and delete in a room of the reader's own that is followed from its first event, and read it."""
         room_id = f"written {self.number}-{number}"
         room = rooms_pb2.CreateRoomRequest(id=room_id, name=room_id, visibility="VISIBILITY_PRIVATE")
-        await self._made(reader, reader.rooms.CreateRoom, room)
+        await self._made(reader, room)
         self._room_ids.append(room_id)
         await follower.opened(room_id)
         for write in range(_WRITES):
             sent = messages_pb2.SendMessageRequest(room_id=room_id, parts=[_text(f"{write}")], request_id=f"{write}")
-            seq = (await self._made(reader, reader.messages.SendMessage, sent)).message.seq
+            seq = (await self._made(reader, sent)).message.seq
             self.counts.acknowledged += 1
             edit = messages_pb2.EditMessageRequest(room_id=room_id, seq=seq, parts=[_text("edited")])
-            await self._made(reader, reader.messages.EditMessage, edit)
+            await self._made(reader, edit)
             deletion = messages_pb2.DeleteMessageRequest(room_id=room_id, seq=seq)
-            await self._made(reader, reader.messages.DeleteMessage, deletion)
+            await self._made(reader, deletion)
             read = read_states_pb2.SetReadCursorRequest(room_id=room_id, seq=seq)
-            await self._made(reader, reader.read_states.SetReadCursor, read)
+            await self._made(reader, read)
 
-    async def _made(self, client: Client, method: Callable[..., Awaitable[Any]], request: Any) -> Any:
+    async def _made(self, client: Client, request: Any) -> Any:
         """Make a call, again when it was refused in passing: each of these is harmless twice."""
-        answer = await client.call(method, request, repeatable=self.is_disturbed)
+        answer = await client.call(request, repeatable=self.is_disturbed)
         self._go_on()
         return answer
 
@@ -232,7 +233,7 @@ class _Follower:
         """Return what is found about each room, after everything that its log has has arrived, or nothing for long."""
         for room_id, checker in self._checkers.items():
             epoch = self.events.positions[room_id].epoch
-            after = position_pb2.Position(epoch=epoch, seq=checker.head_seq)
+            after = Position(epoch=epoch, seq=checker.head_seq)
             async for event in self._client.log(room_id, after, _END):
                 checker.acknowledge(event.seq, _kind(event))
             await checker.arrival(_STALL_SECONDS)

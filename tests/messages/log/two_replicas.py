@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from chatkit.messages.v1 import message_pb2, part_pb2, room_event_pb2
-from chatkit.messages.v1 import messages_service_pb2 as pb2
 from hypothesis import strategies as st
 
 from chatkit_client import Client, Gap, Messages
+from chatkit_client.proto.messages.v1 import message_pb2, part_pb2, room_event_pb2
+from chatkit_client.proto.messages.v1 import messages_service_pb2 as pb2
 from tests.support.databases import TestDatabase
 
 _CUT = """
@@ -107,7 +107,7 @@ class Reader:
 
 async def pages(client: Client, request: pb2.ListMessagesRequest) -> AsyncIterator[message_pb2.Message]:
     while True:
-        page = await client.call(client.messages.ListMessages, request)
+        page = await client.call(request)
         for message in page.messages:
             yield message
         if not page.next_page_token:
@@ -179,7 +179,7 @@ class Run:
     async def _again(self, replica: int, method: str, request: Any) -> None:
         client = self.clients[replica]
         with suppress_not_found():
-            message = (await client.call(getattr(client.messages, method), request)).message
+            message = (await client.call(request)).message
             if method == "SendMessage":
                 # A repetition is the same message.
                 assert self.seqs.setdefault(request.request_id, message.seq) == message.seq
@@ -219,7 +219,7 @@ class Run:
         request = pb2.ListRoomEventsRequest(room_id=self.room_id, page_size=100)
         events: list[room_event_pb2.RoomEvent] = []
         while True:
-            page = await self.clients[0].call(self.clients[0].messages.ListRoomEvents, request)
+            page = await self.clients[0].call(request)
             events.extend(page.events)
             if not page.next_page_token:
                 return events

@@ -8,12 +8,12 @@ from random import Random
 from typing import Any, cast
 
 import psycopg
-from chatkit.messages.v1 import messages_service_pb2 as pb2
-from chatkit.messages.v1 import room_event_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatkit_client import Gap, connect
+from chatkit_client.proto.messages.v1 import messages_service_pb2 as pb2
+from chatkit_client.proto.messages.v1 import room_event_pb2
 from services.messages.retention.sweeper import Sweeper
 from services.runtime.contract.errors import Unavailable
 from tests.messages.log.two_replicas import (
@@ -110,7 +110,7 @@ class SweptRun(Run):
     async def _again(self, replica: int, method: str, request: Any) -> None:
         client = self.clients[replica]
         with suppress_not_found():
-            message = (await client.call(getattr(client.messages, method), request)).message
+            message = (await client.call(request)).message
             if method == "SendMessage":
                 known = self.seqs.get(request.request_id, message.seq)
                 if known != message.seq:

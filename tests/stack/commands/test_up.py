@@ -88,7 +88,7 @@ async def test_a_conversation_without_curl(stack: RunningStack) -> None:
     async with connect(stack.address, token(stack.home, "alice", su=True)) as client:
         parts = [part_pb2.Part(content_type="text/plain", content="x")]
         sends = [pb2.SendMessageRequest(room_id="lobby", parts=parts, request_id=f"{n}") for n in range(100)]
-        await client.call(client.messages.BatchSendMessages, pb2.BatchSendMessagesRequest(requests=sends))
+        await client.call(pb2.BatchSendMessagesRequest(requests=sends))
     _, listed, _ = await run_chatkit(stack, "list", "--last", "200")
     assert (len(listed.splitlines()), listed.count("hello")) == (101, 1)
     _, listed, _ = await run_chatkit(stack, "list", "--last", "100")

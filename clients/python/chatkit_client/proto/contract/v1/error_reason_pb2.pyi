@@ -1,0 +1,254 @@
+from google.protobuf import descriptor_pb2 as _descriptor_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Optional as _Optional
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ERROR_REASON_UNSPECIFIED: _ClassVar[ErrorReason]
+    TOKEN_MISSING: _ClassVar[ErrorReason]
+    TOKEN_INVALID: _ClassVar[ErrorReason]
+    TOKEN_EXPIRED: _ClassVar[ErrorReason]
+    SUPERUSER_REQUIRED: _ClassVar[ErrorReason]
+    SERVICE_REQUIRED: _ClassVar[ErrorReason]
+    SUBJECT_MISMATCH: _ClassVar[ErrorReason]
+    PERMISSION_MISSING: _ClassVar[ErrorReason]
+    ROOM_ACCESS_DENIED: _ClassVar[ErrorReason]
+    SUBJECT_REQUIRED: _ClassVar[ErrorReason]
+    FIELD_REQUIRED: _ClassVar[ErrorReason]
+    FIELD_INVALID: _ClassVar[ErrorReason]
+    LIMIT_EXCEEDED: _ClassVar[ErrorReason]
+    PAGE_TOKEN_INVALID: _ClassVar[ErrorReason]
+    REQUEST_MALFORMED: _ClassVar[ErrorReason]
+    USER_NOT_FOUND: _ClassVar[ErrorReason]
+    ROOM_NOT_FOUND: _ClassVar[ErrorReason]
+    MESSAGE_NOT_FOUND: _ClassVar[ErrorReason]
+    METHOD_NOT_FOUND: _ClassVar[ErrorReason]
+    USER_ALREADY_EXISTS: _ClassVar[ErrorReason]
+    ROOM_ALREADY_EXISTS: _ClassVar[ErrorReason]
+    REQUEST_ID_REUSED: _ClassVar[ErrorReason]
+    BEING_DELETED: _ClassVar[ErrorReason]
+    ROOM_NOT_PUBLIC: _ClassVar[ErrorReason]
+    ETAG_MISMATCH: _ClassVar[ErrorReason]
+    CONTENTION: _ClassVar[ErrorReason]
+    QUOTA_EXCEEDED: _ClassVar[ErrorReason]
+    REQUEST_TOO_LARGE: _ClassVar[ErrorReason]
+    SLOW_CONSUMER: _ClassVar[ErrorReason]
+    HISTORY_GONE: _ClassVar[ErrorReason]
+    DATABASE_UNAVAILABLE: _ClassVar[ErrorReason]
+    SERVICE_UNAVAILABLE: _ClassVar[ErrorReason]
+    OUTCOME_UNKNOWN: _ClassVar[ErrorReason]
+    OVERLOADED: _ClassVar[ErrorReason]
+    SHUTTING_DOWN: _ClassVar[ErrorReason]
+    LOG_RESET: _ClassVar[ErrorReason]
+    REMOVED_FROM_ROOM: _ClassVar[ErrorReason]
+    ROOM_DELETED: _ClassVar[ErrorReason]
+    DEADLINE_EXCEEDED: _ClassVar[ErrorReason]
+    INTERNAL: _ClassVar[ErrorReason]
+    ROLE_NOT_FOUND: _ClassVar[ErrorReason]
+    ROLE_ALREADY_EXISTS: _ClassVar[ErrorReason]
+    ROLE_PROTECTED: _ClassVar[ErrorReason]
+    RATE_EXCEEDED: _ClassVar[ErrorReason]
+    DIRECT_ROOM: _ClassVar[ErrorReason]
+    DELETION_NOT_FOUND: _ClassVar[ErrorReason]
+    USER_DELETED: _ClassVar[ErrorReason]
+    STREAM_NOT_FOUND: _ClassVar[ErrorReason]
+    BELOW_MINIMUM: _ClassVar[ErrorReason]
+    FILE_NOT_FOUND: _ClassVar[ErrorReason]
+    FILE_NOT_READY: _ClassVar[ErrorReason]
+    FILE_CONTENT_MISMATCH: _ClassVar[ErrorReason]
+    FILE_ALREADY_READY: _ClassVar[ErrorReason]
+    FILE_IN_USE: _ClassVar[ErrorReason]
+    FILE_OWNER_REQUIRED: _ClassVar[ErrorReason]
+    FILE_URL_INVALID: _ClassVar[ErrorReason]
+    FILE_URL_EXPIRED: _ClassVar[ErrorReason]
+    FILE_STORE_UNAVAILABLE: _ClassVar[ErrorReason]
+    FILE_STORE_FULL: _ClassVar[ErrorReason]
+    ERROR_REASON_TOKEN_MISSING: _ClassVar[ErrorReason]
+    ERROR_REASON_TOKEN_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_TOKEN_EXPIRED: _ClassVar[ErrorReason]
+    ERROR_REASON_SUPERUSER_REQUIRED: _ClassVar[ErrorReason]
+    ERROR_REASON_SERVICE_REQUIRED: _ClassVar[ErrorReason]
+    ERROR_REASON_SUBJECT_MISMATCH: _ClassVar[ErrorReason]
+    ERROR_REASON_PERMISSION_MISSING: _ClassVar[ErrorReason]
+    ERROR_REASON_ROOM_ACCESS_DENIED: _ClassVar[ErrorReason]
+    ERROR_REASON_SUBJECT_REQUIRED: _ClassVar[ErrorReason]
+    ERROR_REASON_FIELD_REQUIRED: _ClassVar[ErrorReason]
+    ERROR_REASON_FIELD_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_LIMIT_EXCEEDED: _ClassVar[ErrorReason]
+    ERROR_REASON_PAGE_TOKEN_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_REQUEST_MALFORMED: _ClassVar[ErrorReason]
+    ERROR_REASON_USER_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_ROOM_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_MESSAGE_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_METHOD_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_USER_ALREADY_EXISTS: _ClassVar[ErrorReason]
+    ERROR_REASON_ROOM_ALREADY_EXISTS: _ClassVar[ErrorReason]
+    ERROR_REASON_REQUEST_ID_REUSED: _ClassVar[ErrorReason]
+    ERROR_REASON_BEING_DELETED: _ClassVar[ErrorReason]
+    ERROR_REASON_ROOM_NOT_PUBLIC: _ClassVar[ErrorReason]
+    ERROR_REASON_ETAG_MISMATCH: _ClassVar[ErrorReason]
+    ERROR_REASON_CONTENTION: _ClassVar[ErrorReason]
+    ERROR_REASON_QUOTA_EXCEEDED: _ClassVar[ErrorReason]
+    ERROR_REASON_REQUEST_TOO_LARGE: _ClassVar[ErrorReason]
+    ERROR_REASON_SLOW_CONSUMER: _ClassVar[ErrorReason]
+    ERROR_REASON_HISTORY_GONE: _ClassVar[ErrorReason]
+    ERROR_REASON_DATABASE_UNAVAILABLE: _ClassVar[ErrorReason]
+    ERROR_REASON_SERVICE_UNAVAILABLE: _ClassVar[ErrorReason]
+    ERROR_REASON_OUTCOME_UNKNOWN: _ClassVar[ErrorReason]
+    ERROR_REASON_OVERLOADED: _ClassVar[ErrorReason]
+    ERROR_REASON_SHUTTING_DOWN: _ClassVar[ErrorReason]
+    ERROR_REASON_LOG_RESET: _ClassVar[ErrorReason]
+    ERROR_REASON_REMOVED_FROM_ROOM: _ClassVar[ErrorReason]
+    ERROR_REASON_ROOM_DELETED: _ClassVar[ErrorReason]
+    ERROR_REASON_DEADLINE_EXCEEDED: _ClassVar[ErrorReason]
+    ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
+    ERROR_REASON_ROLE_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_ROLE_ALREADY_EXISTS: _ClassVar[ErrorReason]
+    ERROR_REASON_ROLE_PROTECTED: _ClassVar[ErrorReason]
+    ERROR_REASON_RATE_EXCEEDED: _ClassVar[ErrorReason]
+    ERROR_REASON_DIRECT_ROOM: _ClassVar[ErrorReason]
+    ERROR_REASON_DELETION_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_USER_DELETED: _ClassVar[ErrorReason]
+    ERROR_REASON_STREAM_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_BELOW_MINIMUM: _ClassVar[ErrorReason]
+    ERROR_REASON_FILE_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_FILE_NOT_READY: _ClassVar[ErrorReason]
+    ERROR_REASON_FILE_CONTENT_MISMATCH: _ClassVar[ErrorReason]
+    ERROR_REASON_FILE_ALREADY_READY: _ClassVar[ErrorReason]
+    ERROR_REASON_FILE_IN_USE: _ClassVar[ErrorReason]
+    ERROR_REASON_FILE_OWNER_REQUIRED: _ClassVar[ErrorReason]
+    ERROR_REASON_FILE_URL_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_FILE_URL_EXPIRED: _ClassVar[ErrorReason]
+    ERROR_REASON_FILE_STORE_UNAVAILABLE: _ClassVar[ErrorReason]
+    ERROR_REASON_FILE_STORE_FULL: _ClassVar[ErrorReason]
+ERROR_REASON_UNSPECIFIED: ErrorReason
+TOKEN_MISSING: ErrorReason
+TOKEN_INVALID: ErrorReason
+TOKEN_EXPIRED: ErrorReason
+SUPERUSER_REQUIRED: ErrorReason
+SERVICE_REQUIRED: ErrorReason
+SUBJECT_MISMATCH: ErrorReason
+PERMISSION_MISSING: ErrorReason
+ROOM_ACCESS_DENIED: ErrorReason
+SUBJECT_REQUIRED: ErrorReason
+FIELD_REQUIRED: ErrorReason
+FIELD_INVALID: ErrorReason
+LIMIT_EXCEEDED: ErrorReason
+PAGE_TOKEN_INVALID: ErrorReason
+REQUEST_MALFORMED: ErrorReason
+USER_NOT_FOUND: ErrorReason
+ROOM_NOT_FOUND: ErrorReason
+MESSAGE_NOT_FOUND: ErrorReason
+METHOD_NOT_FOUND: ErrorReason
+USER_ALREADY_EXISTS: ErrorReason
+ROOM_ALREADY_EXISTS: ErrorReason
+REQUEST_ID_REUSED: ErrorReason
+BEING_DELETED: ErrorReason
+ROOM_NOT_PUBLIC: ErrorReason
+ETAG_MISMATCH: ErrorReason
+CONTENTION: ErrorReason
+QUOTA_EXCEEDED: ErrorReason
+REQUEST_TOO_LARGE: ErrorReason
+SLOW_CONSUMER: ErrorReason
+HISTORY_GONE: ErrorReason
+DATABASE_UNAVAILABLE: ErrorReason
+SERVICE_UNAVAILABLE: ErrorReason
+OUTCOME_UNKNOWN: ErrorReason
+OVERLOADED: ErrorReason
+SHUTTING_DOWN: ErrorReason
+LOG_RESET: ErrorReason
+REMOVED_FROM_ROOM: ErrorReason
+ROOM_DELETED: ErrorReason
+DEADLINE_EXCEEDED: ErrorReason
+INTERNAL: ErrorReason
+ROLE_NOT_FOUND: ErrorReason
+ROLE_ALREADY_EXISTS: ErrorReason
+ROLE_PROTECTED: ErrorReason
+RATE_EXCEEDED: ErrorReason
+DIRECT_ROOM: ErrorReason
+DELETION_NOT_FOUND: ErrorReason
+USER_DELETED: ErrorReason
+STREAM_NOT_FOUND: ErrorReason
+BELOW_MINIMUM: ErrorReason
+FILE_NOT_FOUND: ErrorReason
+FILE_NOT_READY: ErrorReason
+FILE_CONTENT_MISMATCH: ErrorReason
+FILE_ALREADY_READY: ErrorReason
+FILE_IN_USE: ErrorReason
+FILE_OWNER_REQUIRED: ErrorReason
+FILE_URL_INVALID: ErrorReason
+FILE_URL_EXPIRED: ErrorReason
+FILE_STORE_UNAVAILABLE: ErrorReason
+FILE_STORE_FULL: ErrorReason
+ERROR_REASON_TOKEN_MISSING: ErrorReason
+ERROR_REASON_TOKEN_INVALID: ErrorReason
+ERROR_REASON_TOKEN_EXPIRED: ErrorReason
+ERROR_REASON_SUPERUSER_REQUIRED: ErrorReason
+ERROR_REASON_SERVICE_REQUIRED: ErrorReason
+ERROR_REASON_SUBJECT_MISMATCH: ErrorReason
+ERROR_REASON_PERMISSION_MISSING: ErrorReason
+ERROR_REASON_ROOM_ACCESS_DENIED: ErrorReason
+ERROR_REASON_SUBJECT_REQUIRED: ErrorReason
+ERROR_REASON_FIELD_REQUIRED: ErrorReason
+ERROR_REASON_FIELD_INVALID: ErrorReason
+ERROR_REASON_LIMIT_EXCEEDED: ErrorReason
+ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason
+ERROR_REASON_REQUEST_MALFORMED: ErrorReason
+ERROR_REASON_USER_NOT_FOUND: ErrorReason
+ERROR_REASON_ROOM_NOT_FOUND: ErrorReason
+ERROR_REASON_MESSAGE_NOT_FOUND: ErrorReason
+ERROR_REASON_METHOD_NOT_FOUND: ErrorReason
+ERROR_REASON_USER_ALREADY_EXISTS: ErrorReason
+ERROR_REASON_ROOM_ALREADY_EXISTS: ErrorReason
+ERROR_REASON_REQUEST_ID_REUSED: ErrorReason
+ERROR_REASON_BEING_DELETED: ErrorReason
+ERROR_REASON_ROOM_NOT_PUBLIC: ErrorReason
+ERROR_REASON_ETAG_MISMATCH: ErrorReason
+ERROR_REASON_CONTENTION: ErrorReason
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason
+ERROR_REASON_REQUEST_TOO_LARGE: ErrorReason
+ERROR_REASON_SLOW_CONSUMER: ErrorReason
+ERROR_REASON_HISTORY_GONE: ErrorReason
+ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason
+ERROR_REASON_SERVICE_UNAVAILABLE: ErrorReason
+ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason
+ERROR_REASON_OVERLOADED: ErrorReason
+ERROR_REASON_SHUTTING_DOWN: ErrorReason
+ERROR_REASON_LOG_RESET: ErrorReason
+ERROR_REASON_REMOVED_FROM_ROOM: ErrorReason
+ERROR_REASON_ROOM_DELETED: ErrorReason
+ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason
+ERROR_REASON_INTERNAL: ErrorReason
+ERROR_REASON_ROLE_NOT_FOUND: ErrorReason
+ERROR_REASON_ROLE_ALREADY_EXISTS: ErrorReason
+ERROR_REASON_ROLE_PROTECTED: ErrorReason
+ERROR_REASON_RATE_EXCEEDED: ErrorReason
+ERROR_REASON_DIRECT_ROOM: ErrorReason
+ERROR_REASON_DELETION_NOT_FOUND: ErrorReason
+ERROR_REASON_USER_DELETED: ErrorReason
+ERROR_REASON_STREAM_NOT_FOUND: ErrorReason
+ERROR_REASON_BELOW_MINIMUM: ErrorReason
+ERROR_REASON_FILE_NOT_FOUND: ErrorReason
+ERROR_REASON_FILE_NOT_READY: ErrorReason
+ERROR_REASON_FILE_CONTENT_MISMATCH: ErrorReason
+ERROR_REASON_FILE_ALREADY_READY: ErrorReason
+ERROR_REASON_FILE_IN_USE: ErrorReason
+ERROR_REASON_FILE_OWNER_REQUIRED: ErrorReason
+ERROR_REASON_FILE_URL_INVALID: ErrorReason
+ERROR_REASON_FILE_URL_EXPIRED: ErrorReason
+ERROR_REASON_FILE_STORE_UNAVAILABLE: ErrorReason
+ERROR_REASON_FILE_STORE_FULL: ErrorReason
+ERROR_FIELD_NUMBER: _ClassVar[int]
+error: _descriptor.FieldDescriptor
+
+class ErrorDefinition(_message.Message):
+    __slots__ = ("code", "http_status")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    HTTP_STATUS_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    http_status: int
+    def __init__(self, code: _Optional[int] = ..., http_status: _Optional[int] = ...) -> None: ...
