@@ -1,12 +1,16 @@
 """A token is fetched when there is none, shortly before it expires, and when the server says that it has."""
 
+import asyncio
 import time
 from datetime import timedelta
 
 import pytest
 
+from chatkit_client import SignedOut, TokenError, connect
 from chatkit_client.retry import SystemClock
 from chatkit_client.tokens import Tokens
+from tests.clients.scripted import HastyClock, Script, serve
+from tests.support.eventually import eventually
 from tests.support.tokens import token
 
 
@@ -68,18 +72,57 @@ async def test_a_token_that_can_not_be_replaced_early_is_used_until_the_server_r
     assert await source.tokens.renewed(source.fetched[0]) == source.fetched[1]
 
 
-async def test_a_function_that_fails_once_is_asked_again(source: _Source) -> None:
-    source.failures = 1
+async def test_a_function_that_fails_is_told_with_its_own_error_and_may_be_asked_again(source: _Source) -> None:
+    source.failures = 2
+    for _ in range(2):
+        with pytest.raises(TokenError) as failed:
+            await source.current()
+        assert isinstance(failed.value.__cause__, OSError)
     assert await source.current() == 0
-    source.asked, source.failures = 0, 3
-    assert await source.tokens.renewed(source.fetched[0]) == source.fetched[1]
 
 
-async def test_a_function_that_goes_on_failing_says_why(source: _Source) -> None:
-    source.is_away = True
-    with pytest.raises(OSError):  # noqa: PT011 - it says nothing
-        await source.current()
-    assert source.asked == 4
+async def test_a_call_asks_for_a_token_again_within_its_time() -> None:
+    source, clock = _Source(), HastyClock()
+    source.now, source.failures = time.time(), 3
+    script = Script(log=[1])
+    async with serve(script) as address, connect(address, source.fetch, clock=clock) as client:
+        assert (await client.messages.list_messages(room_id="lobby")).messages[0].seq == 1
+        assert source.asked == 4
+        assert client.turned_away == {"TokenError": 3}
+        source.is_away = True
+        with pytest.raises(TokenError):
+            await client.with_token(source.fetch).messages.list_messages(room_id="lobby")
+    assert script.calls == 1
+    assert clock.monotonic() < 40
+
+
+async def test_who_has_signed_out_is_asked_no_more() -> None:
+    async def sign_out() -> str:
+        raise SignedOut
+
+    async with serve(Script(log=[1])) as address, connect(address, sign_out, clock=HastyClock()) as client:
+        with pytest.raises(SignedOut):
+            await client.messages.list_messages(room_id="lobby")
+        assert client.turned_away == {}
+
+
+async def test_a_token_is_renewed_before_its_end_where_nobody_asks_for_one(source: _Source) -> None:
+    clock = HastyClock()
+    began = source.now
+    source.tokens = Tokens(source.fetch, now=lambda: began + clock.monotonic(), clock=clock)
+    source.failures = 0
+    assert await source.current() == 0
+    keeping = asyncio.create_task(source.tokens.keep())
+    await eventually(lambda: clock.slept)
+    clock.advance(3_600 - 35)
+    await asyncio.sleep(0)
+    assert len(source.fetched) == 1
+    # Of two failures in a row none is the last word.
+    source.asked, source.failures = 0, 2
+    clock.advance(5)
+    await eventually(lambda: len(source.fetched) == 2)
+    assert clock.monotonic() < 3_600
+    keeping.cancel()
 
 
 async def test_a_clock_that_is_wrong_fetches_no_token_for_every_call(source: _Source) -> None:

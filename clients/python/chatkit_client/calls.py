@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -19,22 +19,42 @@ _Answer = TypeVar("_Answer")
 Attempt = Callable[[str, float], Awaitable[_Answer]]
 
 
-class Calls:
-    """Calls of one user over a connection, which others may share."""
+class Line:
+    """A connection, which several users may share."""
 
-    def __init__(
-        self, channel: grpc.aio.Channel, token: Token, clock: Clock, turned_away: Counter[str] | None = None
-    ) -> None:
-        self.channel = channel
+    def __init__(self, channel: grpc.aio.Channel, clock: Clock) -> None:
         self.clock = clock
-        self.tokens = Tokens(token, clock=clock)
-        # How often calls were turned away and waited, by reason; all users of a connection count together.
-        self.turned_away = Counter() if turned_away is None else turned_away
+        # How often calls were turned away and waited, by reason.
+        self.turned_away: Counter[str] = Counter()
+        self.is_closed = False
+        self._channel = channel
         self._callables: dict[str, Any] = {}
 
-    def with_token(self, token: Token) -> Self:
-        """Return the calls of another user."""
-        return type(self)(self.channel, token, self.clock, self.turned_away)
+    def open(self, request: Message, token: str, seconds: float | None = None) -> Any:
+        """Begin one call of the method that takes this request, which is yet to be written where there are several."""
+        method = method_of(request.DESCRIPTOR)
+        if method.path not in self._callables:
+            make = getattr(self._channel, method.kind)
+            self._callables[method.path] = make(
+                method.path, request_serializer=encode, response_deserializer=method.decode
+            )
+        requests = () if method.kind.startswith("stream") else (request,)
+        metadata = (("authorization", f"Bearer {token}"),)
+        return self._callables[method.path](*requests, metadata=metadata, timeout=seconds)
+
+    async def close(self) -> None:
+        """End every call and every stream."""
+        self.is_closed = True
+        await self._channel.close(None)
+
+
+class Calls:
+    """Calls of one user."""
+
+    def __init__(self, line: Line, token: Token) -> None:
+        self.line = line
+        self.clock = line.clock
+        self.tokens = Tokens(token, clock=line.clock)
 
     async def call(self, request: Message, *, deadline: float | None = None, repeatable: bool | None = None) -> Any:
         """Call the method that takes this request, and return its response; raises ChatkitError.
@@ -45,7 +65,7 @@ class Calls:
         method = method_of(request.DESCRIPTOR)
 
         async def attempt(token: str, seconds: float) -> Any:
-            return await self.open(request, token, min(seconds, ATTEMPT_SECONDS))
+            return await self.line.open(request, token, min(seconds, ATTEMPT_SECONDS))
 
         may_repeat = method.is_repeatable if repeatable is None else repeatable
         return await self.repeat(attempt, deadline=deadline, may_repeat=may_repeat)
@@ -54,7 +74,7 @@ class Calls:
         self, request: Message, *, token: str | None = None, seconds: float | None = None
     ) -> AsyncGenerator[Any, None]:
         """Yield the responses of the method that takes this request, once; raises ChatkitError."""
-        call = self.open(request, token or await self.tokens.current(), seconds)
+        call = self.line.open(request, token or await self.tokens.current(), seconds)
         try:
             async for response in call:
                 yield response
@@ -62,18 +82,6 @@ class Calls:
             raise from_rpc_error(error) from None
         finally:
             call.cancel()
-
-    def open(self, request: Message, token: str, seconds: float | None = None) -> Any:
-        """Begin one call of the method that takes this request, which is yet to be written where there are several."""
-        method = method_of(request.DESCRIPTOR)
-        if method.path not in self._callables:
-            make = getattr(self.channel, method.kind)
-            self._callables[method.path] = make(
-                method.path, request_serializer=encode, response_deserializer=method.decode
-            )
-        requests = () if method.kind.startswith("stream") else (request,)
-        metadata = (("authorization", f"Bearer {token}"),)
-        return self._callables[method.path](*requests, metadata=metadata, timeout=seconds)
 
     async def repeat(
         self, attempt: Attempt[_Answer], *, deadline: float | None = None, may_repeat: bool = True
@@ -88,7 +96,7 @@ class Calls:
                 if not (error.is_turned_away or (may_repeat and error.is_passing)):
                     raise
                 if error.is_turned_away:
-                    self.turned_away[error.reason] += 1
+                    self.line.turned_away[error.reason or type(error).__name__] += 1
                 delay = backoff.next_delay(error.retry_after)
                 if self.clock.monotonic() + delay >= end:
                     raise

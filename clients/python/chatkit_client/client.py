@@ -5,20 +5,21 @@ One Client is one user. `with_token` makes another one on the same connection, f
 
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import grpc
 from google.protobuf.message import Message
 
-from chatkit_client.calls import Calls
+from chatkit_client.calls import Calls, Line
 from chatkit_client.history import History
 from chatkit_client.proto.files.v1 import file_pb2
 from chatkit_client.proto.messages.v1 import message_pb2, position_pb2, room_event_pb2
 from chatkit_client.retry import Clock, SystemClock
 from chatkit_client.rooms_subscription import RoomsSubscription
 from chatkit_client.services import Services
+from chatkit_client.state_subscriptions import PresenceSubscription, UserSubscription
 from chatkit_client.subscription import Subscription
 from chatkit_client.tokens import Token
 from chatkit_client.transfers import DEADLINE_SECONDS, Content, Progress, Transfer, Transfers
@@ -53,7 +54,7 @@ def connect(
         channel = grpc.aio.insecure_channel(address, options=merged)
     else:
         channel = grpc.aio.secure_channel(address, credentials, options=merged)
-    return Client(Calls(channel, token, clock or SystemClock()))
+    return Client(Calls(Line(channel, clock or SystemClock()), token))
 
 
 class Client(Services):
@@ -72,11 +73,11 @@ class Client(Services):
     @property
     def turned_away(self) -> Counter[str]:
         """How often calls were turned away and waited, by reason; all users of a connection count together."""
-        return self._calls.turned_away
+        return self._calls.line.turned_away
 
     def with_token(self, token: Token) -> "Client":
         """Return a client of another user on the same connection, which closes with this one."""
-        return Client(self._calls.with_token(token))
+        return Client(Calls(self._calls.line, token))
 
     async def call(self, request: Message, *, deadline: float | None = None, repeatable: bool | None = None) -> Any:
         """Call the method that takes this request, and return its response; raises ChatkitError.
@@ -117,6 +118,16 @@ class Client(Services):
             calls=self._calls,
             pages=self.log,
         )
+
+    def subscribe_user(self, user_id: str = "") -> UserSubscription:
+        """Follow a user's rooms and those who are in them; oneself, unless another one is named."""
+        return UserSubscription(user_id, self._calls)
+
+    def subscribe_presence(
+        self, watch_user_ids: Iterable[str] = (), *, online: bool = False, user_id: str = ""
+    ) -> PresenceSubscription:
+        """Follow who of these users is there, and with `online` be seen there oneself as long as it is followed."""
+        return PresenceSubscription(user_id, online=online, watch_user_ids=watch_user_ids, calls=self._calls)
 
     def log(
         self, room_id: str, after: position_pb2.Position, before_seq: int
@@ -191,7 +202,7 @@ class Client(Services):
 
     async def close(self) -> None:
         """Close the connection, and with it every call and stream."""
-        await self._calls.channel.close(None)
+        await self._calls.line.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -29,7 +29,7 @@ class _Room:
         return room_subscription_pb2.RoomSubscription(room_id=log.room_id, after=log.position, last=log.last)
 
 
-class RoomsSubscription(Following):
+class RoomsSubscription(Following[room_event_pb2.RoomEvent, Item]):
     """An async iterator of the events of several rooms; use it as a context manager to close its stream.
 
     Yields, beside what a Subscription yields of each room, `opened` and `caught_up` of every stream (their room_id is

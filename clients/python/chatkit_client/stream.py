@@ -1,23 +1,22 @@
-"""One stream, of a room or of several, from its opening to its ending; long silence is an ending too."""
+"""One stream of events, from its opening to its ending; long silence is an ending too."""
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import grpc
 
 from chatkit_client.errors import ChatkitError, from_rpc_error
-from chatkit_client.proto.messages.v1 import messages_service_pb2, room_event_pb2
 from chatkit_client.retry import Clock
 
-_Frame = messages_service_pb2.SubscribeRoomResponse | messages_service_pb2.SubscribeRoomsResponse
 HEARTBEAT_SECONDS = 15.0
 # Two heartbeats, and what a slow network needs.
 DEAD_SECONDS = 2 * HEARTBEAT_SECONDS + 5.0
+_Event = TypeVar("_Event")
 
 
-class Stream:
-    """An open SubscribeRoom or SubscribeRooms call."""
+class Stream(Generic[_Event]):
+    """An open call whose responses are frames of events."""
 
     def __init__(self, call: Any, clock: Clock) -> None:
         self._call = call
@@ -26,7 +25,7 @@ class Stream:
         self._listening_since: float | None = None
         self._is_dead = False
 
-    async def events(self) -> AsyncGenerator[room_event_pb2.RoomEvent, None]:
+    async def events(self) -> AsyncGenerator[_Event, None]:
         """Yield events until the stream ends; raises ChatkitError unless it ends with OK."""
         watch = asyncio.create_task(self._watch())
         try:
@@ -37,7 +36,7 @@ class Stream:
             watch.cancel()
             self._call.cancel()
 
-    async def _read(self) -> _Frame | None:
+    async def _read(self) -> Any:
         self._listening_since = self._clock.monotonic()
         try:
             frame = await self._call.read()
@@ -45,11 +44,10 @@ class Stream:
             raise from_rpc_error(error) from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if not self._is_dead or task is None or task.cancelling():
+            if task is None or task.cancelling():
                 raise
-            raise ChatkitError(
-                grpc.StatusCode.UNAVAILABLE, "", f"nothing was heard for {DEAD_SECONDS:g} seconds"
-            ) from None
+            why = f"nothing was heard for {DEAD_SECONDS:g} seconds" if self._is_dead else "the connection was closed"
+            raise ChatkitError(grpc.StatusCode.UNAVAILABLE, "", why) from None
         finally:
             self._listening_since = None
         return None if frame is grpc.aio.EOF else frame

@@ -12,7 +12,7 @@ from chatkit_client.proto.messages.v1 import messages_service_pb2, position_pb2,
 from chatkit_client.room_log import Item, Pages, RoomLog, Start
 
 
-class Subscription(Following):
+class Subscription(Following[room_event_pb2.RoomEvent, Item]):
     """An async iterator of a room's events; use it as a context manager to close its stream when you stop reading.
 
     Yields `opened` and `caught_up` of every stream, the events of the log, events outside the log as they come (their

@@ -7,14 +7,15 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from chatkit_client.errors import SignedOut, TokenError
 from chatkit_client.retry import Backoff, Clock, SystemClock
 
 Token = str | Callable[[], Awaitable[str]]
 # A token is replaced when this much of its life is left, and never earlier than so many seconds before its end.
-_LEFT_OF_LIFE = 0.1
+_LEFT_OF_LIFE = 0.2
 _MOST_SECONDS_LEFT = 30.0
-# How often a token is asked for before the calls that need it hear why there is none.
-_ATTEMPTS = 4
+# How long the function that fetches tokens may take.
+_FETCH_SECONDS = 15.0
 
 
 class Tokens:
@@ -25,8 +26,9 @@ class Tokens:
         self._token = token if isinstance(token, str) else None
         self._now = now
         self._clock = clock or SystemClock()
-        # When the token is replaced before it expires; None when that is not known, or was tried in vain.
+        # When the token is replaced before it expires; None when that is not known.
         self._renew_time: float | None = None
+        self._backoff = Backoff()
         self._fetching = asyncio.Lock()
 
     @property
@@ -35,40 +37,50 @@ class Tokens:
         return self._fetch is not None
 
     async def current(self) -> str:
-        """Return the token, fetching the first one, and the next one when this one is about to expire."""
+        """Return the token, fetching the first one, and the next one when this one is about to expire.
+
+        Raises TokenError when there is none, and SignedOut.
+        """
         if self._token is None:
             return await self.renewed(None)
         if self._renew_time is not None and self._now() >= self._renew_time:
-            self._renew_time = None
             # Whatever keeps the next one from being fetched, this one may be good for a while.
-            with suppress(Exception):
-                return await self._replaced(self._token, attempts=1)
+            with suppress(TokenError):
+                return await self.renewed(self._token)
         return self._token
 
     async def renewed(self, expired: str | None) -> str:
         """Return another token than the expired one; calls that ask at once share one fetch.
 
-        A function that fails is asked a few times more, for some two seconds; then its own error is raised.
+        Raises TokenError when the function that fetches tokens fails, and SignedOut when it says so.
         """
-        return await self._replaced(expired, _ATTEMPTS)
-
-    async def _replaced(self, expired: str | None, attempts: int) -> str:
         async with self._fetching:
             if self._fetch is not None and self._token == expired:
-                self._token = await self._fetched(self._fetch, attempts)
+                self._token = await self._fetched(self._fetch)
                 self._renew_time = self._renew_time_of(self._token)
         if self._token is None:
             raise RuntimeError("there is no token")
         return self._token
 
-    async def _fetched(self, fetch: Callable[[], Awaitable[str]], attempts: int) -> str:
-        backoff = Backoff()
-        for _ in range(attempts - 1):
-            try:
-                return await fetch()
-            except Exception:  # noqa: BLE001 - it is the application's function, and may fail in any way
-                await self._clock.sleep(backoff.next_delay(None))
-        return await fetch()
+    async def keep(self) -> None:
+        """Renew the token before each of its ends, as long as these are known: a stream itself never asks for one."""
+        with suppress(SignedOut):
+            while self._renew_time is not None:
+                await self._clock.sleep(max(0.0, self._renew_time - self._now()))
+                await self.current()
+
+    async def _fetched(self, fetch: Callable[[], Awaitable[str]]) -> str:
+        try:
+            async with asyncio.timeout(_FETCH_SECONDS):
+                token = await fetch()
+        except SignedOut:
+            raise
+        except Exception as error:
+            # It is the application's function, and may fail in any way; it is not asked with every call.
+            self._renew_time = self._now() + self._backoff.next_delay(None)
+            raise TokenError(error) from error
+        self._backoff.succeeded()
+        return token
 
     def _renew_time_of(self, token: str) -> float | None:
         expire_time, now = _expire_time(token), self._now()

@@ -139,7 +139,7 @@ class Transfers:
         token: str,
         seconds: float,
     ) -> file_pb2.File:
-        call = self._calls.open(first, token, seconds)
+        call = self._calls.line.open(first, token, seconds)
         done = 0
         try:
             await call.write(first)
