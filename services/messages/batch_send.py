@@ -17,6 +17,10 @@ from services.runtime.contract.policies import Limits
 from services.runtime.contract.validation import Validator
 from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomId, UserId
+from services.runtime.steps import Pace
+
+# What it counts in a step to check a message, and how many bytes of custom data are read for one.
+_CHECKING, _BYTES_READ = 2, 16
 
 
 class BatchSend:
@@ -31,7 +35,7 @@ class BatchSend:
         self, requests: Sequence[pb2.SendMessageRequest], subject: UserId | None, deadline: Deadline
     ) -> list[bytes | ChatkitError]:
         """Append the messages that can be appended; return each as it is stored, or why it is not."""
-        checked = [self._wanted(request, subject, deadline) for request in requests]
+        checked = await self._check(requests, subject, deadline)
         prepared = iter(await self._preparation.prepare([one for one in checked if isinstance(one, Wanted)]))
         ready = [next(prepared) if isinstance(one, Wanted) else one for one in checked]
         sent = iter(await self._messages.send_each([one for one in ready if isinstance(one, Draft)], deadline))
@@ -42,6 +46,17 @@ class BatchSend:
             for one in ready
         ]
         return [outcome.message if isinstance(outcome, Appended) else outcome for outcome in outcomes]
+
+    async def _check(
+        self, requests: Sequence[pb2.SendMessageRequest], subject: UserId | None, deadline: Deadline
+    ) -> list[Wanted | ChatkitError]:
+        """Check each message, in steps: reading its custom data may take milliseconds."""
+        checked: list[Wanted | ChatkitError] = []
+        pace = Pace()
+        for request in requests:
+            checked.append(self._wanted(request, subject, deadline))
+            await pace.did(_CHECKING + request.custom_data.ByteSize() // _BYTES_READ)
+        return checked
 
     def _wanted(
         self, request: pb2.SendMessageRequest, subject: UserId | None, deadline: Deadline

@@ -1,6 +1,9 @@
 """Drafts from requests: what a sender wants said, and by what it is recognised when it is said again.
 
 What files say of themselves is stored and not recognised by: it may be other by then.
+
+A content hash is the SHA-256 of the parts. That of the custom data follows it where there is some; of an edit, where it
+says some, if only that there shall be none.
 """
 
 import hashlib
@@ -44,13 +47,15 @@ def draft_of(
     those of a message that was said and edited before, elsewhere.
     """
     said, stored = _serialized(request.parts, parts)
+    # Empty and unset are the same here.
+    custom_data = _custom_data(request) or None
     return Draft(
         room_uid=room_uid,
         room_id=RoomId(request.room_id),
         sender_uid=sender_uid,
         request_id=request.request_id,
-        content_hash=_content_hash(said),
-        unplaced=frames.unplaced_message(RoomId(request.room_id), sender_id, stored, edit_time),
+        content_hash=_content_hash(said, custom_data),
+        unplaced=frames.unplaced_message(RoomId(request.room_id), sender_id, stored, custom_data, edit_time),
         time=time,
     )
 
@@ -60,13 +65,15 @@ def edit_of(
 ) -> Edit:
     """Return the edit of a request, with its parts as they are to be stored; see draft_of."""
     said, stored = _serialized(request.parts, parts)
+    custom_data = _custom_data(request)
     return Edit(
         room_uid=room_uid,
         room_id=RoomId(request.room_id),
         seq=request.seq,
         request_id=request_id,
-        content_hash=_content_hash(said),
+        content_hash=_content_hash(said, custom_data),
         parts=frames.unplaced_message(NO_ROOM, NOBODY, stored),
+        custom_data=custom_data,
     )
 
 
@@ -76,6 +83,12 @@ def _serialized(said: Sequence[part_pb2.Part], stored: Sequence[part_pb2.Part]) 
     return serialized, serialized if stored is said else frames.serialized_parts(stored)
 
 
-def _content_hash(parts: Sequence[bytes]) -> bytes:
-    """Return the hash by which equal parts are recognised: of a SendMessageRequest that has nothing else."""
-    return hashlib.sha256(b"".join([embedded(_PARTS, part) for part in parts])).digest()
+def _custom_data(request: pb2.SendMessageRequest | pb2.EditMessageRequest) -> bytes | None:
+    """Serialize custom data, equal ones to equal bytes; None where it is unset."""
+    return request.custom_data.SerializeToString(deterministic=True) if request.HasField("custom_data") else None
+
+
+def _content_hash(parts: Sequence[bytes], custom_data: bytes | None) -> bytes:
+    """Return the hash by which equal content is recognised: its parts as those of a SendMessageRequest without more."""
+    of_parts = hashlib.sha256(b"".join([embedded(_PARTS, part) for part in parts])).digest()
+    return of_parts if custom_data is None else of_parts + hashlib.sha256(custom_data).digest()

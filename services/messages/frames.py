@@ -26,6 +26,7 @@ from services.runtime.ids import RoomId, UserId
 _EVENTS = messages_service_pb2.SubscribeRoomResponse.EVENTS_FIELD_NUMBER
 _PARTS = message_pb2.Message.PARTS_FIELD_NUMBER
 _REQUEST_ID = message_pb2.Message.REQUEST_ID_FIELD_NUMBER
+_CUSTOM_DATA = message_pb2.Message.CUSTOM_DATA_FIELD_NUMBER
 _GONE = room_event_pb2.RoomEvent.MESSAGE_GONE_FIELD_NUMBER
 _FIELDS = {
     EventKind.UNKNOWN: room_event_pb2.RoomEvent.MESSAGE_CHANGED_FIELD_NUMBER,
@@ -51,13 +52,20 @@ def serialized_parts(parts: Iterable[part_pb2.Part]) -> list[bytes]:
 
 
 def unplaced_message(
-    room_id: RoomId, sender_id: UserId, parts: Sequence[bytes], edit_time: datetime | None = None
+    room_id: RoomId,
+    sender_id: UserId,
+    parts: Sequence[bytes],
+    custom_data: bytes | None = None,
+    edit_time: datetime | None = None,
 ) -> bytes:
-    """Serialize what is known of a message before it has a place in the log, from its serialized parts."""
+    """Serialize what is known of a message before it has a place in the log, from what is serialized of it."""
     message = message_pb2.Message(room_id=room_id, sender_id=sender_id).SerializeToString()
     if edit_time is not None:
         message += message_pb2.Message(edit_time=timestamp(edit_time)).SerializeToString()
-    return b"".join([message, *(embedded(_PARTS, part) for part in parts)])
+    said = [embedded(_PARTS, part) for part in parts]
+    if custom_data:
+        said.append(embedded(_CUSTOM_DATA, custom_data))
+    return b"".join([message, *said])
 
 
 def placed_message(unplaced: bytes, seq: int, time: datetime) -> bytes:
@@ -71,11 +79,15 @@ def shown_message(stored: bytes, request_id: str | None) -> bytes:
     return stored if request_id is None else stored + embedded(_REQUEST_ID, request_id.encode())
 
 
-def edited_message(message: bytes, parts: bytes, revision: int, time: datetime) -> bytes:
-    """Serialize a message with other parts than it had."""
+def edited_message(message: bytes, parts: bytes, custom_data: bytes | None, revision: int, time: datetime) -> bytes:
+    """Serialize a message with other parts than it had, and other custom data unless that is None."""
     edited = message_pb2.Message.FromString(message)
     edited.ClearField("parts")
     edited.MergeFromString(parts)
+    if custom_data is not None:
+        edited.ClearField("custom_data")
+    if custom_data:
+        edited.custom_data.MergeFromString(custom_data)
     edited.revision = revision
     edited.edit_time.CopyFrom(timestamp(time))
     return edited.SerializeToString()
@@ -92,6 +104,11 @@ def anonymized_message(message: bytes, pseudonym: UserId, revision: int) -> byte
 def sender_of(message: bytes) -> UserId:
     """Return whom a serialized message names as its sender."""
     return UserId(message_pb2.Message.FromString(message).sender_id)
+
+
+def custom_data_of(message: bytes) -> bytes:
+    """Serialize the custom data of a serialized message, equal ones to equal bytes."""
+    return message_pb2.Message.FromString(message).custom_data.SerializeToString(deterministic=True)
 
 
 def deleted_message(room_id: str, seq: int, revision: int, time: datetime) -> bytes:

@@ -88,6 +88,11 @@ class Head:
 EMPTY = Head(seq=0, oldest_seq=1)
 
 
+def parts_hash(content_hash: bytes) -> bytes:
+    """Return the hash of the parts alone, which a hash of custom data may follow: see `drafts.py`."""
+    return content_hash[: hashlib.sha256().digest_size]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A message to append."""
@@ -108,9 +113,9 @@ class Draft:
         return (self.room_uid, self.sender_uid, self.request_id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """New parts for a message that is there."""
+    """New parts for a message that is there, and new custom data."""
 
     room_uid: RoomUid
     room_id: RoomId
@@ -119,6 +124,8 @@ class Edit:
     content_hash: bytes
     # A serialized message with nothing but the parts.
     parts: bytes
+    # Serialized, equal ones to equal bytes; empty takes away what is there, None leaves it.
+    custom_data: bytes | None
 
     @property
     def key(self) -> tuple[RoomUid, int, str]:

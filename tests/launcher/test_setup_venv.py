@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 
 from services.stack.setup_venv import (
     BASE,
+    CLIENT,
     DEV,
     DEV_PINS,
     Build,
@@ -44,9 +45,9 @@ _LINUX = Build(
 def root(tmp_path: Path) -> Path:
     """Make a folder that looks like a clone, in a path with a space."""
     folder = tmp_path / "a clone"
-    (folder / setup_venv.CLIENT).mkdir(parents=True)
+    (folder / CLIENT).mkdir(parents=True)
     (folder / "pyproject.toml").write_text("[project]")
-    (folder / setup_venv.CLIENT / "pyproject.toml").write_text("[project]")
+    (folder / CLIENT / "pyproject.toml").write_text("[project]")
     (folder / "constraints.txt").write_text(f"a==1\n\n{DEV_PINS}: …\nmy.tool==2.0\n")
     return folder
 
@@ -105,7 +106,7 @@ def test_tests_in_an_empty_folder_install_both(root: Path) -> None:
     assert is_complete(root, BASE)
 
 
-@pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt", f"{setup_venv.CLIENT}/pyproject.toml"])
+@pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt", f"{CLIENT}/pyproject.toml"])
 def test_changed_pins_make_it_anew(root: Path, changed: str) -> None:
     _installed(root, DEV)
     (root / changed).write_text("b==2")

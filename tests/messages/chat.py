@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from chatkit.messages.v1 import message_pb2, part_pb2, position_pb2, room_event_pb2
@@ -21,7 +22,7 @@ _Call = (
 )
 
 
-def text(content: str, request_id: str, room_id: str = "lobby", **fields: str) -> pb2.SendMessageRequest:
+def text(content: str, request_id: str, room_id: str = "lobby", **fields: Any) -> pb2.SendMessageRequest:
     """Return a send of one part of text."""
     part = part_pb2.Part(content_type="text/plain", content=content)
     return pb2.SendMessageRequest(room_id=room_id, parts=[part], request_id=request_id, **fields)

@@ -731,7 +731,15 @@ def test_messages(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -
     assert tested.call("DeleteMessage", deletion, user("alice")).message.seq == 1
     parts = message_pb2.Message(parts=[part]).SerializeToString()
     assert messages.changes == [
-        Edit(room_uid_of("lobby"), RoomId("lobby"), 1, "2", draft.content_hash, parts),
+        Edit(
+            room_uid=room_uid_of("lobby"),
+            room_id=RoomId("lobby"),
+            seq=1,
+            request_id="2",
+            content_hash=draft.content_hash,
+            parts=parts,
+            custom_data=None,
+        ),
         Deletion(room_uid_of("lobby"), RoomId("lobby"), 1),
     ]
     log = messages_pb2.ListRoomEventsRequest(room_id="lobby", page_size=2)

@@ -147,6 +147,7 @@ class MessagesService:
         parts: Iterable[part_pb2.Part],
         sender_id: str | None = None,
         request_id: str | None = None,
+        custom_data: Mapping[str, Any] | struct_pb2.Struct | None = None,
         deadline: float | None = None,
     ) -> messages_service_pb2.SendMessageResponse:
         """Appends a message to a room's log.
@@ -157,7 +158,11 @@ class MessagesService:
         """
         response: messages_service_pb2.SendMessageResponse = await self._caller.call(
             messages_service_pb2.SendMessageRequest(
-                room_id=room_id, sender_id=sender_id, parts=parts, request_id=request_id or new_id()
+                room_id=room_id,
+                sender_id=sender_id,
+                parts=parts,
+                request_id=request_id or new_id(),
+                custom_data=custom_data,
             ),
             deadline=deadline,
         )
@@ -184,16 +189,17 @@ class MessagesService:
         seq: int,
         parts: Iterable[part_pb2.Part],
         request_id: str | None = None,
+        custom_data: Mapping[str, Any] | struct_pb2.Struct | None = None,
         deadline: float | None = None,
     ) -> messages_service_pb2.EditMessageResponse:
-        """Replaces a message's parts.
+        """Replaces a message's parts, and its custom data where that is set.
 
-        One's own message needs message:edit, anyone's can be edited with message:moderate. Parts that are equal to
-        what is there change nothing. An unknown or deleted message is NOT_FOUND, MESSAGE_NOT_FOUND.
+        One's own message needs message:edit, anyone's can be edited with message:moderate. What is equal to what is
+        there changes nothing. An unknown or deleted message is NOT_FOUND, MESSAGE_NOT_FOUND.
         """
         response: messages_service_pb2.EditMessageResponse = await self._caller.call(
             messages_service_pb2.EditMessageRequest(
-                room_id=room_id, seq=seq, parts=parts, request_id=request_id or new_id()
+                room_id=room_id, seq=seq, parts=parts, request_id=request_id or new_id(), custom_data=custom_data
             ),
             deadline=deadline,
         )

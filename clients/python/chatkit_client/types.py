@@ -43,6 +43,7 @@ from chatkit_client.proto.messages.v1.messages_service_pb2 import (
     SubscribeRoomsRequest,
     SubscribeRoomsResponse,
 )
+from chatkit_client.proto.messages.v1.part_pb2 import Part
 from chatkit_client.proto.messages.v1.position_pb2 import Position
 from chatkit_client.proto.messages.v1.read_cursor_pb2 import ReadCursor
 from chatkit_client.proto.messages.v1.read_state_pb2 import ReadState
@@ -145,6 +146,7 @@ from chatkit_client.proto.sync.v1.sync_event_pb2 import (
     SyncEvent,
     SyncHeartbeat,
     SyncOpened,
+    SyncPart,
     TokenExpiring,
 )
 from chatkit_client.proto.sync.v1.sync_service_pb2 import (
@@ -293,6 +295,7 @@ __all__ = [
     "MessageGone",
     "Opened",
     "Outcome",
+    "Part",
     "PartClosed",
     "Position",
     "Presence",
@@ -345,6 +348,7 @@ __all__ = [
     "SyncEvent",
     "SyncHeartbeat",
     "SyncOpened",
+    "SyncPart",
     "TokenExpiring",
     "Typing",
     "UnassignRoleRequest",

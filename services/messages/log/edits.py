@@ -11,7 +11,7 @@ from typing import Any, assert_never
 
 from services.messages import frames
 from services.messages.log.tables import shown_request_id
-from services.messages.model import Anonymization, Deletion, Edit, EventKind, LogEntry, MessageChange
+from services.messages.model import Anonymization, Deletion, Edit, EventKind, LogEntry, MessageChange, parts_hash
 from services.runtime.contract.errors import AlreadyExists, ChatkitError, NotFound
 from services.runtime.ids import NO_USER, RoomUid, UserUid
 
@@ -51,7 +51,7 @@ class _Target:
     create_time: datetime
     ordinal: int
     revision: int
-    # Of the parts as they are now.
+    # Of the parts as they are now, and of custom data as it was sent if the message was never edited.
     content_hash: bytes
     is_deleted: bool
     # That it is shown with.
@@ -101,7 +101,7 @@ class Changes:
                     return request_id_reused(change.request_id)
                 if done is None and target.is_deleted:
                     return message_not_found(change.room_id, change.seq)
-                is_idle = done is not None or target.content_hash == change.content_hash
+                is_idle = done is not None or _is_as_edited(target, change)
             case Deletion():
                 is_idle = target.is_deleted
             case Anonymization():
@@ -119,8 +119,8 @@ class Changes:
         match change:
             case Edit():
                 kind, ordinal = EventKind.EDITED, None
-                target.message = frames.edited_message(target.message, change.parts, seq, time)
-                target.content_hash = change.content_hash
+                target.message = frames.edited_message(target.message, change.parts, change.custom_data, seq, time)
+                target.content_hash = parts_hash(change.content_hash)
             case Deletion():
                 kind, ordinal = EventKind.DELETED, target.ordinal
                 target.message = frames.deleted_message(change.room_id, change.seq, seq, time)
@@ -204,6 +204,13 @@ def request_id_reused(request_id: str) -> AlreadyExists:
         "REQUEST_ID_REUSED",
         "the request id was used with other content",
         metadata={"request_id": request_id},
+    )
+
+
+def _is_as_edited(target: _Target, edit: Edit) -> bool:
+    # The custom data itself is compared, because the release before edits messages without knowing it.
+    return parts_hash(target.content_hash) == parts_hash(edit.content_hash) and (
+        edit.custom_data is None or frames.custom_data_of(target.message) == edit.custom_data
     )
 
 

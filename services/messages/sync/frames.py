@@ -12,13 +12,13 @@ from services.runtime.contract.timestamps import timestamp
 from services.runtime.contract.wire import embedded
 from services.runtime.streaming.open_streams import closed
 
-Part = sync_event_pb2.Part
+Part = sync_event_pb2.SyncPart
 
 _EVENTS = sync_service_pb2.SubscribeResponse.EVENTS_FIELD_NUMBER
-ROOMS = sync_event_pb2.PART_ROOMS
+ROOMS = sync_event_pb2.SYNC_PART_ROOMS
 _OF_PART = {
-    sync_event_pb2.PART_USER: sync_event_pb2.SyncEvent.USER_FIELD_NUMBER,
-    sync_event_pb2.PART_PRESENCE: sync_event_pb2.SyncEvent.PRESENCE_FIELD_NUMBER,
+    sync_event_pb2.SYNC_PART_USER: sync_event_pb2.SyncEvent.USER_FIELD_NUMBER,
+    sync_event_pb2.SYNC_PART_PRESENCE: sync_event_pb2.SyncEvent.PRESENCE_FIELD_NUMBER,
 }
 _LENGTH_DELIMITED, _KEY_BITS = 2, 3
 _LOW_BITS, _MORE, _BITS = 0x7F, 0x80, 7

@@ -108,7 +108,7 @@ class UserPart(FedPart):
     __slots__ = ("_position",)
 
     def __init__(self, device: Device, feed: Feed, after: UserPosition | None) -> None:
-        super().__init__(device, sync_event_pb2.PART_USER, feed)
+        super().__init__(device, sync_event_pb2.SYNC_PART_USER, feed)
         # Where the device stands; None begins with the state.
         self._position = after
 
@@ -159,7 +159,7 @@ class PresencePart(FedPart):
     __slots__ = ("_online", "_watched")
 
     def __init__(self, device: Device, feed: Feed, *, online: bool, watched: Iterable[str]) -> None:
-        super().__init__(device, sync_event_pb2.PART_PRESENCE, feed)
+        super().__init__(device, sync_event_pb2.SYNC_PART_PRESENCE, feed)
         self._online = online
         self._watched = tuple(dict.fromkeys(watched))
 

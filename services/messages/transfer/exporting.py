@@ -45,6 +45,7 @@ def _record(request_id: str, message: message_pb2.Message) -> Record:
         "created_at": rfc3339(message.create_time.ToDatetime(UTC)),
         "updated_at": rfc3339(update_time.ToDatetime(UTC)),
         "parts": [_part(part) for part in message.parts],
+        **({"custom_data": json_values.plain(message.custom_data)} if message.HasField("custom_data") else {}),
     }
 
 

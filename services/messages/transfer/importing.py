@@ -26,6 +26,7 @@ from services.messages.settings import MessagesSettings
 from services.runtime.access.client import AccessClient
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.clock import Clock
+from services.runtime.contract import json_values
 from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.errors import ChatkitError, invalid_field
 from services.runtime.contract.validation import Validator
@@ -63,6 +64,7 @@ def reader(settings: MessagesSettings, clock: Clock) -> Read[Imported]:
             sender_id=record["sender_id"],
             parts=map(_part, record["parts"]),
             request_id=record["id"],
+            custom_data=json_values.struct_of(record.get("custom_data")),
         )
         validator.check(request)
         if not request.sender_id:

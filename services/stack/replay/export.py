@@ -55,6 +55,7 @@ class Message:
     sender_id: str
     parts: tuple[Part, ...]
     request_id: str
+    custom_data: struct_pb2.Struct | None = None
     where: str = field(default="", compare=False)
 
 
@@ -164,7 +165,8 @@ class _Reading:
                 "its room was refused" if room_id in self._odd_room_ids else "its room is not in the export"
             )
         parts = tuple(_part(part) for part in items(raw, "parts"))
-        message = Message(sender_id, parts, _request_id(message_id, self._request_ids[key]), where)
+        request_id = _request_id(message_id, self._request_ids[key])
+        message = Message(sender_id, parts, request_id, _data(raw), where)
         self._messages.setdefault(room_id, []).append(message)
 
 

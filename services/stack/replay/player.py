@@ -182,7 +182,10 @@ class Player:
             self._refuse(message.where, "the record of its sender was refused")
             return
         request = messages_service_pb2.SendMessageRequest(
-            room_id=room.id, parts=[_part(part) for part in message.parts], request_id=message.request_id
+            room_id=room.id,
+            parts=[_part(part) for part in message.parts],
+            request_id=message.request_id,
+            custom_data=message.custom_data,
         )
         try:
             answer = await self._call(message.sender_id, request)
@@ -290,9 +293,9 @@ def _part(part: Part) -> part_pb2.Part:
     return part_pb2.Part(content_type=part.content_type, content=part.content, url=part.url)
 
 
-def _content(message: message_pb2.Message) -> bytes:
-    shown = message_pb2.Message()
-    shown.CopyFrom(message)
+def _content(message: Any) -> bytes:
+    # The client's classes are others than the suite's.
+    shown = message_pb2.Message.FromString(message.SerializeToString())
     # Replicas of the release before do not show it.
     shown.ClearField("request_id")
     return shown.SerializeToString(deterministic=True)

@@ -62,6 +62,7 @@ def message(raw: Raw) -> Record:
         "room_id": text(raw, "room_id"),
         "sender_id": text(raw, "sender_id"),
         "parts": [_part(part) for part in items(raw, "parts")],
+        **_custom_data(raw),
         "created_at": created_at,
         "updated_at": time(raw, "updated_at") or created_at,
     }

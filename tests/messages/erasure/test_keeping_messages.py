@@ -61,7 +61,7 @@ async def test_what_they_said_stays_and_who_they_were_goes(chat: Chat, database:
     for who in ("alice", "bob"):
         chat.peers.add("attic", who)
     for room_id in ("attic", "lobby"):
-        await chat.send(text("hello", "their request", room_id))
+        await chat.send(text("hello", "their request", room_id, custom_data={"kept": "with the parts"}))
     await _edit(chat, "their edit")
     await chat.send(text("hi", "bob's"), "bob")
     await chat.send(text("a slip", "their slip"))
@@ -75,6 +75,7 @@ async def test_what_they_said_stays_and_who_they_were_goes(chat: Chat, database:
     # An event like any other, and no edit of theirs.
     assert (first.sender_id, first.seq, first.revision) == (_pseudonym(), 1, 6)
     assert (first.parts, first.create_time, first.edit_time) == (before.parts, before.create_time, before.edit_time)
+    assert first.custom_data == before.custom_data == {"kept": "with the parts"}
     assert (second.sender_id, second.revision) == ("bob", 3)
     assert [message.request_id for message in (before, first, second)] == ["their request", "", "bob's"]
     assert [message.sender_id for message in await _messages(chat, "attic")] == [_pseudonym("attic")]

@@ -80,6 +80,14 @@ async def test_a_message_is_as_it_is_now_and_a_deleted_one_has_no_content(chat: 
     )
 
 
+async def test_a_message_comes_with_its_custom_data(chat: Chat) -> None:
+    for request_id, kept in (("1", {"a": [1.5, None]}), ("2", {})):
+        await chat.send(text("hello", request_id, custom_data=kept))
+    first, second = of_kind(await exported_by(chat.suite, "messages", ALICE), "message")
+    assert first["custom_data"] == {"a": [1.5, None]}
+    assert "custom_data" not in second
+
+
 async def test_nothing_of_another_is_in_it(chat: Chat) -> None:
     await chat.send(text("mine", "1"))
     await chat.send(text("rhubarb", "2"), "bob")

@@ -377,7 +377,7 @@ def _entries() -> list[LogEntry]:
     """Return one of each kind."""
     now = SystemClock().now()
     message = frames.placed_message(frames.unplaced_message(RoomId("lobby"), UserId("alice"), []), 7, now)
-    edited = frames.edited_message(message, b"", 8, now)
+    edited = frames.edited_message(message, b"", None, 8, now)
     deleted = frames.deleted_message("lobby", 7, 9, now)
     return [
         LogEntry.created(7, now, message),

@@ -7,6 +7,7 @@ import pytest
 from chatkit.files.v1.files_service_pb2_grpc import FilesServiceStub
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import part_pb2
+from google.protobuf import json_format
 
 from services.messages.transfer import exporting
 from services.runtime.contract.errors import Unavailable
@@ -19,7 +20,7 @@ from tests.support.uploads import add
 
 _MESSAGES = [
     a_message("1"),
-    a_message("two", sender_id="bob"),
+    a_message("two", sender_id="bob", custom_data={"of": ["bob", 2, 2.5, None]}),
     # Who has left has said what they have said.
     a_message("3", sender_id="carol", created_at=LATER, updated_at=LATER),
     a_message("4", created_at=LATER, updated_at="2020-01-01T00:00:00Z"),
@@ -96,6 +97,17 @@ async def test_what_is_imported_twice_after_a_deletion_does_not_come_back(suite:
     again = await run_import(suite, "messages", _MESSAGES[:1])
     assert again.counts["already_there"] == 1
     assert await _history(suite) == []
+
+
+async def test_custom_data_comes_along_and_is_part_of_what_was_said(suite: Suite) -> None:
+    kept = {"a": 1.5}
+    await run_import(suite, "messages", [a_message("1", custom_data=kept), a_message("2", custom_data={})])
+    first, second = await _history(suite)
+    assert (json_format.MessageToDict(first.custom_data), second.HasField("custom_data")) == (kept, False)
+    again = await run_import(suite, "messages", [a_message("1", custom_data={"a": 2}), a_message("2")])
+    assert (again.reasons, again.counts["already_there"]) == ([("1", "REQUEST_ID_REUSED")], 1)
+    odd = await run_import(suite, "messages", [a_message("3", custom_data={"a": "x" * 6000})])
+    assert odd.reasons == [("1", "LIMIT_EXCEEDED")]
 
 
 async def test_the_time_is_never_earlier_than_that_of_what_is_there(suite: Suite) -> None:

@@ -42,6 +42,11 @@ def test_both_forms_are_read_alike(tmp_path: Path, form: str) -> None:
     assert [message.request_id for message in lobby.messages] == ["export-1", "export-b", "export-1-2"]
 
 
+def test_a_message_has_its_custom_data(tmp_path: Path) -> None:
+    (room,) = read(_write(tmp_path, "json", [_message(1, custom_data={"a": [True]})], [_ROOM])).rooms
+    assert room.messages[0].custom_data == {"a": [True]}
+
+
 def test_every_kind_of_part_is_read(tmp_path: Path) -> None:
     parts = [
         {"part_type": "url", "payload": {"type": "image/png", "url": "https://a/b"}},

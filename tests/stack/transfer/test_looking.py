@@ -55,6 +55,8 @@ async def test_odd_records_are_refused_by_file_and_line_and_the_others_are_taken
             a_message(
                 14, parts=[part("attachment", type="a/b", download_url="https://example.com/f", custom_data=10**400)]
             ),
+            a_message(16, custom_data="x"),
+            a_message(17, custom_data=deep),
         ],
     }
     write(tmp_path, export)
@@ -70,6 +72,8 @@ async def test_odd_records_are_refused_by_file_and_line_and_the_others_are_taken
         ("messages.ndjson, line 13", "FIELD_INVALID"),
         ("messages.ndjson, line 14", "id is not text"),
         ("messages.ndjson, line 15", "custom_data can't be sent: int too large to convert to float"),
+        ("messages.ndjson, line 16", "custom_data is not an object"),
+        ("messages.ndjson, line 17", "FIELD_INVALID"),
         ("rooms.ndjson, line 1", "USER_NOT_FOUND"),
         ("rooms.ndjson, line 3", "private is neither true nor false"),
         ("rooms.ndjson, line 5", "LIMIT_EXCEEDED"),

@@ -48,7 +48,7 @@ _EXPORT: dict[str, list[dict[str, Any]]] = {
         a_message("three", parts=[part("url", type="image/png", url="https://example.com/b.png"), _attachment()]),
         a_message(4, created_at="2019-03-04T05:06:10Z", updated_at="2019-03-04T05:06:10Z", parts=[_attachment()]),
         a_message(1, room_id="left", sender_id="bob", created_at=LATER, updated_at=LATER),
-        a_message(5, room_id="left", sender_id=_ODD),
+        a_message(5, room_id="left", sender_id=_ODD, custom_data={"a": [1, None, {"b": 2.5}]}),
         a_message(
             6,
             "\u2028 🫎",

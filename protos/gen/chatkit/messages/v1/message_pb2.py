@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from chatkit.messages.v1 import part_pb2 as chatkit_dot_messages_dot_v1_dot_part__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!chatkit/messages/v1/message.proto\x12\x13\x63hatkit.messages.v1\x1a\x1e\x63hatkit/messages/v1/part.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9b\x02\n\x07Message\x12\x0f\n\x07room_id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x03\x12\x11\n\tsender_id\x18\x03 \x01(\t\x12(\n\x05parts\x18\x04 \x03(\x0b\x32\x19.chatkit.messages.v1.Part\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x06 \x01(\x03\x12-\n\tedit_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\t \x01(\tBe\n\x17\x63om.chatkit.messages.v1P\x01Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\xaa\x02\x13\x43hatkit.Messages.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!chatkit/messages/v1/message.proto\x12\x13\x63hatkit.messages.v1\x1a\x1e\x63hatkit/messages/v1/part.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\x02\n\x07Message\x12\x0f\n\x07room_id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x03\x12\x11\n\tsender_id\x18\x03 \x01(\t\x12(\n\x05parts\x18\x04 \x03(\x0b\x32\x19.chatkit.messages.v1.Part\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x06 \x01(\x03\x12-\n\tedit_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\t \x01(\t\x12,\n\x0b\x63ustom_data\x18\n \x01(\x0b\x32\x17.google.protobuf.StructBe\n\x17\x63om.chatkit.messages.v1P\x01Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\xaa\x02\x13\x43hatkit.Messages.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +35,6 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chatkit.messages.v1.message
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\027com.chatkit.messages.v1P\001Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\252\002\023Chatkit.Messages.V1'
-  _globals['_MESSAGE']._serialized_start=124
-  _globals['_MESSAGE']._serialized_end=407
+  _globals['_MESSAGE']._serialized_start=154
+  _globals['_MESSAGE']._serialized_end=483
 # @@protoc_insertion_point(module_scope)

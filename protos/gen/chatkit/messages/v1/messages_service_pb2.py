@@ -30,9 +30,10 @@ from chatkit.messages.v1 import position_pb2 as chatkit_dot_messages_dot_v1_dot_
 from chatkit.messages.v1 import room_event_pb2 as chatkit_dot_messages_dot_v1_dot_room__event__pb2
 from chatkit.messages.v1 import room_subscription_pb2 as chatkit_dot_messages_dot_v1_dot_room__subscription__pb2
 from chatkit.messages.v1 import send_result_pb2 as chatkit_dot_messages_dot_v1_dot_send__result__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*chatkit/messages/v1/messages_service.proto\x12\x13\x63hatkit.messages.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a!chatkit/messages/v1/message.proto\x1a\x1e\x63hatkit/messages/v1/part.proto\x1a\"chatkit/messages/v1/position.proto\x1a$chatkit/messages/v1/room_event.proto\x1a+chatkit/messages/v1/room_subscription.proto\x1a%chatkit/messages/v1/send_result.proto\"\xc2\x01\n\x12SendMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x1b\n\tsender_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12R\n\x05parts\x18\x03 \x03(\x0b\x32\x19.chatkit.messages.v1.PartB(\xea\xe0\x18$\x08\x01 \x0b\x32\x1e\x08\x02\x12\x0c\x63ontent_type\x12\x07\x63ontent\x12\x03url\x12\x1e\n\nrequest_id\x18\x04 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x0e\"D\n\x13SendMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"a\n\x18\x42\x61tchSendMessagesRequest\x12\x45\n\x08requests\x18\x01 \x03(\x0b\x32\'.chatkit.messages.v1.SendMessageRequestB\n\xea\xe0\x18\x06\x08\x01 \x1aX\x01\"M\n\x19\x42\x61tchSendMessagesResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.chatkit.messages.v1.SendResult\"\xba\x01\n\x12\x45\x64itMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x15\n\x03seq\x18\x02 \x01(\x03\x42\x08\xea\xe0\x18\x04\x08\x01P\x01\x12R\n\x05parts\x18\x03 \x03(\x0b\x32\x19.chatkit.messages.v1.PartB(\xea\xe0\x18$\x08\x01 \x0b\x32\x1e\x08\x02\x12\x0c\x63ontent_type\x12\x07\x63ontent\x12\x03url\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x0e\"D\n\x13\x45\x64itMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"J\n\x14\x44\x65leteMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x15\n\x03seq\x18\x02 \x01(\x03\x42\x08\xea\xe0\x18\x04\x08\x01P\x01\"F\n\x15\x44\x65leteMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"G\n\x11GetMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x15\n\x03seq\x18\x02 \x01(\x03\x42\x08\xea\xe0\x18\x04\x08\x01P\x01\"C\n\x12GetMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"\xba\x01\n\x13ListMessagesRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x31\n\tdirection\x18\x02 \x01(\x0e\x32\x1e.chatkit.messages.v1.Direction\x12\x18\n\x08\x66rom_seq\x18\x03 \x01(\x03\x42\x06\xea\xe0\x18\x02P\x01\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x05 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"_\n\x14ListMessagesResponse\x12.\n\x08messages\x18\x01 \x03(\x0b\x32\x1c.chatkit.messages.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9d\x01\n\x15ListRoomEventsRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12,\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1d.chatkit.messages.v1.Position\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"\xa6\x01\n\x16ListRoomEventsResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.chatkit.messages.v1.RoomEvent\x12/\n\x08position\x18\x02 \x01(\x0b\x32\x1d.chatkit.messages.v1.Position\x12\x12\n\noldest_seq\x18\x03 \x01(\x03\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"\x9d\x01\n\x14SubscribeRoomRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12.\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1d.chatkit.messages.v1.PositionH\x00\x12\x16\n\x04last\x18\x03 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x00\x12\x17\n\x0finclude_cursors\x18\x04 \x01(\x08\x42\x07\n\x05start\"G\n\x15SubscribeRoomResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.chatkit.messages.v1.RoomEvent\"\xf3\x01\n\x15SubscribeRoomsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12<\n\x05rooms\x18\x02 \x03(\x0b\x32%.chatkit.messages.v1.RoomSubscriptionB\x06\xea\xe0\x18\x02 \x1b\x12\x1e\n\x0c\x64\x65\x66\x61ult_last\x18\x03 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x00\x12\x1a\n\x12\x66ollow_memberships\x18\x04 \x01(\x08\x12\x17\n\x0finclude_cursors\x18\x05 \x01(\x08\x12\x1b\n\x13include_read_states\x18\x06 \x01(\x08\x42\x0f\n\rdefault_start\"H\n\x16SubscribeRoomsResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.chatkit.messages.v1.RoomEvent\"K\n\x11SendTypingRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\"\x14\n\x12SendTypingResponse*P\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44IRECTION_OLDER\x10\x01\x12\x13\n\x0f\x44IRECTION_NEWER\x10\x02\x32\xa7\x0c\n\x0fMessagesService\x12\x99\x01\n\x0bSendMessage\x12\'.chatkit.messages.v1.SendMessageRequest\x1a(.chatkit.messages.v1.SendMessageResponse\"7\xe2\xe0\x18\x33\x08\x01\x12\x0emessage:create\x1a\x0b\n\x07room_id\x10\x01\"\tsender_id(\x01\x30\x14\x38\x90N@\x02\x12\x83\x01\n\x11\x42\x61tchSendMessages\x12-.chatkit.messages.v1.BatchSendMessagesRequest\x1a..chatkit.messages.v1.BatchSendMessagesResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x15\x38\x90N@\x01\x12\x9e\x01\n\x0b\x45\x64itMessage\x12\'.chatkit.messages.v1.EditMessageRequest\x1a(.chatkit.messages.v1.EditMessageResponse\"<\xe2\xe0\x18\x38\x08\x01\x12\x0cmessage:edit\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x02J\x10message:moderate\x12\xa6\x01\n\rDeleteMessage\x12).chatkit.messages.v1.DeleteMessageRequest\x1a*.chatkit.messages.v1.DeleteMessageResponse\">\xe2\xe0\x18:\x08\x01\x12\x0emessage:delete\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01J\x10message:moderate\x12\x8e\x01\n\nGetMessage\x12&.chatkit.messages.v1.GetMessageRequest\x1a\'.chatkit.messages.v1.GetMessageResponse\"/\xe2\xe0\x18+\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x94\x01\n\x0cListMessages\x12(.chatkit.messages.v1.ListMessagesRequest\x1a).chatkit.messages.v1.ListMessagesResponse\"/\xe2\xe0\x18+\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x9a\x01\n\x0eListRoomEvents\x12*.chatkit.messages.v1.ListRoomEventsRequest\x1a+.chatkit.messages.v1.ListRoomEventsResponse\"/\xe2\xe0\x18+\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x98\x01\n\rSubscribeRoom\x12).chatkit.messages.v1.SubscribeRoomRequest\x1a*.chatkit.messages.v1.SubscribeRoomResponse\".\xe2\xe0\x18*\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14@\x01P\x02\x30\x01\x12\xa2\x01\n\x0eSubscribeRooms\x12*.chatkit.messages.v1.SubscribeRoomsRequest\x1a+.chatkit.messages.v1.SubscribeRoomsResponse\"5\xe2\xe0\x18\x31\x08\x01\x12\x11room:messages:get\x1a\t\n\x05rooms\x10\x04\"\x07user_id(\x01\x30\x15@\x01P\x14\x30\x01\x12\xa2\x01\n\nSendTyping\x12&.chatkit.messages.v1.SendTypingRequest\x1a\'.chatkit.messages.v1.SendTypingResponse\"C\xe2\xe0\x18?\x08\x01\x12\x1croom:typing_indicator:create\x1a\x0b\n\x07room_id\x10\x01\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x42\x65\n\x17\x63om.chatkit.messages.v1P\x01Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\xaa\x02\x13\x43hatkit.Messages.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*chatkit/messages/v1/messages_service.proto\x12\x13\x63hatkit.messages.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a!chatkit/messages/v1/message.proto\x1a\x1e\x63hatkit/messages/v1/part.proto\x1a\"chatkit/messages/v1/position.proto\x1a$chatkit/messages/v1/room_event.proto\x1a+chatkit/messages/v1/room_subscription.proto\x1a%chatkit/messages/v1/send_result.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xf8\x01\n\x12SendMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x1b\n\tsender_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12R\n\x05parts\x18\x03 \x03(\x0b\x32\x19.chatkit.messages.v1.PartB(\xea\xe0\x18$\x08\x01 \x0b\x32\x1e\x08\x02\x12\x0c\x63ontent_type\x12\x07\x63ontent\x12\x03url\x12\x1e\n\nrequest_id\x18\x04 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x0e\x12\x34\n\x0b\x63ustom_data\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\"D\n\x13SendMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"a\n\x18\x42\x61tchSendMessagesRequest\x12\x45\n\x08requests\x18\x01 \x03(\x0b\x32\'.chatkit.messages.v1.SendMessageRequestB\n\xea\xe0\x18\x06\x08\x01 \x1aX\x01\"M\n\x19\x42\x61tchSendMessagesResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.chatkit.messages.v1.SendResult\"\xf0\x01\n\x12\x45\x64itMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x15\n\x03seq\x18\x02 \x01(\x03\x42\x08\xea\xe0\x18\x04\x08\x01P\x01\x12R\n\x05parts\x18\x03 \x03(\x0b\x32\x19.chatkit.messages.v1.PartB(\xea\xe0\x18$\x08\x01 \x0b\x32\x1e\x08\x02\x12\x0c\x63ontent_type\x12\x07\x63ontent\x12\x03url\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x0e\x12\x34\n\x0b\x63ustom_data\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\"D\n\x13\x45\x64itMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"J\n\x14\x44\x65leteMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x15\n\x03seq\x18\x02 \x01(\x03\x42\x08\xea\xe0\x18\x04\x08\x01P\x01\"F\n\x15\x44\x65leteMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"G\n\x11GetMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x15\n\x03seq\x18\x02 \x01(\x03\x42\x08\xea\xe0\x18\x04\x08\x01P\x01\"C\n\x12GetMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"\xba\x01\n\x13ListMessagesRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x31\n\tdirection\x18\x02 \x01(\x0e\x32\x1e.chatkit.messages.v1.Direction\x12\x18\n\x08\x66rom_seq\x18\x03 \x01(\x03\x42\x06\xea\xe0\x18\x02P\x01\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x05 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"_\n\x14ListMessagesResponse\x12.\n\x08messages\x18\x01 \x03(\x0b\x32\x1c.chatkit.messages.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9d\x01\n\x15ListRoomEventsRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12,\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1d.chatkit.messages.v1.Position\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"\xa6\x01\n\x16ListRoomEventsResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.chatkit.messages.v1.RoomEvent\x12/\n\x08position\x18\x02 \x01(\x0b\x32\x1d.chatkit.messages.v1.Position\x12\x12\n\noldest_seq\x18\x03 \x01(\x03\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"\x9d\x01\n\x14SubscribeRoomRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12.\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1d.chatkit.messages.v1.PositionH\x00\x12\x16\n\x04last\x18\x03 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x00\x12\x17\n\x0finclude_cursors\x18\x04 \x01(\x08\x42\x07\n\x05start\"G\n\x15SubscribeRoomResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.chatkit.messages.v1.RoomEvent\"\xf3\x01\n\x15SubscribeRoomsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12<\n\x05rooms\x18\x02 \x03(\x0b\x32%.chatkit.messages.v1.RoomSubscriptionB\x06\xea\xe0\x18\x02 \x1b\x12\x1e\n\x0c\x64\x65\x66\x61ult_last\x18\x03 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x00\x12\x1a\n\x12\x66ollow_memberships\x18\x04 \x01(\x08\x12\x17\n\x0finclude_cursors\x18\x05 \x01(\x08\x12\x1b\n\x13include_read_states\x18\x06 \x01(\x08\x42\x0f\n\rdefault_start\"H\n\x16SubscribeRoomsResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.chatkit.messages.v1.RoomEvent\"K\n\x11SendTypingRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\"\x14\n\x12SendTypingResponse*P\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44IRECTION_OLDER\x10\x01\x12\x13\n\x0f\x44IRECTION_NEWER\x10\x02\x32\xa7\x0c\n\x0fMessagesService\x12\x99\x01\n\x0bSendMessage\x12\'.chatkit.messages.v1.SendMessageRequest\x1a(.chatkit.messages.v1.SendMessageResponse\"7\xe2\xe0\x18\x33\x08\x01\x12\x0emessage:create\x1a\x0b\n\x07room_id\x10\x01\"\tsender_id(\x01\x30\x14\x38\x90N@\x02\x12\x83\x01\n\x11\x42\x61tchSendMessages\x12-.chatkit.messages.v1.BatchSendMessagesRequest\x1a..chatkit.messages.v1.BatchSendMessagesResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x15\x38\x90N@\x01\x12\x9e\x01\n\x0b\x45\x64itMessage\x12\'.chatkit.messages.v1.EditMessageRequest\x1a(.chatkit.messages.v1.EditMessageResponse\"<\xe2\xe0\x18\x38\x08\x01\x12\x0cmessage:edit\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x02J\x10message:moderate\x12\xa6\x01\n\rDeleteMessage\x12).chatkit.messages.v1.DeleteMessageRequest\x1a*.chatkit.messages.v1.DeleteMessageResponse\">\xe2\xe0\x18:\x08\x01\x12\x0emessage:delete\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01J\x10message:moderate\x12\x8e\x01\n\nGetMessage\x12&.chatkit.messages.v1.GetMessageRequest\x1a\'.chatkit.messages.v1.GetMessageResponse\"/\xe2\xe0\x18+\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x94\x01\n\x0cListMessages\x12(.chatkit.messages.v1.ListMessagesRequest\x1a).chatkit.messages.v1.ListMessagesResponse\"/\xe2\xe0\x18+\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x9a\x01\n\x0eListRoomEvents\x12*.chatkit.messages.v1.ListRoomEventsRequest\x1a+.chatkit.messages.v1.ListRoomEventsResponse\"/\xe2\xe0\x18+\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x98\x01\n\rSubscribeRoom\x12).chatkit.messages.v1.SubscribeRoomRequest\x1a*.chatkit.messages.v1.SubscribeRoomResponse\".\xe2\xe0\x18*\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14@\x01P\x02\x30\x01\x12\xa2\x01\n\x0eSubscribeRooms\x12*.chatkit.messages.v1.SubscribeRoomsRequest\x1a+.chatkit.messages.v1.SubscribeRoomsResponse\"5\xe2\xe0\x18\x31\x08\x01\x12\x11room:messages:get\x1a\t\n\x05rooms\x10\x04\"\x07user_id(\x01\x30\x15@\x01P\x14\x30\x01\x12\xa2\x01\n\nSendTyping\x12&.chatkit.messages.v1.SendTypingRequest\x1a\'.chatkit.messages.v1.SendTypingResponse\"C\xe2\xe0\x18?\x08\x01\x12\x1croom:typing_indicator:create\x1a\x0b\n\x07room_id\x10\x01\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x42\x65\n\x17\x63om.chatkit.messages.v1P\x01Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\xaa\x02\x13\x43hatkit.Messages.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +49,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['parts']._serialized_options = b'\352\340\030$\010\001 \0132\036\010\002\022\014content_type\022\007content\022\003url'
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['request_id']._serialized_options = b'\352\340\030\006\010\001\020\001\030\016'
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['custom_data']._loaded_options = None
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['custom_data']._serialized_options = b'\352\340\030\002(\003'
   _globals['_BATCHSENDMESSAGESREQUEST'].fields_by_name['requests']._loaded_options = None
   _globals['_BATCHSENDMESSAGESREQUEST'].fields_by_name['requests']._serialized_options = b'\352\340\030\006\010\001 \032X\001'
   _globals['_EDITMESSAGEREQUEST'].fields_by_name['room_id']._loaded_options = None
@@ -58,6 +61,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EDITMESSAGEREQUEST'].fields_by_name['parts']._serialized_options = b'\352\340\030$\010\001 \0132\036\010\002\022\014content_type\022\007content\022\003url'
   _globals['_EDITMESSAGEREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_EDITMESSAGEREQUEST'].fields_by_name['request_id']._serialized_options = b'\352\340\030\004\020\001\030\016'
+  _globals['_EDITMESSAGEREQUEST'].fields_by_name['custom_data']._loaded_options = None
+  _globals['_EDITMESSAGEREQUEST'].fields_by_name['custom_data']._serialized_options = b'\352\340\030\002(\003'
   _globals['_DELETEMESSAGEREQUEST'].fields_by_name['room_id']._loaded_options = None
   _globals['_DELETEMESSAGEREQUEST'].fields_by_name['room_id']._serialized_options = b'\352\340\030\006\010\001\020\001\030\007'
   _globals['_DELETEMESSAGEREQUEST'].fields_by_name['seq']._loaded_options = None
@@ -114,48 +119,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MESSAGESSERVICE'].methods_by_name['SubscribeRooms']._serialized_options = b'\342\340\0301\010\001\022\021room:messages:get\032\t\n\005rooms\020\004\"\007user_id(\0010\025@\001P\024'
   _globals['_MESSAGESSERVICE'].methods_by_name['SendTyping']._loaded_options = None
   _globals['_MESSAGESSERVICE'].methods_by_name['SendTyping']._serialized_options = b'\342\340\030?\010\001\022\034room:typing_indicator:create\032\013\n\007room_id\020\001\"\007user_id(\0010\0248\220N@\001'
-  _globals['_DIRECTION']._serialized_start=2634
-  _globals['_DIRECTION']._serialized_end=2714
-  _globals['_SENDMESSAGEREQUEST']._serialized_start=374
-  _globals['_SENDMESSAGEREQUEST']._serialized_end=568
-  _globals['_SENDMESSAGERESPONSE']._serialized_start=570
-  _globals['_SENDMESSAGERESPONSE']._serialized_end=638
-  _globals['_BATCHSENDMESSAGESREQUEST']._serialized_start=640
-  _globals['_BATCHSENDMESSAGESREQUEST']._serialized_end=737
-  _globals['_BATCHSENDMESSAGESRESPONSE']._serialized_start=739
-  _globals['_BATCHSENDMESSAGESRESPONSE']._serialized_end=816
-  _globals['_EDITMESSAGEREQUEST']._serialized_start=819
-  _globals['_EDITMESSAGEREQUEST']._serialized_end=1005
-  _globals['_EDITMESSAGERESPONSE']._serialized_start=1007
-  _globals['_EDITMESSAGERESPONSE']._serialized_end=1075
-  _globals['_DELETEMESSAGEREQUEST']._serialized_start=1077
-  _globals['_DELETEMESSAGEREQUEST']._serialized_end=1151
-  _globals['_DELETEMESSAGERESPONSE']._serialized_start=1153
-  _globals['_DELETEMESSAGERESPONSE']._serialized_end=1223
-  _globals['_GETMESSAGEREQUEST']._serialized_start=1225
-  _globals['_GETMESSAGEREQUEST']._serialized_end=1296
-  _globals['_GETMESSAGERESPONSE']._serialized_start=1298
-  _globals['_GETMESSAGERESPONSE']._serialized_end=1365
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=1368
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=1554
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1556
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1651
-  _globals['_LISTROOMEVENTSREQUEST']._serialized_start=1654
-  _globals['_LISTROOMEVENTSREQUEST']._serialized_end=1811
-  _globals['_LISTROOMEVENTSRESPONSE']._serialized_start=1814
-  _globals['_LISTROOMEVENTSRESPONSE']._serialized_end=1980
-  _globals['_SUBSCRIBEROOMREQUEST']._serialized_start=1983
-  _globals['_SUBSCRIBEROOMREQUEST']._serialized_end=2140
-  _globals['_SUBSCRIBEROOMRESPONSE']._serialized_start=2142
-  _globals['_SUBSCRIBEROOMRESPONSE']._serialized_end=2213
-  _globals['_SUBSCRIBEROOMSREQUEST']._serialized_start=2216
-  _globals['_SUBSCRIBEROOMSREQUEST']._serialized_end=2459
-  _globals['_SUBSCRIBEROOMSRESPONSE']._serialized_start=2461
-  _globals['_SUBSCRIBEROOMSRESPONSE']._serialized_end=2533
-  _globals['_SENDTYPINGREQUEST']._serialized_start=2535
-  _globals['_SENDTYPINGREQUEST']._serialized_end=2610
-  _globals['_SENDTYPINGRESPONSE']._serialized_start=2612
-  _globals['_SENDTYPINGRESPONSE']._serialized_end=2632
-  _globals['_MESSAGESSERVICE']._serialized_start=2717
-  _globals['_MESSAGESSERVICE']._serialized_end=4292
+  _globals['_DIRECTION']._serialized_start=2772
+  _globals['_DIRECTION']._serialized_end=2852
+  _globals['_SENDMESSAGEREQUEST']._serialized_start=404
+  _globals['_SENDMESSAGEREQUEST']._serialized_end=652
+  _globals['_SENDMESSAGERESPONSE']._serialized_start=654
+  _globals['_SENDMESSAGERESPONSE']._serialized_end=722
+  _globals['_BATCHSENDMESSAGESREQUEST']._serialized_start=724
+  _globals['_BATCHSENDMESSAGESREQUEST']._serialized_end=821
+  _globals['_BATCHSENDMESSAGESRESPONSE']._serialized_start=823
+  _globals['_BATCHSENDMESSAGESRESPONSE']._serialized_end=900
+  _globals['_EDITMESSAGEREQUEST']._serialized_start=903
+  _globals['_EDITMESSAGEREQUEST']._serialized_end=1143
+  _globals['_EDITMESSAGERESPONSE']._serialized_start=1145
+  _globals['_EDITMESSAGERESPONSE']._serialized_end=1213
+  _globals['_DELETEMESSAGEREQUEST']._serialized_start=1215
+  _globals['_DELETEMESSAGEREQUEST']._serialized_end=1289
+  _globals['_DELETEMESSAGERESPONSE']._serialized_start=1291
+  _globals['_DELETEMESSAGERESPONSE']._serialized_end=1361
+  _globals['_GETMESSAGEREQUEST']._serialized_start=1363
+  _globals['_GETMESSAGEREQUEST']._serialized_end=1434
+  _globals['_GETMESSAGERESPONSE']._serialized_start=1436
+  _globals['_GETMESSAGERESPONSE']._serialized_end=1503
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=1506
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=1692
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1694
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1789
+  _globals['_LISTROOMEVENTSREQUEST']._serialized_start=1792
+  _globals['_LISTROOMEVENTSREQUEST']._serialized_end=1949
+  _globals['_LISTROOMEVENTSRESPONSE']._serialized_start=1952
+  _globals['_LISTROOMEVENTSRESPONSE']._serialized_end=2118
+  _globals['_SUBSCRIBEROOMREQUEST']._serialized_start=2121
+  _globals['_SUBSCRIBEROOMREQUEST']._serialized_end=2278
+  _globals['_SUBSCRIBEROOMRESPONSE']._serialized_start=2280
+  _globals['_SUBSCRIBEROOMRESPONSE']._serialized_end=2351
+  _globals['_SUBSCRIBEROOMSREQUEST']._serialized_start=2354
+  _globals['_SUBSCRIBEROOMSREQUEST']._serialized_end=2597
+  _globals['_SUBSCRIBEROOMSRESPONSE']._serialized_start=2599
+  _globals['_SUBSCRIBEROOMSRESPONSE']._serialized_end=2671
+  _globals['_SENDTYPINGREQUEST']._serialized_start=2673
+  _globals['_SENDTYPINGREQUEST']._serialized_end=2748
+  _globals['_SENDTYPINGRESPONSE']._serialized_start=2750
+  _globals['_SENDTYPINGRESPONSE']._serialized_end=2770
+  _globals['_MESSAGESSERVICE']._serialized_start=2855
+  _globals['_MESSAGESSERVICE']._serialized_end=4430
 # @@protoc_insertion_point(module_scope)

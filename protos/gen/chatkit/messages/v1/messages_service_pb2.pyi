@@ -6,6 +6,7 @@ from chatkit.messages.v1 import position_pb2 as _position_pb2
 from chatkit.messages.v1 import room_event_pb2 as _room_event_pb2
 from chatkit.messages.v1 import room_subscription_pb2 as _room_subscription_pb2
 from chatkit.messages.v1 import send_result_pb2 as _send_result_pb2
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -25,16 +26,18 @@ DIRECTION_OLDER: Direction
 DIRECTION_NEWER: Direction
 
 class SendMessageRequest(_message.Message):
-    __slots__ = ("room_id", "sender_id", "parts", "request_id")
+    __slots__ = ("room_id", "sender_id", "parts", "request_id", "custom_data")
     ROOM_ID_FIELD_NUMBER: _ClassVar[int]
     SENDER_ID_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOM_DATA_FIELD_NUMBER: _ClassVar[int]
     room_id: str
     sender_id: str
     parts: _containers.RepeatedCompositeFieldContainer[_part_pb2.Part]
     request_id: str
-    def __init__(self, room_id: _Optional[str] = ..., sender_id: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[_part_pb2.Part, _Mapping]]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    custom_data: _struct_pb2.Struct
+    def __init__(self, room_id: _Optional[str] = ..., sender_id: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[_part_pb2.Part, _Mapping]]] = ..., request_id: _Optional[str] = ..., custom_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class SendMessageResponse(_message.Message):
     __slots__ = ("message",)
@@ -55,16 +58,18 @@ class BatchSendMessagesResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[_send_result_pb2.SendResult, _Mapping]]] = ...) -> None: ...
 
 class EditMessageRequest(_message.Message):
-    __slots__ = ("room_id", "seq", "parts", "request_id")
+    __slots__ = ("room_id", "seq", "parts", "request_id", "custom_data")
     ROOM_ID_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOM_DATA_FIELD_NUMBER: _ClassVar[int]
     room_id: str
     seq: int
     parts: _containers.RepeatedCompositeFieldContainer[_part_pb2.Part]
     request_id: str
-    def __init__(self, room_id: _Optional[str] = ..., seq: _Optional[int] = ..., parts: _Optional[_Iterable[_Union[_part_pb2.Part, _Mapping]]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    custom_data: _struct_pb2.Struct
+    def __init__(self, room_id: _Optional[str] = ..., seq: _Optional[int] = ..., parts: _Optional[_Iterable[_Union[_part_pb2.Part, _Mapping]]] = ..., request_id: _Optional[str] = ..., custom_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class EditMessageResponse(_message.Message):
     __slots__ = ("message",)

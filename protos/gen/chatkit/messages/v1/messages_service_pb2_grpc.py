@@ -113,10 +113,10 @@ class MessagesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EditMessage(self, request, context):
-        """Replaces a message's parts. One's own message needs message:edit, anyone's
-        can be edited with message:moderate. Parts that are equal to what is there
-        change nothing. An unknown or deleted message is NOT_FOUND,
-        MESSAGE_NOT_FOUND.
+        """Replaces a message's parts, and its custom data where that is set. One's own
+        message needs message:edit, anyone's can be edited with message:moderate.
+        What is equal to what is there changes nothing. An unknown or deleted
+        message is NOT_FOUND, MESSAGE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -15,16 +15,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class Part(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+class SyncPart(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
-    PART_UNSPECIFIED: _ClassVar[Part]
-    PART_ROOMS: _ClassVar[Part]
-    PART_USER: _ClassVar[Part]
-    PART_PRESENCE: _ClassVar[Part]
-PART_UNSPECIFIED: Part
-PART_ROOMS: Part
-PART_USER: Part
-PART_PRESENCE: Part
+    SYNC_PART_UNSPECIFIED: _ClassVar[SyncPart]
+    SYNC_PART_ROOMS: _ClassVar[SyncPart]
+    SYNC_PART_USER: _ClassVar[SyncPart]
+    SYNC_PART_PRESENCE: _ClassVar[SyncPart]
+SYNC_PART_UNSPECIFIED: SyncPart
+SYNC_PART_ROOMS: SyncPart
+SYNC_PART_USER: SyncPart
+SYNC_PART_PRESENCE: SyncPart
 
 class SyncOpened(_message.Message):
     __slots__ = ("stream_id", "token_expire_time")
@@ -42,9 +42,9 @@ class SyncHeartbeat(_message.Message):
     __slots__ = ("behind", "user_position")
     BEHIND_FIELD_NUMBER: _ClassVar[int]
     USER_POSITION_FIELD_NUMBER: _ClassVar[int]
-    behind: _containers.RepeatedScalarFieldContainer[Part]
+    behind: _containers.RepeatedScalarFieldContainer[SyncPart]
     user_position: _user_position_pb2.UserPosition
-    def __init__(self, behind: _Optional[_Iterable[_Union[Part, str]]] = ..., user_position: _Optional[_Union[_user_position_pb2.UserPosition, _Mapping]] = ...) -> None: ...
+    def __init__(self, behind: _Optional[_Iterable[_Union[SyncPart, str]]] = ..., user_position: _Optional[_Union[_user_position_pb2.UserPosition, _Mapping]] = ...) -> None: ...
 
 class TokenExpiring(_message.Message):
     __slots__ = ("expire_time",)
@@ -78,6 +78,6 @@ class PartClosed(_message.Message):
     __slots__ = ("part", "closed")
     PART_FIELD_NUMBER: _ClassVar[int]
     CLOSED_FIELD_NUMBER: _ClassVar[int]
-    part: Part
+    part: SyncPart
     closed: _stream_pb2.StreamClosed
-    def __init__(self, part: _Optional[_Union[Part, str]] = ..., closed: _Optional[_Union[_stream_pb2.StreamClosed, _Mapping]] = ...) -> None: ...
+    def __init__(self, part: _Optional[_Union[SyncPart, str]] = ..., closed: _Optional[_Union[_stream_pb2.StreamClosed, _Mapping]] = ...) -> None: ...
