@@ -191,6 +191,7 @@ class Start:
     """Where a subscriber asks to start: after a position, or with the last messages."""
 
     after: Position | None
+    # How many messages there are at the most where it starts with a snapshot, be it because it can't resume.
     last: int
 
 

@@ -4,7 +4,6 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import cast
 
-from chatkit.contract.v1 import limit_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import part_pb2
 from google.protobuf.descriptor import Descriptor
@@ -18,7 +17,7 @@ from services.messages.follow_rooms import FollowRooms, RoomsSubscription
 from services.messages.log.outcomes import Appended, Result
 from services.messages.model import Deletion, Draft, Position, Start
 from services.messages.service import Messages
-from services.messages.starts import start_of
+from services.messages.starts import Starts
 from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.calls.spelling import JsonNames
@@ -56,6 +55,7 @@ class MessagesServicer:
         self._attachments = attachments
         self._page_tokens = page_tokens
         self._limits = limits
+        self._starts = Starts(limits)
 
     async def SendMessage(self, request: pb2.SendMessageRequest, call: Call) -> bytes:
         """Append a message."""
@@ -145,7 +145,7 @@ class MessagesServicer:
             call.query,
             call.room,
             call.caller,
-            start_of(request, self._default_start),
+            self._starts.of(request, self._starts.default),
             call.on_end,
             includes_cursors=request.include_cursors,
         )
@@ -168,9 +168,12 @@ class MessagesServicer:
         if len(set(room_ids)) < len(room_ids):
             raise invalid_field("FIELD_INVALID", "rooms", "must not name a room twice")
         has_default = request.WhichOneof("default_start") is not None
-        default = Start(None, request.default_last) if has_default else self._default_start
+        default = Start(None, request.default_last) if has_default else self._starts.default
         wanted = RoomsSubscription(
-            rooms=[(room.room_id, start_of(room, default)) for room in request.rooms],
+            rooms=[
+                (room.room_id, self._starts.of(room, default, f"rooms[{index}]."))
+                for index, room in enumerate(request.rooms)
+            ],
             default_start=default,
             follows_memberships=request.follow_memberships,
             includes_cursors=request.include_cursors,
@@ -178,10 +181,6 @@ class MessagesServicer:
         )
         async for frame in self._follow_rooms.subscribe(call.query, call.caller, wanted, call.on_end):
             yield frame
-
-    @property
-    def _default_start(self) -> Start:
-        return Start(None, self._limits[limit_pb2.LIMIT_PAGE_SIZE_DEFAULT])
 
 
 def _settled(before: Result | None, refusal: ChatkitError) -> Appended:

@@ -28,9 +28,15 @@ def text(content: str, request_id: str, room_id: str = "lobby", **fields: Any) -
     return pb2.SendMessageRequest(room_id=room_id, parts=[part], request_id=request_id, **fields)
 
 
-def in_room(room_id: str, *, after: position_pb2.Position | None = None, last: int | None = None) -> RoomSubscription:
-    """Return where a room of several starts."""
-    return RoomSubscription(room_id=room_id, after=after, last=last)
+def in_room(
+    room_id: str,
+    *,
+    after: position_pb2.Position | None = None,
+    last: int | None = None,
+    most: int | None = None,
+) -> RoomSubscription:
+    """Return where a room of several starts, and the most messages that it begins with when it can't resume."""
+    return RoomSubscription(room_id=room_id, after=after, last=last, max_snapshot_messages=most)
 
 
 class Reader:
@@ -96,13 +102,16 @@ class Chat:
         *,
         after: position_pb2.Position | None = None,
         last: int | None = None,
+        most: int | None = None,
         who: str = "bob",
         room_id: str = "lobby",
         metadata: Metadata | None = None,
         cursors: bool = False,
     ) -> AsyncIterator[Reader]:
-        """Subscribe while the context is open."""
-        request = pb2.SubscribeRoomRequest(room_id=room_id, after=after, last=last, include_cursors=cursors)
+        """Subscribe while the context is open; `most` is how many messages there are when it can't resume."""
+        request = pb2.SubscribeRoomRequest(
+            room_id=room_id, after=after, last=last, max_snapshot_messages=most, include_cursors=cursors
+        )
         call = self.suite.messages.SubscribeRoom(request, metadata=metadata or user(who))
         try:
             yield Reader(call)

@@ -1,6 +1,7 @@
 """Streams: how they open, what they replay, and that nothing is missed or doubled between the two."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import grpc
 import pytest
@@ -9,7 +10,7 @@ from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import position_pb2, room_event_pb2
 from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
-from tests.messages.chat import Chat, Reader, text
+from tests.messages.chat import Chat, Reader, in_room, text
 from tests.support.refusals import refused
 from tests.support.tokens import user
 
@@ -47,7 +48,46 @@ async def test_a_hundred_missed_events_are_replayed_and_a_hundred_and_one_are_no
         opened, seqs = await _opened(reader)
     assert opened.outcome == room_event_pb2.OUTCOME_SNAPSHOT
     assert opened.reason == room_event_pb2.SNAPSHOT_REASON_TOO_FAR
-    assert seqs == list(range(86, 106))
+    assert seqs == list(range(6, 106))
+
+
+@pytest.mark.parametrize(("most", "expected"), [(None, 100), (0, 0), (5, 5), (100, 100)])
+@pytest.mark.parametrize("is_followed", [False, True])
+async def test_who_can_not_resume_gets_as_many_of_the_last_messages_as_they_want(
+    chat: Chat, most: int | None, expected: int, *, is_followed: bool
+) -> None:
+    await chat.send_many(120)
+    # So that not every one of the last events is of another message.
+    for seq in (118, 119, 120):
+        deletion = pb2.DeleteMessageRequest(room_id="lobby", seq=seq)
+        await chat.suite.messages.DeleteMessage(deletion, metadata=user("alice"))
+    behind = await chat.position(1)
+    elsewhere = position_pb2.Position(epoch="other", seq=1)
+    async with AsyncExitStack() as stack:
+        if is_followed:
+            follower = await stack.enter_async_context(chat.reading(last=0))
+            await follower.until("caught_up")
+        for position, reason in (
+            (behind, room_event_pb2.SNAPSHOT_REASON_TOO_FAR),
+            (elsewhere, room_event_pb2.SNAPSHOT_REASON_EPOCH),
+        ):
+            async with chat.reading(after=position, most=most) as reader:
+                opened, seqs = await _opened(reader)
+            assert (opened.reason, seqs) == (reason, list(range(118 - expected, 118)))
+            assert opened.first_seq == (seqs[0] if seqs else 0)
+
+
+async def test_how_many_there_are_when_it_can_not_resume_is_bounded_and_said_with_a_position_only(chat: Chat) -> None:
+    here = await chat.position(0)
+    for most, reason in ((101, "LIMIT_EXCEEDED"), (-1, "FIELD_INVALID")):
+        async with chat.reading(after=here, most=most) as reader:
+            assert (await refused(reader.next(), reason)).metadata["field"] == "max_snapshot_messages"
+    for last in (None, 5):
+        async with chat.reading(last=last, most=5) as reader:
+            assert (await refused(reader.next(), "FIELD_INVALID")).metadata["field"] == "max_snapshot_messages"
+        async with chat.following("one", in_room("lobby", last=last, most=5)) as reader:
+            refusal = await refused(reader.next(), "FIELD_INVALID")
+            assert refusal.metadata["field"] == "rooms[1].max_snapshot_messages"
 
 
 async def test_a_position_of_another_log_or_of_the_future_is_never_guessed_at(chat: Chat) -> None:

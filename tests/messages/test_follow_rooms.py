@@ -139,7 +139,11 @@ async def test_each_room_resumes_from_its_own_position(chat: Chat) -> None:
     assert opened["two"].reason == room_event_pb2.SNAPSHOT_REASON_EPOCH
     assert _seqs(events, "two") == [1, 2, 3]
     assert opened["three"].reason == room_event_pb2.SNAPSHOT_REASON_TOO_FAR
-    assert _seqs(events, "three") == list(range(131, 151))
+    assert _seqs(events, "three") == list(range(51, 151))
+    async with chat.following(in_room("three", after=at["three"], most=7), in_room("two", after=at["two"])) as reader:
+        events = await reader.until_room("", "caught_up")
+    assert _seqs(events, "three") == list(range(144, 151))
+    assert _seqs(events, "two") == [1, 2, 3]
 
 
 async def test_a_room_that_is_left_is_closed_and_the_others_go_on(chat: Chat) -> None:

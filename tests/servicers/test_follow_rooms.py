@@ -51,7 +51,7 @@ def test_many_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits)
     assert frame.events[0].HasField("opened")
     ((query, wanted),) = follow_rooms.wishes
     assert (query.room_id, query.user_id, query.permission) == ("", "bob", "room:messages:get")
-    starts = [("lobby", Start(Position("epoch", 3), 5)), ("r", Start(None, 5))]
+    starts = [("lobby", Start(Position("epoch", 3), 100)), ("r", Start(None, 5))]
     assert wanted == RoomsSubscription(starts, Start(None, 5), True, False, False)
     several.rooms.add(room_id="r")
     with pytest.raises(InvalidArgument, match="twice"):

@@ -282,6 +282,7 @@ class MessagesService:
         after: position_pb2.Position | None = None,
         last: int | None = None,
         include_cursors: bool | None = None,
+        max_snapshot_messages: int | None = None,
     ) -> AsyncGenerator[messages_service_pb2.SubscribeRoomResponse, None]:
         """Follows a room.
 
@@ -292,7 +293,11 @@ class MessagesService:
         """
         return self._caller.stream(
             messages_service_pb2.SubscribeRoomRequest(
-                room_id=room_id, after=after, last=last, include_cursors=include_cursors
+                room_id=room_id,
+                after=after,
+                last=last,
+                include_cursors=include_cursors,
+                max_snapshot_messages=max_snapshot_messages,
             )
         )
 

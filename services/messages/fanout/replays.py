@@ -27,6 +27,8 @@ _REPLAYS_AT_ONCE = 4
 # A page has at most so many rooms, and no more than about so many events.
 _PAGE_ROOMS = 50
 _PAGE_EVENTS = 1_000
+# How many events are expected of a room that resumes: mostly few were missed, and never more than are replayed.
+_EXPECTED_ON_RESUMING = 20
 # What is read of a room's log is rounded up, so that those who resume a little farther back find it read.
 _STEP = 25
 
@@ -71,7 +73,8 @@ class Replays:
             await hub.follow(self._most)
             if not was_seeded:
                 hub.head_known_at = max(hub.head_known_at, asked_at)
-            await hub.recall(start.last)
+            if not self._resumes(hub, start):
+                await hub.recall(start.last)
         await self._look([(hub, start)])
 
     async def read_page(self, page: Sequence[tuple[RoomHub, Start]]) -> None:
@@ -169,7 +172,7 @@ def pages(wanted: Sequence[tuple[str, Start]], most: int = _PAGE_ROOMS) -> Itera
     page: list[tuple[str, Start]] = []
     events = 0
     for room in wanted:
-        expected = max(room[1].last, 1)
+        expected = max(room[1].last, 1) if room[1].after is None else _EXPECTED_ON_RESUMING
         if page and (len(page) == most or events + expected > _PAGE_EVENTS):
             yield page
             page, events = [], 0

@@ -4,14 +4,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC
 
-from chatkit.contract.v1 import limit_pb2
 from chatkit.internal.sync.v1 import stream_command_pb2 as command_pb2
 from chatkit.sync.v1 import room_to_follow_pb2 as room_pb2
 from chatkit.sync.v1 import sync_service_pb2 as pb2
 
 from services.messages.follow_rooms import RoomsSubscription
 from services.messages.model import Start
-from services.messages.starts import start_of
+from services.messages.starts import Starts
 from services.messages.sync.commands import Commands
 from services.messages.sync.service import Devices, DeviceSubscription, Presence
 from services.runtime.bus.port import Bus
@@ -46,7 +45,7 @@ class SyncServicer:
         find_key: Callable[[str], Key | None],
     ) -> None:
         self._devices = devices
-        self._limits = limits
+        self._starts = Starts(limits)
         self._find_key = find_key
         # Told to other replicas where the stream is theirs.
         self.commands = Commands(devices.has, self._execute, bus, subject, clock)
@@ -92,7 +91,10 @@ class SyncServicer:
         await self._devices.update(
             command.stream_id,
             UserId(command.user_id),
-            follow={room.room_id: (self._start(room), _FOLLOWED.get(room.detail)) for room in update.follow_rooms},
+            follow={
+                room.room_id: (self._start(room, f"follow_rooms[{index}]."), _FOLLOWED.get(room.detail))
+                for index, room in enumerate(update.follow_rooms)
+            },
             unfollow=update.unfollow_room_ids,
             watch=update.watch_user_ids,
             unwatch=update.unwatch_user_ids,
@@ -119,10 +121,13 @@ class SyncServicer:
         if not (request.rooms or request.follow_memberships or has_user or has_presence):
             raise invalid_field("FIELD_REQUIRED", "rooms", "no part is asked for: rooms, the user, or presence")
         has_default = request.WhichOneof("default_start") is not None
-        default = Start(None, request.default_last) if has_default else self._default_start
+        default = Start(None, request.default_last) if has_default else self._starts.default
         return DeviceSubscription(
             rooms=RoomsSubscription(
-                rooms=[(room.room_id, start_of(room, default)) for room in request.rooms],
+                rooms=[
+                    (room.room_id, self._starts.of(room, default, f"rooms[{index}]."))
+                    for index, room in enumerate(request.rooms)
+                ],
                 default_start=default,
                 follows_memberships=request.follow_memberships,
                 includes_cursors=request.include_cursors,
@@ -137,12 +142,10 @@ class SyncServicer:
             presence=(Presence(request.presence.online, request.presence.watch_user_ids) if has_presence else None),
         )
 
-    def _start(self, room: room_pb2.RoomToFollow) -> Start | None:
-        return start_of(room, self._default_start) if room.WhichOneof("start") is not None else None
-
-    @property
-    def _default_start(self) -> Start:
-        return Start(None, self._limits[limit_pb2.LIMIT_PAGE_SIZE_DEFAULT])
+    def _start(self, room: room_pb2.RoomToFollow, path: str) -> Start | None:
+        # What says nothing starts as the stream does by default.
+        says_so = room.WhichOneof("start") is not None or room.HasField("max_snapshot_messages")
+        return self._starts.of(room, self._starts.default, path) if says_so else None
 
 
 def _refuse_twins(rooms: Sequence[room_pb2.RoomToFollow], field: str) -> None:

@@ -13,7 +13,7 @@ from services.messages.fanout.hub import RoomHub
 from services.messages.fanout.replays import Replays, pages
 from services.messages.log.store import LogStretch
 from services.messages.log.tails import TailRequest
-from services.messages.model import Head, LogEntry, Position, Start, room_epoch
+from services.messages.model import EventKind, Head, LogEntry, Position, Start, room_epoch
 from services.runtime.ids import RoomUid
 from tests.support.clock import ManualClock
 
@@ -23,6 +23,11 @@ _TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 def _entry(seq: int) -> LogEntry:
     return LogEntry.created(seq, _TIME, message_pb2.Message(seq=seq).SerializeToString())
+
+
+def _edit(seq: int) -> LogEntry:
+    message = message_pb2.Message(seq=1, revision=seq).SerializeToString()
+    return LogEntry.changed(seq, _TIME, message, EventKind.EDITED, 1)
 
 
 class _Store:
@@ -141,10 +146,31 @@ async def test_a_log_that_went_on_elsewhere_is_not_resumed_with_a_hole() -> None
     assert len(seqs) in {20, 90}
 
 
+async def test_who_resumes_waits_for_no_messages_of_a_snapshot() -> None:
+    edited = [_edit(seq) for seq in range(101, 201)]
+    recalled: list[int] = []
+
+    async def tail(_room_uid: UUID, most: int) -> LogStretch:
+        return LogStretch(Head(200, 1), edited[-most:])
+
+    async def creations(_room_uid: UUID, before_seq: int, most: int) -> list[LogEntry]:
+        recalled.append(most)
+        return [_entry(seq) for seq in range(1, before_seq)][-most:]
+
+    hub = RoomHub(RoomUid(uuid4()), "room", cast("Any", SimpleNamespace(tail=tail, creations=creations)), 256)
+    replays = _replays(_Store())
+    await replays.read(hub, _after(hub, 101))
+    assert (_seqs(replays, hub, _after(hub, 101)), recalled) == (list(range(102, 201)), [])
+    await replays.read(hub, _after(hub, 99))
+    assert (_seqs(replays, hub, _after(hub, 99)), recalled) == (list(range(81, 101)), [20])
+
+
 def test_pages_are_bounded_by_rooms_and_by_what_they_start_with() -> None:
     few, many = Start(None, 0), Start(None, 100)
     assert [len(page) for page in pages([("r", few)] * 120)] == [50, 50, 20]
     assert [len(page) for page in pages([("r", many)] * 25)] == [10, 10, 5]
+    # Whoever comes back has missed little, however much there would be otherwise.
+    assert [len(page) for page in pages([("r", Start(Position("epoch", 7), 100))] * 60)] == [50, 10]
     assert list(pages([])) == []
 
 

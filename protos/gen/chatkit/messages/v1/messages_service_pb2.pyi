@@ -152,16 +152,18 @@ class ListRoomEventsResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[_room_event_pb2.RoomEvent, _Mapping]]] = ..., position: _Optional[_Union[_position_pb2.Position, _Mapping]] = ..., oldest_seq: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class SubscribeRoomRequest(_message.Message):
-    __slots__ = ("room_id", "after", "last", "include_cursors")
+    __slots__ = ("room_id", "after", "last", "include_cursors", "max_snapshot_messages")
     ROOM_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_CURSORS_FIELD_NUMBER: _ClassVar[int]
+    MAX_SNAPSHOT_MESSAGES_FIELD_NUMBER: _ClassVar[int]
     room_id: str
     after: _position_pb2.Position
     last: int
     include_cursors: bool
-    def __init__(self, room_id: _Optional[str] = ..., after: _Optional[_Union[_position_pb2.Position, _Mapping]] = ..., last: _Optional[int] = ..., include_cursors: _Optional[bool] = ...) -> None: ...
+    max_snapshot_messages: int
+    def __init__(self, room_id: _Optional[str] = ..., after: _Optional[_Union[_position_pb2.Position, _Mapping]] = ..., last: _Optional[int] = ..., include_cursors: _Optional[bool] = ..., max_snapshot_messages: _Optional[int] = ...) -> None: ...
 
 class SubscribeRoomResponse(_message.Message):
     __slots__ = ("events",)

@@ -26,7 +26,7 @@ from chatkit.contract.v1 import field_policy_pb2 as chatkit_dot_contract_dot_v1_
 from chatkit.messages.v1 import position_pb2 as chatkit_dot_messages_dot_v1_dot_position__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$chatkit/sync/v1/room_to_follow.proto\x12\x0f\x63hatkit.sync.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\"chatkit/messages/v1/position.proto\"\xa9\x01\n\x0cRoomToFollow\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12+\n\x06\x64\x65tail\x18\x02 \x01(\x0e\x32\x1b.chatkit.sync.v1.RoomDetail\x12.\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x1d.chatkit.messages.v1.PositionH\x00\x12\x16\n\x04last\x18\x04 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x00\x42\x07\n\x05start*]\n\nRoomDetail\x12\x1b\n\x17ROOM_DETAIL_UNSPECIFIED\x10\x00\x12\x16\n\x12ROOM_DETAIL_EVENTS\x10\x01\x12\x1a\n\x16ROOM_DETAIL_READ_STATE\x10\x02\x42U\n\x13\x63om.chatkit.sync.v1P\x01Z*chatkit.example/gen/chatkit/sync/v1;syncv1\xaa\x02\x0f\x43hatkit.Sync.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$chatkit/sync/v1/room_to_follow.proto\x12\x0f\x63hatkit.sync.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\"chatkit/messages/v1/position.proto\"\xef\x01\n\x0cRoomToFollow\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12+\n\x06\x64\x65tail\x18\x02 \x01(\x0e\x32\x1b.chatkit.sync.v1.RoomDetail\x12.\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x1d.chatkit.messages.v1.PositionH\x00\x12\x16\n\x04last\x18\x04 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x00\x12*\n\x15max_snapshot_messages\x18\x05 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x01\x88\x01\x01\x42\x07\n\x05startB\x18\n\x16_max_snapshot_messages*]\n\nRoomDetail\x12\x1b\n\x17ROOM_DETAIL_UNSPECIFIED\x10\x00\x12\x16\n\x12ROOM_DETAIL_EVENTS\x10\x01\x12\x1a\n\x16ROOM_DETAIL_READ_STATE\x10\x02\x42U\n\x13\x63om.chatkit.sync.v1P\x01Z*chatkit.example/gen/chatkit/sync/v1;syncv1\xaa\x02\x0f\x43hatkit.Sync.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,8 +38,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROOMTOFOLLOW'].fields_by_name['room_id']._serialized_options = b'\352\340\030\006\010\001\020\001\030\007'
   _globals['_ROOMTOFOLLOW'].fields_by_name['last']._loaded_options = None
   _globals['_ROOMTOFOLLOW'].fields_by_name['last']._serialized_options = b'\352\340\030\002@\004'
-  _globals['_ROOMDETAIL']._serialized_start=305
-  _globals['_ROOMDETAIL']._serialized_end=398
+  _globals['_ROOMTOFOLLOW'].fields_by_name['max_snapshot_messages']._loaded_options = None
+  _globals['_ROOMTOFOLLOW'].fields_by_name['max_snapshot_messages']._serialized_options = b'\352\340\030\002@\004'
+  _globals['_ROOMDETAIL']._serialized_start=375
+  _globals['_ROOMDETAIL']._serialized_end=468
   _globals['_ROOMTOFOLLOW']._serialized_start=134
-  _globals['_ROOMTOFOLLOW']._serialized_end=303
+  _globals['_ROOMTOFOLLOW']._serialized_end=373
 # @@protoc_insertion_point(module_scope)

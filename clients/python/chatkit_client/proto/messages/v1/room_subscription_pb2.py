@@ -26,7 +26,7 @@ from chatkit_client.proto.contract.v1 import field_policy_pb2 as chatkit_dot_con
 from chatkit_client.proto.messages.v1 import position_pb2 as chatkit_dot_messages_dot_v1_dot_position__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+chatkit/messages/v1/room_subscription.proto\x12\x13\x63hatkit.messages.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\"chatkit/messages/v1/position.proto\"\x80\x01\n\x10RoomSubscription\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12.\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1d.chatkit.messages.v1.PositionH\x00\x12\x16\n\x04last\x18\x03 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x00\x42\x07\n\x05startBe\n\x17\x63om.chatkit.messages.v1P\x01Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\xaa\x02\x13\x43hatkit.Messages.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+chatkit/messages/v1/room_subscription.proto\x12\x13\x63hatkit.messages.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\"chatkit/messages/v1/position.proto\"\xc6\x01\n\x10RoomSubscription\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12.\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1d.chatkit.messages.v1.PositionH\x00\x12\x16\n\x04last\x18\x03 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x00\x12*\n\x15max_snapshot_messages\x18\x04 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x01\x88\x01\x01\x42\x07\n\x05startB\x18\n\x16_max_snapshot_messagesBe\n\x17\x63om.chatkit.messages.v1P\x01Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\xaa\x02\x13\x43hatkit.Messages.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROOMSUBSCRIPTION'].fields_by_name['room_id']._serialized_options = b'\352\340\030\006\010\001\020\001\030\007'
   _globals['_ROOMSUBSCRIPTION'].fields_by_name['last']._loaded_options = None
   _globals['_ROOMSUBSCRIPTION'].fields_by_name['last']._serialized_options = b'\352\340\030\002@\004'
+  _globals['_ROOMSUBSCRIPTION'].fields_by_name['max_snapshot_messages']._loaded_options = None
+  _globals['_ROOMSUBSCRIPTION'].fields_by_name['max_snapshot_messages']._serialized_options = b'\352\340\030\002@\004'
   _globals['_ROOMSUBSCRIPTION']._serialized_start=145
-  _globals['_ROOMSUBSCRIPTION']._serialized_end=273
+  _globals['_ROOMSUBSCRIPTION']._serialized_end=343
 # @@protoc_insertion_point(module_scope)

@@ -18,13 +18,15 @@ ROOM_DETAIL_EVENTS: RoomDetail
 ROOM_DETAIL_READ_STATE: RoomDetail
 
 class RoomToFollow(_message.Message):
-    __slots__ = ("room_id", "detail", "after", "last")
+    __slots__ = ("room_id", "detail", "after", "last", "max_snapshot_messages")
     ROOM_ID_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
+    MAX_SNAPSHOT_MESSAGES_FIELD_NUMBER: _ClassVar[int]
     room_id: str
     detail: RoomDetail
     after: _position_pb2.Position
     last: int
-    def __init__(self, room_id: _Optional[str] = ..., detail: _Optional[_Union[RoomDetail, str]] = ..., after: _Optional[_Union[_position_pb2.Position, _Mapping]] = ..., last: _Optional[int] = ...) -> None: ...
+    max_snapshot_messages: int
+    def __init__(self, room_id: _Optional[str] = ..., detail: _Optional[_Union[RoomDetail, str]] = ..., after: _Optional[_Union[_position_pb2.Position, _Mapping]] = ..., last: _Optional[int] = ..., max_snapshot_messages: _Optional[int] = ...) -> None: ...
