@@ -189,11 +189,13 @@ def message_response(message: bytes) -> bytes:
     return embedded(1, message)
 
 
-def page_response(messages: list[bytes], next_page_token: str) -> bytes:
+def page_response(messages: Iterable[bytes], *, next_page_token: str, previous_page_token: str) -> bytes:
     """Serialize ListMessagesResponse."""
-    tail = messages_service_pb2.ListMessagesResponse(next_page_token=next_page_token).SerializeToString()
+    tail = messages_service_pb2.ListMessagesResponse(
+        next_page_token=next_page_token, previous_page_token=previous_page_token
+    )
     field = messages_service_pb2.ListMessagesResponse.MESSAGES_FIELD_NUMBER
-    return b"".join([*(embedded(field, message) for message in messages), tail])
+    return b"".join([*(embedded(field, message) for message in messages), tail.SerializeToString()])
 
 
 def log_response(

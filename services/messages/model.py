@@ -75,6 +75,15 @@ class LogEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Serialized messages with their seqs, from older to newer, and whether others may lie before and after them."""
+
+    messages: Sequence[tuple[int, bytes]]
+    has_older: bool
+    has_newer: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """The ends of a room's log."""
 

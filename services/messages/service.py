@@ -19,6 +19,7 @@ from services.messages.model import (
     Edit,
     Head,
     MessageChange,
+    MessagePage,
     Position,
     Start,
 )
@@ -125,9 +126,21 @@ class Messages:
             raise message_not_found(room_id, seq)
         return message
 
-    async def page(self, room_uid: RoomUid, seq: int, most: int, *, newer: bool) -> list[tuple[int, bytes]]:
-        """Return serialized messages with their seqs, after `seq` in order or before it backwards."""
-        return await self._store.page(room_uid, seq, most, newer=newer)
+    async def page(self, room_uid: RoomUid, seq: int, size: int, *, newer: bool) -> MessagePage:
+        """Return the next messages after `seq`, or before it."""
+        found = await self._store.page(room_uid, seq, size + 1, newer=newer)
+        page, more = found[:size], len(found) > size
+        # Whoever reads on has come from the other side.
+        return MessagePage(page, bool(page), more) if newer else MessagePage(page[::-1], more, bool(page))
+
+    async def page_around(self, room_uid: RoomUid, seq: int, size: int) -> MessagePage:
+        """Return the messages on both sides of `seq` with the one there: half of them older, if there are as many."""
+        older = await self._store.page(room_uid, seq, size + 1, newer=False)
+        newer = await self._store.page(room_uid, seq - 1, size + 1, newer=True)
+        # What one side lacks the other one has more.
+        before = min(len(older), max(size // 2, size - len(newer)))
+        after = min(len(newer), size - before)
+        return MessagePage([*older[:before][::-1], *newer[:after]], len(older) > before, len(newer) > after)
 
     async def events(self, room_uid: RoomUid, after: Position | None, most: int) -> tuple[LogStretch, Position]:
         """Return a stretch of the log after a position, or from its beginning, and where the log ends.

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import cast
 
 from chatkit.messages.v1 import messages_service_pb2 as pb2
@@ -15,7 +16,7 @@ from services.messages.drafts import draft_of, edit_of
 from services.messages.fanout.typing_indicator import TypingIndicator
 from services.messages.follow_rooms import FollowRooms, RoomsSubscription
 from services.messages.log.outcomes import Appended, Result
-from services.messages.model import Deletion, Draft, Position, Start
+from services.messages.model import Deletion, Draft, MessagePage, Position, Start
 from services.messages.service import Messages
 from services.messages.starts import Starts
 from services.runtime.calls.call import Call
@@ -28,6 +29,8 @@ from services.runtime.peers.directory import DirectoryClient
 
 # Above every seq: where a listing from the newest message starts.
 _END = 2**63 - 1
+# In the key of a page: it goes on against the direction of the listing.
+_BACK = "back"
 _NAMES_OF_SENDING = JsonNames(cast("Descriptor", pb2.SendMessageRequest.DESCRIPTOR))
 
 
@@ -118,13 +121,27 @@ class MessagesServicer:
 
     async def ListMessages(self, request: pb2.ListMessagesRequest, call: Call) -> bytes:
         """Read a page of messages."""
-        size = page_size(request, self._limits)
+        if request.around_seq and request.from_seq:
+            raise invalid_field("FIELD_INVALID", "around_seq", "must not be set together with from_seq")
         newer = request.direction == pb2.DIRECTION_NEWER
+        page = await self._page(request, call, newer=newer)
+        shown = page.messages if newer else page.messages[::-1]
+        has_next, has_previous = (page.has_newer, page.has_older) if newer else (page.has_older, page.has_newer)
+        make = partial(self._page_tokens.make, call.caller, request)
+        return frames.page_response(
+            [message for _, message in shown],
+            next_page_token=make([shown[-1][0]]) if has_next else "",
+            previous_page_token=make([shown[0][0], _BACK]) if has_previous and request.around_seq else "",
+        )
+
+    async def _page(self, request: pb2.ListMessagesRequest, call: Call, *, newer: bool) -> MessagePage:
+        size, room_uid = page_size(request, self._limits), call.room.room_uid
         key = self._page_tokens.read(call.caller, request, {"direction": pb2.DIRECTION_OLDER})
-        start = int(key[0]) if key else request.from_seq or (0 if newer else _END)
-        page = await self._messages.page(call.room.room_uid, start, size + 1, newer=newer)
-        token = self._page_tokens.make(call.caller, request, [page[size - 1][0]]) if len(page) > size else ""
-        return frames.page_response([message for _, message in page[:size]], token)
+        if key:
+            return await self._messages.page(room_uid, int(key[0]), size, newer=newer != (_BACK in key))
+        if request.around_seq:
+            return await self._messages.page_around(room_uid, request.around_seq, size)
+        return await self._messages.page(room_uid, request.from_seq or (0 if newer else _END), size, newer=newer)
 
     async def ListRoomEvents(self, request: pb2.ListRoomEventsRequest, call: Call) -> bytes:
         """Read a page of the log."""

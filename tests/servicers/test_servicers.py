@@ -24,7 +24,7 @@ from chatkit.users.v1 import users_service_pb2 as users_pb2
 from services.messages.attachments.service import Attachments
 from services.messages.log.outcomes import Appended
 from services.messages.log.store import LogStretch
-from services.messages.model import Deletion, Edit, Head, LogEntry, MessageChange, Position, Start
+from services.messages.model import Deletion, Edit, Head, LogEntry, MessageChange, MessagePage, Position, Start
 from services.messages.model import Draft as MessageDraft
 from services.messages.servicer import MessagesServicer
 from services.rooms.access.servicer import AccessServicer
@@ -641,6 +641,7 @@ class _Messages:
         self.afters: list[Position | None] = []
         self.starts: list[Start] = []
         self.include_cursors: list[bool] = []
+        self.around: list[tuple[object, int, int]] = []
         self.message = message_pb2.Message(room_id="lobby", seq=1, sender_id="alice").SerializeToString()
 
     async def send(self, draft: MessageDraft, _seconds: float) -> Appended:
@@ -659,11 +660,15 @@ class _Messages:
     async def get(self, _room_id: str, _room_uid: RoomUid, _seq: int) -> bytes:
         return self.message
 
-    async def page(self, _room_uid: RoomUid, start: int, size: int, *, newer: bool) -> list[tuple[int, bytes]]:
+    async def page(self, _room_uid: RoomUid, start: int, size: int, *, newer: bool) -> MessagePage:
         seqs = [seq for seq in (1, 2, 3) if (seq > start if newer else seq < start)]
-        return [(seq, message_pb2.Message(seq=seq).SerializeToString()) for seq in (seqs if newer else seqs[::-1])][
-            :size
-        ]
+        shown = seqs[:size] if newer else seqs[-size:]
+        messages = [(seq, message_pb2.Message(seq=seq).SerializeToString()) for seq in shown]
+        return MessagePage(messages, has_older=shown[:1] != [1], has_newer=shown[-1:] != [3])
+
+    async def page_around(self, room_uid: RoomUid, seq: int, size: int) -> MessagePage:
+        self.around.append((room_uid, seq, size))
+        return MessagePage([(2, message_pb2.Message(seq=2).SerializeToString())], has_older=True, has_newer=True)
 
     async def subscribe(
         self,
@@ -693,6 +698,23 @@ class _Batches:
         return [message.SerializeToString(), *(refused for _ in requests[1:])]
 
 
+def test_pages_of_messages(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
+    messages = _Messages()
+    parts: Any = (messages, None, None, None, None, None, page_tokens, limits)
+    tested = TestedServicer(MessagesServicer(*parts), handlers)
+    older = messages_pb2.ListMessagesRequest(room_id="lobby", page_size=2)
+    page = tested.call("ListMessages", older, user("alice"))
+    assert [message.seq for message in page.messages] == [3, 2]
+    older.page_token = page.next_page_token
+    assert [message.seq for message in tested.call("ListMessages", older, user("alice")).messages] == [1]
+    around = messages_pb2.ListMessagesRequest(room_id="lobby", page_size=1, around_seq=2)
+    page = tested.call("ListMessages", around, user("alice"))
+    assert ([message.seq for message in page.messages], messages.around) == ([2], [(uid_of("lobby"), 2, 1)])
+    for token, seq in ((page.next_page_token, 1), (page.previous_page_token, 3)):
+        around.page_token = token
+        assert [message.seq for message in tested.call("ListMessages", around, user("alice")).messages] == [seq]
+
+
 def test_messages(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     messages = _Messages()
     users = SimpleNamespace(uid_of=None)
@@ -712,11 +734,6 @@ def test_messages(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -
         tested.call("SendMessage", messages_pb2.SendMessageRequest(room_id="lobby", request_id="1"), user("alice"))
     got = tested.call("GetMessage", messages_pb2.GetMessageRequest(room_id="lobby", seq=1), user("alice"))
     assert got.message.sender_id == "alice"
-    older = messages_pb2.ListMessagesRequest(room_id="lobby", page_size=2)
-    page = tested.call("ListMessages", older, user("alice"))
-    assert [message.seq for message in page.messages] == [3, 2]
-    older.page_token = page.next_page_token
-    assert [message.seq for message in tested.call("ListMessages", older, user("alice")).messages] == [1]
     (frame,) = tested.stream("SubscribeRoom", messages_pb2.SubscribeRoomRequest(room_id="lobby", last=7), user("alice"))
     assert frame.events[0].caught_up.seq == 1
     assert messages.starts == [Start(None, 7)]

@@ -238,15 +238,22 @@ class MessagesService:
         from_seq: int | None = None,
         page_size: int | None = None,
         page_token: str | None = None,
+        around_seq: int | None = None,
         deadline: float | None = None,
     ) -> messages_service_pb2.ListMessagesResponse:
-        """Lists messages from the newest to the oldest, or from the oldest to the newest, as they are now.
+        """Lists messages from the newest to the oldest, or from the oldest to the newest, from either end or from
+        any place in between, as they are now.
 
         Deleted ones are left out, and so are those that are gone by retention.
         """
         response: messages_service_pb2.ListMessagesResponse = await self._caller.call(
             messages_service_pb2.ListMessagesRequest(
-                room_id=room_id, direction=direction, from_seq=from_seq, page_size=page_size, page_token=page_token
+                room_id=room_id,
+                direction=direction,
+                from_seq=from_seq,
+                page_size=page_size,
+                page_token=page_token,
+                around_seq=around_seq,
             ),
             deadline=deadline,
         )

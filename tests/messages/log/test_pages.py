@@ -1,5 +1,6 @@
 """History by page: messages both ways from any seq, and the log itself."""
 
+import pytest
 from chatkit.messages.v1 import message_pb2, part_pb2, position_pb2, room_event_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 
@@ -56,6 +57,58 @@ async def test_messages_are_listed_both_ways_from_any_seq(chat: Chat) -> None:
             assert [message.seq for message in newer] == [seq for seq in there if seq > start]
             older = await _messages(chat, from_seq=start, page_size=size)
             assert [message.seq for message in older] == [seq for seq in there[::-1] if seq < (start or 100)]
+
+
+async def _around(chat: Chat, **fields: object) -> pb2.ListMessagesResponse:
+    request = pb2.ListMessagesRequest(room_id="lobby", **fields)  # type: ignore[arg-type]
+    page: pb2.ListMessagesResponse = await chat.suite.messages.ListMessages(request, metadata=_BOB)
+    return page
+
+
+@pytest.mark.parametrize("direction", [pb2.DIRECTION_OLDER, pb2.DIRECTION_NEWER])
+async def test_messages_are_listed_around_any_seq_and_on_from_there_both_ways(chat: Chat, direction: int) -> None:
+    await _change_much(chat)
+    there = [1, 2, 4, 5, 7, 8, 10, 11]
+    for size in (1, 2, 5, 8, 100):
+        for seq in (*range(1, 14), 2**63 - 1):
+            older, newer = [one for one in there if one < seq], [one for one in there if one >= seq]
+            before = min(len(older), max(size // 2, size - len(newer)))
+            expected = [*older[len(older) - before :], *newer[: size - before]]
+            listing = {"around_seq": seq, "page_size": size, "direction": direction}
+            page = await _around(chat, **listing)
+            found = [message.seq for message in page.messages]
+            assert found == (expected if direction == pb2.DIRECTION_NEWER else expected[::-1])
+            token = page.previous_page_token
+            while token:
+                back = await _around(chat, **listing, page_token=token)
+                # And from there to where it has come from.
+                again = await _around(chat, **listing, page_token=back.next_page_token)
+                assert again.messages[0].seq == found[0]
+                found, token = [message.seq for message in back.messages] + found, back.previous_page_token
+            token = page.next_page_token
+            while token:
+                on = await _around(chat, **listing, page_token=token)
+                found, token = found + [message.seq for message in on.messages], on.next_page_token
+            assert found == (there if direction == pb2.DIRECTION_NEWER else there[::-1])
+
+
+async def test_a_listing_around_a_seq_shows_the_messages_as_they_are_now(chat: Chat) -> None:
+    empty = await _around(chat, around_seq=1)
+    assert (list(empty.messages), empty.next_page_token, empty.previous_page_token) == ([], "", "")
+    await _change_much(chat)
+    page = await _around(chat, around_seq=4)
+    assert list(page.messages) == await _messages(chat)
+    assert not (await _around(chat)).previous_page_token
+
+
+async def test_what_a_listing_around_a_seq_can_not_be_asked_is_refused(chat: Chat) -> None:
+    await chat.send_many(5)
+    assert (await refused(_around(chat, around_seq=1, from_seq=1), "FIELD_INVALID")).metadata["field"] == "around_seq"
+    assert (await refused(_around(chat, around_seq=-1), "FIELD_INVALID")).metadata["field"] == "around_seq"
+    page = await _around(chat, around_seq=3, page_size=1)
+    for token in (page.next_page_token, page.previous_page_token):
+        for other in ({"around_seq": 4}, {}, {"from_seq": 3}):
+            await refused(_around(chat, **other, page_size=1, page_token=token), "PAGE_TOKEN_INVALID")
 
 
 async def test_the_log_is_listed_after_any_position(chat: Chat) -> None:

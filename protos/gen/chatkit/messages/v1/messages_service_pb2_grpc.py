@@ -142,8 +142,8 @@ class MessagesServiceServicer:
 
     def ListMessages(self, request, context):
         """Lists messages from the newest to the oldest, or from the oldest to the
-        newest, as they are now. Deleted ones are left out, and so are those that
-        are gone by retention.
+        newest, from either end or from any place in between, as they are now.
+        Deleted ones are left out, and so are those that are gone by retention.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
