@@ -135,7 +135,8 @@ async def _read_states(
     server: Server, settings: MessagesSettings, bus: Bus, epoch: Epoch, peers: _Peers
 ) -> _ReadStates:
     """Serve cursors and unread counts."""
-    store, states = ReadCursorsStore(server.database), ReadStatesStore(server.database)
+    store = ReadCursorsStore(server.database)
+    states = ReadStatesStore(server.database, without_own_messages=settings.unread_without_own_messages)
     interval = settings.heads_poll_interval_seconds
     cursors = Cursors(
         store,

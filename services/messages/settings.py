@@ -20,6 +20,9 @@ class MessagesSettings(Settings):
     retention_days: int | None = Field(
         default=None, description="for how many days messages are kept where the room says nothing; unset for ever"
     )
+    unread_without_own_messages: bool = Field(
+        default=False, description="whether what a user has sent never counts as unread for that user"
+    )
     retention_sweep_interval_seconds: float = Field(
         default=600.0, gt=0, description="between two walks over all rooms that remove what is no longer kept"
     )

@@ -113,6 +113,14 @@ def test_messages_are_kept_for_ever_unless_the_environment_says_for_how_long() -
         assert MessagesSettings(retention_days=environment["CHATKIT_RETENTION_DAYS"]).retention_days == days
 
 
+def test_ones_own_messages_are_unread_unless_the_environment_says_otherwise() -> None:
+    told, name = read_env(ENV_SAMPLE), "CHATKIT_UNREAD_WITHOUT_OWN_MESSAGES"
+    without = {variable: value for variable, value in told.items() if variable != name}
+    for environ, expected in ((told, False), (without, False), ({**told, name: "true"}, True)):
+        value = load(environ)["services"]["messages"]["environment"][name]
+        assert MessagesSettings(unread_without_own_messages=value).unread_without_own_messages is expected
+
+
 def test_a_bucket_elsewhere_can_be_reached_by_files_alone() -> None:
     told = {**read_env(ENV_SAMPLE), "BUCKET_IS_INSIDE": "false"}
     assert faults(load(told)) == ["files reaches the outside"]

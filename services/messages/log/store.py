@@ -189,16 +189,15 @@ class LogStore:
     async def last_times(self, room_uids: Sequence[RoomUid]) -> Mapping[RoomUid, datetime]:
         """Return when something last happened in those of some rooms in which anything did."""
         async with self._database.reading() as connection:
-            rows = await connection.execute(_LAST_TIMES, {"room_uids": _array(uid.hex for uid in room_uids)})
+            rows = await connection.execute(_LAST_TIMES, {"room_uids": array(uid.hex for uid in room_uids)})
             return {row.room_uid: row.last_time for row in rows if row.last_time is not None}
 
     async def moved_heads(self, known: Sequence[tuple[RoomUid, Head]]) -> Mapping[RoomUid, Head]:
         """Return the ends of those of some logs that are not where they are known to be."""
         told = {
-            # As text: adapting each by itself would cost more than all the rest.
-            "room_uids": _array(room_uid.hex for room_uid, _ in known),
-            "seqs": _array(str(head.seq) for _, head in known),
-            "oldest_seqs": _array(str(head.oldest_seq) for _, head in known),
+            "room_uids": array(room_uid.hex for room_uid, _ in known),
+            "seqs": array(str(head.seq) for _, head in known),
+            "oldest_seqs": array(str(head.oldest_seq) for _, head in known),
         }
         async with self._database.reading() as connection:
             rows = await connection.execute(_MOVED_HEADS, told)
@@ -223,7 +222,8 @@ class LogStore:
             return stretch_of((await connection.execute(query, parameters)).all())
 
 
-def _array(items: Iterable[str]) -> str:
+def array(items: Iterable[str]) -> str:
+    """Return an array as text, for a parameter that is cast: adapting each item would cost more than all the rest."""
     return f"{{{','.join(items)}}}"
 
 

@@ -76,10 +76,13 @@ class ReadState:
     last_message: bytes | None
 
 
-def unread(head_ordinal: int, first_ordinal: int | None, deleted: int) -> Unread:
+def unread(head_ordinal: int, rest_ordinal: int | None, deleted: int, others: int = 0) -> Unread:
     """Count the messages from the first one after the cursor to the room's last, less those that were deleted.
 
-    Ordinals number a room's messages without holes; there is no first one when everything was read.
+    Where the reader's own do not count, the first ones were looked at, and `others` of them do; the rest begins behind
+    them, and `deleted` is of the rest. Ordinals number a room's messages without holes; nothing has an ordinal when
+    everything was read.
     """
-    count = 0 if first_ordinal is None else head_ordinal - first_ordinal + 1 - deleted
-    return Unread(min(max(count, 0), MOST_COUNTED), count > MOST_COUNTED)
+    rest = 0 if rest_ordinal is None else head_ordinal - rest_ordinal + 1 - deleted
+    count = others + max(rest, 0)
+    return Unread(min(count, MOST_COUNTED), count > MOST_COUNTED)

@@ -95,7 +95,9 @@ class ReadStates:
         while True:
             rooms, token = await self._rooms.of_user(reader.user_id, _LISTED_AT_ONCE, token, deadline, permission)
             for some in slices(rooms, _COUNTED_AT_ONCE):
-                total = total.plus(await self._states.unread([(room.room_uid, room.user_uid) for room in some]))
+                pairs = [(room.room_uid, room.user_uid) for room in some]
+                states = await self._states.states(pairs, with_last_message=False)
+                total = total.plus([state.unread for state in states])
             if not token:
                 return total
 

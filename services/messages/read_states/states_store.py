@@ -1,95 +1,86 @@
-"""What rooms hold for users, in PostgreSQL: one statement for a page of rooms, however long their logs are."""
+"""What rooms hold for users, in PostgreSQL: one statement for a page of rooms, however long their logs are.
+
+In SQL as it is, because each room's cursor reaches into the subqueries of lateral joins.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Text, Uuid, and_, bindparam, column, func, literal, literal_column, select, true
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import text
 
 from services.messages import frames
-from services.messages.log.tables import events, heads, messages, shown_request_id
-from services.messages.model import EventKind
-from services.messages.read_states.model import ReadState, Unread, unread
-from services.messages.read_states.tables import CURSOR, cursor_of, read_cursors
+from services.messages.log.store import array
+from services.messages.log.tables import shown_request_id
+from services.messages.read_states.model import MOST_COUNTED, ReadState, unread
+from services.messages.read_states.tables import cursor_of
 from services.runtime.data.database import Database
 from services.runtime.ids import RoomUid, UserUid
 
-_asked = (
-    func.unnest(bindparam("in_rooms", type_=ARRAY(Uuid)), bindparam("of_users", type_=ARRAY(Uuid)))
-    .table_valued(column("room_uid", Uuid), column("user_uid", Uuid), with_ordinality="n", name="asked")
-    .render_derived()
-)
-_of_user = and_(read_cursors.c.room_uid == _asked.c.room_uid, read_cursors.c.user_uid == _asked.c.user_uid)
-_first = (
-    select(messages.c.ordinal)
-    .where(messages.c.room_uid == _asked.c.room_uid, messages.c.seq > func.coalesce(read_cursors.c.seq, 0))
-    .order_by(messages.c.seq)
-    .limit(1)
-    .lateral("first")
-)
-_deleted = (
-    select(func.count().label("count"))
-    .where(
-        events.c.room_uid == _asked.c.room_uid,
-        events.c.ordinal >= _first.c.ordinal,
-        # Written out, so that the partial index is used.
-        events.c.kind == literal(int(EventKind.DELETED), literal_execute=True),
-    )
-    .lateral("deleted")
-)
-_last = (
-    select(messages.c.message, literal_column(shown_request_id(messages.fullname), Text).label("request_id"))
-    .where(messages.c.room_uid == _asked.c.room_uid, messages.c.delete_time.is_(None))
-    .order_by(messages.c.seq.desc())
-    .limit(1)
-    .lateral("last")
-)
-# What `unread` counts by, of each room that is asked about.
-_COUNTED = (
-    func.coalesce(heads.c.ordinal, 0).label("head_ordinal"),
-    _first.c.ordinal.label("first_ordinal"),
-    _deleted.c.count.label("deleted"),
-)
-_rooms = (
-    _asked.outerjoin(read_cursors, _of_user)
-    .outerjoin(heads, heads.c.room_uid == _asked.c.room_uid)
-    .outerjoin(_first, true())
-    .join(_deleted, true())
-)
-_UNREAD = select(*_COUNTED).select_from(_rooms)
-_STATES = (
-    select(_asked.c.room_uid.label("asked_uid"), *CURSOR, *_COUNTED, _last.c.message, _last.c.request_id)
-    .select_from(_rooms.outerjoin(_last, true()))
-    .order_by(_asked.c.n)
-)
+# How many events of a log, from the first message after the cursor on, are looked at where one's own are left out. They
+# are bounded by their seqs, because of a LIMIT the planner might think that it pays to sort all that follows.
+LOOKED_AT = 4 * MOST_COUNTED
+# The kind of a deletion is 3, as in EventKind; it is written out, so that the partial index is used.
+_STATES = text(f"""
+    SELECT a.room_uid AS asked_uid, c.room_uid, c.user_uid, c.user_id, c.seq, c.revision, c.update_time,
+        coalesce(h.ordinal, 0) AS head_ordinal, rest.ordinal AS rest_ordinal, deleted.count AS deleted,
+        others.count AS others, last.message, last.request_id
+    FROM unnest(CAST(:room_uids AS uuid[]), CAST(:user_uids AS uuid[])) WITH ORDINALITY AS a (room_uid, user_uid, n)
+    LEFT JOIN messages.read_cursors AS c ON c.room_uid = a.room_uid AND c.user_uid = a.user_uid
+    LEFT JOIN messages.heads AS h ON h.room_uid = a.room_uid
+    LEFT JOIN LATERAL (
+        SELECT m.seq, m.ordinal FROM messages.messages AS m
+        WHERE m.room_uid = a.room_uid AND m.seq > coalesce(c.seq, 0) ORDER BY m.seq LIMIT 1
+    ) AS first ON true
+    LEFT JOIN LATERAL (
+        SELECT m.ordinal FROM messages.messages AS m
+        WHERE m.room_uid = a.room_uid AND m.seq >= first.seq AND m.seq < first.seq + :looked_at
+        ORDER BY m.seq DESC LIMIT 1
+    ) AS looked_at ON true
+    CROSS JOIN LATERAL (SELECT coalesce(looked_at.ordinal + 1, first.ordinal) AS ordinal) AS rest
+    CROSS JOIN LATERAL (
+        SELECT count(*) FROM (
+            SELECT FROM messages.messages AS m
+            WHERE m.room_uid = a.room_uid AND m.seq >= first.seq AND m.seq < first.seq + :looked_at
+                AND m.sender_uid <> a.user_uid AND m.delete_time IS NULL
+            LIMIT :most
+        ) AS counted
+    ) AS others
+    CROSS JOIN LATERAL (
+        SELECT count(*) FROM messages.events AS e
+        WHERE e.room_uid = a.room_uid AND e.ordinal >= rest.ordinal AND e.kind = 3
+    ) AS deleted
+    LEFT JOIN LATERAL (
+        SELECT m.message, {shown_request_id("m")} AS request_id FROM messages.messages AS m
+        WHERE m.room_uid = a.room_uid AND m.delete_time IS NULL AND :with_last_message ORDER BY m.seq DESC LIMIT 1
+    ) AS last ON true
+    ORDER BY a.n
+""")
 
 
 class ReadStatesStore:
     """Reads of read states; of each log no more than its ends."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, without_own_messages: bool = False) -> None:
         self._database = database
+        self._looked_at = LOOKED_AT if without_own_messages else 0
 
-    async def states(self, pairs: Sequence[tuple[RoomUid, UserUid]]) -> list[ReadState]:
+    async def states(
+        self, pairs: Sequence[tuple[RoomUid, UserUid]], *, with_last_message: bool = True
+    ) -> list[ReadState]:
         """Return what rooms hold for users, in the order given and all of one moment."""
+        values = {
+            "room_uids": array(room_uid.hex for room_uid, _ in pairs),
+            "user_uids": array(user_uid.hex for _, user_uid in pairs),
+            "looked_at": self._looked_at,
+            "most": MOST_COUNTED + 1,
+            "with_last_message": with_last_message,
+        }
         async with self._database.reading() as connection:
-            return [_state(row) for row in await connection.execute(_STATES, _asked_about(pairs))]
-
-    async def unread(self, pairs: Sequence[tuple[RoomUid, UserUid]]) -> list[Unread]:
-        """Return what is unread in rooms for users, in no order and all of one moment."""
-        async with self._database.reading() as connection:
-            return [_unread(row) for row in await connection.execute(_UNREAD, _asked_about(pairs))]
-
-
-def _asked_about(pairs: Sequence[tuple[RoomUid, UserUid]]) -> dict[str, Any]:
-    return {"in_rooms": [room_uid for room_uid, _ in pairs], "of_users": [user_uid for _, user_uid in pairs]}
-
-
-def _unread(row: Any) -> Unread:
-    return unread(row.head_ordinal, row.first_ordinal, row.deleted)
+            return [_state(row) for row in await connection.execute(_STATES, values)]
 
 
 def _state(row: Any) -> ReadState:
     cursor = None if row.room_uid is None else cursor_of(row)
+    counted = unread(row.head_ordinal, row.rest_ordinal, row.deleted, row.others)
     last_message = frames.shown_message(row.message, row.request_id) if row.message is not None else None
-    return ReadState(row.asked_uid, cursor, _unread(row), last_message)
+    return ReadState(row.asked_uid, cursor, counted, last_message)

@@ -7,8 +7,6 @@ from random import Random
 from typing import Any
 
 import psycopg
-from chatkit.messages.v1 import message_pb2, read_cursor_pb2, read_state_pb2
-from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import read_states_service_pb2 as pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,45 +14,10 @@ from sqlalchemy import event
 
 from services.messages.read_states.model import MOST_COUNTED, Unread, unread
 from tests.messages.chat import Chat, text
-from tests.support.databases import TestDatabase
+from tests.messages.read_states.reading import delete, fill, read_states, set_cursor, unread_in_lobby, unread_total
 from tests.support.peers import uid_of
 from tests.support.refusals import refused
-from tests.support.tokens import Metadata, su, user
-
-
-async def _set(
-    chat: Chat,
-    seq: int,
-    who: str = "bob",
-    *,
-    backward: bool = False,
-    user_id: str = "",
-    room_id: str = "lobby",
-    metadata: Metadata | None = None,
-) -> read_cursor_pb2.ReadCursor:
-    request = pb2.SetReadCursorRequest(room_id=room_id, seq=seq, allow_backward=backward, user_id=user_id)
-    answer: pb2.SetReadCursorResponse = await chat.suite.read_states.SetReadCursor(
-        request, metadata=metadata or user(who)
-    )
-    return answer.cursor
-
-
-async def _states(
-    chat: Chat, who: str = "bob", *, metadata: Metadata | None = None, **fields: Any
-) -> list[read_state_pb2.ReadState]:
-    request = pb2.ListReadStatesRequest(**fields)
-    states: list[read_state_pb2.ReadState] = []
-    while True:
-        page = await chat.suite.read_states.ListReadStates(request, metadata=metadata or user(who))
-        states.extend(page.read_states)
-        if not page.next_page_token:
-            return states
-        request.page_token = page.next_page_token
-
-
-async def _unread(chat: Chat, who: str = "bob") -> int:
-    (state,) = await _states(chat, who, room_id="lobby")
-    return state.unread_count
+from tests.support.tokens import su, user
 
 
 async def _cursors(chat: Chat, who: str = "bob", **fields: Any) -> dict[tuple[str, str], int]:
@@ -75,31 +38,31 @@ async def test_a_cursor_that_was_never_set_is_absent_and_no_error(chat: Chat) ->
     await chat.send(text("one", "1"))
     answer = await chat.suite.read_states.GetReadCursor(pb2.GetReadCursorRequest(room_id="lobby"), metadata=user("bob"))
     assert not answer.HasField("cursor")
-    (state,) = await _states(chat)
+    (state,) = await read_states(chat)
     assert not state.HasField("cursor")
     assert await _cursors(chat, room_id="lobby") == {}
 
 
 async def test_a_cursor_goes_forward_and_backward_only_on_request(chat: Chat) -> None:
     await chat.send_many(5)
-    first = await _set(chat, 3)
+    first = await set_cursor(chat, 3)
     assert (first.room_id, first.user_id, first.seq, first.revision) == ("lobby", "bob", 3, 1)
     # What does not move it leaves revision and time alone.
-    assert await _set(chat, 3) == first
-    assert await _set(chat, 1) == first
-    assert await _set(chat, 3, backward=True) == first
-    back = await _set(chat, 1, backward=True)
+    assert await set_cursor(chat, 3) == first
+    assert await set_cursor(chat, 1) == first
+    assert await set_cursor(chat, 3, backward=True) == first
+    back = await set_cursor(chat, 1, backward=True)
     assert (back.seq, back.revision) == (1, 2)
     assert back.update_time.ToNanoseconds() >= first.update_time.ToNanoseconds()
-    ahead = await _set(chat, 4, backward=True)
+    ahead = await set_cursor(chat, 4, backward=True)
     assert (ahead.seq, ahead.revision) == (4, 3)
-    assert (await _set(chat, 0, backward=True)).seq == 0
+    assert (await set_cursor(chat, 0, backward=True)).seq == 0
 
 
 async def test_a_cursor_stays_within_the_log(chat: Chat) -> None:
-    assert (await _set(chat, 42)).seq == 0
+    assert (await set_cursor(chat, 42)).seq == 0
     await chat.send_many(3)
-    assert (await _set(chat, 2**63 - 1)).seq == 3
+    assert (await set_cursor(chat, 2**63 - 1)).seq == 3
     await refused(
         chat.suite.read_states.SetReadCursor(pb2.SetReadCursorRequest(room_id="lobby", seq=-1), metadata=user("bob")),
         "FIELD_INVALID",
@@ -108,7 +71,7 @@ async def test_a_cursor_stays_within_the_log(chat: Chat) -> None:
 
 async def test_of_moves_at_once_the_farthest_wins_and_each_has_a_revision(chat: Chat) -> None:
     await chat.send_many(30)
-    cursors = await asyncio.gather(*(_set(chat, seq) for seq in range(1, 31)))
+    cursors = await asyncio.gather(*(set_cursor(chat, seq) for seq in range(1, 31)))
     last = max(cursors, key=lambda cursor: cursor.revision)
     assert last.seq == 30
     by_revision = {cursor.revision: cursor.seq for cursor in cursors}
@@ -122,7 +85,7 @@ async def test_of_moves_at_once_the_farthest_wins_and_each_has_a_revision(chat: 
 
 async def test_ones_own_are_set_and_members_read_everybodys(chat: Chat) -> None:
     await chat.send_many(2)
-    await _set(chat, 1, "alice")
+    await set_cursor(chat, 1, "alice")
     get = pb2.GetReadCursorRequest(room_id="lobby", user_id="alice")
     answer = await chat.suite.read_states.GetReadCursor(get, metadata=user("bob"))
     assert (answer.cursor.user_id, answer.cursor.seq) == ("alice", 1)
@@ -137,8 +100,8 @@ async def test_ones_own_are_set_and_members_read_everybodys(chat: Chat) -> None:
 
 async def test_a_superuser_sets_and_lists_for_others(chat: Chat) -> None:
     await chat.send_many(2)
-    assert (await _set(chat, 2, user_id="alice", metadata=su())).user_id == "alice"
-    states = await _states(chat, metadata=su(), user_id="alice")
+    assert (await set_cursor(chat, 2, user_id="alice", metadata=su())).user_id == "alice"
+    states = await read_states(chat, metadata=su(), user_id="alice")
     assert [(state.unread_count, state.last_message.seq) for state in states] == [(0, 2)]
     stub = chat.suite.read_states
     own = await stub.ListReadCursors(pb2.ListReadCursorsRequest(user_id="alice"), metadata=su())
@@ -147,7 +110,7 @@ async def test_a_superuser_sets_and_lists_for_others(chat: Chat) -> None:
     for request in (pb2.ListReadStatesRequest(user_id="nobody"), pb2.ListReadCursorsRequest(user_id="nobody")):
         method = stub.ListReadStates if isinstance(request, pb2.ListReadStatesRequest) else stub.ListReadCursors
         await refused(method(request, metadata=su()), "USER_NOT_FOUND")
-    await refused(_set(chat, 1, user_id="nobody", metadata=su()), "USER_NOT_FOUND")
+    await refused(set_cursor(chat, 1, user_id="nobody", metadata=su()), "USER_NOT_FOUND")
 
 
 async def test_what_is_another_users_is_not_listed(chat: Chat) -> None:
@@ -172,9 +135,9 @@ async def test_cursors_are_listed_by_page_for_a_room_and_for_a_user(chat: Chat) 
     chat.peers.members |= {f"room {n}": {"bob"} for n in range(5)}
     await chat.send(text("one", "1"))
     for who in sorted(members):
-        await _set(chat, 1, who)
-    await _set(chat, 0, room_id="room 2")
-    await _set(chat, 0, room_id="room 4")
+        await set_cursor(chat, 1, who)
+    await set_cursor(chat, 0, room_id="room 2")
+    await set_cursor(chat, 0, room_id="room 4")
     assert set(await _cursors(chat, room_id="lobby", page_size=7)) == {("lobby", who) for who in members}
     assert list(await _cursors(chat, page_size=2)) == [("room 2", "bob"), ("room 4", "bob")]
 
@@ -195,12 +158,12 @@ async def test_a_page_goes_on_whether_its_user_is_named_or_not(chat: Chat) -> No
 
 async def test_who_has_left_is_not_listed_until_they_come_back(chat: Chat) -> None:
     await chat.send_many(3)
-    await _set(chat, 2, "alice")
-    await _set(chat, 1, "bob")
+    await set_cursor(chat, 2, "alice")
+    await set_cursor(chat, 1, "bob")
     chat.peers.members["lobby"].discard("alice")
     assert await _cursors(chat, room_id="lobby", page_size=1) == {("lobby", "bob"): 1}
     assert await _cursors(chat, "alice") == {}
-    assert await _states(chat, "alice") == []
+    assert await read_states(chat, "alice") == []
     chat.peers.members["lobby"].add("alice")
     assert await _cursors(chat, room_id="lobby") == {("lobby", "bob"): 1, ("lobby", "alice"): 2}
     assert await _cursors(chat, "alice") == {("lobby", "alice"): 2}
@@ -208,8 +171,8 @@ async def test_who_has_left_is_not_listed_until_they_come_back(chat: Chat) -> No
 
 async def test_beside_a_rooms_that_cannot_tell_who_has_left_all_cursors_are_listed(chat: Chat) -> None:
     await chat.send_many(1)
-    await _set(chat, 1, "alice")
-    await _set(chat, 1, "bob")
+    await set_cursor(chat, 1, "alice")
+    await set_cursor(chat, 1, "bob")
     chat.peers.members["lobby"].discard("alice")
     chat.peers.is_without_filter = True
     assert set(await _cursors(chat, room_id="lobby")) == {("lobby", "alice"), ("lobby", "bob")}
@@ -219,60 +182,60 @@ async def test_beside_a_rooms_that_cannot_tell_who_has_left_all_cursors_are_list
 
 
 async def test_unread_counts_follow_the_old_sequence(chat: Chat) -> None:
-    assert await _unread(chat, "alice") == 0
+    assert await unread_in_lobby(chat, "alice") == 0
     # One's own messages count, too.
     first = await chat.send(text("one", "1"))
-    assert await _unread(chat, "alice") == 1
-    await _set(chat, first.seq, "alice")
-    assert await _unread(chat, "alice") == 0
+    assert await unread_in_lobby(chat, "alice") == 1
+    await set_cursor(chat, first.seq, "alice")
+    assert await unread_in_lobby(chat, "alice") == 0
     await chat.send(text("two", "2"))
     await chat.send(text("three", "3"))
-    assert await _unread(chat, "alice") == 2
+    assert await unread_in_lobby(chat, "alice") == 2
     # Others have a count of their own.
-    assert await _unread(chat, "bob") == 3
+    assert await unread_in_lobby(chat, "bob") == 3
 
 
 async def test_deleted_messages_are_not_unread_and_never_the_last(chat: Chat) -> None:
     await chat.send_many(6)
-    await _delete(chat, 2, 4, 6)
-    (state,) = await _states(chat)
+    await delete(chat, 2, 4, 6)
+    (state,) = await read_states(chat)
     assert (state.unread_count, state.last_message.seq) == (3, 5)
-    await _set(chat, 3)
-    assert await _unread(chat) == 1
+    await set_cursor(chat, 3)
+    assert await unread_in_lobby(chat) == 1
     # Between the log's events, and at its end.
-    await _set(chat, 5)
-    assert await _unread(chat) == 0
-    await _set(chat, 9)
+    await set_cursor(chat, 5)
+    assert await unread_in_lobby(chat) == 0
+    await set_cursor(chat, 9)
     await chat.send(text("more", "more"))
-    (state,) = await _states(chat)
+    (state,) = await read_states(chat)
     assert (state.unread_count, state.last_message.seq, state.cursor.seq) == (1, 10, 9)
-    await _delete(chat, 1, 3, 5, 10)
-    (state,) = await _states(chat)
+    await delete(chat, 1, 3, 5, 10)
+    (state,) = await read_states(chat)
     assert (state.unread_count, state.HasField("last_message")) == (0, False)
 
 
 async def test_what_retention_has_swept_is_not_unread(chat: Chat) -> None:
     await chat.send_many(6)
-    await _delete(chat, 2, 5)
-    await _set(chat, 1)
+    await delete(chat, 2, 5)
+    await set_cursor(chat, 1)
     _sweep(chat, 3)
-    assert await _unread(chat) == 2
-    assert await _unread(chat, "alice") == 2
-    await _set(chat, 4)
-    assert await _unread(chat) == 1
+    assert await unread_in_lobby(chat) == 2
+    assert await unread_in_lobby(chat, "alice") == 2
+    await set_cursor(chat, 4)
+    assert await unread_in_lobby(chat) == 1
     _sweep(chat, 9)
-    assert await _unread(chat, "alice") == 0
+    assert await unread_in_lobby(chat, "alice") == 0
 
 
 async def test_counts_are_exact_up_to_a_thousand(chat: Chat) -> None:
-    _fill(chat.suite.database, "lobby", MOST_COUNTED)
-    (state,) = await _states(chat)
+    fill(chat.suite.database, "lobby", MOST_COUNTED)
+    (state,) = await read_states(chat)
     assert (state.unread_count, state.unread_capped) == (1_000, False)
-    _fill(chat.suite.database, "lobby", MOST_COUNTED + 1)
-    (state,) = await _states(chat)
+    fill(chat.suite.database, "lobby", MOST_COUNTED + 1)
+    (state,) = await read_states(chat)
     assert (state.unread_count, state.unread_capped, state.last_message.seq) == (1_000, True, 1_001)
-    await _delete(chat, 17)
-    (state,) = await _states(chat)
+    await delete(chat, 17)
+    (state,) = await read_states(chat)
     assert (state.unread_count, state.unread_capped) == (1_000, False)
 
 
@@ -297,14 +260,14 @@ async def test_read_states_are_what_one_would_count_by_hand_whatever_happens(cha
             left.add(head)
         elif what == "delete" and sent:
             seq = chance.choice(sent)
-            await _delete(chat, seq)
+            await delete(chat, seq)
             head += seq in left
             left.discard(seq)
         elif what in {"forward", "anywhere"}:
             to = chance.randint(0, head + 2)
             cursor = min(to, head) if what == "anywhere" else max(cursor, min(to, head))
-            assert (await _set(chat, to, backward=what == "anywhere")).seq == cursor
-        (state,) = await _states(chat)
+            assert (await set_cursor(chat, to, backward=what == "anywhere")).seq == cursor
+        (state,) = await read_states(chat)
         assert state.unread_count == sum(seq > cursor for seq in left), (step, what)
         assert state.last_message.seq == max(left, default=0)
 
@@ -312,48 +275,42 @@ async def test_read_states_are_what_one_would_count_by_hand_whatever_happens(cha
 # What is unread in all rooms together.
 
 
-async def _total(chat: Chat, user_id: str = "", metadata: Metadata | None = None) -> tuple[int, bool, int]:
-    request = pb2.GetUnreadTotalRequest(user_id=user_id)
-    total = await chat.suite.read_states.GetUnreadTotal(request, metadata=metadata or user("bob"))
-    return total.unread_count, total.unread_capped, total.unread_room_count
-
-
 async def test_the_total_is_the_sum_of_what_is_unread_in_each_room(chat: Chat) -> None:
-    assert await _total(chat) == (0, False, 0)
+    assert await unread_total(chat) == (0, False, 0)
     names = [f"room {n:03}" for n in range(250)]
     chat.peers.members |= {name: {"bob"} for name in names} | {"others": {"alice"}}
     for name, count in {names[3]: 5, names[120]: 7, names[249]: 2, names[17]: 4, "others": 9}.items():
-        _fill(chat.suite.database, name, count)
+        fill(chat.suite.database, name, count)
     await chat.send_many(3)
-    await _delete(chat, 2)
-    await _set(chat, 6, room_id=names[120])
-    await _set(chat, 4, room_id=names[17])
-    assert await _total(chat) == (5 + 1 + 2 + 2, False, 4)
-    states = await _states(chat)
+    await delete(chat, 2)
+    await set_cursor(chat, 6, room_id=names[120])
+    await set_cursor(chat, 4, room_id=names[17])
+    assert await unread_total(chat) == (5 + 1 + 2 + 2, False, 4)
+    states = await read_states(chat)
     assert sum(state.unread_count for state in states) == 10
-    await _set(chat, 4)
-    assert await _total(chat) == (8, False, 3)
+    await set_cursor(chat, 4)
+    assert await unread_total(chat) == (8, False, 3)
     # A superuser counts for somebody else.
-    assert await _total(chat, "alice", su()) == (11, False, 2)
+    assert await unread_total(chat, "alice", su()) == (11, False, 2)
 
 
 async def test_the_total_says_when_a_room_has_more_than_is_counted(chat: Chat) -> None:
     chat.peers.members |= {"first": {"bob"}, "second": {"bob"}}
-    _fill(chat.suite.database, "first", MOST_COUNTED)
-    _fill(chat.suite.database, "second", 3)
-    assert await _total(chat) == (MOST_COUNTED + 3, False, 2)
-    _fill(chat.suite.database, "first", MOST_COUNTED + 1)
-    assert await _total(chat) == (MOST_COUNTED + 3, True, 2)
+    fill(chat.suite.database, "first", MOST_COUNTED)
+    fill(chat.suite.database, "second", 3)
+    assert await unread_total(chat) == (MOST_COUNTED + 3, False, 2)
+    fill(chat.suite.database, "first", MOST_COUNTED + 1)
+    assert await unread_total(chat) == (MOST_COUNTED + 3, True, 2)
 
 
 async def test_the_total_is_of_rooms_where_cursors_may_be_read(chat: Chat) -> None:
     chat.peers.members |= {"other": {"bob"}}
-    _fill(chat.suite.database, "other", 3)
+    fill(chat.suite.database, "other", 3)
     await chat.send_many(2)
     chat.peers.denied_in["bob", "other"] = {"cursors:read:get"}
-    assert await _total(chat) == (2, False, 1)
+    assert await unread_total(chat) == (2, False, 1)
     # Superusers need no permission.
-    assert await _total(chat, "bob", su()) == (5, False, 2)
+    assert await unread_total(chat, "bob", su()) == (5, False, 2)
     chat.peers.denied["alice"] = {"user:rooms:get"}
     for who, user_id, reason in (
         (user("alice"), "", "PERMISSION_MISSING"),
@@ -363,14 +320,14 @@ async def test_the_total_is_of_rooms_where_cursors_may_be_read(chat: Chat) -> No
     ):
         request = pb2.GetUnreadTotalRequest(user_id=user_id)
         await refused(chat.suite.read_states.GetUnreadTotal(request, metadata=who), reason)
-    assert await _total(chat, "carol", su()) == (0, False, 0)
+    assert await unread_total(chat, "carol", su()) == (0, False, 0)
 
 
 async def test_the_total_of_a_thousand_rooms_takes_two_questions_and_four_statements(chat: Chat) -> None:
     chat.peers.members |= {f"room {n:03}": {"bob"} for n in range(999)}
-    _fill(chat.suite.database, "room 998", 3)
+    fill(chat.suite.database, "room 998", 3)
     with _statements(chat) as statements:
-        assert await _total(chat) == (3, False, 1)
+        assert await unread_total(chat) == (3, False, 1)
     assert (chat.peers.listed, len(statements)) == (2, 4)
 
 
@@ -381,7 +338,7 @@ async def test_the_last_message_is_shown_only_where_it_may_be_read(chat: Chat) -
     await chat.send_many(2)
     chat.peers.denied["bob"] = {"room:messages:get"}
     for room_id in ("", "lobby"):
-        (state,) = await _states(chat, room_id=room_id)
+        (state,) = await read_states(chat, room_id=room_id)
         assert (state.room_id, state.unread_count, state.HasField("last_message")) == ("lobby", 2, False)
     chat.peers.denied["alice"] = {"cursors:read:get"}
     await refused(
@@ -393,11 +350,11 @@ async def test_the_last_message_is_shown_only_where_it_may_be_read(chat: Chat) -
 async def test_read_states_of_a_thousand_rooms_take_a_statement_a_page(chat: Chat) -> None:
     names = [f"room {n:04}" for n in range(999)]
     chat.peers.members |= {name: {"bob"} for name in names}
-    _fill(chat.suite.database, names[7], 3)
-    _fill(chat.suite.database, names[998], 1)
-    await _set(chat, 1, room_id=names[7])
+    fill(chat.suite.database, names[7], 3)
+    fill(chat.suite.database, names[998], 1)
+    await set_cursor(chat, 1, room_id=names[7])
     with _statements(chat) as statements:
-        states = await _states(chat, page_size=1_000)
+        states = await read_states(chat, page_size=1_000)
         assert [state.room_id for state in states] == ["lobby", *names]
         assert len(statements) == 10
         assert [(state.room_id, state.unread_count) for state in states if state.unread_count] == [
@@ -406,7 +363,7 @@ async def test_read_states_of_a_thousand_rooms_take_a_statement_a_page(chat: Cha
         ]
         assert states[8].last_message.seq == 3
         statements.clear()
-        await _states(chat, room_id="lobby")
+        await read_states(chat, room_id="lobby")
         assert len(statements) == 1
 
 
@@ -425,38 +382,7 @@ def _statements(chat: Chat) -> Iterator[list[str]]:
     event.remove(engine, "before_cursor_execute", say)
 
 
-async def _delete(chat: Chat, *seqs: int) -> None:
-    """Delete messages as a superuser."""
-    for seq in seqs:
-        await chat.suite.messages.DeleteMessage(
-            messages_pb2.DeleteMessageRequest(room_id="lobby", seq=seq), metadata=su("alice")
-        )
-
-
 def _sweep(chat: Chat, seq: int) -> None:
     """Drop the messages up to a seq, as retention does."""
     with psycopg.connect(chat.suite.database.superuser_dsn) as connection:
         connection.execute("DELETE FROM messages.messages WHERE room_uid = %s AND seq <= %s", (uid_of("lobby"), seq))
-
-
-def _fill(database: TestDatabase, room_id: str, count: int) -> None:
-    """Let a room have so many messages."""
-    room_uid = uid_of(room_id)
-    with psycopg.connect(database.superuser_dsn) as connection:
-        connection.execute(
-            """
-            INSERT INTO messages.heads (room_uid, seq, ordinal) VALUES (%s, %s, %s)
-            ON CONFLICT (room_uid) DO UPDATE SET seq = excluded.seq, ordinal = excluded.ordinal
-            """,
-            (room_uid, count, count),
-        )
-        rows = [message_pb2.Message(seq=seq).SerializeToString() for seq in range(1, count + 1)]
-        connection.execute(
-            """
-            INSERT INTO messages.messages
-                (room_uid, seq, ordinal, sender_uid, request_id, content_hash, create_time, message)
-            SELECT %s, n, n, %s, n::text, '', now(), message FROM unnest(%s::bytea[]) WITH ORDINALITY AS m (message, n)
-            ON CONFLICT DO NOTHING
-            """,
-            (room_uid, room_uid, rows),
-        )
