@@ -65,6 +65,7 @@ async def build(settings: FilesSettings, clock: Clock) -> AsyncIterator[Server]:
             incoming,
             urls,
             messages,
+            access,
             unattached_for=settings.file_unattached_for,
             most_bytes=server.limits[limit_pb2.LIMIT_STORAGE_BYTES_PER_USER],
         )

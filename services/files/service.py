@@ -1,6 +1,6 @@
 """The use cases of files: no gRPC, no HTTP, no SQL. Whose a file is, is looked at here."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import assert_never
@@ -12,9 +12,16 @@ from services.files.model import Draft, File, FileId, FileState, PageStart, file
 from services.files.peers import MessagesClient
 from services.files.refusals import in_use, not_found, not_owner, not_ready
 from services.files.store import FileStore
-from services.runtime.contract.errors import Aborted, ChatkitError, FailedPrecondition, PermissionDenied
+from services.runtime.access.port import AccessGrant, AccessQuery, RoomsChecker
+from services.runtime.contract.errors import (
+    Aborted,
+    ChatkitError,
+    FailedPrecondition,
+    PermissionDenied,
+    Unauthenticated,
+)
 from services.runtime.deadline import Deadline
-from services.runtime.ids import RoomUid, UserId, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 
 # A message may be under way for as long as its send may take, and then some.
 ATTACHING = timedelta(minutes=1)
@@ -35,6 +42,7 @@ class Files:
         incoming: Incoming,
         urls: FileUrls,
         messages: MessagesClient,
+        access: RoomsChecker,
         *,
         unattached_for: timedelta,
         most_bytes: int,
@@ -44,6 +52,7 @@ class Files:
         self._incoming = incoming
         self._urls = urls
         self._messages = messages
+        self._access = access
         # Of one user's, as long as they are stored.
         self._most_bytes = most_bytes
         self._unattached_for = unattached_for
@@ -73,6 +82,29 @@ class Files:
         if not await self._sent([file], deadline):
             raise not_found(file_id)
         return file
+
+    async def get_all(self, file_ids: Iterable[str], query: AccessQuery, deadline: Deadline) -> list[File]:
+        """Return those of these files that `get` would return, once each and in the order given.
+
+        The query is put for the rooms of all of them at once. What has come to the bucket is not looked at.
+        """
+        uids = dict.fromkeys(uid for file_id in file_ids if (uid := file_uid(file_id)) is not None)
+        found = {file.uid: file for file in await self._store.find_these(list(uids))}
+        rooms = await self._open_rooms({file.room_id for file in found.values()}, query)
+        files = [found[uid] for uid in uids if uid in found and found[uid].room_uid in rooms]
+        of_others = [] if query.superuser else [file for file in files if file.owner_id != query.user_id]
+        sent = await self._sent(of_others, deadline)
+        hidden = {file.id for file in of_others} - sent
+        return [file for file in files if file.id not in hidden]
+
+    async def _open_rooms(self, room_ids: Collection[RoomId], query: AccessQuery) -> set[RoomUid | None]:
+        """Return the uids of those rooms where the query is granted."""
+        answers = await self._access.check_rooms(query, sorted(room_ids)) if room_ids else []
+        for answer in answers:
+            # Of the caller, and of no room.
+            if isinstance(answer, Unauthenticated):
+                raise answer
+        return {answer.room_uid for answer in answers if isinstance(answer, AccessGrant)}
 
     async def find_in(self, room_uid: RoomUid, file_id: str) -> File:
         """Return a file of a room. Raises FILE_NOT_FOUND."""

@@ -54,6 +54,11 @@ class FileStore:
             row = (await connection.execute(select(*FILE_COLUMNS).where(files.c.uid == uid))).one_or_none()
         return file_of(row) if row is not None else None
 
+    async def find_these(self, uids: Sequence[FileUid]) -> list[File]:
+        """Return those of these files that are there, in no order."""
+        async with self._database.reading() as connection:
+            return [file_of(row) for row in await connection.execute(_these(uids))]
+
     async def page(self, room_uid: RoomUid, own: UserUid | None, start: PageStart | None, size: int) -> list[File]:
         """Return a room's files that are ready, the newest first; with `own` those that were attached, and that user's.
 

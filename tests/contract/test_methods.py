@@ -83,6 +83,7 @@ ACCESS = {
     "chatkit.files.v1.FilesService/CreateFile": (U, "file:create", MEMBER, "user_id"),
     "chatkit.files.v1.FilesService/UploadFile": (U, "file:create", MEMBER, "user_id"),
     "chatkit.files.v1.FilesService/GetFile": (U, "file:get", MEMBER, ""),
+    "chatkit.files.v1.FilesService/BatchGetFiles": (U, "file:get", PER_ROOM, ""),
     "chatkit.files.v1.FilesService/DownloadFile": (U, "file:get", MEMBER, ""),
     "chatkit.files.v1.FilesService/ListFiles": (U, "file:get", MEMBER, ""),
     "chatkit.files.v1.FilesService/DeleteFile": (U, "file:create", MEMBER, "user_id"),
@@ -141,7 +142,9 @@ def test_public_methods_have_a_rate_and_internal_ones_none(method: MethodContrac
 @every_method
 def test_the_fields_that_a_policy_names_are_strings_of_the_request_or_rooms(method: MethodContract) -> None:
     fields = method.request_class.DESCRIPTOR.fields_by_name
-    if method.policy.room.membership == PER_ROOM:
+    if method.policy.HasField("room"):
+        assert method.policy.room.field or _is_of_rooms_that_it_does_not_name(method)
+    if method.policy.room.field and method.policy.room.membership == PER_ROOM:
         rooms = fields[method.policy.room.field]
         assert rooms.is_repeated
         assert rooms.message_type is not None
@@ -156,7 +159,12 @@ def test_the_fields_that_a_policy_names_are_strings_of_the_request_or_rooms(meth
 def test_a_public_method_whose_request_has_a_room_says_what_it_asks_of_the_caller(method: MethodContract) -> None:
     has_room = not {"room_id", "rooms"}.isdisjoint(method.request_class.DESCRIPTOR.fields_by_name)
     if method.policy.audience == method_policy_pb2.AUDIENCE_USER:
-        assert method.policy.HasField("room") == has_room
+        assert method.policy.HasField("room") == (has_room or _is_of_rooms_that_it_does_not_name(method))
+
+
+def _is_of_rooms_that_it_does_not_name(method: MethodContract) -> bool:
+    """Tell whether the rooms are those of what the request names."""
+    return method.policy.room.membership == PER_ROOM and not method.policy.room.field
 
 
 @every_method

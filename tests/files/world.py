@@ -21,6 +21,8 @@ from tests.support.suite import settings
 from tests.support.tokens import INSTANCE, SERVICE_KEY
 
 _DAY = timedelta(days=1)
+# Whoever would know who may read what: nobody asks here.
+_NOBODY = cast("Any", None)
 
 
 class Asked:
@@ -51,7 +53,7 @@ class World:
         """Return a collector that asks `messages`."""
         urls = FileUrls("http://x", "x", timedelta(hours=1), self.clock)
         asked, incoming = cast("Any", messages), self.incoming()
-        files = Files(self.store, self.blobs, incoming, urls, asked, unattached_for=_DAY, most_bytes=1 << 30)
+        files = Files(self.store, self.blobs, incoming, urls, asked, _NOBODY, unattached_for=_DAY, most_bytes=1 << 30)
         return Collector(
             files, self.store, self.blobs, incoming, asked, self.clock, interval=60, unattached_for=_DAY, batch=10
         )
@@ -65,7 +67,8 @@ class World:
         urls = FileUrls("http://x", INSTANCE, timedelta(hours=1), self.clock)
         urls.use([SERVICE_KEY])
         asked = cast("Any", Asked())
-        files = Files(self.store, self.blobs, self.incoming(), urls, asked, unattached_for=_DAY, most_bytes=1 << 30)
+        incoming = self.incoming()
+        files = Files(self.store, self.blobs, incoming, urls, asked, _NOBODY, unattached_for=_DAY, most_bytes=1 << 30)
         return files, urls
 
     def http(self, bounds: Bounds, files: Files | None = None) -> FilesHttp:

@@ -10,6 +10,8 @@ from services.runtime.contract.policies import MethodContract, permissions
 from tests.support import tokens
 
 OK: Final = "ok"
+# The call is OK, and tells nothing of what the caller may not see.
+LEFT_OUT: Final = "left out"
 # A global role that grants nothing, so that only the role in the room counts.
 NOTHING: Final = "nothing"
 _PERMISSIONS = {permission.name: permission for permission in permissions()}
@@ -75,11 +77,18 @@ def expected(method: MethodContract, caller: Caller, *, room_is_public: bool, is
         return OK
     if policy.audience == method_policy_pb2.AUDIENCE_SUPERUSER:
         return "SUPERUSER_REQUIRED"
-    in_room = bool(policy.room.field)
+    in_room = policy.HasField("room")
+    refusal = ""
     if in_room and not _may_enter(policy.room.membership, caller, room_is_public=room_is_public):
-        return "ROOM_ACCESS_DENIED"
-    permission = asked_for(policy, is_own=is_own)
-    return OK if not permission or caller.grants(permission, in_room=in_room) else "PERMISSION_MISSING"
+        refusal = "ROOM_ACCESS_DENIED"
+    elif (permission := asked_for(policy, is_own=is_own)) and not caller.grants(permission, in_room=in_room):
+        refusal = "PERMISSION_MISSING"
+    return LEFT_OUT if refusal and leaves_out(method) else refusal or OK
+
+
+def leaves_out(method: MethodContract) -> bool:
+    """Tell whether a method leaves out what is in rooms that are refused, instead of saying so for each of them."""
+    return method.policy.room.membership == method_policy_pb2.MEMBERSHIP_REQUIRED_PER_ROOM and not method.streams
 
 
 def _may_enter(membership: method_policy_pb2.Membership, caller: Caller, *, room_is_public: bool) -> bool:

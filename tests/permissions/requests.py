@@ -149,6 +149,7 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
         room_id=at.room_id, file_id=at.pending_file_id, chunk=CONTENT
     ),
     "FilesService/GetFile": lambda at: files_pb2.GetFileRequest(room_id=at.room_id, file_id=at.file_id),
+    "FilesService/BatchGetFiles": lambda at: files_pb2.BatchGetFilesRequest(file_ids=[at.file_id]),
     "FilesService/DownloadFile": lambda at: files_pb2.DownloadFileRequest(room_id=at.room_id, file_id=at.file_id),
     "FilesService/ListFiles": lambda at: files_pb2.ListFilesRequest(room_id=at.room_id),
     "FilesService/DeleteFile": lambda at: files_pb2.DeleteFileRequest(room_id=at.room_id, file_id=at.file_id),

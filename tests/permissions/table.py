@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tests.permissions.callers import CALLERS, OK
+from tests.permissions.callers import CALLERS, LEFT_OUT, OK
 
 FILE = Path(__file__).with_name("matrix.md")
 _WORDS = {
     OK: "ok",
+    LEFT_OUT: LEFT_OUT,
     "METHOD_NOT_FOUND": "no method",
     "TOKEN_MISSING": "no token",
     "TOKEN_INVALID": "bad token",
@@ -19,7 +20,8 @@ _TITLE = """# Who may call what
 
 Each cell is what a call through the edge answers. The room is private where the row does not say that it is public, and
 a message is another member's where the row does not say that it is one's own. Of a stream of several rooms it is what
-the room answers: the stream itself goes on.
+the room answers: the stream itself goes on. A call that reads what is in several rooms is ok, and what the caller may
+not read is left out.
 
 """
 _EXPLANATION = """
@@ -31,7 +33,7 @@ a token that services use among themselves. A role that grants nothing is called
 
 def written(cells: Mapping[str, Sequence[str]]) -> str:
     """Return the file's text for the reasons of each row, in the order of the callers."""
-    reasons = [(word, "" if reason == OK else reason) for reason, word in _WORDS.items()]
+    reasons = [(word, "" if reason in {OK, LEFT_OUT} else reason) for reason, word in _WORDS.items()]
     callers = [(caller.name, caller.global_role, caller.place) for caller in CALLERS]
     rows = [(name, *(_WORDS[reason] for reason in told)) for name, told in cells.items()]
     return "".join(

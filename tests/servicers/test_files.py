@@ -1,8 +1,11 @@
 """The servicers of files through grpcio-testing, behind composed handlers."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
@@ -15,11 +18,12 @@ from google.protobuf import struct_pb2
 from services.files.content.urls import SignedUrl
 from services.files.model import Draft, File, FileState, FileUid, PageStart
 from services.files.servicer import AttachmentsServicer, FilesServicer
+from services.runtime.access.port import AccessQuery
 from services.runtime.calls.handlers import Handlers
 from services.runtime.calls.paging import PageTokens
 from services.runtime.contract.errors import InvalidArgument, PermissionDenied
 from services.runtime.contract.policies import Limits
-from services.runtime.deadline import Deadline
+from services.runtime.deadline import NEVER, Deadline
 from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from tests.support.adapter import TestedServicer
 from tests.support.peers import room_uid_of, uid_of, user_uid_of
@@ -64,6 +68,9 @@ class _Files:
         self, _room_uid: RoomUid, file_id: str, _user_id: str | None, _deadline: Deadline, *, superuser: bool
     ) -> File:
         return _file(UUID(file_id).int)
+
+    async def get_all(self, file_ids: Sequence[str], _query: AccessQuery, _deadline: Deadline) -> list[File]:
+        return [_file(UUID(file_id).int) for file_id in file_ids]
 
     async def own(self, room_uid: RoomUid, file_id: str, user_id: str, deadline: Deadline, *, superuser: bool) -> File:
         return await self.get(room_uid, file_id, user_id, deadline, superuser=superuser)
@@ -129,6 +136,30 @@ def test_files(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> N
         tested.stream("DownloadFile", pb2.DownloadFileRequest(**named, offset_bytes=100_001), user("alice"))
     tested.call("DeleteFile", pb2.DeleteFileRequest(**named), user("alice"))
     assert files.deleted == [str(UUID(int=2))]
+
+
+async def test_others_go_on_while_files_are_described_whose_custom_data_is_much(
+    page_tokens: PageTokens, limits: Limits
+) -> None:
+    nobody, turns = cast("Any", None), 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    class Much(_Files):
+        async def get_all(self, file_ids: Sequence[str], query: AccessQuery, deadline: Deadline) -> list[File]:
+            found = await super().get_all(file_ids, query, deadline)
+            return [replace(file, custom_data=json.dumps([1] * 100)) for file in found]
+
+    servicer = FilesServicer(cast("Any", Much()), nobody, nobody, page_tokens, limits, lambda: UUID(int=9))
+    request = pb2.BatchGetFilesRequest(file_ids=[str(UUID(int=number)) for number in range(10)])
+    others = asyncio.create_task(take_turns())
+    answer = await servicer.BatchGetFiles(request, cast("Any", SimpleNamespace(query=Much, deadline=NEVER)))
+    others.cancel()
+    assert (len(answer.files), turns) == (10, 10)
 
 
 def test_pages_of_files_go_on_exactly_where_they_ended(

@@ -213,6 +213,10 @@ async def test_the_id_is_free_again_for_another_who_inherits_nothing(suite: Suit
     part = part_pb2.Part(content_type="text/plain", content="other")
     request = messages_pb2.SendMessageRequest(room_id="new", request_id=f"{_WORD} 0", parts=[part])
     await suite.messages.SendMessage(request, metadata=later)
+    file = await add(suite.files, b"other", later, room_id="new")
+    batch = files_pb2.BatchGetFilesRequest(file_ids=[file.id])
+    await refused(suite.files.BatchGetFiles(batch, metadata=before), "USER_DELETED")
+    assert [one.id for one in (await suite.files.BatchGetFiles(batch, metadata=later)).files] == [file.id]
 
 
 async def test_watchers_see_them_go(suite: Suite) -> None:

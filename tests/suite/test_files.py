@@ -268,3 +268,14 @@ async def test_files_away_is_unavailable_and_the_rest_goes_on(edge: Edge) -> Non
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
     listing = pb2.ListMessagesRequest(room_id="lobby")
     assert not (await MessagesServiceStub(edge.channel).ListMessages(listing, metadata=user("bob"))).messages
+
+
+async def test_a_page_of_pictures_is_read_at_once_in_json(edge: Edge) -> None:
+    made = {kind: await _upload(edge, kind, content) for kind, content in CONTENTS.items() if kind != "video/mp4"}
+    unknown = "00000000-0000-0000-0000-000000000000"
+    request = {"fileIds": [*made.values(), unknown]}
+    for who, told in (("alice", list(made.values())), ("bob", [])):
+        answer = (await edge.json(f"{SERVICE}BatchGetFiles", request, token(who))).json()
+        assert [file["id"] for file in answer["files"]] == told
+        for file in answer["files"]:
+            assert (await edge.http.get(_path(file["downloadUrl"]))).content == CONTENTS[file["contentType"]]

@@ -5,6 +5,8 @@ from chatkit_client.proto.contract.v1.deletion_pb2 import Deletion, DeletionStat
 from chatkit_client.proto.contract.v1.stream_pb2 import StreamClosed, StreamHeartbeat
 from chatkit_client.proto.files.v1.file_pb2 import File, FileState
 from chatkit_client.proto.files.v1.files_service_pb2 import (
+    BatchGetFilesRequest,
+    BatchGetFilesResponse,
     CreateFileRequest,
     CreateFileResponse,
     DeleteFileRequest,
@@ -203,6 +205,8 @@ __all__ = [
     "AttachedFile",
     "BatchCreateUsersRequest",
     "BatchCreateUsersResponse",
+    "BatchGetFilesRequest",
+    "BatchGetFilesResponse",
     "BatchGetUsersRequest",
     "BatchGetUsersResponse",
     "BatchSendMessagesRequest",

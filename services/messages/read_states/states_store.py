@@ -54,7 +54,7 @@ _STATES = text(f"""
         WHERE m.room_uid = a.room_uid AND m.delete_time IS NULL AND :with_last_message ORDER BY m.seq DESC LIMIT 1
     ) AS last ON true
     ORDER BY a.n
-""")
+""")  # noqa: S608 - a constant
 
 
 class ReadStatesStore:

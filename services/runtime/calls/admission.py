@@ -171,9 +171,9 @@ class Admission:
         self, method: MethodContract
     ) -> Callable[[Message, Caller, UserId | None], AccessQuery | None] | None:
         policy = method.policy
-        asks_membership = bool(policy.room.field) and policy.room.membership != MEMBERSHIP_NOT_REQUIRED
-        asks_superusers = asks_membership and policy.room.membership != MEMBERSHIP_REQUIRED_OF_USERS
         is_per_room = policy.room.membership == MEMBERSHIP_REQUIRED_PER_ROOM
+        asks_membership = is_per_room or (bool(policy.room.field) and policy.room.membership != MEMBERSHIP_NOT_REQUIRED)
+        asks_superusers = asks_membership and policy.room.membership != MEMBERSHIP_REQUIRED_OF_USERS
         membership = _rule(policy.room.membership) if asks_membership else MEMBERSHIP_NOT_REQUIRED
         if not asks_membership and not policy.permission:
             return None

@@ -88,6 +88,21 @@ class FilesService:
         )
         return response
 
+    def batch_get_files(
+        self, *, file_ids: Iterable[str], deadline: float | None = None
+    ) -> files_service_pb2.BatchGetFilesResponse:
+        """Reads what is known of up to LIMIT_PAGE_SIZE files, whatever rooms they are of, each with a fresh
+        download_url, in the order of the request.
+
+        What GetFile would refuse is left out: an id of no file, a file of a room in which the caller may not read
+        any, and another's to which no message refers. Ids that stand twice are answered once. Content that went to
+        a bucket is not checked here: until GetFile or a message has, the file is PENDING.
+        """
+        response: files_service_pb2.BatchGetFilesResponse = self._caller.call(
+            files_service_pb2.BatchGetFilesRequest(file_ids=file_ids), deadline=deadline
+        )
+        return response
+
     def download_file(
         self, *, room_id: str, file_id: str, offset_bytes: int | None = None
     ) -> Generator[files_service_pb2.DownloadFileResponse, None, None]:

@@ -75,6 +75,18 @@ class GetFileResponse(_message.Message):
     file: _file_pb2.File
     def __init__(self, file: _Optional[_Union[_file_pb2.File, _Mapping]] = ...) -> None: ...
 
+class BatchGetFilesRequest(_message.Message):
+    __slots__ = ("file_ids",)
+    FILE_IDS_FIELD_NUMBER: _ClassVar[int]
+    file_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, file_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class BatchGetFilesResponse(_message.Message):
+    __slots__ = ("files",)
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    files: _containers.RepeatedCompositeFieldContainer[_file_pb2.File]
+    def __init__(self, files: _Optional[_Iterable[_Union[_file_pb2.File, _Mapping]]] = ...) -> None: ...
+
 class DownloadFileRequest(_message.Message):
     __slots__ = ("room_id", "file_id", "offset_bytes")
     ROOM_ID_FIELD_NUMBER: _ClassVar[int]

@@ -57,6 +57,11 @@ class FilesServiceStub:
                 request_serializer=chatkit_dot_files_dot_v1_dot_files__service__pb2.GetFileRequest.SerializeToString,
                 response_deserializer=chatkit_dot_files_dot_v1_dot_files__service__pb2.GetFileResponse.FromString,
                 _registered_method=True)
+        self.BatchGetFiles = channel.unary_unary(
+                '/chatkit.files.v1.FilesService/BatchGetFiles',
+                request_serializer=chatkit_dot_files_dot_v1_dot_files__service__pb2.BatchGetFilesRequest.SerializeToString,
+                response_deserializer=chatkit_dot_files_dot_v1_dot_files__service__pb2.BatchGetFilesResponse.FromString,
+                _registered_method=True)
         self.DownloadFile = channel.unary_stream(
                 '/chatkit.files.v1.FilesService/DownloadFile',
                 request_serializer=chatkit_dot_files_dot_v1_dot_files__service__pb2.DownloadFileRequest.SerializeToString,
@@ -122,6 +127,18 @@ class FilesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchGetFiles(self, request, context):
+        """Reads what is known of up to LIMIT_PAGE_SIZE files, whatever rooms they are
+        of, each with a fresh download_url, in the order of the request. What GetFile
+        would refuse is left out: an id of no file, a file of a room in which the
+        caller may not read any, and another's to which no message refers. Ids that
+        stand twice are answered once. Content that went to a bucket is not checked
+        here: until GetFile or a message has, the file is PENDING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DownloadFile(self, request, context):
         """Sends a file's content in pieces, in order, to those who GetFile would tell
         of it.
@@ -169,6 +186,11 @@ def add_FilesServiceServicer_to_server(servicer, server):
                     servicer.GetFile,
                     request_deserializer=chatkit_dot_files_dot_v1_dot_files__service__pb2.GetFileRequest.FromString,
                     response_serializer=chatkit_dot_files_dot_v1_dot_files__service__pb2.GetFileResponse.SerializeToString,
+            ),
+            'BatchGetFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetFiles,
+                    request_deserializer=chatkit_dot_files_dot_v1_dot_files__service__pb2.BatchGetFilesRequest.FromString,
+                    response_serializer=chatkit_dot_files_dot_v1_dot_files__service__pb2.BatchGetFilesResponse.SerializeToString,
             ),
             'DownloadFile': grpc.unary_stream_rpc_method_handler(
                     servicer.DownloadFile,
@@ -275,6 +297,33 @@ class FilesService:
             '/chatkit.files.v1.FilesService/GetFile',
             chatkit_dot_files_dot_v1_dot_files__service__pb2.GetFileRequest.SerializeToString,
             chatkit_dot_files_dot_v1_dot_files__service__pb2.GetFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.files.v1.FilesService/BatchGetFiles',
+            chatkit_dot_files_dot_v1_dot_files__service__pb2.BatchGetFilesRequest.SerializeToString,
+            chatkit_dot_files_dot_v1_dot_files__service__pb2.BatchGetFilesResponse.FromString,
             options,
             channel_credentials,
             insecure,
