@@ -31,19 +31,29 @@ def main(arguments: list[str]) -> int:
     parsed = _parser().parse_args(arguments)
     home = Home(Path(parsed.home))
     try:
+        home.check()
         if parsed.needs_suite:
             # Before anything is imported for what can't be done.
             home.running_address()
         return command(parsed.run)(home, parsed)
     except Trouble as trouble:
-        sys.stderr.write("\n".join(printable(line) for line in f"chatkit: {trouble}".split("\n")) + "\n")
-        return 1
+        return _complain(trouble)
     except BrokenPipeError:
         # Whoever read our output has gone, as `| head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        reason = home.trouble_of(error)
+        if reason is None:
+            raise
+        return _complain(reason)
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _complain(trouble: Trouble) -> int:
+    sys.stderr.write("\n".join(printable(line) for line in f"chatkit: {trouble}".split("\n")) + "\n")
+    return 1
 
 
 def command(run: str) -> Command:
@@ -86,6 +96,7 @@ def _command(
     parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     parser.add_argument(
         "--home",
+        type=_folder,
         default=os.environ.get("CHATKIT_HOME") or str(ROOT / DEFAULT),
         metavar="DIR",
         help="the folder of the state (default: $CHATKIT_HOME, else .chatkit in the repository)",
@@ -230,6 +241,13 @@ def _text(text: str) -> str:
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(f"{text!r} is not UTF-8") from None
     return text
+
+
+def _folder(text: str) -> str:
+    """Take what names a folder: the empty text would be the one where somebody happens to stand."""
+    if not text:
+        raise argparse.ArgumentTypeError("must name a folder")
+    return _text(text)
 
 
 def _count(text: str) -> int:

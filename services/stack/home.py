@@ -96,10 +96,22 @@ class Home:
         told = self._read("nats.json")
         return {service: str(told[service]) for service in SUBJECTS}
 
+    def check(self) -> None:
+        """Raise Trouble when something that is not a folder is in the folder's place, or in that of one above it."""
+        for folder in (self.folder, *self.folder.parents):
+            if folder.exists() and not folder.is_dir():
+                raise Trouble(f"the home can't be {self.folder}: {folder} is not a folder")
+
+    def trouble_of(self, error: OSError) -> Trouble | None:
+        """Say in a sentence what keeps a file of the home from being used; None about what is not of the home."""
+        name = error.filename
+        if not isinstance(name, str | os.PathLike) or not Path(name).is_relative_to(self.folder):
+            return None
+        return Trouble(f"the home can't be {self.folder}: {Path(name)}: {error.strerror}")
+
     def prepare(self) -> None:
         """Make what is missing, also in a home that an earlier release has made; nothing that exists is touched."""
-        if self.folder.exists() and not self.folder.is_dir():
-            raise Trouble(f"{self.folder} is not a folder")
+        self.check()
         for folder in (self.folder, self.folder / "secrets", self.logs):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)

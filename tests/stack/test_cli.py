@@ -1,14 +1,20 @@
 """The command line where nothing runs."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jwt
 import pytest
 
+from services.stack import cli
 from services.stack.cli import main
-from services.stack.home import Home
+from services.stack.home import Home, State
+from services.stack.machine import unprivileged
 from services.stack.terminal import columns
+from tests.support.databases import ROOT
 
 Captured = pytest.CaptureFixture[str]
 
@@ -74,6 +80,57 @@ def test_a_folder_that_is_no_home_has_no_tokens(tmp_path: Path, capsys: Captured
     assert not (tmp_path / "nothing").exists()
 
 
+_COMMANDS = (
+    *(["up"], ["token", "--su"], ["services"], ["limits"], ["edge", "--print"], ["send", "x"], ["watch"], ["list"]),
+    *(["verify"], ["rotate-epoch"], ["replay"], ["import", "x"], ["export", "x"]),
+)
+
+
+@pytest.mark.parametrize("inner", ["", "inner"])
+@pytest.mark.parametrize("arguments", _COMMANDS, ids=lambda arguments: arguments[0])
+def test_a_file_for_a_home_is_one_sentence(tmp_path: Path, capsys: Captured, arguments: list[str], inner: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    home = file / inner
+    assert main([*arguments, "--home", str(home)]) == 1
+    assert capsys.readouterr() == ("", f"chatkit: the home can't be {home}: {file} is not a folder\n")
+    assert file.read_text() == "mine"
+
+
+def test_no_home_is_forgotten_here() -> None:
+    parser = cli._parser()._subparsers
+    assert parser is not None
+    choices = parser._group_actions[0].choices
+    assert choices is not None
+    assert {arguments[0] for arguments in _COMMANDS} == set(choices)
+
+
+@pytest.mark.parametrize("arguments", [["up", "--port", "0"], ["token", "--su"], ["services"]], ids=lambda a: a[0])
+def test_a_home_that_may_not_be_used_is_one_sentence(home: Home, arguments: list[str]) -> None:
+    with home.lock():
+        home.record(State("127.0.0.1:1"))
+    (home.folder / "up.lock").chmod(0)
+    (home.folder / "secrets").chmod(0)
+    home.folder.chmod(0o500)
+    # Root may everything, and is somebody ordinary in a namespace.
+    ordinary = [] if os.geteuid() else [sys.executable, unprivileged.__file__]
+    ran = subprocess.run(
+        [*ordinary, sys.executable, "-m", "services.stack", *arguments, "--home", str(home.folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    # For whoever clears away.
+    home.folder.chmod(0o700)
+    (home.folder / "secrets").chmod(0o700)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("chatkit: ")
+    assert f"the home can't be {home.folder}: " in ran.stderr
+    assert "Permission denied" in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
 def test_limits_without_a_running_suite_are_those_of_the_environment(
     home: Home, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +166,8 @@ def test_a_port_that_is_none_is_refused(capsys: Captured) -> None:
         ["list", "--room", "a\udcff"],
         ["watch", "--as", "a\udcff"],
         ["token", "--user", "a\udcff"],
+        ["token", "--su", "--home", "a\udcff"],
+        ["token", "--su", "--home", ""],
         ["list", "--last", "9" * 5000],
         ["list", "--last", "0"],
         ["watch", "--last", "-1"],
