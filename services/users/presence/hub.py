@@ -27,6 +27,8 @@ from services.users.presence import frames
 _log = structlog.get_logger()
 _TICK_SECONDS = 1.0
 _MOST_EARLY = 10_000
+# A set takes a few hundred bytes for one, and most of these groups are of one.
+_FEW = 4
 _STATES = {
     ChangeKind.USER_ONLINE: PresenceState.ONLINE,
     ChangeKind.USER_OFFLINE: PresenceState.OFFLINE,
@@ -42,7 +44,7 @@ class Topic:
     def __init__(self, user_uid: UserUid, user_id: str) -> None:
         self.user_uid = user_uid
         self.user_id = user_id
-        self.subscriptions: set[PresenceSubscription] = set()
+        self.subscriptions: _Group = ()
 
 
 class PresenceSubscription:
@@ -91,6 +93,23 @@ class PresenceSubscription:
             self.queue.end(_changes_missed())
 
 
+_Group = tuple[PresenceSubscription, ...] | set[PresenceSubscription]
+
+
+def _with(group: _Group, one: PresenceSubscription) -> _Group:
+    if isinstance(group, set):
+        group.add(one)
+        return group
+    return {*group, one} if one in group or len(group) == _FEW else (*group, one)
+
+
+def _without(group: _Group, one: PresenceSubscription) -> _Group:
+    if isinstance(group, set):
+        group.discard(one)
+        return group
+    return tuple(other for other in group if other is not one)
+
+
 class PresenceHub:
     """The streams of presence of a process."""
 
@@ -108,7 +127,7 @@ class PresenceHub:
         self.feeds: set[Feed] = set()
         self._streams: dict[PresenceSubscription, EventQueue] = {}
         self._topics: dict[UserUid, Topic] = {}
-        self._of_user: dict[str | None, set[PresenceSubscription]] = {}
+        self._of_user: dict[str | None, _Group] = {}
         # The version up to which the changes were handed on; None before they were followed.
         self._version: int | None = None
         self._epoch = ""
@@ -118,7 +137,8 @@ class PresenceHub:
 
     def join(self, subscription: PresenceSubscription) -> None:
         """Register a stream or a follower. A stream is given heartbeats, and ended with the process."""
-        self._of_user.setdefault(_user_of(subscription), set()).add(subscription)
+        user_id = _user_of(subscription)
+        self._of_user[user_id] = _with(self._of_user.get(user_id, ()), subscription)
         if isinstance(subscription.queue, EventQueue):
             self._streams[subscription] = subscription.queue
 
@@ -130,13 +150,13 @@ class PresenceHub:
             topic = self._topics.get(user_uid)
             if topic is None:
                 topic = self._topics[user_uid] = Topic(user_uid, user_id)
-            topic.subscriptions.add(subscription)
+            topic.subscriptions = _with(topic.subscriptions, subscription)
             subscription.topics.setdefault(topic, None)
 
     def unwatch(self, subscription: PresenceSubscription, topics: Iterable[Topic]) -> None:
         """Offer no more changes of some users."""
         for topic in topics:
-            topic.subscriptions.discard(subscription)
+            topic.subscriptions = _without(topic.subscriptions, subscription)
             subscription.topics.pop(topic, None)
             if not topic.subscriptions:
                 self._topics.pop(topic.user_uid, None)
@@ -146,9 +166,10 @@ class PresenceHub:
         self.unwatch(subscription, list(subscription.topics))
         self._streams.pop(subscription, None)
         user_id = _user_of(subscription)
-        of_user = self._of_user.get(user_id, set())
-        of_user.discard(subscription)
-        if not of_user:
+        of_user = _without(self._of_user.get(user_id, ()), subscription)
+        if of_user:
+            self._of_user[user_id] = of_user
+        else:
             self._of_user.pop(user_id, None)
 
     def subscriptions(self) -> list[PresenceSubscription]:

@@ -24,51 +24,13 @@ from tests.support.clock import ManualClock
 from tests.support.eventually import HANG_SECONDS
 from tests.support.peers import user_uid_of as uid_of
 from tests.support.turns import Turns
-
-
-class _Feed:
-    """A feed that a test fills; what is put is told to whoever follows, an error ends it."""
-
-    def __init__(self) -> None:
-        self.followed_after: list[int] = []
-        self._told: asyncio.Queue[FeedUpdate[Change] | Exception] = asyncio.Queue()
-
-    async def follow(self, after: int, _epoch: object = None) -> AsyncIterator[FeedUpdate[Change]]:
-        self.followed_after.append(after)
-        while True:
-            told = await self._told.get()
-            try:
-                if isinstance(told, Exception):
-                    raise told
-                yield told
-            finally:
-                self._told.task_done()
-
-    async def tell(self, *told: FeedUpdate[Change] | Exception) -> None:
-        """Tell something, and return when the hub has taken it."""
-        for one in told:
-            self._told.put_nowait(one)
-        await self._told.join()
-
-
-def _change(version: int, user_id: str, kind: ChangeKind = ChangeKind.USER_ONLINE) -> Change:
-    return Change(
-        version=version,
-        kind=kind,
-        user_uid=uid_of(user_id),
-        user_id=user_id,
-        time=datetime(2026, 1, 1, second=version % 60, tzinfo=UTC),
-    )
-
-
-def _changes(*changes: Change) -> FeedUpdate[Change]:
-    return FeedUpdate(changes[-1].version, changes)
+from tests.users.presence.hand_feed import HandFeed, change, changes_of
 
 
 class _World:
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.feed = _Feed()
+        self.feed = HandFeed()
         self.hub = PresenceHub(cast("Any", self.feed), self.clock, heartbeat_interval=15.0, retry_interval=0.5)
 
     @asynccontextmanager
@@ -130,9 +92,9 @@ async def test_a_stream_is_given_what_its_state_does_not_know_once_whatever_came
         await world.feed.tell(FeedUpdate(2))
         subscription = await world.subscription("a", "b", "c", "d", "e")
         # Changes 3 and 4 come before the state is read, 5 and 6 after that.
-        await world.feed.tell(_changes(_change(3, "a"), _change(4, "b")))
+        await world.feed.tell(changes_of(change(3, "a"), change(4, "b")))
         subscription.start(version, [])
-        await world.feed.tell(_changes(_change(5, "c")), _changes(_change(6, "d"), _change(7, "e")))
+        await world.feed.tell(changes_of(change(5, "c")), changes_of(change(6, "d"), change(7, "e")))
     assert await _told(subscription) == ["a", "b", "c", "d", "e"][version - 2 :]
 
 
@@ -144,8 +106,8 @@ async def test_changes_go_to_those_who_watch_the_user_until_they_leave(world: _W
             stream.start(1, [])
         world.hub.leave(streams["c"])
         await world.feed.tell(
-            _changes(_change(2, "a"), _change(3, "b"), _change(4, "a", ChangeKind.USER_OFFLINE), _change(5, "c")),
-            _changes(_change(6, "a", ChangeKind.USER_UPDATED), _change(7, "a", ChangeKind.UNKNOWN)),
+            changes_of(change(2, "a"), change(3, "b"), change(4, "a", ChangeKind.USER_OFFLINE), change(5, "c")),
+            changes_of(change(6, "a", ChangeKind.USER_UPDATED), change(7, "a", ChangeKind.UNKNOWN)),
         )
     events = await _events(streams["a"])
     states = [(event.presence_changed.user_id, event.presence_changed.state) for event in events]
@@ -168,10 +130,10 @@ async def test_the_changes_are_followed_on_from_where_they_broke_off(world: _Wor
         await world.feed.tell(FeedUpdate(3))
         subscription = await world.subscription("a", "b")
         subscription.start(3, [])
-        await world.feed.tell(_changes(_change(4, "a")), Unavailable("DATABASE_UNAVAILABLE", "away"))
+        await world.feed.tell(changes_of(change(4, "a")), Unavailable("DATABASE_UNAVAILABLE", "away"))
         while len(world.feed.followed_after) == 1:
             await world.clock.advance(0.5)
-        await world.feed.tell(_changes(_change(5, "b")))
+        await world.feed.tell(changes_of(change(5, "b")))
     assert world.feed.followed_after == [0, 4]
     assert await _told(subscription) == ["a", "b"]
 
@@ -216,8 +178,8 @@ async def test_who_does_not_read_is_cut_off(world: _World) -> None:
         slow, others = await world.subscription(long), await world.subscription("b")
         slow.start(1, [])
         others.start(1, [])
-        many = [_change(number, long) for number in range(2, 6_000)]
-        await world.feed.tell(_changes(*many), _changes(_change(6_000, "b")))
+        many = [change(number, long) for number in range(2, 6_000)]
+        await world.feed.tell(changes_of(*many), changes_of(change(6_000, "b")))
         ending = await _end(slow)
         assert isinstance(ending, ResourceExhausted)
         assert await _told(others) == ["b"]
@@ -227,7 +189,7 @@ async def test_a_state_that_takes_too_long_to_read_ends_the_stream(world: _World
     async with world.running():
         await world.feed.tell(FeedUpdate(1))
         slow = await world.subscription("a")
-        await world.feed.tell(_changes(*(_change(number, "a") for number in range(2, 10_010))))
+        await world.feed.tell(changes_of(*(change(number, "a") for number in range(2, 10_010))))
         assert slow.queue.error is not None
 
 
@@ -256,7 +218,7 @@ async def test_a_user_whom_very_many_watch_is_told_of_in_steps(world: _World) ->
             world.hub.join(one)
             await world.hub.watch(one, {"bob": uid_of("bob")})
             one.start(1, [])
-        await world.feed.tell(_changes(_change(2, "bob"), _change(3, "bob", ChangeKind.USER_OFFLINE)))
+        await world.feed.tell(changes_of(change(2, "bob"), change(3, "bob", ChangeKind.USER_OFFLINE)))
         assert (turns.noted, turns.most) == (2_000, MOST_AT_ONCE // WAKING)
         # Each has both, in their order.
         assert all(len(_queue(one)._waiting) == 2 for one in watching)
@@ -264,3 +226,19 @@ async def test_a_user_whom_very_many_watch_is_told_of_in_steps(world: _World) ->
         # Which ones come first is a matter of the set that they stand in.
         assert sum(one.queue.error is not None for one in watching) == MOST_AT_ONCE // WAKING
         await turns.until(lambda: all(one.queue.error is not None for one in watching))
+
+
+async def test_a_change_that_is_on_its_way_to_many_is_not_told_to_who_has_just_stopped_watching(world: _World) -> None:
+    async with Turns() as turns, world.running():
+        await world.feed.tell(FeedUpdate(1))
+        streams = [await world.subscription("a") for _ in range(1_000)]
+        for one in streams:
+            one.start(1, [])
+        telling = asyncio.create_task(world.feed.tell(changes_of(change(2, "a"))))
+        await turns.until(lambda: any(_queue(one)._waiting for one in streams))
+        late = [one for one in streams if not _queue(one)._waiting]
+        assert late
+        for one in late:
+            world.hub.unwatch(one, list(one.topics))
+        await telling
+        assert not any(_queue(one)._waiting for one in late)
