@@ -12,7 +12,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from services.stack.setup_venv import LOG, Progress, Step, run_command
+from services.stack.setup_venv import CLIENT, LOG, Progress, Step, run_command
 from tests.contract.descriptors import ROOT
 from tests.support.eventually import HANG_SECONDS, eventually
 
@@ -139,7 +139,9 @@ def test_what_pip_itself_says_is_counted_and_its_errors_are_shown(tmp_path: Path
     setup.parent.mkdir(parents=True)
     setup.write_bytes((ROOT / "services" / "stack" / "setup_venv.py").read_bytes())
     (tmp_path / "constraints.txt").write_text("my-tiny==1.0\n")
-    (tmp_path / "pyproject.toml").write_text('[build-system]\nrequires = []\nbuild-backend = "gone"\n')
+    for project in (tmp_path, tmp_path / CLIENT):
+        project.mkdir(parents=True, exist_ok=True)
+        (project / "pyproject.toml").write_text('[build-system]\nrequires = []\nbuild-backend = "gone"\n')
     with ZipFile(tmp_path / "my_tiny-1.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr("my_tiny.py", "")
         wheel.writestr("my_tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: my-tiny\nVersion: 1.0\n")

@@ -19,7 +19,6 @@ from chatkit.messages.v1 import part_pb2
 from chatkit.messages.v1 import read_states_service_pb2 as states_pb2
 from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from chatkit.messages.v1.read_states_service_pb2_grpc import ReadStatesServiceStub
-from chatkit.messages.v1.room_subscription_pb2 import RoomSubscription
 from chatkit.rooms.v1 import roles_service_pb2 as roles_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from chatkit.rooms.v1.roles_service_pb2_grpc import RolesServiceStub
@@ -43,13 +42,13 @@ from tests.support.uploads import add, upload
 # In all that is of alice.
 _WORD = "rhubarb"
 _ALICE, _BOB = f"alice-{_WORD}", "brian"
-_READING = ("Get", "List", "Batch", "Subscribe", "Download", "Export")
+_READING = ("Get", "List", "Batch", "Search", "Subscribe", "Download", "Export")
 _VICTIMS = ("postgres", "messages", "rooms", "users", "nats")
 # What tells bob or a superuser of her.
 _COULD_TELL = {
     *("ListUsers", "ExportUser", "GetRoom", "ListUserRooms", "ListMembers", "SubscribeUser", "GetMessage"),
     *("ListMessages", "ListRoomEvents", "SubscribeRoom", "SubscribeRooms", "ListReadStates", "ListFiles", "GetFile"),
-    "DownloadFile",
+    *("DownloadFile", "BatchGetFiles", "SearchUsers", "Subscribe"),
 }
 # Where those are named who have been deleted, so that what comes late is kept out.
 _KEEP_UIDS = ("fences", "deletions")
@@ -223,10 +222,14 @@ async def _told_of(story: _Story, method: MethodContract) -> str:
         "user_id": _BOB,
         "user_ids": [_BOB],
         "watch_user_ids": [_BOB],
-        "rooms": [RoomSubscription(room_id="hall")],
+        "rooms": [{"room_id": "hall"}],
+        "user": {},
+        "presence": {"watch_user_ids": [_BOB]},
+        "prefix": "alice",
         "last": 100,
         "include_cursors": True,
         "file_id": story.file_id,
+        "file_ids": [story.file_id],
         "seq": 1,
     }
     return "".join([await story.read(method, who, fields) for who in (_BOB, None)])
