@@ -157,12 +157,11 @@ def test_what_pip_itself_says_is_counted_and_its_errors_are_shown(tmp_path: Path
     )
     said = ran.stderr.splitlines()
     assert (ran.returncode, ran.stdout) == (1, "")
-    assert said[1:3] == [
-        "chatkit: fetching 1 of 1 packages: my-tiny",
-        "chatkit: installing 1 of 1 packages: my-tiny",
-    ]
-    assert said[3] == f"chatkit: the install failed, and this is how it ended; {tmp_path / LOG} has all of it"
-    assert any("'gone'" in line for line in said[4:-1])
+    failed = said.index(f"chatkit: the install failed, and this is how it ended; {tmp_path / LOG} has all of it")
+    assert said[1] == "chatkit: fetching 1 of 1 packages: my-tiny"
+    # So small a package may be there before anybody has looked.
+    assert said[2:failed] in ([], ["chatkit: installing 1 of 1 packages: my-tiny"])
+    assert any("'gone'" in line for line in said[failed + 1 : -1])
     assert said[-1] == "chatkit: the next run tries again"
     log = (tmp_path / LOG).read_text()
     assert [line.split()[-1] for line in log.splitlines() if line.startswith("$ ")][-1] == "."

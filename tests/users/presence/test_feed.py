@@ -116,7 +116,7 @@ async def test_a_follower_watches_no_more_than_a_stream_may(world: World) -> Non
 
 
 async def test_a_crowd_of_followers_that_comes_at_once_is_let_in(world: World) -> None:
-    crowd = world.make_crowd(600)
+    crowd = world.make_crowd(100)
     feed = PresenceFeedStream(world.one)
     followers = await feed.follow_all([(user_id, ("ann",)) for user_id in crowd], online=True)
     for follower in followers:
