@@ -16,7 +16,7 @@ from services.messages.drafts import draft_of, edit_of
 from services.messages.fanout.typing_indicator import TypingIndicator
 from services.messages.follow_rooms import FollowRooms, RoomsSubscription
 from services.messages.log.outcomes import Appended, Result
-from services.messages.model import Deletion, Draft, MessagePage, Position, Start
+from services.messages.model import Deletion, Draft, MessagePage, Position
 from services.messages.service import Messages
 from services.messages.starts import Starts
 from services.runtime.calls.call import Call
@@ -181,16 +181,9 @@ class MessagesServicer:
         """Follow several rooms."""
         if call.query is None:
             raise RuntimeError("the method's policy asks for no membership")
-        room_ids = [room.room_id for room in request.rooms]
-        if len(set(room_ids)) < len(room_ids):
-            raise invalid_field("FIELD_INVALID", "rooms", "must not name a room twice")
-        has_default = request.WhichOneof("default_start") is not None
-        default = Start(None, request.default_last) if has_default else self._starts.default
+        default = self._starts.default_of(request)
         wanted = RoomsSubscription(
-            rooms=[
-                (room.room_id, self._starts.of(room, default, f"rooms[{index}]."))
-                for index, room in enumerate(request.rooms)
-            ],
+            rooms=self._starts.of_rooms(request.rooms, default),
             default_start=default,
             follows_memberships=request.follow_memberships,
             includes_cursors=request.include_cursors,

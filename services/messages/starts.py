@@ -1,5 +1,6 @@
 """Where subscribers ask to start, from requests."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from chatkit.contract.v1 import limit_pb2
@@ -24,6 +25,21 @@ class Starting(Protocol):
         """Tell whether it says so much."""
 
 
+class _Following(Protocol):
+    """A request that says where those of its rooms start of which nothing else is said."""
+
+    default_last: int
+
+    def WhichOneof(self, oneof_group: str) -> str | None:
+        """Return what it says."""
+
+
+class _Room(Starting, Protocol):
+    """A room that a request names, and where it starts."""
+
+    room_id: str
+
+
 class Starts:
     """Reads where rooms start."""
 
@@ -45,3 +61,18 @@ class Starts:
                 return Start(None, request.last)
             case _:
                 return default
+
+    def default_of(self, request: _Following) -> Start:
+        """Return where those rooms start of which a request says nothing else."""
+        return Start(None, request.default_last) if request.WhichOneof("default_start") is not None else self.default
+
+    def of_rooms(self, rooms: Sequence[_Room], default: Start) -> list[tuple[str, Start]]:
+        """Return the rooms of a request, by ids, with where they start. Raises FIELD_INVALID."""
+        refuse_twins(rooms, "rooms")
+        return [(room.room_id, self.of(room, default, f"rooms[{index}].")) for index, room in enumerate(rooms)]
+
+
+def refuse_twins(rooms: Sequence[_Room], field: str) -> None:
+    """Raise FIELD_INVALID for a field that names a room twice."""
+    if len({room.room_id for room in rooms}) < len(rooms):
+        raise invalid_field("FIELD_INVALID", field, "must not name a room twice")

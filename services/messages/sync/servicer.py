@@ -1,6 +1,6 @@
 """chatkit.sync.v1.SyncService: protos to the domain and back, and nothing else."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import UTC
 
@@ -10,7 +10,7 @@ from chatkit.sync.v1 import sync_service_pb2 as pb2
 
 from services.messages.follow_rooms import RoomsSubscription
 from services.messages.model import Start
-from services.messages.starts import Starts
+from services.messages.starts import Starts, refuse_twins
 from services.messages.sync.commands import Commands
 from services.messages.sync.service import Devices, DeviceSubscription, Presence
 from services.runtime.bus.port import Bus
@@ -64,7 +64,7 @@ class SyncServicer:
         self, request: pb2.UpdateSubscriptionRequest, call: Call
     ) -> pb2.UpdateSubscriptionResponse:
         """Change what a stream follows."""
-        _refuse_twins(request.follow_rooms, "follow_rooms")
+        refuse_twins(request.follow_rooms, "follow_rooms")
         command = command_pb2.StreamCommand(stream_id=request.stream_id, user_id=call.acting_user, update=request)
         await self.commands.do(command, call.deadline)
         return pb2.UpdateSubscriptionResponse()
@@ -116,18 +116,13 @@ class SyncServicer:
         )
 
     def _wanted(self, request: pb2.SubscribeRequest) -> DeviceSubscription:
-        _refuse_twins(request.rooms, "rooms")
         has_user, has_presence = request.HasField("user"), request.HasField("presence")
         if not (request.rooms or request.follow_memberships or has_user or has_presence):
             raise invalid_field("FIELD_REQUIRED", "rooms", "no part is asked for: rooms, the user, or presence")
-        has_default = request.WhichOneof("default_start") is not None
-        default = Start(None, request.default_last) if has_default else self._starts.default
+        default = self._starts.default_of(request)
         return DeviceSubscription(
             rooms=RoomsSubscription(
-                rooms=[
-                    (room.room_id, self._starts.of(room, default, f"rooms[{index}]."))
-                    for index, room in enumerate(request.rooms)
-                ],
+                rooms=self._starts.of_rooms(request.rooms, default),
                 default_start=default,
                 follows_memberships=request.follow_memberships,
                 includes_cursors=request.include_cursors,
@@ -146,8 +141,3 @@ class SyncServicer:
         # What says nothing starts as the stream does by default.
         says_so = room.WhichOneof("start") is not None or room.HasField("max_snapshot_messages")
         return self._starts.of(room, self._starts.default, path) if says_so else None
-
-
-def _refuse_twins(rooms: Sequence[room_pb2.RoomToFollow], field: str) -> None:
-    if len({room.room_id for room in rooms}) < len(rooms):
-        raise invalid_field("FIELD_INVALID", field, "must not name a room twice")
