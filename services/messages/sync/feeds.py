@@ -12,14 +12,13 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 import structlog
-from chatkit.contract.v1 import error_reason_pb2
-from chatkit.internal.feeds.v1 import feed_pb2
 
 from services.runtime.access.cache import PeerTime
 from services.runtime.clock import Clock
-from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable, class_of_code, unavailable_peer
+from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable, unavailable_peer
 from services.runtime.peers.peer import ExchangeCall, Peer
 from services.runtime.steps import WAKING, Pace
+from services.runtime.streaming.feed import error_of
 
 _log = structlog.get_logger()
 # What one request has at the most, before the one after it is begun.
@@ -246,13 +245,3 @@ def position_in(event: Any) -> Any:
     """Return where those stand whom an event is for; None where it does not say so, as no feed of presence does."""
     says_so = "position" in event.DESCRIPTOR.fields_by_name and event.HasField("position")
     return event.position if says_so else None
-
-
-def error_of(refusal: feed_pb2.FeedRefusal) -> ChatkitError:
-    """Return the error that a feed tells."""
-    return class_of_code(refusal.code)(
-        error_reason_pb2.ErrorReason.Name(refusal.reason),
-        refusal.message,
-        metadata=refusal.metadata,
-        retry_after=refusal.retry_after.ToTimedelta() if refusal.HasField("retry_after") else None,
-    )

@@ -9,7 +9,7 @@ from chatkit.sync.v1 import sync_event_pb2, sync_service_pb2
 
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.contract.timestamps import timestamp
-from services.runtime.contract.wire import embedded
+from services.runtime.contract.wire import embedded, pieces
 from services.runtime.streaming.open_streams import closed
 
 Part = sync_event_pb2.SyncPart
@@ -20,8 +20,6 @@ _OF_PART = {
     sync_event_pb2.SYNC_PART_USER: sync_event_pb2.SyncEvent.USER_FIELD_NUMBER,
     sync_event_pb2.SYNC_PART_PRESENCE: sync_event_pb2.SyncEvent.PRESENCE_FIELD_NUMBER,
 }
-_LENGTH_DELIMITED, _KEY_BITS = 2, 3
-_LOW_BITS, _MORE, _BITS = 0x7F, 0x80, 7
 
 
 def of_room(frame: bytes) -> bytes:
@@ -39,26 +37,7 @@ def of_part(part: Part, event: bytes) -> bytes:
 
 def events_in(frame: bytes) -> Iterator[bytes]:
     """Yield the serialized events of a frame of another subscription; a ValueError when it is none."""
-    place = 0
-    while place < len(frame):
-        key, place = _varint(frame, place)
-        size, place = _varint(frame, place)
-        if key != _EVENTS << _KEY_BITS | _LENGTH_DELIMITED or place + size > len(frame):
-            raise ValueError("it is no frame of events")
-        yield frame[place : place + size]
-        place += size
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while place < len(data):
-        byte = data[place]
-        place += 1
-        value |= (byte & _LOW_BITS) << shift
-        if not byte & _MORE:
-            return value, place
-        shift += _BITS
-    raise ValueError("the frame ends within a number")
+    return pieces(_EVENTS, frame)
 
 
 def opened_event(stream_id: str, token_expire_time: datetime) -> bytes:

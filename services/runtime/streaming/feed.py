@@ -8,11 +8,12 @@ fields under the same numbers.
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
+from chatkit.contract.v1 import error_reason_pb2
 from chatkit.internal.feeds.v1 import feed_pb2
 from chatkit.internal.feeds.v1 import presence_feed_service_pb2 as pb2
 
 from services.runtime.clock import Clock
-from services.runtime.contract.errors import ChatkitError, ResourceExhausted, number_of
+from services.runtime.contract.errors import ChatkitError, ResourceExhausted, class_of_code, number_of
 from services.runtime.contract.timestamps import duration
 from services.runtime.contract.wire import counted, embedded
 from services.runtime.streaming.event_queue import FRAME_BYTES, EventQueue
@@ -167,6 +168,16 @@ def refusal(error: ChatkitError) -> feed_pb2.FeedRefusal:
         message=error.message,
         metadata=error.metadata,
         retry_after=duration(error.retry_after),
+    )
+
+
+def error_of(refusal: feed_pb2.FeedRefusal) -> ChatkitError:
+    """Return the error that a feed tells."""
+    return class_of_code(refusal.code)(
+        error_reason_pb2.ErrorReason.Name(refusal.reason),
+        refusal.message,
+        metadata=refusal.metadata,
+        retry_after=refusal.retry_after.ToTimedelta() if refusal.HasField("retry_after") else None,
     )
 
 
