@@ -40,9 +40,14 @@ class Edge:
         file = self.folder / "edge.log"
         return file.read_text() if file.exists() else ""
 
+    @property
+    def admin_socket(self) -> Path:
+        """Envoy's admin interface."""
+        return self.folder / "run" / "admin.sock"
+
     async def admin(self, path: str, method: str = "GET") -> str:
         """Ask Envoy's admin interface."""
-        return await envoy.admin(self.folder / "run" / "admin.sock", method, path)
+        return await envoy.admin(self.admin_socket, method, path)
 
     async def stat(self, name: str) -> int:
         """Return one of Envoy's counts."""
