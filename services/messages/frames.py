@@ -189,13 +189,17 @@ def message_response(message: bytes) -> bytes:
     return embedded(1, message)
 
 
+def messages_response(messages: Iterable[bytes]) -> bytes:
+    """Serialize the response of a method that answers with messages, which are its first field."""
+    return b"".join([embedded(1, message) for message in messages])
+
+
 def page_response(messages: Iterable[bytes], *, next_page_token: str, previous_page_token: str) -> bytes:
     """Serialize ListMessagesResponse."""
     tail = messages_service_pb2.ListMessagesResponse(
         next_page_token=next_page_token, previous_page_token=previous_page_token
     )
-    field = messages_service_pb2.ListMessagesResponse.MESSAGES_FIELD_NUMBER
-    return b"".join([*(embedded(field, message) for message in messages), tail.SerializeToString()])
+    return messages_response(messages) + tail.SerializeToString()
 
 
 def log_response(

@@ -126,6 +126,11 @@ class Messages:
             raise message_not_found(room_id, seq)
         return message
 
+    async def get_some(self, room_uid: RoomUid, seqs: Sequence[int]) -> list[bytes]:
+        """Return those of some serialized messages that are there, each once and in the order of `seqs`."""
+        found = await self._store.find_some(room_uid, seqs)
+        return [found[seq] for seq in dict.fromkeys(seqs) if seq in found]
+
     async def page(self, room_uid: RoomUid, seq: int, size: int, *, newer: bool) -> MessagePage:
         """Return the next messages after `seq`, or before it."""
         found = await self._store.page(room_uid, seq, size + 1, newer=newer)

@@ -119,6 +119,10 @@ class MessagesServicer:
         message = await self._messages.get(request.room_id, call.room.room_uid, request.seq)
         return frames.message_response(message)
 
+    async def BatchGetMessages(self, request: pb2.BatchGetMessagesRequest, call: Call) -> bytes:
+        """Read several messages."""
+        return frames.messages_response(await self._messages.get_some(call.room.room_uid, request.seqs))
+
     async def ListMessages(self, request: pb2.ListMessagesRequest, call: Call) -> bytes:
         """Read a page of messages."""
         if request.around_seq and request.from_seq:

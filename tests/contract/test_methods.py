@@ -67,6 +67,7 @@ ACCESS = {
     "chatkit.messages.v1.MessagesService/EditMessage": (U, "message:edit", MEMBER, ""),
     "chatkit.messages.v1.MessagesService/DeleteMessage": (U, "message:delete", MEMBER, ""),
     "chatkit.messages.v1.MessagesService/GetMessage": (U, "room:messages:get", MEMBER, ""),
+    "chatkit.messages.v1.MessagesService/BatchGetMessages": (U, "room:messages:get", MEMBER, ""),
     "chatkit.messages.v1.MessagesService/ListMessages": (U, "room:messages:get", MEMBER, ""),
     "chatkit.messages.v1.MessagesService/ListRoomEvents": (U, "room:messages:get", MEMBER, ""),
     "chatkit.messages.v1.MessagesService/SubscribeRoom": (U, "room:messages:get", MEMBER, ""),

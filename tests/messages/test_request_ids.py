@@ -31,6 +31,8 @@ async def _shown(chat: Chat) -> dict[str, message_pb2.Message]:
         listed = await stub.ListMessages(pb2.ListMessagesRequest(room_id="lobby", direction=direction), metadata=bob)
         shown[f"ListMessages {direction}"] = listed.messages[0]
     shown["GetMessage"] = (await stub.GetMessage(pb2.GetMessageRequest(room_id="lobby", seq=1), metadata=bob)).message
+    batch = await stub.BatchGetMessages(pb2.BatchGetMessagesRequest(room_id="lobby", seqs=[1]), metadata=bob)
+    shown["BatchGetMessages"] = batch.messages[0]
     log = await stub.ListRoomEvents(pb2.ListRoomEventsRequest(room_id="lobby"), metadata=bob)
     for event in log.events:
         shown[f"ListRoomEvents {event.seq}"] = getattr(event, str(event.WhichOneof("event")))

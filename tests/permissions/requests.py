@@ -123,6 +123,9 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
     ),
     "MessagesService/DeleteMessage": lambda at: messages_pb2.DeleteMessageRequest(room_id=at.room_id, seq=at.seq),
     "MessagesService/GetMessage": lambda at: messages_pb2.GetMessageRequest(room_id=at.room_id, seq=at.seq),
+    "MessagesService/BatchGetMessages": lambda at: messages_pb2.BatchGetMessagesRequest(
+        room_id=at.room_id, seqs=[at.seq]
+    ),
     "MessagesService/ListMessages": lambda at: messages_pb2.ListMessagesRequest(room_id=at.room_id),
     "MessagesService/ListRoomEvents": lambda at: messages_pb2.ListRoomEventsRequest(room_id=at.room_id),
     "MessagesService/SubscribeRoom": lambda at: messages_pb2.SubscribeRoomRequest(room_id=at.room_id),

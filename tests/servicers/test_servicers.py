@@ -660,6 +660,9 @@ class _Messages:
     async def get(self, _room_id: str, _room_uid: RoomUid, _seq: int) -> bytes:
         return self.message
 
+    async def get_some(self, _room_uid: RoomUid, seqs: Sequence[int]) -> list[bytes]:
+        return [message_pb2.Message(seq=seq).SerializeToString() for seq in seqs if seq != 2]
+
     async def page(self, _room_uid: RoomUid, start: int, size: int, *, newer: bool) -> MessagePage:
         seqs = [seq for seq in (1, 2, 3) if (seq > start if newer else seq < start)]
         shown = seqs[:size] if newer else seqs[-size:]
@@ -702,6 +705,10 @@ def test_pages_of_messages(handlers: Handlers, page_tokens: PageTokens, limits: 
     messages = _Messages()
     parts: Any = (messages, None, None, None, None, None, page_tokens, limits)
     tested = TestedServicer(MessagesServicer(*parts), handlers)
+    some = messages_pb2.BatchGetMessagesRequest(room_id="lobby", seqs=[3, 2, 1])
+    assert [message.seq for message in tested.call("BatchGetMessages", some, user("alice")).messages] == [3, 1]
+    with pytest.raises(PermissionDenied):
+        tested.call("BatchGetMessages", some, user("bob"))
     older = messages_pb2.ListMessagesRequest(room_id="lobby", page_size=2)
     page = tested.call("ListMessages", older, user("alice"))
     assert [message.seq for message in page.messages] == [3, 2]

@@ -192,6 +192,7 @@ async def _messages(suite: Suite) -> dict[str, message_pb2.Message]:
     stub, alice = suite.messages, user("alice")
     get = messages_pb2.GetMessageRequest(room_id="lobby", seq=1)
     listed = await stub.ListMessages(messages_pb2.ListMessagesRequest(room_id="lobby"), metadata=alice)
+    batch = messages_pb2.BatchGetMessagesRequest(room_id="lobby", seqs=[1])
     states = await suite.read_states.ListReadStates(read_states_pb2.ListReadStatesRequest(), metadata=alice)
     request = messages_pb2.SubscribeRoomRequest(room_id="lobby", last=1)
     call = stub.SubscribeRoom(request, metadata=alice)
@@ -200,6 +201,7 @@ async def _messages(suite: Suite) -> dict[str, message_pb2.Message]:
     last = next(event for event in events if event.seq)
     return {
         "GetMessage": (await stub.GetMessage(get, metadata=alice)).message,
+        "BatchGetMessages": (await stub.BatchGetMessages(batch, metadata=alice)).messages[0],
         "ListMessages": listed.messages[0],
         "ListReadStates": states.read_states[0].last_message,
         "SubscribeRoom": getattr(last, str(last.WhichOneof("event"))),

@@ -23,6 +23,8 @@ from chatkit_client.proto.files.v1.files_service_pb2 import (
 from chatkit_client.proto.messages.v1.attached_file_pb2 import AttachedFile
 from chatkit_client.proto.messages.v1.message_pb2 import Message
 from chatkit_client.proto.messages.v1.messages_service_pb2 import (
+    BatchGetMessagesRequest,
+    BatchGetMessagesResponse,
     BatchSendMessagesRequest,
     BatchSendMessagesResponse,
     DeleteMessageRequest,
@@ -207,6 +209,8 @@ __all__ = [
     "BatchCreateUsersResponse",
     "BatchGetFilesRequest",
     "BatchGetFilesResponse",
+    "BatchGetMessagesRequest",
+    "BatchGetMessagesResponse",
     "BatchGetUsersRequest",
     "BatchGetUsersResponse",
     "BatchSendMessagesRequest",

@@ -24,6 +24,7 @@ from sqlalchemy import (
     true,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.messages import frames
 from services.messages.log.tables import events, heads, messages, shown_request_id
@@ -43,6 +44,9 @@ _REQUEST_ID = literal_column(shown_request_id(messages.fullname), Text).label("r
 _MESSAGE = (messages.c.message, _REQUEST_ID)
 
 _GET = select(*_MESSAGE).where(_OF_ROOM, messages.c.seq == _SEQ, _IS_THERE)
+_GET_SOME = select(messages.c.seq, *_MESSAGE).where(
+    _OF_ROOM, messages.c.seq == func.any(bindparam("seqs", type_=ARRAY(BigInteger))), _IS_THERE
+)
 _ORIGIN = select(messages.c.sender_uid, messages.c.request_id).where(_OF_ROOM, messages.c.seq == _SEQ)
 _OLDER = (
     select(messages.c.seq, *_MESSAGE)
@@ -156,6 +160,12 @@ class LogStore:
         async with self._database.reading() as connection:
             row = (await connection.execute(_GET, {"room_uid": room_uid, "seq": seq})).one_or_none()
         return _shown(row) if row is not None else None
+
+    async def find_some(self, room_uid: RoomUid, seqs: Sequence[int]) -> Mapping[int, bytes]:
+        """Return, by their seqs, those of some serialized messages that are there."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(_GET_SOME, {"room_uid": room_uid, "seqs": list(seqs)})
+            return {row.seq: _shown(row) for row in rows}
 
     async def find_origin(self, room_uid: RoomUid, seq: int) -> tuple[UserUid, str] | None:
         """Return who sent a message, which may be deleted, and with which request id; or None."""

@@ -59,6 +59,34 @@ async def test_messages_are_listed_both_ways_from_any_seq(chat: Chat) -> None:
             assert [message.seq for message in older] == [seq for seq in there[::-1] if seq < (start or 100)]
 
 
+async def _some(chat: Chat, *seqs: int, room_id: str = "lobby", who: str = "bob") -> list[message_pb2.Message]:
+    request = pb2.BatchGetMessagesRequest(room_id=room_id, seqs=seqs)
+    answer: pb2.BatchGetMessagesResponse = await chat.suite.messages.BatchGetMessages(request, metadata=user(who))
+    return list(answer.messages)
+
+
+async def test_messages_are_read_by_their_seqs_as_they_are_now(chat: Chat) -> None:
+    await _change_much(chat)
+    there = {message.seq: message for message in await _messages(chat)}
+    assert there[4].parts[0].content == "other"
+    # In the order asked for and each once, without deleted ones, unknown ones and other events.
+    assert await _some(chat, 11, 4, 3, 1, 4, 13, 0, 99, 2**63 - 1) == [there[11], there[4], there[1]]
+    assert await _some(chat, 3) == []
+
+
+async def test_messages_are_read_by_seqs_of_a_room_that_one_may_read_and_not_too_many_at_once(chat: Chat) -> None:
+    await chat.send_many(3)
+    assert len(await _some(chat, *range(1, 101))) == 3
+    too_many = await refused(_some(chat, *range(1, 102)), "LIMIT_EXCEEDED")
+    assert (too_many.metadata["limit"], too_many.metadata["field"]) == ("PAGE_SIZE", "seqs")
+    assert (await refused(_some(chat), "FIELD_REQUIRED")).metadata["field"] == "seqs"
+    assert (await refused(_some(chat, 1, -1), "FIELD_INVALID")).metadata["field"] == "seqs[1]"
+    for room_id in ("lobby", "nope"):
+        await refused(_some(chat, 1, room_id=room_id, who="carol"), "ROOM_ACCESS_DENIED")
+    chat.peers.members["other"] = {"bob"}
+    assert await _some(chat, 1, room_id="other") == []
+
+
 async def _around(chat: Chat, **fields: object) -> pb2.ListMessagesResponse:
     request = pb2.ListMessagesRequest(room_id="lobby", **fields)  # type: ignore[arg-type]
     page: pb2.ListMessagesResponse = await chat.suite.messages.ListMessages(request, metadata=_BOB)

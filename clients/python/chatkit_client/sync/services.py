@@ -245,6 +245,18 @@ class MessagesService:
         )
         return response
 
+    def batch_get_messages(
+        self, *, room_id: str, seqs: Iterable[int], deadline: float | None = None
+    ) -> messages_service_pb2.BatchGetMessagesResponse:
+        """Reads several messages of a room.
+
+        Those that are unknown, deleted or gone by retention are left out.
+        """
+        response: messages_service_pb2.BatchGetMessagesResponse = self._caller.call(
+            messages_service_pb2.BatchGetMessagesRequest(room_id=room_id, seqs=seqs), deadline=deadline
+        )
+        return response
+
     def list_messages(
         self,
         *,

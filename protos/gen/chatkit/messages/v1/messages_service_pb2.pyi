@@ -105,6 +105,20 @@ class GetMessageResponse(_message.Message):
     message: _message_pb2.Message
     def __init__(self, message: _Optional[_Union[_message_pb2.Message, _Mapping]] = ...) -> None: ...
 
+class BatchGetMessagesRequest(_message.Message):
+    __slots__ = ("room_id", "seqs")
+    ROOM_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQS_FIELD_NUMBER: _ClassVar[int]
+    room_id: str
+    seqs: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, room_id: _Optional[str] = ..., seqs: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class BatchGetMessagesResponse(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[_message_pb2.Message]
+    def __init__(self, messages: _Optional[_Iterable[_Union[_message_pb2.Message, _Mapping]]] = ...) -> None: ...
+
 class ListMessagesRequest(_message.Message):
     __slots__ = ("room_id", "direction", "from_seq", "page_size", "page_token", "around_seq")
     ROOM_ID_FIELD_NUMBER: _ClassVar[int]

@@ -60,6 +60,11 @@ class MessagesServiceStub:
                 request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.GetMessageRequest.SerializeToString,
                 response_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.GetMessageResponse.FromString,
                 _registered_method=True)
+        self.BatchGetMessages = channel.unary_unary(
+                '/chatkit.messages.v1.MessagesService/BatchGetMessages',
+                request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchGetMessagesRequest.SerializeToString,
+                response_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchGetMessagesResponse.FromString,
+                _registered_method=True)
         self.ListMessages = channel.unary_unary(
                 '/chatkit.messages.v1.MessagesService/ListMessages',
                 request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.ListMessagesRequest.SerializeToString,
@@ -135,6 +140,14 @@ class MessagesServiceServicer:
     def GetMessage(self, request, context):
         """Reads one message. An unknown or deleted one is NOT_FOUND,
         MESSAGE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchGetMessages(self, request, context):
+        """Reads several messages of a room. Those that are unknown, deleted or gone by
+        retention are left out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -222,6 +235,11 @@ def add_MessagesServiceServicer_to_server(servicer, server):
                     servicer.GetMessage,
                     request_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.GetMessageRequest.FromString,
                     response_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.GetMessageResponse.SerializeToString,
+            ),
+            'BatchGetMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetMessages,
+                    request_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchGetMessagesRequest.FromString,
+                    response_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchGetMessagesResponse.SerializeToString,
             ),
             'ListMessages': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMessages,
@@ -385,6 +403,33 @@ class MessagesService:
             '/chatkit.messages.v1.MessagesService/GetMessage',
             chatkit_dot_messages_dot_v1_dot_messages__service__pb2.GetMessageRequest.SerializeToString,
             chatkit_dot_messages_dot_v1_dot_messages__service__pb2.GetMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.messages.v1.MessagesService/BatchGetMessages',
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchGetMessagesRequest.SerializeToString,
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchGetMessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,
