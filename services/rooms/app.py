@@ -14,6 +14,7 @@ from services.rooms.deletions.service import RoomDeletions
 from services.rooms.deletions.store import RoomDeletionStore
 from services.rooms.deletions.users import UserEraser
 from services.rooms.deletions.users_store import WRITTEN, UserErasureStore
+from services.rooms.descriptions_servicer import DescriptionsServicer
 from services.rooms.export.exporter import UserExporter
 from services.rooms.export.store import UserExportStore
 from services.rooms.model import Change
@@ -100,6 +101,7 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
         server.add(RolesServicer(roles, server.page_tokens, server.limits))
         server.add(AccessServicer(access, feed, server.page_tokens, server.limits))
         server.add(RetentionServicer(views))
+        server.add(DescriptionsServicer(views))
         eraser = UserEraser(
             UserErasureStore(server.database),
             store,

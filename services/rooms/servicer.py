@@ -19,7 +19,7 @@ from services.rooms.quotas import Actor
 from services.rooms.service import Rooms, Visits
 from services.rooms.user_streams.opening import UserOpenings
 from services.runtime.calls.call import Call
-from services.runtime.calls.paging import Defaults, PageTokens, page_size
+from services.runtime.calls.paging import PAGE_BYTES, Defaults, PageTokens, page_size
 from services.runtime.contract import json_values, masks
 from services.runtime.contract.policies import Limits
 from services.runtime.erasure.listing import DeletionListing
@@ -27,8 +27,6 @@ from services.runtime.erasure.protos import deletion_proto
 from services.runtime.ids import RoomId, UserId
 
 _UPDATABLE = ("name", "visibility", "custom_data", "push_notification_title_override", "retention_days")
-# A page ends early rather than grow past what a client takes in one message by default, 4 MiB.
-_PAGE_BYTES = 1024 * 1024
 _Page = rooms_pb2.ListRoomsResponse | rooms_pb2.ListJoinableRoomsResponse | rooms_pb2.ListUserRoomsResponse
 
 
@@ -252,7 +250,7 @@ def _take(response: _Page, views: Sequence[RoomView]) -> int:
     for taken, view in enumerate(views):
         room, membership = room_proto(view.room), membership_proto(view)
         size += room.ByteSize() + membership.ByteSize()
-        if taken and size > _PAGE_BYTES:
+        if taken and size > PAGE_BYTES:
             return taken
         response.rooms.append(room)
         if not isinstance(response, rooms_pb2.ListRoomsResponse):

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import Uuid
+from sqlalchemy.types import Text, Uuid
 
 from services.rooms.model import Room, RoomView, Visibility
 from services.rooms.tables import ROOM_COLUMNS, memberships, room_of, rooms
@@ -21,6 +21,14 @@ _RETENTION = select(rooms.c.uid, rooms.c.retention_days).where(
 )
 # Written into the statement, because the index of public rooms is of no use to a plan that does not know the value.
 _IS_PUBLIC = rooms.c.visibility == literal(int(Visibility.PUBLIC), literal_execute=True)
+_ROOMS_OF_USER = (
+    select(*ROOM_COLUMNS)
+    .join(memberships, memberships.c.room_uid == rooms.c.uid)
+    .where(
+        rooms.c.uid == func.any(bindparam("uids", type_=ARRAY(Uuid))),
+        memberships.c.user_id == bindparam("user_id", type_=Text),
+    )
+)
 _MEMBERS_OF = (
     select(memberships.c.room_uid, memberships.c.user_id)
     .where(memberships.c.room_uid == func.any(bindparam("uids", type_=ARRAY(Uuid))))
@@ -106,6 +114,14 @@ class RoomViewStore:
             .subquery()
         )
         return await self._views(select(*ROOM_COLUMNS).join(page, page.c.room_uid == rooms.c.uid).order_by(rooms.c.id))
+
+    async def views_for(self, user_id: UserId, uids: Sequence[RoomUid], most_members: int) -> dict[RoomUid, RoomView]:
+        """Return those of some rooms that a user is in, by uid; the members only where they are no more than that."""
+        async with self._database.transaction() as connection:
+            values = {"uids": list(uids), "user_id": user_id}
+            found = [room_of(row) for row in await connection.execute(_ROOMS_OF_USER, values)]
+            members = await members_of(connection, [room.uid for room in found if room.member_count <= most_members])
+        return {room.uid: RoomView(room, members.get(room.uid, ())) for room in found}
 
     async def _views(self, statement: Select[Any]) -> list[RoomView]:
         async with self._database.transaction() as connection:

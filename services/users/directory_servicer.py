@@ -24,7 +24,7 @@ class DirectoryServicer:
     async def ResolveUsers(self, request: pb2.ResolveUsersRequest, _call: Call) -> pb2.ResolveUsersResponse:
         """Tell which users exist."""
         found = await self._users.find(request.user_ids)
-        return pb2.ResolveUsersResponse(users=[_resolved(user, whole=request.with_users) for user in found])
+        return pb2.ResolveUsersResponse(users=[_resolved(user, request) for user in found])
 
     async def WatchUsers(self, request: pb2.WatchUsersRequest, _call: Call) -> AsyncIterator[pb2.WatchUsersResponse]:
         """Follow the changes."""
@@ -61,5 +61,10 @@ def _frames(events: Sequence[pb2.DirectoryEvent]) -> Iterator[pb2.WatchUsersResp
         yield frame
 
 
-def _resolved(user: User, *, whole: bool) -> pb2.ResolvedUser:
-    return pb2.ResolvedUser(id=user.id, uid=user.uid.bytes, user=user_proto(user) if whole else None)
+def _resolved(user: User, request: pb2.ResolveUsersRequest) -> pb2.ResolvedUser:
+    resolved = pb2.ResolvedUser(id=user.id, uid=user.uid.bytes)
+    if request.with_users:
+        resolved.user.CopyFrom(user_proto(user))
+    if request.with_names:
+        resolved.name, resolved.avatar_url = user.name, user.avatar_url
+    return resolved

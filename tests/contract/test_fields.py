@@ -20,6 +20,7 @@ EXEMPT = {
     "chatkit.internal.erasure.v1.AnonymizedUser.pseudonym_key": "what has not 32 bytes is refused",
     "chatkit.internal.access.v1.UsersOfRoom.room_uid": "what has not 16 bytes is refused",
     "chatkit.internal.access.v1.UsersOfRoom.user_uids": "what has not 16 bytes is refused",
+    "chatkit.internal.descriptions.v1.BatchDescribeRoomsRequest.room_uids": "what has not 16 bytes is refused",
     "chatkit.internal.retention.v1.BatchGetRetentionRequest.room_uids": "what has not 16 bytes is refused",
 }
 # Pages between services, where a user's rooms are all listed for one call.

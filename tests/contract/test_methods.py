@@ -97,6 +97,7 @@ ACCESS = {
     "chatkit.internal.attachments.v1.AttachmentsService/AttachFiles": (I, "", NO_ROOM, ""),
     "chatkit.internal.attachments.v1.AttachmentsService/FindFiles": (I, "", NO_ROOM, ""),
     "chatkit.internal.attachments.v1.ReferencesService/ReferencedFiles": (I, "", NO_ROOM, ""),
+    "chatkit.internal.descriptions.v1.DescriptionsService/BatchDescribeRooms": (I, "", NO_ROOM, ""),
     "chatkit.internal.directory.v1.DirectoryService/ResolveUsers": (I, "", NO_ROOM, ""),
     "chatkit.internal.directory.v1.DirectoryService/WatchUsers": (I, "", NO_ROOM, ""),
     "chatkit.internal.erasure.v1.ErasureService/Erase": (I, "", NO_ROOM, ""),

@@ -138,9 +138,13 @@ def test_the_directory(handlers: Handlers) -> None:
     assert (resolved.id, UUID(bytes=resolved.uid)) == ("bob", uid_of("bob"))
     with pytest.raises(PermissionDenied):
         tested.call("ResolveUsers", request, user("alice"))
+    assert (resolved.HasField("user"), resolved.name, resolved.avatar_url) == (False, "", "")
     request.with_users = True
     (resolved,) = tested.call("ResolveUsers", request, service("rooms", "tested")).users
-    assert resolved.user.name == "Bob"
+    assert (resolved.user.name, resolved.name) == ("Bob", "")
+    names = directory_pb2.ResolveUsersRequest(user_ids=["bob"], with_names=True)
+    (resolved,) = tested.call("ResolveUsers", names, service("rooms", "tested")).users
+    assert (resolved.HasField("user"), resolved.name) == (False, "Bob")
     frames = tested.stream("WatchUsers", directory_pb2.WatchUsersRequest(after_version=4), service("rooms", "tested"))
     told = [(event.version, str(event.WhichOneof("event"))) for frame in frames for event in frame.events]
     assert told == [(4, "reset"), (4, "heartbeat"), (7, "user_updated")]

@@ -20,6 +20,8 @@ from services.runtime.contract.policies import Limits, field_policy
 from services.runtime.identity.api_keys import ApiKey
 from services.runtime.identity.tokens import Caller
 
+# A page ends early rather than grow past what a client takes in one message by default, 4 MiB.
+PAGE_BYTES = 1024 * 1024
 _MAC_BYTES = 16
 # These fields may differ from page to page; all others are the filter.
 _FREE_FIELDS = ("page_size", "page_token")

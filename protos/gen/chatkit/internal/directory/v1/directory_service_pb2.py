@@ -27,7 +27,7 @@ from chatkit.contract.v1 import method_policy_pb2 as chatkit_dot_contract_dot_v1
 from chatkit.users.v1 import user_pb2 as chatkit_dot_users_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5chatkit/internal/directory/v1/directory_service.proto\x12\x1d\x63hatkit.internal.directory.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a\x1b\x63hatkit/users/v1/user.proto\"G\n\x13ResolveUsersRequest\x12\x1c\n\x08user_ids\x18\x01 \x03(\tB\n\xea\xe0\x18\x06\x08\x01\x18\x07 \n\x12\x12\n\nwith_users\x18\x02 \x01(\x08\"R\n\x14ResolveUsersResponse\x12:\n\x05users\x18\x01 \x03(\x0b\x32+.chatkit.internal.directory.v1.ResolvedUser\"M\n\x0cResolvedUser\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\x0c\x12$\n\x04user\x18\x03 \x01(\x0b\x32\x16.chatkit.users.v1.User\"I\n\x11WatchUsersRequest\x12\x1d\n\rafter_version\x18\x01 \x01(\x03\x42\x06\xea\xe0\x18\x02P\x01\x12\x15\n\x05\x65poch\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02\x18\x1f\"S\n\x12WatchUsersResponse\x12=\n\x06\x65vents\x18\x01 \x03(\x0b\x32-.chatkit.internal.directory.v1.DirectoryEvent\"\xe2\x01\n\x0e\x44irectoryEvent\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12>\n\x05reset\x18\x02 \x01(\x0b\x32-.chatkit.internal.directory.v1.DirectoryResetH\x00\x12\x46\n\theartbeat\x18\x03 \x01(\x0b\x32\x31.chatkit.internal.directory.v1.DirectoryHeartbeatH\x00\x12.\n\x0cuser_updated\x18\x04 \x01(\x0b\x32\x16.chatkit.users.v1.UserH\x00\x42\x07\n\x05\x65vent\"\x1f\n\x0e\x44irectoryReset\x12\r\n\x05\x65poch\x18\x01 \x01(\t\"#\n\x12\x44irectoryHeartbeat\x12\r\n\x05\x65poch\x18\x01 \x01(\t2\x9c\x02\n\x10\x44irectoryService\x12\x86\x01\n\x0cResolveUsers\x12\x32.chatkit.internal.directory.v1.ResolveUsersRequest\x1a\x33.chatkit.internal.directory.v1.ResolveUsersResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x15\x38\x88\'\x12\x7f\n\nWatchUsers\x12\x30.chatkit.internal.directory.v1.WatchUsersRequest\x1a\x31.chatkit.internal.directory.v1.WatchUsersResponse\"\n\xe2\xe0\x18\x06\x08\x03(\x01\x30\x14\x30\x01\x42\x84\x01\n!com.chatkit.internal.directory.v1P\x01Z=chatkit.example/gen/chatkit/internal/directory/v1;directoryv1\xaa\x02\x1d\x43hatkit.Internal.Directory.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5chatkit/internal/directory/v1/directory_service.proto\x12\x1d\x63hatkit.internal.directory.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a\x1b\x63hatkit/users/v1/user.proto\"[\n\x13ResolveUsersRequest\x12\x1c\n\x08user_ids\x18\x01 \x03(\tB\n\xea\xe0\x18\x06\x08\x01\x18\x07 \n\x12\x12\n\nwith_users\x18\x02 \x01(\x08\x12\x12\n\nwith_names\x18\x03 \x01(\x08\"R\n\x14ResolveUsersResponse\x12:\n\x05users\x18\x01 \x03(\x0b\x32+.chatkit.internal.directory.v1.ResolvedUser\"o\n\x0cResolvedUser\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\x0c\x12$\n\x04user\x18\x03 \x01(\x0b\x32\x16.chatkit.users.v1.User\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x12\n\navatar_url\x18\x05 \x01(\t\"I\n\x11WatchUsersRequest\x12\x1d\n\rafter_version\x18\x01 \x01(\x03\x42\x06\xea\xe0\x18\x02P\x01\x12\x15\n\x05\x65poch\x18\x02 \x01(\tB\x06\xea\xe0\x18\x02\x18\x1f\"S\n\x12WatchUsersResponse\x12=\n\x06\x65vents\x18\x01 \x03(\x0b\x32-.chatkit.internal.directory.v1.DirectoryEvent\"\xe2\x01\n\x0e\x44irectoryEvent\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12>\n\x05reset\x18\x02 \x01(\x0b\x32-.chatkit.internal.directory.v1.DirectoryResetH\x00\x12\x46\n\theartbeat\x18\x03 \x01(\x0b\x32\x31.chatkit.internal.directory.v1.DirectoryHeartbeatH\x00\x12.\n\x0cuser_updated\x18\x04 \x01(\x0b\x32\x16.chatkit.users.v1.UserH\x00\x42\x07\n\x05\x65vent\"\x1f\n\x0e\x44irectoryReset\x12\r\n\x05\x65poch\x18\x01 \x01(\t\"#\n\x12\x44irectoryHeartbeat\x12\r\n\x05\x65poch\x18\x01 \x01(\t2\x9c\x02\n\x10\x44irectoryService\x12\x86\x01\n\x0cResolveUsers\x12\x32.chatkit.internal.directory.v1.ResolveUsersRequest\x1a\x33.chatkit.internal.directory.v1.ResolveUsersResponse\"\r\xe2\xe0\x18\t\x08\x03(\x01\x30\x15\x38\x88\'\x12\x7f\n\nWatchUsers\x12\x30.chatkit.internal.directory.v1.WatchUsersRequest\x1a\x31.chatkit.internal.directory.v1.WatchUsersResponse\"\n\xe2\xe0\x18\x06\x08\x03(\x01\x30\x14\x30\x01\x42\x84\x01\n!com.chatkit.internal.directory.v1P\x01Z=chatkit.example/gen/chatkit/internal/directory/v1;directoryv1\xaa\x02\x1d\x43hatkit.Internal.Directory.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,21 +46,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIRECTORYSERVICE'].methods_by_name['WatchUsers']._loaded_options = None
   _globals['_DIRECTORYSERVICE'].methods_by_name['WatchUsers']._serialized_options = b'\342\340\030\006\010\003(\0010\024'
   _globals['_RESOLVEUSERSREQUEST']._serialized_start=198
-  _globals['_RESOLVEUSERSREQUEST']._serialized_end=269
-  _globals['_RESOLVEUSERSRESPONSE']._serialized_start=271
-  _globals['_RESOLVEUSERSRESPONSE']._serialized_end=353
-  _globals['_RESOLVEDUSER']._serialized_start=355
-  _globals['_RESOLVEDUSER']._serialized_end=432
-  _globals['_WATCHUSERSREQUEST']._serialized_start=434
-  _globals['_WATCHUSERSREQUEST']._serialized_end=507
-  _globals['_WATCHUSERSRESPONSE']._serialized_start=509
-  _globals['_WATCHUSERSRESPONSE']._serialized_end=592
-  _globals['_DIRECTORYEVENT']._serialized_start=595
-  _globals['_DIRECTORYEVENT']._serialized_end=821
-  _globals['_DIRECTORYRESET']._serialized_start=823
-  _globals['_DIRECTORYRESET']._serialized_end=854
-  _globals['_DIRECTORYHEARTBEAT']._serialized_start=856
-  _globals['_DIRECTORYHEARTBEAT']._serialized_end=891
-  _globals['_DIRECTORYSERVICE']._serialized_start=894
-  _globals['_DIRECTORYSERVICE']._serialized_end=1178
+  _globals['_RESOLVEUSERSREQUEST']._serialized_end=289
+  _globals['_RESOLVEUSERSRESPONSE']._serialized_start=291
+  _globals['_RESOLVEUSERSRESPONSE']._serialized_end=373
+  _globals['_RESOLVEDUSER']._serialized_start=375
+  _globals['_RESOLVEDUSER']._serialized_end=486
+  _globals['_WATCHUSERSREQUEST']._serialized_start=488
+  _globals['_WATCHUSERSREQUEST']._serialized_end=561
+  _globals['_WATCHUSERSRESPONSE']._serialized_start=563
+  _globals['_WATCHUSERSRESPONSE']._serialized_end=646
+  _globals['_DIRECTORYEVENT']._serialized_start=649
+  _globals['_DIRECTORYEVENT']._serialized_end=875
+  _globals['_DIRECTORYRESET']._serialized_start=877
+  _globals['_DIRECTORYRESET']._serialized_end=908
+  _globals['_DIRECTORYHEARTBEAT']._serialized_start=910
+  _globals['_DIRECTORYHEARTBEAT']._serialized_end=945
+  _globals['_DIRECTORYSERVICE']._serialized_start=948
+  _globals['_DIRECTORYSERVICE']._serialized_end=1232
 # @@protoc_insertion_point(module_scope)

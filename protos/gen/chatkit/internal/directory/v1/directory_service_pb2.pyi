@@ -10,12 +10,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ResolveUsersRequest(_message.Message):
-    __slots__ = ("user_ids", "with_users")
+    __slots__ = ("user_ids", "with_users", "with_names")
     USER_IDS_FIELD_NUMBER: _ClassVar[int]
     WITH_USERS_FIELD_NUMBER: _ClassVar[int]
+    WITH_NAMES_FIELD_NUMBER: _ClassVar[int]
     user_ids: _containers.RepeatedScalarFieldContainer[str]
     with_users: bool
-    def __init__(self, user_ids: _Optional[_Iterable[str]] = ..., with_users: _Optional[bool] = ...) -> None: ...
+    with_names: bool
+    def __init__(self, user_ids: _Optional[_Iterable[str]] = ..., with_users: _Optional[bool] = ..., with_names: _Optional[bool] = ...) -> None: ...
 
 class ResolveUsersResponse(_message.Message):
     __slots__ = ("users",)
@@ -24,14 +26,18 @@ class ResolveUsersResponse(_message.Message):
     def __init__(self, users: _Optional[_Iterable[_Union[ResolvedUser, _Mapping]]] = ...) -> None: ...
 
 class ResolvedUser(_message.Message):
-    __slots__ = ("id", "uid", "user")
+    __slots__ = ("id", "uid", "user", "name", "avatar_url")
     ID_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AVATAR_URL_FIELD_NUMBER: _ClassVar[int]
     id: str
     uid: bytes
     user: _user_pb2.User
-    def __init__(self, id: _Optional[str] = ..., uid: _Optional[bytes] = ..., user: _Optional[_Union[_user_pb2.User, _Mapping]] = ...) -> None: ...
+    name: str
+    avatar_url: str
+    def __init__(self, id: _Optional[str] = ..., uid: _Optional[bytes] = ..., user: _Optional[_Union[_user_pb2.User, _Mapping]] = ..., name: _Optional[str] = ..., avatar_url: _Optional[str] = ...) -> None: ...
 
 class WatchUsersRequest(_message.Message):
     __slots__ = ("after_version", "epoch")
