@@ -29,7 +29,7 @@ from services.messages.log.connecting import connecting
 from services.messages.log.repetitions import Repetitions
 from services.messages.log.store import LogStore
 from services.messages.log.tails import TailsStore
-from services.messages.peers import FilesClient, RetentionClient, RoomsClient
+from services.messages.peers import FilesClient, RetentionClient, RoomsClient, UsersClient
 from services.messages.preparing import Preparation
 from services.messages.read_states.cursor_bus import CursorAnnouncements
 from services.messages.read_states.cursors_store import ReadCursorsStore
@@ -38,6 +38,7 @@ from services.messages.read_states.live_states import ReadStateFeed
 from services.messages.read_states.service import ReadStates
 from services.messages.read_states.servicer import ReadStatesServicer
 from services.messages.read_states.states_store import ReadStatesStore
+from services.messages.read_states.summaries import RoomSummaries
 from services.messages.retention.model import Retention
 from services.messages.retention.store import RetentionStore
 from services.messages.retention.sweeper import Sweeper
@@ -69,6 +70,7 @@ class _Peers:
     rooms: RoomsClient
     retention: RetentionClient
     users: DirectoryClient
+    names: UsersClient
     files: FilesClient
     # Waited for before anything is served; text flows without files.
     ready: dict[str, Check]
@@ -102,7 +104,7 @@ async def build(settings: MessagesSettings, clock: Clock) -> AsyncIterator[Serve
         server.lifetime.run("epoch", epoch.run(server.database, clock, settings.heads_poll_interval_seconds))
         log = LogStore(server.database)
         bus = server.bus()
-        read_states = await _read_states(server, settings, bus, epoch, peers)
+        read_states = await _read_states(server, settings, bus, epoch, peers, log)
         fan_out = await _fan_out(server, settings, bus, epoch, log)
         lane = connecting(settings.database_url.get_secret_value(), epoch)
         committer = Committer(lane, fan_out.announcements, clock)
@@ -126,13 +128,14 @@ def _peers(server: Server) -> _Peers:
         rooms=RoomsClient(rooms, server.limits),
         retention=RetentionClient(rooms, server.limits),
         users=DirectoryClient(users),
+        names=UsersClient(users, server.limits),
         files=FilesClient(server.peer("files", settings.files_address)),
         ready={"rooms": access.ready, "users": users.check},
     )
 
 
 async def _read_states(
-    server: Server, settings: MessagesSettings, bus: Bus, epoch: Epoch, peers: _Peers
+    server: Server, settings: MessagesSettings, bus: Bus, epoch: Epoch, peers: _Peers, log: LogStore
 ) -> _ReadStates:
     """Serve cursors and unread counts."""
     store = ReadCursorsStore(server.database)
@@ -154,7 +157,8 @@ async def _read_states(
     announcements = CursorAnnouncements(cursors, epoch, bus, server.subject("cursors"), feed.moved)
     await announcements.listen()
     service = ReadStates(store, states, announcements, peers.rooms, peers.access)
-    server.add(ReadStatesServicer(service, peers.rooms, peers.users, server.page_tokens, server.limits))
+    summaries = RoomSummaries(service, peers.rooms, peers.names, log)
+    server.add(ReadStatesServicer(service, summaries, peers.rooms, peers.users, server.page_tokens, server.limits))
     return _ReadStates(cursors=cursors, feed=feed)
 
 

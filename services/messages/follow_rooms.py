@@ -5,7 +5,6 @@ import random
 from collections.abc import AsyncIterator, Container, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import structlog
 
@@ -13,6 +12,7 @@ from services.messages import frames
 from services.messages.fanout.hub import RoomHub
 from services.messages.fanout.hubs import Hubs
 from services.messages.fanout.replays import Replays, pages
+from services.messages.latest_rooms import latest_first
 from services.messages.log.store import LogStore
 from services.messages.model import NOW, Start
 from services.messages.peers import RoomOfUser, RoomsClient
@@ -28,7 +28,7 @@ from services.runtime.deadline import Deadline
 from services.runtime.fair_queue import FairQueue
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import NOBODY, RoomUid
-from services.runtime.steps import Leisure, slices
+from services.runtime.steps import Leisure
 from services.runtime.streaming.open_streams import OnEnd
 
 _log = structlog.get_logger()
@@ -36,10 +36,8 @@ _log = structlog.get_logger()
 _SECONDS = 3.0
 _PAGE = 100
 _PAGES_AT_ONCE = 4
-_TIMES_AT_ONCE = 500
 # What it counts in a step to join a room, and to begin it.
 _JOINING, _BEGINNING = 3, 10
-_NEVER = datetime.fromtimestamp(0, UTC)
 # A user who joins and leaves rooms all the time makes a stream ask about them no more often.
 _BETWEEN_ROUNDS_SECONDS = 0.2
 # What rooms answers about somebody who is not in the room.
@@ -195,13 +193,8 @@ class FollowRooms:
             ]
             if not token:
                 break
-        moved: dict[RoomUid, datetime] = {}
-        for some in slices(new, _TIMES_AT_ONCE):
-            async with self._turn(stream):
-                moved |= await self._log.last_times([room.room_uid for room in some])
-        # Those in which nothing has ever happened keep the order of their ids.
-        new.sort(key=lambda room: moved.get(room.room_uid, _NEVER), reverse=True)
-        await self._open(stream, [(room.room_id, start) for room in new], only_as_member=True)
+        latest = await latest_first(self._log, new, lambda: self._turn(stream))
+        await self._open(stream, [(one.room.room_id, start) for one in latest], only_as_member=True)
 
     async def _list(self, stream: RoomsStream, token: str) -> tuple[list[RoomOfUser], str]:
         try:

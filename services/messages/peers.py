@@ -1,9 +1,10 @@
-"""What messages asks of other services: who is a member of what and how long messages are kept (rooms), and files.
+"""What messages asks of other services.
 
-Who may act, and who exists, is the runtime's to ask.
+Of rooms: who is a member of what, what rooms are, and how long messages are kept. Of users: what they are called. Of
+files: what is attached. Who may act, and who exists, is the runtime's to ask.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 from uuid import UUID
@@ -13,9 +14,14 @@ from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
 from chatkit.internal.access.v1.access_service_pb2_grpc import AccessServiceStub
 from chatkit.internal.attachments.v1 import attachments_service_pb2 as attachments_pb2
 from chatkit.internal.attachments.v1.attachments_service_pb2_grpc import AttachmentsServiceStub
+from chatkit.internal.descriptions.v1 import descriptions_service_pb2 as descriptions_pb2
+from chatkit.internal.descriptions.v1.descriptions_service_pb2_grpc import DescriptionsServiceStub
+from chatkit.internal.directory.v1 import directory_service_pb2 as directory_pb2
+from chatkit.internal.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
 from chatkit.internal.retention.v1 import retention_service_pb2 as retention_pb2
 from chatkit.internal.retention.v1.retention_service_pb2_grpc import RetentionServiceStub
-from chatkit.messages.v1 import attached_file_pb2
+from chatkit.messages.v1 import attached_file_pb2, room_summary_pb2
+from chatkit.rooms.v1 import room_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
 from services.runtime.contract.errors import Unimplemented, unavailable_peer
@@ -23,7 +29,10 @@ from services.runtime.contract.policies import Limits, field_policy
 from services.runtime.deadline import NEVER, Deadline
 from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from services.runtime.peers.peer import Peer
+from services.runtime.steps import slices
 
+# So many of a user's rooms are listed at once.
+_ROOMS_AT_ONCE = 500
 # So many that a question stays far below what a request may have in bytes.
 _USERS_AT_ONCE = 10_000
 
@@ -56,12 +65,25 @@ class RoomOfUser:
     user_uid: UserUid
 
 
+@dataclass(frozen=True, slots=True)
+class RoomDescription:
+    """A room as clients see it, and the ids of its members where they are few."""
+
+    room: room_pb2.Room
+    member_ids: Sequence[str]
+
+    def others(self, user_id: UserId) -> list[str]:
+        """Return whom a user meets there: the other members, or the other user of a direct room, who may have left."""
+        return [other for other in self.room.direct_user_ids or self.member_ids if other != user_id]
+
+
 class RoomsClient:
-    """The rooms service, as messages needs it for lists: who is a member of what."""
+    """The rooms service, as messages needs it for lists: who is a member of what, and what it is."""
 
     def __init__(self, peer: Peer, limits: Limits) -> None:
         self._peer = peer
         self._stub = AccessServiceStub(peer.channel)
+        self._descriptions = DescriptionsServiceStub(peer.channel)
         self._most_asked_about = limits[limit_pb2.LIMIT_USERS_PER_GET]
 
     async def of_user(
@@ -80,6 +102,36 @@ class RoomsClient:
             for room in answer.rooms
         ]
         return rooms, answer.next_page_token
+
+    async def all_of_user(
+        self, user_id: UserId, deadline: Deadline, permission: str = ""
+    ) -> AsyncIterator[list[RoomOfUser]]:
+        """Yield all of a user's rooms by their ids, many at a time."""
+        token = ""
+        while True:
+            rooms, token = await self.of_user(user_id, _ROOMS_AT_ONCE, token, deadline, permission)
+            yield rooms
+            if not token:
+                return
+
+    async def describe(
+        self, user_id: UserId, room_uids: Sequence[RoomUid], most_members: int, deadline: Deadline
+    ) -> tuple[dict[RoomUid, RoomDescription], int]:
+        """Return what those of some rooms are that a user is in, and for how many of them that is told.
+
+        Raises SERVICE_UNAVAILABLE, also where rooms is of the release before.
+        """
+        request = descriptions_pb2.BatchDescribeRoomsRequest(
+            room_uids=[uid.bytes for uid in room_uids], user_id=user_id, most_members=most_members
+        )
+        try:
+            answer = await self._peer.call(self._descriptions.BatchDescribeRooms, request, deadline)
+        except Unimplemented:
+            raise unavailable_peer(self._peer.name) from None
+        described = {
+            RoomUid(UUID(bytes=one.room_uid)): RoomDescription(one.room, one.member_ids) for one in answer.rooms
+        }
+        return described, answer.answered_count
 
     async def of_members(
         self, room_id: str, cursors: Sequence[_OfMember], deadline: Deadline = NEVER
@@ -157,6 +209,27 @@ class RetentionClient:
         return {
             RoomUid(UUID(bytes=room.room_uid)): room.days if room.HasField("days") else None for room in answer.rooms
         }
+
+
+class UsersClient:
+    """The users service, as messages shows who others are."""
+
+    def __init__(self, peer: Peer, limits: Limits) -> None:
+        self._peer = peer
+        self._stub = DirectoryServiceStub(peer.channel)
+        self._most = limits[limit_pb2.LIMIT_USERS_PER_GET]
+
+    async def members(self, user_ids: Iterable[str], deadline: Deadline) -> dict[str, room_summary_pb2.RoomMember]:
+        """Return those of some users who exist, by id; a users of the release before tells no names."""
+        found: dict[str, room_summary_pb2.RoomMember] = {}
+        for some in slices(sorted(set(user_ids)), self._most):
+            request = directory_pb2.ResolveUsersRequest(user_ids=some, with_names=True)
+            answer = await self._peer.call(self._stub.ResolveUsers, request, deadline)
+            found |= {
+                user.id: room_summary_pb2.RoomMember(user_id=user.id, name=user.name, avatar_url=user.avatar_url)
+                for user in answer.users
+            }
+        return found
 
 
 class FilesClient:

@@ -78,6 +78,7 @@ ACCESS = {
     "chatkit.messages.v1.ReadStatesService/ListReadCursors": (U, "cursors:read:get", MEMBER, ""),
     "chatkit.messages.v1.ReadStatesService/ListReadStates": (U, "cursors:read:get", MEMBER, "user_id"),
     "chatkit.messages.v1.ReadStatesService/GetUnreadTotal": (U, "user:rooms:get", NO_ROOM, "user_id"),
+    "chatkit.messages.v1.ReadStatesService/ListRoomSummaries": (U, "user:rooms:get", NO_ROOM, "user_id"),
     "chatkit.sync.v1.SyncService/Subscribe": (U, "room:messages:get", PER_ROOM, "user_id"),
     "chatkit.sync.v1.SyncService/UpdateSubscription": (U, "", NO_ROOM, "user_id"),
     "chatkit.sync.v1.SyncService/RenewToken": (U, "", NO_ROOM, "user_id"),

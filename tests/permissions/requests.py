@@ -144,6 +144,7 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
     ),
     "ReadStatesService/ListReadCursors": lambda at: read_states_pb2.ListReadCursorsRequest(room_id=at.room_id),
     "ReadStatesService/GetUnreadTotal": lambda _: read_states_pb2.GetUnreadTotalRequest(),
+    "ReadStatesService/ListRoomSummaries": lambda _: read_states_pb2.ListRoomSummariesRequest(),
     "ReadStatesService/ListReadStates": lambda at: read_states_pb2.ListReadStatesRequest(room_id=at.room_id),
     "FilesService/CreateFile": lambda at: files_pb2.CreateFileRequest(
         room_id=at.room_id, content_type="text/plain", size_bytes=len(CONTENT), request_id=at.new_id

@@ -65,7 +65,8 @@ def test_read_states(handlers: Handlers, page_tokens: PageTokens, limits: Limits
         return [RoomOfUser(RoomId(room_id), room_uid_of(room_id), user_uid_of("alice"))], "" if token else "second"
 
     read_states, rooms = _ReadStates(), SimpleNamespace(of_user=of_user)
-    servicer = ReadStatesServicer(cast("Any", read_states), cast("Any", rooms), cast("Any", None), page_tokens, limits)
+    nobody = cast("Any", None)
+    servicer = ReadStatesServicer(cast("Any", read_states), nobody, cast("Any", rooms), nobody, page_tokens, limits)
     tested = TestedServicer(servicer, handlers)
     move = pb2.SetReadCursorRequest(room_id="lobby", seq=3, allow_backward=True)
     cursor = tested.call("SetReadCursor", move, user("alice")).cursor

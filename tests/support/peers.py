@@ -11,11 +11,13 @@ from uuid import UUID, uuid5
 import grpc
 from chatkit.internal.access.v1 import access_service_pb2 as access_pb2
 from chatkit.internal.access.v1 import access_service_pb2_grpc
+from chatkit.internal.descriptions.v1 import descriptions_service_pb2 as descriptions_pb2
+from chatkit.internal.descriptions.v1 import descriptions_service_pb2_grpc
 from chatkit.internal.directory.v1 import directory_service_pb2 as directory_pb2
 from chatkit.internal.directory.v1 import directory_service_pb2_grpc
 from chatkit.internal.retention.v1 import retention_service_pb2 as retention_pb2
 from chatkit.internal.retention.v1 import retention_service_pb2_grpc
-from chatkit.rooms.v1 import role_pb2
+from chatkit.rooms.v1 import role_pb2, room_pb2
 from google.protobuf.message import Message
 
 from services.runtime.access.port import RoleKey
@@ -54,6 +56,7 @@ def user_uid_of(user_id: str) -> UserUid:
 @dataclass
 class Peers(
     access_service_pb2_grpc.AccessServiceServicer,
+    descriptions_service_pb2_grpc.DescriptionsServiceServicer,
     directory_service_pb2_grpc.DirectoryServiceServicer,
     retention_service_pb2_grpc.RetentionServiceServicer,
 ):
@@ -91,6 +94,19 @@ class Peers(
     knows_no_retention: bool = False
     # How often somebody asked for the retention of rooms.
     retention_asked: int = 0
+    # What rooms are beside their ids, and the users' names; a direct room has its two users.
+    rooms: dict[str, room_pb2.Room] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    # Set to answer as rooms did before it described rooms, or as it does about so many rooms at once.
+    is_without_descriptions: bool = False
+    most_described: int = 100
+    # Rooms that users have left between being listed and being described.
+    left_meanwhile: set[str] = field(default_factory=set)
+    # While it is set, nobody is told who exists, and what users are called.
+    users_unavailable: bool = False
+    # How often somebody asked for descriptions, and for users.
+    described: int = 0
+    resolved: int = 0
     # How often somebody asked for access, about whom, and how many times at once at the most.
     checks: int = 0
     asked_about: Counter[str] = field(default_factory=Counter)
@@ -235,10 +251,35 @@ class Peers(
                 async with asyncio.timeout(self.heartbeat_seconds):
                     await told.wait()
 
-    async def ResolveUsers(self, request: directory_pb2.ResolveUsersRequest, _context: Any) -> Message:
+    async def BatchDescribeRooms(
+        self, request: descriptions_pb2.BatchDescribeRoomsRequest, context: Any
+    ) -> descriptions_pb2.BatchDescribeRoomsResponse:
+        self.described += 1
+        if self.is_without_descriptions:
+            await _refuse(context, Unimplemented("METHOD_NOT_FOUND", "there is no such method here"))
+        asked = request.room_uids[: self.most_described]
+        room_ids = {uid_of(room_id).bytes: room_id for room_id in self.members}
+        response = descriptions_pb2.BatchDescribeRoomsResponse(answered_count=len(asked))
+        for uid in asked:
+            members = sorted(self.members.get(room_id := room_ids.get(uid, ""), ()))
+            if request.user_id in members and room_id not in self.left_meanwhile:
+                room = room_pb2.Room(id=room_id, name=f"Room {room_id}", member_count=len(members))
+                room.MergeFrom(self.rooms.get(room_id, room_pb2.Room()))
+                few = members if len(members) <= request.most_members else []
+                response.rooms.add(room_uid=uid, room=room, member_ids=few)
+        return response
+
+    async def ResolveUsers(self, request: directory_pb2.ResolveUsersRequest, context: Any) -> Message:
+        self.resolved += 1
+        if self.users_unavailable:
+            await _refuse(context, Unavailable("DATABASE_UNAVAILABLE", "the database can't be reached"))
         known = [user_id for user_id in request.user_ids if user_id in self.users]
+        names = self.names if request.with_names else {}
         return directory_pb2.ResolveUsersResponse(
-            users=[directory_pb2.ResolvedUser(id=user_id, uid=uid_of(user_id).bytes) for user_id in known]
+            users=[
+                directory_pb2.ResolvedUser(id=user_id, uid=uid_of(user_id).bytes, name=names.get(user_id, ""))
+                for user_id in known
+            ]
         )
 
     async def BatchGetRetention(self, request: retention_pb2.BatchGetRetentionRequest, context: Any) -> Message:
@@ -320,6 +361,7 @@ async def serve(peers: Peers, address: str = "127.0.0.1:0") -> AsyncIterator[Pee
     """Serve the stand-ins on a port of their own."""
     server = grpc.aio.server()
     access_service_pb2_grpc.add_AccessServiceServicer_to_server(peers, server)
+    descriptions_service_pb2_grpc.add_DescriptionsServiceServicer_to_server(peers, server)
     directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server(peers, server)
     retention_service_pb2_grpc.add_RetentionServiceServicer_to_server(peers, server)
     port = server.add_insecure_port(address)

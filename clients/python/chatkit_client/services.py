@@ -486,6 +486,31 @@ class ReadStatesService:
         )
         return response
 
+    async def list_room_summaries(
+        self,
+        *,
+        user_id: str | None = None,
+        page_size: int | None = None,
+        page_token: str | None = None,
+        deadline: float | None = None,
+    ) -> read_states_service_pb2.ListRoomSummariesResponse:
+        """Lists the rooms of which a user is a member as an application shows them before one is opened: each with
+        its description, its read state and few others' names.
+
+        The room in whose log something happened last comes first; rooms in which nothing ever has come last, by
+        their ids in the order of code points. What happens between two pages moves a room to the front: no room is
+        listed twice, and one that has moved may be on none of the later pages. Follow the rooms before listing
+        them, or read the first page again at the end. Pages may hold fewer rooms than page_size, and none at all,
+        before the last. While rooms is of a release before this one: UNAVAILABLE, SERVICE_UNAVAILABLE.
+        """
+        response: read_states_service_pb2.ListRoomSummariesResponse = await self._caller.call(
+            read_states_service_pb2.ListRoomSummariesRequest(
+                user_id=user_id, page_size=page_size, page_token=page_token
+            ),
+            deadline=deadline,
+        )
+        return response
+
 
 class MembershipsService:
     """MembershipsService keeps who belongs to which room."""

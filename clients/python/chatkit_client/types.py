@@ -60,6 +60,8 @@ from chatkit_client.proto.messages.v1.read_states_service_pb2 import (
     ListReadCursorsResponse,
     ListReadStatesRequest,
     ListReadStatesResponse,
+    ListRoomSummariesRequest,
+    ListRoomSummariesResponse,
     SetReadCursorRequest,
     SetReadCursorResponse,
 )
@@ -75,6 +77,7 @@ from chatkit_client.proto.messages.v1.room_event_pb2 import (
     Typing,
 )
 from chatkit_client.proto.messages.v1.room_subscription_pb2 import RoomSubscription
+from chatkit_client.proto.messages.v1.room_summary_pb2 import RoomMember, RoomSummary
 from chatkit_client.proto.messages.v1.send_result_pb2 import SendFailure, SendResult
 from chatkit_client.proto.rooms.v1.membership_pb2 import Membership
 from chatkit_client.proto.rooms.v1.memberships_service_pb2 import (
@@ -288,6 +291,8 @@ __all__ = [
     "ListRolesResponse",
     "ListRoomEventsRequest",
     "ListRoomEventsResponse",
+    "ListRoomSummariesRequest",
+    "ListRoomSummariesResponse",
     "ListRoomsRequest",
     "ListRoomsResponse",
     "ListUserRolesRequest",
@@ -325,8 +330,10 @@ __all__ = [
     "RoomDeleted",
     "RoomDetail",
     "RoomEvent",
+    "RoomMember",
     "RoomOfUser",
     "RoomSubscription",
+    "RoomSummary",
     "RoomToFollow",
     "SearchUsersRequest",
     "SearchUsersResponse",

@@ -1,8 +1,11 @@
-"""Read cursors and read states as frames: events that are not in the log."""
+"""Read cursors, read states and summaries as bytes: frames of events that are not in the log, and parts of answers."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from chatkit.messages.v1 import read_cursor_pb2, read_state_pb2, room_event_pb2
+from chatkit.messages.v1.room_summary_pb2 import RoomMember, RoomSummary
+from chatkit.rooms.v1 import room_pb2
 
 from services.messages import frames
 from services.messages.read_states.model import ReadCursor, ReadState
@@ -45,3 +48,17 @@ def read_state_event(room_id: str, now: datetime, state: ReadState) -> bytes:
     event = room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now)).SerializeToString()
     field = room_event_pb2.RoomEvent.READ_STATE_FIELD_NUMBER
     return frames.in_frame(event + embedded(field, read_state(room_id, state)))
+
+
+def room_summary(
+    room: room_pb2.Room, others: Iterable[RoomMember], state: ReadState | None, last_time: datetime | None
+) -> bytes:
+    """Serialize what is shown of a room as the contract has it."""
+    known = RoomSummary(
+        room=room,
+        other_members=others,
+        last_event_time=timestamp(last_time) if last_time is not None else None,
+    ).SerializeToString()
+    if state is None:
+        return known
+    return known + embedded(RoomSummary.READ_STATE_FIELD_NUMBER, read_state(room.id, state))

@@ -19,8 +19,8 @@ from services.runtime.steps import slices
 
 READ_MESSAGES = "room:messages:get"
 READ_CURSORS = "cursors:read:get"
-# So many rooms are listed at once, and so many are counted in one statement.
-_LISTED_AT_ONCE, _COUNTED_AT_ONCE = 500, 250
+# So many rooms are counted in one statement.
+_COUNTED_AT_ONCE = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class ReadStates:
         """Return a user's read states in some rooms; the last message only where they may read it."""
         if not rooms:
             return []
-        readable = await self._readable(reader, rooms, deadline)
+        readable = await self.permitted(reader, rooms, READ_MESSAGES, deadline)
         states = await self._states.states([(room.room_uid, room.user_uid) for room in rooms])
         return [
             state if room.room_id in readable else ReadState(state.room_uid, state.cursor, state.unread, None)
@@ -90,18 +90,19 @@ class ReadStates:
 
     async def total(self, reader: Reader, deadline: Deadline) -> UnreadTotal:
         """Return what is unread in all rooms of a user in which they may read cursors."""
-        total, token = UnreadTotal(), ""
+        total = UnreadTotal()
         permission = "" if reader.is_superuser else READ_CURSORS
-        while True:
-            rooms, token = await self._rooms.of_user(reader.user_id, _LISTED_AT_ONCE, token, deadline, permission)
+        async for rooms in self._rooms.all_of_user(reader.user_id, deadline, permission):
             for some in slices(rooms, _COUNTED_AT_ONCE):
                 pairs = [(room.room_uid, room.user_uid) for room in some]
                 states = await self._states.states(pairs, with_last_message=False)
                 total = total.plus([state.unread for state in states])
-            if not token:
-                return total
+        return total
 
-    async def _readable(self, reader: Reader, rooms: Sequence[RoomOfUser], deadline: Deadline) -> set[str]:
+    async def permitted(
+        self, reader: Reader, rooms: Sequence[RoomOfUser], permission: str, deadline: Deadline
+    ) -> set[str]:
+        """Return the ids of those of a user's rooms in which they have a permission."""
         room_ids = [room.room_id for room in rooms]
         if reader.is_superuser:
             return set(room_ids)
@@ -110,11 +111,11 @@ class ReadStates:
             reader.user_id,
             superuser=False,
             membership=method_policy_pb2.MEMBERSHIP_NOT_REQUIRED,
-            permission=READ_MESSAGES,
+            permission=permission,
         )
         try:
             # What the global role grants holds in every room of theirs, and the answer is mostly kept.
             await self._access.check(anywhere)
         except PermissionDenied:
-            return await self._rooms.permitted(reader.user_id, room_ids, READ_MESSAGES, deadline)
+            return await self._rooms.permitted(reader.user_id, room_ids, permission, deadline)
         return set(room_ids)

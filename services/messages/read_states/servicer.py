@@ -1,15 +1,17 @@
 """chatkit.messages.v1.ReadStatesService: protos to the domain and back, and nothing else."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from chatkit.messages.v1 import read_states_service_pb2 as pb2
 
 from services.messages.peers import RoomOfUser, RoomsClient
-from services.messages.read_states.frames import cursor_proto, read_state
+from services.messages.read_states.frames import cursor_proto, read_state, room_summary
 from services.messages.read_states.model import Move
 from services.messages.read_states.service import Reader, ReadStates
+from services.messages.read_states.summaries import RoomSummaries, RoomSummary
 from services.runtime.calls.call import Call
-from services.runtime.calls.paging import PageTokens, page_size
+from services.runtime.calls.paging import PAGE_BYTES, PageTokens, page_size
 from services.runtime.contract.errors import invalid_field
 from services.runtime.contract.policies import Limits
 from services.runtime.contract.wire import embedded
@@ -27,12 +29,14 @@ class ReadStatesServicer:
     def __init__(
         self,
         read_states: ReadStates,
+        summaries: RoomSummaries,
         rooms: RoomsClient,
         users: DirectoryClient,
         page_tokens: PageTokens,
         limits: Limits,
     ) -> None:
         self._read_states = read_states
+        self._summaries = summaries
         self._rooms = rooms
         self._users = users
         self._page_tokens = page_tokens
@@ -85,6 +89,21 @@ class ReadStatesServicer:
         page = [embedded(field, read_state(room.room_id, state)) for room, state in zip(rooms, states, strict=True)]
         return b"".join([*page, pb2.ListReadStatesResponse(next_page_token=token).SerializeToString()])
 
+    async def ListRoomSummaries(self, request: pb2.ListRoomSummariesRequest, call: Call) -> bytes:
+        """Read a page of a user's rooms, the latest to move first."""
+        key = self._page_tokens.read(call.caller, request, {"user_id": call.caller.subject})
+        after = (int(key[0]), str(key[1])) if key else None
+        reader = Reader(call.acting_user, call.caller.superuser)
+        page = await self._summaries.page(reader, after, page_size(request, self._limits), call.deadline)
+        if not page.summaries and not key and request.user_id:
+            # Who is in no room may also not exist.
+            await self._users.uid_of(request.user_id, call.deadline)
+        pieces = _fitting(page.summaries)
+        is_whole = len(pieces) == len(page.summaries)
+        next_key = page.next_key if is_whole else page.summaries[len(pieces) - 1].latest.key
+        token = self._page_tokens.make(call.caller, request, next_key) if next_key is not None else ""
+        return b"".join([*pieces, pb2.ListRoomSummariesResponse(next_page_token=token).SerializeToString()])
+
     async def GetUnreadTotal(self, request: pb2.GetUnreadTotalRequest, call: Call) -> pb2.GetUnreadTotalResponse:
         """Count what is unread in all rooms of a user."""
         total = await self._read_states.total(Reader(call.acting_user, call.caller.superuser), call.deadline)
@@ -118,3 +137,17 @@ class ReadStatesServicer:
             # Who is in no room may also not exist.
             await self._users.uid_of(user_id, call.deadline)
         return rooms, self._page_tokens.make(call.caller, request, [next_token]) if next_token else ""
+
+
+def _fitting(summaries: Sequence[RoomSummary]) -> list[bytes]:
+    """Return the first summaries as parts of an answer, as many as fit into a page."""
+    pieces: list[bytes] = []
+    size = 0
+    for summary in summaries:
+        shown = room_summary(summary.room, summary.others, summary.state, summary.latest.last_time)
+        piece = embedded(pb2.ListRoomSummariesResponse.SUMMARIES_FIELD_NUMBER, shown)
+        size += len(piece)
+        if pieces and size > PAGE_BYTES:
+            break
+        pieces.append(piece)
+    return pieces

@@ -26,9 +26,10 @@ from chatkit.contract.v1 import field_policy_pb2 as chatkit_dot_contract_dot_v1_
 from chatkit.contract.v1 import method_policy_pb2 as chatkit_dot_contract_dot_v1_dot_method__policy__pb2
 from chatkit.messages.v1 import read_cursor_pb2 as chatkit_dot_messages_dot_v1_dot_read__cursor__pb2
 from chatkit.messages.v1 import read_state_pb2 as chatkit_dot_messages_dot_v1_dot_read__state__pb2
+from chatkit.messages.v1 import room_summary_pb2 as chatkit_dot_messages_dot_v1_dot_room__summary__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-chatkit/messages/v1/read_states_service.proto\x12\x13\x63hatkit.messages.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a%chatkit/messages/v1/read_cursor.proto\x1a$chatkit/messages/v1/read_state.proto\"\x8a\x01\n\x14SetReadCursorRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1a\n\x03seq\x18\x03 \x01(\x03\x42\x08\xea\xe0\x18\x04\x08\x01P\x01H\x00\x88\x01\x01\x12\x16\n\x0e\x61llow_backward\x18\x04 \x01(\x08\x42\x06\n\x04_seq\"H\n\x15SetReadCursorResponse\x12/\n\x06\x63ursor\x18\x01 \x01(\x0b\x32\x1f.chatkit.messages.v1.ReadCursor\"N\n\x14GetReadCursorRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\"H\n\x15GetReadCursorResponse\x12/\n\x06\x63ursor\x18\x01 \x01(\x0b\x32\x1f.chatkit.messages.v1.ReadCursor\"\x89\x01\n\x16ListReadCursorsRequest\x12\x19\n\x07room_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"d\n\x17ListReadCursorsResponse\x12\x30\n\x07\x63ursors\x18\x01 \x03(\x0b\x32\x1f.chatkit.messages.v1.ReadCursor\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x88\x01\n\x15ListReadStatesRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x19\n\x07room_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"f\n\x16ListReadStatesResponse\x12\x33\n\x0bread_states\x18\x01 \x03(\x0b\x32\x1e.chatkit.messages.v1.ReadState\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x15GetUnreadTotalRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\"`\n\x16GetUnreadTotalResponse\x12\x14\n\x0cunread_count\x18\x01 \x01(\x05\x12\x15\n\runread_capped\x18\x02 \x01(\x08\x12\x19\n\x11unread_room_count\x18\x03 \x01(\x05\x32\xac\x06\n\x11ReadStatesService\x12\x9f\x01\n\rSetReadCursor\x12).chatkit.messages.v1.SetReadCursorRequest\x1a*.chatkit.messages.v1.SetReadCursorResponse\"7\xe2\xe0\x18\x33\x08\x01\x12\x10\x63ursors:read:set\x1a\x0b\n\x07room_id\x10\x01\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x12\x96\x01\n\rGetReadCursor\x12).chatkit.messages.v1.GetReadCursorRequest\x1a*.chatkit.messages.v1.GetReadCursorResponse\".\xe2\xe0\x18*\x08\x01\x12\x10\x63ursors:read:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x9c\x01\n\x0fListReadCursors\x12+.chatkit.messages.v1.ListReadCursorsRequest\x1a,.chatkit.messages.v1.ListReadCursorsResponse\".\xe2\xe0\x18*\x08\x01\x12\x10\x63ursors:read:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\xa4\x01\n\x0eListReadStates\x12*.chatkit.messages.v1.ListReadStatesRequest\x1a+.chatkit.messages.v1.ListReadStatesResponse\"9\xe2\xe0\x18\x35\x08\x01\x12\x10\x63ursors:read:get\x1a\x0b\n\x07room_id\x10\x01\"\x07user_id(\x01\x30\x14\x38\x90N@\x01P\x03\x12\x95\x01\n\x0eGetUnreadTotal\x12*.chatkit.messages.v1.GetUnreadTotalRequest\x1a+.chatkit.messages.v1.GetUnreadTotalResponse\"*\xe2\xe0\x18&\x08\x01\x12\x0euser:rooms:get\"\x07user_id(\x01\x30\x14\x38\x90N@\x01P\x0f\x42\x65\n\x17\x63om.chatkit.messages.v1P\x01Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\xaa\x02\x13\x43hatkit.Messages.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-chatkit/messages/v1/read_states_service.proto\x12\x13\x63hatkit.messages.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a%chatkit/messages/v1/read_cursor.proto\x1a$chatkit/messages/v1/read_state.proto\x1a&chatkit/messages/v1/room_summary.proto\"\x8a\x01\n\x14SetReadCursorRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1a\n\x03seq\x18\x03 \x01(\x03\x42\x08\xea\xe0\x18\x04\x08\x01P\x01H\x00\x88\x01\x01\x12\x16\n\x0e\x61llow_backward\x18\x04 \x01(\x08\x42\x06\n\x04_seq\"H\n\x15SetReadCursorResponse\x12/\n\x06\x63ursor\x18\x01 \x01(\x0b\x32\x1f.chatkit.messages.v1.ReadCursor\"N\n\x14GetReadCursorRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\"H\n\x15GetReadCursorResponse\x12/\n\x06\x63ursor\x18\x01 \x01(\x0b\x32\x1f.chatkit.messages.v1.ReadCursor\"\x89\x01\n\x16ListReadCursorsRequest\x12\x19\n\x07room_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"d\n\x17ListReadCursorsResponse\x12\x30\n\x07\x63ursors\x18\x01 \x03(\x0b\x32\x1f.chatkit.messages.v1.ReadCursor\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x88\x01\n\x15ListReadStatesRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x19\n\x07room_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"f\n\x16ListReadStatesResponse\x12\x33\n\x0bread_states\x18\x01 \x03(\x0b\x32\x1e.chatkit.messages.v1.ReadState\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x15GetUnreadTotalRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\"`\n\x16GetUnreadTotalResponse\x12\x14\n\x0cunread_count\x18\x01 \x01(\x05\x12\x15\n\runread_capped\x18\x02 \x01(\x08\x12\x19\n\x11unread_room_count\x18\x03 \x01(\x05\"p\n\x18ListRoomSummariesRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x03 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"i\n\x19ListRoomSummariesResponse\x12\x33\n\tsummaries\x18\x01 \x03(\x0b\x32 .chatkit.messages.v1.RoomSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xcd\x07\n\x11ReadStatesService\x12\x9f\x01\n\rSetReadCursor\x12).chatkit.messages.v1.SetReadCursorRequest\x1a*.chatkit.messages.v1.SetReadCursorResponse\"7\xe2\xe0\x18\x33\x08\x01\x12\x10\x63ursors:read:set\x1a\x0b\n\x07room_id\x10\x01\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x12\x96\x01\n\rGetReadCursor\x12).chatkit.messages.v1.GetReadCursorRequest\x1a*.chatkit.messages.v1.GetReadCursorResponse\".\xe2\xe0\x18*\x08\x01\x12\x10\x63ursors:read:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x9c\x01\n\x0fListReadCursors\x12+.chatkit.messages.v1.ListReadCursorsRequest\x1a,.chatkit.messages.v1.ListReadCursorsResponse\".\xe2\xe0\x18*\x08\x01\x12\x10\x63ursors:read:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\xa4\x01\n\x0eListReadStates\x12*.chatkit.messages.v1.ListReadStatesRequest\x1a+.chatkit.messages.v1.ListReadStatesResponse\"9\xe2\xe0\x18\x35\x08\x01\x12\x10\x63ursors:read:get\x1a\x0b\n\x07room_id\x10\x01\"\x07user_id(\x01\x30\x14\x38\x90N@\x01P\x03\x12\x95\x01\n\x0eGetUnreadTotal\x12*.chatkit.messages.v1.GetUnreadTotalRequest\x1a+.chatkit.messages.v1.GetUnreadTotalResponse\"*\xe2\xe0\x18&\x08\x01\x12\x0euser:rooms:get\"\x07user_id(\x01\x30\x14\x38\x90N@\x01P\x0f\x12\x9e\x01\n\x11ListRoomSummaries\x12-.chatkit.messages.v1.ListRoomSummariesRequest\x1a..chatkit.messages.v1.ListRoomSummariesResponse\"*\xe2\xe0\x18&\x08\x01\x12\x0euser:rooms:get\"\x07user_id(\x01\x30\x14\x38\x90N@\x01P\x0f\x42\x65\n\x17\x63om.chatkit.messages.v1P\x01Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\xaa\x02\x13\x43hatkit.Messages.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,6 +65,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTREADSTATESREQUEST'].fields_by_name['page_token']._serialized_options = b'\352\340\030\002\030\021'
   _globals['_GETUNREADTOTALREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_GETUNREADTOTALREQUEST'].fields_by_name['user_id']._serialized_options = b'\352\340\030\004\020\001\030\007'
+  _globals['_LISTROOMSUMMARIESREQUEST'].fields_by_name['user_id']._loaded_options = None
+  _globals['_LISTROOMSUMMARIESREQUEST'].fields_by_name['user_id']._serialized_options = b'\352\340\030\004\020\001\030\007'
+  _globals['_LISTROOMSUMMARIESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTROOMSUMMARIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\352\340\030\006:\004\010\014\020\r'
+  _globals['_LISTROOMSUMMARIESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTROOMSUMMARIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\352\340\030\002\030\021'
   _globals['_READSTATESSERVICE'].methods_by_name['SetReadCursor']._loaded_options = None
   _globals['_READSTATESSERVICE'].methods_by_name['SetReadCursor']._serialized_options = b'\342\340\0303\010\001\022\020cursors:read:set\032\013\n\007room_id\020\001\"\007user_id(\0010\0248\220N@\001'
   _globals['_READSTATESSERVICE'].methods_by_name['GetReadCursor']._loaded_options = None
@@ -74,26 +81,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_READSTATESSERVICE'].methods_by_name['ListReadStates']._serialized_options = b'\342\340\0305\010\001\022\020cursors:read:get\032\013\n\007room_id\020\001\"\007user_id(\0010\0248\220N@\001P\003'
   _globals['_READSTATESSERVICE'].methods_by_name['GetUnreadTotal']._loaded_options = None
   _globals['_READSTATESSERVICE'].methods_by_name['GetUnreadTotal']._serialized_options = b'\342\340\030&\010\001\022\016user:rooms:get\"\007user_id(\0010\0248\220N@\001P\017'
-  _globals['_SETREADCURSORREQUEST']._serialized_start=229
-  _globals['_SETREADCURSORREQUEST']._serialized_end=367
-  _globals['_SETREADCURSORRESPONSE']._serialized_start=369
-  _globals['_SETREADCURSORRESPONSE']._serialized_end=441
-  _globals['_GETREADCURSORREQUEST']._serialized_start=443
-  _globals['_GETREADCURSORREQUEST']._serialized_end=521
-  _globals['_GETREADCURSORRESPONSE']._serialized_start=523
-  _globals['_GETREADCURSORRESPONSE']._serialized_end=595
-  _globals['_LISTREADCURSORSREQUEST']._serialized_start=598
-  _globals['_LISTREADCURSORSREQUEST']._serialized_end=735
-  _globals['_LISTREADCURSORSRESPONSE']._serialized_start=737
-  _globals['_LISTREADCURSORSRESPONSE']._serialized_end=837
-  _globals['_LISTREADSTATESREQUEST']._serialized_start=840
-  _globals['_LISTREADSTATESREQUEST']._serialized_end=976
-  _globals['_LISTREADSTATESRESPONSE']._serialized_start=978
-  _globals['_LISTREADSTATESRESPONSE']._serialized_end=1080
-  _globals['_GETUNREADTOTALREQUEST']._serialized_start=1082
-  _globals['_GETUNREADTOTALREQUEST']._serialized_end=1132
-  _globals['_GETUNREADTOTALRESPONSE']._serialized_start=1134
-  _globals['_GETUNREADTOTALRESPONSE']._serialized_end=1230
-  _globals['_READSTATESSERVICE']._serialized_start=1233
-  _globals['_READSTATESSERVICE']._serialized_end=2045
+  _globals['_READSTATESSERVICE'].methods_by_name['ListRoomSummaries']._loaded_options = None
+  _globals['_READSTATESSERVICE'].methods_by_name['ListRoomSummaries']._serialized_options = b'\342\340\030&\010\001\022\016user:rooms:get\"\007user_id(\0010\0248\220N@\001P\017'
+  _globals['_SETREADCURSORREQUEST']._serialized_start=269
+  _globals['_SETREADCURSORREQUEST']._serialized_end=407
+  _globals['_SETREADCURSORRESPONSE']._serialized_start=409
+  _globals['_SETREADCURSORRESPONSE']._serialized_end=481
+  _globals['_GETREADCURSORREQUEST']._serialized_start=483
+  _globals['_GETREADCURSORREQUEST']._serialized_end=561
+  _globals['_GETREADCURSORRESPONSE']._serialized_start=563
+  _globals['_GETREADCURSORRESPONSE']._serialized_end=635
+  _globals['_LISTREADCURSORSREQUEST']._serialized_start=638
+  _globals['_LISTREADCURSORSREQUEST']._serialized_end=775
+  _globals['_LISTREADCURSORSRESPONSE']._serialized_start=777
+  _globals['_LISTREADCURSORSRESPONSE']._serialized_end=877
+  _globals['_LISTREADSTATESREQUEST']._serialized_start=880
+  _globals['_LISTREADSTATESREQUEST']._serialized_end=1016
+  _globals['_LISTREADSTATESRESPONSE']._serialized_start=1018
+  _globals['_LISTREADSTATESRESPONSE']._serialized_end=1120
+  _globals['_GETUNREADTOTALREQUEST']._serialized_start=1122
+  _globals['_GETUNREADTOTALREQUEST']._serialized_end=1172
+  _globals['_GETUNREADTOTALRESPONSE']._serialized_start=1174
+  _globals['_GETUNREADTOTALRESPONSE']._serialized_end=1270
+  _globals['_LISTROOMSUMMARIESREQUEST']._serialized_start=1272
+  _globals['_LISTROOMSUMMARIESREQUEST']._serialized_end=1384
+  _globals['_LISTROOMSUMMARIESRESPONSE']._serialized_start=1386
+  _globals['_LISTROOMSUMMARIESRESPONSE']._serialized_end=1491
+  _globals['_READSTATESSERVICE']._serialized_start=1494
+  _globals['_READSTATESSERVICE']._serialized_end=2467
 # @@protoc_insertion_point(module_scope)

@@ -62,6 +62,11 @@ class ReadStatesServiceStub:
                 request_serializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.GetUnreadTotalRequest.SerializeToString,
                 response_deserializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.GetUnreadTotalResponse.FromString,
                 _registered_method=True)
+        self.ListRoomSummaries = channel.unary_unary(
+                '/chatkit.messages.v1.ReadStatesService/ListRoomSummaries',
+                request_serializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.ListRoomSummariesRequest.SerializeToString,
+                response_deserializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.ListRoomSummariesResponse.FromString,
+                _registered_method=True)
 
 
 class ReadStatesServiceServicer:
@@ -121,6 +126,22 @@ class ReadStatesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRoomSummaries(self, request, context):
+        """Lists the rooms of which a user is a member as an application shows them
+        before one is opened: each with its description, its read state and few
+        others' names. The room in whose log something happened last comes first;
+        rooms in which nothing ever has come last, by their ids in the order of code
+        points. What happens between two pages moves a room to the front: no room is
+        listed twice, and one that has moved may be on none of the later pages.
+        Follow the rooms before listing them, or read the first page again at the
+        end. Pages may hold fewer rooms than page_size, and none at all, before the
+        last. While rooms is of a release before this one: UNAVAILABLE,
+        SERVICE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReadStatesServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -148,6 +169,11 @@ def add_ReadStatesServiceServicer_to_server(servicer, server):
                     servicer.GetUnreadTotal,
                     request_deserializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.GetUnreadTotalRequest.FromString,
                     response_serializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.GetUnreadTotalResponse.SerializeToString,
+            ),
+            'ListRoomSummaries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRoomSummaries,
+                    request_deserializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.ListRoomSummariesRequest.FromString,
+                    response_serializer=chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.ListRoomSummariesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -288,6 +314,33 @@ class ReadStatesService:
             '/chatkit.messages.v1.ReadStatesService/GetUnreadTotal',
             chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.GetUnreadTotalRequest.SerializeToString,
             chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.GetUnreadTotalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRoomSummaries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.messages.v1.ReadStatesService/ListRoomSummaries',
+            chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.ListRoomSummariesRequest.SerializeToString,
+            chatkit_dot_messages_dot_v1_dot_read__states__service__pb2.ListRoomSummariesResponse.FromString,
             options,
             channel_credentials,
             insecure,

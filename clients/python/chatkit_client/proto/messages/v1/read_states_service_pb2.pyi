@@ -2,6 +2,7 @@ from chatkit_client.proto.contract.v1 import field_policy_pb2 as _field_policy_p
 from chatkit_client.proto.contract.v1 import method_policy_pb2 as _method_policy_pb2
 from chatkit_client.proto.messages.v1 import read_cursor_pb2 as _read_cursor_pb2
 from chatkit_client.proto.messages.v1 import read_state_pb2 as _read_state_pb2
+from chatkit_client.proto.messages.v1 import room_summary_pb2 as _room_summary_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -97,3 +98,21 @@ class GetUnreadTotalResponse(_message.Message):
     unread_capped: bool
     unread_room_count: int
     def __init__(self, unread_count: _Optional[int] = ..., unread_capped: _Optional[bool] = ..., unread_room_count: _Optional[int] = ...) -> None: ...
+
+class ListRoomSummariesRequest(_message.Message):
+    __slots__ = ("user_id", "page_size", "page_token")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, user_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListRoomSummariesResponse(_message.Message):
+    __slots__ = ("summaries", "next_page_token")
+    SUMMARIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    summaries: _containers.RepeatedCompositeFieldContainer[_room_summary_pb2.RoomSummary]
+    next_page_token: str
+    def __init__(self, summaries: _Optional[_Iterable[_Union[_room_summary_pb2.RoomSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
