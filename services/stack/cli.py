@@ -161,7 +161,12 @@ def _add_edge(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     send = _command(commands, "send", "chat:send", "send a message", needs_suite=True)
-    send.add_argument("text", type=_text, metavar="TEXT")
+    send.add_argument(
+        "text",
+        type=_text,
+        metavar="TEXT",
+        help="the text; - takes it from standard input, which is one message as a whole",
+    )
     watch = _command(
         commands, "watch", "chat:watch", "show a room's messages as they come, until Ctrl-C", needs_suite=True
     )
@@ -177,6 +182,7 @@ def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     watch.add_argument("--last", type=_number, default=20, metavar="N", help="how many messages to start with (20)")
     history.add_argument("--last", type=_count, default=20, metavar="N", help="how many messages (20)")
+    history.add_argument("--before", type=_count, default=0, metavar="SEQ", help="only messages older than this one")
 
 
 def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

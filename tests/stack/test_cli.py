@@ -13,7 +13,7 @@ from services.stack import cli
 from services.stack.cli import main
 from services.stack.home import Home, State
 from services.stack.machine import unprivileged
-from services.stack.terminal import columns
+from services.stack.terminal import columns, size
 from tests.support.databases import ROOT
 
 Captured = pytest.CaptureFixture[str]
@@ -186,3 +186,10 @@ def test_an_argument_that_can_not_be_sent_is_a_sentence_before_anything_is_done(
 def test_a_table_is_as_wide_as_its_cells_and_nothing_is_cut() -> None:
     long = "x" * 300
     assert columns(("a", "what"), [("bcd", long), (10, "")]) == f"a    what\nbcd  {long}\n10"
+
+
+def test_a_number_of_bytes_can_be_read() -> None:
+    numbers = (0, 1, 999, 1_000, 4_249, 999_949, 999_950, 120_000_000, 10**15)
+    assert [size(number) for number in numbers] == [
+        *("0 bytes", "1 byte", "999 bytes", "1.0 kB", "4.2 kB", "999.9 kB", "1.0 MB", "120.0 MB", "1,000.0 TB"),
+    ]
