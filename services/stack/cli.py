@@ -10,20 +10,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, TypeAlias
 
+from services.stack import argument_types
 from services.stack.home import DEFAULT, Home
 from services.stack.terminal import printable
 from services.stack.trouble import Trouble
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests" / "data" / "one-room"
-_HIGHEST_PORT = 65535
-# Few enough for a field of the contract, many enough for every limit.
-_DIGITS = 9
 _INTERRUPTED = 130
 
 Command = Callable[[Home, argparse.Namespace], int]
+# It has no other name.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 
 def main(arguments: list[str]) -> int:
@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_inspection(commands)
     _add_edge(commands)
     _add_chat(commands)
+    _add_users(commands)
+    _add_rooms(commands)
+    _add_members(commands)
     verify = _command(
         commands, "verify", "verify:run", "compare what the services know of one another", needs_suite=True
     )
@@ -85,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    commands: Commands,
     name: str,
     run: str,
     text: str,
@@ -96,7 +99,7 @@ def _command(
     parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     parser.add_argument(
         "--home",
-        type=_folder,
+        type=argument_types.folder,
         default=os.environ.get("CHATKIT_HOME") or str(ROOT / DEFAULT),
         metavar="DIR",
         help="the folder of the state (default: $CHATKIT_HOME, else .chatkit in the repository)",
@@ -105,10 +108,13 @@ def _command(
     return parser
 
 
-def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_up(commands: Commands) -> None:
     parser = _command(commands, "up", "up:run", "run the whole suite until Ctrl-C")
     parser.add_argument(
-        "--port", type=_port, default=8080, help="the edge's port, the only fixed one; 0 takes any free one (8080)"
+        "--port",
+        type=argument_types.port,
+        default=8080,
+        help="the edge's port, the only fixed one; 0 takes any free one (8080)",
     )
     parser.add_argument(
         "--workers",
@@ -128,14 +134,16 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
 
 
-def _add_token(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_token(commands: Commands) -> None:
     parser = _command(commands, "token", "token:run", "print a token, and nothing else")
-    parser.add_argument("--user", type=_text, metavar="ID", help="whose token it is; may be left out with --su")
+    parser.add_argument(
+        "--user", type=argument_types.text, metavar="ID", help="whose token it is; may be left out with --su"
+    )
     parser.add_argument("--su", action="store_true", help="a superuser's, who may do everything")
     parser.add_argument("--ttl", default="24h", metavar="TIME", help="how long it holds: 90s, 15m, 24h, 7d (24h)")
 
 
-def _add_inspection(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_inspection(commands: Commands) -> None:
     shown = _command(
         commands,
         "services",
@@ -148,7 +156,7 @@ def _add_inspection(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         parser.add_argument("--json", action="store_true", help="for machines")
 
 
-def _add_edge(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_edge(commands: Commands) -> None:
     parser = _command(commands, "edge", "edge:run", "show or check Envoy's configuration")
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument(
@@ -159,11 +167,11 @@ def _add_edge(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     action.add_argument("--check", action="store_true", help="let Envoy say whether it takes it; status 1 if not")
 
 
-def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_chat(commands: Commands) -> None:
     send = _command(commands, "send", "chat:send", "send a message", needs_suite=True)
     send.add_argument(
         "text",
-        type=_text,
+        type=argument_types.text,
         metavar="TEXT",
         help="the text; - takes it from standard input, which is one message as a whole",
     )
@@ -172,20 +180,100 @@ def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     history = _command(commands, "list", "chat:history", "show a room's last messages", needs_suite=True)
     for parser, default in ((send, "alice"), (watch, "bob"), (history, "bob")):
-        parser.add_argument("--room", type=_text, default="lobby", metavar="ID", help="the room (lobby)")
+        parser.add_argument("--room", type=argument_types.text, default="lobby", metavar="ID", help="the room (lobby)")
         parser.add_argument(
-            "--as", dest="user", type=_text, default=default, metavar="ID", help=f"the user ({default})"
+            "--as", dest="user", type=argument_types.text, default=default, metavar="ID", help=f"the user ({default})"
         )
         parser.add_argument("--json", action="store_true", help="for machines: one JSON object per line")
     send.add_argument(
-        "--request-id", type=_text, metavar="ID", help="repeating a send with the same id sends nothing twice"
+        "--request-id",
+        type=argument_types.text,
+        metavar="ID",
+        help="repeating a send with the same id sends nothing twice",
     )
-    watch.add_argument("--last", type=_number, default=20, metavar="N", help="how many messages to start with (20)")
-    history.add_argument("--last", type=_count, default=20, metavar="N", help="how many messages (20)")
-    history.add_argument("--before", type=_count, default=0, metavar="SEQ", help="only messages older than this one")
+    watch.add_argument(
+        "--last", type=argument_types.number, default=20, metavar="N", help="how many messages to start with (20)"
+    )
+    history.add_argument("--last", type=argument_types.count, default=20, metavar="N", help="how many messages (20)")
+    history.add_argument(
+        "--before", type=argument_types.count, default=0, metavar="SEQ", help="only messages older than this one"
+    )
 
 
-def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _group(commands: Commands, name: str, text: str) -> Commands:
+    """Add a command that has commands of its own."""
+    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def _add_users(commands: Commands) -> None:
+    group = _group(commands, "users", "list, add and delete users, as a superuser")
+    listed = _command(group, "list", "users:show", "list users, the oldest first", needs_suite=True)
+    listed.add_argument(
+        "--search",
+        type=argument_types.text,
+        metavar="TEXT",
+        help="only those whose name or id begins so, in the order of their names",
+    )
+    _add_listing(listed)
+    added = _command(group, "add", "users:add", "create a user", needs_suite=True)
+    added.add_argument("id", type=argument_types.text, metavar="ID")
+    added.add_argument("--name", type=argument_types.text, metavar="NAME", help="shown to people (the id)")
+    deleted = _command(group, "delete", "users:delete", "delete a user with all that is theirs", needs_suite=True)
+    deleted.add_argument("id", type=argument_types.text, metavar="ID")
+    deleted.add_argument(
+        "--messages",
+        choices=("erase", "keep"),
+        required=True,
+        help="delete what they wrote, or keep it under a pseudonym that can't be traced back",
+    )
+    for parser in (added, deleted):
+        parser.add_argument("--json", action="store_true", help="for machines")
+
+
+def _add_rooms(commands: Commands) -> None:
+    group = _group(commands, "rooms", "list, add and delete rooms")
+    listed = _command(
+        group, "list", "rooms:show", "list all rooms by their ids, or one user's as they see them", needs_suite=True
+    )
+    listed.add_argument(
+        "--as", dest="user", type=argument_types.text, metavar="ID", help="the rooms of this user, the latest first"
+    )
+    _add_listing(listed)
+    added = _command(group, "add", "rooms:add", "create a room", needs_suite=True)
+    added.add_argument("id", type=argument_types.text, metavar="ID")
+    added.add_argument("--name", type=argument_types.text, metavar="NAME", help="shown to people (the id)")
+    added.add_argument("--public", action="store_true", help="anyone may join it; without, it is private")
+    added.add_argument(
+        "--as", dest="user", type=argument_types.text, default="alice", metavar="ID", help="who creates it (alice)"
+    )
+    added.add_argument(
+        "--with", dest="users", nargs="+", type=argument_types.text, default=[], metavar="ID", help="other members"
+    )
+    deleted = _command(group, "delete", "rooms:delete", "delete a room with all that is in it", needs_suite=True)
+    deleted.add_argument("id", type=argument_types.text, metavar="ID")
+    for parser in (added, deleted):
+        parser.add_argument("--json", action="store_true", help="for machines")
+
+
+def _add_members(commands: Commands) -> None:
+    group = _group(commands, "members", "list, add and remove members of a room, as a superuser")
+    listed = _command(group, "list", "members:show", "list who is in a room, by their ids", needs_suite=True)
+    _add_listing(listed)
+    added = _command(group, "add", "members:add", "make users members of a room", needs_suite=True)
+    removed = _command(group, "remove", "members:remove", "take users out of a room", needs_suite=True)
+    for parser in (added, removed):
+        parser.add_argument("users", nargs="+", type=argument_types.text, metavar="ID")
+    for parser in (listed, added, removed):
+        parser.add_argument("--room", type=argument_types.text, default="lobby", metavar="ID", help="the room (lobby)")
+
+
+def _add_listing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--most", type=argument_types.count, default=100, metavar="N", help="how many are listed (100)")
+    parser.add_argument("--json", action="store_true", help="for machines: one JSON object per line")
+
+
+def _add_replay(commands: Commands) -> None:
     parser = _command(
         commands, "replay", "replay:run", "play an export as live traffic, and check it", needs_suite=True
     )
@@ -201,7 +289,7 @@ def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     parser.add_argument("--json", action="store_true", help="for machines")
 
 
-def _add_transfer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_transfer(commands: Commands) -> None:
     taking = _command(commands, "import", "transfer:take", "move a Chatkit export in", needs_suite=True)
     taking.add_argument(
         "folder",
@@ -230,41 +318,5 @@ class _OfUser(argparse.Action):
     """Names a user, for whom there is another command."""
 
     def __call__(self, _parser: Any, namespace: argparse.Namespace, values: Any, _option: str | None = None) -> None:
-        namespace.user = _text(values)
+        namespace.user = argument_types.text(values)
         namespace.run = "export_user:run"
-
-
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS or int(text) > _HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to {_HIGHEST_PORT}")
-    return int(text)
-
-
-def _text(text: str) -> str:
-    """Take what can be sent: bytes that are not UTF-8 reach Python as lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not UTF-8") from None
-    return text
-
-
-def _folder(text: str) -> str:
-    """Take what names a folder: the empty text would be the one where somebody happens to stand."""
-    if not text:
-        raise argparse.ArgumentTypeError("must name a folder")
-    return _text(text)
-
-
-def _count(text: str) -> int:
-    """Take a number of things to ask for: none of them would be asked for as if nothing had been said."""
-    number = _number(text)
-    if number == 0:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
-
-
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of up to {_DIGITS} digits")
-    return int(text)

@@ -92,6 +92,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "stack": (
         (
             "__init__",
+            "argument_types",
             "commit",
             "new_secrets",
             "progress",

@@ -9,11 +9,11 @@ from pathlib import Path
 import jwt
 import pytest
 
-from services.stack import cli
 from services.stack.cli import main
 from services.stack.home import Home, State
 from services.stack.machine import unprivileged
 from services.stack.terminal import columns, size
+from tests.stack.commands.typed import commands
 from tests.support.databases import ROOT
 
 Captured = pytest.CaptureFixture[str]
@@ -83,11 +83,14 @@ def test_a_folder_that_is_no_home_has_no_tokens(tmp_path: Path, capsys: Captured
 _COMMANDS = (
     *(["up"], ["token", "--su"], ["services"], ["limits"], ["edge", "--print"], ["send", "x"], ["watch"], ["list"]),
     *(["verify"], ["rotate-epoch"], ["replay"], ["import", "x"], ["export", "x"]),
+    *(["users", "list"], ["users", "add", "x"], ["users", "delete", "x", "--messages", "keep"]),
+    *(["rooms", "list"], ["rooms", "add", "x"], ["rooms", "delete", "x"]),
+    *(["members", "list"], ["members", "add", "x"], ["members", "remove", "x"]),
 )
 
 
 @pytest.mark.parametrize("inner", ["", "inner"])
-@pytest.mark.parametrize("arguments", _COMMANDS, ids=lambda arguments: arguments[0])
+@pytest.mark.parametrize("arguments", _COMMANDS, ids=" ".join)
 def test_a_file_for_a_home_is_one_sentence(tmp_path: Path, capsys: Captured, arguments: list[str], inner: str) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
@@ -98,11 +101,9 @@ def test_a_file_for_a_home_is_one_sentence(tmp_path: Path, capsys: Captured, arg
 
 
 def test_no_home_is_forgotten_here() -> None:
-    parser = cli._parser()._subparsers
-    assert parser is not None
-    choices = parser._group_actions[0].choices
-    assert choices is not None
-    assert {arguments[0] for arguments in _COMMANDS} == set(choices)
+    typed = {" ".join(arguments) for arguments in _COMMANDS}
+    for words, _parser in commands():
+        assert any(f"{line} ".startswith(f"{words} ") for line in typed), words
 
 
 @pytest.mark.parametrize("arguments", [["up", "--port", "0"], ["token", "--su"], ["services"]], ids=lambda a: a[0])

@@ -1,6 +1,5 @@
 """Commands that do little import little, which is what they cost; how long they take decides no test."""
 
-import argparse
 import http.server
 import json
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from services.stack import cli
 from services.stack.home import Home, State
+from tests.stack.commands.typed import commands
 from tests.support.databases import ROOT
 
 # Prints, after a command, what was imported for it: what is not Python's own, and what of Python's own is large.
@@ -138,11 +138,7 @@ def test_a_room_is_listed_without_what_runs_a_suite(home: Home) -> None:
 
 
 def test_every_command_names_a_function_that_is_there() -> None:
-    (choices,) = [
-        action.choices
-        for action in cli._parser()._actions
-        if isinstance(action, argparse._SubParsersAction) and action.choices is not None
-    ]
-    assert {"up", "token", "services", "limits", "replay"} <= choices.keys()
-    for name, parser in choices.items():
+    parsers = dict(commands())
+    assert {"up", "token", "services", "limits", "replay", "users list"} <= parsers.keys()
+    for name, parser in parsers.items():
         assert callable(cli.command(parser.get_default("run"))), name

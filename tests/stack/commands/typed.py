@@ -1,8 +1,11 @@
 """Commands as somebody types them, against a suite that runs."""
 
+import argparse
 import asyncio
 import sys
+from collections.abc import Iterator
 
+from services.stack import cli
 from tests.support.eventually import HANG_SECONDS
 from tests.support.stack import RunningStack
 
@@ -23,3 +26,15 @@ async def start_chatkit(stack: RunningStack, *arguments: str) -> asyncio.subproc
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+
+
+def commands(
+    parser: argparse.ArgumentParser | None = None, words: str = ""
+) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Yield every command as somebody types it, and its parser; a command that has commands is none itself."""
+    parser = parser or cli._parser()
+    choices = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not choices:
+        yield words, parser
+    for name, inner in choices[0].items() if choices else ():
+        yield from commands(inner, f"{words} {name}".strip())

@@ -1,0 +1,45 @@
+"""What the arguments of commands may be; what they may not is said in a sentence before anything is done."""
+
+import argparse
+
+_HIGHEST_PORT = 65535
+# Few enough for a field of the contract, many enough for every limit.
+_DIGITS = 9
+
+
+def port(typed: str) -> int:
+    """Take a TCP port."""
+    if not typed.isascii() or not typed.isdigit() or len(typed) > _DIGITS or int(typed) > _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{typed!r} is not a port: 0 to {_HIGHEST_PORT}")
+    return int(typed)
+
+
+def text(typed: str) -> str:
+    """Take what can be sent: bytes that are not UTF-8 reach Python as lone surrogates."""
+    try:
+        typed.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{typed!r} is not UTF-8") from None
+    return typed
+
+
+def folder(typed: str) -> str:
+    """Take what names a folder: the empty text would be the one where somebody happens to stand."""
+    if not typed:
+        raise argparse.ArgumentTypeError("must name a folder")
+    return text(typed)
+
+
+def count(typed: str) -> int:
+    """Take a number of things to ask for: none of them would be asked for as if nothing had been said."""
+    taken = number(typed)
+    if taken == 0:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return taken
+
+
+def number(typed: str) -> int:
+    """Take a number of things, none of them too."""
+    if not typed.isascii() or not typed.isdigit() or len(typed) > _DIGITS:
+        raise argparse.ArgumentTypeError(f"{typed!r} is not a whole number of up to {_DIGITS} digits")
+    return int(typed)
