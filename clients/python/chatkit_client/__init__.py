@@ -7,6 +7,8 @@ from chatkit_client.messages import Messages
 from chatkit_client.reasons import Reason
 from chatkit_client.room_log import Gap
 from chatkit_client.rooms_subscription import RoomsSubscription
+from chatkit_client.sending import Sent, text
+from chatkit_client.state_subscriptions import PresenceSubscription, UserSubscription
 from chatkit_client.subscription import Subscription
 
 __all__ = [
@@ -17,10 +19,14 @@ __all__ = [
     "ConnectionStatus",
     "Gap",
     "Messages",
+    "PresenceSubscription",
     "Reason",
     "RoomsSubscription",
+    "Sent",
     "SignedOut",
     "Subscription",
     "TokenError",
+    "UserSubscription",
     "connect",
+    "text",
 ]

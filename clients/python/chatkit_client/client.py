@@ -3,11 +3,10 @@
 One Client is one user. `with_token` makes another one on the same connection, for programs that act for many.
 """
 
-import os
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self, Unpack
 
 import grpc
 from google.protobuf.message import Message
@@ -15,14 +14,24 @@ from google.protobuf.message import Message
 from chatkit_client.calls import Calls, Line
 from chatkit_client.history import History
 from chatkit_client.proto.files.v1 import file_pb2
-from chatkit_client.proto.messages.v1 import message_pb2, position_pb2, room_event_pb2
+from chatkit_client.proto.messages.v1 import message_pb2, messages_service_pb2, position_pb2, room_event_pb2
 from chatkit_client.retry import Clock, SystemClock
-from chatkit_client.rooms_subscription import RoomsSubscription
+from chatkit_client.room_log import Start
+from chatkit_client.rooms_subscription import RoomsOptions, RoomsSubscription
+from chatkit_client.sending import Says, Sender, Sent, request
 from chatkit_client.services import Services
 from chatkit_client.state_subscriptions import PresenceSubscription, UserSubscription
 from chatkit_client.subscription import Subscription
 from chatkit_client.tokens import Token
-from chatkit_client.transfers import DEADLINE_SECONDS, Content, Progress, Transfer, Transfers
+from chatkit_client.transfers import (
+    DEADLINE_SECONDS,
+    Content,
+    Progress,
+    Target,
+    Transfer,
+    Transfers,
+    UploadOptions,
+)
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -69,6 +78,7 @@ class Client(Services):
         self._calls = calls
         self._history = History(calls)
         self._transfers = Transfers(calls)
+        self._sender = Sender(calls)
 
     @property
     def turned_away(self) -> Counter[str]:
@@ -88,36 +98,19 @@ class Client(Services):
         """
         return await self._calls.call(request, deadline=deadline, repeatable=repeatable)
 
-    def subscribe(
-        self, room_id: str, start: position_pb2.Position | int | None = None, *, include_cursors: bool = False
-    ) -> Subscription:
+    def stream(self, request: Message) -> AsyncGenerator[Any, None]:
+        """Yield the responses of the method that takes this request, once; raises ChatkitError."""
+        return self._calls.stream(request)
+
+    def subscribe(self, room_id: str, start: Start = None, *, include_cursors: bool = False) -> Subscription:
         """Follow a room after a position, or from the last so many messages; without either the server chooses."""
         return Subscription(room_id, start, include_cursors=include_cursors, calls=self._calls, pages=self.log)
 
     def subscribe_rooms(
-        self,
-        rooms: Mapping[str, position_pb2.Position | int | None] | None = None,
-        *,
-        user_id: str = "",
-        default_last: int | None = None,
-        follow_memberships: bool = False,
-        include_cursors: bool = False,
-        include_read_states: bool = False,
+        self, rooms: Mapping[str, Start] | None = None, **options: Unpack[RoomsOptions]
     ) -> RoomsSubscription:
-        """Follow rooms on one stream, each after a position, or from its last so many messages (None: default_last).
-
-        With `follow_memberships` also those of which the user is, or becomes, a member.
-        """
-        return RoomsSubscription(
-            rooms or {},
-            user_id=user_id,
-            default_last=default_last,
-            follow_memberships=follow_memberships,
-            include_cursors=include_cursors,
-            include_read_states=include_read_states,
-            calls=self._calls,
-            pages=self.log,
-        )
+        """Follow rooms on one stream, each after a position, or from its last so many messages (None: default_last)."""
+        return RoomsSubscription(rooms or {}, options, calls=self._calls, pages=self.log)
 
     def subscribe_user(self, user_id: str = "") -> UserSubscription:
         """Follow a user's rooms and those who are in them; oneself, unless another one is named."""
@@ -139,37 +132,30 @@ class Client(Services):
         """Yield the room's messages between two seqs, both exclusive, from older to newer."""
         return self._history.messages(room_id, after_seq, before_seq)
 
-    async def upload(
-        self,
-        room_id: str,
-        content: Content,
-        *,
-        name: str | None = None,
-        content_type: str | None = None,
-        user_id: str | None = None,
-        custom_data: Any = None,
-        request_id: str | None = None,
-        by_url: bool = False,
-        progress: Progress | None = None,
-        deadline: float = DEADLINE_SECONDS,
-    ) -> file_pb2.File:
+    async def send(
+        self, room_id: str, says: Says, *, sender_id: str | None = None, request_id: str | None = None
+    ) -> message_pb2.Message:
+        """Send a message, a text or parts, and return it as it is stored; raises ChatkitError.
+
+        It is sent once, however often the connection is lost on the way, and so it is when the call is made again with
+        the same request id.
+        """
+        return await self._sender.send(request(room_id, says, sender_id, request_id))
+
+    def send_many(self, requests: Iterable[messages_service_pb2.SendMessageRequest]) -> AsyncGenerator[Sent, None]:
+        """Send many messages, and yield what became of each as it becomes known.
+
+        Those of one room are stored in this order. One that is refused spoils no other.
+        """
+        return self._sender.send_many(requests)
+
+    async def upload(self, room_id: str, content: Content, **options: Unpack[UploadOptions]) -> file_pb2.File:
         """Create a file in a room with this content, and return it when it is READY; raises ChatkitError and OSError.
 
         The server compares the content with its SHA-256. It goes over this connection, or `by_url` to the file's signed
-        URL, which may be that of a bucket; where it breaks off, it is sent from its beginning. `progress` is called
-        with how many bytes have gone, and of how many. Name and type are those of the path, where none are given.
+        URL, which may be that of a bucket; where it breaks off, it is sent from its beginning.
         """
-        return await self._transfers.upload(
-            room_id,
-            content,
-            Transfer(progress, deadline),
-            name=name,
-            content_type=content_type,
-            user_id=user_id,
-            custom_data=custom_data,
-            request_id=request_id,
-            by_url=by_url,
-        )
+        return await self._transfers.upload(room_id, content, options)
 
     async def send_content(
         self,
@@ -188,7 +174,7 @@ class Client(Services):
         self,
         room_id: str,
         file_id: str,
-        target: str | os.PathLike[str] | BinaryIO,
+        target: Target,
         *,
         progress: Progress | None = None,
         deadline: float = DEADLINE_SECONDS,

@@ -4,6 +4,7 @@ What holds for the room of a `Subscription` holds for each of these rooms. A roo
 """
 
 from collections.abc import AsyncGenerator, Mapping
+from typing import TypedDict
 
 from chatkit_client.calls import Calls
 from chatkit_client.errors import from_closed
@@ -11,6 +12,21 @@ from chatkit_client.following import Following
 from chatkit_client.proto.messages.v1 import messages_service_pb2, position_pb2, room_event_pb2, room_subscription_pb2
 from chatkit_client.retry import Backoff
 from chatkit_client.room_log import Item, Pages, RoomLog, Start
+
+
+class RoomsOptions(TypedDict, total=False):
+    """What a stream of several rooms asks for."""
+
+    # The user whose rooms are followed: oneself, unless it is said.
+    user_id: str
+    # With how many messages rooms start for which nothing else is said.
+    default_last: int | None
+    # Follow also those of which the user is, or becomes, a member.
+    follow_memberships: bool
+    # Tell how far others have read.
+    include_cursors: bool
+    # Tell how much is unread.
+    include_read_states: bool
 
 
 class _Room:
@@ -42,12 +58,8 @@ class RoomsSubscription(Following[room_event_pb2.RoomEvent, Item]):
     def __init__(
         self,
         rooms: Mapping[str, Start],
+        options: RoomsOptions,
         *,
-        user_id: str = "",
-        default_last: int | None = None,
-        follow_memberships: bool = False,
-        include_cursors: bool = False,
-        include_read_states: bool = False,
         calls: Calls,
         pages: Pages,
     ) -> None:
@@ -55,13 +67,7 @@ class RoomsSubscription(Following[room_event_pb2.RoomEvent, Item]):
         self._pages = pages
         self._rooms = {room_id: _Room(room_id, start, pages) for room_id, start in rooms.items()}
         # What every stream asks for alike.
-        self._wish = messages_service_pb2.SubscribeRoomsRequest(
-            user_id=user_id,
-            default_last=default_last,
-            follow_memberships=follow_memberships,
-            include_cursors=include_cursors,
-            include_read_states=include_read_states,
-        )
+        self._wish = messages_service_pb2.SubscribeRoomsRequest(**options)
 
     @property
     def positions(self) -> dict[str, position_pb2.Position]:

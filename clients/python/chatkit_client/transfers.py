@@ -12,7 +12,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypedDict
 
 import grpc
 
@@ -25,6 +25,8 @@ from chatkit_client.proto.files.v1 import files_service_pb2 as pb2
 
 # The path of a file, a file that is open for reading and can seek, or the bytes themselves.
 Content = str | os.PathLike[str] | bytes | BinaryIO
+# The path of a file that is to be, or one that is open for writing.
+Target = str | os.PathLike[str] | BinaryIO
 # Is told how many bytes have gone, and of how many.
 Progress = Callable[[int, int], None]
 # Content may be large, and the network slow.
@@ -45,6 +47,26 @@ class Transfer:
             self.progress(done, total)
 
 
+class UploadOptions(TypedDict, total=False):
+    """How a file is made of its content."""
+
+    # That of the path, where the content is one.
+    name: str
+    # That of the name, or application/octet-stream.
+    content_type: str
+    # Whose file it is: oneself, unless it is said.
+    user_id: str
+    # Anything that JSON can say.
+    custom_data: Any
+    # The same for every attempt to create the file.
+    request_id: str
+    # Send the content to the file's signed URL.
+    by_url: bool
+    progress: Progress
+    # How long it may take in all, in seconds.
+    deadline: float
+
+
 class Transfers:
     """Sends and fetches the contents of files."""
 
@@ -55,18 +77,13 @@ class Transfers:
         self,
         room_id: str,
         content: Content,
-        transfer: Transfer,
-        *,
-        name: str | None,
-        content_type: str | None,
-        user_id: str | None,
-        custom_data: Any,
-        request_id: str | None,
-        by_url: bool,
+        options: UploadOptions,
     ) -> file_pb2.File:
         """Create a file with this content, and return it when it is READY; raises ChatkitError and OSError."""
-        if name is None and isinstance(content, (str, os.PathLike)):
-            name = Path(content).name
+        name = options.get("name") or (Path(content).name if isinstance(content, (str, os.PathLike)) else "")
+        content_type = options.get("content_type") or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        transfer = Transfer(options.get("progress"), options.get("deadline", DEADLINE_SECONDS))
+        user_id = options.get("user_id")
         with _opened(content) as opened:
             size, sha256 = await asyncio.to_thread(_measure, opened)
             created = await self._calls.call(
@@ -74,18 +91,18 @@ class Transfers:
                     room_id=room_id,
                     user_id=user_id,
                     name=name,
-                    content_type=content_type or mimetypes.guess_type(name or "")[0] or "application/octet-stream",
+                    content_type=content_type,
                     size_bytes=size,
                     sha256=sha256,
-                    custom_data=as_value(custom_data),
-                    request_id=request_id or new_id(),
+                    custom_data=as_value(options.get("custom_data")),
+                    request_id=options.get("request_id") or new_id(),
                 )
             )
             file: file_pb2.File = created.file
             if file.state == file_pb2.FILE_STATE_READY:
                 transfer.tell(size, size)
                 return file
-            url = created.upload_url if by_url else None
+            url = created.upload_url if options.get("by_url") else None
             return await self.send(file, opened, transfer, user_id=user_id, url=url)
 
     async def send(
@@ -105,9 +122,7 @@ class Transfers:
 
             return await self._calls.repeat(attempt, deadline=transfer.deadline)
 
-    async def download(
-        self, room_id: str, file_id: str, target: str | os.PathLike[str] | BinaryIO, transfer: Transfer
-    ) -> file_pb2.File:
+    async def download(self, room_id: str, file_id: str, target: Target, transfer: Transfer) -> file_pb2.File:
         """Write the content of a file into a file or to a path, and return what is known of it.
 
         At a path the content is there as a whole or not at all. Raises ChatkitError (DATA_LOSS when what came is not

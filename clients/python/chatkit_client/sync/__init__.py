@@ -1,1 +1,23 @@
-"""The same client for programs without an event loop."""
+"""The same client for programs without an event loop, with the same names and the same behaviour.
+
+It is the async client, run in a thread: a second one on gRPC's blocking calls would have all of the resuming twice.
+"""
+
+from chatkit_client.sync.client import Client, connect
+from chatkit_client.sync.following import (
+    Connection,
+    PresenceSubscription,
+    RoomsSubscription,
+    Subscription,
+    UserSubscription,
+)
+
+__all__ = [
+    "Client",
+    "Connection",
+    "PresenceSubscription",
+    "RoomsSubscription",
+    "Subscription",
+    "UserSubscription",
+    "connect",
+]

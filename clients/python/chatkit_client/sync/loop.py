@@ -1,0 +1,111 @@
+"""The event loop in a thread of its own that all blocking clients of a process share."""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+_Answer = TypeVar("_Answer")
+_Item = TypeVar("_Item")
+_END = object()
+_starting = threading.Lock()
+
+
+class Loop:
+    """An event loop, and the thread that runs it for as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="chatkit-client", daemon=True)
+        self._thread.start()
+
+    def begin(self, work: Coroutine[Any, Any, _Answer]) -> "Future[_Answer]":
+        """Begin what is to be waited for; raises RuntimeError in the thread of the loop, which must not wait."""
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError("a function that a client calls must not wait for the client")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def run(self, work: Coroutine[Any, Any, _Answer]) -> _Answer:
+        """Do it, and return or raise what it does; whatever interrupts the waiting interrupts the work."""
+        future = self.begin(work)
+        try:
+            return future.result()
+        finally:
+            future.cancel()
+
+    def call(self, function: Callable[[], _Answer]) -> _Answer:
+        """Call a function in the thread of the loop, and return what it returns."""
+
+        async def called() -> _Answer:
+            return function()
+
+        return self.run(called())
+
+
+_loops: dict[int, Loop] = {}
+
+
+def shared() -> Loop:
+    """Return the loop of this process; after a fork the child has none of its parent's threads."""
+    with _starting:
+        return _loops.get(os.getpid()) or _loops.setdefault(os.getpid(), Loop())
+
+
+class Iteration(Generic[_Item]):
+    """An iterator over what an async iterator brings; may be closed by another thread than the one that iterates."""
+
+    def __init__(self, loop: Loop, items: AsyncIterator[_Item]) -> None:
+        self._loop = loop
+        self._items = items
+        self._next: Future[Any] | None = None
+        self._is_closed = False
+
+    def __iter__(self) -> Iterator[_Item]:
+        return self
+
+    def __next__(self) -> _Item:
+        if self._is_closed:
+            raise StopIteration
+        self._next = self._loop.begin(_next(self._items))
+        try:
+            item: Any = self._next.result()
+        except CancelledError:
+            raise StopIteration from None
+        finally:
+            self._next.cancel()
+        if item is _END:
+            raise StopIteration
+        return item  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._is_closed = True
+        if self._next is not None:
+            self._next.cancel()
+        with suppress(CancelledError):
+            self._loop.run(_close(self._items))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+async def _next(items: AsyncIterator[Any]) -> Any:
+    return await anext(items, _END)
+
+
+async def _close(items: AsyncIterator[Any]) -> None:
+    if isinstance(items, AsyncGenerator):
+        # What was cancelled may not be out of it yet.
+        while getattr(items, "ag_running", False):  # noqa: ASYNC110 - nothing tells it
+            await asyncio.sleep(0)
+        await items.aclose()
