@@ -140,14 +140,14 @@ class Script(messages_service_pb2_grpc.MessagesServiceServicer):
             self.hanging.set()
             await asyncio.Event().wait()
         elif isinstance(ending, str):
-            await _refuse(context, class_of(ending)(ending, "scripted"))
+            await refuse(context, class_of(ending)(ending, "scripted"))
         else:
             await context.abort(ending, "scripted")
 
     async def ListMessages(self, request: pb2.ListMessagesRequest, context: Any) -> pb2.ListMessagesResponse:
         self.calls += 1
         if self.refusals:
-            await _refuse(context, self.refusals.pop(0))
+            await refuse(context, self.refusals.pop(0))
         newer = [seq for seq in self.log if seq > request.from_seq]
         page = newer[: request.page_size or 2]
         messages = [message(seq).message_created for seq in page]
@@ -155,19 +155,20 @@ class Script(messages_service_pb2_grpc.MessagesServiceServicer):
 
     async def ListRoomEvents(self, request: pb2.ListRoomEventsRequest, context: Any) -> pb2.ListRoomEventsResponse:
         if self.events is None:
-            await _refuse(context, Unimplemented("METHOD_NOT_FOUND", "scripted"))
+            await refuse(context, Unimplemented("METHOD_NOT_FOUND", "scripted"))
             raise AssertionError
         self.calls += 1
         start = int(request.page_token or request.after.seq)
         if start < self.oldest_seq - 1:
-            await _refuse(context, OutOfRange("HISTORY_GONE", "scripted"))
+            await refuse(context, OutOfRange("HISTORY_GONE", "scripted"))
         newer = [event for event in self.events if event.seq > start]
         page = newer[:2]
         token = str(page[-1].seq) if len(newer) > len(page) else ""
         return pb2.ListRoomEventsResponse(events=page, next_page_token=token)
 
 
-async def _refuse(context: Any, error: ChatkitError) -> None:
+async def refuse(context: Any, error: ChatkitError) -> None:
+    """End a call as the suite does."""
     await context.abort(error.code, error.message, ((DETAILS_KEY, to_status(error).SerializeToString()),))
 
 
@@ -202,11 +203,10 @@ class HastyClock:
 
 
 @asynccontextmanager
-async def serve(script: Script) -> AsyncIterator[str]:
-    """Serve a script, and give its address."""
+async def serve(script: Any, add: Callable[[Any, Any], None] | None = None) -> AsyncIterator[str]:
+    """Serve a script, of messages unless it is said how it is added to a server, and give its address."""
     server = grpc.aio.server()
-    add: Callable[[Any, Any], None] = messages_service_pb2_grpc.add_MessagesServiceServicer_to_server
-    add(script, server)
+    (add or messages_service_pb2_grpc.add_MessagesServiceServicer_to_server)(script, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

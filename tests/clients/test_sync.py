@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,18 @@ import grpc
 import pytest
 
 import chatkit_client
-from chatkit_client import ChatkitError, ConnectionStatus, Gap, Reason, SignedOut, sync, text
-from chatkit_client.types import PresenceState, SendMessageRequest
+from chatkit_client import (
+    Change,
+    ChangeKind,
+    ChatkitError,
+    ConnectionStatus,
+    Gap,
+    Reason,
+    SignedOut,
+    sync,
+    text,
+)
+from chatkit_client.types import PresenceState, RoomDetail, SendMessageRequest
 from tests.clients.scripted import HANG, Script, caught_up, message, resumed, serve, snapshot
 from tests.support.edge import Edge
 from tests.support.eventually import HANG_SECONDS, eventually
@@ -35,13 +45,17 @@ def _shape(function: Any) -> list[tuple[str, Any, Any]]:
     return [(parameter.name, parameter.kind, parameter.default) for parameter in parameters]
 
 
-@pytest.mark.parametrize("name", ["Client", "Subscription", "RoomsSubscription", "UserSubscription", "Connection"])
+@pytest.mark.parametrize(
+    "name", ["Client", "Subscription", "RoomsSubscription", "UserSubscription", "Connection", "Session"]
+)
 def test_it_has_the_same_names(name: str) -> None:
     blocking, asynchronous = getattr(sync, name), getattr(chatkit_client, name)
     # What tells how a server misbehaves is for those who test servers; `become` for the library itself. What is
     # computed of an async one's attributes is none there.
     names = {known for known in dir(asynchronous) if not known.startswith("_")} - {"repeated", "holes", "become"}
-    assert {known for known in dir(blocking) if not known.startswith("_")} - {"streams", "state"} == names
+    assert {known for known in dir(blocking) if not known.startswith("_")} - {"streams", "state"} == names - {
+        "connection"
+    }
     for known in names:
         if inspect.isfunction(getattr(asynchronous, known)):
             assert _shape(getattr(blocking, known)) == _shape(getattr(asynchronous, known)), known
@@ -94,6 +108,46 @@ async def test_a_conversation_without_an_event_loop(edge: Edge, tmp_path: Path) 
     await _blocking(converse)
     assert fetched
     assert "chatkit-client" not in fetched
+
+
+async def test_a_device_without_an_event_loop(edge: Edge) -> None:
+    def converse() -> None:
+        with (
+            sync.connect(edge.address, token("alice")) as alice,
+            sync.connect(edge.address, token("bob")) as bob,
+            alice.session(watch=["bob"]) as session,
+        ):
+            session.caught_up()
+            seen: list[tuple[ChangeKind, int]] = []
+            forget = session.on_change(lambda change: seen.append((change.kind, len(session.room("lobby").messages))))
+            changes = session.changes()
+            sent = session.send("lobby", "Hello")
+            bob.send("lobby", "Hi")
+            told = [change for _, change in zip(range(2), _of(ChangeKind.MESSAGE_CREATED, changes), strict=False)]
+            forget()
+            assert [change.user_id for change in told] == ["alice", "bob"]
+            assert [message.sender_id for message in session.room("lobby").messages] == ["alice", "bob"]
+            assert (ChangeKind.MESSAGE_CREATED, 2) in seen
+            assert session.room("lobby").pending == ()
+            session.set_read_cursor("lobby", sent.seq)
+            session.read_users(["bob"])
+            bobs = session.user("bob")
+            assert bobs is not None
+            assert session.presence("bob") is not None
+            session.follow("lobby", RoomDetail.ROOM_DETAIL_READ_STATE)
+            session.unfollow("lobby")
+            session.watch(["alice"])
+            session.unwatch(["bob"])
+            session.typing("lobby")
+            assert session.connection.is_live
+        assert session.connection.state.status is ConnectionStatus.CLOSED
+        assert [change.kind for change in changes][-1] is ChangeKind.CLOSED
+
+    await _blocking(converse)
+
+
+def _of(kind: ChangeKind, changes: Iterator[Change]) -> Iterator[Change]:
+    return (change for change in changes if change.kind is kind)
 
 
 async def test_several_threads_share_a_client(edge: Edge) -> None:

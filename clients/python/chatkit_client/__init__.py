@@ -1,17 +1,20 @@
 """A client of the suite that resumes its streams by itself."""
 
 from chatkit_client.client import Client, connect
-from chatkit_client.connection import Connection, ConnectionState, ConnectionStatus
+from chatkit_client.connection import Connection, ConnectionState, ConnectionStatus, StreamPart
 from chatkit_client.errors import ChatkitError, SignedOut, TokenError
 from chatkit_client.messages import Messages
 from chatkit_client.reasons import Reason
 from chatkit_client.room_log import Gap
 from chatkit_client.rooms_subscription import RoomsSubscription
 from chatkit_client.sending import Sent, text
+from chatkit_client.session import Change, ChangeKind, Pending, RoomView, Session
 from chatkit_client.state_subscriptions import PresenceSubscription, UserSubscription
 from chatkit_client.subscription import Subscription
 
 __all__ = [
+    "Change",
+    "ChangeKind",
     "ChatkitError",
     "Client",
     "Connection",
@@ -19,11 +22,15 @@ __all__ = [
     "ConnectionStatus",
     "Gap",
     "Messages",
+    "Pending",
     "PresenceSubscription",
     "Reason",
+    "RoomView",
     "RoomsSubscription",
     "Sent",
+    "Session",
     "SignedOut",
+    "StreamPart",
     "Subscription",
     "TokenError",
     "UserSubscription",

@@ -20,6 +20,8 @@ from chatkit_client.room_log import Start
 from chatkit_client.rooms_subscription import RoomsOptions, RoomsSubscription
 from chatkit_client.sending import Says, Sender, Sent, request
 from chatkit_client.services import Services
+from chatkit_client.session.device import SessionOptions, Wish
+from chatkit_client.session.session import Session
 from chatkit_client.state_subscriptions import PresenceSubscription, UserSubscription
 from chatkit_client.subscription import Subscription
 from chatkit_client.tokens import Token
@@ -121,6 +123,13 @@ class Client(Services):
     ) -> PresenceSubscription:
         """Follow who of these users is there, and with `online` be seen there oneself as long as it is followed."""
         return PresenceSubscription(user_id, online=online, watch_user_ids=watch_user_ids, calls=self._calls)
+
+    def session(self, **options: Unpack[SessionOptions]) -> Session:
+        """Be a device: hold what the user's rooms are like, kept current by one stream.
+
+        It begins with `async with`; nothing is waited for before `caught_up`.
+        """
+        return Session(Wish(**options), self._calls)
 
     def log(
         self, room_id: str, after: position_pb2.Position, before_seq: int

@@ -1,15 +1,12 @@
 """How it stands with a stream that goes on by itself: connecting, live, lost or closed, and why."""
 
-import asyncio
-import logging
-from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from chatkit_client.errors import ChatkitError
+from chatkit_client.listeners import Listeners
 
-_LOGGER = logging.getLogger(__name__)
 # What a reader who is slow finds of the past.
 _MOST_CHANGES = 100
 
@@ -27,6 +24,14 @@ class ConnectionStatus(StrEnum):
     CLOSED = "closed"
 
 
+class StreamPart(StrEnum):
+    """What the stream of a device carries."""
+
+    ROOMS = "rooms"
+    USER = "user"
+    PRESENCE = "presence"
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
     """How it stands. `why` is what ended the last stream, or the last attempt at one, until the next one is live.
@@ -39,6 +44,8 @@ class ConnectionState:
     why: ChatkitError | None = None
     # How long it is until the next attempt, from the moment when this began.
     retry_in: float | None = None
+    # Of a session that is LIVE: the parts of which not everything was told, at first and while a service is away.
+    behind: frozenset[StreamPart] = frozenset()
 
 
 class Connection:
@@ -46,7 +53,7 @@ class Connection:
 
     def __init__(self) -> None:
         self.state = ConnectionState(ConnectionStatus.CONNECTING)
-        self._callbacks: list[Callable[[ConnectionState], None]] = []
+        self._listeners: Listeners[ConnectionState] = Listeners()
 
     @property
     def is_live(self) -> bool:
@@ -55,39 +62,22 @@ class Connection:
 
     def on_change(self, callback: Callable[[ConnectionState], None]) -> Callable[[], None]:
         """Call a function with every state from the next one on, in the event loop; returns what ends that."""
-        self._callbacks.append(callback)
-        return lambda: self._callbacks.remove(callback)
+        return self._listeners.add(callback)
 
-    async def changes(self) -> AsyncGenerator[ConnectionState, None]:
-        """Yield the state as it is, then every other one, until it is CLOSED."""
-        seen = deque([self.state], _MOST_CHANGES)
-        moved = asyncio.Event()
+    def changes(self) -> AsyncGenerator[ConnectionState, None]:
+        """Iterate over the state as it is, then every other one, until it is CLOSED."""
+        return self._listeners.items([self.state], _MOST_CHANGES, lambda state: state.status is ConnectionStatus.CLOSED)
 
-        def note(state: ConnectionState) -> None:
-            seen.append(state)
-            moved.set()
-
-        forget = self.on_change(note)
-        try:
-            while True:
-                while seen:
-                    state = seen.popleft()
-                    yield state
-                    if state.status is ConnectionStatus.CLOSED:
-                        return
-                moved.clear()
-                await moved.wait()
-        finally:
-            forget()
-
-    def become(self, status: ConnectionStatus, why: ChatkitError | None = None, retry_in: float | None = None) -> None:
+    def become(
+        self,
+        status: ConnectionStatus,
+        why: ChatkitError | None = None,
+        retry_in: float | None = None,
+        behind: Iterable[StreamPart] = (),
+    ) -> None:
         """Tell everyone of another state; after CLOSED there is none."""
-        state = ConnectionState(status, why, retry_in)
+        state = ConnectionState(status, why, retry_in, frozenset(behind))
         if state == self.state or self.state.status is ConnectionStatus.CLOSED:
             return
         self.state = state
-        for callback in tuple(self._callbacks):
-            try:
-                callback(state)
-            except Exception:
-                _LOGGER.exception("a function that wanted to know of a connection has failed")
+        self._listeners.tell(state)

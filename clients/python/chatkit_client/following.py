@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -15,11 +15,18 @@ from chatkit_client.connection import Connection, ConnectionStatus
 from chatkit_client.errors import ChatkitError, from_closed
 from chatkit_client.proto.messages.v1 import room_event_pb2
 from chatkit_client.proto.rooms.v1 import user_event_pb2
+from chatkit_client.proto.sync.v1 import sync_event_pb2
 from chatkit_client.proto.users.v1 import presence_event_pb2
 from chatkit_client.retry import Backoff
 from chatkit_client.stream import Stream
 
-EventT = TypeVar("EventT", room_event_pb2.RoomEvent, user_event_pb2.UserEvent, presence_event_pb2.PresenceEvent)
+EventT = TypeVar(
+    "EventT",
+    room_event_pb2.RoomEvent,
+    user_event_pb2.UserEvent,
+    presence_event_pb2.PresenceEvent,
+    sync_event_pb2.SyncEvent,
+)
 ItemT = TypeVar("ItemT")
 
 
@@ -36,6 +43,8 @@ class Following(ABC, Generic[EventT, ItemT]):
         self._calls = calls
         self._tokens = calls.tokens
         self._clock = calls.clock
+        # The open call, if there is one.
+        self._call: Any = None
         # The token of the stream, and one that is good no longer.
         self._token: str | None = None
         self._expired: str | None = None
@@ -71,6 +80,11 @@ class Following(ABC, Generic[EventT, ItemT]):
         """End the stream; nothing more is yielded."""
         await self._items.aclose()
         self.connection.become(ConnectionStatus.CLOSED)
+
+    def _break(self) -> None:
+        """End the stream that is open, as if the connection was lost; another one follows."""
+        if self._call is not None:
+            self._call.cancel()
 
     async def _follow(self) -> AsyncGenerator[ItemT, None]:
         backoff = Backoff()
@@ -110,11 +124,11 @@ class Following(ABC, Generic[EventT, ItemT]):
     async def _follow_once(self) -> AsyncGenerator[ItemT, None]:
         self._token = await self._good_token()
         self._begin()
-        call = self._calls.line.open(self._request(), self._token)
+        self._call = self._calls.line.open(self._request(), self._token)
         self.streams += 1
         keeping = asyncio.create_task(self._tokens.keep())
         try:
-            async with aclosing(Stream[EventT](call, self._clock).events()) as events:
+            async with aclosing(Stream[EventT](self._call, self._clock).events()) as events:
                 async for event in events:
                     if not self._is_of_a_room(event):
                         self._see(event)

@@ -50,6 +50,16 @@ class Messages:
         if known is None or known.revision < message.revision:
             self._copies[message.seq] = message
 
+    def keep(self, first_seq: int, most: int) -> int:
+        """Keep at most so many, those before a seq not among them; return the seq from which on they are kept."""
+        if len(self._copies) > most:
+            seqs = sorted(seq for seq in self._copies if seq >= first_seq)
+            if len(seqs) > most:
+                first_seq = seqs[-most]
+            self._copies = {seq: self._copies[seq] for seq in seqs if seq >= first_seq}
+            self._gone = {seq for seq in self._gone if seq >= first_seq}
+        return first_seq
+
     def clear(self) -> None:
         """Forget everything, because the log is another: after a Gap of the reason EPOCH."""
         self._copies.clear()

@@ -11,12 +11,14 @@ from chatkit_client.sync.following import (
     Subscription,
     UserSubscription,
 )
+from chatkit_client.sync.session import Session
 
 __all__ = [
     "Client",
     "Connection",
     "PresenceSubscription",
     "RoomsSubscription",
+    "Session",
     "Subscription",
     "UserSubscription",
     "connect",

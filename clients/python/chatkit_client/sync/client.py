@@ -16,9 +16,11 @@ from chatkit_client.retry import Clock
 from chatkit_client.room_log import Start
 from chatkit_client.rooms_subscription import RoomsOptions
 from chatkit_client.sending import Says, Sent
+from chatkit_client.session.device import SessionOptions
 from chatkit_client.sync.following import PresenceSubscription, RoomsSubscription, Subscription, UserSubscription
 from chatkit_client.sync.loop import Iteration, Loop, shared
 from chatkit_client.sync.services import Services
+from chatkit_client.sync.session import Session
 from chatkit_client.tokens import Token as AsyncToken
 from chatkit_client.transfers import DEADLINE_SECONDS, Content, Progress, Target, UploadOptions
 
@@ -92,6 +94,13 @@ class Client(Services):
         return PresenceSubscription(
             self._loop, lambda: self._client.subscribe_presence(watch_user_ids, online=online, user_id=user_id)
         )
+
+    def session(self, **options: Unpack[SessionOptions]) -> Session:
+        """Be a device: hold what the user's rooms are like, kept current by one stream.
+
+        It begins with `with`; nothing is waited for before `caught_up`.
+        """
+        return Session(self._loop, self._loop.call(lambda: self._client.session(**options)))
 
     def log(self, room_id: str, after: position_pb2.Position, before_seq: int) -> Iterator[room_event_pb2.RoomEvent]:
         """Yield the events of the room's log between two seqs, both exclusive; what is gone is left out."""

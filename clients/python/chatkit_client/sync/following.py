@@ -44,7 +44,7 @@ class Connection:
 
     def changes(self) -> Iterator[ConnectionState]:
         """Yield the state as it is, then every other one, until it is CLOSED."""
-        return iter(Iteration(self._loop, self._connection.changes()))
+        return iter(Iteration(self._loop, self._loop.call(self._connection.changes)))
 
 
 class _Followed(Iteration[_Item], Generic[_Following, _Item]):

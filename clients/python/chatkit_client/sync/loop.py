@@ -46,6 +46,10 @@ class Loop:
 
         return self.run(called())
 
+    def read(self, function: Callable[[], _Answer]) -> _Answer:
+        """Call a function that waits for nothing, in the thread of the loop; it may be called there, too."""
+        return function() if threading.current_thread() is self._thread else self.call(function)
+
 
 _loops: dict[int, Loop] = {}
 

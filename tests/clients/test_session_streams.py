@@ -1,0 +1,225 @@
+"""What a session makes of streams that break off, begin anew, leave events out, or warn that their token ends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from chatkit_client import Change, ChangeKind, ConnectionStatus, Session, StreamPart, connect
+from tests.clients.scripted import HastyClock, caught_up, edited, message, position, resumed, snapshot
+from tests.clients.scripted_devices import (
+    CAUGHT_UP,
+    EXPIRING,
+    OPENED,
+    Devices,
+    heartbeat,
+    in_room,
+    part_closed,
+    serve,
+    user_caught_up,
+    user_opened,
+    user_room,
+)
+from tests.support.eventually import eventually
+
+_NEW = in_room(snapshot("NEW", 2, 1), message(1), message(2), caught_up(2))
+_START = [OPENED, *_NEW, CAUGHT_UP]
+
+
+@asynccontextmanager
+async def _following(devices: Devices, fetch: Any = "t", **options: Any) -> AsyncIterator[tuple[Session, list[Change]]]:
+    changes: list[Change] = []
+    async with (
+        serve(devices) as address,
+        connect(address, fetch, clock=HastyClock()) as client,
+    ):
+        session = client.session(**options)
+        session.on_change(changes.append)
+        async with session:
+            await eventually(lambda: len(devices.requests) >= len(devices.streams) and session.connection.is_live)
+            yield session, changes
+
+
+def _seqs(session: Session, room_id: str = "lobby") -> list[int]:
+    return [message.seq for message in session.room(room_id).messages]
+
+
+def _told(changes: list[Change]) -> list[tuple[str, int]]:
+    return [(change.kind.value, change.seq) for change in changes if change.seq]
+
+
+async def test_a_room_and_the_user_go_on_from_where_they_stand() -> None:
+    first = [OPENED, *_NEW, user_opened(), user_room("lobby", "alice"), user_caught_up(7), CAUGHT_UP]
+    devices = Devices([first, [OPENED, *in_room(resumed(3), message(3), caught_up(3)), CAUGHT_UP]])
+    async with _following(devices) as (session, changes):
+        await eventually(lambda: _seqs(session) == [1, 2, 3])
+    (room,) = devices.requests[1].rooms
+    assert (room.room_id, room.after, room.max_snapshot_messages) == ("lobby", position(2), 20)
+    assert devices.requests[1].user.after.rooms_version == 7
+    assert [seq for kind, seq in _told(changes) if kind == "message_created"] == [3]
+
+
+async def test_a_snapshot_in_place_of_what_was_missed_begins_the_room_anew() -> None:
+    anew = in_room(snapshot("TOO_FAR", 90, 80), message(80), edited(85, 80), message(90), caught_up(90))
+    devices = Devices([_START, [OPENED, *anew, CAUGHT_UP]])
+    async with _following(devices) as (session, changes):
+        await eventually(lambda: _seqs(session) == [80, 90])
+        assert session.room("lobby").has_older
+        devices.send(*in_room(message(91)))
+        await eventually(lambda: _seqs(session) == [80, 90, 91])
+    assert _told(changes) == [("room_reset", 2), ("room_reset", 90), ("message_created", 91)]
+
+
+async def test_a_snapshot_that_breaks_off_changes_nothing() -> None:
+    half = in_room(snapshot("TOO_FAR", 90, 80), message(80))
+    devices = Devices([_START, [OPENED, *half], [OPENED, *in_room(resumed(3), message(3), caught_up(3)), CAUGHT_UP]])
+    async with _following(devices) as (session, _):
+        await eventually(lambda: _seqs(session) == [1, 2, 3])
+    assert devices.requests[2].rooms[0].after == position(2)
+
+
+async def test_events_that_the_suite_leaves_out_are_asked_for_again_and_then_the_room_begins_anew() -> None:
+    hole = [OPENED, *in_room(resumed(4), message(4))]
+    devices = Devices([_START, hole, hole, _START])
+    async with _following(devices) as (session, changes):
+        await eventually(lambda: len(devices.requests) == 4)
+        await eventually(lambda: _told(changes) == [("room_reset", 2), ("room_reset", 2)])
+        assert _seqs(session) == [1, 2]
+    assert [request.rooms[0].HasField("after") for request in devices.requests[1:]] == [True, True, False]
+
+
+async def test_an_event_that_comes_twice_is_told_once() -> None:
+    devices = Devices([_START])
+    async with _following(devices) as (session, changes):
+        devices.send(*in_room(message(3), message(3), message(4)))
+        await eventually(lambda: _seqs(session) == [1, 2, 3, 4])
+    assert [seq for kind, seq in _told(changes) if kind == "message_created"] == [3, 4]
+
+
+async def test_an_edit_of_a_message_that_is_not_here_makes_no_hole_in_those_that_are() -> None:
+    devices = Devices([[OPENED, *in_room(snapshot("NEW", 9, 9), message(9), caught_up(9)), CAUGHT_UP]])
+    async with _following(devices) as (session, changes):
+        devices.send(*in_room(edited(10, 4)))
+        await eventually(lambda: ("message_changed", 10) in _told(changes))
+        assert _seqs(session) == [9]
+
+
+async def test_a_state_that_is_told_anew_takes_rooms_away_and_one_that_is_resumed_does_not() -> None:
+    first = [
+        OPENED,
+        user_opened(),
+        user_room("lobby", "alice"),
+        user_room("attic", "alice"),
+        user_caught_up(1),
+        CAUGHT_UP,
+    ]
+    again = [OPENED, user_opened(resumed=True), user_caught_up(2), CAUGHT_UP]
+    # It broke off, and nobody knows what the rest would have been.
+    half = [OPENED, user_opened(), user_room("attic", "alice", "bob")]
+    anew = [OPENED, user_opened(), user_room("attic", "alice", "bob"), user_caught_up(3), CAUGHT_UP]
+    devices = Devices([first, again, half, anew])
+    async with _following(devices) as (session, changes):
+        await eventually(lambda: [room.id for room in session.rooms()] == ["attic"])
+        assert session.room("attic").member_ids == {"alice", "bob"}
+    kinds = [(change.kind.value, change.room_id) for change in changes if change.room_id]
+    assert kinds == [
+        ("room_added", "lobby"),
+        ("room_added", "attic"),
+        ("room_changed", "attic"),
+        ("room_removed", "lobby"),
+    ]
+    assert [request.user.after.rooms_version for request in devices.requests] == [0, 1, 2, 2]
+
+
+async def test_parts_are_behind_until_they_have_told_how_it_stands_and_while_nobody_can_tell() -> None:
+    devices = Devices([[OPENED, heartbeat()]])
+    async with _following(devices) as (session, _):
+        assert session.connection.state.behind == set(StreamPart)
+        devices.send(CAUGHT_UP)
+        await session.caught_up()
+        assert session.connection.state.behind == set()
+        devices.send(heartbeat("SYNC_PART_USER", "SYNC_PART_PRESENCE"))
+        await eventually(lambda: session.connection.state.behind == {StreamPart.USER, StreamPart.PRESENCE})
+        devices.send(heartbeat())
+        await eventually(lambda: not session.connection.state.behind)
+        devices.send(user_opened())
+        await eventually(lambda: session.connection.state.behind == {StreamPart.USER})
+        devices.send(user_caught_up(1))
+        await eventually(lambda: not session.connection.state.behind)
+        assert session.connection.state.status is ConnectionStatus.LIVE
+
+
+async def test_a_part_that_is_refused_is_told() -> None:
+    devices = Devices([[OPENED, part_closed("SYNC_PART_PRESENCE", 5, "USER_NOT_FOUND"), CAUGHT_UP]])
+    async with _following(devices) as (session, changes):
+        await session.caught_up()
+    (closed,) = [change for change in changes if change.kind is ChangeKind.PART_CLOSED]
+    assert closed.error is not None
+    assert (closed.part, closed.error.reason) == (StreamPart.PRESENCE, "USER_NOT_FOUND")
+
+
+async def test_a_stream_whose_token_is_about_to_end_lives_on_by_another_one() -> None:
+    tokens = iter(["first", "", "second", "third"])
+
+    async def fetch() -> str:
+        if fetched := next(tokens):
+            return fetched
+        raise OSError("no login")
+
+    devices = Devices([_START])
+    async with _following(devices, fetch):
+        devices.send(EXPIRING)
+        await eventually(lambda: devices.renewals == ["second"])
+        devices.send(EXPIRING)
+        await eventually(lambda: devices.renewals == ["second", "third"])
+    assert len(devices.requests) == 1
+
+
+async def test_what_is_wanted_before_the_stream_is_open_is_asked_for_when_it_is() -> None:
+    devices = Devices([[]])
+    async with (
+        serve(devices) as address,
+        connect(address, "t", clock=HastyClock()) as client,
+        client.session() as session,
+    ):
+        await eventually(lambda: len(devices.requests) == 1)
+        await session.follow("attic")
+        await session.unfollow("cellar")
+        assert not devices.updates
+        devices.send(OPENED)
+        await eventually(lambda: len(devices.updates) >= 2)
+    assert devices.updates[0].follow_rooms[0].room_id == "attic"
+    assert devices.updates[1].unfollow_room_ids == ["cellar"]
+
+
+async def test_a_stream_that_can_not_be_changed_is_replaced_by_one_that_asks_for_it() -> None:
+    devices = Devices([_START], lost=1)
+    async with _following(devices) as (session, _):
+        await session.follow("attic")
+        await eventually(lambda: len(devices.requests) == 2)
+    assert {room.room_id for room in devices.requests[1].rooms} == {"lobby", "attic"}
+
+
+async def test_a_room_that_is_not_wanted_is_left_again_on_the_next_stream() -> None:
+    devices = Devices([_START])
+    async with _following(devices) as (session, _):
+        await session.unfollow("lobby")
+        devices.lost = 1
+        await session.follow("attic")
+        await eventually(lambda: len(devices.requests) == 2)
+        await eventually(lambda: devices.updates[-1].unfollow_room_ids == ["lobby"])
+    assert [room.room_id for room in devices.requests[1].rooms] == ["attic"]
+
+
+async def test_who_reads_no_changes_is_told_that_some_are_missing() -> None:
+    devices = Devices([_START])
+    async with _following(devices) as (session, _):
+        changes = session.changes()
+        devices.send(*(event for seq in range(3, 10_010) for event in in_room(message(seq))))
+        await eventually(lambda: _seqs(session)[-1] == 10_009)
+        async with asyncio.timeout(10):
+            first = await anext(changes)
+            assert first.kind is ChangeKind.MISSED
+            assert (await anext(changes)).kind is ChangeKind.MESSAGE_CREATED
+        assert len(_seqs(session)) == 200
+        await changes.aclose()
