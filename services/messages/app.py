@@ -42,6 +42,8 @@ from services.messages.read_states.summaries import RoomSummaries
 from services.messages.retention.model import Retention
 from services.messages.retention.store import RetentionStore
 from services.messages.retention.sweeper import Sweeper
+from services.messages.sending.send_stream import Parts
+from services.messages.sending.send_streams import SendStreams
 from services.messages.service import Messages
 from services.messages.servicer import MessagesServicer
 from services.messages.settings import MessagesSettings
@@ -51,8 +53,10 @@ from services.messages.sync.service import Devices
 from services.messages.sync.servicer import SyncServicer
 from services.runtime.access.rooms import RoomsAccess
 from services.runtime.bus.port import Bus
+from services.runtime.calls.rates import Rate
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Unavailable
+from services.runtime.contract.validation import Validator
 from services.runtime.data.epoch import Epoch
 from services.runtime.data.writers import Writers
 from services.runtime.erasure.servicer import ErasureServicer
@@ -227,6 +231,7 @@ def _serve_messages(
             messages,
             follow_rooms,
             BatchSend(messages, preparation, server.limits),
+            _send_streams(server, messages, preparation),
             attachments,
             fan_out.typing,
             peers.users,
@@ -271,6 +276,21 @@ async def _serve_devices(
     servicer = SyncServicer(devices, bus, server.subject("sync"), server.clock, server.limits, server.find_key)
     await servicer.commands.listen()
     server.add(servicer)
+
+
+def _send_streams(server: Server, messages: Messages, preparation: Preparation) -> SendStreams:
+    per_second = server.limits[limit_pb2.LIMIT_SENDS_PER_USER_PER_SECOND]
+    parts = Parts(
+        messages=messages,
+        preparation=preparation,
+        validator=Validator(server.limits),
+        rate=Rate(per_second, server.clock),
+        clock=server.clock,
+    )
+    streams = SendStreams(parts, heartbeat_interval=server.settings.heartbeat_interval_seconds)
+    server.lifetime.run("send_streams", streams.run())
+    server.lifetime.on_drain(lambda: streams.end_all(_shutting_down))
+    return streams
 
 
 def _end_streams(server: Server, peers: _Peers, hubs: Hubs, cursors: Cursors) -> None:

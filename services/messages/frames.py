@@ -176,7 +176,7 @@ def event_frame(event: room_event_pb2.RoomEvent) -> bytes:
 
 
 def in_frame(event: bytes) -> bytes:
-    """Return the frame of an event that is serialized already."""
+    """Return the frame of an event that is serialized already; events have the same number in all responses."""
     return embedded(_EVENTS, event)
 
 
@@ -215,10 +215,11 @@ def log_response(
 def batch_response(results: Iterable[bytes | ChatkitError], names: JsonNames | None) -> bytes:
     """Serialize BatchSendMessagesResponse from messages and from why there is none, for JSON with the names it has."""
     field = messages_service_pb2.BatchSendMessagesResponse.RESULTS_FIELD_NUMBER
-    return b"".join([embedded(field, _send_result(result, names)) for result in results])
+    return b"".join([embedded(field, send_result(result, names)) for result in results])
 
 
-def _send_result(result: bytes | ChatkitError, names: JsonNames | None) -> bytes:
+def send_result(result: bytes | ChatkitError, names: JsonNames | None = None) -> bytes:
+    """Serialize a SendResult: a message, or why there is none, for JSON with the names it has."""
     if isinstance(result, bytes):
         return embedded(send_result_pb2.SendResult.MESSAGE_FIELD_NUMBER, result)
     if names is not None:

@@ -17,6 +17,7 @@ from services.messages.fanout.typing_indicator import TypingIndicator
 from services.messages.follow_rooms import FollowRooms, RoomsSubscription
 from services.messages.log.outcomes import Appended, Result
 from services.messages.model import Deletion, Draft, MessagePage, Position
+from services.messages.sending.send_streams import SendStreams
 from services.messages.service import Messages
 from services.messages.starts import Starts
 from services.runtime.calls.call import Call
@@ -44,6 +45,7 @@ class MessagesServicer:
         messages: Messages,
         follow_rooms: FollowRooms,
         batches: BatchSend,
+        send_streams: SendStreams,
         attachments: Attachments,
         typing: TypingIndicator,
         users: DirectoryClient,
@@ -53,6 +55,7 @@ class MessagesServicer:
         self._messages = messages
         self._follow_rooms = follow_rooms
         self._batches = batches
+        self._send_streams = send_streams
         self._typing = typing
         self._users = users
         self._attachments = attachments
@@ -86,6 +89,10 @@ class MessagesServicer:
         request.DiscardUnknownFields()
         results = await self._batches.send(request.requests, call.user_id, call.deadline)
         return frames.batch_response(results, _NAMES_OF_SENDING if call.in_json() else None)
+
+    def SendMessages(self, requests: AsyncIterator[pb2.SendMessagesRequest], call: Call) -> AsyncIterator[bytes]:
+        """Append messages as they come."""
+        return self._send_streams.send(requests, call)
 
     async def EditMessage(self, request: pb2.EditMessageRequest, call: Call) -> bytes:
         """Replace a message's parts."""

@@ -18,7 +18,7 @@ from tests.support.edge import Edge
 from tests.support.tokens import token
 
 # What is called with more than one request has a method of the client instead.
-_OF_THE_CLIENT = {"UploadFile": "upload"}
+_OF_THE_CLIENT = {"UploadFile": "upload", "SendMessages": "send"}
 
 
 def _public() -> list[MethodDescriptor]:

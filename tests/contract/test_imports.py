@@ -66,7 +66,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("latest_rooms",),
         ("attachments", "fanout", "read_states", "retention"),
         ("service", "follow_rooms", "stream_access", "preparing", "verifying", "erasure", "export"),
-        ("batch_send", "sync", "transfer"),
+        ("batch_send", "sending", "sync", "transfer"),
         ("servicer",),
         ("app",),
         ("__main__",),

@@ -64,6 +64,7 @@ ACCESS = {
     "chatkit.rooms.v1.RolesService/ListUserRoles": (S, "", NO_ROOM, ""),
     "chatkit.messages.v1.MessagesService/SendMessage": (U, "message:create", MEMBER, "sender_id"),
     "chatkit.messages.v1.MessagesService/BatchSendMessages": (S, "", NO_ROOM, ""),
+    "chatkit.messages.v1.MessagesService/SendMessages": (U, "message:create", PER_ROOM, ""),
     "chatkit.messages.v1.MessagesService/EditMessage": (U, "message:edit", MEMBER, ""),
     "chatkit.messages.v1.MessagesService/DeleteMessage": (U, "message:delete", MEMBER, ""),
     "chatkit.messages.v1.MessagesService/GetMessage": (U, "room:messages:get", MEMBER, ""),
@@ -160,7 +161,7 @@ def test_the_fields_that_a_policy_names_are_strings_of_the_request_or_rooms(meth
 
 @every_method
 def test_a_public_method_whose_request_has_a_room_says_what_it_asks_of_the_caller(method: MethodContract) -> None:
-    has_room = not {"room_id", "rooms"}.isdisjoint(method.request_class.DESCRIPTOR.fields_by_name)
+    has_room = not {"room_id", "rooms", "requests"}.isdisjoint(method.request_class.DESCRIPTOR.fields_by_name)
     if method.policy.audience == method_policy_pb2.AUDIENCE_USER:
         assert method.policy.HasField("room") == (has_room or _is_of_rooms_that_it_does_not_name(method))
 

@@ -11,7 +11,8 @@ from tests.support.edge import Edge, running_edge
 from tests.support.eventually import eventually
 from tests.support.suite import Suite
 
-_METHODS = sorted({method.path for _, method in public.methods()})
+# A stream both ways begins without one.
+_METHODS = sorted({one.path for _, one in public.methods() if not (one.streams and one.streams_requests)})
 _STREAM = "/chatkit.messages.v1.MessagesService/SubscribeRoom"
 BODIES = {"empty": b"", "cut": b"\0" + struct.pack(">I", 100) + b"abc", "without its length": b"\0\0"}
 _INVALID_ARGUMENT = "3"

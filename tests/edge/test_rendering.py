@@ -112,6 +112,7 @@ def test_what_bounds_a_user_and_a_connection_are_the_limits() -> None:
     classes = {path: route["metadata"]["filter_metadata"]["chatkit"]["rate"] for path, route in _calls(rendered)}
     assert {path for path, name in classes.items() if name == "SENDS_PER_USER_PER_SECOND"} == {
         "/chatkit.messages.v1.MessagesService/SendMessage",
+        "/chatkit.messages.v1.MessagesService/SendMessages",
         "/chatkit.messages.v1.MessagesService/EditMessage",
     }
 
@@ -139,11 +140,11 @@ def test_no_route_of_a_method_does_without_a_rule() -> None:
     rendered = configuration(EXAMPLE, Limits())
     names = {item["name"] for item in manager(rendered)["http_filters"] if not item.get("disabled")}
     assert {"envoy.filters.http.jwt_authn", "envoy.filters.http.rbac", "envoy.filters.http.local_ratelimit"} <= names
-    uploads = {method.path for _, method in public.methods() if method.streams_requests}
+    in_frames = {method.path for _, method in public.methods() if method.streams_requests}
     for path, route in _calls(rendered):
         without = {name for name, config in route["typed_per_filter_config"].items() if config.get("disabled")}
         # What is held back until it is whole would be no stream.
-        assert without == ({"envoy.filters.http.buffer"} if path in uploads else set()), path
+        assert without == ({"envoy.filters.http.buffer"} if path in in_frames else set()), path
 
 
 def test_content_needs_no_token_and_is_counted_but_not_held_back() -> None:

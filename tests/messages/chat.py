@@ -147,3 +147,14 @@ class Chat:
         """Return a position of the room's log as it is now."""
         async with self.reading(last=0) as reader:
             return position_pb2.Position(epoch=(await reader.next()).opened.position.epoch, seq=seq)
+
+    async def heard(self) -> None:
+        """Wait until the service has heard of every change so far."""
+        follower = f"follower {self.peers.version}"
+        self.peers.members["lobby"].add(follower)
+        hold, self.peers.hold = self.peers.hold, None
+        async with self.reading(who=follower) as reader:
+            await reader.until("caught_up")
+            self.peers.remove("lobby", follower)
+            await reader.until("closed")
+        self.peers.hold = hold

@@ -104,7 +104,7 @@ def _servicer(steps: _Steps, committer: Committer | None = None) -> MessagesServ
     )
     attachments, limits = Attachments(them, them), Limits()
     batches = BatchSend(messages, Preparation(them, attachments, them), limits)
-    return MessagesServicer(messages, nobody, batches, attachments, nobody, them, nobody, limits)
+    return MessagesServicer(messages, nobody, batches, nobody, attachments, nobody, them, nobody, limits)
 
 
 def _call(seconds: float) -> Call:

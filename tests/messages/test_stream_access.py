@@ -188,7 +188,7 @@ async def test_a_removal_between_the_question_and_the_stream_is_noticed(chat: Ch
         opening = asyncio.create_task(reader.next())
         await eventually(lambda: chat.peers.asked_about["bob"] == 1)
         chat.peers.remove("lobby", "bob")
-        await _heard(chat)
+        await chat.heard()
         first.set()
         await refused(opening, "ROOM_ACCESS_DENIED")
     assert chat.peers.asked_about["bob"] == 2
@@ -201,26 +201,14 @@ async def test_a_removal_after_the_second_question_ends_the_stream_before_it_beg
         await eventually(lambda: chat.peers.asked_about["bob"] == 1)
         # So that the first answer is not kept, and rooms is asked a second time.
         chat.peers.assign("bob", READER)
-        await _heard(chat)
+        await chat.heard()
         second = chat.peers.hold = asyncio.Event()
         first.set()
         await eventually(lambda: chat.peers.asked_about["bob"] == 2)
         chat.peers.remove("lobby", "bob")
-        await _heard(chat)
+        await chat.heard()
         second.set()
         await refused(opening, "REMOVED_FROM_ROOM")
-
-
-async def _heard(chat: Chat) -> None:
-    """Wait until the service has heard of every change so far."""
-    follower = f"follower {chat.peers.version}"
-    chat.peers.members["lobby"].add(follower)
-    hold, chat.peers.hold = chat.peers.hold, None
-    async with chat.reading(who=follower) as reader:
-        await reader.until("caught_up")
-        chat.peers.remove("lobby", follower)
-        await reader.until("closed")
-    chat.peers.hold = hold
 
 
 # A rooms that is silent.

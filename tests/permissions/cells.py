@@ -180,6 +180,17 @@ async def _answer_of_a_room(method: MethodContract, frame: Any, stream: grpc.aio
         frame = await stream.read()
 
 
+async def _answer_of_a_send(method: MethodContract, stream: grpc.aio.StreamStreamCall[bytes, bytes]) -> str:
+    """Return what the one message of a stream of sends answers; the stream itself ends well, whatever that is."""
+    reasons = []
+    async for frame in stream:
+        response: Any = method.response_class.FromString(frame)
+        results = (event.result for event in response.events if event.HasField("result"))
+        reasons += [result.failure.reason for result in results]
+    (reason,) = reasons
+    return error_reason_pb2.ErrorReason.Name(reason) if reason else OK
+
+
 async def answer(channel: grpc.aio.Channel, method: MethodContract, caller: Caller, at: Place) -> str:
     """Call a method as a caller, and return the reason of the refusal, or that there was none."""
     try:
@@ -194,6 +205,9 @@ async def call(channel: grpc.aio.Channel, method: MethodContract, caller: Caller
     body = request_of(method, at, acts_for_another=caller.name == "su").SerializeToString()
     metadata = bearer(token) if token is not None else ()
     async with asyncio.timeout(HANG_SECONDS):
+        if method.streams and method.streams_requests:
+            both: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(method.path)
+            return await _answer_of_a_send(method, both(iter([body]), metadata=metadata))
         if method.streams_requests:
             upload: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(method.path)
             method.response_class.FromString(await upload(iter([body]), metadata=metadata))

@@ -118,6 +118,9 @@ REQUESTS: Mapping[str, Callable[[Place], Message]] = {
             )
         ]
     ),
+    "MessagesService/SendMessages": lambda at: messages_pb2.SendMessagesRequest(
+        requests=[messages_pb2.SendMessageRequest(room_id=at.room_id, parts=[_part()], request_id=at.new_id)]
+    ),
     "MessagesService/EditMessage": lambda at: messages_pb2.EditMessageRequest(
         room_id=at.room_id, seq=at.seq, parts=[_part()]
     ),
@@ -166,4 +169,6 @@ def request_of(method: Any, at: Place, *, acts_for_another: bool) -> Message:
     request = build(at) if build is not None else method.request_class()
     if acts_for_another and method.policy.self_field:
         setattr(request, method.policy.self_field, at.stranger_id)
+    if acts_for_another and isinstance(request, messages_pb2.SendMessagesRequest):
+        request.requests[0].sender_id = at.stranger_id
     return request

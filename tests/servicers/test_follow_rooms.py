@@ -39,7 +39,7 @@ class _ManyRooms:
 
 def test_many_rooms(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     follow_rooms = _ManyRooms()
-    parts: Any = (None, follow_rooms, None, None, None, None, page_tokens, limits)
+    parts: Any = (None, follow_rooms, None, None, None, None, None, page_tokens, limits)
     tested = TestedServicer(MessagesServicer(*parts), handlers)
     position = position_pb2.Position(epoch="epoch", seq=3)
     rooms = [

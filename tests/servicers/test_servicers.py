@@ -707,7 +707,7 @@ class _Batches:
 
 def test_pages_of_messages(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> None:
     messages = _Messages()
-    parts: Any = (messages, None, None, None, None, None, page_tokens, limits)
+    parts: Any = (messages, None, None, None, None, None, None, page_tokens, limits)
     tested = TestedServicer(MessagesServicer(*parts), handlers)
     some = messages_pb2.BatchGetMessagesRequest(room_id="lobby", seqs=[3, 2, 1])
     assert [message.seq for message in tested.call("BatchGetMessages", some, user("alice")).messages] == [3, 1]
@@ -732,7 +732,7 @@ def test_messages(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -
     shown: list[tuple[object, ...]] = []
     typing = SimpleNamespace(show=lambda *who: shown.append(who))
     attachments = Attachments(cast("Any", None), cast("Any", None))
-    parts: Any = (messages, None, _Batches(), attachments, typing, users, page_tokens, limits)
+    parts: Any = (messages, None, _Batches(), None, attachments, typing, users, page_tokens, limits)
     tested = TestedServicer(MessagesServicer(*parts), handlers)
     part = part_pb2.Part(content_type="text/plain", content="x")
     request = messages_pb2.SendMessageRequest(room_id="lobby", parts=[part], request_id="1")

@@ -2,7 +2,7 @@
 """What calls take and answer. What two packages name alike is in `chatkit_client.proto`."""
 
 from chatkit_client.proto.contract.v1.deletion_pb2 import Deletion, DeletionState, MessageErasure, ServiceDeletion
-from chatkit_client.proto.contract.v1.stream_pb2 import StreamClosed, StreamHeartbeat
+from chatkit_client.proto.contract.v1.stream_pb2 import StreamClosed, StreamHeartbeat, TokenExpiring
 from chatkit_client.proto.files.v1.file_pb2 import File, FileState
 from chatkit_client.proto.files.v1.files_service_pb2 import (
     BatchGetFilesRequest,
@@ -40,6 +40,8 @@ from chatkit_client.proto.messages.v1.messages_service_pb2 import (
     ListRoomEventsResponse,
     SendMessageRequest,
     SendMessageResponse,
+    SendMessagesRequest,
+    SendMessagesResponse,
     SendTypingRequest,
     SendTypingResponse,
     SubscribeRoomRequest,
@@ -78,6 +80,7 @@ from chatkit_client.proto.messages.v1.room_event_pb2 import (
 )
 from chatkit_client.proto.messages.v1.room_subscription_pb2 import RoomSubscription
 from chatkit_client.proto.messages.v1.room_summary_pb2 import RoomMember, RoomSummary
+from chatkit_client.proto.messages.v1.send_event_pb2 import SendEvent
 from chatkit_client.proto.messages.v1.send_result_pb2 import SendFailure, SendResult
 from chatkit_client.proto.rooms.v1.membership_pb2 import Membership
 from chatkit_client.proto.rooms.v1.memberships_service_pb2 import (
@@ -154,7 +157,6 @@ from chatkit_client.proto.sync.v1.sync_event_pb2 import (
     SyncHeartbeat,
     SyncOpened,
     SyncPart,
-    TokenExpiring,
 )
 from chatkit_client.proto.sync.v1.sync_service_pb2 import (
     RenewTokenRequest,
@@ -337,9 +339,12 @@ __all__ = [
     "RoomToFollow",
     "SearchUsersRequest",
     "SearchUsersResponse",
+    "SendEvent",
     "SendFailure",
     "SendMessageRequest",
     "SendMessageResponse",
+    "SendMessagesRequest",
+    "SendMessagesResponse",
     "SendResult",
     "SendTypingRequest",
     "SendTypingResponse",

@@ -132,9 +132,12 @@ def _content() -> Json:
 
 
 def longest_request() -> float:
-    """Return the seconds that a request may take to arrive: as many as the slowest upload has."""
-    uploads = (method.policy.deadline_ms / 1000 for _, method in public.methods() if method.streams_requests)
-    return max(uploads) + _SLACK_SECONDS
+    """Return the seconds that a request may take to arrive: as many as the slowest upload has.
+
+    What is answered while it arrives is bounded by its token.
+    """
+    uploads = (one for _, one in public.methods() if one.streams_requests and not one.streams)
+    return max(upload.policy.deadline_ms for upload in uploads) / 1000 + _SLACK_SECONDS
 
 
 def _deadline(method: MethodContract) -> Json:

@@ -1,7 +1,7 @@
 """The stream of one device: that of its rooms, with the parts that feeds tell, and what is about the stream itself."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from services.messages.model import Start
 from services.messages.streams.rooms_stream import RoomOfStream, RoomsStream
@@ -13,13 +13,10 @@ from services.runtime.access.port import AccessQuery
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.identity.tokens import Caller
-from services.runtime.streaming.open_streams import spread_delay
+from services.runtime.streaming.open_streams import spread_delay, warning_time
 from services.runtime.streaming.state_budget import Reservation
 
 _ROOMS = frames.ROOMS
-# How long before its end a token is said to be about to end: this, or a quarter of what it had left.
-_WARNING = timedelta(seconds=60)
-_QUARTER = 4
 
 
 class DeviceStream(RoomsStream):
@@ -68,7 +65,7 @@ class DeviceStream(RoomsStream):
         self._follows_rooms = follows_rooms
         self._has_caught_up = False
         # None once it was said.
-        self._warn_at: datetime | None = _warning_of(caller, clock.now())
+        self._warn_at: datetime | None = warning_time(caller, clock.now())
 
     def add(self, part: FedPart) -> None:
         """Have a part that a feed tells."""
@@ -169,9 +166,4 @@ class DeviceStream(RoomsStream):
         if caller.expire_time > self.caller.expire_time:
             self.caller = caller
             self.queue.renew(caller)
-            self._warn_at = _warning_of(caller, self.clock.now())
-
-
-def _warning_of(caller: Caller, now: datetime) -> datetime:
-    left = caller.expire_time - now
-    return caller.expire_time - min(_WARNING, left / _QUARTER)
+            self._warn_at = warning_time(caller, self.clock.now())

@@ -70,7 +70,7 @@ def part_closed_event(part: Part, error: ChatkitError) -> bytes:
 
 def token_expiring_event(expire_time: datetime) -> bytes:
     """Serialize, as a frame, that the stream is about to end with its token."""
-    expiring = sync_event_pb2.TokenExpiring(expire_time=timestamp(expire_time))
+    expiring = stream_pb2.TokenExpiring(expire_time=timestamp(expire_time))
     return _frame(sync_event_pb2.SyncEvent(token_expiring=expiring))
 
 

@@ -164,13 +164,8 @@ class EventQueue:
 
     def end_with(self, task: "asyncio.Task[None]") -> None:
         """End the stream with what a task that has ended has failed by, if it has; for `add_done_callback`."""
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if not isinstance(error, ChatkitError):
-            internal = Internal("INTERNAL", "what the stream needs has failed")
-            internal.__cause__ = error
-            error = internal
-        self.end(error)
+        if (failure := failure_of(task)) is not None:
+            self.end(failure)
 
     def cut(self, error: ChatkitError) -> None:
         """End the stream; what waits is not sent any more."""
@@ -240,3 +235,14 @@ class EventQueue:
                 "SLOW_CONSUMER", "the subscriber does not read fast enough", retry_after=timedelta(seconds=1)
             )
         )
+
+
+def failure_of(task: "asyncio.Task[None]") -> ChatkitError | None:
+    """Return the error with which a stream ends because a task of it has failed; None if it has not."""
+    if task.cancelled() or (error := task.exception()) is None:
+        return None
+    if isinstance(error, ChatkitError):
+        return error
+    internal = Internal("INTERNAL", "what the stream needs has failed")
+    internal.__cause__ = error
+    return internal

@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from chatkit.contract.v1 import limit_pb2, stream_pb2
 
@@ -30,6 +30,9 @@ from services.runtime.steps import WAKING, Pace
 
 _TICK_SECONDS = 1.0
 _AFTER_OVERLOAD = timedelta(seconds=1)
+# How long before its end a token is said to be about to end: this, or a quarter of what it has left now.
+_WARNING = timedelta(seconds=60)
+_QUARTER = 4
 
 # How a method says goodbye, when its stream is to end with its token or its process.
 Goodbye = Callable[[ChatkitError], None]
@@ -193,6 +196,11 @@ def closed(error: ChatkitError) -> stream_pb2.StreamClosed:
     return stream_pb2.StreamClosed(
         code=error.code.value[0], reason=number_of(error.reason), retry_after=duration(error.retry_after)
     )
+
+
+def warning_time(caller: Caller, now: datetime) -> datetime:
+    """Return when a stream that lives by the caller's token should say that it is about to end."""
+    return caller.expire_time - min(_WARNING, (caller.expire_time - now) / _QUARTER)
 
 
 def spread_delay() -> timedelta:

@@ -29,11 +29,12 @@ from chatkit.messages.v1 import part_pb2 as chatkit_dot_messages_dot_v1_dot_part
 from chatkit.messages.v1 import position_pb2 as chatkit_dot_messages_dot_v1_dot_position__pb2
 from chatkit.messages.v1 import room_event_pb2 as chatkit_dot_messages_dot_v1_dot_room__event__pb2
 from chatkit.messages.v1 import room_subscription_pb2 as chatkit_dot_messages_dot_v1_dot_room__subscription__pb2
+from chatkit.messages.v1 import send_event_pb2 as chatkit_dot_messages_dot_v1_dot_send__event__pb2
 from chatkit.messages.v1 import send_result_pb2 as chatkit_dot_messages_dot_v1_dot_send__result__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*chatkit/messages/v1/messages_service.proto\x12\x13\x63hatkit.messages.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a!chatkit/messages/v1/message.proto\x1a\x1e\x63hatkit/messages/v1/part.proto\x1a\"chatkit/messages/v1/position.proto\x1a$chatkit/messages/v1/room_event.proto\x1a+chatkit/messages/v1/room_subscription.proto\x1a%chatkit/messages/v1/send_result.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xf8\x01\n\x12SendMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x1b\n\tsender_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12R\n\x05parts\x18\x03 \x03(\x0b\x32\x19.chatkit.messages.v1.PartB(\xea\xe0\x18$\x08\x01 \x0b\x32\x1e\x08\x02\x12\x0c\x63ontent_type\x12\x07\x63ontent\x12\x03url\x12\x1e\n\nrequest_id\x18\x04 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x0e\x12\x34\n\x0b\x63ustom_data\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\"D\n\x13SendMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"a\n\x18\x42\x61tchSendMessagesRequest\x12\x45\n\x08requests\x18\x01 \x03(\x0b\x32\'.chatkit.messages.v1.SendMessageRequestB\n\xea\xe0\x18\x06\x08\x01 \x1aX\x01\"M\n\x19\x42\x61tchSendMessagesResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.chatkit.messages.v1.SendResult\"\xf0\x01\n\x12\x45\x64itMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x15\n\x03seq\x18\x02 \x01(\x03\x42\x08\xea\xe0\x18\x04\x08\x01P\x01\x12R\n\x05parts\x18\x03 \x03(\x0b\x32\x19.chatkit.messages.v1.PartB(\xea\xe0\x18$\x08\x01 \x0b\x32\x1e\x08\x02\x12\x0c\x63ontent_type\x12\x07\x63ontent\x12\x03url\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x0e\x12\x34\n\x0b\x63ustom_data\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\"D\n\x13\x45\x64itMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"J\n\x14\x44\x65leteMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x15\n\x03seq\x18\x02 \x01(\x03\x42\x08\xea\xe0\x18\x04\x08\x01P\x01\"F\n\x15\x44\x65leteMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"G\n\x11GetMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x15\n\x03seq\x18\x02 \x01(\x03\x42\x08\xea\xe0\x18\x04\x08\x01P\x01\"C\n\x12GetMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"P\n\x17\x42\x61tchGetMessagesRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x18\n\x04seqs\x18\x02 \x03(\x03\x42\n\xea\xe0\x18\x06\x08\x01 \rP\x01\"J\n\x18\x42\x61tchGetMessagesResponse\x12.\n\x08messages\x18\x01 \x03(\x0b\x32\x1c.chatkit.messages.v1.Message\"\xd6\x01\n\x13ListMessagesRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x31\n\tdirection\x18\x02 \x01(\x0e\x32\x1e.chatkit.messages.v1.Direction\x12\x18\n\x08\x66rom_seq\x18\x03 \x01(\x03\x42\x06\xea\xe0\x18\x02P\x01\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x05 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\x12\x1a\n\naround_seq\x18\x06 \x01(\x03\x42\x06\xea\xe0\x18\x02P\x01\"|\n\x14ListMessagesResponse\x12.\n\x08messages\x18\x01 \x03(\x0b\x32\x1c.chatkit.messages.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x1b\n\x13previous_page_token\x18\x03 \x01(\t\"\x9d\x01\n\x15ListRoomEventsRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12,\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1d.chatkit.messages.v1.Position\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"\xa6\x01\n\x16ListRoomEventsResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.chatkit.messages.v1.RoomEvent\x12/\n\x08position\x18\x02 \x01(\x0b\x32\x1d.chatkit.messages.v1.Position\x12\x12\n\noldest_seq\x18\x03 \x01(\x03\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"\xe3\x01\n\x14SubscribeRoomRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12.\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1d.chatkit.messages.v1.PositionH\x00\x12\x16\n\x04last\x18\x03 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x00\x12\x17\n\x0finclude_cursors\x18\x04 \x01(\x08\x12*\n\x15max_snapshot_messages\x18\x05 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x01\x88\x01\x01\x42\x07\n\x05startB\x18\n\x16_max_snapshot_messages\"G\n\x15SubscribeRoomResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.chatkit.messages.v1.RoomEvent\"\xf3\x01\n\x15SubscribeRoomsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12<\n\x05rooms\x18\x02 \x03(\x0b\x32%.chatkit.messages.v1.RoomSubscriptionB\x06\xea\xe0\x18\x02 \x1b\x12\x1e\n\x0c\x64\x65\x66\x61ult_last\x18\x03 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x00\x12\x1a\n\x12\x66ollow_memberships\x18\x04 \x01(\x08\x12\x17\n\x0finclude_cursors\x18\x05 \x01(\x08\x12\x1b\n\x13include_read_states\x18\x06 \x01(\x08\x42\x0f\n\rdefault_start\"H\n\x16SubscribeRoomsResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.chatkit.messages.v1.RoomEvent\"K\n\x11SendTypingRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\"\x14\n\x12SendTypingResponse*P\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44IRECTION_OLDER\x10\x01\x12\x13\n\x0f\x44IRECTION_NEWER\x10\x02\x32\xca\r\n\x0fMessagesService\x12\x99\x01\n\x0bSendMessage\x12\'.chatkit.messages.v1.SendMessageRequest\x1a(.chatkit.messages.v1.SendMessageResponse\"7\xe2\xe0\x18\x33\x08\x01\x12\x0emessage:create\x1a\x0b\n\x07room_id\x10\x01\"\tsender_id(\x01\x30\x14\x38\x90N@\x02\x12\x83\x01\n\x11\x42\x61tchSendMessages\x12-.chatkit.messages.v1.BatchSendMessagesRequest\x1a..chatkit.messages.v1.BatchSendMessagesResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x15\x38\x90N@\x01\x12\x9e\x01\n\x0b\x45\x64itMessage\x12\'.chatkit.messages.v1.EditMessageRequest\x1a(.chatkit.messages.v1.EditMessageResponse\"<\xe2\xe0\x18\x38\x08\x01\x12\x0cmessage:edit\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x02J\x10message:moderate\x12\xa6\x01\n\rDeleteMessage\x12).chatkit.messages.v1.DeleteMessageRequest\x1a*.chatkit.messages.v1.DeleteMessageResponse\">\xe2\xe0\x18:\x08\x01\x12\x0emessage:delete\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01J\x10message:moderate\x12\x8e\x01\n\nGetMessage\x12&.chatkit.messages.v1.GetMessageRequest\x1a\'.chatkit.messages.v1.GetMessageResponse\"/\xe2\xe0\x18+\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\xa0\x01\n\x10\x42\x61tchGetMessages\x12,.chatkit.messages.v1.BatchGetMessagesRequest\x1a-.chatkit.messages.v1.BatchGetMessagesResponse\"/\xe2\xe0\x18+\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x94\x01\n\x0cListMessages\x12(.chatkit.messages.v1.ListMessagesRequest\x1a).chatkit.messages.v1.ListMessagesResponse\"/\xe2\xe0\x18+\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x9a\x01\n\x0eListRoomEvents\x12*.chatkit.messages.v1.ListRoomEventsRequest\x1a+.chatkit.messages.v1.ListRoomEventsResponse\"/\xe2\xe0\x18+\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x98\x01\n\rSubscribeRoom\x12).chatkit.messages.v1.SubscribeRoomRequest\x1a*.chatkit.messages.v1.SubscribeRoomResponse\".\xe2\xe0\x18*\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14@\x01P\x02\x30\x01\x12\xa2\x01\n\x0eSubscribeRooms\x12*.chatkit.messages.v1.SubscribeRoomsRequest\x1a+.chatkit.messages.v1.SubscribeRoomsResponse\"5\xe2\xe0\x18\x31\x08\x01\x12\x11room:messages:get\x1a\t\n\x05rooms\x10\x04\"\x07user_id(\x01\x30\x15@\x01P\x14\x30\x01\x12\xa2\x01\n\nSendTyping\x12&.chatkit.messages.v1.SendTypingRequest\x1a\'.chatkit.messages.v1.SendTypingResponse\"C\xe2\xe0\x18?\x08\x01\x12\x1croom:typing_indicator:create\x1a\x0b\n\x07room_id\x10\x01\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x42\x65\n\x17\x63om.chatkit.messages.v1P\x01Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\xaa\x02\x13\x43hatkit.Messages.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*chatkit/messages/v1/messages_service.proto\x12\x13\x63hatkit.messages.v1\x1a&chatkit/contract/v1/field_policy.proto\x1a\'chatkit/contract/v1/method_policy.proto\x1a!chatkit/messages/v1/message.proto\x1a\x1e\x63hatkit/messages/v1/part.proto\x1a\"chatkit/messages/v1/position.proto\x1a$chatkit/messages/v1/room_event.proto\x1a+chatkit/messages/v1/room_subscription.proto\x1a$chatkit/messages/v1/send_event.proto\x1a%chatkit/messages/v1/send_result.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xf8\x01\n\x12SendMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x1b\n\tsender_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12R\n\x05parts\x18\x03 \x03(\x0b\x32\x19.chatkit.messages.v1.PartB(\xea\xe0\x18$\x08\x01 \x0b\x32\x1e\x08\x02\x12\x0c\x63ontent_type\x12\x07\x63ontent\x12\x03url\x12\x1e\n\nrequest_id\x18\x04 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x0e\x12\x34\n\x0b\x63ustom_data\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\"D\n\x13SendMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"a\n\x18\x42\x61tchSendMessagesRequest\x12\x45\n\x08requests\x18\x01 \x03(\x0b\x32\'.chatkit.messages.v1.SendMessageRequestB\n\xea\xe0\x18\x06\x08\x01 \x1aX\x01\"M\n\x19\x42\x61tchSendMessagesResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.chatkit.messages.v1.SendResult\"Z\n\x13SendMessagesRequest\x12\x43\n\x08requests\x18\x01 \x03(\x0b\x32\'.chatkit.messages.v1.SendMessageRequestB\x08\xea\xe0\x18\x04 \x1aX\x01\"F\n\x14SendMessagesResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.chatkit.messages.v1.SendEvent\"\xf0\x01\n\x12\x45\x64itMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x15\n\x03seq\x18\x02 \x01(\x03\x42\x08\xea\xe0\x18\x04\x08\x01P\x01\x12R\n\x05parts\x18\x03 \x03(\x0b\x32\x19.chatkit.messages.v1.PartB(\xea\xe0\x18$\x08\x01 \x0b\x32\x1e\x08\x02\x12\x0c\x63ontent_type\x12\x07\x63ontent\x12\x03url\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x0e\x12\x34\n\x0b\x63ustom_data\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xea\xe0\x18\x02(\x03\"D\n\x13\x45\x64itMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"J\n\x14\x44\x65leteMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x15\n\x03seq\x18\x02 \x01(\x03\x42\x08\xea\xe0\x18\x04\x08\x01P\x01\"F\n\x15\x44\x65leteMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"G\n\x11GetMessageRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x15\n\x03seq\x18\x02 \x01(\x03\x42\x08\xea\xe0\x18\x04\x08\x01P\x01\"C\n\x12GetMessageResponse\x12-\n\x07message\x18\x01 \x01(\x0b\x32\x1c.chatkit.messages.v1.Message\"P\n\x17\x42\x61tchGetMessagesRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x18\n\x04seqs\x18\x02 \x03(\x03\x42\n\xea\xe0\x18\x06\x08\x01 \rP\x01\"J\n\x18\x42\x61tchGetMessagesResponse\x12.\n\x08messages\x18\x01 \x03(\x0b\x32\x1c.chatkit.messages.v1.Message\"\xd6\x01\n\x13ListMessagesRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x31\n\tdirection\x18\x02 \x01(\x0e\x32\x1e.chatkit.messages.v1.Direction\x12\x18\n\x08\x66rom_seq\x18\x03 \x01(\x03\x42\x06\xea\xe0\x18\x02P\x01\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x05 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\x12\x1a\n\naround_seq\x18\x06 \x01(\x03\x42\x06\xea\xe0\x18\x02P\x01\"|\n\x14ListMessagesResponse\x12.\n\x08messages\x18\x01 \x03(\x0b\x32\x1c.chatkit.messages.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x1b\n\x13previous_page_token\x18\x03 \x01(\t\"\x9d\x01\n\x15ListRoomEventsRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12,\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1d.chatkit.messages.v1.Position\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xea\xe0\x18\x06:\x04\x08\x0c\x10\r\x12\x1a\n\npage_token\x18\x04 \x01(\tB\x06\xea\xe0\x18\x02\x18\x11\"\xa6\x01\n\x16ListRoomEventsResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.chatkit.messages.v1.RoomEvent\x12/\n\x08position\x18\x02 \x01(\x0b\x32\x1d.chatkit.messages.v1.Position\x12\x12\n\noldest_seq\x18\x03 \x01(\x03\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"\xe3\x01\n\x14SubscribeRoomRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12.\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1d.chatkit.messages.v1.PositionH\x00\x12\x16\n\x04last\x18\x03 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x00\x12\x17\n\x0finclude_cursors\x18\x04 \x01(\x08\x12*\n\x15max_snapshot_messages\x18\x05 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x01\x88\x01\x01\x42\x07\n\x05startB\x18\n\x16_max_snapshot_messages\"G\n\x15SubscribeRoomResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.chatkit.messages.v1.RoomEvent\"\xf3\x01\n\x15SubscribeRoomsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\x12<\n\x05rooms\x18\x02 \x03(\x0b\x32%.chatkit.messages.v1.RoomSubscriptionB\x06\xea\xe0\x18\x02 \x1b\x12\x1e\n\x0c\x64\x65\x66\x61ult_last\x18\x03 \x01(\x05\x42\x06\xea\xe0\x18\x02@\x04H\x00\x12\x1a\n\x12\x66ollow_memberships\x18\x04 \x01(\x08\x12\x17\n\x0finclude_cursors\x18\x05 \x01(\x08\x12\x1b\n\x13include_read_states\x18\x06 \x01(\x08\x42\x0f\n\rdefault_start\"H\n\x16SubscribeRoomsResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.chatkit.messages.v1.RoomEvent\"K\n\x11SendTypingRequest\x12\x1b\n\x07room_id\x18\x01 \x01(\tB\n\xea\xe0\x18\x06\x08\x01\x10\x01\x18\x07\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xea\xe0\x18\x04\x10\x01\x18\x07\"\x14\n\x12SendTypingResponse*P\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44IRECTION_OLDER\x10\x01\x12\x13\n\x0f\x44IRECTION_NEWER\x10\x02\x32\xe0\x0e\n\x0fMessagesService\x12\x99\x01\n\x0bSendMessage\x12\'.chatkit.messages.v1.SendMessageRequest\x1a(.chatkit.messages.v1.SendMessageResponse\"7\xe2\xe0\x18\x33\x08\x01\x12\x0emessage:create\x1a\x0b\n\x07room_id\x10\x01\"\tsender_id(\x01\x30\x14\x38\x90N@\x02\x12\x83\x01\n\x11\x42\x61tchSendMessages\x12-.chatkit.messages.v1.BatchSendMessagesRequest\x1a..chatkit.messages.v1.BatchSendMessagesResponse\"\x0f\xe2\xe0\x18\x0b\x08\x02(\x01\x30\x15\x38\x90N@\x01\x12\x93\x01\n\x0cSendMessages\x12(.chatkit.messages.v1.SendMessagesRequest\x1a).chatkit.messages.v1.SendMessagesResponse\"*\xe2\xe0\x18&\x08\x01\x12\x0emessage:create\x1a\x0c\n\x08requests\x10\x04(\x01\x30\x14@\x02(\x01\x30\x01\x12\x9e\x01\n\x0b\x45\x64itMessage\x12\'.chatkit.messages.v1.EditMessageRequest\x1a(.chatkit.messages.v1.EditMessageResponse\"<\xe2\xe0\x18\x38\x08\x01\x12\x0cmessage:edit\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x02J\x10message:moderate\x12\xa6\x01\n\rDeleteMessage\x12).chatkit.messages.v1.DeleteMessageRequest\x1a*.chatkit.messages.v1.DeleteMessageResponse\">\xe2\xe0\x18:\x08\x01\x12\x0emessage:delete\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01J\x10message:moderate\x12\x8e\x01\n\nGetMessage\x12&.chatkit.messages.v1.GetMessageRequest\x1a\'.chatkit.messages.v1.GetMessageResponse\"/\xe2\xe0\x18+\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\xa0\x01\n\x10\x42\x61tchGetMessages\x12,.chatkit.messages.v1.BatchGetMessagesRequest\x1a-.chatkit.messages.v1.BatchGetMessagesResponse\"/\xe2\xe0\x18+\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x94\x01\n\x0cListMessages\x12(.chatkit.messages.v1.ListMessagesRequest\x1a).chatkit.messages.v1.ListMessagesResponse\"/\xe2\xe0\x18+\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x9a\x01\n\x0eListRoomEvents\x12*.chatkit.messages.v1.ListRoomEventsRequest\x1a+.chatkit.messages.v1.ListRoomEventsResponse\"/\xe2\xe0\x18+\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14\x38\x90N@\x01\x12\x98\x01\n\rSubscribeRoom\x12).chatkit.messages.v1.SubscribeRoomRequest\x1a*.chatkit.messages.v1.SubscribeRoomResponse\".\xe2\xe0\x18*\x08\x01\x12\x11room:messages:get\x1a\x0b\n\x07room_id\x10\x01(\x01\x30\x14@\x01P\x02\x30\x01\x12\xa2\x01\n\x0eSubscribeRooms\x12*.chatkit.messages.v1.SubscribeRoomsRequest\x1a+.chatkit.messages.v1.SubscribeRoomsResponse\"5\xe2\xe0\x18\x31\x08\x01\x12\x11room:messages:get\x1a\t\n\x05rooms\x10\x04\"\x07user_id(\x01\x30\x15@\x01P\x14\x30\x01\x12\xa2\x01\n\nSendTyping\x12&.chatkit.messages.v1.SendTypingRequest\x1a\'.chatkit.messages.v1.SendTypingResponse\"C\xe2\xe0\x18?\x08\x01\x12\x1croom:typing_indicator:create\x1a\x0b\n\x07room_id\x10\x01\"\x07user_id(\x01\x30\x14\x38\x90N@\x01\x42\x65\n\x17\x63om.chatkit.messages.v1P\x01Z2chatkit.example/gen/chatkit/messages/v1;messagesv1\xaa\x02\x13\x43hatkit.Messages.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +54,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['custom_data']._serialized_options = b'\352\340\030\002(\003'
   _globals['_BATCHSENDMESSAGESREQUEST'].fields_by_name['requests']._loaded_options = None
   _globals['_BATCHSENDMESSAGESREQUEST'].fields_by_name['requests']._serialized_options = b'\352\340\030\006\010\001 \032X\001'
+  _globals['_SENDMESSAGESREQUEST'].fields_by_name['requests']._loaded_options = None
+  _globals['_SENDMESSAGESREQUEST'].fields_by_name['requests']._serialized_options = b'\352\340\030\004 \032X\001'
   _globals['_EDITMESSAGEREQUEST'].fields_by_name['room_id']._loaded_options = None
   _globals['_EDITMESSAGEREQUEST'].fields_by_name['room_id']._serialized_options = b'\352\340\030\006\010\001\020\001\030\007'
   _globals['_EDITMESSAGEREQUEST'].fields_by_name['seq']._loaded_options = None
@@ -111,6 +114,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MESSAGESSERVICE'].methods_by_name['SendMessage']._serialized_options = b'\342\340\0303\010\001\022\016message:create\032\013\n\007room_id\020\001\"\tsender_id(\0010\0248\220N@\002'
   _globals['_MESSAGESSERVICE'].methods_by_name['BatchSendMessages']._loaded_options = None
   _globals['_MESSAGESSERVICE'].methods_by_name['BatchSendMessages']._serialized_options = b'\342\340\030\013\010\002(\0010\0258\220N@\001'
+  _globals['_MESSAGESSERVICE'].methods_by_name['SendMessages']._loaded_options = None
+  _globals['_MESSAGESSERVICE'].methods_by_name['SendMessages']._serialized_options = b'\342\340\030&\010\001\022\016message:create\032\014\n\010requests\020\004(\0010\024@\002'
   _globals['_MESSAGESSERVICE'].methods_by_name['EditMessage']._loaded_options = None
   _globals['_MESSAGESSERVICE'].methods_by_name['EditMessage']._serialized_options = b'\342\340\0308\010\001\022\014message:edit\032\013\n\007room_id\020\001(\0010\0248\220N@\002J\020message:moderate'
   _globals['_MESSAGESSERVICE'].methods_by_name['DeleteMessage']._loaded_options = None
@@ -129,52 +134,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MESSAGESSERVICE'].methods_by_name['SubscribeRooms']._serialized_options = b'\342\340\0301\010\001\022\021room:messages:get\032\t\n\005rooms\020\004\"\007user_id(\0010\025@\001P\024'
   _globals['_MESSAGESSERVICE'].methods_by_name['SendTyping']._loaded_options = None
   _globals['_MESSAGESSERVICE'].methods_by_name['SendTyping']._serialized_options = b'\342\340\030?\010\001\022\034room:typing_indicator:create\032\013\n\007room_id\020\001\"\007user_id(\0010\0248\220N@\001'
-  _globals['_DIRECTION']._serialized_start=3057
-  _globals['_DIRECTION']._serialized_end=3137
-  _globals['_SENDMESSAGEREQUEST']._serialized_start=404
-  _globals['_SENDMESSAGEREQUEST']._serialized_end=652
-  _globals['_SENDMESSAGERESPONSE']._serialized_start=654
-  _globals['_SENDMESSAGERESPONSE']._serialized_end=722
-  _globals['_BATCHSENDMESSAGESREQUEST']._serialized_start=724
-  _globals['_BATCHSENDMESSAGESREQUEST']._serialized_end=821
-  _globals['_BATCHSENDMESSAGESRESPONSE']._serialized_start=823
-  _globals['_BATCHSENDMESSAGESRESPONSE']._serialized_end=900
-  _globals['_EDITMESSAGEREQUEST']._serialized_start=903
-  _globals['_EDITMESSAGEREQUEST']._serialized_end=1143
-  _globals['_EDITMESSAGERESPONSE']._serialized_start=1145
-  _globals['_EDITMESSAGERESPONSE']._serialized_end=1213
-  _globals['_DELETEMESSAGEREQUEST']._serialized_start=1215
-  _globals['_DELETEMESSAGEREQUEST']._serialized_end=1289
-  _globals['_DELETEMESSAGERESPONSE']._serialized_start=1291
-  _globals['_DELETEMESSAGERESPONSE']._serialized_end=1361
-  _globals['_GETMESSAGEREQUEST']._serialized_start=1363
-  _globals['_GETMESSAGEREQUEST']._serialized_end=1434
-  _globals['_GETMESSAGERESPONSE']._serialized_start=1436
-  _globals['_GETMESSAGERESPONSE']._serialized_end=1503
-  _globals['_BATCHGETMESSAGESREQUEST']._serialized_start=1505
-  _globals['_BATCHGETMESSAGESREQUEST']._serialized_end=1585
-  _globals['_BATCHGETMESSAGESRESPONSE']._serialized_start=1587
-  _globals['_BATCHGETMESSAGESRESPONSE']._serialized_end=1661
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=1664
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=1878
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1880
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=2004
-  _globals['_LISTROOMEVENTSREQUEST']._serialized_start=2007
-  _globals['_LISTROOMEVENTSREQUEST']._serialized_end=2164
-  _globals['_LISTROOMEVENTSRESPONSE']._serialized_start=2167
-  _globals['_LISTROOMEVENTSRESPONSE']._serialized_end=2333
-  _globals['_SUBSCRIBEROOMREQUEST']._serialized_start=2336
-  _globals['_SUBSCRIBEROOMREQUEST']._serialized_end=2563
-  _globals['_SUBSCRIBEROOMRESPONSE']._serialized_start=2565
-  _globals['_SUBSCRIBEROOMRESPONSE']._serialized_end=2636
-  _globals['_SUBSCRIBEROOMSREQUEST']._serialized_start=2639
-  _globals['_SUBSCRIBEROOMSREQUEST']._serialized_end=2882
-  _globals['_SUBSCRIBEROOMSRESPONSE']._serialized_start=2884
-  _globals['_SUBSCRIBEROOMSRESPONSE']._serialized_end=2956
-  _globals['_SENDTYPINGREQUEST']._serialized_start=2958
-  _globals['_SENDTYPINGREQUEST']._serialized_end=3033
-  _globals['_SENDTYPINGRESPONSE']._serialized_start=3035
-  _globals['_SENDTYPINGRESPONSE']._serialized_end=3055
-  _globals['_MESSAGESSERVICE']._serialized_start=3140
-  _globals['_MESSAGESSERVICE']._serialized_end=4878
+  _globals['_DIRECTION']._serialized_start=3259
+  _globals['_DIRECTION']._serialized_end=3339
+  _globals['_SENDMESSAGEREQUEST']._serialized_start=442
+  _globals['_SENDMESSAGEREQUEST']._serialized_end=690
+  _globals['_SENDMESSAGERESPONSE']._serialized_start=692
+  _globals['_SENDMESSAGERESPONSE']._serialized_end=760
+  _globals['_BATCHSENDMESSAGESREQUEST']._serialized_start=762
+  _globals['_BATCHSENDMESSAGESREQUEST']._serialized_end=859
+  _globals['_BATCHSENDMESSAGESRESPONSE']._serialized_start=861
+  _globals['_BATCHSENDMESSAGESRESPONSE']._serialized_end=938
+  _globals['_SENDMESSAGESREQUEST']._serialized_start=940
+  _globals['_SENDMESSAGESREQUEST']._serialized_end=1030
+  _globals['_SENDMESSAGESRESPONSE']._serialized_start=1032
+  _globals['_SENDMESSAGESRESPONSE']._serialized_end=1102
+  _globals['_EDITMESSAGEREQUEST']._serialized_start=1105
+  _globals['_EDITMESSAGEREQUEST']._serialized_end=1345
+  _globals['_EDITMESSAGERESPONSE']._serialized_start=1347
+  _globals['_EDITMESSAGERESPONSE']._serialized_end=1415
+  _globals['_DELETEMESSAGEREQUEST']._serialized_start=1417
+  _globals['_DELETEMESSAGEREQUEST']._serialized_end=1491
+  _globals['_DELETEMESSAGERESPONSE']._serialized_start=1493
+  _globals['_DELETEMESSAGERESPONSE']._serialized_end=1563
+  _globals['_GETMESSAGEREQUEST']._serialized_start=1565
+  _globals['_GETMESSAGEREQUEST']._serialized_end=1636
+  _globals['_GETMESSAGERESPONSE']._serialized_start=1638
+  _globals['_GETMESSAGERESPONSE']._serialized_end=1705
+  _globals['_BATCHGETMESSAGESREQUEST']._serialized_start=1707
+  _globals['_BATCHGETMESSAGESREQUEST']._serialized_end=1787
+  _globals['_BATCHGETMESSAGESRESPONSE']._serialized_start=1789
+  _globals['_BATCHGETMESSAGESRESPONSE']._serialized_end=1863
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=1866
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=2080
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=2082
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=2206
+  _globals['_LISTROOMEVENTSREQUEST']._serialized_start=2209
+  _globals['_LISTROOMEVENTSREQUEST']._serialized_end=2366
+  _globals['_LISTROOMEVENTSRESPONSE']._serialized_start=2369
+  _globals['_LISTROOMEVENTSRESPONSE']._serialized_end=2535
+  _globals['_SUBSCRIBEROOMREQUEST']._serialized_start=2538
+  _globals['_SUBSCRIBEROOMREQUEST']._serialized_end=2765
+  _globals['_SUBSCRIBEROOMRESPONSE']._serialized_start=2767
+  _globals['_SUBSCRIBEROOMRESPONSE']._serialized_end=2838
+  _globals['_SUBSCRIBEROOMSREQUEST']._serialized_start=2841
+  _globals['_SUBSCRIBEROOMSREQUEST']._serialized_end=3084
+  _globals['_SUBSCRIBEROOMSRESPONSE']._serialized_start=3086
+  _globals['_SUBSCRIBEROOMSRESPONSE']._serialized_end=3158
+  _globals['_SENDTYPINGREQUEST']._serialized_start=3160
+  _globals['_SENDTYPINGREQUEST']._serialized_end=3235
+  _globals['_SENDTYPINGRESPONSE']._serialized_start=3237
+  _globals['_SENDTYPINGRESPONSE']._serialized_end=3257
+  _globals['_MESSAGESSERVICE']._serialized_start=3342
+  _globals['_MESSAGESSERVICE']._serialized_end=5230
 # @@protoc_insertion_point(module_scope)

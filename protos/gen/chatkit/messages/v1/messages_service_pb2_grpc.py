@@ -45,6 +45,11 @@ class MessagesServiceStub:
                 request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchSendMessagesRequest.SerializeToString,
                 response_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchSendMessagesResponse.FromString,
                 _registered_method=True)
+        self.SendMessages = channel.stream_stream(
+                '/chatkit.messages.v1.MessagesService/SendMessages',
+                request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendMessagesRequest.SerializeToString,
+                response_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendMessagesResponse.FromString,
+                _registered_method=True)
         self.EditMessage = channel.unary_unary(
                 '/chatkit.messages.v1.MessagesService/EditMessage',
                 request_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.EditMessageRequest.SerializeToString,
@@ -112,6 +117,32 @@ class MessagesServiceServicer:
         senders, who need not be members. Each has a result of its own, and one that
         is refused spoils no other. Messages to one room are appended in the order
         of the request. Repeating the call is as harmless as repeating SendMessage.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendMessages(self, request_iterator, context):
+        """Sends messages as they come, to any rooms in which the caller may send: for
+        devices and services that speak gRPC and have more than a few to send. Each
+        message has a result of its own, which is what SendMessage would answer, and
+        one that is refused spoils no other. Messages to one room are appended and
+        answered in the order in which they were sent; those to another room do not
+        wait for them. Tokens with `su` send on behalf of anybody, as they do with
+        BatchSendMessages.
+
+        SENDS_PER_USER_PER_SECOND counts every message, refused ones included, on all
+        streams of the user to one process. Nobody is refused for it: whoever sends
+        faster is read more slowly. Nor is anything read beyond 256 messages or 256
+        KiB, of messages without a result and of results that were not taken. Who
+        takes no results for 20 seconds is RESOURCE_EXHAUSTED, SLOW_CONSUMER.
+
+        Whoever has no more to send closes their side: everything is answered, and
+        the stream ends with OK. Every other ending is said by `closed` and by the
+        status, after the results of what is under way. What has no result by then
+        may or may not be stored: send it again with the same request_id, on another
+        stream or by SendMessage. Where a message of a user is refused because the
+        user is deleted, the stream ends as well: UNAUTHENTICATED, USER_DELETED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -221,6 +252,11 @@ def add_MessagesServiceServicer_to_server(servicer, server):
                     request_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchSendMessagesRequest.FromString,
                     response_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchSendMessagesResponse.SerializeToString,
             ),
+            'SendMessages': grpc.stream_stream_rpc_method_handler(
+                    servicer.SendMessages,
+                    request_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendMessagesRequest.FromString,
+                    response_serializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendMessagesResponse.SerializeToString,
+            ),
             'EditMessage': grpc.unary_unary_rpc_method_handler(
                     servicer.EditMessage,
                     request_deserializer=chatkit_dot_messages_dot_v1_dot_messages__service__pb2.EditMessageRequest.FromString,
@@ -322,6 +358,33 @@ class MessagesService:
             '/chatkit.messages.v1.MessagesService/BatchSendMessages',
             chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchSendMessagesRequest.SerializeToString,
             chatkit_dot_messages_dot_v1_dot_messages__service__pb2.BatchSendMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendMessages(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/chatkit.messages.v1.MessagesService/SendMessages',
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendMessagesRequest.SerializeToString,
+            chatkit_dot_messages_dot_v1_dot_messages__service__pb2.SendMessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from chatkit_client.proto.contract.v1 import error_reason_pb2 as chatkit_dot_contract_dot_v1_dot_error__reason__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n chatkit/contract/v1/stream.proto\x12\x13\x63hatkit.contract.v1\x1a&chatkit/contract/v1/error_reason.proto\x1a\x1egoogle/protobuf/duration.proto\"\x11\n\x0fStreamHeartbeat\"~\n\x0cStreamClosed\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x30\n\x06reason\x18\x02 \x01(\x0e\x32 .chatkit.contract.v1.ErrorReason\x12.\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationBe\n\x17\x63om.chatkit.contract.v1P\x01Z2chatkit.example/gen/chatkit/contract/v1;contractv1\xaa\x02\x13\x43hatkit.Contract.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n chatkit/contract/v1/stream.proto\x12\x13\x63hatkit.contract.v1\x1a&chatkit/contract/v1/error_reason.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n\x0fStreamHeartbeat\"~\n\x0cStreamClosed\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x30\n\x06reason\x18\x02 \x01(\x0e\x32 .chatkit.contract.v1.ErrorReason\x12.\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"@\n\rTokenExpiring\x12/\n\x0b\x65xpire_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampBe\n\x17\x63om.chatkit.contract.v1P\x01Z2chatkit.example/gen/chatkit/contract/v1;contractv1\xaa\x02\x13\x43hatkit.Contract.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +35,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chatkit_client.proto.contra
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\027com.chatkit.contract.v1P\001Z2chatkit.example/gen/chatkit/contract/v1;contractv1\252\002\023Chatkit.Contract.V1'
-  _globals['_STREAMHEARTBEAT']._serialized_start=129
-  _globals['_STREAMHEARTBEAT']._serialized_end=146
-  _globals['_STREAMCLOSED']._serialized_start=148
-  _globals['_STREAMCLOSED']._serialized_end=274
+  _globals['_STREAMHEARTBEAT']._serialized_start=162
+  _globals['_STREAMHEARTBEAT']._serialized_end=179
+  _globals['_STREAMCLOSED']._serialized_start=181
+  _globals['_STREAMCLOSED']._serialized_end=307
+  _globals['_TOKENEXPIRING']._serialized_start=309
+  _globals['_TOKENEXPIRING']._serialized_end=373
 # @@protoc_insertion_point(module_scope)

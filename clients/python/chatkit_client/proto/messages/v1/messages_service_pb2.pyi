@@ -5,6 +5,7 @@ from chatkit_client.proto.messages.v1 import part_pb2 as _part_pb2
 from chatkit_client.proto.messages.v1 import position_pb2 as _position_pb2
 from chatkit_client.proto.messages.v1 import room_event_pb2 as _room_event_pb2
 from chatkit_client.proto.messages.v1 import room_subscription_pb2 as _room_subscription_pb2
+from chatkit_client.proto.messages.v1 import send_event_pb2 as _send_event_pb2
 from chatkit_client.proto.messages.v1 import send_result_pb2 as _send_result_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
@@ -56,6 +57,18 @@ class BatchSendMessagesResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[_send_result_pb2.SendResult]
     def __init__(self, results: _Optional[_Iterable[_Union[_send_result_pb2.SendResult, _Mapping]]] = ...) -> None: ...
+
+class SendMessagesRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[SendMessageRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[SendMessageRequest, _Mapping]]] = ...) -> None: ...
+
+class SendMessagesResponse(_message.Message):
+    __slots__ = ("events",)
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[_send_event_pb2.SendEvent]
+    def __init__(self, events: _Optional[_Iterable[_Union[_send_event_pb2.SendEvent, _Mapping]]] = ...) -> None: ...
 
 class EditMessageRequest(_message.Message):
     __slots__ = ("room_id", "seq", "parts", "request_id", "custom_data")

@@ -30,7 +30,7 @@ from chatkit_client.proto.users.v1 import presence_event_pb2 as chatkit_dot_user
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n chatkit/sync/v1/sync_event.proto\x12\x0f\x63hatkit.sync.v1\x1a chatkit/contract/v1/stream.proto\x1a$chatkit/messages/v1/room_event.proto\x1a!chatkit/rooms/v1/user_event.proto\x1a$chatkit/rooms/v1/user_position.proto\x1a%chatkit/users/v1/presence_event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"V\n\nSyncOpened\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\x35\n\x11token_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x0e\n\x0cSyncCaughtUp\"q\n\rSyncHeartbeat\x12)\n\x06\x62\x65hind\x18\x01 \x03(\x0e\x32\x19.chatkit.sync.v1.SyncPart\x12\x35\n\ruser_position\x18\x02 \x01(\x0b\x32\x1e.chatkit.rooms.v1.UserPosition\"@\n\rTokenExpiring\x12/\n\x0b\x65xpire_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe1\x03\n\tSyncEvent\x12.\n\x04room\x18\x01 \x01(\x0b\x32\x1e.chatkit.messages.v1.RoomEventH\x00\x12+\n\x04user\x18\x02 \x01(\x0b\x32\x1b.chatkit.rooms.v1.UserEventH\x00\x12\x33\n\x08presence\x18\x03 \x01(\x0b\x32\x1f.chatkit.users.v1.PresenceEventH\x00\x12-\n\x06opened\x18\x04 \x01(\x0b\x32\x1b.chatkit.sync.v1.SyncOpenedH\x00\x12\x32\n\tcaught_up\x18\x05 \x01(\x0b\x32\x1d.chatkit.sync.v1.SyncCaughtUpH\x00\x12\x33\n\theartbeat\x18\x06 \x01(\x0b\x32\x1e.chatkit.sync.v1.SyncHeartbeatH\x00\x12\x33\n\x06\x63losed\x18\x07 \x01(\x0b\x32!.chatkit.contract.v1.StreamClosedH\x00\x12\x38\n\x0etoken_expiring\x18\x08 \x01(\x0b\x32\x1e.chatkit.sync.v1.TokenExpiringH\x00\x12\x32\n\x0bpart_closed\x18\t \x01(\x0b\x32\x1b.chatkit.sync.v1.PartClosedH\x00\x42\x07\n\x05\x65vent\"h\n\nPartClosed\x12\'\n\x04part\x18\x01 \x01(\x0e\x32\x19.chatkit.sync.v1.SyncPart\x12\x31\n\x06\x63losed\x18\x02 \x01(\x0b\x32!.chatkit.contract.v1.StreamClosed*f\n\x08SyncPart\x12\x19\n\x15SYNC_PART_UNSPECIFIED\x10\x00\x12\x13\n\x0fSYNC_PART_ROOMS\x10\x01\x12\x12\n\x0eSYNC_PART_USER\x10\x02\x12\x16\n\x12SYNC_PART_PRESENCE\x10\x03\x42U\n\x13\x63om.chatkit.sync.v1P\x01Z*chatkit.example/gen/chatkit/sync/v1;syncv1\xaa\x02\x0f\x43hatkit.Sync.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n chatkit/sync/v1/sync_event.proto\x12\x0f\x63hatkit.sync.v1\x1a chatkit/contract/v1/stream.proto\x1a$chatkit/messages/v1/room_event.proto\x1a!chatkit/rooms/v1/user_event.proto\x1a$chatkit/rooms/v1/user_position.proto\x1a%chatkit/users/v1/presence_event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"V\n\nSyncOpened\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\x35\n\x11token_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x0e\n\x0cSyncCaughtUp\"q\n\rSyncHeartbeat\x12)\n\x06\x62\x65hind\x18\x01 \x03(\x0e\x32\x19.chatkit.sync.v1.SyncPart\x12\x35\n\ruser_position\x18\x02 \x01(\x0b\x32\x1e.chatkit.rooms.v1.UserPosition\"\xe5\x03\n\tSyncEvent\x12.\n\x04room\x18\x01 \x01(\x0b\x32\x1e.chatkit.messages.v1.RoomEventH\x00\x12+\n\x04user\x18\x02 \x01(\x0b\x32\x1b.chatkit.rooms.v1.UserEventH\x00\x12\x33\n\x08presence\x18\x03 \x01(\x0b\x32\x1f.chatkit.users.v1.PresenceEventH\x00\x12-\n\x06opened\x18\x04 \x01(\x0b\x32\x1b.chatkit.sync.v1.SyncOpenedH\x00\x12\x32\n\tcaught_up\x18\x05 \x01(\x0b\x32\x1d.chatkit.sync.v1.SyncCaughtUpH\x00\x12\x33\n\theartbeat\x18\x06 \x01(\x0b\x32\x1e.chatkit.sync.v1.SyncHeartbeatH\x00\x12\x33\n\x06\x63losed\x18\x07 \x01(\x0b\x32!.chatkit.contract.v1.StreamClosedH\x00\x12<\n\x0etoken_expiring\x18\x08 \x01(\x0b\x32\".chatkit.contract.v1.TokenExpiringH\x00\x12\x32\n\x0bpart_closed\x18\t \x01(\x0b\x32\x1b.chatkit.sync.v1.PartClosedH\x00\x42\x07\n\x05\x65vent\"h\n\nPartClosed\x12\'\n\x04part\x18\x01 \x01(\x0e\x32\x19.chatkit.sync.v1.SyncPart\x12\x31\n\x06\x63losed\x18\x02 \x01(\x0b\x32!.chatkit.contract.v1.StreamClosed*f\n\x08SyncPart\x12\x19\n\x15SYNC_PART_UNSPECIFIED\x10\x00\x12\x13\n\x0fSYNC_PART_ROOMS\x10\x01\x12\x12\n\x0eSYNC_PART_USER\x10\x02\x12\x16\n\x12SYNC_PART_PRESENCE\x10\x03\x42U\n\x13\x63om.chatkit.sync.v1P\x01Z*chatkit.example/gen/chatkit/sync/v1;syncv1\xaa\x02\x0f\x43hatkit.Sync.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,18 +38,16 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chatkit_client.proto.sync.v
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023com.chatkit.sync.v1P\001Z*chatkit.example/gen/chatkit/sync/v1;syncv1\252\002\017Chatkit.Sync.V1'
-  _globals['_SYNCPART']._serialized_start=1145
-  _globals['_SYNCPART']._serialized_end=1247
+  _globals['_SYNCPART']._serialized_start=1083
+  _globals['_SYNCPART']._serialized_end=1185
   _globals['_SYNCOPENED']._serialized_start=270
   _globals['_SYNCOPENED']._serialized_end=356
   _globals['_SYNCCAUGHTUP']._serialized_start=358
   _globals['_SYNCCAUGHTUP']._serialized_end=372
   _globals['_SYNCHEARTBEAT']._serialized_start=374
   _globals['_SYNCHEARTBEAT']._serialized_end=487
-  _globals['_TOKENEXPIRING']._serialized_start=489
-  _globals['_TOKENEXPIRING']._serialized_end=553
-  _globals['_SYNCEVENT']._serialized_start=556
-  _globals['_SYNCEVENT']._serialized_end=1037
-  _globals['_PARTCLOSED']._serialized_start=1039
-  _globals['_PARTCLOSED']._serialized_end=1143
+  _globals['_SYNCEVENT']._serialized_start=490
+  _globals['_SYNCEVENT']._serialized_end=975
+  _globals['_PARTCLOSED']._serialized_start=977
+  _globals['_PARTCLOSED']._serialized_end=1081
 # @@protoc_insertion_point(module_scope)

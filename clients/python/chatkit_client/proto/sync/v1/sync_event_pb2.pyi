@@ -46,12 +46,6 @@ class SyncHeartbeat(_message.Message):
     user_position: _user_position_pb2.UserPosition
     def __init__(self, behind: _Optional[_Iterable[_Union[SyncPart, str]]] = ..., user_position: _Optional[_Union[_user_position_pb2.UserPosition, _Mapping]] = ...) -> None: ...
 
-class TokenExpiring(_message.Message):
-    __slots__ = ("expire_time",)
-    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
-    expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
-
 class SyncEvent(_message.Message):
     __slots__ = ("room", "user", "presence", "opened", "caught_up", "heartbeat", "closed", "token_expiring", "part_closed")
     ROOM_FIELD_NUMBER: _ClassVar[int]
@@ -70,9 +64,9 @@ class SyncEvent(_message.Message):
     caught_up: SyncCaughtUp
     heartbeat: SyncHeartbeat
     closed: _stream_pb2.StreamClosed
-    token_expiring: TokenExpiring
+    token_expiring: _stream_pb2.TokenExpiring
     part_closed: PartClosed
-    def __init__(self, room: _Optional[_Union[_room_event_pb2.RoomEvent, _Mapping]] = ..., user: _Optional[_Union[_user_event_pb2.UserEvent, _Mapping]] = ..., presence: _Optional[_Union[_presence_event_pb2.PresenceEvent, _Mapping]] = ..., opened: _Optional[_Union[SyncOpened, _Mapping]] = ..., caught_up: _Optional[_Union[SyncCaughtUp, _Mapping]] = ..., heartbeat: _Optional[_Union[SyncHeartbeat, _Mapping]] = ..., closed: _Optional[_Union[_stream_pb2.StreamClosed, _Mapping]] = ..., token_expiring: _Optional[_Union[TokenExpiring, _Mapping]] = ..., part_closed: _Optional[_Union[PartClosed, _Mapping]] = ...) -> None: ...
+    def __init__(self, room: _Optional[_Union[_room_event_pb2.RoomEvent, _Mapping]] = ..., user: _Optional[_Union[_user_event_pb2.UserEvent, _Mapping]] = ..., presence: _Optional[_Union[_presence_event_pb2.PresenceEvent, _Mapping]] = ..., opened: _Optional[_Union[SyncOpened, _Mapping]] = ..., caught_up: _Optional[_Union[SyncCaughtUp, _Mapping]] = ..., heartbeat: _Optional[_Union[SyncHeartbeat, _Mapping]] = ..., closed: _Optional[_Union[_stream_pb2.StreamClosed, _Mapping]] = ..., token_expiring: _Optional[_Union[_stream_pb2.TokenExpiring, _Mapping]] = ..., part_closed: _Optional[_Union[PartClosed, _Mapping]] = ...) -> None: ...
 
 class PartClosed(_message.Message):
     __slots__ = ("part", "closed")

@@ -1,0 +1,1 @@
+"""SendMessages: sends on a stream."""
