@@ -21,7 +21,7 @@ from tests.clients import scripted
 Event = sync_event_pb2.SyncEvent
 OPENED = Event(opened=sync_event_pb2.SyncOpened(stream_id="stream"))
 CAUGHT_UP = Event(caught_up=sync_event_pb2.SyncCaughtUp())
-EXPIRING = Event(token_expiring=sync_event_pb2.TokenExpiring())
+EXPIRING = Event(token_expiring=stream_pb2.TokenExpiring())
 
 
 def in_room(*events: room_event_pb2.RoomEvent, room_id: str = "lobby") -> list[Event]:
