@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from chatkit_client import Change, ChangeKind, ConnectionStatus, Session, StreamPart, connect
@@ -21,6 +22,7 @@ from tests.clients.scripted_devices import (
     user_room,
 )
 from tests.support.eventually import eventually
+from tests.support.tokens import token as jwt
 
 _NEW = in_room(snapshot("NEW", 2, 1), message(1), message(2), caught_up(2))
 _START = [OPENED, *_NEW, CAUGHT_UP]
@@ -172,6 +174,21 @@ async def test_a_stream_whose_token_is_about_to_end_lives_on_by_another_one() ->
         await eventually(lambda: devices.renewals == ["second"])
         devices.send(EXPIRING)
         await eventually(lambda: devices.renewals == ["second", "third"])
+    assert len(devices.requests) == 1
+
+
+async def test_a_stream_lives_by_each_token_that_is_fetched_though_it_was_not_warned() -> None:
+    fetched: list[str] = []
+
+    async def fetch() -> str:
+        fetched.append(jwt(f"alice {len(fetched)}", ttl=timedelta(seconds=2)))
+        return fetched[-1]
+
+    devices = Devices([_START])
+    async with serve(devices) as address, connect(address, fetch) as client, client.session() as session:
+        await eventually(lambda: len(devices.renewals) >= 2)
+        assert devices.renewals == fetched[1 : len(devices.renewals) + 1]
+        assert session.connection.is_live
     assert len(devices.requests) == 1
 
 

@@ -126,7 +126,7 @@ class Following(ABC, Generic[EventT, ItemT]):
         self._begin()
         self._call = self._calls.line.open(self._request(), self._token)
         self.streams += 1
-        keeping = asyncio.create_task(self._tokens.keep())
+        keeping = asyncio.create_task(self._keep_token())
         try:
             async with aclosing(Stream[EventT](self._call, self._clock).events()) as events:
                 async for event in events:
@@ -136,6 +136,10 @@ class Following(ABC, Generic[EventT, ItemT]):
                         yield item
         finally:
             keeping.cancel()
+
+    async def _keep_token(self) -> None:
+        """Have a token that is good, as long as the stream is open."""
+        await self._tokens.keep()
 
     async def _good_token(self) -> str:
         if self._expired is None:

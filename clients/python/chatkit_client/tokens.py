@@ -36,6 +36,11 @@ class Tokens:
         """Whether an expired token can be replaced."""
         return self._fetch is not None
 
+    @property
+    def latest(self) -> str | None:
+        """The token that was fetched last; None before the first."""
+        return self._token
+
     async def current(self) -> str:
         """Return the token, fetching the first one, and the next one when this one is about to expire.
 
@@ -62,12 +67,17 @@ class Tokens:
             raise RuntimeError("there is no token")
         return self._token
 
-    async def keep(self) -> None:
-        """Renew the token before each of its ends, as long as these are known: a stream itself never asks for one."""
+    async def keep(self, use: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Renew the token before each of its ends, as long as these are known: a stream itself never asks for one.
+
+        `use` is called after each renewal, and after each that has failed.
+        """
         with suppress(SignedOut):
             while self._renew_time is not None:
                 await self._clock.sleep(max(0.0, self._renew_time - self._now()))
                 await self.current()
+                if use is not None:
+                    await use()
 
     async def _fetched(self, fetch: Callable[[], Awaitable[str]]) -> str:
         try:

@@ -120,6 +120,7 @@ class Device(Following[sync_event_pb2.SyncEvent, Change]):
                 # Until everything was told nothing is known to be as it is.
                 self._be_live(_PARTS.values())
                 self._catch_up_with_wishes()
+                self._spawn(self._use_token())
             case "caught_up":
                 self._has_caught_up = True
                 self._be_live(())
@@ -165,6 +166,14 @@ class Device(Following[sync_event_pb2.SyncEvent, Change]):
     async def _update_all(self, updates: Iterable[sync_service_pb2.UpdateSubscriptionRequest]) -> None:
         for update in updates:
             await self.update(update)
+
+    async def _keep_token(self) -> None:
+        await self._tokens.keep(self._use_token)
+
+    async def _use_token(self) -> None:
+        """Let the stream live by the latest token: where little was left of its own the warning may come too late."""
+        if self._stream_id and self._tokens.latest != self._token:
+            await self._renew()
 
     async def _renew(self) -> None:
         """Let the stream live as long as another token, for which the function is asked until the stream ends."""
