@@ -10,7 +10,7 @@ from chatkit.messages.v1 import message_pb2
 from google.protobuf import json_format
 from google.protobuf.descriptor import MethodDescriptor
 
-from chatkit_client import ChatkitError, Reason, connect, services, types
+from chatkit_client import ChatkitError, Reason, connect, pages, services, text, types
 from chatkit_client.sync import services as sync_services
 from tests.contract.descriptors import ROOT
 from tests.contract.descriptors import services as all_services
@@ -66,6 +66,19 @@ async def test_each_service_is_called_with_names(edge: Edge) -> None:
             record.kind async for answer in client.users.export_user(user_id="bob") for record in answer.records
         ]
         assert exported[-1] == "complete"
+
+
+async def test_all_pages_of_a_list_are_read_one_after_the_other(edge: Edge) -> None:
+    async with connect(edge.address, token("alice", su=True)) as client:
+        for number in range(5):
+            await client.messages.send_message(room_id="lobby", parts=[text(f"{number}")])
+        found = [page async for page in pages(client.messages.list_messages, room_id="lobby", page_size=2)]
+        assert [[message.seq for message in page.messages] for page in found] == [[5, 4], [3, 2], [1]]
+        token_of_second = found[0].next_page_token
+        rest = pages(client.messages.list_messages, room_id="lobby", page_size=4, page_token=token_of_second)
+        assert [[message.seq for message in page.messages] async for page in rest] == [[3, 2, 1]]
+        users = [user.id async for page in pages(client.users.list_users, page_size=1) for user in page.users]
+        assert sorted(users) == ["alice", "bob"]
 
 
 async def test_a_refusal_has_its_reason_and_its_facts(edge: Edge) -> None:

@@ -78,6 +78,8 @@ async def test_a_conversation_without_an_event_loop(edge: Edge, tmp_path: Path) 
             )
             assert [outcome.message and outcome.message.seq for outcome in outcomes] == [2, 3, 4, 5, 6]
             assert [one.seq for one in alice.history("lobby", 0, 4)] == [1, 2, 3]
+            found = sync.pages(alice.messages.list_messages, room_id="lobby", page_size=4)
+            assert [[one.seq for one in page.messages] for page in found] == [[6, 5, 4, 3], [2, 1]]
             bob = alice.with_token(token("bob"))
             with bob.subscribe("lobby", 20) as events:
                 seen = []

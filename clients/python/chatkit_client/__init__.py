@@ -4,6 +4,7 @@ from chatkit_client.client import Client, connect
 from chatkit_client.connection import Connection, ConnectionState, ConnectionStatus, StreamPart
 from chatkit_client.errors import ChatkitError, SignedOut, TokenError
 from chatkit_client.messages import Messages
+from chatkit_client.paging import pages
 from chatkit_client.reasons import Reason
 from chatkit_client.room_log import Gap
 from chatkit_client.rooms_subscription import RoomsSubscription
@@ -35,5 +36,6 @@ __all__ = [
     "TokenError",
     "UserSubscription",
     "connect",
+    "pages",
     "text",
 ]

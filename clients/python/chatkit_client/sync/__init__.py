@@ -11,6 +11,7 @@ from chatkit_client.sync.following import (
     Subscription,
     UserSubscription,
 )
+from chatkit_client.sync.paging import pages
 from chatkit_client.sync.session import Session
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "Subscription",
     "UserSubscription",
     "connect",
+    "pages",
 ]
