@@ -8,7 +8,7 @@ import pytest
 
 from chatkit_client import ChatkitError, Client, Gap, connect
 from chatkit_client.proto.messages.v1 import messages_service_pb2 as pb2
-from chatkit_client.subscription import Subscription
+from chatkit_client.streams.subscription import Subscription
 from services.runtime.contract.errors import Aborted, NotFound, ResourceExhausted, Unavailable
 from tests.clients.scripted import (
     HANG,

@@ -6,12 +6,12 @@ from chatkit_client.errors import ChatkitError, SignedOut, TokenError
 from chatkit_client.messages import Messages
 from chatkit_client.paging import pages
 from chatkit_client.reasons import Reason
-from chatkit_client.room_log import Gap
-from chatkit_client.rooms_subscription import RoomsSubscription
 from chatkit_client.sending import Sent, text
 from chatkit_client.session import Change, ChangeKind, Pending, RoomView, Session
-from chatkit_client.state_subscriptions import PresenceSubscription, UserSubscription
-from chatkit_client.subscription import Subscription
+from chatkit_client.streams.room_log import Gap
+from chatkit_client.streams.rooms_subscription import RoomsSubscription
+from chatkit_client.streams.state_subscriptions import PresenceSubscription, UserSubscription
+from chatkit_client.streams.subscription import Subscription
 
 __all__ = [
     "Change",

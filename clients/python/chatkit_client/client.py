@@ -12,18 +12,18 @@ import grpc
 from google.protobuf.message import Message
 
 from chatkit_client.calls import Calls, Line
-from chatkit_client.history import History
 from chatkit_client.proto.files.v1 import file_pb2
 from chatkit_client.proto.messages.v1 import message_pb2, messages_service_pb2, position_pb2, room_event_pb2
 from chatkit_client.retry import Clock, SystemClock
-from chatkit_client.room_log import Start
-from chatkit_client.rooms_subscription import RoomsOptions, RoomsSubscription
 from chatkit_client.sending import Says, Sender, Sent, request
 from chatkit_client.services import Services
 from chatkit_client.session.device import SessionOptions, Wish
 from chatkit_client.session.session import Session
-from chatkit_client.state_subscriptions import PresenceSubscription, UserSubscription
-from chatkit_client.subscription import Subscription
+from chatkit_client.streams.history import History
+from chatkit_client.streams.room_log import Start
+from chatkit_client.streams.rooms_subscription import RoomsOptions, RoomsSubscription
+from chatkit_client.streams.state_subscriptions import PresenceSubscription, UserSubscription
+from chatkit_client.streams.subscription import Subscription
 from chatkit_client.tokens import Token
 from chatkit_client.transfers import (
     DEADLINE_SECONDS,

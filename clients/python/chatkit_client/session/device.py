@@ -7,7 +7,6 @@ from typing import Any, TypedDict
 from chatkit_client.calls import Calls
 from chatkit_client.connection import ConnectionStatus, StreamPart
 from chatkit_client.errors import ChatkitError, SignedOut, from_closed
-from chatkit_client.following import Following
 from chatkit_client.proto.sync.v1 import (
     presence_part_pb2,
     room_to_follow_pb2,
@@ -18,6 +17,7 @@ from chatkit_client.proto.sync.v1 import (
 from chatkit_client.retry import Backoff
 from chatkit_client.session.state import State
 from chatkit_client.session.views import Change, ChangeKind
+from chatkit_client.streams.following import Following
 
 _PARTS = {
     sync_event_pb2.SYNC_PART_ROOMS: StreamPart.ROOMS,

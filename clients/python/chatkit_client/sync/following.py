@@ -5,15 +5,15 @@ from typing import Any, Generic, TypeVar
 
 from chatkit_client.connection import Connection as AsyncConnection
 from chatkit_client.connection import ConnectionState
-from chatkit_client.following import Following
 from chatkit_client.proto.messages.v1 import position_pb2
 from chatkit_client.proto.rooms.v1 import user_event_pb2
 from chatkit_client.proto.users.v1 import presence_event_pb2
-from chatkit_client.room_log import Item
-from chatkit_client.rooms_subscription import RoomsSubscription as AsyncRoomsSubscription
-from chatkit_client.state_subscriptions import PresenceSubscription as AsyncPresenceSubscription
-from chatkit_client.state_subscriptions import UserSubscription as AsyncUserSubscription
-from chatkit_client.subscription import Subscription as AsyncSubscription
+from chatkit_client.streams.following import Following
+from chatkit_client.streams.room_log import Item
+from chatkit_client.streams.rooms_subscription import RoomsSubscription as AsyncRoomsSubscription
+from chatkit_client.streams.state_subscriptions import PresenceSubscription as AsyncPresenceSubscription
+from chatkit_client.streams.state_subscriptions import UserSubscription as AsyncUserSubscription
+from chatkit_client.streams.subscription import Subscription as AsyncSubscription
 from chatkit_client.sync.loop import Iteration, Loop
 
 _Item = TypeVar("_Item")

@@ -7,9 +7,9 @@ connection was lost.
 from collections.abc import AsyncGenerator
 
 from chatkit_client.calls import Calls
-from chatkit_client.following import Following
 from chatkit_client.proto.messages.v1 import messages_service_pb2, position_pb2, room_event_pb2
-from chatkit_client.room_log import Item, Pages, RoomLog, Start
+from chatkit_client.streams.following import Following
+from chatkit_client.streams.room_log import Item, Pages, RoomLog, Start
 
 
 class Subscription(Following[room_event_pb2.RoomEvent, Item]):

@@ -7,9 +7,9 @@ keeps it forgets what was not sent in between.
 from collections.abc import AsyncGenerator, Iterable
 
 from chatkit_client.calls import Calls
-from chatkit_client.following import Following
 from chatkit_client.proto.rooms.v1 import rooms_service_pb2, user_event_pb2
 from chatkit_client.proto.users.v1 import presence_event_pb2, presence_service_pb2
+from chatkit_client.streams.following import Following
 
 
 class UserSubscription(Following[user_event_pb2.UserEvent, user_event_pb2.UserEvent]):

@@ -18,7 +18,7 @@ from chatkit_client.proto.rooms.v1 import user_event_pb2
 from chatkit_client.proto.sync.v1 import sync_event_pb2
 from chatkit_client.proto.users.v1 import presence_event_pb2
 from chatkit_client.retry import Backoff
-from chatkit_client.stream import Stream
+from chatkit_client.streams.stream import Stream
 
 EventT = TypeVar(
     "EventT",

@@ -8,10 +8,10 @@ from typing import TypedDict
 
 from chatkit_client.calls import Calls
 from chatkit_client.errors import from_closed
-from chatkit_client.following import Following
 from chatkit_client.proto.messages.v1 import messages_service_pb2, position_pb2, room_event_pb2, room_subscription_pb2
 from chatkit_client.retry import Backoff
-from chatkit_client.room_log import Item, Pages, RoomLog, Start
+from chatkit_client.streams.following import Following
+from chatkit_client.streams.room_log import Item, Pages, RoomLog, Start
 
 
 class RoomsOptions(TypedDict, total=False):

@@ -1,0 +1,1 @@
+"""Streams of events that go on by themselves, without a state."""
