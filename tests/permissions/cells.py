@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from chatkit.contract.v1 import error_reason_pb2, method_policy_pb2
@@ -180,11 +180,17 @@ async def _answer_of_a_room(method: MethodContract, frame: Any, stream: grpc.aio
         frame = await stream.read()
 
 
-async def _answer_of_a_send(method: MethodContract, stream: grpc.aio.StreamStreamCall[bytes, bytes]) -> str:
+async def _answer_of_a_send(
+    method: MethodContract, stream: grpc.aio.StreamStreamCall[bytes, bytes], body: bytes
+) -> str:
     """Return what the one message of a stream of sends answers; the stream itself ends well, whatever that is."""
+    # Whoever writes to a call that was refused hears of the writing, and not of the refusal.
+    assert await stream.read()
+    await stream.write(body)
+    await stream.done_writing()
     reasons = []
-    async for frame in stream:
-        response: Any = method.response_class.FromString(frame)
+    while (frame := await stream.read()) is not grpc.aio.EOF:
+        response: Any = method.response_class.FromString(cast("bytes", frame))
         results = (event.result for event in response.events if event.HasField("result"))
         reasons += [result.failure.reason for result in results]
     (reason,) = reasons
@@ -207,7 +213,7 @@ async def call(channel: grpc.aio.Channel, method: MethodContract, caller: Caller
     async with asyncio.timeout(HANG_SECONDS):
         if method.streams and method.streams_requests:
             both: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(method.path)
-            return await _answer_of_a_send(method, both(iter([body]), metadata=metadata))
+            return await _answer_of_a_send(method, both(metadata=metadata), body)
         if method.streams_requests:
             upload: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(method.path)
             method.response_class.FromString(await upload(iter([body]), metadata=metadata))
