@@ -242,6 +242,7 @@ async def test_what_was_missed_comes_once_and_in_order_and_the_state_is_told_tru
     await sending
     await bob.send("lobby", "after")
     await eventually(lambda: _texts(alice) == ["before", "meanwhile", "after"])
+    await eventually(lambda: alice.connection.is_live and not alice.connection.state.behind)
     assert [change.seq for change in changes if change.seq and change.kind is not ChangeKind.CURSOR] == [1, 2, 3]
     assert ChangeKind.ROOM_RESET not in _kinds(changes)
     assert [state.status for state in states[:2]] == [ConnectionStatus.LIVE, ConnectionStatus.LOST]
