@@ -168,7 +168,11 @@ def _add_edge(commands: Commands) -> None:
 
 
 def _add_chat(commands: Commands) -> None:
-    send = _command(commands, "send", "chat:send", "send a message", needs_suite=True)
+    chat = _command(commands, "chat", "chat:run", "chat on the whole terminal, until Ctrl-Q", needs_suite=True)
+    chat.add_argument(
+        "--as", dest="user", type=argument_types.text, default="alice", metavar="ID", help="the user (alice)"
+    )
+    send = _command(commands, "send", "messages:send", "send a message", needs_suite=True)
     send.add_argument(
         "text",
         type=argument_types.text,
@@ -176,9 +180,9 @@ def _add_chat(commands: Commands) -> None:
         help="the text; - takes it from standard input, which is one message as a whole",
     )
     watch = _command(
-        commands, "watch", "chat:watch", "show a room's messages as they come, until Ctrl-C", needs_suite=True
+        commands, "watch", "messages:watch", "show a room's messages as they come, until Ctrl-C", needs_suite=True
     )
-    history = _command(commands, "list", "chat:history", "show a room's last messages", needs_suite=True)
+    history = _command(commands, "list", "messages:history", "show a room's last messages", needs_suite=True)
     for parser, default in ((send, "alice"), (watch, "bob"), (history, "bob")):
         parser.add_argument("--room", type=argument_types.text, default="lobby", metavar="ID", help="the room (lobby)")
         parser.add_argument(

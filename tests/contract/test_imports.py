@@ -107,7 +107,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("replay",),
         ("bootstrap", "cli", "sign_in"),
         ("seed", "__main__"),
-        ("machine",),
+        ("machine", "screen"),
         ("transfer",),
         ("commands",),
     ),

@@ -55,6 +55,7 @@ def test_a_superuser_needs_no_id(home: Home, capsys: Captured) -> None:
         (["up", "--workers", "9" * 5000], "is not like 2"),
         (["replay", "/no\x1bwhere"], "nothing runs in"),
         (["services"], "nothing runs in"),
+        (["chat"], "nothing runs in"),
         (["send", "hello"], "nothing runs in"),
         (["watch"], "nothing runs in"),
         (["list"], "nothing runs in"),
@@ -81,7 +82,17 @@ def test_a_folder_that_is_no_home_has_no_tokens(tmp_path: Path, capsys: Captured
 
 
 _COMMANDS = (
-    *(["up"], ["token", "--su"], ["services"], ["limits"], ["edge", "--print"], ["send", "x"], ["watch"], ["list"]),
+    *(
+        ["up"],
+        ["token", "--su"],
+        ["services"],
+        ["limits"],
+        ["edge", "--print"],
+        ["send", "x"],
+        ["watch"],
+        ["list"],
+        ["chat"],
+    ),
     *(["verify"], ["rotate-epoch"], ["replay"], ["import", "x"], ["export", "x"]),
     *(["users", "list"], ["users", "add", "x"], ["users", "delete", "x", "--messages", "keep"]),
     *(["rooms", "list"], ["rooms", "add", "x"], ["rooms", "delete", "x"]),

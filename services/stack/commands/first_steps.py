@@ -15,6 +15,7 @@ def ready(home: Home, address: str, seconds: float) -> str:
     """Return a page for somebody new: links first, then a line each of what to type."""
     links = [(f"http://{address}", "takes gRPC, gRPC-Web, JSON and Server-Sent Events")]
     commands = [
+        (_typed(home, f"chat --as {ALICE}"), f"chats as {ALICE}, on the whole terminal, until Ctrl-Q"),
         (_typed(home, f"watch --as {BOB}"), f"shows the room {ROOM} as {BOB} sees it, until Ctrl-C"),
         (_typed(home, f"send --as {ALICE}", "'Hello, Bob'"), f"sends a message there as {ALICE}"),
         (_typed(home, f"list --as {BOB}"), "shows the last messages"),

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from chatkit_client import Client, connect
 from chatkit_client.types import Message, Part, RoomEvent, Typing
-from services.stack.commands.chat import Notices
+from services.stack.commands.messages import Notices
 from services.stack.sign_in import token
 from tests.stack.commands.typed import run_chatkit, start_chatkit
 from tests.support.eventually import HANG_SECONDS
