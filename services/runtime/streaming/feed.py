@@ -16,7 +16,7 @@ from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, ResourceExhausted, class_of_code, number_of
 from services.runtime.contract.timestamps import duration
 from services.runtime.contract.wire import counted, embedded
-from services.runtime.streaming.event_queue import FRAME_BYTES, EventQueue
+from services.runtime.streaming.event_queue import FRAME_BYTES, EventQueue, Source
 
 _MOST_WAITING_BYTES = 16 * 1024 * 1024
 _FRAME = pb2.FollowPresenceResponse.EVENTS_FIELD_NUMBER
@@ -41,8 +41,8 @@ class Feed:
         # Until when everything was sent, as a heartbeat has said.
         self._opened_at = self._told_at = clock.monotonic()
 
-    def send(self, number: int, fields: bytes, source: "FollowerQueue | None" = None) -> None:
-        """Queue an event of a follower, given by its serialized fields other than the number."""
+    def send(self, number: int, fields: bytes, source: Source | None = None) -> None:
+        """Queue an event of a follower, given by its serialized fields other than the number; 0 is for all of them."""
         self.queue.push(0, _frame(number, fields), source)
 
     def beat(self, known_at: float, more: bytes = b"") -> None:
@@ -70,14 +70,15 @@ class FollowerQueue:
     Events are frames of the stream that the follower would have alone.
     """
 
-    __slots__ = ("_feed", "_has_gone", "_held", "error", "held_bytes", "is_open", "number")
+    __slots__ = ("_feed", "_has_gone", "_held", "_refusal", "error", "held_bytes", "is_open", "number")
 
     def __init__(self, feed: Feed, number: int) -> None:
         self.number = number
         # False until the beginning is queued: nothing is admitted before it.
         self.is_open = False
-        # Why the follower has ended.
+        # Why the follower has ended, and the frame that says so, until that is sent.
         self.error: ChatkitError | None = None
+        self._refusal: bytes | None = None
         self._feed = feed
         # Whether what waits is not sent any more.
         self._has_gone = False
@@ -113,6 +114,9 @@ class FollowerQueue:
 
     def take(self, seq: int, event: bytes) -> bool:
         """Let an event go that is about to be sent, keep it back, or drop it."""
+        if event is self._refusal:
+            self._refusal = None
+            return True
         if self._has_gone:
             return False
         if self._held is None:
@@ -124,7 +128,9 @@ class FollowerQueue:
 
     def hold(self) -> None:
         """Keep back what waits and what comes, until `release`."""
-        if self._held is None and not self._has_gone:
+        if self.error is not None:
+            self.cut(self.error)
+        elif self._held is None and not self._has_gone:
             self._held = []
             self._feed.holding.add(self)
 
@@ -138,19 +144,29 @@ class FollowerQueue:
             self.cut(error)
         elif not self.is_over:
             self.error = error
-            self._feed.send(self.number, embedded(_REFUSED, refusal(error).SerializeToString()))
+            self._refusal = self._refused(error)
+            self._feed.queue.push(0, self._refusal, self)
             self._feed.refused(self.number)
 
     def cut(self, error: ChatkitError) -> None:
-        """Refuse the follower; what waits is not sent any more."""
+        """Refuse the follower; what waits is not sent any more.
+
+        The refusal overtakes what waits for all: this one is no longer told what that stands behind.
+        """
         self._let_go()
         self.end(error)
+        if self._refusal is not None and self.error is not None:
+            self._refusal = self._refused(self.error)
+            self._feed.queue.release([(0, self._refusal)], self)
         self._has_gone = True
 
     def leave(self) -> None:
         """Drop what waits, and take nothing more, because the follower does not want it."""
         self._let_go()
         self._has_gone = True
+
+    def _refused(self, error: ChatkitError) -> bytes:
+        return _frame(self.number, embedded(_REFUSED, refusal(error).SerializeToString()))
 
     def _let_go(self) -> list[tuple[int, bytes]]:
         held, self._held = self._held or [], None

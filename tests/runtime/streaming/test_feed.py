@@ -104,13 +104,34 @@ async def test_an_ending_comes_behind_what_waits_and_nothing_behind_it() -> None
     assert read.refused == [1]
 
 
-async def test_a_cut_drops_what_waits_for_that_follower_only() -> None:
+async def test_a_cut_drops_what_waits_for_that_follower_only_and_is_told_before_all_else() -> None:
     read = _Read()
     one, other = read.follower(1), read.follower(2)
-    one.push(0, _event("a"))
-    other.push(0, _event("b"))
+    other.push(0, _event("a"))
+    one.push(0, _event("b"))
+    other.push(0, _event("c"))
     one.cut(_refusal())
-    assert await read.told() == [(2, "b"), (1, "refused")]
+    assert await read.told() == [(1, "refused"), (2, "a"), (2, "c")]
+    assert read.refused == [1]
+
+
+@pytest.mark.parametrize("drop", [lambda one: one.cut(_refusal()), lambda one: one.hold()], ids=["cut", "hold"])
+async def test_who_has_ended_and_may_not_be_told_more_is_refused_once_and_first(
+    drop: Callable[[FollowerQueue], None],
+) -> None:
+    read = _Read()
+    one, other = read.follower(1), read.follower(2)
+    other.push(0, _event("a"))
+    one.push(0, _event("b"))
+    one.end(_refusal())
+    drop(one)
+    assert await read.told() == [(1, "refused"), (2, "a")]
+    # It was told already.
+    drop(one)
+    other.push(0, _event("c"))
+    assert await read.told() == [(2, "c")]
+    assert read.refused == [1]
+    assert read.feed.holding == set()
 
 
 async def test_who_leaves_is_told_nothing_more() -> None:
