@@ -35,11 +35,13 @@ from services.rooms.tables import deletion_tables
 from services.rooms.user_streams.access import UserAccess
 from services.rooms.user_streams.feed import UserFeeds
 from services.rooms.user_streams.index import UserIndex
+from services.rooms.user_streams.missed_store import MissedStore
 from services.rooms.user_streams.opening import UserOpenings
 from services.rooms.user_streams.position import Present
 from services.rooms.user_streams.servicer import UserFeedServicer
 from services.rooms.user_streams.store import UserStateStore
 from services.rooms.user_streams.streams import UserStreams
+from services.rooms.user_streams.subscription import UserSubscription
 from services.rooms.user_streams.watch import UserWatch
 from services.rooms.views_store import RoomViewStore
 from services.runtime.clock import Clock
@@ -142,7 +144,7 @@ def _user_streams(
     """Run what SubscribeUser stands on."""
     clock, retry_interval = server.clock, settings.retry_interval_seconds
     leisure, present = Leisure(), Present()
-    index = UserIndex(present.of_change)
+    index: UserIndex[UserSubscription] = UserIndex(present.of_change)
     store = UserStateStore(server.database, leisure)
     user_access = UserAccess(access, index, clock, retry_interval=retry_interval)
     streams = UserStreams(
@@ -161,9 +163,17 @@ def _user_streams(
     server.lifetime.run("user_watch", watch.run())
     most_state_bytes = settings.user_state_bytes
     openings = UserOpenings(
-        store, streams, watch, user_access, users, clock, leisure, most_state_bytes=most_state_bytes
+        store,
+        MissedStore(server.database),
+        streams,
+        watch,
+        user_access,
+        users,
+        clock,
+        leisure,
+        most_state_bytes=most_state_bytes,
     )
-    feeds = UserFeeds(openings, streams, clock)
+    feeds = UserFeeds(openings, streams, clock, server.limits)
     server.lifetime.run("user_feeds", feeds.run())
     # Feeds before those who follow on them, of whom each would else be told.
     server.lifetime.on_drain(feeds.end_all)

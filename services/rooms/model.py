@@ -245,5 +245,6 @@ class Change:
     role: tuple[RoleScope, str] | None = None
     # None before it is recorded.
     time: datetime | None = None
-    # Of the room of a membership; None in changes that an earlier release recorded.
+    # Of the room of a membership; None in changes that an earlier release recorded, and if the room was deleted since.
+    # Empty in the change that says so, if its members are noted, which an earlier release left out.
     room_id: RoomId | None = None

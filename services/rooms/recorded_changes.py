@@ -21,7 +21,8 @@ def _values(change: Change) -> Mapping[str, Any]:
     }
 
 
-def _change(row: Any) -> Change:
+def change_of(row: Any) -> Change:
+    """Return the change of a row of the table."""
     kind = ChangeKind(row.kind)
     role = (RoleScope(row.role_scope), row.role_name) if kind is ChangeKind.ROLE_CHANGED else None
     if role is not None and role[0] is RoleScope.UNKNOWN:
@@ -39,5 +40,5 @@ def _change(row: Any) -> Change:
     )
 
 
-change_log: ChangeLog[Change] = ChangeLog(changes, change_counter, values_of=_values, change_of=_change)
+change_log: ChangeLog[Change] = ChangeLog(changes, change_counter, values_of=_values, change_of=change_of)
 record = change_log.record

@@ -17,6 +17,7 @@ from services.rooms.model import RoomView
 from services.rooms.protos import draft_of, membership_proto, room_proto
 from services.rooms.quotas import Actor
 from services.rooms.service import Rooms, Visits
+from services.rooms.user_streams.frames import position_of
 from services.rooms.user_streams.opening import UserOpenings
 from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PAGE_BYTES, Defaults, PageTokens, page_size
@@ -144,9 +145,11 @@ class RoomsServicer:
         deletions, token = await self._listing.page(request, call)
         return rooms_pb2.ListDeletionsResponse(deletions=deletions, next_page_token=token)
 
-    async def SubscribeUser(self, _request: rooms_pb2.SubscribeUserRequest, call: Call) -> AsyncIterator[bytes]:
+    async def SubscribeUser(self, request: rooms_pb2.SubscribeUserRequest, call: Call) -> AsyncIterator[bytes]:
         """Follow a user's rooms."""
-        async with aclosing(self._openings.subscribe(call.acting_user, call.query, call.caller, call.on_end)) as frames:
+        after = position_of(request)
+        subscribed = self._openings.subscribe(call.acting_user, after, call.query, call.caller, call.on_end)
+        async with aclosing(subscribed) as frames:
             async for frame in frames:
                 yield frame
 

@@ -100,6 +100,14 @@ changes = Table(
     Column("room_id", _id),
 )
 change_counter = Table("change_counter", metadata, Column("version", BigInteger))
+# Who was in a room when it was deleted, by the version of that change, with which they go.
+deleted_memberships = Table(
+    "deleted_memberships",
+    metadata,
+    Column("user_id", _id, primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    Column("user_uid", Uuid),
+)
 # Members who are no users any more, because users was put back; they are let in nowhere.
 absent_users = Table(
     "absent_users",

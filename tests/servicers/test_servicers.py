@@ -14,7 +14,7 @@ from chatkit.internal.directory.v1 import directory_service_pb2 as directory_pb2
 from chatkit.messages.v1 import message_pb2, part_pb2
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
-from chatkit.rooms.v1 import role_pb2, room_pb2
+from chatkit.rooms.v1 import role_pb2, room_pb2, user_position_pb2
 from chatkit.rooms.v1 import roles_service_pb2 as roles_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from chatkit.users.v1 import presence_event_pb2
@@ -44,6 +44,7 @@ from services.rooms.model import Draft as RoomDraft
 from services.rooms.quotas import Actor
 from services.rooms.roles.servicer import RolesServicer
 from services.rooms.servicer import MembershipsServicer, RoomsServicer
+from services.rooms.user_streams.position import UserPosition
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.calls.handlers import Handlers
 from services.runtime.calls.paging import PageTokens
@@ -329,9 +330,9 @@ class _Openings:
         self.asked: list[Any] = []
 
     async def subscribe(
-        self, user_id: str, query: AccessQuery | None, caller: Caller, _on_end: object
+        self, user_id: str, after: UserPosition | None, query: AccessQuery | None, caller: Caller, _on_end: object
     ) -> AsyncIterator[bytes]:
-        self.asked.append((user_id, query.permission if query is not None else "", caller.subject))
+        self.asked.append((user_id, after, query.permission if query is not None else "", caller.subject))
         frame = rooms_pb2.SubscribeUserResponse()
         frame.events.add().caught_up.room_count = 3
         yield frame.SerializeToString()
@@ -342,9 +343,13 @@ def test_the_stream_of_a_user(handlers: Handlers, page_tokens: PageTokens, limit
     tested = _tested(_Rooms(), handlers, page_tokens, limits, openings=openings)
     (frame,) = tested.stream("SubscribeUser", rooms_pb2.SubscribeUserRequest(), user("bob"))
     assert frame.events[0].caught_up.room_count == 3
-    other = rooms_pb2.SubscribeUserRequest(user_id="alice")
+    after = user_position_pb2.UserPosition(rooms_epoch="r", rooms_version=1, users_epoch="u", users_version=2)
+    other = rooms_pb2.SubscribeUserRequest(user_id="alice", after=after)
     tested.stream("SubscribeUser", other, su())
-    assert openings.asked == [("bob", "user:rooms:get", "bob"), ("alice", "", None)]
+    assert openings.asked == [
+        ("bob", None, "user:rooms:get", "bob"),
+        ("alice", UserPosition("r", 1, "u", 2), "", None),
+    ]
     with pytest.raises(PermissionDenied):
         tested.stream("SubscribeUser", other, user("bob"))
 

@@ -56,6 +56,8 @@ class State:
                 self._take_user(event.user)
             case "presence":
                 self._take_presence(event.presence)
+            case "heartbeat" if event.heartbeat.HasField("user_position"):
+                self.user_position = event.heartbeat.user_position
 
     def _take_room(self, event: room_event_pb2.RoomEvent) -> None:
         room = self.rooms.setdefault(event.room_id, Room())
@@ -92,12 +94,12 @@ class State:
         if event.HasField("position"):
             self.user_position = event.position
         if event.HasField("opened") and not event.opened.resumed:
-            # Rooms that the state does not tell are none of the user's.
+            # Rooms that the state does not tell are none of the user's. In its middle there is no place to go on from.
+            self.user_position = None
             known, self.user = self.user.users, Folded()
             for one in known.values():
                 self.user.know(one)
-        if not event.HasField("caught_up"):
-            self.user.apply(event)
+        self.user.apply(event)
 
     def _take_presence(self, event: presence_event_pb2.PresenceEvent) -> None:
         if event.HasField("presence"):

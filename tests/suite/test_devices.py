@@ -194,7 +194,10 @@ async def test_a_device_that_comes_back_is_told_what_it_missed(suite: Suite) -> 
     left = memberships_pb2.LeaveRoomRequest(room_id="lobby")
     await suite.memberships.LeaveRoom(left, metadata=user("alice"))
     async with following(suite.sync, _all(state=state), user("bob"), state) as device:
-        await device.until("caught_up")
+        seen = await device.until("caught_up")
+        of_user = [kind for (kind,) in kinds(seen) if kind.startswith("user.")]
+        assert of_user == ["user.opened", "user.room_updated", "user.member_left", "user.caught_up"]
+        assert state.user.is_resumed
         assert state.rooms["lobby"].messages == {1: "known", 2: "missed"}
         assert state.rooms["lobby"].seqs == [2]
         assert state.members["lobby"] == {"bob"}

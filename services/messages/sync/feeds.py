@@ -15,7 +15,7 @@ import structlog
 
 from services.runtime.access.cache import PeerTime
 from services.runtime.clock import Clock
-from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable, unavailable_peer
+from services.runtime.contract.errors import ChatkitError, unavailable_peer
 from services.runtime.peers.peer import ExchangeCall, Peer
 from services.runtime.steps import WAKING, Pace
 from services.runtime.streaming.feed import error_of
@@ -27,7 +27,6 @@ _REQUEST_BYTES, _MOST_OF_REQUEST = 256 * 1024, 500
 _LATELY_SECONDS = 5.0
 # How long a change waits for its answer.
 _CHANGE_SECONDS = 3.0
-_AGAIN = (Unavailable, Aborted)
 
 
 class Follower(Protocol):
@@ -80,7 +79,7 @@ class Feed:
         self._openings = 0
         self._is_open = False
         self._complete_at = float("-inf")
-        # Where all stand to whom everything was told, as the last heartbeat says, for feeds that say so.
+        # Where all stood who had caught up when it was told, for feeds that say so.
         self.position: Any = None
 
     @property
@@ -199,7 +198,6 @@ class Feed:
         match event.WhichOneof("event"):
             case "heartbeat":
                 self._complete_at = time.moment(event.heartbeat.elapsed_ms / 1000)
-                self.position = position_in(event)
                 self._follow_those_due()
             case "refused":
                 self._refuse(event.number, error_of(event.refused))
@@ -207,6 +205,8 @@ class Feed:
                 self._answer(event.changed.change_number, None)
             case "not_changed":
                 self._answer(event.not_changed.change_number, error_of(event.not_changed.refusal))
+            case None if not event.number:
+                self.position = _position_in(event)
             case _:
                 if follower := self._followers.get(event.number):
                     follower.told(event)
@@ -224,11 +224,10 @@ class Feed:
         follower = self._followers.get(number)
         if follower is None:
             return
-        if isinstance(error, _AGAIN) and follower.refused(error):
+        if follower.refused(error):
             delay = error.retry_after or timedelta(seconds=self._retry_interval)
             self._later.append((self._clock.monotonic() + delay.total_seconds(), number))
             return
-        follower.refused(error)
         del self._followers[number]
         del self._number_of[follower]
 
@@ -241,7 +240,7 @@ class Feed:
             self._wake.set()
 
 
-def position_in(event: Any) -> Any:
-    """Return where those stand whom an event is for; None where it does not say so, as no feed of presence does."""
+def _position_in(event: Any) -> Any:
+    """Return where an event says that all stand; None where it does not say so, as no feed of presence does."""
     says_so = "position" in event.DESCRIPTOR.fields_by_name and event.HasField("position")
     return event.position if says_so else None

@@ -16,7 +16,7 @@ from services.messages.sync import frames
 from services.messages.sync.feeds import Feed
 from services.messages.sync.frames import Part
 from services.runtime.access.port import AccessQuery
-from services.runtime.contract.errors import Aborted, ChatkitError, Unauthenticated
+from services.runtime.contract.errors import ChatkitError, Unauthenticated
 
 
 class Device(Protocol):
@@ -56,8 +56,8 @@ class FedPart(ABC):
         """Return what asks the feed to follow from where the device stands."""
 
     @abstractmethod
-    def _ends_the_state(self, event: bytes) -> bool:
-        """Tell whether an event is the last one of how it stands."""
+    def _begins_with(self, event: bytes) -> bool:
+        """Look at an event of how it stands; tell whether it is the last one."""
 
     @property
     def is_behind(self) -> bool:
@@ -92,7 +92,7 @@ class FedPart(ABC):
     def _begin(self, events: Sequence[bytes]) -> None:
         # From `opened` to `caught_up`, and what may have come with that.
         self._device.send_state(frames.of_part(self.part, event) for event in events)
-        if any(self._ends_the_state(event) for event in events):
+        if any(self._begins_with(event) for event in events):
             self._has_state = True
             self._device.has_caught_up(self.part)
 
@@ -105,17 +105,20 @@ class FedPart(ABC):
 class UserPart(FedPart):
     """The user, their rooms and the members."""
 
-    __slots__ = ("_position",)
+    __slots__ = ("_of_others", "_position")
 
     def __init__(self, device: Device, feed: Feed, after: UserPosition | None) -> None:
         super().__init__(device, sync_event_pb2.SYNC_PART_USER, feed)
         # Where the device stands; None begins with the state.
         self._position = after
+        # Where the feed said that others stand before this one had caught up.
+        self._of_others: UserPosition | None = None
 
     @property
     def position(self) -> UserPosition | None:
-        """Where the device stands, as far as it is known: where the feed does, once it has told all of its state."""
-        return _later(self._position, self.feed.position) if self._has_state else self._position
+        """Where the device stands, as far as it is known: with all others since it has caught up."""
+        of_all = self.feed.position
+        return _later(self._position, of_all) if self._has_state and of_all is not self._of_others else self._position
 
     def interrupted(self) -> None:
         """Hear that the part is to be opened anew, from where the device stands."""
@@ -130,18 +133,24 @@ class UserPart(FedPart):
 
     def told(self, event: user_pb2.UserFeedEvent) -> None:
         """Hand events on, and keep where the device stands."""
+        if not self._has_state:
+            self._of_others = self.feed.position
         super().told(event)
         if event.HasField("position"):
-            self._position = event.position
+            # A copy, because a part of a frame keeps all of the frame.
+            self._position = UserPosition.FromString(event.position.SerializeToString())
 
     def refused(self, error: ChatkitError) -> bool:
-        """End the part, or begin it anew with the state where changes were missed."""
-        if isinstance(error, Aborted):
-            self._position = None
+        """End the part, or the stream where it is about its user; True when it is to go on from where it stands."""
+        self._position = self.position
         return super().refused(error)
 
-    def _ends_the_state(self, event: bytes) -> bool:
-        return UserEvent.FromString(event).HasField("caught_up")
+    def _begins_with(self, event: bytes) -> bool:
+        told = UserEvent.FromString(event)
+        if told.HasField("opened") and not told.opened.resumed:
+            # In the middle of the state there is no place to go on from.
+            self._position = None
+        return told.HasField("caught_up")
 
 
 def _later(own: UserPosition | None, of_all: UserPosition | None) -> UserPosition | None:
@@ -182,5 +191,5 @@ class PresencePart(FedPart):
         kept = [user_id for user_id in self._watched if user_id not in gone]
         self._watched = tuple(dict.fromkeys([*kept, *added]))
 
-    def _ends_the_state(self, event: bytes) -> bool:
+    def _begins_with(self, event: bytes) -> bool:
         return PresenceEvent.FromString(event).HasField("caught_up")

@@ -1,16 +1,33 @@
 """Rooms that are deleted: in one transaction the room is gone from rooms, and the deletion noted."""
 
-from sqlalchemy import delete, update
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.types import Uuid
 
 from services.rooms import recorded_changes
 from services.rooms.model import Change, ChangeKind
-from services.rooms.tables import changes, creations, memberships, room_assignments, rooms
+from services.rooms.tables import (
+    change_counter,
+    changes,
+    creations,
+    deleted_memberships,
+    memberships,
+    room_assignments,
+    rooms,
+)
 from services.rooms.views_store import LOCK_ROOM, room_by
 from services.runtime.data.database import Database
 from services.runtime.erasure.deletions import LEASE
 from services.runtime.erasure.model import DeletionId
 from services.runtime.erasure.store import DeletionStore
-from services.runtime.ids import RoomUid
+from services.runtime.ids import NO_ROOM, RoomUid
+
+_END_MEMBERSHIPS = (
+    delete(memberships)
+    .where(memberships.c.room_uid == bindparam("uid", type_=Uuid))
+    .returning(memberships.c.user_id, memberships.c.user_uid)
+)
+# As long as the change is kept: so those who were away learn that they have missed it.
+_NOTE_MEMBERS = insert(deleted_memberships).values(version=select(change_counter.c.version).scalar_subquery())
 
 
 class RoomDeletionStore:
@@ -25,11 +42,15 @@ class RoomDeletionStore:
         async with self._database.transaction() as connection:
             room = await room_by(connection, LOCK_ROOM, uid)
             deletion_id = await self._deletions.begin(connection, uid, room.id, done=["rooms"], lease=LEASE)
-            for table in (room_assignments, memberships, creations):
+            for table in (room_assignments, creations):
                 await connection.execute(delete(table).where(table.c.room_uid == uid))
+            members = (await connection.execute(_END_MEMBERSHIPS, {"uid": uid})).all()
             await connection.execute(delete(rooms).where(rooms.c.uid == uid))
             # Who has yet to read them takes them for those of an early release, which did not name rooms.
             await connection.execute(update(changes).where(changes.c.room_uid == uid).values(room_id=None))
             # It names nobody and nothing: those who follow the room know its id.
-            await recorded_changes.record(connection, [Change(version=0, kind=ChangeKind.ROOM_DELETED, room_uid=uid)])
+            deleted = Change(version=0, kind=ChangeKind.ROOM_DELETED, room_uid=uid, room_id=NO_ROOM)
+            await recorded_changes.record(connection, [deleted])
+            if members:
+                await connection.execute(_NOTE_MEMBERS, [row._asdict() for row in members])
         return deletion_id

@@ -14,6 +14,7 @@ from services.rooms.tables import (
     absent_users,
     changes,
     creations,
+    deleted_memberships,
     deletion_tables,
     fences,
     global_assignments,
@@ -79,7 +80,7 @@ class UserErasureStore:
             return forgotten + await _change(connection, direct, update(rooms).values(**without))
 
     async def remove_rest(self, user: ErasedUser) -> int:
-        """Remove a user's roles, the requests that made rooms, and that the user may be absent; return how much."""
+        """Remove a user's roles, the requests that made rooms, and what notes where the user was; return how much."""
         in_rooms = (room_assignments.c.user_id == user.id) & (room_assignments.c.user_uid == user.uid)
         removed = 0
         for gone in (
@@ -87,6 +88,7 @@ class UserErasureStore:
             delete(room_assignments).where(in_rooms),
             delete(creations).where(creations.c.creator_uid == user.uid),
             delete(absent_users).where(absent_users.c.user_uid == user.uid),
+            delete(deleted_memberships).where(deleted_memberships.c.user_uid == user.uid),
         ):
             async with self._database.transaction() as connection:
                 removed += (await connection.execute(gone)).rowcount

@@ -19,7 +19,9 @@ _ASKED_AT_ONCE = 2
 class UserAccess:
     """What changes of roles do to the streams of users."""
 
-    def __init__(self, access: AccessChecker, index: UserIndex, clock: Clock, *, retry_interval: float) -> None:
+    def __init__(
+        self, access: AccessChecker, index: UserIndex[UserSubscription], clock: Clock, *, retry_interval: float
+    ) -> None:
         self._access = access
         self._index = index
         self._in_doubt: DoubtQueue[UserSubscription] = DoubtQueue(

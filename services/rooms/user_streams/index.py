@@ -7,25 +7,43 @@ each subscription has exactly the changes after the version of its own state.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Generic, Protocol, TypeVar
 
 from services.rooms.model import Change, ChangeKind, RoomView
 from services.rooms.user_streams import frames
-from services.rooms.user_streams.position import Position
-from services.rooms.user_streams.subscription import UserSubscription
+from services.rooms.user_streams.frames import Event
+from services.rooms.user_streams.position import UserPosition
 from services.runtime.ids import RoomId, RoomUid, UserId
 
 # Of a change that has none, which only hands in the database make.
 _NO_TIME = datetime.fromtimestamp(0, UTC)
 
 
+class Subscriber(Protocol):
+    """Whoever is told the changes of a user's rooms."""
+
+    # The user.
+    user_id: str
+    # The changes up to this version are known already.
+    version: int
+    # The rooms that are followed, which are the index's to change.
+    rooms: set[RoomUid]
+
+    def push(self, event: Event) -> None:
+        """Take an event."""
+
+
+_Subscriber = TypeVar("_Subscriber", bound=Subscriber)
+
+
 @dataclass(slots=True)
-class _Followed:
+class _Followed(Generic[_Subscriber]):
     """A room that somebody here is in."""
 
     # The one copy that all who follow the room have: there may be very many of them.
     room_uid: RoomUid
     room_id: RoomId
-    subscriptions: set[UserSubscription] = field(default_factory=set)
+    subscriptions: set[_Subscriber] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +62,24 @@ class Wanted:
         return Wanted(self.rooms | other.rooms, self.with_members | other.with_members)
 
 
-class UserIndex:
+class UserIndex(Generic[_Subscriber]):
     """The subscriptions of a process, by user and by room.
 
     `position_of` says where whoever was told the changes up to a version stands, if that is known.
     """
 
-    def __init__(self, position_of: Callable[[int], Position | None]) -> None:
+    def __init__(self, position_of: Callable[[int], UserPosition | None]) -> None:
         self._position_of = position_of
-        self._of_user: dict[str, set[UserSubscription]] = {}
-        self._of_room: dict[RoomUid, _Followed] = {}
+        self._of_user: dict[str, set[_Subscriber]] = {}
+        self._of_room: dict[RoomUid, _Followed[_Subscriber]] = {}
 
-    def join(self, subscription: UserSubscription, rooms: Iterable[tuple[RoomUid, RoomId]]) -> None:
+    def join(self, subscription: _Subscriber, rooms: Iterable[tuple[RoomUid, RoomId]]) -> None:
         """Register a subscription with its rooms, by uid and id."""
         self._of_user.setdefault(subscription.user_id, set()).add(subscription)
         for room_uid, room_id in rooms:
             self._follow(subscription, room_uid, room_id)
 
-    def leave(self, subscription: UserSubscription) -> None:
+    def leave(self, subscription: _Subscriber) -> None:
         """Forget a subscription, if it was registered."""
         for room_uid in list(subscription.rooms):
             self._unfollow(subscription, room_uid)
@@ -75,19 +93,23 @@ class UserIndex:
         """Whether there is no subscription."""
         return not self._of_user
 
-    def subscriptions(self) -> list[UserSubscription]:
+    def subscriptions(self) -> list[_Subscriber]:
         """List every subscription."""
         return [subscription for of_user in self._of_user.values() for subscription in of_user]
 
-    def subscriptions_of(self, user_id: str) -> list[UserSubscription]:
+    def subscriptions_of(self, user_id: str) -> list[_Subscriber]:
         """List a user's subscriptions."""
         return list(self._of_user.get(user_id, ()))
 
-    def has(self, subscription: UserSubscription) -> bool:
+    def rooms(self) -> list[tuple[RoomUid, RoomId]]:
+        """List the rooms that are followed, by uid and id."""
+        return [(followed.room_uid, followed.room_id) for followed in self._of_room.values()]
+
+    def has(self, subscription: _Subscriber) -> bool:
         """Tell whether a subscription is registered."""
         return subscription in self._of_user.get(subscription.user_id, ())
 
-    def neighbours(self, user_id: str, room_uids: Iterable[RoomUid]) -> set[UserSubscription]:
+    def neighbours(self, user_id: str, room_uids: Iterable[RoomUid]) -> set[_Subscriber]:
         """Return who is told of a user who is in these rooms: their own streams, and those of the others there."""
         found = set(self._of_user.get(user_id, ()))
         for room_uid in room_uids:
@@ -183,12 +205,12 @@ class UserIndex:
                 self._unfollow(subscription, room_uid)
                 subscription.push(deleted())
 
-    def _follow(self, subscription: UserSubscription, room_uid: RoomUid, room_id: RoomId) -> None:
+    def _follow(self, subscription: _Subscriber, room_uid: RoomUid, room_id: RoomId) -> None:
         followed = self._of_room.setdefault(room_uid, _Followed(room_uid, room_id))
         followed.subscriptions.add(subscription)
         subscription.rooms.add(followed.room_uid)
 
-    def _unfollow(self, subscription: UserSubscription, room_uid: RoomUid) -> None:
+    def _unfollow(self, subscription: _Subscriber, room_uid: RoomUid) -> None:
         subscription.rooms.discard(room_uid)
         followed = self._of_room.get(room_uid)
         if followed is not None:

@@ -1,18 +1,19 @@
 """How a SubscribeUser opens, runs and ends.
 
-The state is read with its version, and the subscription registered in the step in which the tail of the changes is not
-past that. What happens from then on waits behind the state.
+What it begins with is read with its version, and the subscription registered in the step in which the tail of the
+changes is not past that. What happens from then on waits behind the beginning.
 """
 
 from collections.abc import AsyncGenerator
-from datetime import datetime
 
-from services.rooms.model import Change, RoomView
 from services.rooms.peers import UsersClient
 from services.rooms.user_streams import frames
 from services.rooms.user_streams.access import UserAccess
+from services.rooms.user_streams.beginnings import Resumption, State
+from services.rooms.user_streams.missed_store import MissedStore
+from services.rooms.user_streams.position import UserPosition
 from services.rooms.user_streams.store import UserStateStore
-from services.rooms.user_streams.streams import UserStreams, is_understood, log_reset
+from services.rooms.user_streams.streams import UserStreams, log_reset
 from services.rooms.user_streams.subscription import UserStream, UserSubscription
 from services.rooms.user_streams.watch import UserWatch
 from services.runtime.access.port import AccessQuery
@@ -21,46 +22,12 @@ from services.runtime.contract.errors import ChatkitError
 from services.runtime.data.database import POOL_CONNECTIONS
 from services.runtime.fair_queue import FairQueue
 from services.runtime.identity.tokens import Caller
-from services.runtime.ids import RoomId, RoomUid
-from services.runtime.steps import Leisure, Pace
+from services.runtime.steps import Leisure
 from services.runtime.streaming.open_streams import OnEnd, spread_delay
 from services.runtime.streaming.state_budget import Reservation, StateBudget
 
 # Fewer than there are connections to the database, so that calls and the tail find one.
 _READ_AT_ONCE = POOL_CONNECTIONS - 1
-_PAGE = 500
-# What serializing a room counts in a step, and how many of its members count as much as one thing.
-_ROOM, _MEMBERS = 5, 16
-
-
-class _State:
-    """The rooms of a user as serialized events, as of a version."""
-
-    def __init__(self, user_id: str, version: int) -> None:
-        self.version = version
-        self.rooms: dict[RoomUid, tuple[RoomId, bytes]] = {}
-        self._user_id = user_id
-
-    @property
-    def size(self) -> int:
-        return sum(len(event) for _, event in self.rooms.values())
-
-    async def add(self, views: dict[RoomUid, RoomView], now: datetime, pace: Pace) -> None:
-        for room_uid, view in views.items():
-            self.rooms[room_uid] = view.room.id, frames.room_event(now, view).frame
-            await pace.did(_ROOM + len(view.member_ids) // _MEMBERS)
-
-    def touched_by(self, change: Change) -> RoomUid | None:
-        """Return the room of the user that a change is about."""
-        is_of_user = change.user_id == self._user_id or change.room_uid in self.rooms
-        return change.room_uid if is_of_user else None
-
-    def has_user_in(self, view: RoomView) -> bool:
-        """Tell whether the user is a member."""
-        return self._user_id in view.member_ids
-
-    def in_order(self) -> list[bytes]:
-        return [event for _, event in sorted(self.rooms.values())]
 
 
 class UserOpenings:
@@ -69,6 +36,7 @@ class UserOpenings:
     def __init__(
         self,
         store: UserStateStore,
+        missed: MissedStore,
         streams: UserStreams,
         watch: UserWatch,
         access: UserAccess,
@@ -79,6 +47,7 @@ class UserOpenings:
         most_state_bytes: int,
     ) -> None:
         self._store = store
+        self._missed = missed
         self._streams = streams
         self._watch = watch
         self._access = access
@@ -94,15 +63,16 @@ class UserOpenings:
         return self._budget.used
 
     async def subscribe(
-        self, user_id: str, query: AccessQuery | None, caller: Caller, on_end: OnEnd
+        self, user_id: str, after: UserPosition | None, query: AccessQuery | None, caller: Caller, on_end: OnEnd
     ) -> AsyncGenerator[bytes, None]:
         """Yield the frames of a user's stream, `closed` included, and then raise why it ended.
 
-        `on_end` is told how the stream ends with its token once it is open, and can say goodbye.
+        It goes on after a position if it can. `on_end` is told how the stream ends with its token once it is open, and
+        can say goodbye.
         """
         subscription = UserStream(user_id, query, caller, self._clock, self._budget)
         try:
-            await self.open(subscription, subscription.reservation)
+            await self.open(subscription, after, subscription.reservation)
             on_end(subscription.cut)
             try:
                 async for frame in subscription.queue.frames():
@@ -114,63 +84,73 @@ class UserOpenings:
             self._streams.leave(subscription)
             subscription.reservation.give_back()
 
-    async def open(self, subscription: UserSubscription, reservation: Reservation | None = None) -> None:
+    async def open(
+        self, subscription: UserSubscription, after: UserPosition | None, reservation: Reservation | None = None
+    ) -> None:
         """Register a subscription and queue how it starts; whoever opens it lets it leave, come what may.
 
-        The bytes of the state are taken from the reservation. Raises USER_NOT_FOUND, what the access of the user
-        raises, and why the subscription has ended meanwhile.
+        It goes on after a position if it can. The bytes of the beginning are taken from the reservation. Raises
+        USER_NOT_FOUND, what the access of the user raises, and why the subscription has ended meanwhile.
         """
         await self._streams.started()
         await self._watch.settled()
+        if after is not None and not await self._watch.reaches(after):
+            after = None
         async with self._reading.turn(subscription.user_id):
-            rooms = await self._register(subscription, reservation)
+            beginning = await self._register(subscription, after)
+            events = [*beginning.events(), *await self._changed_users(subscription, beginning.after)]
+            if reservation is not None:
+                reservation.take(sum(map(len, events)), spread_delay())
         await self._access.confirm(subscription)
         # After it is registered, so that no change of the user comes between.
         user = await self._users.get(subscription.user_id)
         if subscription.error is not None:
             raise subscription.error
-        now, place = (
-            self._clock.now(),
-            self._streams.present.position_at(subscription.version, subscription.users_version),
-        )
-        opened, caught_up = frames.opened_event(now, user), frames.caught_up_event(now, len(rooms), place)
-        subscription.start([opened.frame, *rooms], caught_up)
+        now = self._clock.now()
+        place = self._streams.present.position_at(subscription.version, subscription.users_version)
+        opened = frames.opened_event(now, user, resumed=beginning.after is not None)
+        caught_up = frames.caught_up_event(now, beginning.room_count, place)
+        subscription.start([opened.frame, *events], caught_up)
 
-    async def _register(self, subscription: UserSubscription, reservation: Reservation | None) -> list[bytes]:
-        """Read the state and register; return its events."""
+    async def _register(self, subscription: UserSubscription, after: UserPosition | None) -> State | Resumption:
+        """Read how the subscription begins, and register it."""
         resets = self._streams.resets
-        read = await self._store.state(subscription.user_id)
-        state = _State(subscription.user_id, read.version)
-        await state.add({view.room.uid: view for view in read.views}, self._clock.now(), self._leisure.pace())
-        while not self._join(subscription, state, resets):
-            await self._advance(state)
-        if reservation is not None:
-            reservation.take(state.size, spread_delay())
-        return state.in_order()
+        beginning = await self._beginning(subscription.user_id, after)
+        while not self._join(subscription, beginning, resets):
+            await beginning.advance()
+        return beginning
 
-    def _join(self, subscription: UserSubscription, state: _State, resets: int) -> bool:
+    async def _beginning(self, user_id: str, after: UserPosition | None) -> State | Resumption:
+        if after is not None and after.rooms_epoch == self._streams.present.rooms_epoch:
+            resumption = Resumption(user_id, after, self._store, self._missed, self._leisure)
+            if await resumption.read():
+                return resumption
+        state = State(user_id, self._store, self._clock, self._leisure)
+        await state.read()
+        return state
+
+    def _join(self, subscription: UserSubscription, beginning: State | Resumption, resets: int) -> bool:
         if self._streams.resets != resets:
             # The versions may be another database's.
             raise log_reset()
-        rooms = [(room_uid, room_id) for room_uid, (room_id, _) in state.rooms.items()]
-        return self._streams.join(subscription, rooms, state.version)
+        return self._streams.join(subscription, beginning.rooms(), beginning.version)
 
-    async def _advance(self, state: _State) -> None:
-        """Bring a state that the tail has passed up to a later version.
-
-        Rooms that have changed are read as they are by now, which may be later still: they are shown so again by the
-        changes that follow, as all events may be.
-        """
-        changes = await self._store.changes_after(state.version, _PAGE)
-        if not changes or changes[0].version != state.version + 1 or not all(map(is_understood, changes)):
+    async def _changed_users(self, subscription: UserSubscription, after: UserPosition | None) -> list[bytes]:
+        """Return the serialized changes of users that a subscription has missed which goes on after a position."""
+        if after is None:
+            return []
+        changed = self._watch.changed_after(after.users_version)
+        if changed is None:
+            # So many have come since it was looked at.
             raise log_reset()
-        touched = {room_uid for change in changes if (room_uid := state.touched_by(change)) is not None}
-        views = await self._store.views(touched, touched) if touched else {}
-        for room_uid in touched:
-            state.rooms.pop(room_uid, None)
-        await state.add(
-            {uid: view for uid, view in views.items() if state.has_user_in(view)},
-            self._clock.now(),
-            self._leisure.pace(),
-        )
-        state.version = changes[-1].version
+        others = [
+            one for one in changed if one.version <= subscription.users_version and one.user.id != subscription.user_id
+        ]
+        if not others:
+            return []
+        known = await self._missed.acquainted(subscription.user_id, [one.user.id for one in others])
+        return [
+            frames.user_updated_event(one.user, after.moved_to(subscription.version, one.version)).frame
+            for one in others
+            if one.user.id in known
+        ]

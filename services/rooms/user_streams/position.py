@@ -1,16 +1,20 @@
 """Where a subscriber stands: in the changes of rooms and in those of users, each of an epoch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class UserPosition:
     """A place in the changes of rooms and of users, from which a subscription can go on."""
 
     rooms_epoch: str
     rooms_version: int
     users_epoch: str
     users_version: int
+
+    def moved_to(self, rooms_version: int, users_version: int) -> "UserPosition":
+        """Return the place at other versions of the same epochs."""
+        return replace(self, rooms_version=rooms_version, users_version=users_version)
 
 
 class Present:
@@ -34,16 +38,16 @@ class Present:
         """Take back a `withhold`."""
         self._withheld -= count
 
-    def position(self) -> Position | None:
+    def position(self) -> UserPosition | None:
         """Return the place, or None where there is none."""
         return None if self.rooms_version is None else self.position_at(self.rooms_version, self.users_version)
 
-    def position_at(self, rooms_version: int, users_version: int) -> Position | None:
+    def position_at(self, rooms_version: int, users_version: int) -> UserPosition | None:
         """Return the place of those who were told the changes up to these versions, or None where there is none."""
         if self._withheld or not self.rooms_epoch or not self.users_epoch:
             return None
-        return Position(self.rooms_epoch, rooms_version, self.users_epoch, users_version)
+        return UserPosition(self.rooms_epoch, rooms_version, self.users_epoch, users_version)
 
-    def of_change(self, rooms_version: int) -> Position | None:
+    def of_change(self, rooms_version: int) -> UserPosition | None:
         """Return the place of those who were told a change of rooms and all before, or None where there is none."""
         return self.position_at(rooms_version, self.users_version)

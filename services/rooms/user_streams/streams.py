@@ -60,7 +60,7 @@ class UserStreams:
         feed: ChangeFeed[Change],
         store: UserStateStore,
         access: UserAccess,
-        index: UserIndex,
+        index: UserIndex[UserSubscription],
         present: Present,
         clock: Clock,
         *,

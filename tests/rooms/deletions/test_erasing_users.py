@@ -68,6 +68,9 @@ async def _erased(rooms: Suite, database: TestDatabase) -> bool:
 
 
 async def test_nothing_names_the_user_any_more_and_others_are_told(rooms: Suite, database: TestDatabase) -> None:
+    await rooms.make_room("gone", "alice", "bob")
+    await rooms.rooms.DeleteRoom(rooms_pb2.DeleteRoomRequest(room_id="gone"), metadata=su())
+    assert database.count("rooms.deleted_memberships") == 2
     assert "alice" in _all_rows(database)
     async with reading(rooms, "bob") as reader:
         await reader.until("caught_up")
@@ -91,6 +94,7 @@ async def test_nothing_names_the_user_any_more_and_others_are_told(rooms: Suite,
     await refused(rooms.memberships.AddMembers(added, metadata=su()), "DIRECT_ROOM")
     # Also a second time.
     assert await _erased(rooms, database)
+    assert database.count("rooms.deleted_memberships") == 1
 
 
 async def test_their_tokens_open_nothing_and_their_streams_end(rooms: Suite, database: TestDatabase) -> None:

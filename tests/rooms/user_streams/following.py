@@ -39,7 +39,6 @@ class Followed:
         for event in events:
             self.folded.apply(event)
             self._events.put_nowait(event)
-        assert told.HasField("position") == events[-1].HasField("position")
         if told.HasField("position"):
             assert told.position == events[-1].position
             self.position = told.position
@@ -77,7 +76,8 @@ class Feed:
     def __init__(self, call: "grpc.aio.StreamStreamCall[pb2.FollowUsersRequest, pb2.FollowUsersResponse]") -> None:
         self.call = call
         self.followed: defaultdict[int, Followed] = defaultdict(Followed)
-        self.heartbeats: asyncio.Queue[pb2.UserFeedEvent] = asyncio.Queue()
+        self.heartbeats: asyncio.Queue[feed_pb2.FeedHeartbeat] = asyncio.Queue()
+        self.positions: asyncio.Queue[user_position_pb2.UserPosition] = asyncio.Queue()
         # While it is not set nothing is read.
         self.go = asyncio.Event()
         self.go.set()
@@ -111,16 +111,22 @@ class Feed:
             for told in frame.events:
                 if told.number:
                     self.followed[told.number].take(told)
+                elif told.HasField("heartbeat"):
+                    self.heartbeats.put_nowait(told.heartbeat)
                 else:
-                    assert told.HasField("heartbeat")
-                    self.heartbeats.put_nowait(told)
+                    self.positions.put_nowait(told.position)
 
-    async def heartbeat(self, until: Callable[[pb2.UserFeedEvent], bool] = lambda _: True) -> pb2.UserFeedEvent:
-        """Return the next heartbeat of which something is true."""
+    async def heartbeat(self) -> feed_pb2.FeedHeartbeat:
+        """Return the next heartbeat."""
         async with asyncio.timeout(HANG_SECONDS):
-            while not until(beat := await self.heartbeats.get()):
+            return await self.heartbeats.get()
+
+    async def position(self, after: int = 0) -> user_position_pb2.UserPosition:
+        """Return where all stand, once that is after a version of the changes of rooms."""
+        async with asyncio.timeout(HANG_SECONDS):
+            while (position := await self.positions.get()).rooms_version <= after:
                 pass
-            return beat
+            return position
 
 
 @asynccontextmanager

@@ -10,11 +10,12 @@ from uuid import uuid4
 
 from chatkit.internal.directory.v1 import directory_service_pb2 as directory_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as pb2
-from chatkit.rooms.v1 import user_event_pb2
+from chatkit.rooms.v1 import user_event_pb2, user_position_pb2
 from chatkit.users.v1 import user_pb2
 
 from services.rooms.access.service import Access
 from services.rooms.access.store import AccessStore
+from services.rooms.deletions.store import RoomDeletionStore
 from services.rooms.model import Change, Draft, RoomView, Visibility
 from services.rooms.protos import room_proto
 from services.rooms.quotas import Actor, Quotas
@@ -22,11 +23,14 @@ from services.rooms.recorded_changes import change_log
 from services.rooms.store import RoomStore
 from services.rooms.tables import deletion_tables
 from services.rooms.user_streams.access import UserAccess
+from services.rooms.user_streams.feed import UserFeeds
 from services.rooms.user_streams.index import UserIndex
+from services.rooms.user_streams.missed_store import MissedStore
 from services.rooms.user_streams.opening import UserOpenings
-from services.rooms.user_streams.position import Present
+from services.rooms.user_streams.position import Present, UserPosition
 from services.rooms.user_streams.store import UserState, UserStateStore
 from services.rooms.user_streams.streams import UserStreams
+from services.rooms.user_streams.subscription import UserSubscription
 from services.rooms.user_streams.watch import UserWatch
 from services.rooms.views_store import RoomViewStore
 from services.runtime.clock import SystemClock
@@ -83,7 +87,7 @@ class HeldStore(UserStateStore):
 
 def heartbeat(version: int) -> directory_pb2.DirectoryEvent:
     """Return a heartbeat of WatchUsers."""
-    return directory_pb2.DirectoryEvent(version=version, heartbeat=directory_pb2.DirectoryHeartbeat())
+    return directory_pb2.DirectoryEvent(version=version, heartbeat=directory_pb2.DirectoryHeartbeat(epoch="of users"))
 
 
 class FakeUsers:
@@ -98,6 +102,8 @@ class FakeUsers:
             self.frames.put_nowait(frame)
         # The versions after which somebody wanted to follow.
         self.followed_after: list[int] = []
+        # What is told, in one frame, to those who read what was before.
+        self.earlier: list[directory_pb2.DirectoryEvent] | ChatkitError = []
 
     async def get(self, user_id: str) -> user_pb2.User:
         await self.go.wait()
@@ -109,6 +115,12 @@ class FakeUsers:
 
     async def changes(self, after: int, _epoch: str) -> AsyncGenerator[directory_pb2.WatchUsersResponse, None]:
         self.followed_after.append(after)
+        if after and (earlier := self.earlier):
+            if isinstance(earlier, ChatkitError):
+                raise earlier
+            told = [event for event in earlier if event.version > after]
+            yield directory_pb2.WatchUsersResponse(events=[*told, heartbeat(7)])
+            await asyncio.Event().wait()
         while True:
             frame = await self.frames.get()
             if isinstance(frame, ChatkitError):
@@ -121,12 +133,18 @@ class Stream:
 
     def __init__(self, frames: AsyncIterator[bytes]) -> None:
         self.folded = Folded()
+        # Where it stands, as far as it was told.
+        self.position: user_position_pb2.UserPosition | None = None
         self._events = self._read(frames)
 
     async def next(self) -> user_event_pb2.UserEvent:
         """Return the next event."""
         async with asyncio.timeout(HANG_SECONDS):
             return await anext(self._events)
+
+    def begin(self) -> "asyncio.Future[user_event_pb2.UserEvent]":
+        """Open the stream, and return what waits for its first event."""
+        return asyncio.ensure_future(self.next())
 
     async def until(self, kind: str) -> list[user_event_pb2.UserEvent]:
         """Return the events up to the first one of a kind, that one included."""
@@ -139,6 +157,8 @@ class Stream:
         async for frame in frames:
             for event in pb2.SubscribeUserResponse.FromString(frame).events:
                 self.folded.apply(event)
+                if event.HasField("position"):
+                    self.position = event.position
                 yield event
 
 
@@ -148,12 +168,14 @@ class Openings:
 
     changes: ChangeStore[Change]
     rooms: RoomStore
+    deletions: RoomDeletionStore
     views: RoomViewStore
     store: HeldStore
     users: FakeUsers
     feed: ChangeFeed[Change]
     streams: UserStreams
     openings: UserOpenings
+    feeds: UserFeeds
     uids: dict[str, RoomUid] = field(default_factory=dict)
 
     async def create(self, room_id: str, *members: str, custom_data: dict[str, Any] | None = None) -> None:
@@ -188,6 +210,15 @@ class Openings:
         await self.rooms.update(self.uids[room_id], {"name": name}, "")
         self.feed.nudge()
 
+    async def delete(self, room_id: str) -> None:
+        """Delete a room."""
+        await self.deletions.delete(self.uids[room_id])
+        self.feed.nudge()
+
+    async def users_told(self, version: int) -> None:
+        """Wait until every change of users up to a version was told."""
+        await eventually(lambda: self.streams.present.users_version == version)
+
     async def handed_out(self) -> None:
         """Wait until the tail has handed out every change."""
         version = (await self.changes.head()).version
@@ -199,10 +230,10 @@ class Openings:
         return {view.room.id: (room_proto(view.room), list(view.member_ids)) for view in views}
 
     @asynccontextmanager
-    async def reading(self, user_id: str) -> AsyncIterator[Stream]:
+    async def reading(self, user_id: str, after: UserPosition | None = None) -> AsyncIterator[Stream]:
         """Subscribe while the context is open."""
         caller = Caller(UserId(user_id), superuser=True, service=None, expire_time=_EVER)
-        frames = self.openings.subscribe(user_id, None, caller, lambda _goodbye: None)
+        frames = self.openings.subscribe(user_id, after, None, caller, lambda _goodbye: None)
         async with aclosing(frames):
             yield Stream(frames)
 
@@ -218,7 +249,7 @@ async def openings(
     """Run the parts."""
     connections, clock = Database(create_engine(database.dsn("rooms"))), SystemClock()
     leisure, present, users = Leisure(), Present(), users or FakeUsers()
-    index = UserIndex(present.of_change)
+    index: UserIndex[UserSubscription] = UserIndex(present.of_change)
     store = HeldStore(connections, leisure)
     changes = ChangeStore(connections, change_log)
     feed: ChangeFeed[Change] = ChangeFeed(
@@ -232,14 +263,25 @@ async def openings(
     streams = UserStreams(feed, store, access, index, present, clock, heartbeat_interval=15.0, retry_interval=0.01)
     watch = UserWatch(cast("Any", users), store, streams, clock, retry_interval=0.01)
     made = UserOpenings(
-        store, streams, watch, access, cast("Any", users), clock, leisure, most_state_bytes=most_state_bytes
+        store,
+        MissedStore(connections),
+        streams,
+        watch,
+        access,
+        cast("Any", users),
+        clock,
+        leisure,
+        most_state_bytes=most_state_bytes,
     )
+    feeds = UserFeeds(made, streams, clock, Limits())
     async with asyncio.TaskGroup() as group:
-        works = [group.create_task(part.run()) for part in (feed, streams, access, watch)]
+        works = [group.create_task(part.run()) for part in (feed, streams, access, watch, feeds)]
         try:
             jobs = DeletionStore(connections, deletion_tables, ())
             rooms, views = RoomStore(connections, jobs, 100, Quotas(Limits())), RoomViewStore(connections)
-            yield Openings(changes, rooms, views, store, users, feed, streams, made)
+            yield Openings(
+                changes, rooms, RoomDeletionStore(connections, jobs), views, store, users, feed, streams, made, feeds
+            )
         finally:
             # A task that is cancelled while it connects would leave its connection to nobody.
             feed.end()

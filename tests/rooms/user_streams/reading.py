@@ -25,6 +25,7 @@ class Folded:
 
     def __init__(self) -> None:
         self.is_caught_up = False
+        self.is_resumed = False
         self.users: dict[str, user_pb2.User] = {}
         self._rooms: dict[str, room_pb2.Room] = {}
         self._members: dict[str, set[str]] = {}
@@ -55,10 +56,15 @@ class Folded:
         match event.WhichOneof("event"):
             case "opened":
                 self.know(event.opened.user)
+                self.is_resumed = event.opened.resumed
+                if not self.is_resumed:
+                    # The state follows.
+                    self._rooms.clear()
+                    self._members.clear()
             case "user_updated":
                 self.know(event.user_updated)
             case "caught_up":
-                assert event.caught_up.room_count == len(self._rooms)
+                assert event.caught_up.room_count == (0 if self.is_resumed else len(self._rooms))
                 self.is_caught_up = True
             case "room" | "added_to_room" as kind:
                 of_user = getattr(event, kind)

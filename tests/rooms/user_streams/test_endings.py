@@ -165,6 +165,18 @@ async def test_a_quiet_stream_has_heartbeats_that_say_until_when_it_is_complete(
             assert opened_at < event.time.ToDatetime(UTC) <= clock.now()
 
 
+async def test_heartbeats_say_where_a_stream_stands_whomever_changes_concern(rooms: Suite, clock: LeapingClock) -> None:
+    async with reading(rooms, "alice") as stream:
+        version = (await stream.until("caught_up"))[-1].position.rooms_version
+        await rooms.make_room("others", "bob")
+        while True:
+            clock.leap(15)
+            event = await stream.next()
+            assert event.HasField("heartbeat")
+            if event.position.rooms_version > version:
+                break
+
+
 @contextmanager
 def _without(database: TestDatabase) -> Iterator[None]:
     """Let nobody reach the database while the context is open."""

@@ -2,18 +2,30 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
+from typing import Any, cast
 
 import grpc
 import pytest
+from chatkit.internal.feeds.v1 import feed_pb2
 from chatkit.internal.feeds.v1 import user_feed_service_pb2 as pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import role_pb2
 from chatkit.rooms.v1 import roles_service_pb2 as roles_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
+from chatkit.users.v1 import users_service_pb2 as users_pb2
 
+from services.rooms.user_streams.feed import UserFeed
+from services.rooms.user_streams.position import Present
+from services.runtime.contract.errors import ResourceExhausted
+from services.runtime.contract.policies import Limits
+from services.runtime.contract.validation import Validator
+from services.runtime.streaming.feed import FollowerQueue
 from tests.rooms.user_streams.following import following
+from tests.rooms.user_streams.openings import openings
 from tests.rooms.user_streams.reading import listed, short
+from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import eventually
 from tests.support.refusals import check
@@ -78,6 +90,7 @@ async def test_a_follower_who_is_refused_stops_nobody(rooms: Suite) -> None:
     await rooms.roles.CreateRole(roles_pb2.CreateRoleRequest(scope="ROLE_SCOPE_GLOBAL", name="nothing"), metadata=su())
     await rooms.assign("carol", "nothing")
     async with following(rooms) as feed:
+        assert await (await feed.follow(5, "x" * 1_000)).refusal() == "LIMIT_EXCEEDED"
         nobody, carol, alice = (
             await feed.follow(1, "nobody"),
             await feed.follow(2, "carol"),
@@ -110,23 +123,119 @@ async def test_a_permission_that_is_taken_away_ends_the_follower_and_no_other(ro
         )
         await rooms.roles.UpdateRole(request, metadata=su())
         assert await alice.refusal() == "PERMISSION_MISSING"
-        assert (await feed.heartbeat()).HasField("position")
+        # Nothing is kept back from anybody.
+        assert (await feed.position()).rooms_epoch
 
 
-async def test_a_heartbeat_says_how_long_all_was_sent_and_where_everybody_stands(rooms: Suite) -> None:
+async def test_followers_go_on_on_another_feed_where_they_stood(rooms: Suite) -> None:
+    async with following(rooms) as feed:
+        alice, bob = await feed.follow(1, "alice"), await feed.follow(2, "bob")
+        for one in (alice, bob):
+            await one.until("caught_up")
+        await _rename(rooms, "Lobby")
+        assert await alice.told(1) == ["room_updated lobby Lobby"]
+        stood = alice.position
+        await _rename(rooms, "Hall")
+        await rooms.users.UpdateUser(users_pb2.UpdateUserRequest(user_id="bob", name="Bob"), metadata=su())
+        # Rooms knows of it by now.
+        await bob.until("user_updated")
+    async with following(rooms) as feed:
+        again, bob = await feed.follow(1, "alice", after=stood), await feed.follow(2, "bob")
+        seen = await again.until("caught_up")
+        told = ["opened alice", "room_updated lobby Hall", "user_updated bob Bob", "caught_up 0"]
+        assert [short(event) for event in seen] == told
+        assert seen[0].opened.resumed
+        await bob.until("caught_up")
+        await _rename(rooms, "Lobby")
+        for one in (again, bob):
+            assert await one.told(1) == ["room_updated lobby Lobby"]
+        assert again.position == bob.position
+
+
+async def _requests(*numbers: int) -> AsyncIterator[pb2.FollowUsersRequest]:
+    """Let alice follow by each of some numbers, and say no more."""
+    for number in numbers:
+        follower = feed_pb2.Follower(number=number, user_id="alice", superuser=True)
+        yield pb2.FollowUsersRequest(follow=[pb2.UserFollower(follower=follower)])
+    await asyncio.Event().wait()
+
+
+async def test_a_reader_who_stops_ends_the_feed_and_no_other(database: TestDatabase) -> None:
+    async with openings(database) as parts:
+        await parts.create("a", "alice", "bob")
+        async with (
+            aclosing(parts.feeds.follow(_requests(*range(1, 101)), lambda _: None)) as slow,
+            aclosing(parts.feeds.follow(_requests(1), lambda _: None)) as quick,
+        ):
+            for feed, count in ((slow, 100), (quick, 1)):
+                caught_up = 0
+                while caught_up < count:
+                    frame = pb2.FollowUsersResponse.FromString(await anext(feed))
+                    caught_up += sum(event.HasField("position") for event in frame.events)
+            # What all of its followers are told is more than a feed may leave unread.
+            for number in range(4):
+                await parts.rename("a", f"{number} {'x' * 60_000}")
+                await parts.handed_out()
+            with pytest.raises(ResourceExhausted, match="does not read fast enough"):
+                await anext(slow)
+            frames = [await anext(quick)]
+            while f"3 {'x' * 60_000}".encode() not in frames[-1]:
+                frames.append(await anext(quick))
+
+
+async def test_a_feed_says_until_when_all_was_sent_and_where_everybody_stands(rooms: Suite) -> None:
     async with following(rooms) as feed:
         alice = await feed.follow(1, "alice")
         await alice.until("caught_up")
-        position = alice.position
-        assert position is not None
-        assert position.rooms_epoch
-        assert position.users_epoch
+        assert alice.position is not None
+        assert alice.position.users_epoch
         # Nobody's here.
         await rooms.make_room("others", "carol")
-        later = await feed.heartbeat(lambda beat: beat.position.rooms_version > position.rooms_version)
+        later = await feed.position(alice.position.rooms_version)
         assert alice.is_quiet
-        assert later.position.rooms_epoch == position.rooms_epoch
-        assert 0 < later.heartbeat.elapsed_ms < (await feed.heartbeat()).heartbeat.elapsed_ms
+        assert later.rooms_epoch == alice.position.rooms_epoch
+        assert 0 < (await feed.heartbeat()).elapsed_ms < (await feed.heartbeat()).elapsed_ms
+
+
+class _Streams:
+    """Streams that have told everything until now."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self.present = Present()
+        self.present.rooms_epoch, self.present.users_epoch, self.present.rooms_version = "rooms", "users", 7
+
+    @property
+    def known_at(self) -> float:
+        return self._clock.monotonic()
+
+
+async def test_where_everybody_stands_is_not_said_before_what_is_kept_back_from_somebody() -> None:
+    clock = ManualClock()
+    feed = UserFeed(cast("Any", None), cast("Any", _Streams(clock)), clock, Validator(Limits()))
+    alice = FollowerQueue(feed._feed, 1)
+    frames = feed.queue.frames()
+
+    async def told() -> list[str]:
+        """Return what is told next, once it is a second later."""
+        await clock.advance(1)
+        feed.beat()
+        reading = asyncio.ensure_future(anext(frames))
+        await clock.advance(0)
+        # A frame so soon after the last one waits for more.
+        await clock.advance(1)
+        events = pb2.FollowUsersResponse.FromString(await reading).events
+        return [event.WhichOneof("event") or f"all at {event.position.rooms_version}" for event in events]
+
+    alice.open(0, [])
+    assert await told() == ["heartbeat", "all at 7"]
+    # The doubt comes when both wait already.
+    alice.push(0, b"an event")
+    alice.hold()
+    assert await told() == ["heartbeat"]
+    assert await told() == ["heartbeat"]
+    alice.release()
+    assert await told() == ["events", "heartbeat", "all at 7"]
 
 
 @pytest.mark.parametrize("number", [0, -1, 1])

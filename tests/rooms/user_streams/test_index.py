@@ -14,7 +14,7 @@ from services.rooms.user_streams.frames import Event
 from services.rooms.user_streams.index import UserIndex
 from services.rooms.user_streams.position import Present
 from services.rooms.user_streams.streams import UserStreams
-from services.rooms.user_streams.subscription import UserStream
+from services.rooms.user_streams.subscription import UserStream, UserSubscription
 from services.runtime.contract.errors import Aborted
 from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
 from services.runtime.identity.tokens import Caller
@@ -73,7 +73,11 @@ def _view(room_id: str, *members: str) -> RoomView:
     return RoomView(room, members)
 
 
-def _subscribed(index: UserIndex, user_id: str, *room_ids: str, version: int = 0) -> UserStream:
+def _index() -> UserIndex[UserSubscription]:
+    return UserIndex(Present().of_change)
+
+
+def _subscribed(index: UserIndex[UserSubscription], user_id: str, *room_ids: str, version: int = 0) -> UserStream:
     caller = Caller(UserId(user_id), superuser=False, service=None, expire_time=datetime(2100, 1, 1, tzinfo=UTC))
     subscription = UserStream(user_id, None, caller, ManualClock(), StateBudget(1))
     subscription.version = version
@@ -92,7 +96,7 @@ async def _told(subscription: UserStream) -> Sequence[str]:
 
 
 async def test_updates_of_a_room_in_one_batch_are_one_event_and_none_for_who_left_between() -> None:
-    index = UserIndex(Present().of_change)
+    index = _index()
     alice, bob, carol = (_subscribed(index, user_id, "a") for user_id in ("alice", "bob", "carol"))
     batch = [_updated(1, "a"), _removed(2, "a", "bob"), _updated(3, "a"), _removed(4, "a", "carol")]
     assert index.wanted(batch).rooms == {_A}
@@ -104,7 +108,7 @@ async def test_updates_of_a_room_in_one_batch_are_one_event_and_none_for_who_lef
 
 
 async def test_a_room_is_not_shown_to_who_is_out_of_it_again() -> None:
-    index = UserIndex(Present().of_change)
+    index = _index()
     alice, bob = _subscribed(index, "alice", "a"), _subscribed(index, "bob")
     batch = [_added(1, "a", "bob"), _updated(2, "a"), _removed(3, "a", "bob")]
     assert index.wanted(batch).with_members == {_A}
@@ -114,14 +118,14 @@ async def test_a_room_is_not_shown_to_who_is_out_of_it_again() -> None:
 
 
 async def test_who_is_back_in_a_room_is_shown_it_each_time() -> None:
-    index = UserIndex(Present().of_change)
+    index = _index()
     bob = _subscribed(index, "bob", "a")
     index.deliver([_removed(1, "a", "bob"), _added(2, "a", "bob"), _added(3, "a", "carol")], {_A: _view("a", "bob")})
     assert await _told(bob) == ["removed_from_room a", "added_to_room a bob", "member_joined a carol"]
 
 
 async def test_everyone_in_a_deleted_room_is_told_once_and_follows_it_no_more() -> None:
-    index = UserIndex(Present().of_change)
+    index = _index()
     alice, bob, carol = (_subscribed(index, user_id, "a", "b") for user_id in ("alice", "bob", "carol"))
     carol.version = 2
     batch = [_removed(1, "a", "bob"), _deleted(2, "a"), _updated(3, "a"), _removed(4, "b", "carol")]
@@ -135,7 +139,7 @@ async def test_everyone_in_a_deleted_room_is_told_once_and_follows_it_no_more() 
 
 
 async def test_others_in_a_room_are_told_that_a_member_was_deleted() -> None:
-    index = UserIndex(Present().of_change)
+    index = _index()
     alice, bob = _subscribed(index, "alice", "a"), _subscribed(index, "bob", "a", "b")
     index.deliver([_change(1, ChangeKind.MEMBER_DELETED, "a", "bob")], {})
     assert await _told(alice) == ["user_deleted bob", "member_left a bob"]
@@ -143,7 +147,7 @@ async def test_others_in_a_room_are_told_that_a_member_was_deleted() -> None:
 
 
 async def test_a_subscription_is_told_what_came_after_its_state_in_every_room() -> None:
-    index = UserIndex(Present().of_change)
+    index = _index()
     early, late = _subscribed(index, "alice", "a", version=1), _subscribed(index, "alice", "a", "b", version=3)
     batch = [_added(1, "a", "bob"), _added(2, "b", "alice"), _added(3, "b", "bob"), _added(4, "b", "carol")]
     index.deliver(batch, {_B: _view("b", "alice", "bob", "carol")})
@@ -152,7 +156,7 @@ async def test_a_subscription_is_told_what_came_after_its_state_in_every_room() 
 
 
 async def test_who_has_left_the_process_is_nowhere_in_the_index() -> None:
-    index = UserIndex(Present().of_change)
+    index = _index()
     alice, bob = _subscribed(index, "alice", "a", "b"), _subscribed(index, "bob", "b")
     assert index.neighbours("carol", [_A, _B]) == {alice, bob}
     index.leave(alice)
@@ -165,7 +169,7 @@ async def test_who_has_left_the_process_is_nowhere_in_the_index() -> None:
 
 async def test_very_many_streams_are_told_and_ended_in_steps() -> None:
     present, clock = Present(), ManualClock()
-    index = UserIndex(present.of_change)
+    index: UserIndex[UserSubscription] = UserIndex(present.of_change)
     streams = UserStreams(
         _Silent(),
         cast("Any", None),

@@ -1,8 +1,8 @@
 """Random operations of several users at two replicas of rooms, against a model of a few lines.
 
 Whenever nothing moves, the state that each stream folds to is what ListUserRooms tells, and what the model knows.
-Streams are cut and NATS is killed at random meanwhile. CHATKIT_TEST_ROUNDS says how many rounds there are; a failure
-tells the seed, which CHATKIT_TEST_SEED repeats.
+Streams are cut and NATS is killed at random meanwhile; some clients go on where they stood, others begin anew.
+CHATKIT_TEST_ROUNDS says how many rounds there are; a failure tells the seed, which CHATKIT_TEST_SEED repeats.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as pb2
+from chatkit.rooms.v1 import user_event_pb2, user_position_pb2
 from chatkit.rooms.v1.memberships_service_pb2_grpc import MembershipsServiceStub
 from chatkit.rooms.v1.rooms_service_pb2_grpc import RoomsServiceStub
 from chatkit.users.v1 import users_service_pb2 as users_pb2
@@ -62,10 +63,15 @@ class _Model:
 class _Client:
     """A client that always has a stream, at one replica or the other."""
 
-    def __init__(self, suite: Suite, who: str, channels: list[grpc.aio.Channel], chance: random.Random) -> None:
+    def __init__(
+        self, suite: Suite, who: str, channels: list[grpc.aio.Channel], chance: random.Random, *, goes_on: bool
+    ) -> None:
         self.who = who
         self.folded = Folded()
-        self.openings = 0
+        self.openings = self.resumed = 0
+        self._goes_on = goes_on
+        # Where it stands, if it is known.
+        self._place: user_position_pb2.UserPosition | None = None
         self._suite = suite
         self._channels = channels
         self._chance = chance
@@ -89,14 +95,25 @@ class _Client:
     async def _read(self) -> None:
         """Read one stream; it ends only because it is cut."""
         stub: Any = RoomsServiceStub(self._chance.choice(self._channels))
-        self.folded = folded = Folded()
+        if self._place is None or not self._goes_on:
+            self.folded, self._place = Folded(), None
+        folded = self.folded
+        folded.is_caught_up = False
         self.openings += 1
-        self._call = stub.SubscribeUser(pb2.SubscribeUserRequest(), metadata=user(self.who))
+        self._call = stub.SubscribeUser(pb2.SubscribeUserRequest(after=self._place), metadata=user(self.who))
         async for frame in self._call:
             for event in frame.events:
-                folded.apply(event)
-                if event.HasField("caught_up"):
-                    await self._look_users_up(folded)
+                await self._take(folded, event)
+
+    async def _take(self, folded: Folded, event: user_event_pb2.UserEvent) -> None:
+        folded.apply(event)
+        if event.HasField("opened"):
+            self.resumed += event.opened.resumed
+            self._place = self._place if event.opened.resumed else None
+        if event.HasField("caught_up") and not folded.is_resumed:
+            await self._look_users_up(folded)
+        if event.HasField("position"):
+            self._place = event.position
 
     async def _look_users_up(self, folded: Folded) -> None:
         request = users_pb2.BatchGetUsersRequest(user_ids=[*_USERS, _CLOCK])
@@ -275,7 +292,11 @@ async def test_what_streams_fold_to_is_what_is_listed_whatever_happens(database:
             world = _World(suite, channels, chance)
             world.model.members[_ALL], world.model.names[_ALL] = {*_USERS, _CLOCK}, _ALL
             world.model.users = {user_id: user_id for user_id in (*_USERS, _CLOCK)}
-            clients = [_Client(suite, who, channels, chance) for who in _USERS * 2]
+            clients = [
+                _Client(suite, who, channels, chance, goes_on=goes_on)
+                for who in _USERS
+                for goes_on in (True, True, False)
+            ]
             async with asyncio.TaskGroup() as group:
                 running_clients = [group.create_task(client.run()) for client in clients]
                 for number in range(_ROUNDS):
@@ -285,6 +306,7 @@ async def test_what_streams_fold_to_is_what_is_listed_whatever_happens(database:
                     task.cancel()
             # Streams were cut, and opened again.
             assert sum(client.openings for client in clients) > len(clients)
+            assert sum(client.resumed for client in clients) > len(clients)
 
 
 async def _disturbed(works: list[Work], clients: list[_Client], nats: Nats, chance: random.Random) -> None:

@@ -224,8 +224,9 @@ class RoomsServiceServicer:
         since the position asked for, says `caught_up`, and then sends changes as they
         happen, the user's own actions included. Every ending that the server decides
         is said by `closed` and by the status; after any, subscribe again with the
-        last position. A user that does not exist is NOT_FOUND, USER_NOT_FOUND. Where too much state waits for clients
-        to read it, a new stream is UNAVAILABLE, OVERLOADED, with a delay.
+        last position. A user that does not exist is NOT_FOUND, USER_NOT_FOUND. Where
+        too much state waits for clients to read it, a new stream is UNAVAILABLE,
+        OVERLOADED, with a delay.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
