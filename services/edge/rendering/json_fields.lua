@@ -46,6 +46,7 @@ written("google.protobuf.Timestamp", "^%d%d%d%d%-[01]%d%-[0-3]%dT[0-2]%d:[0-5]%d
 local requests = {
 @requests@
 }
+local grpc_only = {@grpc_only@}
 
 -- What is read, how far, the names and numbers that lead there, and how many more values there may be in what may be
 -- anything. Nothing waits while a body is read.
@@ -397,6 +398,10 @@ function envoy_on_request(call)
   -- Exactly what the transcoder leaves alone. gRPC-Web was made gRPC by now, and all else is JSON to it.
   local content_type = headers:get("content-type") or ""
   if content_type == "application/grpc" or sub(content_type, 1, 17) == "application/grpc+" then
+    return
+  end
+  if grpc_only[headers:get(":path")] then
+    call:respond({[":status"] = "400", ["@fault_header@"] = "@fault@"}, "")
     return
   end
   local kind = requests[headers:get(":path")]

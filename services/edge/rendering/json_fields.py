@@ -16,6 +16,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from services.edge import public
 from services.edge.rendering.parts import Json, typed
+from services.edge.rendering.screening import FAULT_HEADER, JSON
 from services.runtime.contract.errors import HTTP_STATUS_KEY
 from services.runtime.contract.policies import Limits, MethodContract, field_policy
 
@@ -47,6 +48,9 @@ def json_filter(limits: Limits) -> Json:
     for name, value in {
         "kinds": "\n".join(_kinds(limits)),
         "requests": "\n".join(f'  ["{method.path}"] = {_the(method.request)},' for method in _methods()),
+        "grpc_only": ", ".join(f'["{method.path}"] = true' for method in _in_streams_both_ways()),
+        "fault_header": FAULT_HEADER,
+        "fault": JSON,
         "most_nested": str(_MOST_NESTED),
         "most_chars": str(_MOST_CHARS),
         "field_header": FIELD_HEADER,
@@ -62,6 +66,11 @@ def json_filter(limits: Limits) -> Json:
 def _methods() -> Iterator[MethodContract]:
     # The frames of an upload come one by one.
     return (method for _, method in public.methods() if not method.streams_requests)
+
+
+def _in_streams_both_ways() -> Iterator[MethodContract]:
+    # The transcoder would take an array, whose items it knows how to read and this script does not.
+    return (method for _, method in public.methods() if method.streams_requests and method.streams)
 
 
 def _kinds(limits: Limits) -> Iterator[str]:

@@ -29,11 +29,12 @@ from services.runtime.contract.errors import (
 SCREEN_FILTER = "envoy.filters.http.lua"
 # The header by which the script tells the mapping of refusals what is wrong with a message; no client sees it.
 FAULT_HEADER = "x-chatkit-fault"
-FRAMING, COMPRESSION = "framing", "compression"
+FRAMING, COMPRESSION, JSON = "framing", "compression", "json"
 # What is said of each.
 FAULTS = {
     FRAMING: "the body is not one message, preceded by a byte that is 0 and its length in four",
     COMPRESSION: "the message is compressed: messages are taken as they are",
+    JSON: "the method is for gRPC only: its requests and its answers are streams",
 }
 # When to come back where nobody says it better.
 SOON = timedelta(milliseconds=500)
@@ -151,7 +152,7 @@ end
 
 def screen_filter() -> Json:
     """Return the filter, which goes behind those that hold a body back until it is whole."""
-    # The frames of an upload come one by one, and the service counts them.
+    # The frames of a stream come one by one, and the service counts them.
     in_frames = sorted(method.path for _, method in public.methods() if method.streams_requests)
     script = _SCRIPT % {
         "passed": _set(_PASSED),

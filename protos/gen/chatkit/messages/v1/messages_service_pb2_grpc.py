@@ -129,7 +129,7 @@ class MessagesServiceServicer:
         one that is refused spoils no other. Messages to one room are appended and
         answered in the order in which they were sent; those to another room do not
         wait for them. Tokens with `su` send on behalf of anybody, as they do with
-        BatchSendMessages.
+        BatchSendMessages. There is no JSON for this method: REQUEST_MALFORMED.
 
         SENDS_PER_USER_PER_SECOND counts every message, refused ones included, on all
         streams of the user to one process. Nobody is refused for it: whoever sends
