@@ -10,7 +10,6 @@ from typing import Any
 import grpc
 import pytest
 from chatkit.messages.v1 import messages_service_pb2 as pb2
-from chatkit.messages.v1 import part_pb2
 from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from google.protobuf import json_format
 
@@ -19,7 +18,7 @@ from tests.support import tokens
 from tests.support.edge import Edge, running_edge
 from tests.support.eventually import HANG_SECONDS
 from tests.support.refusals import refused
-from tests.support.sending import Sender, sending, word
+from tests.support.sending import Sender, numbered, sending, word
 from tests.support.suite import Suite
 
 _PATH = "/chatkit.messages.v1.MessagesService/SendMessages"
@@ -32,18 +31,13 @@ async def _open(edge: Edge, user: str = "alice") -> AsyncIterator[Sender]:
         yield sender
 
 
-def _send(number: int, room_id: str = "lobby") -> pb2.SendMessageRequest:
-    part = part_pb2.Part(content_type="text/plain", content=f"{number}")
-    return pb2.SendMessageRequest(room_id=room_id, parts=[part], request_id=f"{number}")
-
-
 async def test_messages_are_answered_while_the_stream_is_open_and_it_ends_well(edge: Edge) -> None:
     await edge.suite.make_room("attic", "alice")
     async with _open(edge) as sender:
         for number in range(1, 9):
-            await sender.send(_send(number, "lobby" if number % 2 else "attic"))
+            await sender.send(numbered(number, "lobby" if number % 2 else "attic"))
             assert word(await sender.result(number)) == "OK"
-        await sender.send(_send(9, "nowhere"), _send(10))
+        await sender.send(numbered(9, "nowhere"), numbered(10))
         assert [word(await sender.result(number)) for number in (9, 10)] == ["ROOM_ACCESS_DENIED", "OK"]
         await sender.finish()
     assert [message.seq for message in await sender.messages((1, 3, 5, 7, 10))] == [1, 2, 3, 4, 5]
@@ -51,7 +45,7 @@ async def test_messages_are_answered_while_the_stream_is_open_and_it_ends_well(e
 
 async def test_who_sends_too_fast_for_calls_is_refused_nothing_on_a_stream(edge: Edge) -> None:
     async with _open(edge) as sender:
-        await sender.send(*(_send(number) for number in range(1, 41)))
+        await sender.send(*(numbered(number) for number in range(1, 41)))
         assert await sender.told(40) == ["OK"] * 40
 
 
@@ -64,7 +58,7 @@ async def test_a_stream_is_open_before_anything_is_sent_and_ends_well_without_it
 async def test_gRPC_Web_sends_all_of_it_and_is_answered_then(edge: Edge) -> None:
     body = b"".join(
         b"\0" + len(frame).to_bytes(4, "big") + frame
-        for frame in (pb2.SendMessagesRequest(requests=[_send(n)]).SerializeToString() for n in range(2))
+        for frame in (pb2.SendMessagesRequest(requests=[numbered(n)]).SerializeToString() for n in range(2))
     )
     headers = {"content-type": "application/grpc-web+proto", "authorization": f"Bearer {tokens.token('alice')}"}
     answer = await edge.http.post(_PATH, content=body, headers=headers)
@@ -74,7 +68,7 @@ async def test_gRPC_Web_sends_all_of_it_and_is_answered_then(edge: Edge) -> None
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", ""])
 async def test_there_is_no_JSON_for_it(edge: Edge, content_type: str) -> None:
-    request = {"requests": [json_format.MessageToDict(_send(1))]}
+    request = {"requests": [json_format.MessageToDict(numbered(1))]}
     headers = {"content-type": content_type} if content_type else {}
     async with unheard(edge.suite):
         for body in (request, [request], {}):
@@ -94,7 +88,7 @@ async def test_a_frame_that_is_compressed_is_refused_with_a_reason(edge: Edge) -
     stub: Any = MessagesServiceStub(edge.channel)
     call = stub.SendMessages(metadata=tokens.user("alice"), compression=grpc.Compression.Gzip)
     await call.read()
-    await call.write(pb2.SendMessagesRequest(requests=[_send(number) for number in range(50)]))
+    await call.write(pb2.SendMessagesRequest(requests=[numbered(number) for number in range(50)]))
     async with asyncio.timeout(HANG_SECONDS):
         await refused(_to_the_end(call), "REQUEST_MALFORMED")
     assert edge.suite.database.count("messages.messages") == 0
@@ -112,7 +106,7 @@ async def test_an_edge_that_ends_lets_what_is_under_way_be_answered(suite: Suite
         suite, short_path, CHATKIT_DRAIN_SECONDS="0", CHATKIT_SHUTDOWN_GRACE_SECONDS="3600"
     ) as edge:
         async with _open(edge) as sender:
-            await sender.send(*(_send(number) for number in range(1, 11)))
+            await sender.send(*(numbered(number) for number in range(1, 11)))
             await sender.result(1)
             assert edge.child.process is not None
             edge.child.process.send_signal(signal.SIGTERM)

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 from chatkit.contract.v1 import error_reason_pb2
-from chatkit.messages.v1 import message_pb2, send_result_pb2
+from chatkit.messages.v1 import message_pb2, part_pb2, send_result_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 
 from tests.support.eventually import HANG_SECONDS
@@ -90,6 +90,12 @@ def word(result: send_result_pb2.SendResult) -> str:
     if result.HasField("message"):
         return "OK"
     return error_reason_pb2.ErrorReason.Name(result.failure.reason)
+
+
+def numbered(number: int, room_id: str = "lobby", content: str = "") -> pb2.SendMessageRequest:
+    """Return a message to send that is like no other number's."""
+    part = part_pb2.Part(content_type="text/plain", content=content or f"{number}")
+    return pb2.SendMessageRequest(room_id=room_id, parts=[part], request_id=f"{number}")
 
 
 @asynccontextmanager

@@ -141,8 +141,8 @@ class MessagesServiceServicer:
         the stream ends with OK. Every other ending is said by `closed` and by the
         status, after the results of what is under way. What has no result by then
         may or may not be stored: send it again with the same request_id, on another
-        stream or by SendMessage. Where a message of a user is refused because the
-        user is deleted, the stream ends as well: UNAUTHENTICATED, USER_DELETED.
+        stream or by SendMessage. Where the user is deleted and the id another's now,
+        the stream ends with the next message: UNAUTHENTICATED, USER_DELETED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
