@@ -6,7 +6,7 @@ from chatkit_client.errors import ChatkitError, SignedOut, TokenError
 from chatkit_client.messages import Messages
 from chatkit_client.paging import pages
 from chatkit_client.reasons import Reason
-from chatkit_client.sending import Sent, text
+from chatkit_client.sending.outcomes import Sent, text
 from chatkit_client.session import Change, ChangeKind, Pending, RoomView, Session
 from chatkit_client.streams.room_log import Gap
 from chatkit_client.streams.rooms_subscription import RoomsSubscription

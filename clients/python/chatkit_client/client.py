@@ -15,7 +15,8 @@ from chatkit_client.calls import Calls, Line
 from chatkit_client.proto.files.v1 import file_pb2
 from chatkit_client.proto.messages.v1 import message_pb2, messages_service_pb2, position_pb2, room_event_pb2
 from chatkit_client.retry import Clock, SystemClock
-from chatkit_client.sending import Says, Sender, Sent, request
+from chatkit_client.sending.outcomes import Says, Sent, request
+from chatkit_client.sending.sender import Sender
 from chatkit_client.services import Services
 from chatkit_client.session.device import SessionOptions, Wish
 from chatkit_client.session.session import Session

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from chatkit_client.proto.contract.v1 import error_reason_pb2, stream_pb2
-from chatkit_client.proto.messages.v1 import room_event_pb2
+from chatkit_client.proto.messages.v1 import room_event_pb2, send_result_pb2
 from chatkit_client.reasons import Reason
 
 _DOMAIN = "chatkit"
@@ -137,12 +137,22 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> ChatkitError:
 
 def from_closed(closed: room_event_pb2.Closed | stream_pb2.StreamClosed) -> ChatkitError:
     """Decode a stream's last event."""
-    name = error_reason_pb2.ErrorReason.Name(closed.reason) if closed.reason in _REASONS else str(closed.reason)
     return ChatkitError(
         _CODES.get(closed.code, grpc.StatusCode.UNKNOWN),
-        name,
+        _name_of(closed.reason),
         "the stream was closed",
         retry_after=_seconds(closed.retry_after) if closed.HasField("retry_after") else None,
+    )
+
+
+def from_failure(failure: send_result_pb2.SendFailure) -> ChatkitError:
+    """Decode why one message of several was not sent."""
+    return ChatkitError(
+        _CODES.get(failure.code, grpc.StatusCode.UNKNOWN),
+        _name_of(failure.reason),
+        failure.message,
+        metadata=failure.metadata,
+        retry_after=_seconds(failure.retry_after) if failure.HasField("retry_after") else None,
     )
 
 
@@ -178,6 +188,10 @@ def _from_status(code: grpc.StatusCode, status: status_pb2.Status) -> ChatkitErr
     if info.domain != _DOMAIN:
         return None
     return ChatkitError(code, info.reason, status.message, metadata=info.metadata, retry_after=retry_after)
+
+
+def _name_of(reason: "error_reason_pb2.ErrorReason") -> str:
+    return error_reason_pb2.ErrorReason.Name(reason) if reason in _REASONS else str(reason)
 
 
 def _seconds(duration: duration_pb2.Duration) -> float:

@@ -15,7 +15,7 @@ from chatkit_client.listeners import Listeners
 from chatkit_client.proto.messages.v1 import message_pb2, messages_service_pb2
 from chatkit_client.proto.sync.v1 import room_to_follow_pb2, sync_service_pb2
 from chatkit_client.proto.users.v1 import presence_event_pb2, user_pb2
-from chatkit_client.sending import Says, request
+from chatkit_client.sending.outcomes import Says, request
 from chatkit_client.services import Services
 from chatkit_client.session.device import Device, Wish
 from chatkit_client.session.room import Room

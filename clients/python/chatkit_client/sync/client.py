@@ -13,7 +13,7 @@ from chatkit_client import client as asynchronous
 from chatkit_client.proto.files.v1 import file_pb2
 from chatkit_client.proto.messages.v1 import message_pb2, messages_service_pb2, position_pb2, room_event_pb2
 from chatkit_client.retry import Clock
-from chatkit_client.sending import Says, Sent
+from chatkit_client.sending.outcomes import Says, Sent
 from chatkit_client.session.device import SessionOptions
 from chatkit_client.streams.room_log import Start
 from chatkit_client.streams.rooms_subscription import RoomsOptions

@@ -7,7 +7,7 @@ from typing import Self
 from chatkit_client.proto.messages.v1 import message_pb2
 from chatkit_client.proto.sync.v1 import room_to_follow_pb2
 from chatkit_client.proto.users.v1 import presence_event_pb2, user_pb2
-from chatkit_client.sending import Says
+from chatkit_client.sending.outcomes import Says
 from chatkit_client.session.session import Session as AsyncSession
 from chatkit_client.session.views import Change, RoomView
 from chatkit_client.sync.following import Connection
