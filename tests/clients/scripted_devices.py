@@ -14,7 +14,7 @@ from chatkit_client.proto.messages.v1 import room_event_pb2
 from chatkit_client.proto.rooms.v1 import membership_pb2, room_pb2, user_event_pb2, user_position_pb2
 from chatkit_client.proto.sync.v1 import sync_event_pb2
 from chatkit_client.proto.sync.v1 import sync_service_pb2 as pb2
-from chatkit_client.proto.users.v1 import user_pb2
+from chatkit_client.proto.users.v1 import presence_event_pb2, user_pb2
 from services.runtime.contract.errors import NotFound
 from tests.clients import scripted
 
@@ -52,6 +52,12 @@ def user_caught_up(version: int) -> Event:
     """Return the end of the user's state, or of what was missed."""
     position = user_position_pb2.UserPosition(rooms_version=version)
     return Event(user=user_event_pb2.UserEvent(caught_up=user_event_pb2.UserCaughtUp(), position=position))
+
+
+def presence(user_id: str) -> Event:
+    """Return that somebody is there."""
+    there = presence_event_pb2.Presence(user_id=user_id, state="PRESENCE_STATE_ONLINE")
+    return Event(presence=presence_event_pb2.PresenceEvent(presence_changed=there))
 
 
 def part_closed(part: str, code: int, reason: str) -> Event:

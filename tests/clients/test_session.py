@@ -223,6 +223,7 @@ async def test_rooms_are_followed_and_left_and_users_watched_on_the_running_stre
         await eventually(lambda: ChangeKind.CAUGHT_UP in _kinds(changes))
         await alice.follow("attic")
         await eventually(lambda: _texts(alice, "attic") == ["up here", "nobody hears it"])
+        assert ChangeKind.PART_CLOSED not in _kinds(changes)
 
 
 async def test_what_was_missed_comes_once_and_in_order_and_the_state_is_told_truly(

@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from chatkit_client import Change, ChangeKind, ConnectionStatus, Session, StreamPart, connect
+import pytest
+
+from chatkit_client import Change, ChangeKind, ChatkitError, ConnectionStatus, Session, StreamPart, connect
 from tests.clients.scripted import HastyClock, caught_up, edited, message, position, resumed, snapshot
 from tests.clients.scripted_devices import (
     CAUGHT_UP,
@@ -16,6 +18,7 @@ from tests.clients.scripted_devices import (
     heartbeat,
     in_room,
     part_closed,
+    presence,
     serve,
     user_caught_up,
     user_opened,
@@ -115,12 +118,14 @@ async def test_a_state_that_is_told_anew_takes_rooms_away_and_one_that_is_resume
         user_caught_up(1),
         CAUGHT_UP,
     ]
-    again = [OPENED, user_opened(resumed=True), user_caught_up(2), CAUGHT_UP]
     # It broke off, and nobody knows what the rest would have been.
     half = [OPENED, user_opened(), user_room("attic", "alice", "bob")]
-    anew = [OPENED, user_opened(), user_room("attic", "alice", "bob"), user_caught_up(3), CAUGHT_UP]
-    devices = Devices([first, again, half, anew])
+    again = [OPENED, user_opened(resumed=True), user_caught_up(2), CAUGHT_UP]
+    devices = Devices([first, half, again])
     async with _following(devices) as (session, changes):
+        await eventually(lambda: not session.connection.state.behind)
+        assert {room.id for room in session.rooms()} == {"lobby", "attic"}
+        devices.send(user_opened(), user_room("attic", "alice", "bob"), user_caught_up(3))
         await eventually(lambda: [room.id for room in session.rooms()] == ["attic"])
         assert session.room("attic").member_ids == {"alice", "bob"}
     kinds = [(change.kind.value, change.room_id) for change in changes if change.room_id]
@@ -130,7 +135,7 @@ async def test_a_state_that_is_told_anew_takes_rooms_away_and_one_that_is_resume
         ("room_changed", "attic"),
         ("room_removed", "lobby"),
     ]
-    assert [request.user.after.rooms_version for request in devices.requests] == [0, 1, 2, 2]
+    assert [request.user.after.rooms_version for request in devices.requests] == [0, 1, 1]
 
 
 async def test_parts_are_behind_until_they_have_told_how_it_stands_and_while_nobody_can_tell() -> None:
@@ -226,6 +231,29 @@ async def test_a_room_that_is_not_wanted_is_left_again_on_the_next_stream() -> N
         await eventually(lambda: len(devices.requests) == 2)
         await eventually(lambda: devices.updates[-1].unfollow_room_ids == ["lobby"])
     assert [room.room_id for room in devices.requests[1].rooms] == ["attic"]
+
+
+async def test_what_still_comes_of_what_is_not_wanted_any_more_is_passed_over() -> None:
+    devices = Devices([_START])
+    async with _following(devices, watch=["bob", "carol"]) as (session, _):
+        await session.unfollow("lobby")
+        await session.unwatch(["bob"])
+        devices.send(*in_room(message(3)), presence("bob"), presence("carol"))
+        await eventually(lambda: session.presence("carol"))
+        assert session.presence("bob") is None
+        await session.follow("lobby")
+        assert devices.updates[-1].follow_rooms[0].after == position(2)
+        devices.send(*in_room(resumed(3), message(3), caught_up(3)))
+        await eventually(lambda: _seqs(session) == [1, 2, 3])
+
+
+async def test_typing_is_said_once_a_second() -> None:
+    devices = Devices([_START])
+    async with _following(devices) as (session, _):
+        # This server knows nothing of messages.
+        with pytest.raises(ChatkitError):
+            await session.typing("lobby")
+        await session.typing("lobby")
 
 
 async def test_who_reads_no_changes_is_told_that_some_are_missing() -> None:
