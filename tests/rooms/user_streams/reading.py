@@ -70,9 +70,10 @@ class Folded:
                 of_user = getattr(event, kind)
                 self._rooms[of_user.room.id] = of_user.room
                 self._members[of_user.room.id] = set(of_user.membership.user_ids)
-            case "removed_from_room" | "room_deleted":
-                self._rooms.pop(event.removed_from_room.room_id, None)
-                self._members.pop(event.removed_from_room.room_id, None)
+            case "removed_from_room" | "room_deleted" as kind:
+                room_id = getattr(event, kind).room_id
+                self._rooms.pop(room_id, None)
+                self._members.pop(room_id, None)
             case "room_updated" if event.room_updated.id in self._rooms:
                 self._rooms[event.room_updated.id] = event.room_updated
             case "member_joined" if event.member_joined.room_id in self._members:
