@@ -74,6 +74,7 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
         feed = await server.change_feed(change_log, settings.access_poll_interval_seconds)
         access_store = AccessStore(server.database)
         access = Access(access_store)
+        server.lifetime.run("access", access.run())
         rooms = Rooms(store, views, directory, feed, most_members=most_members, new_uid=uuid4)
         roles = Roles(
             RoleStore(server.database),
@@ -90,7 +91,9 @@ async def build(settings: RoomsSettings, clock: Clock) -> AsyncIterator[Server]:
             retry_interval=settings.retry_interval_seconds,
         )
         server.lifetime.run("roll_call", roll_call.run())
-        openings = _user_streams(server, settings, feed, access, UsersClient(users_peer), roll_call)
+        users = UsersClient(users_peer, server.limits)
+        server.lifetime.run("users_read", users.run())
+        openings = _user_streams(server, settings, feed, access, users, roll_call)
         jobs = _deletions(server, settings, deletion_store)
         deletions = RoomDeletions(RoomDeletionStore(server.database, deletion_store), jobs, access_store, feed)
         listing = DeletionListing(jobs, server.page_tokens, server.limits)
@@ -162,9 +165,11 @@ def _user_streams(
     server.lifetime.run("user_access", user_access.run())
     server.lifetime.run("user_watch", watch.run())
     most_state_bytes = settings.user_state_bytes
+    missed = MissedStore(server.database, store, leisure)
+    server.lifetime.run("users_missed", missed.run())
     openings = UserOpenings(
         store,
-        MissedStore(server.database),
+        missed,
         streams,
         watch,
         user_access,

@@ -9,6 +9,7 @@ from services.runtime.access.rooms import RoomsAccess
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Unavailable
 from services.runtime.data.change_feed import ChangeFeed
+from services.runtime.data.coalesced_reads import CoalescedReads
 from services.runtime.erasure.client import ErasureClient
 from services.runtime.erasure.deletions import Deletions, Erase
 from services.runtime.erasure.listing import DeletionListing
@@ -22,7 +23,6 @@ from services.users.export.service import UserExports
 from services.users.export.store import UserExportStore
 from services.users.model import Change
 from services.users.presence.access import PresenceAccess
-from services.users.presence.coalesced_reads import CoalescedReads
 from services.users.presence.feed_servicer import PresenceFeedServicer
 from services.users.presence.followers import PresenceFeeds
 from services.users.presence.hub import PresenceHub

@@ -11,7 +11,10 @@ from services.rooms.access.store import AccessStore
 from services.rooms.model import MembershipRule, Permissions, Refusal, RoomOfUser, Standing, refusal
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.contract.errors import ChatkitError, NotFound, PermissionDenied
+from services.runtime.data.coalesced_reads import CoalescedReads
 from services.runtime.ids import NOBODY, RoomId, RoomUid, UserId, UserUid
+
+_USERS_AT_ONCE = 200
 
 
 class Access:
@@ -19,16 +22,31 @@ class Access:
 
     def __init__(self, store: AccessStore) -> None:
         self._store = store
+        # Of a crowd that comes at once: what users may do in no room is asked for many of them together.
+        self._of_users: CoalescedReads[tuple[UserId, str], dict[tuple[UserId, str], Standing]] = CoalescedReads(
+            self._store.standings_of_users, most_keys=_USERS_AT_ONCE
+        )
+
+    async def run(self) -> None:
+        """Answer about users, until cancelled."""
+        await self._of_users.run()
 
     async def check(self, query: AccessQuery) -> AccessGrant:
         """Return the grant, or raise ROOM_ACCESS_DENIED or PERMISSION_MISSING; for superusers ROOM_NOT_FOUND.
 
         Raises USER_DELETED for a token from before another user of the same id was deleted.
         """
-        answer = _answer(query, await self._store.standing(query.room_id, query.user_id or NOBODY, query.permission))
+        answer = _answer(query, await self._standing(query))
         if isinstance(answer, ChatkitError):
             raise answer
         return answer.for_caller(query)
+
+    async def _standing(self, query: AccessQuery) -> Standing:
+        user_id = query.user_id or NOBODY
+        if query.room_id:
+            return await self._store.standing(query.room_id, user_id, query.permission)
+        asked = user_id, query.permission
+        return (await self._of_users.ask([asked]))[asked]
 
     async def check_rooms(self, room_ids: Sequence[str], query: AccessQuery) -> list[AccessGrant | ChatkitError]:
         """Answer the query for each of the rooms instead of its own, all of one moment, in the order given."""

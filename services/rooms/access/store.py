@@ -4,11 +4,11 @@ Each answer is one statement, so the version in it and the state are of one mome
 the changes after that version misses none that would make it wrong.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from sqlalchemy import FromClause, Select, bindparam, column, exists, func, select, true
+from sqlalchemy import FromClause, Select, bindparam, column, exists, func, literal, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.types import Text, Uuid
@@ -26,7 +26,7 @@ from services.rooms.tables import (
     rooms,
 )
 from services.runtime.data.database import Database
-from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
+from services.runtime.ids import NO_ROOM, RoomId, RoomUid, UserId, UserUid
 
 _user_id = bindparam("user_id", type_=Text)
 _permission = bindparam("permission", type_=Text)
@@ -36,23 +36,22 @@ _room_role = roles.alias("room_role")
 _is_user = ~exists().where(absent_users.c.user_uid == memberships.c.user_uid)
 
 
-_tokens_after = (
-    select(func.max(func.extract("epoch", fences.c.fence_time)))
-    .where(fences.c.user_hash == deletion_tables.hash_of(_user_id))
-    .scalar_subquery()
-)
+def _tokens_after(user_id: ColumnElement[str]) -> ColumnElement[Any]:
+    return (
+        select(func.max(func.extract("epoch", fences.c.fence_time)))
+        .where(fences.c.user_hash == deletion_tables.hash_of(user_id))
+        .scalar_subquery()
+    )
 
 
 _global_name = func.coalesce(global_assignments.c.role_name, DEFAULT_ROLE)
 
 
-def _joined(asked: FromClause, room_id: ColumnElement[str]) -> FromClause:
+def _joined(asked: FromClause, room_id: ColumnElement[str], user_id: ColumnElement[str] = _user_id) -> FromClause:
     """Join each room that was asked about with the user's membership there and with the roles that count."""
     return (
         asked.outerjoin(rooms, rooms.c.id == room_id)
-        .outerjoin(
-            memberships, (memberships.c.room_uid == rooms.c.uid) & (memberships.c.user_id == _user_id) & _is_user
-        )
+        .outerjoin(memberships, (memberships.c.room_uid == rooms.c.uid) & (memberships.c.user_id == user_id) & _is_user)
         # By the membership's uids: without a membership there is no role in the room.
         .outerjoin(
             room_assignments,
@@ -63,25 +62,32 @@ def _joined(asked: FromClause, room_id: ColumnElement[str]) -> FromClause:
             _room_role,
             (_room_role.c.scope == RoleScope.ROOM) & (_room_role.c.name == room_assignments.c.role_name),
         )
-        .outerjoin(global_assignments, global_assignments.c.user_id == _user_id)
+        .outerjoin(global_assignments, global_assignments.c.user_id == user_id)
         .outerjoin(_global_role, (_global_role.c.scope == RoleScope.GLOBAL) & (_global_role.c.name == _global_name))
     )
 
 
-def _standings(asked: FromClause, room_id: ColumnElement[str]) -> Select[Any]:
+def _standings(
+    asked: FromClause,
+    room_id: ColumnElement[str],
+    user_id: ColumnElement[str] = _user_id,
+    permission: ColumnElement[str] = _permission,
+) -> Select[Any]:
     """Select how the user stands to each room that was asked about; `asked` has the counter among its tables."""
     return select(
         room_id.label("asked"),
+        user_id.label("asked_user"),
+        permission.label("asked_permission"),
         change_counter.c.version,
         rooms.c.uid,
         rooms.c.visibility,
         memberships.c.user_uid,
         _global_name.label("global_name"),
-        func.coalesce(_permission == func.any(_global_role.c.permissions), False).label("global_grants"),
+        func.coalesce(permission == func.any(_global_role.c.permissions), False).label("global_grants"),
         room_assignments.c.role_name.label("room_name"),
-        func.coalesce(_permission == func.any(_room_role.c.permissions), False).label("room_grants"),
-        _tokens_after.label("tokens_after"),
-    ).select_from(_joined(asked, room_id))
+        func.coalesce(permission == func.any(_room_role.c.permissions), False).label("room_grants"),
+        _tokens_after(user_id).label("tokens_after"),
+    ).select_from(_joined(asked, room_id, user_id))
 
 
 _one_room = bindparam("room_id", type_=Text)
@@ -92,6 +98,14 @@ _many_rooms = (
 )
 _STANDING = _standings(change_counter, _one_room)
 _STANDINGS = _standings(change_counter.join(_many_rooms, true()), _many_rooms.c.room_id)
+_many_users = (
+    func.unnest(bindparam("user_ids", type_=ARRAY(Text)), bindparam("permissions", type_=ARRAY(Text)))
+    .table_valued(column("user_id", Text), column("permission", Text), name="asked")
+    .render_derived()
+)
+_STANDINGS_OF_USERS = _standings(
+    change_counter.join(_many_users, true()), literal(NO_ROOM), _many_users.c.user_id, _many_users.c.permission
+)
 _PERMISSIONS = select(
     rooms.c.uid,
     memberships.c.user_uid,
@@ -172,6 +186,13 @@ class AccessStore:
         values = {"room_ids": list(dict.fromkeys(room_ids)), "user_id": user_id, "permission": permission}
         async with self._database.reading() as connection:
             return {row.asked: _standing(row) for row in await connection.execute(_STANDINGS, values)}
+
+    async def standings_of_users(self, asked: Collection[tuple[UserId, str]]) -> dict[tuple[UserId, str], Standing]:
+        """Return how each of some users stands to no room, and whether their role grants a permission."""
+        values = {"user_ids": [user_id for user_id, _ in asked], "permissions": [name for _, name in asked]}
+        async with self._database.reading() as connection:
+            found = await connection.execute(_STANDINGS_OF_USERS, values)
+            return {(row.asked_user, row.asked_permission): _standing(row) for row in found}
 
     async def permissions(self, room_id: RoomId, user_id: UserId) -> Permissions | None:
         """Return what a user's roles grant in a room, or None when there is no such room."""

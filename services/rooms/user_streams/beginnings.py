@@ -20,8 +20,6 @@ from services.runtime.steps import Leisure, slices
 _PAGE = 500
 # What serializing a room counts in a step, and how many of its members count as much as one thing.
 _ROOM, _MEMBERS = 5, 16
-# Where more was missed than this, the state is sent.
-MOST_MISSED = 500
 # How many changes are looked at together, and how many of them are told in a step.
 _CHANGES_AT_ONCE, _TOLD_AT_ONCE = 75, 10
 _OUT = {ChangeKind.MEMBER_REMOVED, ChangeKind.MEMBER_DELETED}
@@ -32,6 +30,7 @@ class State:
 
     # It goes on after no position.
     after = None
+    is_nothing = False
 
     def __init__(self, user_id: str, store: UserStateStore, clock: Clock, leisure: Leisure) -> None:
         self.version = 0
@@ -104,6 +103,7 @@ class Resumption:
         self._leisure = leisure
         self._index: UserIndex[_Replay] = UserIndex(self._position_at)
         self._replay = _Replay(user_id, after.rooms_version)
+        self._looked_up: Missed | None = None
 
     @property
     def version(self) -> int:
@@ -118,18 +118,28 @@ class Resumption:
         """List the serialized events."""
         return self._replay.events
 
-    async def read(self) -> bool:
-        """Read what was missed; False when it can't be told, because of its age or size."""
-        missed = await self._missed.missed(self._user_id, self.version, MOST_MISSED)
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing was missed, as far as it was looked up."""
+        return self._looked_up is not None and not self._looked_up.changes
+
+    async def look(self) -> bool:
+        """Look up what was missed; False when it can't be told, because of its age or size."""
+        missed = await self._missed.missed(self._user_id, self.version)
         if not self._can_be_told(missed):
             return False
-        self._index.join(self._replay, self._rooms_before(missed).items())
-        await self._tell(missed)
+        self._looked_up = missed
         return True
+
+    async def read(self) -> None:
+        """Read what is to be told of what was looked up."""
+        if self._looked_up is not None:
+            self._index.join(self._replay, self._rooms_before(self._looked_up).items())
+            await self._tell(self._looked_up)
 
     async def advance(self) -> None:
         """Bring it up to a later version, or raise LOG_RESET."""
-        missed = await self._missed.missed(self._user_id, self.version, MOST_MISSED)
+        missed = await self._missed.missed(self._user_id, self.version)
         if not self._can_be_told(missed):
             raise log_reset()
         await self._tell(missed)

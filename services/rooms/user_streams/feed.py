@@ -30,7 +30,8 @@ from services.runtime.streaming.open_streams import OnEnd
 
 # What a stream of its own would need.
 _PERMISSION = "user:rooms:get"
-_OPENED_AT_ONCE = 8
+# Most of them have missed little, and are asked about together.
+_OPENED_AT_ONCE = 64
 _TICK_SECONDS = 1.0
 
 

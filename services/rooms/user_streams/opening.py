@@ -4,7 +4,9 @@ What it begins with is read with its version, and the subscription registered in
 changes is not past that. What happens from then on waits behind the beginning.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import nullcontext
 
 from services.rooms.peers import UsersClient
 from services.rooms.user_streams import frames
@@ -28,6 +30,8 @@ from services.runtime.streaming.state_budget import Reservation, StateBudget
 
 # Fewer than there are connections to the database, so that calls and the tail find one.
 _READ_AT_ONCE = POOL_CONNECTIONS - 1
+# States that are read, or wait for what is asked before they are queued.
+_STATES_AT_ONCE = 8
 
 
 class UserOpenings:
@@ -56,6 +60,8 @@ class UserOpenings:
         self._budget = StateBudget(most_state_bytes)
         self._leisure = leisure
         self._reading = FairQueue(_READ_AT_ONCE, of_each=1)
+        # Of followers, whose states are in no budget.
+        self._states = asyncio.Semaphore(_STATES_AT_ONCE)
 
     @property
     def waiting_bytes(self) -> int:
@@ -94,11 +100,36 @@ class UserOpenings:
         """
         await self._streams.started()
         await self._watch.settled()
-        if after is not None and not await self._watch.reaches(after):
-            after = None
-        async with self._reading.turn(subscription.user_id):
-            beginning = await self._register(subscription, after)
-            events = [*beginning.events(), *await self._changed_users(subscription, beginning.after)]
+        # Before anything is read: what comes later is of another life.
+        resets = self._streams.resets
+        beginning = await self._beginning(subscription.user_id, after)
+        is_bounded = reservation is not None or beginning.after is not None
+        async with nullcontext() if is_bounded else self._states:
+            await self._start(subscription, beginning, resets, reservation)
+
+    async def _beginning(self, user_id: str, after: UserPosition | None) -> State | Resumption:
+        """Return how a subscription begins: with what was missed, which was looked up then, or with the state."""
+        present = self._streams.present
+        if after is not None and await self._watch.reaches(after) and after.rooms_epoch == present.rooms_epoch:
+            resumption = Resumption(user_id, after, self._store, self._missed, self._leisure)
+            if await resumption.look():
+                return resumption
+        return State(user_id, self._store, self._clock, self._leisure)
+
+    async def _start(
+        self,
+        subscription: UserSubscription,
+        beginning: State | Resumption,
+        resets: int,
+        reservation: Reservation | None,
+    ) -> None:
+        """Read a beginning, and register and start the subscription."""
+        # A crowd that has missed nothing waits for no turn.
+        async with nullcontext() if beginning.is_nothing else self._reading.turn(subscription.user_id):
+            await beginning.read()
+            while not self._join(subscription, beginning, resets):
+                await beginning.advance()
+            events = [*beginning.events(), *await self._changed_users(subscription, beginning)]
             if reservation is not None:
                 reservation.take(sum(map(len, events)), spread_delay())
         await self._access.confirm(subscription)
@@ -112,31 +143,15 @@ class UserOpenings:
         caught_up = frames.caught_up_event(now, beginning.room_count, place)
         subscription.start([opened.frame, *events], caught_up)
 
-    async def _register(self, subscription: UserSubscription, after: UserPosition | None) -> State | Resumption:
-        """Read how the subscription begins, and register it."""
-        resets = self._streams.resets
-        beginning = await self._beginning(subscription.user_id, after)
-        while not self._join(subscription, beginning, resets):
-            await beginning.advance()
-        return beginning
-
-    async def _beginning(self, user_id: str, after: UserPosition | None) -> State | Resumption:
-        if after is not None and after.rooms_epoch == self._streams.present.rooms_epoch:
-            resumption = Resumption(user_id, after, self._store, self._missed, self._leisure)
-            if await resumption.read():
-                return resumption
-        state = State(user_id, self._store, self._clock, self._leisure)
-        await state.read()
-        return state
-
     def _join(self, subscription: UserSubscription, beginning: State | Resumption, resets: int) -> bool:
         if self._streams.resets != resets:
             # The versions may be another database's.
             raise log_reset()
         return self._streams.join(subscription, beginning.rooms(), beginning.version)
 
-    async def _changed_users(self, subscription: UserSubscription, after: UserPosition | None) -> list[bytes]:
+    async def _changed_users(self, subscription: UserSubscription, beginning: State | Resumption) -> list[bytes]:
         """Return the serialized changes of users that a subscription has missed which goes on after a position."""
+        after = beginning.after
         if after is None:
             return []
         changed = self._watch.changed_after(after.users_version)
@@ -148,7 +163,8 @@ class UserOpenings:
         ]
         if not others:
             return []
-        known = await self._missed.acquainted(subscription.user_id, [one.user.id for one in others])
+        rooms = {room_uid for room_uid, _ in beginning.rooms()}
+        known = await self._missed.acquainted(subscription.user_id, rooms, [one.user.id for one in others])
         return [
             frames.user_updated_event(one.user, after.moved_to(subscription.version, one.version)).frame
             for one in others

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 
 from services.runtime.clock import Clock
 from services.runtime.contract.absent import users_not_found
+from services.runtime.data.coalesced_reads import CoalescedReads
 from services.runtime.ids import UserUid
 from services.users.model import ABSENT, Presence, Presences
 from services.users.presence import frames
-from services.users.presence.coalesced_reads import CoalescedReads
 from services.users.presence.hub import PresenceHub, PresenceSubscription
 
 

@@ -219,7 +219,7 @@ async def test_a_room_that_goes_while_its_permissions_are_read_is_as_unknown_as_
     async def gone(*_: object) -> None:
         return None
 
-    access = Access(cast("AccessStore", SimpleNamespace(permissions=gone)))
+    access = Access(cast("AccessStore", SimpleNamespace(permissions=gone, standings_of_users=None)))
     for superuser, expected in ((False, PermissionDenied), (True, NotFound)):
         with pytest.raises(expected, match="room"):
             await access.permissions(RoomId("lobby"), UserId("bob"), superuser=superuser)

@@ -176,6 +176,7 @@ class Openings:
     streams: UserStreams
     openings: UserOpenings
     feeds: UserFeeds
+    missed: MissedStore
     uids: dict[str, RoomUid] = field(default_factory=dict)
 
     async def create(self, room_id: str, *members: str, custom_data: dict[str, Any] | None = None) -> None:
@@ -259,12 +260,13 @@ async def openings(
         heartbeat_interval=1.0,
         kept=timedelta(hours=1),
     )
-    access = UserAccess(Access(AccessStore(connections)), index, clock, retry_interval=0.01)
+    checker, missed = Access(AccessStore(connections)), MissedStore(connections, store, leisure)
+    access = UserAccess(checker, index, clock, retry_interval=0.01)
     streams = UserStreams(feed, store, access, index, present, clock, heartbeat_interval=15.0, retry_interval=0.01)
     watch = UserWatch(cast("Any", users), store, streams, clock, retry_interval=0.01)
     made = UserOpenings(
         store,
-        MissedStore(connections),
+        missed,
         streams,
         watch,
         access,
@@ -275,12 +277,22 @@ async def openings(
     )
     feeds = UserFeeds(made, streams, clock, Limits())
     async with asyncio.TaskGroup() as group:
-        works = [group.create_task(part.run()) for part in (feed, streams, access, watch, feeds)]
+        works = [group.create_task(part.run()) for part in (feed, streams, access, watch, feeds, checker, missed)]
         try:
             jobs = DeletionStore(connections, deletion_tables, ())
             rooms, views = RoomStore(connections, jobs, 100, Quotas(Limits())), RoomViewStore(connections)
             yield Openings(
-                changes, rooms, RoomDeletionStore(connections, jobs), views, store, users, feed, streams, made, feeds
+                changes,
+                rooms,
+                RoomDeletionStore(connections, jobs),
+                views,
+                store,
+                users,
+                feed,
+                streams,
+                made,
+                feeds,
+                missed,
             )
         finally:
             # A task that is cancelled while it connects would leave its connection to nobody.

@@ -9,7 +9,7 @@ import pytest
 from chatkit.internal.directory.v1 import directory_service_pb2 as directory_pb2
 from chatkit.users.v1 import user_pb2
 
-from services.rooms.user_streams.beginnings import MOST_MISSED
+from services.rooms.user_streams.missed_store import MOST_MISSED
 from services.rooms.user_streams.position import UserPosition
 from services.runtime.contract.errors import Unavailable
 from tests.rooms.user_streams.openings import Openings, Stream, openings

@@ -1,17 +1,15 @@
 """The state of a user with many rooms: in frames that any client takes, in as many statements as that of one room."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import grpc
 import psycopg
 import pytest
-from sqlalchemy import Engine, event
 
 from tests.rooms.user_streams.reading import listed, reading
 from tests.support.databases import TestDatabase
+from tests.support.statements import statements
 from tests.support.suite import Suite, running
 
 _FRAME_BYTES = 64 * 1024
@@ -40,29 +38,13 @@ async def rooms(database: TestDatabase, tmp_path: Path) -> AsyncIterator[Suite]:
         yield suite
 
 
-@contextmanager
-def _statements(about: str) -> Iterator[list[str]]:
-    """Note the statements that this process makes with this in them."""
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_others: Any) -> None:
-        if about in statement:
-            seen.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
-
-
 async def test_a_thousand_rooms_of_5_kb_open_for_a_client_without_options(rooms: Suite) -> None:
     address = rooms.servers["rooms"].address
     async with grpc.aio.insecure_channel(address) as channel:
-        with _statements("rooms.memberships") as many:
+        with statements("rooms.memberships") as many:
             async with reading(rooms, "alice", channel=channel) as stream:
                 seen = await stream.until("caught_up")
-        with _statements("rooms.memberships") as one:
+        with statements("rooms.memberships") as one:
             async with reading(rooms, "carol", channel=channel) as other:
                 await other.until("caught_up")
     ids = [event.room.room.id for event in seen[1:-1]]

@@ -21,10 +21,10 @@ from services.runtime.access.port import AccessGrant, AccessQuery, RoleAssigned
 from services.runtime.contract.errors import ChatkitError, PermissionDenied, Unavailable
 from services.runtime.contract.policies import Limits
 from services.runtime.data.change_feed import FeedUpdate
+from services.runtime.data.coalesced_reads import CoalescedReads
 from services.runtime.ids import NO_ROOM, UserId, UserUid
 from services.users.model import Change, ChangeKind, Presence, Presences, PresenceState
 from services.users.presence.access import PresenceAccess
-from services.users.presence.coalesced_reads import CoalescedReads
 from services.users.presence.followers import ChangeWatched, Follow, Leave, Order, PresenceFeeds
 from services.users.presence.hub import PresenceHub
 from services.users.presence.watching import Watching

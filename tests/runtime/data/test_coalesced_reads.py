@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from services.runtime.contract.errors import Unavailable
-from services.users.presence.coalesced_reads import CoalescedReads
+from services.runtime.data.coalesced_reads import CoalescedReads
 from tests.support.eventually import HANG_SECONDS, eventually
 
 

@@ -1,4 +1,4 @@
-"""Reads that piled up while another was under way are one statement: 2,000 streams that open at once make few."""
+"""Reads that piled up while another was under way are one: 2,000 streams that open at once make few."""
 
 import asyncio
 from collections import deque
@@ -17,8 +17,11 @@ _MOST_KEYS = 10_000
 class CoalescedReads(Generic[Key, Answer]):
     """Asks for many callers at once; each gets the whole answer and takes what is its own."""
 
-    def __init__(self, read: Callable[[Collection[Key]], Coroutine[Any, Any, Answer]]) -> None:
+    def __init__(
+        self, read: Callable[[Collection[Key]], Coroutine[Any, Any, Answer]], *, most_keys: int = _MOST_KEYS
+    ) -> None:
         self._read = read
+        self._most_keys = most_keys
         self._waiting: deque[tuple[Collection[Key], asyncio.Future[Answer]]] = deque()
         self._wake = asyncio.Event()
 
@@ -54,7 +57,7 @@ class CoalescedReads(Generic[Key, Answer]):
     def _take(self) -> tuple[set[Key], list[asyncio.Future[Answer]]]:
         keys: set[Key] = set()
         asking: list[asyncio.Future[Answer]] = []
-        while self._waiting and (not keys or len(keys) + len(self._waiting[0][0]) <= _MOST_KEYS):
+        while self._waiting and (not keys or len(keys) + len(self._waiting[0][0]) <= self._most_keys):
             wanted, future = self._waiting.popleft()
             if not future.done():
                 keys.update(wanted)
