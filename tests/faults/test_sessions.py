@@ -9,7 +9,18 @@ from datetime import timedelta
 
 import pytest
 
-from chatkit_client import Change, ChangeKind, ConnectionState, ConnectionStatus, Session, StreamPart, connect
+from chatkit_client import (
+    Change,
+    ChangeKind,
+    ConnectionState,
+    ConnectionStatus,
+    Sent,
+    Session,
+    StreamPart,
+    connect,
+    text,
+)
+from chatkit_client.types import SendMessageRequest
 from services.stack import sign_in
 from services.stack.home import Home
 from tests.support.eventually import eventually
@@ -62,6 +73,11 @@ class _Watching:
         await eventually(lambda: ConnectionStatus.LOST in [state.status for state in self.states[since:]])
         await eventually(lambda: self._session.connection.state == _LIVE)
 
+    @property
+    def streams(self) -> int:
+        """How many were opened since it began."""
+        return sum(state.behind == set(StreamPart) for state in self.states)
+
     def check(self, kills: int) -> None:
         """Fail unless each state could follow the one before, and told what was so."""
         assert self._stood == {ConnectionStatus.LIVE}
@@ -71,20 +87,21 @@ class _Watching:
                     assert after.why is not None
                     assert after.retry_in is not None
                 case ConnectionStatus.CONNECTING:
-                    assert before.status is ConnectionStatus.LOST, self.states
+                    # A machine that is busy may be too slow for tokens of some seconds.
+                    is_of_token = after.why is not None and after.why.wants_another_token
+                    assert before.status is ConnectionStatus.LOST or is_of_token
                 case ConnectionStatus.LIVE if before.status is ConnectionStatus.CONNECTING:
                     assert after.behind == set(StreamPart)
-        opened = [state for state in self.states if state.behind == set(StreamPart)]
-        assert len(opened) >= kills
+        assert self.streams >= kills
 
 
 class _Sending:
-    """Bob, who talks without end, never far ahead of whom he talks to."""
+    """Bob, who talks without end, never far ahead of those who listen."""
 
-    def __init__(self, session: Session, listener: _Watching) -> None:
+    def __init__(self, session: Session, *listeners: _Watching) -> None:
         self.sent: list[str] = []
         self._session = session
-        self._listener = listener
+        self._listeners = listeners
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -92,12 +109,37 @@ class _Sending:
             content = f"message {len(self.sent)}"
             await self._session.send("lobby", content)
             self.sent.append(content)
-            await eventually(lambda: len(self.sent) - len(self._listener.events) < _MOST_AHEAD)
+            await eventually(lambda: len(self.sent) - self._heard < _MOST_AHEAD)
+
+    @property
+    def _heard(self) -> int:
+        return min(len(listener.events) for listener in self._listeners)
 
     async def more(self, count: int) -> None:
         """Return when so many more were sent."""
         goal = len(self.sent) + count
         await eventually(lambda: len(self.sent) >= goal)
+
+
+@pytest.mark.slow
+async def test_many_messages_are_stored_once_and_in_order_though_the_stream_breaks_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What is sent takes long enough for both to be killed meanwhile.
+    monkeypatch.setenv("CHATKIT_LIMIT_SENDS_PER_USER_PER_SECOND", "30")
+    requests = [SendMessageRequest(room_id="lobby", parts=[text(f"message {number}")]) for number in range(600)]
+    async with running_stack() as stack, connect(stack.address, _Tokens(stack.home, "bob")) as client:
+        sent: list[Sent] = []
+        async for one in client.send_many(requests):
+            sent.append(one)
+            if len(sent) in {100, 300}:
+                stack.signal("messages" if len(sent) == 100 else "edge", signal.SIGKILL)
+        assert [one.error for one in sent if one.error is not None] == []
+        assert [one.request.parts for one in sent] == [request.parts for request in requests]
+        stored = [message async for message in client.history("lobby", 0, 10_000)]
+        assert [message.parts[0].content for message in stored if message.sender_id == "bob"] == [
+            f"message {number}" for number in range(600)
+        ]
 
 
 @pytest.mark.slow
@@ -113,7 +155,7 @@ async def test_every_event_is_told_once_and_in_order_whatever_is_killed_and_what
             told, own = _Watching(alice), _Watching(bob)
             await alice.caught_up()
             await bob.caught_up()
-            sending = _Sending(bob, told)
+            sending = _Sending(bob, told, own)
             running = asyncio.create_task(sending.run())
             for name in ("messages", "edge"):
                 await sending.more(20)
@@ -123,16 +165,18 @@ async def test_every_event_is_told_once_and_in_order_whatever_is_killed_and_what
                 await own.lost(bobs_since)
             await sending.more(20)
 
-            states, fetched = len(told.states), alices.fetched
-            await eventually(lambda: alices.fetched >= fetched + 3)
+            streams, fetched = told.streams, alices.fetched
+            await eventually(lambda: alices.fetched >= fetched + 4)
             await sending.more(20)
-            assert told.states[states:] == []
+            # It lives by several tokens, one after the other.
+            assert told.streams < streams + 4
 
             running.cancel()
             await asyncio.wait([running])
             assert running.cancelled()
             await eventually(lambda: not [pending for pending in bob.room("lobby").pending if pending.error is None])
             for watching in (told, own):
+                assert watching.resets == 1
                 await eventually(lambda seen=watching: len(seen.events) >= len(sending.sent))  # type: ignore[misc]
                 seqs = [event.seq for event in watching.events]
                 assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
