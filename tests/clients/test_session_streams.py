@@ -6,15 +6,19 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import grpc
 import pytest
+from google.protobuf import duration_pb2
 
 from chatkit_client import Change, ChangeKind, ChatkitError, ConnectionStatus, Session, StreamPart, connect
+from chatkit_client.proto.contract.v1 import stream_pb2
 from tests.clients.scripted import HastyClock, caught_up, edited, message, position, resumed, snapshot
 from tests.clients.scripted_devices import (
     CAUGHT_UP,
     EXPIRING,
     OPENED,
     Devices,
+    Event,
     heartbeat,
     in_room,
     part_closed,
@@ -231,6 +235,18 @@ async def test_a_room_that_is_not_wanted_is_left_again_on_the_next_stream() -> N
         await eventually(lambda: len(devices.requests) == 2)
         await eventually(lambda: devices.updates[-1].unfollow_room_ids == ["lobby"])
     assert [room.room_id for room in devices.requests[1].rooms] == ["attic"]
+
+
+async def test_what_nobody_thought_of_ends_the_session_and_says_so() -> None:
+    closed = stream_pb2.StreamClosed(code=14, retry_after=duration_pb2.Duration(seconds=10**15))
+    devices = Devices([_START])
+    async with _following(devices) as (session, _):
+        waiting = session.changes()
+        devices.send(Event(closed=closed))
+        (ending,) = [change async for change in waiting if change.kind is ChangeKind.CLOSED]
+        assert ending.error is not None
+        assert ending.error.code is grpc.StatusCode.INTERNAL
+        assert session.connection.state.status is ConnectionStatus.CLOSED
 
 
 async def test_what_still_comes_of_what_is_not_wanted_any_more_is_passed_over() -> None:

@@ -242,6 +242,11 @@ class Session:
                 self._tell([change])
         except ChatkitError as error:
             failure = error
+        except Exception as error:
+            # It is nobody's who would hear of it: whoever waits for changes is told, instead of waiting for ever.
+            _LOGGER.exception("a session has failed")
+            failure = ChatkitError(grpc.StatusCode.INTERNAL, "", f"the session has failed: {error!r}")
+            failure.__cause__ = error
         self._end(failure)
 
     def _end(self, error: ChatkitError | None) -> None:
