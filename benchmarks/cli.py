@@ -33,11 +33,13 @@ from benchmarks.workloads import (
     pages,
     reconnect,
     slow_reader,
+    streamed_sends,
 )
 from services.stack.trouble import Trouble
 
 _MODULES = (
     durable_sends,
+    streamed_sends,
     batches,
     one_room,
     idle_clients,

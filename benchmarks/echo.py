@@ -12,7 +12,7 @@ import grpc
 import uvloop
 from chatkit.messages.v1 import message_pb2, messages_service_pb2, position_pb2, room_event_pb2
 
-ECHO, BYTES = "/bare.Echo/Echo", "/bare.Echo/Bytes"
+ECHO, ECHO_STREAM, BYTES = "/bare.Echo/Echo", "/bare.Echo/EchoStream", "/bare.Echo/Bytes"
 _MESSAGES = "/chatkit.messages.v1.MessagesService/"
 _OPTIONS = (("grpc.http2.bdp_probe", 0),)
 _Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -27,6 +27,7 @@ class Bare(grpc.GenericRpcHandler):
         self._seq = 0
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             ECHO: grpc.unary_unary_rpc_method_handler(self._echo),
+            ECHO_STREAM: grpc.stream_stream_rpc_method_handler(self._echo_stream),
             BYTES: grpc.unary_unary_rpc_method_handler(self._bytes),
             _MESSAGES + "SendMessage": grpc.unary_unary_rpc_method_handler(self._send),
             _MESSAGES + "SubscribeRoom": grpc.unary_stream_rpc_method_handler(self._subscribe),
@@ -38,6 +39,10 @@ class Bare(grpc.GenericRpcHandler):
 
     async def _echo(self, body: bytes, _context: _Context) -> bytes:
         return body
+
+    async def _echo_stream(self, bodies: AsyncIterator[bytes], _context: _Context) -> AsyncIterator[bytes]:
+        async for body in bodies:
+            yield body
 
     async def _bytes(self, body: bytes, _context: _Context) -> bytes:
         """Answer as many bytes as the body says."""

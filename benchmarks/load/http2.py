@@ -98,12 +98,16 @@ class Connection(asyncio.Protocol):
 
     def call(self, head: Head, body: bytes, receiver: Receiver) -> int:
         """Make a call; the receiver is told what comes of it. Returns what `cancel` is told."""
-        message = b"\x00" + len(body).to_bytes(4, "big") + body
-        return self._begin(head, message, receiver, _END_STREAM)
+        return self._begin(head, _message(body), receiver, _END_STREAM)
 
     def begin(self, head: Head, part: bytes, receiver: Receiver) -> int:
         """Make a call of whose body only this part comes, never its end."""
         return self._begin(head, part, receiver, 0)
+
+    def send(self, call: int, body: bytes) -> None:
+        """Send a message of a call that was begun."""
+        message = _message(body)
+        self._write(_data_frames(call, message, 0), len(message))
 
     def _begin(self, head: Head, body: bytes, receiver: Receiver, end: int) -> int:
         if not self.is_open:
@@ -118,13 +122,15 @@ class Connection(asyncio.Protocol):
             block, self._indexed = head.first, head
         else:
             block = head.literal
-        frames = _frame(_HEADERS, _END_HEADERS, stream_id, block) + _data_frames(stream_id, body, end)
-        self._may_send -= len(body)
+        self._write(_frame(_HEADERS, _END_HEADERS, stream_id, block) + _data_frames(stream_id, body, end), len(body))
+        return stream_id
+
+    def _write(self, frames: bytes, size: int) -> None:
+        self._may_send -= size
         if self._may_send < 0 or self._held:
             self._held.append(frames)
         else:
             self._wire().write(frames)
-        return stream_id
 
     def cancel(self, call: int) -> None:
         """End a call; its receiver is told nothing more."""
@@ -237,6 +243,10 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             raise RuntimeError("not connected")
         return self._transport
+
+
+def _message(body: bytes) -> bytes:
+    return b"\x00" + len(body).to_bytes(4, "big") + body
 
 
 def _data_frames(stream_id: int, message: bytes, end: int) -> bytes:

@@ -36,6 +36,13 @@ class CallsJob:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamsJob(CallsJob):
+    """Messages on streams, one for each caller, in a closed loop; each caller has so many in flight."""
+
+    in_flight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class RoomJob:
     """Sends into rooms of which every member subscribes."""
 

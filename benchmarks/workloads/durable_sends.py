@@ -58,7 +58,11 @@ async def _bare(suite: Suite, options: Options) -> Figure:
     return of_calls(NAME, "50 callers of an echo", "bare", "call", await in_own_process(calls.run, job))
 
 
-def _body(room_id: str) -> bytes:
+def send_of(room_id: str) -> messages_service_pb2.SendMessageRequest:
+    """Return the request of a send."""
     parts = [part_pb2.Part(content_type="text/plain", content="x" * TEXT_BYTES)]
-    request = messages_service_pb2.SendMessageRequest(room_id=room_id, request_id=PLACEHOLDER.decode(), parts=parts)
-    return request.SerializeToString()
+    return messages_service_pb2.SendMessageRequest(room_id=room_id, request_id=PLACEHOLDER.decode(), parts=parts)
+
+
+def _body(room_id: str) -> bytes:
+    return send_of(room_id).SerializeToString()

@@ -9,12 +9,13 @@ import pytest
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.rooms.v1 import rooms_service_pb2
 
-from benchmarks.echo import BYTES, ECHO, Bare
-from benchmarks.load import calls, fanout, openings
-from benchmarks.load.jobs import Caller, CallsJob, OpeningsJob, Room, RoomJob
+from benchmarks.echo import BYTES, ECHO, ECHO_STREAM, Bare
+from benchmarks.load import calls, fanout, openings, streamed
+from benchmarks.load.jobs import Caller, CallsJob, OpeningsJob, Room, RoomJob, StreamsJob
 from benchmarks.load.process import LoadFailed, in_own_process
 from benchmarks.load.room import SEND
 from benchmarks.seeding import TEMPLATE, Seeding, make_templates
+from benchmarks.workloads.durable_sends import PLACEHOLDER, send_of
 from tests.support.suite import Suite
 from tests.support.tokens import su, token, user
 
@@ -51,6 +52,34 @@ async def test_refusals_are_not_taken_for_answers(bare: CallsJob) -> None:
     found = await in_own_process(calls.run, replace(bare, path="/bare.Echo/Nothing"))
     assert (found["answered_in_all"], found["count"]) == (0, 0)
     assert found["refused"] >= len(bare.callers)
+
+
+def _streams(job: CallsJob, path: str) -> StreamsJob:
+    return StreamsJob(job.address, path, job.callers, job.groups, 0.2, 0.0, job.placeholder, in_flight=3)
+
+
+async def test_messages_on_streams_are_answered_and_measured(bare: CallsJob) -> None:
+    found = await in_own_process(streamed.run, _streams(bare, ECHO_STREAM))
+    assert found["answered_in_all"] >= found["count"] > 0
+    assert found["refused"] == 0
+    assert found["answer_bytes"] == len("a body with  in it") + 16
+
+
+async def test_a_stream_that_is_refused_is_counted_with_all_that_it_had_in_flight(bare: CallsJob) -> None:
+    found = await in_own_process(streamed.run, _streams(bare, "/bare.Echo/Nothing"))
+    assert (found["answered_in_all"], found["refused"]) == (0, 3 * len(bare.callers))
+
+
+async def test_every_acknowledged_send_on_a_stream_is_stored_and_refusals_are_counted(suite: Suite) -> None:
+    await suite.make_users("alice")
+    await suite.make_room("lobby", "alice")
+    frames = [pb2.SendMessagesRequest(requests=[send_of(room_id)]) for room_id in ("lobby", "nowhere")]
+    callers = [Caller(token("alice"), frame.SerializeToString()) for frame in frames]
+    address = suite.servers["messages"].address
+    job = StreamsJob(address, streamed.PATH, callers, {}, 0.2, 0.0, PLACEHOLDER, in_flight=2)
+    found = await in_own_process(streamed.run, job)
+    assert found["answered_in_all"] == suite.database.count("messages.messages") > 0
+    assert found["refused"] > 0
 
 
 async def test_a_generator_that_fails_says_why(bare: CallsJob) -> None:
