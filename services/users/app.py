@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
+from chatkit.contract.v1 import limit_pb2
+
 from services.runtime.access.rooms import RoomsAccess
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Unavailable
@@ -23,6 +25,7 @@ from services.users.export.service import UserExports
 from services.users.export.store import UserExportStore
 from services.users.model import Change
 from services.users.presence.access import PresenceAccess
+from services.users.presence.asking import AskedTogether
 from services.users.presence.feed_servicer import PresenceFeedServicer
 from services.users.presence.followers import PresenceFeeds
 from services.users.presence.hub import PresenceHub
@@ -113,11 +116,13 @@ def _presence(
         heartbeat_interval=settings.heartbeat_interval_seconds,
         retry_interval=settings.retry_interval_seconds,
     )
-    watch = PresenceAccess(access, hub, clock, retry_interval=settings.retry_interval_seconds)
+    asked = AskedTogether(access, most_users=server.limits[limit_pb2.LIMIT_USERS_PER_GET])
+    watch = PresenceAccess(asked, hub, clock, retry_interval=settings.retry_interval_seconds)
     access.listen(watch)
     known, presences = CoalescedReads(store.resolve), CoalescedReads(store.read)
     server.lifetime.run("presence_sessions", sessions.run())
     server.lifetime.run("presence_hub", hub.run())
+    server.lifetime.run("presence_asked", asked.run())
     server.lifetime.run("presence_access", watch.run())
     server.lifetime.run("presence_users", known.run())
     server.lifetime.run("presence_reads", presences.run())

@@ -92,6 +92,7 @@ ACCESS = {
     "chatkit.files.v1.FilesService/DeleteFile": (U, "file:create", MEMBER, "user_id"),
     "chatkit.internal.access.v1.AccessService/CheckAccess": (I, "", NO_ROOM, ""),
     "chatkit.internal.access.v1.AccessService/BatchCheckAccess": (I, "", NO_ROOM, ""),
+    "chatkit.internal.access.v1.AccessService/BatchCheckUsers": (I, "", NO_ROOM, ""),
     "chatkit.internal.access.v1.AccessService/ListRoomsOf": (I, "", NO_ROOM, ""),
     "chatkit.internal.access.v1.AccessService/FilterMembers": (I, "", NO_ROOM, ""),
     "chatkit.internal.access.v1.AccessService/BatchFilterMembers": (I, "", NO_ROOM, ""),

@@ -571,6 +571,10 @@ class _Access(Doorkeeper):
                 answers.append(error)
         return answers
 
+    async def check_users(self, user_ids: Sequence[str], permission: str) -> list[AccessGrant | ChatkitError]:
+        missing = PermissionDenied("PERMISSION_MISSING", "no", metadata={"permission": permission})
+        return [missing if user_id == "carol" else AccessGrant(7, None, None) for user_id in user_ids]
+
     async def rooms_of(self, user_id: str, permission: str, after: str, size: int) -> tuple[int, list[RoomOfUser]]:
         assert (user_id, permission) == ("bob", "room:get")
         rooms = [RoomOfUser(RoomId(room_id), room_uid_of(room_id), user_uid_of("bob")) for room_id in ("a", "b", "c")]
@@ -601,6 +605,10 @@ def test_access(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> 
     refused, granted = tested.call("BatchCheckAccess", batch, metadata).answers
     assert (refused.HasField("granted"), refused.refusal) == (False, error_reason_pb2.ROOM_ACCESS_DENIED)
     assert (granted.granted, granted.refusal) == (answer, 0)
+    users = access_pb2.BatchCheckUsersRequest(user_ids=["carol", "alice"], permission="user:get")
+    refused, granted = tested.call("BatchCheckUsers", users, metadata).answers
+    assert (refused.HasField("granted"), refused.refusal) == (False, error_reason_pb2.PERMISSION_MISSING)
+    assert granted.granted.version == 7
     listed = access_pb2.ListRoomsOfRequest(user_id="bob", permission="room:get", page_size=2)
     page = tested.call("ListRoomsOf", listed, metadata)
     assert [(room.room_id, UUID(bytes=room.user_uid)) for room in page.rooms] == [

@@ -121,6 +121,9 @@ class Peers(
     # Set to hold every answer back, once it is made, until the event is set.
     hold: asyncio.Event | None = None
     _asking: int = 0
+    # How many users each question about several was for.
+    asked_together: list[int] = field(default_factory=list)
+    has_no_batch_of_users: bool = False
     # Every event that was told; who watches reads on from its version.
     _events: list[access_pb2.AccessEvent] = field(default_factory=list)
     _told: asyncio.Event = field(default_factory=asyncio.Event)
@@ -223,6 +226,22 @@ class Peers(
                 response.answers.add(granted=cast("Any", answer))
         if self.hold is not None:
             await self.hold.wait()
+        return response
+
+    async def BatchCheckUsers(self, request: access_pb2.BatchCheckUsersRequest, context: Any) -> Message:
+        self.asked_together.append(len(request.user_ids))
+        self.asked_about.update(request.user_ids)
+        if self.is_of_the_release_before or self.has_no_batch_of_users:
+            await _refuse(context, Unimplemented("METHOD_NOT_FOUND", "there is no such method here"))
+        response = access_pb2.BatchCheckUsersResponse()
+        for user_id in request.user_ids:
+            answer = self._answer(access_pb2.CheckAccessRequest(user_id=user_id, permission=request.permission))
+            if isinstance(answer, Unavailable):
+                await _refuse(context, answer)
+            if isinstance(answer, ChatkitError):
+                response.answers.add(refusal=number_of(answer.reason))
+            else:
+                response.answers.add(granted=cast("access_pb2.CheckAccessResponse", answer))
         return response
 
     async def WatchAccess(

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
+from chatkit.contract.v1 import method_policy_pb2
+
 from services.rooms.access.store import AccessStore
 from services.rooms.model import MembershipRule, Permissions, Refusal, RoomOfUser, Standing, refusal
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.contract.errors import ChatkitError, NotFound, PermissionDenied
 from services.runtime.data.coalesced_reads import CoalescedReads
-from services.runtime.ids import NOBODY, RoomId, RoomUid, UserId, UserUid
+from services.runtime.ids import NO_ROOM, NOBODY, RoomId, RoomUid, UserId, UserUid
 
 _USERS_AT_ONCE = 200
 
@@ -52,6 +54,13 @@ class Access:
         """Answer the query for each of the rooms instead of its own, all of one moment, in the order given."""
         standings = await self._store.standings(room_ids, query.user_id or NOBODY, query.permission)
         return [_answer(replace(query, room_id=RoomId(room_id)), standings[room_id]) for room_id in room_ids]
+
+    async def check_users(self, user_ids: Sequence[str], permission: str) -> list[AccessGrant | ChatkitError]:
+        """Answer for each of some users whether they have a permission outside of rooms, in the order given."""
+        asked = [(UserId(user_id), permission) for user_id in user_ids]
+        standings = await self._store.standings_of_users(dict.fromkeys(asked))
+        rule = method_policy_pb2.MEMBERSHIP_NOT_REQUIRED
+        return [_answer(AccessQuery(NO_ROOM, one[0], False, rule, permission), standings[one]) for one in asked]
 
     async def permissions(self, room_id: RoomId, user_id: UserId, *, superuser: bool) -> Permissions:
         """Return what a user may do in a room; whoever asks has been let in.

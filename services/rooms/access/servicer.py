@@ -41,6 +41,11 @@ class AccessServicer:
         answers = await self._access.check_rooms(request.room_ids, _query(request, NO_ROOM))
         return pb2.BatchCheckAccessResponse(answers=[_answer(answer) for answer in answers])
 
+    async def BatchCheckUsers(self, request: pb2.BatchCheckUsersRequest, _call: Call) -> pb2.BatchCheckUsersResponse:
+        """Answer for many users outside of rooms."""
+        answers = await self._access.check_users(request.user_ids, request.permission)
+        return pb2.BatchCheckUsersResponse(answers=[_answer(answer) for answer in answers])
+
     async def ListRoomsOf(self, request: pb2.ListRoomsOfRequest, call: Call) -> pb2.ListRoomsOfResponse:
         """Read a page of a user's rooms."""
         key = self._page_tokens.read(call.caller, request)

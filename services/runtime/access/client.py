@@ -17,7 +17,7 @@ from services.runtime.contract.errors import (
     unavailable_peer,
 )
 from services.runtime.deadline import Deadline
-from services.runtime.ids import RoomUid, UserUid
+from services.runtime.ids import NO_ROOM, RoomId, RoomUid, UserUid
 from services.runtime.peers.peer import Peer
 
 # Less than the deadline of any method that waits for the answer: its caller shall hear who was not there.
@@ -66,8 +66,23 @@ class AccessClient:
             raise unavailable_peer(self._peer.name) from None
         pairs = zip(room_ids, answer.answers, strict=True)
         return [
-            _grant(one.granted) if one.HasField("granted") else _refusal(one.refusal, query, room_id)
+            _grant(one.granted) if one.HasField("granted") else _refusal(one.refusal, query.permission, RoomId(room_id))
             for room_id, one in pairs
+        ]
+
+    async def check_users(self, user_ids: Sequence[str], permission: str) -> list[AccessGrant | ChatkitError]:
+        """Return what rooms answers for each of some users, outside of rooms.
+
+        Raises SERVICE_UNAVAILABLE when it does not answer, and METHOD_NOT_FOUND when it is of the release before.
+        """
+        request = pb2.BatchCheckUsersRequest(user_ids=user_ids, permission=permission)
+        try:
+            answer = await self._peer.call(self._stub.BatchCheckUsers, request, Deadline.after(self._seconds))
+        except DeadlineExceeded:
+            raise unavailable_peer(self._peer.name) from None
+        return [
+            _grant(one.granted) if one.HasField("granted") else _refusal(one.refusal, permission, NO_ROOM)
+            for one in answer.answers
         ]
 
     def changes(self, after_version: int, epoch: str) -> AsyncGenerator[pb2.WatchAccessResponse, None]:
@@ -86,12 +101,12 @@ def _grant(answer: pb2.CheckAccessResponse) -> AccessGrant:
     )
 
 
-def _refusal(reason: error_reason_pb2.ErrorReason, query: AccessQuery, room_id: str) -> ChatkitError:
+def _refusal(reason: error_reason_pb2.ErrorReason, permission: str, room_id: RoomId) -> ChatkitError:
     match reason:
         case error_reason_pb2.ROOM_NOT_FOUND:
             return NotFound("ROOM_NOT_FOUND", "the room does not exist", metadata={"room_id": room_id})
         case error_reason_pb2.PERMISSION_MISSING:
-            message = f"the user's roles do not grant {query.permission}"
-            return PermissionDenied("PERMISSION_MISSING", message, metadata={"permission": query.permission})
+            message = f"the user's roles do not grant {permission}"
+            return PermissionDenied("PERMISSION_MISSING", message, metadata={"permission": permission})
     message = "there is no such room, or it is not open to the user"
     return PermissionDenied("ROOM_ACCESS_DENIED", message, metadata={"room_id": room_id})

@@ -4,7 +4,7 @@ One object of a process, made by `Server.rooms_access`: handlers ask it, its `ru
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from services.runtime.access.cache import AccessCache, Freshness
@@ -12,7 +12,7 @@ from services.runtime.access.client import AccessClient
 from services.runtime.access.port import AccessChange, AccessGrant, AccessListener, AccessQuery
 from services.runtime.access.watch import AccessWatch
 from services.runtime.clock import Clock
-from services.runtime.contract.errors import ChatkitError
+from services.runtime.contract.errors import ChatkitError, Unimplemented
 from services.runtime.ids import RoomId
 from services.runtime.steps import Chores
 
@@ -65,6 +65,37 @@ class RoomsAccess:
             if isinstance(answer, AccessGrant):
                 self._cache.keep(replace(query, room_id=RoomId(room_id)), answer, asked)
         return [_for_caller(answers[room_id] or told[room_id], query) for room_id in room_ids]
+
+    async def check_users(self, queries: Collection[AccessQuery]) -> dict[AccessQuery, AccessGrant | ChatkitError]:
+        """Answer queries of many users outside of rooms; of one permission, rooms is asked once.
+
+        The answers are those of rooms: `for_caller` tells what they are for a caller's token. Raises
+        SERVICE_UNAVAILABLE when rooms can't be reached.
+        """
+        asked = self._cache.asking()
+        answers: dict[AccessQuery, AccessGrant | ChatkitError] = {}
+        for permission in {query.permission for query in queries}:
+            some = [query for query in queries if query.permission == permission]
+            answers |= zip(some, await self._asked_together(some, permission), strict=True)
+        for query, answer in answers.items():
+            if isinstance(answer, AccessGrant):
+                self._cache.keep(query, answer, asked)
+        return answers
+
+    async def _asked_together(
+        self, queries: Sequence[AccessQuery], permission: str
+    ) -> Sequence[AccessGrant | ChatkitError]:
+        try:
+            return await self._client.check_users([query.user_id or "" for query in queries], permission)
+        except Unimplemented:
+            # A rooms of the release before.
+            return await asyncio.gather(*(self._asked_alone(query) for query in queries))
+
+    async def _asked_alone(self, query: AccessQuery) -> AccessGrant | ChatkitError:
+        try:
+            return await self._client.check(query)
+        except ChatkitError as error:
+            return error
 
     def listen(self, listener: AccessListener) -> None:
         """Tell a listener of changes, in the step in which they take effect here."""

@@ -317,6 +317,24 @@ async def test_a_batch_answers_each_room_as_one_question_would_in_the_order_aske
                 await refused(_stub(rooms).CheckAccess(question, metadata=_service()), reason)
 
 
+async def test_many_users_are_answered_as_each_of_them(rooms: Suite) -> None:
+    await rooms.assign("carol", "admin")
+    user_ids = ["bob", "carol", "nobody", "bob"]
+    for permission in ("room:delete", "user:get"):
+        many = pb2.BatchCheckUsersRequest(user_ids=user_ids, permission=permission)
+        answers = (await _stub(rooms).BatchCheckUsers(many, metadata=_service())).answers
+        assert len(answers) == len(user_ids)
+        for user_id, answer in zip(user_ids, answers, strict=True):
+            question = _question("", user_id, permission=permission)
+            if answer.HasField("granted"):
+                assert await _check(rooms, question) == answer.granted
+            else:
+                reason = error_reason_pb2.ErrorReason.Name(answer.refusal)
+                await refused(_stub(rooms).CheckAccess(question, metadata=_service()), reason)
+    nothing = pb2.BatchCheckUsersRequest(user_ids=user_ids)
+    await refused(_stub(rooms).BatchCheckUsers(nothing, metadata=_service()), "FIELD_REQUIRED")
+
+
 async def test_a_batch_has_up_to_a_thousand_rooms(rooms: Suite) -> None:
     with psycopg.connect(rooms.database.superuser_dsn, autocommit=True) as connection:
         connection.execute(

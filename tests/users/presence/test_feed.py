@@ -115,6 +115,22 @@ async def test_a_follower_watches_no_more_than_a_stream_may(world: World) -> Non
     assert await ann.change() == ("u1000", ONLINE)
 
 
+async def test_a_crowd_of_followers_that_comes_at_once_is_let_in(world: World) -> None:
+    crowd = world.make_crowd(100)
+    feed = PresenceFeedStream(world.one)
+    followers = await feed.follow_all([(user_id, ("ann",)) for user_id in crowd], online=True)
+    for follower in followers:
+        assert await follower.opened() == {"ann": OFFLINE}
+    # Rooms was asked about many of them together.
+    assert sum(world.peers.asked_together) == len(crowd)
+    assert len(world.peers.asked_together) < len(crowd) // 4
+    assert world.peers.checks == 0
+    assert world.suite.database.count("users.presence_sessions") == len(crowd)
+    await online(world.two, "ann")
+    for follower in followers:
+        assert await follower.change() == ("ann", ONLINE)
+
+
 async def test_a_feed_that_is_lost_leaves_its_users_online_for_the_grace(world: World) -> None:
     feed = PresenceFeedStream(world.one)
     followers = await feed.follow_all([("ann", ()), ("bob", ())], online=True)

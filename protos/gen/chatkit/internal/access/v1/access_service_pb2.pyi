@@ -58,6 +58,20 @@ class BatchCheckAccessResponse(_message.Message):
     answers: _containers.RepeatedCompositeFieldContainer[AccessAnswer]
     def __init__(self, answers: _Optional[_Iterable[_Union[AccessAnswer, _Mapping]]] = ...) -> None: ...
 
+class BatchCheckUsersRequest(_message.Message):
+    __slots__ = ("user_ids", "permission")
+    USER_IDS_FIELD_NUMBER: _ClassVar[int]
+    PERMISSION_FIELD_NUMBER: _ClassVar[int]
+    user_ids: _containers.RepeatedScalarFieldContainer[str]
+    permission: str
+    def __init__(self, user_ids: _Optional[_Iterable[str]] = ..., permission: _Optional[str] = ...) -> None: ...
+
+class BatchCheckUsersResponse(_message.Message):
+    __slots__ = ("answers",)
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    answers: _containers.RepeatedCompositeFieldContainer[AccessAnswer]
+    def __init__(self, answers: _Optional[_Iterable[_Union[AccessAnswer, _Mapping]]] = ...) -> None: ...
+
 class AccessAnswer(_message.Message):
     __slots__ = ("granted", "refusal")
     GRANTED_FIELD_NUMBER: _ClassVar[int]

@@ -47,6 +47,11 @@ class AccessServiceStub:
                 request_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckAccessRequest.SerializeToString,
                 response_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckAccessResponse.FromString,
                 _registered_method=True)
+        self.BatchCheckUsers = channel.unary_unary(
+                '/chatkit.internal.access.v1.AccessService/BatchCheckUsers',
+                request_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckUsersRequest.SerializeToString,
+                response_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckUsersResponse.FromString,
+                _registered_method=True)
         self.ListRoomsOf = channel.unary_unary(
                 '/chatkit.internal.access.v1.AccessService/ListRoomsOf',
                 request_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.ListRoomsOfRequest.SerializeToString,
@@ -89,6 +94,14 @@ class AccessServiceServicer:
 
     def BatchCheckAccess(self, request, context):
         """Answers the same question for one user and many rooms, all of one moment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchCheckUsers(self, request, context):
+        """Answers for many users whether their role grants a permission outside of
+        rooms, all of one moment. A rooms of the release before does not know it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,6 +153,11 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.BatchCheckAccess,
                     request_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckAccessRequest.FromString,
                     response_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckAccessResponse.SerializeToString,
+            ),
+            'BatchCheckUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCheckUsers,
+                    request_deserializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckUsersRequest.FromString,
+                    response_serializer=chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckUsersResponse.SerializeToString,
             ),
             'ListRoomsOf': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRoomsOf,
@@ -219,6 +237,33 @@ class AccessService:
             '/chatkit.internal.access.v1.AccessService/BatchCheckAccess',
             chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckAccessRequest.SerializeToString,
             chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchCheckUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chatkit.internal.access.v1.AccessService/BatchCheckUsers',
+            chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckUsersRequest.SerializeToString,
+            chatkit_dot_internal_dot_access_dot_v1_dot_access__service__pb2.BatchCheckUsersResponse.FromString,
             options,
             channel_credentials,
             insecure,
