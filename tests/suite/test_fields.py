@@ -22,6 +22,7 @@ from google.protobuf.message import Message
 from tests.messages.chat import Reader
 from tests.rooms.user_streams.reading import reading
 from tests.support import uploads
+from tests.support.sending import sending
 from tests.support.suite import Suite
 from tests.support.tokens import su, user
 
@@ -219,6 +220,13 @@ async def test_what_a_message_is_given_comes_back_everywhere(suite: Suite) -> No
     _all_shown(edit, {"EditMessage": edited, **await _messages(suite)})
     events = await suite.messages.ListRoomEvents(messages_pb2.ListRoomEventsRequest(room_id="lobby"), metadata=su())
     _all_shown(edit, {"ListRoomEvents": events.events[-1].message_edited})
+    on_a_stream = filled(messages_pb2.SendMessageRequest, "two", request_id="s")
+    async with sending(suite.messages, su()) as sender:
+        await sender.send(on_a_stream)
+        (streamed,) = await sender.messages([1])
+    get = messages_pb2.GetMessageRequest(room_id="lobby", seq=streamed.seq)
+    stored = (await suite.messages.GetMessage(get, metadata=su())).message
+    _all_shown(on_a_stream, {"SendMessages": streamed, "GetMessage": stored})
 
 
 def test_the_parts_that_are_sent_are_of_every_kind() -> None:

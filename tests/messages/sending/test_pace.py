@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 from chatkit.contract.v1 import error_reason_pb2, method_policy_pb2
-from chatkit.messages.v1 import message_pb2
+from chatkit.messages.v1 import message_pb2, part_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 
 from services.messages.drafts import draft_of
@@ -235,6 +235,16 @@ async def test_so_many_messages_wait_for_their_results_and_no_more_are_read(worl
         await world.pass_time(1)
         assert len(world.log.put_in) == MOST_MESSAGES + 2
         assert client.told == [(0, "heartbeat"), (1, "OK"), (2, "OK")]
+
+
+async def test_fewer_messages_with_files_wait_because_their_results_may_be_long(world: _World) -> None:
+    world.log.stores_at_once = False
+    async with world.client(None) as client:
+        for number in range(20):
+            files = [part_pb2.Part(content_type="image/gif", file_id=f"{file}") for file in range(10)]
+            client.send(pb2.SendMessageRequest(room_id="lobby", sender_id="alice", parts=files, request_id=f"{number}"))
+        await world.clock.advance(0)
+        assert len(world.log.put_in) == 5
 
 
 async def test_who_takes_no_results_is_read_no_longer_and_ended_and_others_go_on(world: _World) -> None:
