@@ -103,6 +103,14 @@ BARS = (
         measure=lambda figure: figure.details["kb_service"],
     ),
     Bar(
+        "W3, KB of an idle device at the services",
+        idle_clients.NAME,
+        idle_clients.DEVICES.name,
+        45.0,
+        at_least=False,
+        measure=lambda figure: figure.details["kb_service"],
+    ),
+    Bar(
         "W4, pages per CPU second, times ejabberd's",
         last_messages.NAME,
         "8 clients, the last 100 messages",

@@ -1,13 +1,15 @@
-"""W3: the memory of an idle client who subscribes to one room of 100.
+"""W3: the memory of an idle client who subscribes to one room of 100, and of a device that follows all that is its.
 
 At the services a hundred streams share a connection, as they do behind the edge; also with a connection each.
 Through the edge every client has a connection of its own.
 """
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.figures import Figure, Options
-from benchmarks.load import idle
+from benchmarks.load import devices, idle
 from benchmarks.load.jobs import IdleJob, Room
 from benchmarks.load.process import in_own_process
 from benchmarks.suite import Suite, bare_server
@@ -16,6 +18,7 @@ from services.stack.roles import SERVICES
 NAME = "W3"
 _MEMBERS = 100
 _SETTLE_SECONDS = 0.5
+_RESTARTED = ("users", "rooms", "messages", "edge")
 _KB = 1_000
 
 
@@ -24,11 +27,15 @@ class _Case:
     name: str
     via: str
     streams_per_connection: int
+    load: Callable[[IdleJob], Coroutine[Any, Any, dict[str, Any]]] = idle.run
 
 
 SHARED = _Case("idle clients, 100 on a connection", "services", 100)
+DEVICES = _Case("devices, 100 on a connection", "services", 100, devices.run)
 _CASES = (
     SHARED,
+    DEVICES,
+    _Case("devices, a connection each", "edge", 1, devices.run),
     _Case("idle clients, a connection each", "services", 1),
     _Case("idle clients, a connection each", "edge", 1),
     _Case("idle streams, 100 on a connection", "bare", 100),
@@ -46,7 +53,7 @@ async def run(suite: Suite, options: Options) -> list[Figure]:
             async with bare_server() as (address, pid):
                 figures.append(await _measure(case, rooms, address, {"bare": pid}))
             continue
-        for name in ("messages", "edge"):
+        for name in _RESTARTED:
             await suite.restart(name)
         address = suite.edge if case.via == "edge" else suite.address("messages")
         figures.append(await _measure(case, rooms, address, suite.groups))
@@ -61,7 +68,7 @@ async def _measure(case: _Case, rooms: list[Room], address: str, groups: dict[st
         seconds=_SETTLE_SECONDS,
         streams_per_connection=case.streams_per_connection,
     )
-    found = await in_own_process(idle.run, job)
+    found = await in_own_process(case.load, job)
     grown = {name: size / found["streams"] / _KB for name, size in found["memory_bytes"].items()}
     service = sum(size for name, size in grown.items() if name in SERVICES)
     shown = {"kb_service": service, "kb_edge": grown.get("edge", 0.0), "kb_database": grown.get("database", 0.0)}

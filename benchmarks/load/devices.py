@@ -1,0 +1,98 @@
+"""Devices that wait: each follows the user's room, the user, and whether ten others are there, on one stream."""
+
+import asyncio
+import itertools
+from typing import Any
+
+import grpc
+import jwt
+from chatkit.sync.v1 import presence_part_pb2, sync_service_pb2, sync_service_pb2_grpc, user_part_pb2
+
+from benchmarks.load import steady
+from benchmarks.load.jobs import IdleJob
+from benchmarks.usage import memory_bytes
+
+_WATCHED = 10
+_OPENED_AT_ONCE = 20
+_OPENING_SECONDS = 120.0
+_OWN_CONNECTION = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
+
+
+class _Device:
+    """An open stream."""
+
+    def __init__(self) -> None:
+        self.has_ended = False
+        self.is_caught_up = asyncio.Event()
+
+    async def read(self, call: Any) -> None:
+        try:
+            async for frame in call:
+                if any(event.HasField("caught_up") for event in frame.events):
+                    self.is_caught_up.set()
+        except grpc.aio.AioRpcError:
+            pass
+        finally:
+            self.has_ended = True
+            self.is_caught_up.set()
+
+
+async def run(job: IdleJob) -> dict[str, Any]:
+    """Open the streams, wait, and return what memory has grown by."""
+    wanted = [(token, request) for room in job.rooms for token, request in _requests(room.tokens)]
+    channels: list[Any] = []
+    tasks: list[asyncio.Task[None]] = []
+    devices: list[_Device] = []
+    at_once = asyncio.Semaphore(_OPENED_AT_ONCE)
+
+    async def opened(number: int, token: str, request: sync_service_pb2.SubscribeRequest) -> None:
+        async with at_once, asyncio.timeout(_OPENING_SECONDS):
+            if number % job.streams_per_connection == 0:
+                channels.append(grpc.aio.insecure_channel(job.address, options=_OWN_CONNECTION))
+            stub: Any = sync_service_pb2_grpc.SyncServiceStub(channels[-1])
+            device = _Device()
+            devices.append(device)
+            tasks.append(asyncio.create_task(device.read(stub.Subscribe(request, metadata=steady.bearer(token)))))
+            await device.is_caught_up.wait()
+
+    try:
+        # The first one alone, so that what it costs once is not counted as the others'.
+        await opened(0, *wanted[0])
+        before = memory_bytes(job.groups)
+        await asyncio.gather(*(opened(number, *one) for number, one in enumerate(wanted)))
+        await asyncio.sleep(job.seconds)
+        after = memory_bytes(job.groups)
+        ended = sum(device.has_ended for device in devices)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for channel in channels:
+            await channel.close()
+    return {
+        "streams": len(wanted),
+        "memory_bytes": {name: after[name] - before[name] for name in after},
+        "ended": ended,
+    }
+
+
+def _requests(tokens: list[str]) -> list[tuple[str, sync_service_pb2.SubscribeRequest]]:
+    """Return a room's members, and what each asks for: those who come after them are watched."""
+    user_ids = [jwt.decode(token, options={"verify_signature": False})["sub"] for token in tokens]
+    in_a_circle = itertools.cycle(user_ids)
+    watched = list(itertools.islice(in_a_circle, len(user_ids) + _WATCHED))
+    return [
+        (
+            token,
+            sync_service_pb2.SubscribeRequest(
+                follow_memberships=True,
+                include_cursors=True,
+                include_read_states=True,
+                user=user_part_pb2.UserPart(),
+                presence=presence_part_pb2.PresencePart(
+                    online=True, watch_user_ids=watched[number + 1 : number + 1 + _WATCHED]
+                ),
+            ),
+        )
+        for number, token in enumerate(tokens)
+    ]
