@@ -11,7 +11,7 @@ from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import read_states_service_pb2 as read_states_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
-from chatkit.sync.v1 import room_to_follow_pb2
+from chatkit.sync.v1 import room_to_follow_pb2, sync_event_pb2
 from chatkit.sync.v1 import sync_service_pb2 as pb2
 from chatkit.users.v1 import users_service_pb2 as users_pb2
 
@@ -247,6 +247,42 @@ async def test_a_token_is_renewed_on_an_open_stream_which_warns_before_its_end(
             closed = (await device.until("closed"))[-1].closed
             assert _reason(closed.reason) == "TOKEN_EXPIRED"
             await refused(suite.sync.RenewToken(renew, metadata=lasting(60)), "STREAM_NOT_FOUND")
+
+
+async def test_while_a_service_is_away_its_part_is_behind_and_then_goes_on(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    services = ("users", "rooms", "messages", "files")
+    async with running(database, tmp_path, *services, heartbeat_interval_seconds=0.2) as suite:
+        await suite.make_users("alice", "bob")
+        await suite.make_room("lobby", "alice", "bob")
+        async with following(suite.sync, _all("alice", online=True), user("bob")) as device:
+            await device.until("caught_up")
+
+            async def behind(*parts: str) -> list[sync_event_pb2.SyncEvent]:
+                seen = await device.until("heartbeat")
+                while [sync_event_pb2.SyncPart.Name(part) for part in seen[-1].heartbeat.behind] != list(parts):
+                    seen += await device.until("heartbeat")
+                return seen
+
+            await behind()
+            await suite.stop("rooms")
+            await behind("SYNC_PART_USER")
+            await suite.start("rooms", listen=suite.address("rooms"))
+            await suite.rooms.UpdateRoom(rooms_pb2.UpdateRoomRequest(room_id="lobby", name="Lobby"), metadata=su())
+            seen = await behind()
+            while device.state.user.name_of("lobby") != "Lobby":
+                seen.append(await device.next())
+            # Not the state anew.
+            assert [event.user.opened.resumed for event in seen if event.user.HasField("opened")] == [True]
+            await suite.stop("users")
+            await behind("SYNC_PART_PRESENCE")
+            # The others go on meanwhile.
+            await _send(suite, "meanwhile")
+            await device.until("room.message_created")
+            await suite.start("users", listen=suite.address("users"))
+            await behind()
+            assert device.state.presence == {"alice": 2}
 
 
 @pytest.fixture
