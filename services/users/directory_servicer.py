@@ -7,8 +7,8 @@ from chatkit.internal.directory.v1 import directory_service_pb2 as pb2
 from services.runtime.calls.call import Call
 from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
 from services.runtime.streaming.event_queue import FRAME_BYTES
-from services.users.model import Change, ChangeKind, User
-from services.users.protos import user_proto
+from services.users.model import Change, ChangeKind
+from services.users.protos import resolved_proto, user_proto
 from services.users.service import Users
 
 
@@ -24,7 +24,9 @@ class DirectoryServicer:
     async def ResolveUsers(self, request: pb2.ResolveUsersRequest, _call: Call) -> pb2.ResolveUsersResponse:
         """Tell which users exist."""
         found = await self._users.find(request.user_ids)
-        return pb2.ResolveUsersResponse(users=[_resolved(user, request) for user in found])
+        return pb2.ResolveUsersResponse(
+            users=[resolved_proto(user, with_user=request.with_users, with_names=request.with_names) for user in found]
+        )
 
     async def WatchUsers(self, request: pb2.WatchUsersRequest, _call: Call) -> AsyncIterator[pb2.WatchUsersResponse]:
         """Follow the changes."""
@@ -59,12 +61,3 @@ def _frames(events: Sequence[pb2.DirectoryEvent]) -> Iterator[pb2.WatchUsersResp
         size += event.ByteSize()
     if size:
         yield frame
-
-
-def _resolved(user: User, request: pb2.ResolveUsersRequest) -> pb2.ResolvedUser:
-    resolved = pb2.ResolvedUser(id=user.id, uid=user.uid.bytes)
-    if request.with_users:
-        resolved.user.CopyFrom(user_proto(user))
-    if request.with_names:
-        resolved.name, resolved.avatar_url = user.name, user.avatar_url
-    return resolved

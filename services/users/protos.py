@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from chatkit.internal.directory.v1 import directory_service_pb2
 from chatkit.users.v1 import presence_event_pb2, user_pb2, users_service_pb2
 
 from services.runtime.contract import json_values
@@ -30,6 +31,16 @@ def user_proto(user: User) -> user_pb2.User:
         create_time=timestamp(user.create_time),
         update_time=timestamp(user.update_time),
     )
+
+
+def resolved_proto(user: User, *, with_user: bool, with_names: bool) -> directory_service_pb2.ResolvedUser:
+    """Return who a user is for another service, with the whole user or what is shown of them, where that is wanted."""
+    resolved = directory_service_pb2.ResolvedUser(id=user.id, uid=user.uid.bytes)
+    if with_user:
+        resolved.user.CopyFrom(user_proto(user))
+    if with_names:
+        resolved.name, resolved.avatar_url = user.name, user.avatar_url
+    return resolved
 
 
 def presence_proto(user_id: str, presence: Presence) -> presence_event_pb2.Presence:

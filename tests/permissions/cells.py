@@ -184,8 +184,9 @@ async def _answer_of_a_send(
     method: MethodContract, stream: grpc.aio.StreamStreamCall[bytes, bytes], body: bytes
 ) -> str:
     """Return what the one message of a stream of sends answers; the stream itself ends well, whatever that is."""
-    # Whoever writes to a call that was refused hears of the writing, and not of the refusal.
-    assert await stream.read()
+    if method.is_public:
+        # Whoever writes to a call that was refused hears of the writing, and not of the refusal.
+        assert await stream.read()
     await stream.write(body)
     await stream.done_writing()
     reasons = []

@@ -95,7 +95,8 @@ async def test_whoever_is_deleted_sends_nothing_and_nothing_as_who_has_the_id_th
         await sender.send(numbered(2))
         assert word(await sender.result(2)) == "ROOM_ACCESS_DENIED"
         await until(lambda: _is_free(suite, "alice"))
-        await suite.make_room("attic", "alice")
+        # By somebody whose token is of any time.
+        await suite.make_room("attic", "bob", "alice")
         await sender.send(numbered(3, "attic"))
         assert word(await sender.result(3)) == "USER_DELETED"
         assert await sender.ending() == ("USER_DELETED", "USER_DELETED")

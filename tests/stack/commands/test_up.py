@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import stat
 from collections.abc import AsyncIterator
@@ -59,8 +60,10 @@ async def test_the_printed_page_is_short_and_its_lines_work_as_printed(stack: Ru
     assert page.splitlines()[2].startswith(f"  http://{stack.address}  ")
     assert "Bearer" not in page
     assert len(page.splitlines()) < 15
-    watch, send, listing, curl, _ = (line.partition("  shows")[0] for line in _lines(page, "folder").splitlines())
-    send = send.partition("  sends")[0]
+    chat, watch, send, listing, curl, _ = (
+        re.split("  (?:chats|sends|shows)", line)[0] for line in _lines(page, "folder").splitlines()
+    )
+    assert "needs a terminal" in await _shell(f"{chat} 2>&1 || true")
     await _watched(watch, send)
     assert (await _shell(listing)).count("Hello, Bob") == 1
     assert "SubscribeRoom" in await _shell(curl)
