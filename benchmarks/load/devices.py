@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -9,7 +11,7 @@ import jwt
 from chatkit.sync.v1 import presence_part_pb2, sync_service_pb2, sync_service_pb2_grpc, user_part_pb2
 
 from benchmarks.load import steady
-from benchmarks.load.jobs import IdleJob
+from benchmarks.load.jobs import IdleJob, Room
 from benchmarks.usage import memory_bytes
 
 _WATCHED = 10
@@ -39,41 +41,50 @@ class _Device:
 
 async def run(job: IdleJob) -> dict[str, Any]:
     """Open the streams, wait, and return what memory has grown by."""
-    wanted = [(token, request) for room in job.rooms for token, request in _requests(room.tokens)]
-    channels: list[Any] = []
-    tasks: list[asyncio.Task[None]] = []
-    devices: list[_Device] = []
-    at_once = asyncio.Semaphore(_OPENED_AT_ONCE)
-
-    async def opened(number: int, token: str, request: sync_service_pb2.SubscribeRequest) -> None:
-        async with at_once, asyncio.timeout(_OPENING_SECONDS):
-            if number % job.streams_per_connection == 0:
-                channels.append(grpc.aio.insecure_channel(job.address, options=_OWN_CONNECTION))
-            stub: Any = sync_service_pb2_grpc.SyncServiceStub(channels[-1])
-            device = _Device()
-            devices.append(device)
-            tasks.append(asyncio.create_task(device.read(stub.Subscribe(request, metadata=steady.bearer(token)))))
-            await device.is_caught_up.wait()
-
-    try:
-        # The first one alone, so that what it costs once is not counted as the others'.
-        await opened(0, *wanted[0])
-        before = memory_bytes(job.groups)
-        await asyncio.gather(*(opened(number, *one) for number, one in enumerate(wanted)))
+    # Opened once before, so that what the first streams alone cost is not counted as the others'.
+    async with _opened(job, job.rooms[:1]):
+        pass
+    before = memory_bytes(job.groups)
+    async with _opened(job, job.rooms) as devices:
         await asyncio.sleep(job.seconds)
         after = memory_bytes(job.groups)
         ended = sum(device.has_ended for device in devices)
+    return {
+        "streams": len(devices),
+        "memory_bytes": {name: after[name] - before[name] for name in after},
+        "ended": ended,
+    }
+
+
+@asynccontextmanager
+async def _opened(job: IdleJob, rooms: Sequence[Room]) -> AsyncIterator[list[_Device]]:
+    """Open a device for each member of rooms, some at once, and close them in the end."""
+    wanted = [one for room in rooms for one in _requests(room.tokens)]
+    channels = [
+        grpc.aio.insecure_channel(job.address, options=_OWN_CONNECTION)
+        for _ in range(0, len(wanted), job.streams_per_connection)
+    ]
+    devices = [_Device() for _ in wanted]
+    at_once = asyncio.Semaphore(_OPENED_AT_ONCE)
+    tasks: list[asyncio.Task[None]] = []
+
+    async def opened(number: int) -> None:
+        token, request = wanted[number]
+        stub: Any = sync_service_pb2_grpc.SyncServiceStub(channels[number // job.streams_per_connection])
+        async with at_once, asyncio.timeout(_OPENING_SECONDS):
+            call = stub.Subscribe(request, metadata=steady.bearer(token))
+            tasks.append(asyncio.create_task(devices[number].read(call)))
+            await devices[number].is_caught_up.wait()
+
+    try:
+        await asyncio.gather(*map(opened, range(len(wanted))))
+        yield devices
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for channel in channels:
             await channel.close()
-    return {
-        "streams": len(wanted),
-        "memory_bytes": {name: after[name] - before[name] for name in after},
-        "ended": ended,
-    }
 
 
 def _requests(tokens: list[str]) -> list[tuple[str, sync_service_pb2.SubscribeRequest]]:

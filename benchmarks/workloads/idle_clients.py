@@ -18,7 +18,8 @@ from services.stack.roles import SERVICES
 NAME = "W3"
 _MEMBERS = 100
 _SETTLE_SECONDS = 0.5
-_RESTARTED = ("users", "rooms", "messages", "edge")
+# What an idle client costs anything at, and a device.
+_OF_CLIENTS, _OF_DEVICES = ("messages", "edge"), ("users", "rooms", "messages", "edge")
 _KB = 1_000
 
 
@@ -28,14 +29,15 @@ class _Case:
     via: str
     streams_per_connection: int
     load: Callable[[IdleJob], Coroutine[Any, Any, dict[str, Any]]] = idle.run
+    restarted: tuple[str, ...] = _OF_CLIENTS
 
 
 SHARED = _Case("idle clients, 100 on a connection", "services", 100)
-DEVICES = _Case("devices, 100 on a connection", "services", 100, devices.run)
+DEVICES = _Case("devices, 100 on a connection", "services", 100, devices.run, _OF_DEVICES)
 _CASES = (
     SHARED,
     DEVICES,
-    _Case("devices, a connection each", "edge", 1, devices.run),
+    _Case("devices, a connection each", "edge", 1, devices.run, _OF_DEVICES),
     _Case("idle clients, a connection each", "services", 1),
     _Case("idle clients, a connection each", "edge", 1),
     _Case("idle streams, 100 on a connection", "bare", 100),
@@ -53,7 +55,7 @@ async def run(suite: Suite, options: Options) -> list[Figure]:
             async with bare_server() as (address, pid):
                 figures.append(await _measure(case, rooms, address, {"bare": pid}))
             continue
-        for name in _RESTARTED:
+        for name in case.restarted:
             await suite.restart(name)
         address = suite.edge if case.via == "edge" else suite.address("messages")
         figures.append(await _measure(case, rooms, address, suite.groups))
@@ -71,7 +73,13 @@ async def _measure(case: _Case, rooms: list[Room], address: str, groups: dict[st
     found = await in_own_process(case.load, job)
     grown = {name: size / found["streams"] / _KB for name, size in found["memory_bytes"].items()}
     service = sum(size for name, size in grown.items() if name in SERVICES)
-    shown = {"kb_service": service, "kb_edge": grown.get("edge", 0.0), "kb_database": grown.get("database", 0.0)}
+    of_each = {f"kb_{name}": grown.get(name, 0.0) for name in case.restarted if name in SERVICES}
+    shown = {
+        **of_each,
+        "kb_service": service,
+        "kb_edge": grown.get("edge", 0.0),
+        "kb_database": grown.get("database", 0.0),
+    }
     if case.via == "bare":
         shown = {"kb_bare": grown["bare"]}
     return Figure(
