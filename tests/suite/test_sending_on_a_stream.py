@@ -122,7 +122,7 @@ async def test_whoever_reads_no_results_is_read_no_longer_and_ended_and_others_a
         # As long as any of it is taken; nothing of it comes in the time of many messages of another.
         while (stored := suite.database.count("messages.messages") - count) != seen:
             seen = stored
-            for _ in range(20):
+            for _ in range(150):
                 count += 1
                 await other.send(numbered(count))
                 assert word(await other.result(count)) == "OK"

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.css.query import NoMatches
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -94,7 +95,11 @@ class ChatScreen(App[str]):
         while True:
             await self._changed.wait()
             self._changed.clear()
-            self._draw()
+            try:
+                self._draw()
+            except NoMatches:
+                # The screen is being taken down.
+                return
             await asyncio.sleep(_DRAWING_SECONDS)
 
     def _draw(self) -> None:
