@@ -122,14 +122,15 @@ async def test_whoever_reads_no_results_is_read_no_longer_and_ended_and_others_a
         # As long as any of it is taken; nothing of it comes in the time of many messages of another.
         while (stored := suite.database.count("messages.messages") - count) != seen:
             seen = stored
-            for _ in range(150):
+            for _ in range(50):
                 count += 1
                 await other.send(numbered(count))
                 assert word(await other.result(count)) == "OK"
         _leap(suite, 60)
         await other.send(numbered(count + 1))
         await other.result(count + 1)
-        assert await sender.ending() == ("SLOW_CONSUMER", "SLOW_CONSUMER")
+        # Whoever is writing may hear of the writing, and not of the status.
+        assert (await sender.ending())[0] == "SLOW_CONSUMER"
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
         assert list(sender.results) == list(range(1, len(sender.results) + 1))
