@@ -20,7 +20,7 @@ from services.rooms.service import Rooms, Visits
 from services.rooms.user_streams.frames import position_of
 from services.rooms.user_streams.opening import UserOpenings
 from services.runtime.calls.call import Call
-from services.runtime.calls.paging import PAGE_BYTES, Defaults, PageTokens, page_size
+from services.runtime.calls.paging import Defaults, PageTokens, fitting, page_size
 from services.runtime.contract import json_values, masks
 from services.runtime.contract.policies import Limits
 from services.runtime.erasure.listing import DeletionListing
@@ -249,13 +249,11 @@ def _hash(content: rooms_pb2.CreateRoomRequest) -> bytes:
 
 def _take(response: _Page, views: Sequence[RoomView]) -> int:
     """Fill a page and return how many rooms fitted."""
-    size = 0
-    for taken, view in enumerate(views):
-        room, membership = room_proto(view.room), membership_proto(view)
-        size += room.ByteSize() + membership.ByteSize()
-        if taken and size > PAGE_BYTES:
-            return taken
+    shown = ((room_proto(view.room), membership_proto(view)) for view in views)
+    taken = 0
+    for room, membership in fitting(shown, lambda one: one[0].ByteSize() + one[1].ByteSize()):
+        taken += 1
         response.rooms.append(room)
         if not isinstance(response, rooms_pb2.ListRoomsResponse):
             response.memberships.append(membership)
-    return len(views)
+    return taken

@@ -1,6 +1,5 @@
 """chatkit.messages.v1.ReadStatesService: protos to the domain and back, and nothing else."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from chatkit.messages.v1 import read_states_service_pb2 as pb2
@@ -11,7 +10,7 @@ from services.messages.read_states.model import Move
 from services.messages.read_states.service import Reader, ReadStates
 from services.messages.read_states.summaries import RoomSummaries, RoomSummary
 from services.runtime.calls.call import Call
-from services.runtime.calls.paging import PAGE_BYTES, PageTokens, page_size
+from services.runtime.calls.paging import PageTokens, fitting, page_size
 from services.runtime.contract.errors import invalid_field
 from services.runtime.contract.policies import Limits
 from services.runtime.contract.wire import embedded
@@ -98,7 +97,7 @@ class ReadStatesServicer:
         if not page.summaries and not key and request.user_id:
             # Who is in no room may also not exist.
             await self._users.uid_of(request.user_id, call.deadline)
-        pieces = _fitting(page.summaries)
+        pieces = list(fitting(map(_piece, page.summaries), len))
         is_whole = len(pieces) == len(page.summaries)
         next_key = page.next_key if is_whole else page.summaries[len(pieces) - 1].latest.key
         token = self._page_tokens.make(call.caller, request, next_key) if next_key is not None else ""
@@ -139,15 +138,7 @@ class ReadStatesServicer:
         return rooms, self._page_tokens.make(call.caller, request, [next_token]) if next_token else ""
 
 
-def _fitting(summaries: Sequence[RoomSummary]) -> list[bytes]:
-    """Return the first summaries as parts of an answer, as many as fit into a page."""
-    pieces: list[bytes] = []
-    size = 0
-    for summary in summaries:
-        shown = room_summary(summary.room, summary.others, summary.state, summary.latest.last_time)
-        piece = embedded(pb2.ListRoomSummariesResponse.SUMMARIES_FIELD_NUMBER, shown)
-        size += len(piece)
-        if pieces and size > PAGE_BYTES:
-            break
-        pieces.append(piece)
-    return pieces
+def _piece(summary: RoomSummary) -> bytes:
+    """Serialize a summary as a part of an answer."""
+    shown = room_summary(summary.room, summary.others, summary.state, summary.latest.last_time)
+    return embedded(pb2.ListRoomSummariesResponse.SUMMARIES_FIELD_NUMBER, shown)

@@ -65,10 +65,7 @@ class AccessClient:
         except DeadlineExceeded:
             raise unavailable_peer(self._peer.name) from None
         pairs = zip(room_ids, answer.answers, strict=True)
-        return [
-            _grant(one.granted) if one.HasField("granted") else _refusal(one.refusal, query.permission, RoomId(room_id))
-            for room_id, one in pairs
-        ]
+        return [_told(one, query.permission, RoomId(room_id)) for room_id, one in pairs]
 
     async def check_users(self, user_ids: Sequence[str], permission: str) -> list[AccessGrant | ChatkitError]:
         """Return what rooms answers for each of some users, outside of rooms.
@@ -80,10 +77,7 @@ class AccessClient:
             answer = await self._peer.call(self._stub.BatchCheckUsers, request, Deadline.after(self._seconds))
         except DeadlineExceeded:
             raise unavailable_peer(self._peer.name) from None
-        return [
-            _grant(one.granted) if one.HasField("granted") else _refusal(one.refusal, permission, NO_ROOM)
-            for one in answer.answers
-        ]
+        return [_told(one, permission, NO_ROOM) for one in answer.answers]
 
     def changes(self, after_version: int, epoch: str) -> AsyncGenerator[pb2.WatchAccessResponse, None]:
         """Follow the changes of access after a version of an epoch; an empty one is not known."""
@@ -99,6 +93,10 @@ def _grant(answer: pb2.CheckAccessResponse) -> AccessGrant:
         roles=tuple((role.scope, role.name) for role in answer.roles),
         tokens_after=answer.tokens_after,
     )
+
+
+def _told(answer: pb2.AccessAnswer, permission: str, room_id: RoomId) -> AccessGrant | ChatkitError:
+    return _grant(answer.granted) if answer.HasField("granted") else _refusal(answer.refusal, permission, room_id)
 
 
 def _refusal(reason: error_reason_pb2.ErrorReason, permission: str, room_id: RoomId) -> ChatkitError:

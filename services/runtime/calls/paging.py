@@ -9,8 +9,8 @@ import binascii
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar, cast
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -23,6 +23,7 @@ from services.runtime.identity.tokens import Caller
 # A page ends early rather than grow past what a client takes in one message by default, 4 MiB.
 PAGE_BYTES = 1024 * 1024
 _MAC_BYTES = 16
+_Item = TypeVar("_Item")
 # These fields may differ from page to page; all others are the filter.
 _FREE_FIELDS = ("page_size", "page_token")
 
@@ -109,6 +110,16 @@ def _mac(secret: bytes, caller: Caller, bound: Message, body: bytes) -> bytes:
 def _invalid() -> InvalidArgument:
     description = "the page token is not of this request"
     return InvalidArgument("PAGE_TOKEN_INVALID", description, violations=[Violation("page_token", description)])
+
+
+def fitting(items: Iterable[_Item], size_of: Callable[[_Item], int]) -> Iterator[_Item]:
+    """Yield as many items as fit into a page by their sizes in bytes; the first one always does."""
+    size = 0
+    for count, item in enumerate(items):
+        size += size_of(item)
+        if count and size > PAGE_BYTES:
+            return
+        yield item
 
 
 def page_size(request: Message, limits: Limits) -> int:
