@@ -104,7 +104,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ),
         ("own_folder",),
         ("export_folder", "exports", "home", "nats", "schemas"),
-        ("replay",),
+        ("replay", "spoken"),
         ("bootstrap", "cli", "sign_in"),
         ("seed", "__main__"),
         ("machine", "screen"),

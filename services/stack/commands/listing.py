@@ -1,27 +1,33 @@
 """How commands list things and show changes: a table for people, a JSON object per line for machines."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from chatkit_client import Client
+from chatkit_client import pages
+from chatkit_client.paging import Page
 from chatkit_client.types import Deletion, DeletionState
 from services.stack.terminal import columns, notice, printable
 
 
-async def first_of(client: Client, request: Any, field: str, most: int) -> tuple[list[Any], bool]:
-    """Return the first items of a list, in as many pages as it takes, and whether there are more."""
+async def first_of(
+    method: Callable[..., Awaitable[Page]], field: str, most: int, **asked: Any
+) -> tuple[list[Any], bool]:
+    """Return the first items of what a method lists, in as many pages as it takes, and whether there are more."""
     items: list[Any] = []
-    while True:
-        page = await client.call(request)
-        items += getattr(page, field)
-        if len(items) >= most or not page.next_page_token:
-            return items[:most], bool(page.next_page_token) or len(items) > most
-        request.page_token = page.next_page_token
+    are_more = False
+    async with aclosing(pages(method, page_size=most, **asked)) as listed:
+        async for page in listed:
+            items += getattr(page, field)
+            are_more = bool(page.next_page_token) or len(items) > most
+            if len(items) >= most:
+                break
+    return items[:most], are_more
 
 
 def show_list(

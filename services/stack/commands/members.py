@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import json
 
-from chatkit_client.types import ListMembersRequest, PresenceState
+from chatkit_client.types import PresenceState
 from services.stack.commands.connecting import connected
 from services.stack.commands.listing import first_of, tell_of_more
 from services.stack.home import Home
@@ -48,10 +48,11 @@ def _tell(arguments: argparse.Namespace, how: str) -> int:
 
 
 async def _find(home: Home, arguments: argparse.Namespace) -> tuple[list[_Row], bool]:
-    request = ListMembersRequest(room_id=arguments.room, page_size=arguments.most)
     rows: list[_Row] = []
     async with connected(home, None) as client:
-        user_ids, are_more = await first_of(client, request, "user_ids", arguments.most)
+        user_ids, are_more = await first_of(
+            client.memberships.list_members, "user_ids", arguments.most, room_id=arguments.room
+        )
         for start in range(0, len(user_ids), _AT_ONCE):
             some = user_ids[start : start + _AT_ONCE]
             users = (await client.users.batch_get_users(user_ids=some)).users

@@ -7,13 +7,13 @@ import time
 import uuid
 from typing import Any
 
-from google.protobuf import json_format
-
 from chatkit_client import ConnectionState, ConnectionStatus, Gap
 from chatkit_client.messages import message_of
-from chatkit_client.types import ListMessagesRequest, Message, Part, RoomEvent, SendMessageRequest
+from chatkit_client.types import Message, Part, RoomEvent, SendMessageRequest
 from services.stack.commands.connecting import connected
+from services.stack.commands.listing import as_json, first_of
 from services.stack.home import Home
+from services.stack.spoken import part_text, reason_of
 from services.stack.terminal import notice, printable, size
 from services.stack.trouble import Trouble
 
@@ -74,17 +74,10 @@ async def _send(home: Home, arguments: argparse.Namespace, request: SendMessageR
 
 
 async def _last(home: Home, arguments: argparse.Namespace) -> tuple[list[Message], bool]:
-    """Read the last messages, the newest first, in as many pages as it takes, and whether there are more."""
-    request = ListMessagesRequest(room_id=arguments.room, from_seq=arguments.before, page_size=arguments.last)
-    messages: list[Message] = []
+    """Read the last messages, the newest first, and whether there are more."""
+    asked = {"room_id": arguments.room, "from_seq": arguments.before}
     async with connected(home, arguments.user) as client:
-        while True:
-            page = await client.call(request)
-            messages += page.messages
-            are_more = bool(page.next_page_token) or len(messages) > arguments.last
-            if len(messages) >= arguments.last or not page.next_page_token:
-                return messages[: arguments.last], are_more
-            request.page_token = page.next_page_token
+        return await first_of(client.messages.list_messages, "messages", arguments.last, **asked)
 
 
 async def _watch(home: Home, arguments: argparse.Namespace) -> None:
@@ -111,7 +104,7 @@ class Notices:
         """Tell once that it is lost, however often it is tried again, and that it is back."""
         if state.status is ConnectionStatus.LOST and not self._is_lost:
             self._is_lost = True
-            notice(f"the connection is lost ({_why(state)}); trying again until it is back")
+            notice(f"the connection is lost ({reason_of(state) or 'ended'}); trying again until it is back")
         elif state.status is ConnectionStatus.LIVE and self._is_lost:
             self._is_lost = False
             notice("connected again")
@@ -138,21 +131,11 @@ def _show_event(event: RoomEvent, arguments: argparse.Namespace) -> None:
 
 def _show(message: Message, arguments: argparse.Namespace) -> None:
     if arguments.json:
-        print(json_format.MessageToJson(message, indent=None), flush=True)
+        print(as_json(message), flush=True)
         return
     is_deleted = message.HasField("delete_time")
     when = (message.delete_time if is_deleted else message.create_time).ToDatetime().strftime("%H:%M:%S")
-    text = printable(" ".join(map(_shown_part, message.parts)))
+    text = printable(" ".join(map(part_text, message.parts)))
     mark = " (edited)" if message.HasField("edit_time") else ""
     line = "was deleted" if is_deleted else f"{printable(message.sender_id)}: {text}{mark}"
     print(f"{message.seq:>6}  {when}  {line}", flush=True)
-
-
-def _shown_part(part: Part) -> str:
-    if part.HasField("file_id"):
-        return f"[file {part.file.name or part.file_id}, {size(part.file.size_bytes)}]"
-    return part.content or part.url
-
-
-def _why(state: ConnectionState) -> str:
-    return (state.why.reason or state.why.code.name) if state.why is not None else "ended"

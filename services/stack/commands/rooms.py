@@ -4,7 +4,7 @@ import argparse
 import asyncio
 from typing import Any
 
-from chatkit_client.types import ListRoomsRequest, ListRoomSummariesRequest, Room, RoomSummary, Visibility
+from chatkit_client.types import Room, RoomSummary, Visibility
 from services.stack.commands.connecting import connected
 from services.stack.commands.listing import as_json, day, first_of, show_deletion, show_list
 from services.stack.home import Home
@@ -64,9 +64,8 @@ def _last_message(one: RoomSummary) -> str:
 async def _find(home: Home, arguments: argparse.Namespace) -> tuple[list[Any], bool]:
     async with connected(home, arguments.user) as client:
         if arguments.user is None:
-            everything = ListRoomsRequest(include_private=True, page_size=arguments.most)
-            return await first_of(client, everything, "rooms", arguments.most)
-        return await first_of(client, ListRoomSummariesRequest(page_size=arguments.most), "summaries", arguments.most)
+            return await first_of(client.rooms.list_rooms, "rooms", arguments.most, include_private=True)
+        return await first_of(client.read_states.list_room_summaries, "summaries", arguments.most)
 
 
 async def _add(home: Home, arguments: argparse.Namespace) -> Any:

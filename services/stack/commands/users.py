@@ -4,7 +4,7 @@ import argparse
 import asyncio
 from typing import Any
 
-from chatkit_client.types import ListUsersRequest, MessageErasure, SearchUsersRequest
+from chatkit_client.types import MessageErasure
 from services.stack.commands.connecting import connected
 from services.stack.commands.listing import as_json, day, first_of, show_deletion, show_list
 from services.stack.home import Home
@@ -39,13 +39,10 @@ def delete(home: Home, arguments: argparse.Namespace) -> int:
 
 
 async def _find(home: Home, arguments: argparse.Namespace) -> tuple[list[Any], bool]:
-    size = arguments.most
-    if arguments.search:
-        request: Any = SearchUsersRequest(prefix=arguments.search, page_size=size)
-    else:
-        request = ListUsersRequest(page_size=size)
     async with connected(home, None) as client:
-        return await first_of(client, request, "users", size)
+        if arguments.search:
+            return await first_of(client.users.search_users, "users", arguments.most, prefix=arguments.search)
+        return await first_of(client.users.list_users, "users", arguments.most)
 
 
 async def _add(home: Home, arguments: argparse.Namespace) -> Any:

@@ -7,7 +7,8 @@ from rich.text import Text
 
 from chatkit_client import ConnectionState, ConnectionStatus, RoomView
 from chatkit_client.types import Message, Part
-from services.stack.terminal import printable, size
+from services.stack.spoken import part_text, reason_of
+from services.stack.terminal import printable
 
 # One colour for each of those who write, the same in every room.
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red")
@@ -73,7 +74,7 @@ def connection(state: ConnectionState) -> Text:
 
 
 def _reason(state: ConnectionState) -> str:
-    return f" ({printable(state.why.reason or state.why.code.name)})" if state.why is not None else ""
+    return f" ({printable(reason)})" if (reason := reason_of(state)) else ""
 
 
 def _past(view: RoomView) -> Iterator[Text]:
@@ -115,9 +116,7 @@ def _said(parts: Sequence[Part]) -> str:
 
 
 def _part(part: Part) -> str:
-    if part.HasField("file_id"):
-        return f"[file {printable(part.file.name or part.file_id)}, {size(part.file.size_bytes)}]"
-    return "\n       ".join(printable(line) for line in (part.content or part.url).split("\n"))
+    return "\n       ".join(printable(line) for line in part_text(part).split("\n"))
 
 
 def _time(message: Message) -> str:
