@@ -17,7 +17,6 @@ from benchmarks.usage import memory_bytes
 _WATCHED = 10
 _OPENED_AT_ONCE = 20
 _OPENING_SECONDS = 120.0
-_OWN_CONNECTION = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
 
 
 class _Device:
@@ -61,7 +60,7 @@ async def _opened(job: IdleJob, rooms: Sequence[Room]) -> AsyncIterator[list[_De
     """Open a device for each member of rooms, some at once, and close them in the end."""
     wanted = [one for room in rooms for one in _requests(room.tokens)]
     channels = [
-        grpc.aio.insecure_channel(job.address, options=_OWN_CONNECTION)
+        grpc.aio.insecure_channel(job.address, options=steady.OWN_CONNECTION)
         for _ in range(0, len(wanted), job.streams_per_connection)
     ]
     devices = [_Device() for _ in wanted]

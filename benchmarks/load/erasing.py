@@ -13,7 +13,6 @@ from benchmarks.load import steady
 from benchmarks.load.jobs import ErasingJob
 from benchmarks.load.timing import Window
 
-_OWN_CONNECTION = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
 _CALL_SECONDS = 15.0
 _LOOK_SECONDS = 0.5
 
@@ -21,8 +20,8 @@ _LOOK_SECONDS = 0.5
 async def run(job: ErasingJob) -> dict[str, Any]:
     """Return what was found alone and beside the deletion, and how long that took."""
     async with (
-        grpc.aio.insecure_channel(job.messages_address, options=_OWN_CONNECTION) as sending,
-        grpc.aio.insecure_channel(job.users_address, options=_OWN_CONNECTION) as deleting,
+        grpc.aio.insecure_channel(job.messages_address, options=steady.OWN_CONNECTION) as sending,
+        grpc.aio.insecure_channel(job.users_address, options=steady.OWN_CONNECTION) as deleting,
     ):
         alone = Window(job.groups)
         alone.begin()

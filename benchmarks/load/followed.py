@@ -21,7 +21,6 @@ from benchmarks.load.timing import Window
 _STREAMS_PER_CHANNEL = 10
 _OPENED_AT_ONCE = 4
 _OPENING_SECONDS = 120.0
-_OWN_CONNECTION = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
 
 
 class _Stream:
@@ -86,14 +85,14 @@ async def run(job: FollowedJob) -> dict[str, Any]:
             tasks.append(asyncio.create_task(stream.read(call)))
             await stream.is_caught_up.wait()
 
-    async with grpc.aio.insecure_channel(job.address, options=_OWN_CONNECTION) as sending:
+    async with grpc.aio.insecure_channel(job.address, options=steady.OWN_CONNECTION) as sending:
         try:
             for parts in job.streams:
                 began = time.monotonic()
                 async with asyncio.TaskGroup() as group:
                     for number, (token, room_ids) in enumerate(parts):
                         if number % _STREAMS_PER_CHANNEL == 0:
-                            channels.append(grpc.aio.insecure_channel(job.address, options=_OWN_CONNECTION))
+                            channels.append(grpc.aio.insecure_channel(job.address, options=steady.OWN_CONNECTION))
                         group.create_task(opened(_request(room_ids), token, channels[-1]))
                 took = time.monotonic() - began
                 found.append({"opening_seconds": took, **await _measured(job, streams, sending, len(found))})

@@ -21,12 +21,12 @@ from chatkit.messages.v1 import messages_service_pb2, messages_service_pb2_grpc,
 from chatkit.rooms.v1 import rooms_service_pb2, rooms_service_pb2_grpc
 from chatkit.users.v1 import users_service_pb2, users_service_pb2_grpc
 
+from benchmarks.load import steady
 from benchmarks.load.jobs import NeighboursJob
 from benchmarks.load.process import Answer
 from benchmarks.load.timing import milliseconds, percentile
 from services.runtime.contract.errors import from_rpc_error
 
-_OWN_CONNECTION = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
 _SECONDS = 10.0
 _LONG_SECONDS = 1.0
 _PAUSE_SECONDS = 0.1
@@ -343,7 +343,9 @@ async def neighbours(job: NeighboursJob) -> AsyncIterator[Answer]:
     async with AsyncExitStack() as stack:
         members = []
         for user_id, token in job.members:
-            channel = await stack.enter_async_context(grpc.aio.insecure_channel(job.address, options=_OWN_CONNECTION))
+            channel = await stack.enter_async_context(
+                grpc.aio.insecure_channel(job.address, options=steady.OWN_CONNECTION)
+            )
             members.append(_Member(user_id, token, channel, job.address))
         all_of_them = _Neighbours(job, members)
         ready = asyncio.Event()

@@ -13,6 +13,8 @@ from chatkit.messages.v1 import part_pb2
 from benchmarks.load.jobs import Room
 from benchmarks.load.timing import Window
 
+# A channel with these shares its connection with no other one.
+OWN_CONNECTION = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
 _SEND_SECONDS = 60.0
 
 
