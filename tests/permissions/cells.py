@@ -185,7 +185,8 @@ async def _answer_of_a_send(
 ) -> str:
     """Return what the one message of a stream of sends answers; the stream itself ends well, whatever that is."""
     if method.is_public:
-        # Whoever writes to a call that was refused hears of the writing, and not of the refusal.
+        # Whoever writes to a call that was refused hears of the writing, and not of the refusal. What the edge does not
+        # know it refuses only when there is a message.
         assert await stream.read()
     await stream.write(body)
     await stream.done_writing()
