@@ -83,8 +83,9 @@ class State:
 
     def _take_entry(self, room: Room, event: room_event_pb2.RoomEvent) -> None:
         message = getattr(event, str(event.WhichOneof("event")))
-        deleted = event.HasField("message_deleted") or event.HasField("message_gone")
-        room.messages[message.seq] = None if deleted else message.parts[0].content
+        # Whatever happened then, it is shown as it is now.
+        is_there = not event.HasField("message_gone") and not message.HasField("delete_time")
+        room.messages[message.seq] = message.parts[0].content if is_there else None
         if room.position is not None:
             # Dense, once and in order behind the beginning.
             room.seqs.append(event.seq)

@@ -68,18 +68,21 @@ class Sender:
         """Return messages as they were stored."""
         return [(await self.result(number)).message for number in numbers]
 
+    async def drain(self) -> None:
+        """Read to the end. Raises the error that the stream ends with."""
+        while await self.read():
+            pass
+
     async def finish(self) -> None:
         """Send nothing more, and read to the good end."""
         await self.call.done_writing()
-        while await self.read():
-            pass
+        await self.drain()
         assert await self.call.code() is grpc.StatusCode.OK
 
     async def ending(self) -> tuple[str, str]:
         """Read to an end that the server has decided, and return its reason as `closed` says it, and as the status."""
         try:
-            while await self.read():
-                pass
+            await self.drain()
         except grpc.aio.AioRpcError as error:
             return error_reason_pb2.ErrorReason.Name(self.closed.reason), decode(error).reason
         raise AssertionError("the stream ended well")
