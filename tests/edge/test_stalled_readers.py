@@ -10,6 +10,7 @@ import pytest
 from chatkit.files.v1 import files_service_pb2
 from chatkit.messages.v1 import messages_service_pb2, part_pb2
 from chatkit.rooms.v1 import memberships_service_pb2, rooms_service_pb2
+from chatkit.sync.v1 import presence_part_pb2, sync_service_pb2, user_part_pb2
 from google.protobuf.message import Message
 
 from tests.edge.calling import Call
@@ -55,6 +56,18 @@ async def _user_stream(suite: Suite, user: str) -> Message:
     return rooms_service_pb2.SubscribeUserRequest()
 
 
+async def _device(suite: Suite, user: str) -> Message:
+    await _fill_the_room(suite)
+    await _user_stream(suite, user)
+    return sync_service_pb2.SubscribeRequest(
+        follow_memberships=True,
+        default_last=100,
+        include_read_states=True,
+        user=user_part_pb2.UserPart(),
+        presence=presence_part_pb2.PresencePart(online=True, watch_user_ids=_HOSTILE),
+    )
+
+
 async def _download(suite: Suite, user: str) -> Message:
     file = await uploads.add(suite.files, _CONTENT, tokens.user(user))
     return files_service_pb2.DownloadFileRequest(room_id="lobby", file_id=file.id)
@@ -67,6 +80,7 @@ class Attack:
     path: str
     asked: Callable[[Suite, str], Awaitable[Message]]
     victim: Call
+    service: str
 
 
 _LIST_MEMBERS = Call(
@@ -81,10 +95,13 @@ _LIST_FILES = Call(
 )
 _READ_STATES = Call("/chatkit.messages.v1.ReadStatesService/ListReadStates", b"", {})
 ATTACKS = {
-    "SubscribeRoom": Attack("/chatkit.messages.v1.MessagesService/SubscribeRoom", _subscription, _READ_STATES),
-    "ListMessages": Attack("/chatkit.messages.v1.MessagesService/ListMessages", _page, _READ_STATES),
-    "SubscribeUser": Attack("/chatkit.rooms.v1.RoomsService/SubscribeUser", _user_stream, _LIST_MEMBERS),
-    "DownloadFile": Attack("/chatkit.files.v1.FilesService/DownloadFile", _download, _LIST_FILES),
+    "SubscribeRoom": Attack(
+        "/chatkit.messages.v1.MessagesService/SubscribeRoom", _subscription, _READ_STATES, "messages"
+    ),
+    "ListMessages": Attack("/chatkit.messages.v1.MessagesService/ListMessages", _page, _READ_STATES, "messages"),
+    "Subscribe": Attack("/chatkit.sync.v1.SyncService/Subscribe", _device, _READ_STATES, "messages"),
+    "SubscribeUser": Attack("/chatkit.rooms.v1.RoomsService/SubscribeUser", _user_stream, _LIST_MEMBERS, "rooms"),
+    "DownloadFile": Attack("/chatkit.files.v1.FilesService/DownloadFile", _download, _LIST_FILES, "files"),
 }
 
 
@@ -95,12 +112,12 @@ async def test_streams_that_nobody_reads_hold_up_nobody_else(name: str, suite: S
     await suite.make_room("lobby", "alice", *_HOSTILE)
     async with (
         asyncio.timeout(HANG_SECONDS),
-        running_edge(suite, short_path, CHATKIT_LIMIT_REQUESTS_PER_USER_PER_SECOND="1000") as edge,
+        running_edge(suite, short_path, CHATKIT_LIMIT_REQUESTS_PER_USER_PER_SECOND="4000") as edge,
         AsyncExitStack() as stack,
     ):
         assert await attack.victim.by("grpc", edge) is None
         # Counted where they go on, because pages that nobody reads may be given up before others have come.
-        calls = f"cluster.{attack.path.split('.')[1]}.upstream_rq_total"
+        calls = f"cluster.{attack.service}.upstream_rq_total"
         wanted = await edge.stat(calls) + _STREAMS * len(_HOSTILE)
         before = envoy_of(edge).memory_info().rss
         for user in _HOSTILE:
