@@ -14,6 +14,7 @@ import pytest
 
 from tests.checks.deaths import DeadWorkers, Witness, folder_of
 
+FAILURES = "failures.txt"
 _DESELECTED = "chatkit_deselected"
 
 
@@ -40,11 +41,15 @@ class Ledger:
 
 
 class Recorder:
-    """Collects the outcomes of one session and writes them at its end, also when it is interrupted."""
+    """Collects the outcomes of one session and writes them at its end, also when it is interrupted.
 
-    def __init__(self, path: Path, dead_workers: DeadWorkers) -> None:
+    What fails is told at once, in a line, and written to FAILURES beside the ledger: nobody waits for the end to begin.
+    """
+
+    def __init__(self, path: Path, dead_workers: DeadWorkers, plugins: Any) -> None:
         self._path = path
         self._dead_workers = dead_workers
+        self._plugins = plugins
         self._outcomes: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
         self._deselected = 0
@@ -90,6 +95,13 @@ class Recorder:
         self._outcomes[report.nodeid] = report.outcome
         if report.outcome == "skipped":
             self._reasons[report.nodeid] = _reason(report)
+        elif report.outcome == "failed":
+            self._tell(report)
+
+    def _tell(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        with (self._path.parent / FAILURES).open("a") as failures:
+            failures.write(f"{report.nodeid}\n\n{report.longreprtext}\n\n\n")
+        self._plugins.get_plugin("terminalreporter").write(f"\nFAILED {report.nodeid}\n", red=True)
 
     def _count(self, outcome: str) -> int:
         return sum(found == outcome for found in self._outcomes.values())
@@ -127,7 +139,7 @@ def pytest_configure(config: pytest.Config) -> None:
     elif path:
         dead_workers = DeadWorkers(path.parent)
         config.pluginmanager.register(dead_workers)
-        config.pluginmanager.register(Recorder(path, dead_workers))
+        config.pluginmanager.register(Recorder(path, dead_workers, config.pluginmanager))
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:

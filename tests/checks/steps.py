@@ -14,8 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LANDED = "protos/landed.binpb"
-TOTAL_SECONDS = 45 * 60
-CLEAN_UP_SECONDS = 60
+TOTAL_SECONDS = 75 * 60
+CLEAN_UP_SECONDS = 180
 MOST_WORKERS = 4  # each has a PostgreSQL, and of the tests that are left at the end some are long
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.checks.ledger import Ledger
+from tests.checks.ledger import FAILURES, Ledger
 from tests.checks.steps import ROOT
 from tests.checks.summary import repeating
 
@@ -60,6 +60,14 @@ def test_the_run_says_how_to_repeat_what_failed(tmp_path: Path) -> None:
     assert all(test in failed for test in both)
     tests = Path(died.partition("@")[2].partition("  #")[0])
     assert tests.read_text().splitlines() == ["test_sample.py::test_before", "test_sample.py::test_that_dies"]
+
+
+def test_what_fails_is_told_at_once_and_written_down(tmp_path: Path) -> None:
+    shown, _ = _run(tmp_path, "SIGKILL")
+    at_once = shown.partition(" FAILURES ")[0]
+    assert "\nFAILED test_sample.py::test_that_fails\n" in at_once
+    assert "\nFAILED test_sample.py::test_that_dies\n" in at_once
+    assert "AssertionError: as every day" in (tmp_path / FAILURES).read_text()
 
 
 def test_many_failures_are_named_in_a_file(tmp_path: Path) -> None:

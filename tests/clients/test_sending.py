@@ -16,6 +16,7 @@ from chatkit_client.proto.messages.v1 import messages_service_pb2 as pb2
 from services.runtime.contract.errors import Unauthenticated, Unimplemented, class_of
 from tests.clients.scripted import HastyClock, refuse, serve
 from tests.support.edge import Edge
+from tests.support.eventually import HANG_SECONDS
 from tests.support.tokens import token
 
 _NOW = "now"
@@ -193,7 +194,7 @@ async def test_those_of_each_room_are_stored_in_order_and_once(edge: Edge) -> No
         pb2.SendMessageRequest(room_id=room_id, parts=[text(f"{number}")]) for number, room_id in enumerate(rooms)
     ]
     requests[7].parts[0].content = "x" * 6_000
-    async with connect(edge.address, token("alice")) as client, asyncio.timeout(60):
+    async with connect(edge.address, token("alice")) as client, asyncio.timeout(HANG_SECONDS):
         sent = [sent async for sent in client.send_many(requests)]
         (refused,) = [one.error for one in sent if one.error is not None]
         assert refused.reason is Reason.LIMIT_EXCEEDED

@@ -28,7 +28,7 @@ from tests.clients.scripted_devices import (
     user_opened,
     user_room,
 )
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.tokens import token as jwt
 
 _NEW = in_room(snapshot("NEW", 2, 1), message(1), message(2), caught_up(2))
@@ -46,6 +46,8 @@ async def _following(devices: Devices, fetch: Any = "t", **options: Any) -> Asyn
         session.on_change(changes.append)
         async with session:
             await eventually(lambda: len(devices.requests) >= len(devices.streams) and session.connection.is_live)
+            if CAUGHT_UP in devices.streams[-1]:
+                await eventually(lambda: not session.connection.state.behind)
             yield session, changes
 
 
@@ -278,7 +280,7 @@ async def test_who_reads_no_changes_is_told_that_some_are_missing() -> None:
         changes = session.changes()
         devices.send(*(event for seq in range(3, 10_010) for event in in_room(message(seq))))
         await eventually(lambda: _seqs(session)[-1] == 10_009)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_SECONDS):
             first = await anext(changes)
             assert first.kind is ChangeKind.MISSED
             assert (await anext(changes)).kind is ChangeKind.MESSAGE_CREATED
