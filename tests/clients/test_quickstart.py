@@ -14,7 +14,7 @@ from tests.support.tokens import token
 
 _FOLDER = ROOT / "clients" / "python"
 _PIP = ("-I", "-m", "pip", "--disable-pip-version-check", "--quiet")
-_INSTALL_SECONDS, _RUN_SECONDS = 240, 60
+_INSTALL_SECONDS, _RUN_SECONDS = 600, 240
 
 
 def _quickstarts() -> list[str]:
