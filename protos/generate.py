@@ -1,4 +1,6 @@
-"""Writes the Python of the contract: gen/ and what the client has of it, byte for byte the same on every machine.
+"""Writes what is generated of the contract, byte for byte the same on every machine.
+
+That is the Python in gen/, what the client has of it, and the public part with its comments, which the edge shows.
 
 `--check` compares instead of writing. `--land` records the contract as landed, which later ones must not break.
 """
@@ -13,12 +15,15 @@ from pathlib import Path
 
 from grpc_tools import protoc
 
-from protos import python_client
+from protos import public_contract, python_client
 
 PROTOS = Path(__file__).resolve().parent
 GENERATED = PROTOS / "gen"
 CLIENT = PROTOS.parent / "clients" / "python" / python_client.PACKAGE
+# google/protobuf, as protoc comes with it.
+WELL_KNOWN = Path(str(files("grpc_tools"))) / "_proto"
 LANDED = PROTOS / "landed.binpb"
+PUBLIC = PROTOS.parent / "services" / "edge" / "contract.binpb"
 
 
 def main() -> int:
@@ -33,10 +38,12 @@ def main() -> int:
     if arguments.land:
         return land()
     with tempfile.TemporaryDirectory(prefix="chatkit-stubs-") as folder:
-        stubs, client = Path(folder) / "gen", Path(folder) / "client"
+        stubs, client, public = Path(folder) / "gen", Path(folder) / "client", Path(folder) / PUBLIC.name
         generate(stubs, client)
+        public_contract.write(PROTOS, WELL_KNOWN, public)
         if arguments.check:
-            return report([*drift(stubs, GENERATED), *drift(client, CLIENT)])
+            return report([*drift(stubs, GENERATED), *drift(client, CLIENT), *drift_of_file(public, PUBLIC)])
+        shutil.copyfile(public, PUBLIC)
         for fresh, checked_in in ((stubs / "chatkit", GENERATED / "chatkit"), (client / "proto", CLIENT / "proto")):
             shutil.rmtree(checked_in, ignore_errors=True)
             shutil.copytree(fresh, checked_in)
@@ -47,7 +54,6 @@ def main() -> int:
 def generate(stubs: Path, client: Path) -> None:
     """Compile every proto of the contract into `stubs`, and write what the client has of it into `client`."""
     sources = sorted(path.relative_to(PROTOS).as_posix() for path in (PROTOS / "chatkit").rglob("*.proto"))
-    well_known = files("grpc_tools") / "_proto"
     descriptors = client / "contract.binpb"
     for folder in (stubs, client):
         folder.mkdir()
@@ -55,7 +61,7 @@ def generate(stubs: Path, client: Path) -> None:
         [
             "protoc",
             f"--proto_path={PROTOS}",
-            f"--proto_path={well_known}",
+            f"--proto_path={WELL_KNOWN}",
             f"--python_out={stubs}",
             f"--pyi_out={stubs}",
             f"--grpc_python_out={stubs}",
@@ -84,6 +90,13 @@ def drift(fresh: Path, checked_in: Path) -> list[str]:
             if expected[name] != found[name]
         ),
     ]
+
+
+def drift_of_file(fresh: Path, checked_in: Path) -> list[str]:
+    """Say in a line that a generated file is missing or out of date."""
+    if checked_in.exists() and fresh.read_bytes() == checked_in.read_bytes():
+        return []
+    return [f"{checked_in.relative_to(PROTOS.parent)} is {'out of date' if checked_in.exists() else 'missing'}"]
 
 
 def report(differences: list[str]) -> int:

@@ -1,15 +1,14 @@
 """The public part of the contract: the services that clients may call, and their descriptor set."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from chatkit.files.v1 import files_service_pb2
 from chatkit.messages.v1 import messages_service_pb2, read_states_service_pb2
 from chatkit.rooms.v1 import memberships_service_pb2, roles_service_pb2, rooms_service_pb2
 from chatkit.sync.v1 import sync_service_pb2
 from chatkit.users.v1 import presence_service_pb2, users_service_pb2
-from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
-from google.rpc import error_details_pb2, status_pb2
 
 from services.runtime.contract.policies import MethodContract, methods_of
 
@@ -27,8 +26,9 @@ _FILES: dict[str, tuple[FileDescriptor, ...]] = {
 CLUSTERS = tuple(_FILES)
 # Where files takes and gives content over HTTP, at signed URLs below this path.
 CONTENT_CLUSTER, CONTENT_PATH = "files_http", "/files/"
-# Without these the edge could not turn the details of an error into JSON.
-_ERRORS: tuple[FileDescriptor, ...] = (status_pb2.DESCRIPTOR, error_details_pb2.DESCRIPTOR)
+# Written by protos/generate.py. It has google.rpc, too: without it the edge could not turn the details of an error into
+# JSON.
+_CONTRACT = Path(__file__).with_name("contract.binpb")
 
 
 def services() -> list[tuple[str, ServiceDescriptor]]:
@@ -50,19 +50,5 @@ def methods() -> Iterator[tuple[str, MethodContract]]:
 
 
 def descriptor_set() -> bytes:
-    """Return the public contract as a serialized FileDescriptorSet, what is imported before what imports it."""
-    result = descriptor_pb2.FileDescriptorSet()
-    seen: set[str] = set()
-    for files in (*_FILES.values(), _ERRORS):
-        for file in files:
-            _add(file, result, seen)
-    return result.SerializeToString(deterministic=True)
-
-
-def _add(file: FileDescriptor, result: descriptor_pb2.FileDescriptorSet, seen: set[str]) -> None:
-    if file.name in seen:
-        return
-    seen.add(file.name)
-    for dependency in file.dependencies:
-        _add(dependency, result, seen)
-    file.CopyToProto(result.file.add())
+    """Return the public contract as a serialized FileDescriptorSet with comments, what is imported before its users."""
+    return _CONTRACT.read_bytes()

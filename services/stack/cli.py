@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "rotate-epoch", "rotate_epoch:run", "begin anew after PostgreSQL was restored from a copy")
     _add_replay(commands)
     _add_transfer(commands)
+    _add_contract(commands)
     return parser
 
 
@@ -316,6 +317,18 @@ def _add_transfer(commands: Commands) -> None:
     giving.add_argument("folder", metavar="DIR", help="a folder that is empty or not there yet")
     for parser in (taking, giving):
         parser.add_argument("--json", action="store_true", help="for machines: one JSON object per line")
+
+
+def _add_contract(commands: Commands) -> None:
+    group = _group(commands, "contract", "write the contract for those who generate clients")
+    exported = _command(group, "export", "contract:run", "write all that a client in any language is generated from")
+    exported.add_argument(
+        "folder",
+        metavar="DIR",
+        help="a folder that is empty or not there yet. It gets the public protos and what they import, but for"
+        " google/protobuf, which protoc and buf come with; the same as descriptor.binpb, with comments; buf.yaml and"
+        " buf.gen.yaml; and chatkit.service_config.json, which gRPC clients load. Nothing has to run for it.",
+    )
 
 
 class _OfUser(argparse.Action):

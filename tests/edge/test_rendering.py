@@ -1,6 +1,7 @@
 """The configuration follows the contract, has no secrets, and is one that Envoy takes."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import yaml
 from chatkit.contract.v1 import limit_pb2, method_policy_pb2
 from chatkit.internal.access.v1 import access_service_pb2
-from google.protobuf import descriptor_pb2
+from google.protobuf import descriptor_pb2, descriptor_pool
 
 from services.edge import envoy, public
 from services.edge.deployment import EXAMPLE
@@ -215,6 +216,20 @@ def test_the_descriptor_set_is_whole_and_has_nothing_of_between_the_services() -
         seen.add(file.name)
     assert {"google/rpc/status.proto", "google/rpc/error_details.proto"} <= seen
     assert not [name for name in seen if "internal" in name]
+
+
+def test_the_descriptor_set_has_the_comments_of_what_the_services_run_with() -> None:
+    contract = descriptor_pb2.FileDescriptorSet.FromString(public.descriptor_set())
+    for file in contract.file:
+        if file.name.startswith("chatkit/"):
+            loaded = descriptor_pb2.FileDescriptorProto()
+            descriptor_pool.Default().FindFileByName(file.name).CopyToProto(loaded)
+            assert file.source_code_info.location, file.name
+            file.ClearField("source_code_info")
+            # Generated code leaves out how JSON spells a field.
+            assert re.sub(r" *json_name: .*\n", "", str(file)) == str(loaded), file.name
+    served = {service.file.name for _, service in public.services()}
+    assert {file.name for file in contract.file if file.service} == served
 
 
 def test_what_envoy_refuses_by_itself_are_errors_of_the_contract() -> None:

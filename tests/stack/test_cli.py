@@ -62,6 +62,8 @@ def test_a_superuser_needs_no_id(home: Home, capsys: Captured) -> None:
         (["import", "/nowhere"], "nothing runs in"),
         (["export", "/nowhere"], "nothing runs in"),
         (["rotate-epoch"], "has no database"),
+        (["contract", "export", str(ROOT)], "is not empty"),
+        (["contract", "export", __file__], "can't be written: File exists"),
     ],
 )
 def test_trouble_is_one_sentence_and_status_1(
@@ -97,6 +99,7 @@ _COMMANDS = (
     *(["users", "list"], ["users", "add", "x"], ["users", "delete", "x", "--messages", "keep"]),
     *(["rooms", "list"], ["rooms", "add", "x"], ["rooms", "delete", "x"]),
     *(["members", "list"], ["members", "add", "x"], ["members", "remove", "x"]),
+    ["contract", "export", "x"],
 )
 
 
