@@ -80,6 +80,11 @@ class Deployment:
         return self.run_folder / "keys.sock"
 
     @property
+    def reflection_socket(self) -> Path:
+        """Where this process answers what tools ask of the contract."""
+        return self.run_folder / "reflection.sock"
+
+    @property
     def tls_folder(self) -> Path:
         """The descriptions of certificates; Envoy reads the certificates again when a file is moved into it."""
         return self.run_folder / "tls"

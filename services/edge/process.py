@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from services.edge import envoy, keys, public
+from services.edge import envoy, keys, public, reflection
 from services.edge.crowding import Crowding
 from services.edge.deployment import EXAMPLE, Deployment
 from services.edge.ending import Ending
@@ -26,6 +26,7 @@ from services.edge.rendering.tls import Watch, write_descriptions
 from services.edge.settings import EdgeSettings
 from services.runtime import logs
 from services.runtime.calls.edges import SECRET_BYTES, name_of
+from services.runtime.clock import SystemClock
 from services.runtime.contract.policies import Limits
 from services.runtime.identity.keys import Keyring
 from services.runtime.release import Release
@@ -82,7 +83,10 @@ async def _serve(settings: EdgeSettings) -> int:
     async with keys.serving(deployment.keys_socket, keyring):
         process = await envoy.start(rendering, concurrency=settings.concurrency)
         try:
-            return await _until_told(process, told, ending)
+            # After Envoy, because a process with gRPC's threads is not one to be copied.
+            contract = reflection.Contract(public.descriptor_set())
+            async with reflection.serving(deployment.reflection_socket, contract, SystemClock()):
+                return await _until_told(process, told, ending)
         finally:
             for task in watching:
                 task.cancel()

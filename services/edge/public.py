@@ -26,6 +26,11 @@ _FILES: dict[str, tuple[FileDescriptor, ...]] = {
 CLUSTERS = tuple(_FILES)
 # Where files takes and gives content over HTTP, at signed URLs below this path.
 CONTENT_CLUSTER, CONTENT_PATH = "files_http", "/files/"
+# gRPC's server reflection, which the edge answers itself. The older version is what many tools ask for first.
+REFLECTION_CLUSTER = "reflection"
+REFLECTION_PATHS = tuple(
+    f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo" for version in ("v1", "v1alpha")
+)
 # Written by protos/generate.py. It has google.rpc, too: without it the edge could not turn the details of an error into
 # JSON.
 _CONTRACT = Path(__file__).with_name("contract.binpb")

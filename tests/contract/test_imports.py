@@ -84,7 +84,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "edge": (
         ("__init__", "deployment", "envoy", "public"),
         ("rendering", "settings", "crowding"),
-        ("farewell", "keys"),
+        ("farewell", "keys", "reflection"),
         ("ending",),
         ("process",),
         ("__main__",),

@@ -53,7 +53,14 @@ def test_every_method_for_clients_has_a_route_and_no_other_has_one() -> None:
         for method in methods_of(service)
         if method.policy.audience in {method_policy_pb2.AUDIENCE_USER, method_policy_pb2.AUDIENCE_SUPERUSER}
     }
-    assert set(routes) == expected | {"/", "/health", "/descriptor.binpb", "/files/", "/chatkit."}
+    assert set(routes) == expected | {
+        "/",
+        "/health",
+        "/descriptor.binpb",
+        "/files/",
+        "/chatkit.",
+        *public.REFLECTION_PATHS,
+    }
     assert not [path for path in routes if "internal" in path]
     assert methods_of(access_service_pb2.DESCRIPTOR.services_by_name["AccessService"])[0].path not in routes
 

@@ -31,6 +31,7 @@ from services.edge.rendering.upstreams import (
     CLIENT_WINDOWS,
     SMALL_SEND_BUFFER,
     content_cluster,
+    reflection_cluster,
     service_cluster,
 )
 from services.runtime.contract.policies import Limits
@@ -69,6 +70,7 @@ def configuration(deployment: Deployment, limits: Limits) -> Json:
     content = public.CONTENT_CLUSTER
     clusters.append(content_cluster(content, deployment.upstreams[content], deployment))
     clusters.append(pipe_cluster(KEYS_CLUSTER, str(deployment.keys_socket)))
+    clusters.append(reflection_cluster(deployment))
     if deployment.metrics_listen:
         listeners.append(metrics_listener(deployment))
         clusters.append(admin_cluster(deployment))

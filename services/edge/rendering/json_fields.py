@@ -48,7 +48,7 @@ def json_filter(limits: Limits) -> Json:
     for name, value in {
         "kinds": "\n".join(_kinds(limits)),
         "requests": "\n".join(f'  ["{method.path}"] = {_the(method.request)},' for method in _methods()),
-        "grpc_only": ", ".join(f'["{method.path}"] = true' for method in _in_streams_both_ways()),
+        "grpc_only": ", ".join(f'["{path}"] = true' for path in _in_streams_both_ways()),
         "fault_header": FAULT_HEADER,
         "fault": JSON,
         "most_nested": str(_MOST_NESTED),
@@ -68,9 +68,10 @@ def _methods() -> Iterator[MethodContract]:
     return (method for _, method in public.methods() if not method.streams_requests)
 
 
-def _in_streams_both_ways() -> Iterator[MethodContract]:
+def _in_streams_both_ways() -> Iterator[str]:
     # The transcoder would take an array, whose items it knows how to read and this script does not.
-    return (method for _, method in public.methods() if method.streams_requests and method.streams)
+    yield from (method.path for _, method in public.methods() if method.streams_requests and method.streams)
+    yield from public.REFLECTION_PATHS
 
 
 def _kinds(limits: Limits) -> Iterator[str]:

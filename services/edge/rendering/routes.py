@@ -16,7 +16,7 @@ from services.edge.rendering.json_fields import JSON_FILTER
 from services.edge.rendering.parts import Json, extension, switched_off
 from services.edge.rendering.rates import COST, JSON_SIZE, LIMIT_OF, METADATA, RATE, RATE_FILTER, SIZE, cost_of
 from services.edge.rendering.screening import SCREEN_FILTER
-from services.edge.rendering.sizes import CONTENT_LIMIT, json_bytes, size_of, size_of_content
+from services.edge.rendering.sizes import CONTENT_LIMIT, json_bytes, never_held_back, size_of, size_of_content
 from services.edge.rendering.tokens import CLAIMS_FILTER, JWT_FILTER
 from services.runtime.calls.edge_header import EDGE_HEADER
 from services.runtime.contract.policies import Limits, MethodContract, limit_name
@@ -33,6 +33,7 @@ _SLACK_SECONDS = 0.5
 # How long a client may take nothing of an answer that is complete, as far as the edge has it: of what the edge says
 # itself, of a call, which has no longer anyway, and of content.
 OWN_FLUSH_SECONDS, _FLUSH_SECONDS, _CONTENT_FLUSH_SECONDS = 2, 10, 30
+_REFLECTION_SECONDS = 30
 _DIRECT_RESPONSE_BYTES = 1024 * 1024
 # Only what can't have reached a service; the contract says which methods may be repeated at all.
 _RETRY_ON = "connect-failure,refused-stream,reset-before-request"
@@ -66,6 +67,7 @@ def route_configuration(deployment: Deployment, limits: Limits) -> Json:
         "routes": [
             *([_preflight()] if cors_origins else []),
             *(_method(cluster, method, limits) for cluster, method in public.methods()),
+            *map(_reflection, public.REFLECTION_PATHS),
             _with_a_query(),
             _other_verbs({"safe_regex": {"regex": "|".join(map(re.escape, _paths()))}}, OF_METHODS),
             _content(),
@@ -128,6 +130,22 @@ def _content() -> Json:
         "metadata": {"filter_metadata": {METADATA: {SIZE: limit_name(CONTENT_LIMIT)}}},
         # Content of whatever type stays as it is.
         "typed_per_filter_config": {**for_anyone(), **size_of_content(), GRPC_WEB_FILTER: switched_off()},
+    }
+
+
+def _reflection(path: str) -> Json:
+    """Tell anyone what the contract is; the stream is bounded by its time, and each of its requests by who answers."""
+    off = (JWT_FILTER, CLAIMS_FILTER, RATE_FILTER, TRANSCODER_FILTER)
+    return {
+        "match": {"path": path, "headers": [_method_is("POST"), _path_is(exact=path)]},
+        "route": {
+            "cluster": public.REFLECTION_CLUSTER,
+            "timeout": "0s",
+            "max_stream_duration": {"max_stream_duration": f"{_REFLECTION_SECONDS}s"},
+            "idle_timeout": f"{_REFLECTION_SECONDS}s",
+            "flush_timeout": f"{_FLUSH_SECONDS}s",
+        },
+        "typed_per_filter_config": {**{name: switched_off() for name in off}, **never_held_back()},
     }
 
 
@@ -223,7 +241,7 @@ def _other_verbs(path: Json, verbs: str) -> Json:
 
 
 def _paths() -> list[str]:
-    return sorted(method.path for _, method in public.methods())
+    return sorted([*public.REFLECTION_PATHS, *(method.path for _, method in public.methods())])
 
 
 def _nothing() -> Json:

@@ -9,6 +9,7 @@ are settled here, for all faces, after everything that reads a client's headers.
 
 import base64
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -153,7 +154,7 @@ end
 def screen_filter() -> Json:
     """Return the filter, which goes behind those that hold a body back until it is whole."""
     # The frames of a stream come one by one, and the service counts them.
-    in_frames = sorted(method.path for _, method in public.methods() if method.streams_requests)
+    in_frames = sorted([*public.REFLECTION_PATHS, *_of_streams_of_requests()])
     script = _SCRIPT % {
         "passed": _set(_PASSED),
         "in_frames": _set(in_frames),
@@ -167,6 +168,10 @@ def screen_filter() -> Json:
     return typed(
         SCREEN_FILTER, "filters.http.lua.v3.Lua", default_source_code={"inline_string": script}, clear_route_cache=False
     )
+
+
+def _of_streams_of_requests() -> Iterator[str]:
+    return (method.path for _, method in public.methods() if method.streams_requests)
 
 
 def details_header(status: status_pb2.Status) -> str:

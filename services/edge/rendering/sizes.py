@@ -80,17 +80,19 @@ def _json_counter(most: int) -> str:
 
 def size_of_content() -> Json:
     """Return what the route of content says to those filters: it is counted, and never held back."""
-    return {
-        f"{COUNT_FILTER}.{limit_name(CONTENT_LIMIT)}": switched_on(),
-        BUFFER_FILTER: extension("filters.http.buffer.v3.BufferPerRoute", disabled=True),
-    }
+    return {f"{COUNT_FILTER}.{limit_name(CONTENT_LIMIT)}": switched_on(), **never_held_back()}
+
+
+def never_held_back() -> Json:
+    """Return what a route says to the filter that holds back where the pieces of a body go on one by one."""
+    return {BUFFER_FILTER: extension("filters.http.buffer.v3.BufferPerRoute", disabled=True)}
 
 
 def size_of(method: MethodContract, limits: Limits) -> Json:
     """Return what a method's route says to those filters; the service itself counts requests that are a stream."""
     limit = method.policy.request_bytes
     if method.streams_requests:
-        return {BUFFER_FILTER: extension("filters.http.buffer.v3.BufferPerRoute", disabled=True)}
+        return never_held_back()
     # What counts a message goes before it. JSON that was held back already is here for a moment, too.
     buffer = {"max_request_bytes": max(json_bytes(method, limits), limits[limit] + _FRAME_BYTES)}
     return {

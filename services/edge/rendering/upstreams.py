@@ -8,7 +8,8 @@ import socket
 from collections.abc import Sequence
 
 from services.edge.deployment import Deployment
-from services.edge.rendering.parts import Json, address, extension
+from services.edge.public import REFLECTION_CLUSTER
+from services.edge.rendering.parts import Json, address, extension, pipe_cluster
 from services.edge.rendering.tls import upstream_socket
 
 _KIB, _MIB = 1024, 1024 * 1024
@@ -36,6 +37,8 @@ _SMALL_RECEIVE_BUFFER: Json = {
 }
 # Envoy's own default, 1,024 streams to a service, would be the suite's size. What bounds it are the services.
 CIRCUIT = 1_000_000
+# Nobody needs a token for them, so there are few; each is over in seconds.
+MOST_REFLECTIONS = 16
 _ENFORCED, _NEVER = 100, 0
 _CONTENT_IDLE_SECONDS = 30
 
@@ -63,6 +66,15 @@ def content_cluster(name: str, endpoints: Sequence[str], deployment: Deployment)
         ),
         "upstream_bind_config": {"socket_options": [_SMALL_RECEIVE_BUFFER]},
         **upstream_socket(endpoints, deployment, protocol="http/1.1"),
+    }
+
+
+def reflection_cluster(deployment: Deployment) -> Json:
+    """Return the cluster of this process itself, which answers few streams at once."""
+    return {
+        **pipe_cluster(REFLECTION_CLUSTER, str(deployment.reflection_socket)),
+        "circuit_breakers": {"thresholds": [{**_circuit(), "max_requests": MOST_REFLECTIONS}]},
+        **_protocol(explicit_http_config={"http2_protocol_options": SERVICE_WINDOWS}),
     }
 
 
