@@ -19,6 +19,7 @@ from services.edge.crowding import Crowding
 from services.edge.deployment import EXAMPLE, Deployment
 from services.edge.ending import Ending
 from services.edge.farewell import Farewell
+from services.edge.reference.pages import Pages
 from services.edge.rendering.bootstrap import configuration, to_yaml
 from services.edge.rendering.overload import room_for_connections
 from services.edge.rendering.service_config import service_config, to_json
@@ -43,10 +44,15 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="services.edge", description="The edge of Chatkit: Envoy.")
     parser.add_argument(
         "command",
-        choices=("serve", "print", "service-config"),
-        help="run the edge, or print its configuration, or the service config of gRPC clients",
+        choices=("serve", "print", "service-config", "reference"),
+        help="run the edge, or print its configuration, or the service config of gRPC clients; or write the reference",
     )
-    command = parser.parse_args(arguments).command
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("docs/api"), help="of the reference (docs/api)")
+    parsed = parser.parse_args(arguments)
+    command = parsed.command
+    if command == "reference":
+        _write_reference(parsed.folder)
+        return 0
     if command == "service-config":
         sys.stdout.write(to_json(service_config()))
         return 0
@@ -90,6 +96,15 @@ async def _serve(settings: EdgeSettings) -> int:
         finally:
             for task in watching:
                 task.cancel()
+
+
+def _write_reference(folder: Path) -> None:
+    """Write the pages in the place of those that are there."""
+    for path in folder.rglob("*.md"):
+        path.unlink()
+    for name, text in Pages(Limits()).write().items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 class _Told:

@@ -84,7 +84,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "edge": (
         ("__init__", "deployment", "envoy", "public"),
         ("rendering", "settings", "crowding"),
-        ("farewell", "keys", "reflection"),
+        ("farewell", "keys", "reference", "reflection"),
         ("ending",),
         ("process",),
         ("__main__",),
