@@ -1,6 +1,6 @@
 """Writes what is generated of the contract, byte for byte the same on every machine.
 
-That is the Python in gen/, what the client has of it, and the public part with its comments, which the edge shows.
+That is the Python in gen/, what the clients have of it, and the public part with its comments, which the edge shows.
 
 `--check` compares instead of writing. `--land` records the contract as landed, which later ones must not break.
 """
@@ -15,11 +15,12 @@ from pathlib import Path
 
 from grpc_tools import protoc
 
-from protos import public_contract, python_client
+from protos import node, public_contract, python_client, typescript_client
 
 PROTOS = Path(__file__).resolve().parent
 GENERATED = PROTOS / "gen"
 CLIENT = PROTOS.parent / "clients" / "python" / python_client.PACKAGE
+TYPESCRIPT = node.TYPESCRIPT / "src"
 # google/protobuf, as protoc comes with it.
 WELL_KNOWN = Path(str(files("grpc_tools"))) / "_proto"
 LANDED = PROTOS / "landed.binpb"
@@ -37,17 +38,30 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.land:
         return land()
+    try:
+        return compare_or_write(is_check=arguments.check)
+    except node.InstallError as error:
+        print(error)
+        return 1
+
+
+def compare_or_write(*, is_check: bool) -> int:
+    """Generate all of it, and compare it with what is checked in, or replace that; returns the exit status."""
     with tempfile.TemporaryDirectory(prefix="chatkit-stubs-") as folder:
-        stubs, client, public = Path(folder) / "gen", Path(folder) / "client", Path(folder) / PUBLIC.name
+        stubs, client, typescript = (Path(folder) / name for name in ("gen", "client", "typescript"))
+        public = Path(folder) / PUBLIC.name
         generate(stubs, client)
+        typescript_client.write(typescript)
         public_contract.write(PROTOS, WELL_KNOWN, public)
-        if arguments.check:
-            return report([*drift(stubs, GENERATED), *drift(client, CLIENT), *drift_of_file(public, PUBLIC)])
+        if is_check:
+            written = ((stubs, GENERATED), (client, CLIENT), (typescript, TYPESCRIPT))
+            return report([line for pair in written for line in drift(*pair)] + drift_of_file(public, PUBLIC))
         shutil.copyfile(public, PUBLIC)
-        for fresh, checked_in in ((stubs / "chatkit", GENERATED / "chatkit"), (client / "proto", CLIENT / "proto")):
-            shutil.rmtree(checked_in, ignore_errors=True)
-            shutil.copytree(fresh, checked_in)
-        shutil.copytree(client, CLIENT, dirs_exist_ok=True)
+        shutil.rmtree(GENERATED / "chatkit", ignore_errors=True)
+        shutil.copytree(stubs / "chatkit", GENERATED / "chatkit")
+        for fresh, checked_in in ((client, CLIENT), (typescript, TYPESCRIPT)):
+            shutil.rmtree(checked_in / "proto", ignore_errors=True)
+            shutil.copytree(fresh, checked_in, dirs_exist_ok=True)
     return 0
 
 
@@ -83,7 +97,11 @@ def drift(fresh: Path, checked_in: Path) -> list[str]:
     shown = {name: checked_in.relative_to(PROTOS.parent) / name for name in expected | found}
     return [
         *(f"{shown[name]} is missing" for name in sorted(expected.keys() - found.keys())),
-        *(f"{shown[name]} has no proto any more" for name in sorted(found.keys() - expected.keys()) if "_pb2" in name),
+        *(
+            f"{shown[name]} has no proto any more"
+            for name in sorted(found.keys() - expected.keys())
+            if "_pb" in Path(name).stem
+        ),
         *(
             f"{shown[name]} is out of date"
             for name in sorted(expected.keys() & found.keys())
@@ -123,8 +141,8 @@ def land() -> int:
 def _contents(root: Path) -> dict[str, bytes]:
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
-        for path in root.rglob("*.py*")
-        if "__pycache__" not in path.parts
+        for path in root.rglob("*")
+        if path.suffix in {".py", ".pyi", ".ts"}
     }
 
 

