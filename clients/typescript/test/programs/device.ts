@@ -1,0 +1,66 @@
+/**
+ * A device that is driven by a test: it does what the lines on its input say, and prints what it is told.
+ *
+ * Its arguments are the way, `web` or `node`, the address and a token; `window` and `last` of its session are small.
+ */
+
+import { createInterface } from "node:readline";
+
+import { ChatkitError, connect as connectWeb, textOf } from "../../src/index.js";
+import { connect as connectNode } from "../../src/node.js";
+
+const [way, address = "", token = ""] = process.argv.slice(2);
+const client = (way === "node" ? connectNode : connectWeb)(`http://${address}`, token);
+const session = client.session({ watch: ["bob"] });
+
+function say(said: Readonly<Record<string, unknown>>): void {
+  console.log(JSON.stringify(said, (_, value: unknown) => (typeof value === "bigint" ? Number(value) : value)));
+}
+
+function show(roomId: string): void {
+  const room = session.room(roomId);
+  say({
+    shown: room?.messages.map(textOf),
+    pending: room?.pending.map(({ error }) => error?.reason ?? ""),
+    members: [...(room?.memberIds ?? [])].sort(),
+    unread: room?.readState?.unreadCount,
+    typing: [...(room?.typingIds ?? [])],
+    presence: session.presence("bob")?.state,
+  });
+}
+
+const commands: Readonly<Record<string, (roomId: string, ...words: string[]) => unknown>> = {
+  show,
+  send: (roomId, text = "") => session.send(roomId, text),
+  edit: (roomId, seq = "", text = "") =>
+    client.messages.editMessage({
+      roomId,
+      seq: BigInt(seq),
+      parts: [{ contentType: "text/plain", value: { case: "content", value: text } }],
+    }),
+  read: (roomId) => session.setReadCursor(roomId),
+  type: (roomId) => session.typing(roomId),
+  older: async (roomId, count = "") => say({ loaded: await session.loadOlder(roomId, Number(count)) }),
+};
+
+session.onChange((change) => {
+  if (change.kind.startsWith("message") && "seq" in change) {
+    say({ kind: change.kind, seq: change.seq, text: "message" in change && change.message && textOf(change.message) });
+  } else {
+    say({ kind: change.kind });
+  }
+});
+session.connection.onChange(({ status }) => say({ status }));
+await session.caughtUp();
+say({ ready: session.userId });
+for await (const line of createInterface(process.stdin)) {
+  const [name = "", roomId = "", ...words] = line.split("|");
+  try {
+    await commands[name]?.(roomId, ...words);
+    say({ done: line });
+  } catch (error) {
+    say({ failed: line, reason: error instanceof ChatkitError ? error.reason : String(error) });
+  }
+}
+await session.close();
+client.close();

@@ -1,0 +1,87 @@
+"""A device in Node shows what there is and is told every event once, over gRPC-Web and gRPC, whatever is killed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+
+from chatkit_client import connect
+from services.stack.machine.health import EdgeHealth
+from tests.clients.typescript.device import Device, running_device
+from tests.clients.typescript.tools import tsc
+from tests.support.edge import Edge
+from tests.support.eventually import HANG_SECONDS, eventually
+from tests.support.tokens import token
+
+
+@pytest.fixture(params=["web", "node"])
+async def alice(request: pytest.FixtureRequest, edge: Edge) -> AsyncIterator[Device]:
+    """Lend a device of alice's, who may edit; it speaks gRPC-Web or gRPC."""
+    await tsc()
+    async with running_device(request.param, edge.address, token("alice", su=True)) as device:
+        yield device
+
+
+async def _kill_edge(edge: Edge) -> None:
+    assert edge.child.process is not None
+    (envoy,) = psutil.Process(edge.child.process.pid).children()
+    envoy.kill()
+    await edge.child.process.wait()
+
+
+async def _start_edge(edge: Edge) -> None:
+    await edge.child.start()
+    await edge.child.wait_until(EdgeHealth(), deadline=float("inf"))
+
+
+async def test_it_goes_on_after_the_edge_was_killed_and_tells_every_event_once(edge: Edge, alice: Device) -> None:
+    assert (await alice.do("send", "lobby", "one"))["done"]
+    assert (await alice.do("edit", "lobby", 1, "first"))["done"]
+    await eventually(lambda: len(alice.events) == 2)
+    await _kill_edge(edge)
+    await eventually(lambda: "lost" in alice.statuses)
+    sending = await alice.begin("send", "lobby", "two")
+    await _start_edge(edge)
+    await eventually(lambda: any(one.get("done") == sending for one in alice.said))
+    async with connect(edge.address, token("bob")) as bob:
+        await bob.send("lobby", "three")
+    await eventually(lambda: len(alice.events) == 4)
+    assert alice.events == [
+        ("messageCreated", 1, "one"),
+        ("messageChanged", 2, "first"),
+        ("messageCreated", 3, "two"),
+        ("messageCreated", 4, "three"),
+    ]
+    shown = await alice.shown()
+    assert (shown["shown"], shown["pending"]) == (["first", "two", "three"], [])
+    assert alice.statuses[-1] == "live"
+
+
+async def test_it_shows_who_is_there_who_is_typing_and_what_is_unread(edge: Edge, alice: Device) -> None:
+    async with connect(edge.address, token("bob")) as client, client.session() as bob:
+        async with asyncio.timeout(HANG_SECONDS):
+            await bob.caught_up()
+        await bob.send("lobby", "hello")
+        await eventually(lambda: alice.events == [("messageCreated", 1, "hello")])
+        await _until(alice, unread=1, members=["alice", "bob"], presence=1)
+        await bob.typing("lobby")
+        await _until(alice, typing=["bob"])
+        await _until(alice, typing=[])
+        await alice.do("read", "lobby")
+        await _until(alice, unread=0)
+        await alice.do("type", "lobby")
+        await eventually(lambda: "alice" in bob.room("lobby").typing_ids)
+
+
+async def test_what_is_refused_says_why_and_stays(alice: Device) -> None:
+    assert (await alice.do("send", "nowhere", "hello"))["reason"] == "ROOM_NOT_FOUND"
+    assert (await alice.shown("nowhere"))["pending"] == ["ROOM_NOT_FOUND"]
+
+
+async def _until(device: Device, **shown: object) -> None:
+    async with asyncio.timeout(HANG_SECONDS):
+        while True:
+            found = await device.shown()
+            if {key: found.get(key) for key in shown} == shown:
+                return
