@@ -17,6 +17,7 @@ import { Code, type StreamResponse, type Transport, type UnaryResponse } from "@
 import { ChatkitError, fromCall } from "./errors.js";
 import { method as policy } from "./proto/chatkit/contract/v1/method_policy_pb.js";
 import { Backoff, type Clock } from "./retry.js";
+import { abortWith } from "./signals.js";
 import { type Token, Tokens } from "./tokens.js";
 
 const ATTEMPT_MS = 12_000;
@@ -76,16 +77,21 @@ export class Calls implements Transport {
     input: MessageInitShape<I>,
   ): Promise<UnaryResponse<I, O>> {
     const request = withRequestId(method.input, create(method.input, input));
-    const ending = either(signal, this.line.closed);
+    const ending = new AbortController();
+    const letGo = abortWith(ending, signal, this.line.closed);
     const attempt = (token: string, ms: number): Promise<UnaryResponse<I, O>> =>
       this.line.transport.unary(
         method,
-        ending,
+        ending.signal,
         Math.ceil(Math.min(ms, ATTEMPT_MS)),
         withToken(headers, token),
         request as MessageInitShape<I>,
       );
-    return this.#repeat(attempt, deadlineMs ?? DEADLINE_MS, isRepeatable(method), ending);
+    try {
+      return await this.#repeat(attempt, deadlineMs ?? DEADLINE_MS, isRepeatable(method), ending.signal);
+    } finally {
+      letGo();
+    }
   }
 
   /** Open a stream, once; it throws ChatkitError. */
@@ -96,13 +102,16 @@ export class Calls implements Transport {
     headers: HeadersInit | undefined,
     input: AsyncIterable<MessageInitShape<I>>,
   ): Promise<StreamResponse<I, O>> {
-    const ending = either(signal, this.line.closed);
-    const sent = withToken(headers, new Headers(headers).get("authorization") ?? (await this.tokens.current()));
+    const ending = new AbortController();
+    const letGo = abortWith(ending, signal, this.line.closed);
     try {
-      const response = await this.line.transport.stream(method, ending, timeoutMs, sent, input);
-      return { ...response, message: decoded(response.message, ending) };
+      const token = new Headers(headers).get("authorization") ?? (await this.tokens.current());
+      const sent = withToken(headers, token);
+      const response = await this.line.transport.stream(method, ending.signal, timeoutMs, sent, input);
+      return { ...response, message: decoded(response.message, ending.signal, letGo) };
     } catch (error) {
-      throw endedBy(ending, error);
+      letGo();
+      throw endedBy(ending.signal, error);
     }
   }
 
@@ -155,13 +164,8 @@ export function newId(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Return a signal that is aborted with the first of two. */
-export function either(one: AbortSignal | undefined, other: AbortSignal): AbortSignal {
-  return one === undefined ? other : AbortSignal.any([one, other]);
-}
-
 /** Decode what a call or a stream has ended with, which is why it was aborted, if it was. */
-export function endedBy(signal: AbortSignal, thrown: unknown): ChatkitError {
+function endedBy(signal: AbortSignal, thrown: unknown): ChatkitError {
   if (!signal.aborted) {
     return fromCall(thrown);
   }
@@ -191,10 +195,16 @@ function withRequestId<Desc extends DescMessage>(schema: Desc, message: MessageS
   return Object.assign(clone(schema, message), { requestId: newId() });
 }
 
-async function* decoded<Answer>(answers: AsyncIterable<Answer>, ending: AbortSignal): AsyncGenerator<Answer> {
+async function* decoded<Answer>(
+  answers: AsyncIterable<Answer>,
+  ending: AbortSignal,
+  letGo: () => void,
+): AsyncGenerator<Answer> {
   try {
     yield* answers;
   } catch (error) {
     throw endedBy(ending, error);
+  } finally {
+    letGo();
   }
 }

@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 
 import { Code, ConnectError } from "@connectrpc/connect";
 
 import { baseUrlOf } from "../src/address.js";
+import { Calls, Line } from "../src/calls.js";
+import { Client } from "../src/client.js";
 import { ChatkitError } from "../src/errors.js";
+import { systemClock } from "../src/retry.js";
 import { ManualClock, refusal, stored, Suite } from "./scripted.js";
 
 test("a call that failed in passing is made again with the same request id", async () => {
@@ -98,6 +102,19 @@ test("a client that was closed, and a call that was aborted, say so at once", as
   const closed = assert.rejects(client.send("lobby", "hello"), /the client was closed/);
   client.close();
   await closed;
+});
+
+test("a connection keeps nothing of calls and streams that have ended", async () => {
+  const suite = new Suite();
+  const line = new Line(suite.transport(), systemClock);
+  const client = new Client(new Calls(line, "token"));
+  await client.send("lobby", "hello");
+  suite.refusals.push(refusal(Code.PermissionDenied, "ROOM_ACCESS_DENIED"));
+  await assert.rejects(client.send("lobby", "hello"));
+  const session = client.session();
+  await session.caughtUp();
+  await session.close();
+  assert.deepEqual(getEventListeners(line.closed, "abort"), []);
 });
 
 test("another user's calls are theirs", async () => {

@@ -104,6 +104,8 @@ export class Suite {
   answer: (requestId: string) => Promise<Message> = async (requestId) => stored(1n, { requestId, senderId: "alice" });
   /** The pages that are read. */
   history: Message[] = [];
+  /** How many streams are open. */
+  open = 0;
   /** How often a stream that is named is not found. */
   lost = 0;
   readonly #more: Event[] = [];
@@ -119,10 +121,10 @@ export class Suite {
 
   /** Return a client of this suite. */
   client(token: Token = "token", clock?: Clock): Client {
-    return connectOver(this.#transport(), token, clock === undefined ? {} : { clock });
+    return connectOver(this.transport(), token, clock === undefined ? {} : { clock });
   }
 
-  #transport(): Transport {
+  transport(): Transport {
     return createRouterTransport(({ service }) => {
       service(SyncService, {
         subscribe: (request, context) => this.#subscribe(request, context),
@@ -168,15 +170,24 @@ export class Suite {
     if (this.requests.length < this.streams.length) {
       throw new ConnectError("scripted", Code.Unavailable);
     }
+    this.open += 1;
+    try {
+      yield* this.#rest(context.signal);
+    } finally {
+      this.open -= 1;
+    }
+  }
+
+  async *#rest(ended: AbortSignal): AsyncGenerator<{ events: Event[] }> {
     for (;;) {
       yield { events: this.#more.splice(0) };
       if (this.#more.length === 0) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
-          context.signal.addEventListener("abort", () => resolve());
+          ended.addEventListener("abort", () => resolve());
         });
       }
-      context.signal.throwIfAborted();
+      ended.throwIfAborted();
     }
   }
 }

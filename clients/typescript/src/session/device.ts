@@ -15,6 +15,7 @@ import {
   type UpdateSubscriptionRequestSchema,
 } from "../proto/chatkit/sync/v1/sync_service_pb.js";
 import { Backoff } from "../retry.js";
+import { abortWith, unlessAborted } from "../signals.js";
 import type { State } from "./state.js";
 import { eventsOf } from "./stream.js";
 import type { Change } from "./views.js";
@@ -114,8 +115,7 @@ export class Device {
   /** Follow one stream to its end, and return why it has ended. */
   async #followOnce(signal: AbortSignal, tell: (changes: readonly Change[]) => void): Promise<ChatkitError> {
     const ending = new AbortController();
-    const end = (): void => ending.abort(signal.reason);
-    signal.addEventListener("abort", end);
+    const letGo = abortWith(ending, signal);
     try {
       const token = await unlessAborted(this.#goodToken(), signal);
       this.#begin(token, ending);
@@ -130,7 +130,7 @@ export class Device {
       }
       return error;
     } finally {
-      signal.removeEventListener("abort", end);
+      letGo();
       this.#streamId = "";
     }
     return new ChatkitError(Code.Unavailable, "", "the stream ended without a reason");
@@ -301,19 +301,5 @@ export class Device {
         await clock.sleep(backoff.nextDelayMs(error.retryAfterMs), this.#ending.signal);
       }
     }
-  }
-}
-
-/** Wait for something, but not longer than until a signal is aborted. */
-async function unlessAborted<Value>(value: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  let stop: () => void = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(new ChatkitError(Code.Canceled, "", "nobody waits for it any more"));
-    signal.addEventListener("abort", stop);
-  });
-  try {
-    return await Promise.race([value, aborted]);
-  } finally {
-    signal.removeEventListener("abort", stop);
   }
 }

@@ -3,7 +3,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Client as ServiceClient, Code, createClient } from "@connectrpc/connect";
 
-import { type Calls, either, newId } from "../calls.js";
+import { type Calls, newId } from "../calls.js";
 import type { Connection } from "../connection.js";
 import { ChatkitError } from "../errors.js";
 import { Listeners } from "../listeners.js";
@@ -20,6 +20,7 @@ import type { Presence } from "../proto/chatkit/users/v1/presence_event_pb.js";
 import type { User } from "../proto/chatkit/users/v1/user_pb.js";
 import { UsersService } from "../proto/chatkit/users/v1/users_service_pb.js";
 import { partsOf, type Says } from "../sending.js";
+import { abortWith } from "../signals.js";
 import { Device, type Wish } from "./device.js";
 import type { Room } from "./room.js";
 import { State } from "./state.js";
@@ -301,8 +302,9 @@ export class Session {
 
   async #run(): Promise<void> {
     let failure: ChatkitError | undefined;
+    const letGo = abortWith(this.#closing, this.#calls.line.closed);
     try {
-      await this.#device.run((changes) => this.#tell(changes), either(this.#closing.signal, this.#calls.line.closed));
+      await this.#device.run((changes) => this.#tell(changes), this.#closing.signal);
     } catch (cause) {
       // What is no ChatkitError is nobody's who would hear of it: whoever waits is told, instead of waiting for ever.
       failure =
@@ -310,6 +312,7 @@ export class Session {
           ? cause
           : new ChatkitError(Code.Internal, "", `the session has failed: ${String(cause)}`, { cause });
     }
+    letGo();
     this.#closing.abort();
     this.#ending = { kind: "closed", error: failure };
     this.#listeners.tell(this.#ending);
