@@ -39,6 +39,8 @@ export interface ErrorFacts {
 export class ChatkitError extends Error {
   override readonly name: string = "ChatkitError";
   readonly code: Code;
+  /** What the suite says to a person who develops, without the reason. */
+  readonly rawMessage: string;
   /** A Reason, or the text of one that only a later release knows; empty when the suite itself said nothing. */
   readonly reason: Reason | (string & {});
   /** The facts that the contract names beside the reason. */
@@ -50,6 +52,7 @@ export class ChatkitError extends Error {
     const name = reason || Code[code];
     super(message ? `${name}: ${message}` : name, facts.cause === undefined ? {} : { cause: facts.cause });
     this.code = code;
+    this.rawMessage = message;
     this.reason = reason;
     this.metadata = facts.metadata ?? {};
     this.retryAfterMs = facts.retryAfterMs;
@@ -86,6 +89,23 @@ export class ChatkitError extends Error {
     const isRevoked = this.reason === "TOKEN_INVALID" && this.retryAfterMs !== undefined;
     return this.reason === "TOKEN_EXPIRED" || isRevoked;
   }
+}
+
+/** What remains of an error when it goes to another tab. */
+export interface PlainError extends ErrorFacts {
+  readonly code: Code;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** Return an error as what can be copied. */
+export function toPlain({ code, reason, rawMessage: message, metadata, retryAfterMs }: ChatkitError): PlainError {
+  return { code, reason, message, metadata, retryAfterMs };
+}
+
+/** Return what was copied as an error again. */
+export function fromPlain({ code, reason, message, ...facts }: PlainError): ChatkitError {
+  return new ChatkitError(code, reason, message, facts);
 }
 
 /** The function that fetches tokens has failed; its own error is the cause. */

@@ -19,6 +19,11 @@ export class Messages {
   #gone = new Set<bigint>();
   #oldestSeq = 0n;
 
+  /** What was before it is gone. */
+  get oldestSeq(): bigint {
+    return this.#oldestSeq;
+  }
+
   /** Return the messages that are there, from older to newer. */
   list(): Message[] {
     return [...this.#copies.values()].filter((message) => this.#isThere(message)).sort(bySeq);

@@ -106,6 +106,8 @@ export class Suite {
   history: Message[] = [];
   /** How many streams are open. */
   open = 0;
+  /** Whether each stream goes on when it was played, as the last one does. */
+  hangs = false;
   /** How often a stream that is named is not found. */
   lost = 0;
   readonly #more: Event[] = [];
@@ -133,6 +135,7 @@ export class Suite {
             this.lost -= 1;
             throw refusal(Code.NotFound, "STREAM_NOT_FOUND");
           }
+          this.#refuse();
           this.updates.push(request);
           return {};
         },
@@ -167,7 +170,7 @@ export class Suite {
     for (const event of this.streams[Math.min(this.requests.length, this.streams.length) - 1] ?? []) {
       yield { events: [event] };
     }
-    if (this.requests.length < this.streams.length) {
+    if (this.requests.length < this.streams.length && !this.hangs) {
       throw new ConnectError("scripted", Code.Unavailable);
     }
     this.open += 1;

@@ -1,26 +1,19 @@
 /** The stream of a device: what it asks for, how it is changed while it is open, and how it outlives its token. */
 
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { type Client as ServiceClient, Code, createClient } from "@connectrpc/connect";
 
 import type { Calls } from "../calls.js";
 import { Connection, type StreamPart } from "../connection.js";
 import { ChatkitError, fromClosed, SignedOut } from "../errors.js";
 import type { RoomDetail } from "../proto/chatkit/sync/v1/room_to_follow_pb.js";
-import { type SyncEvent, SyncPart } from "../proto/chatkit/sync/v1/sync_event_pb.js";
-import {
-  type SubscribeRequest,
-  SubscribeRequestSchema,
-  SyncService,
-  type UpdateSubscriptionRequestSchema,
-} from "../proto/chatkit/sync/v1/sync_service_pb.js";
+import type { SyncEvent } from "../proto/chatkit/sync/v1/sync_event_pb.js";
+import { type SubscribeRequest, SubscribeRequestSchema, SyncService } from "../proto/chatkit/sync/v1/sync_service_pb.js";
 import { Backoff } from "../retry.js";
 import { abortWith, unlessAborted } from "../signals.js";
-import type { State } from "./state.js";
+import { ALL_PARTS, partOf, type State, type Update } from "./state.js";
 import { eventsOf } from "./stream.js";
 import type { Change } from "./views.js";
-
-export type Update = MessageInitShape<typeof UpdateSubscriptionRequestSchema>;
 
 /** What every stream asks for alike. */
 export interface Wish {
@@ -33,11 +26,16 @@ export interface Wish {
   readonly online: boolean;
 }
 
-const PARTS = new Map<SyncPart, StreamPart>([
-  [SyncPart.ROOMS, "rooms"],
-  [SyncPart.USER, "user"],
-  [SyncPart.PRESENCE, "presence"],
-]);
+/** Tells what changes. */
+export type Tell = (changes: readonly Change[]) => void;
+
+/** What others are told who make of a stream what this device does. */
+export interface Relay {
+  /** Another stream begins. */
+  begin(): void;
+  /** An event was taken. */
+  took(event: SyncEvent): void;
+}
 
 /** Tells what changes in a state, stream after stream. */
 export class Device {
@@ -68,13 +66,13 @@ export class Device {
   }
 
   /** Tell changes until the signal is aborted; throws the ChatkitError that was final. */
-  async run(tell: (changes: readonly Change[]) => void, signal: AbortSignal): Promise<void> {
+  async run(tell: Tell, signal: AbortSignal, relay?: Relay): Promise<void> {
     const backoff = new Backoff();
     let why: ChatkitError | undefined;
     try {
       while (!signal.aborted) {
         this.connection.become({ status: "connecting", why });
-        why = await this.#followOnce(signal, (changes) => {
+        why = await this.#followOnce(signal, relay, (changes) => {
           tell(changes);
           backoff.succeeded();
         });
@@ -113,16 +111,21 @@ export class Device {
   }
 
   /** Follow one stream to its end, and return why it has ended. */
-  async #followOnce(signal: AbortSignal, tell: (changes: readonly Change[]) => void): Promise<ChatkitError> {
+  async #followOnce(signal: AbortSignal, relay: Relay | undefined, tell: Tell): Promise<ChatkitError> {
     const ending = new AbortController();
     const letGo = abortWith(ending, signal);
     try {
       const token = await unlessAborted(this.#goodToken(), signal);
       this.#begin(token, ending);
+      relay?.begin();
       this.#spawn(this.#keepToken(ending.signal));
       for await (const event of eventsOf(this.#calls, this.#request(), token, ending)) {
         this.#see(event);
-        tell(this.#take(event));
+        const changes = this.#state.take(event);
+        relay?.took(event);
+        if (changes.length > 0) {
+          tell(changes);
+        }
       }
     } catch (error) {
       if (!(error instanceof ChatkitError)) {
@@ -191,7 +194,7 @@ export class Device {
       case "opened":
         this.#streamId = event.value.streamId;
         // Until everything was told nothing is known to be as it is.
-        this.#beLive(PARTS.values());
+        this.#beLive(ALL_PARTS);
         this.#catchUpWithWishes();
         this.#spawn(this.#useToken());
         break;
@@ -201,7 +204,7 @@ export class Device {
         break;
       case "heartbeat":
         if (this.#hasCaughtUp) {
-          this.#beLive(event.value.behind.flatMap((part) => PARTS.get(part) ?? []));
+          this.#beLive(event.value.behind.flatMap((part) => partOf(part) ?? []));
         }
         break;
       case "user":
@@ -217,17 +220,6 @@ export class Device {
         throw fromClosed(event.value);
       default:
     }
-  }
-
-  #take(event: SyncEvent): Change[] {
-    const changes = this.#state.take(event);
-    if (event.event.case !== "partClosed") {
-      return changes;
-    }
-    const { part, closed } = event.event.value;
-    const error =
-      closed === undefined ? new ChatkitError(Code.Unknown, "", "the part was closed") : fromClosed(closed);
-    return [{ kind: "partClosed", part: PARTS.get(part), error }, ...changes];
   }
 
   #beLive(behind: Iterable<StreamPart>): void {

@@ -14,7 +14,15 @@ import type { SendMessageRequest } from "../proto/chatkit/messages/v1/messages_s
 import { type Position, PositionSchema } from "../proto/chatkit/messages/v1/position_pb.js";
 import type { ReadCursor } from "../proto/chatkit/messages/v1/read_cursor_pb.js";
 import type { ReadState } from "../proto/chatkit/messages/v1/read_state_pb.js";
-import { type Closed, type Opened, Outcome, type RoomEvent } from "../proto/chatkit/messages/v1/room_event_pb.js";
+import {
+  CaughtUpSchema,
+  type Closed,
+  type Opened,
+  OpenedSchema,
+  Outcome,
+  type RoomEvent,
+  RoomEventSchema,
+} from "../proto/chatkit/messages/v1/room_event_pb.js";
 import type { Room as Description } from "../proto/chatkit/rooms/v1/room_pb.js";
 import { RoomDetail, type RoomToFollow, RoomToFollowSchema } from "../proto/chatkit/sync/v1/room_to_follow_pb.js";
 import { Backoff, type Clock } from "../retry.js";
@@ -90,6 +98,48 @@ export class Room {
   /** Go on with another stream: what the one before has not told to its end counts for nothing. */
   begin(): void {
     this.#snapshot = undefined;
+  }
+
+  /** Follow it from now on, or another part of it. */
+  follow(detail: RoomDetail): void {
+    this.isFollowed = true;
+    this.isUnwanted = false;
+    this.detail = detail;
+    this.#view = undefined;
+  }
+
+  /** Follow it no longer, though the user may be a member. */
+  unfollow(): void {
+    this.isFollowed = false;
+    this.isUnwanted = true;
+  }
+
+  /** Whether no snapshot of it is being told. */
+  get isWhole(): boolean {
+    return this.#snapshot === undefined;
+  }
+
+  /** Return events that make another room, of which nothing is known, like this one. */
+  replay(): RoomEvent[] {
+    const event = (one: RoomEvent["event"], seq = 0n): RoomEvent =>
+      create(RoomEventSchema, { roomId: this.id, seq, event: one });
+    const events = this.isFollowed ? this.#replayLog(event) : [];
+    events.push(...[...this.#cursors.values()].map((value) => event({ case: "cursorSet", value })));
+    return this.#readState === undefined ? events : [...events, event({ case: "readState", value: this.#readState })];
+  }
+
+  #replayLog(event: (one: RoomEvent["event"], seq?: bigint) => RoomEvent): RoomEvent[] {
+    const { position, window } = this;
+    if (position === undefined) {
+      return [event({ case: "opened", value: create(OpenedSchema) })];
+    }
+    const { firstSeq, oldestSeq } = window;
+    const opened = create(OpenedSchema, { position, outcome: Outcome.SNAPSHOT, firstSeq, oldestSeq });
+    return [
+      event({ case: "opened", value: opened }),
+      ...window.list().map((value) => event({ case: "messageCreated", value }, value.seq)),
+      event({ case: "caughtUp", value: create(CaughtUpSchema, { seq: position.seq }) }),
+    ];
   }
 
   // What the user's part tells.

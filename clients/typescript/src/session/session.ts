@@ -24,6 +24,7 @@ import { abortWith } from "../signals.js";
 import { Device, type Wish } from "./device.js";
 import type { Room } from "./room.js";
 import { State } from "./state.js";
+import { canShare, Tabs } from "./tabs.js";
 import type { Change, RoomView } from "./views.js";
 
 const MOST_CHANGES = 10_000;
@@ -51,6 +52,12 @@ export interface SessionOptions {
   readonly online?: boolean;
   /** Whose presence is told. */
   readonly watch?: Iterable<string>;
+  /**
+   * Share one stream with the other tabs of the browser whose sessions say the same text here, which must be another
+   * one for each user. They should ask for the same: what one follows or watches, all do. Where the browser can't (it
+   * needs Web Locks, and they a secure context) each tab has its own stream.
+   */
+  readonly share?: string;
 }
 
 /**
@@ -67,7 +74,7 @@ export class Session {
   readonly #users: ServiceClient<typeof UsersService>;
   readonly #wish: Wish;
   readonly #state: State;
-  readonly #device: Device;
+  readonly #device: Pick<Device, "connection" | "run" | "update">;
   readonly #listeners = new Listeners<Change>();
   readonly #closing = new AbortController();
   readonly #caughtUp: Promise<void>;
@@ -92,7 +99,8 @@ export class Session {
       online: options.online ?? true,
     };
     this.#state = new State(options.window ?? 200, calls.clock, options.watch ?? []);
-    this.#device = new Device(calls, this.#wish, this.#state, (work) => void this.#watchOver(work));
+    const device = new Device(calls, this.#wish, this.#state, (work) => void this.#watchOver(work));
+    this.#device = options.share !== undefined && canShare() ? new Tabs(options.share, device, this.#state) : device;
     this.#caughtUp = new Promise((resolve) => {
       this.#beCaughtUp = resolve;
     });
@@ -164,17 +172,13 @@ export class Session {
   /** Follow a room, or with another detail than before; whether it may be is told by `roomReset` or `roomClosed`. */
   async follow(roomId: string, detail = RoomDetail.UNSPECIFIED): Promise<void> {
     const room = this.#state.room(roomId);
-    room.isFollowed = true;
-    room.isUnwanted = false;
-    room.detail = detail;
+    room.follow(detail);
     await this.#device.update({ followRooms: [room.request(this.#wish.last)] });
   }
 
   /** Follow a room no longer, though the user may be a member; what is known of it grows old. */
   async unfollow(roomId: string): Promise<void> {
-    const room = this.#state.room(roomId);
-    room.isFollowed = false;
-    room.isUnwanted = true;
+    this.#state.room(roomId).unfollow();
     await this.#device.update({ unfollowRoomIds: [roomId] });
   }
 
@@ -182,20 +186,20 @@ export class Session {
   async watch(userIds: Iterable<string>): Promise<void> {
     const { watched } = this.#state;
     const watchUserIds = [...new Set(userIds)].filter((userId) => !watched.has(userId)).sort();
-    watchUserIds.forEach((userId) => watched.add(userId));
+    this.#state.want({ watchUserIds });
     try {
       await this.#device.update({ watchUserIds });
     } catch (error) {
-      watchUserIds.forEach((userId) => watched.delete(userId));
+      this.#state.want({ unwatchUserIds: watchUserIds });
       throw error;
     }
   }
 
   /** Be told the presence of users no longer. */
   async unwatch(userIds: Iterable<string>): Promise<void> {
-    const { watched, presence } = this.#state;
-    const unwatchUserIds = [...new Set(userIds)].filter((userId) => watched.delete(userId)).sort();
-    unwatchUserIds.forEach((userId) => presence.delete(userId));
+    const { watched } = this.#state;
+    const unwatchUserIds = [...new Set(userIds)].filter((userId) => watched.has(userId)).sort();
+    this.#state.want({ unwatchUserIds });
     await this.#device.update({ unwatchUserIds });
   }
 

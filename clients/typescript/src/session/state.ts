@@ -1,19 +1,39 @@
 /** Everything that a session knows, folded from the events of its streams. */
 
-import { equals } from "@bufbuild/protobuf";
+import { create, equals, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
-import type { Room as Description } from "../proto/chatkit/rooms/v1/room_pb.js";
-import { RoomSchema } from "../proto/chatkit/rooms/v1/room_pb.js";
-import type { MemberMoved, RoomOfUser, UserEvent, UserOpened } from "../proto/chatkit/rooms/v1/user_event_pb.js";
+import type { StreamPart } from "../connection.js";
+import { fromClosed } from "../errors.js";
+import { StreamClosedSchema } from "../proto/chatkit/contract/v1/stream_pb.js";
+import type { RoomEvent } from "../proto/chatkit/messages/v1/room_event_pb.js";
+import { type Room as Description, RoomSchema } from "../proto/chatkit/rooms/v1/room_pb.js";
+import {
+  type MemberMoved,
+  type RoomOfUser,
+  type UserEvent,
+  UserEventSchema,
+  type UserOpened,
+} from "../proto/chatkit/rooms/v1/user_event_pb.js";
 import type { UserPosition } from "../proto/chatkit/rooms/v1/user_position_pb.js";
-import type { SyncEvent } from "../proto/chatkit/sync/v1/sync_event_pb.js";
+import { RoomDetail } from "../proto/chatkit/sync/v1/room_to_follow_pb.js";
+import { type SyncEvent, SyncEventSchema, SyncPart } from "../proto/chatkit/sync/v1/sync_event_pb.js";
+import type { UpdateSubscriptionRequestSchema } from "../proto/chatkit/sync/v1/sync_service_pb.js";
 import { type Presence, type PresenceEvent, PresenceSchema } from "../proto/chatkit/users/v1/presence_event_pb.js";
 import type { User } from "../proto/chatkit/users/v1/user_pb.js";
-import type { RoomEvent } from "../proto/chatkit/messages/v1/room_event_pb.js";
 import type { Clock } from "../retry.js";
 import { Room } from "./room.js";
 import type { Change, RoomView } from "./views.js";
+
+const PARTS: ReadonlyMap<SyncPart, StreamPart> = new Map([
+  [SyncPart.ROOMS, "rooms"],
+  [SyncPart.USER, "user"],
+  [SyncPart.PRESENCE, "presence"],
+]);
+export const ALL_PARTS = [...PARTS.values()];
+
+/** What is followed and watched from now on. */
+export type Update = MessageInitShape<typeof UpdateSubscriptionRequestSchema>;
 
 /** Rooms, users, and who is there. */
 export class State {
@@ -62,6 +82,47 @@ export class State {
     }
   }
 
+  /** Keep what is followed and watched from now on. */
+  want(update: Update): void {
+    update.followRooms?.forEach(({ roomId = "", detail }) => this.room(roomId).follow(detail ?? RoomDetail.UNSPECIFIED));
+    update.unfollowRoomIds?.forEach((roomId) => this.room(roomId).unfollow());
+    update.watchUserIds?.forEach((userId) => this.watched.add(userId));
+    update.unwatchUserIds?.forEach((userId) => {
+      this.watched.delete(userId);
+      this.presence.delete(userId);
+    });
+  }
+
+  /** Whether nothing is being told that is known in part. */
+  get isWhole(): boolean {
+    return this.#told === undefined && [...this.rooms.values()].every((room) => room.isWhole);
+  }
+
+  /** Return events that make another state like this one, as a stream would tell it. */
+  replay(): SyncEvent[] {
+    const rooms = [...this.rooms.values()];
+    const user = this.users.get(this.userId) ?? { id: this.userId };
+    const own = rooms.flatMap(({ id: roomId, description: room, memberIds }) =>
+      room === undefined ? [] : [{ room, membership: { roomId, userIds: [...memberIds] } }],
+    );
+    const userEvents: MessageInitShape<typeof UserEventSchema>[] = [
+      { event: { case: "opened", value: { user } } },
+      ...[...this.users.values()].map((value) => ({ event: { case: "userUpdated" as const, value } })),
+      ...own.map((value) => ({ event: { case: "room" as const, value } })),
+      {
+        event: { case: "caughtUp", value: { roomCount: own.length } },
+        ...(this.userPosition === undefined ? {} : { position: this.userPosition }),
+      },
+    ];
+    const presence = [...this.presence.values()].map((value) => ({ event: { case: "presence" as const, value } }));
+    return [
+      ...userEvents.map((value) => ({ case: "user" as const, value })),
+      ...rooms.flatMap((room) => room.replay()).map((value) => ({ case: "room" as const, value })),
+      ...presence.map((value) => ({ case: "presence" as const, value })),
+      { case: "caughtUp" as const, value: {} },
+    ].map((event) => create(SyncEventSchema, { event }));
+  }
+
   /** Keep copies of users, but where there are newer ones. */
   know(users: Iterable<User | undefined>): Change[] {
     const changes: Change[] = [];
@@ -91,6 +152,10 @@ export class State {
         return [];
       case "caughtUp":
         return [{ kind: "caughtUp" }];
+      case "partClosed": {
+        const { part, closed = create(StreamClosedSchema) } = event.value;
+        return [{ kind: "partClosed", part: partOf(part), error: fromClosed(closed) }];
+      }
       default:
         return [];
     }
@@ -221,6 +286,11 @@ export class State {
     this.presence.set(userId, event.value);
     return [{ kind: "presence", userId }];
   }
+}
+
+/** Return a part of a stream; undefined for one that only a later release knows. */
+export function partOf(part: SyncPart): StreamPart | undefined {
+  return PARTS.get(part);
 }
 
 function isOlder(known: User | undefined, user: User): boolean {

@@ -24,6 +24,11 @@ export class Window {
     return this.#firstSeq;
   }
 
+  /** The seq of the oldest message that there may be. */
+  get oldestSeq(): bigint {
+    return this.hasOlder ? this.#messages.oldestSeq : this.#firstSeq;
+  }
+
   /** Return the messages that are there, from older to newer. */
   list(): Message[] {
     return this.#messages.list().filter(({ seq }) => seq >= this.#firstSeq);
