@@ -1,10 +1,7 @@
 """Contents of files go up and down as they are, also when the way breaks off in the middle."""
 
-import asyncio
 import hashlib
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,51 +12,26 @@ import pytest
 from chatkit_client import ChatkitError, Reason, connect
 from chatkit_client.types import FileState
 from tests.support.edge import Edge
+from tests.support.relay import Relay
 from tests.support.tokens import token
 
 _CONTENT = random.Random(1).randbytes(1_200_000)
 
 
-class _Breaking:
-    """A way to a server that breaks off once, after so many bytes to either side."""
+class _Breaking(Relay):
+    """Breaks off once, after so many bytes to either side."""
 
-    def __init__(self, address: str, after: int) -> None:
-        self.address = ""
-        self.broken = 0
-        self._to = address
+    def __init__(self, to: str, after: int) -> None:
+        super().__init__(to)
         self._left = after
 
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[str]:
-        """Listen, and give the address."""
-        server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
-        try:
-            yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        finally:
-            server.close()
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        host, _, port = self._to.partition(":")
-        inner_reader, inner_writer = await asyncio.open_connection(host, int(port))
-        pumps = [
-            asyncio.create_task(self._pump(reader, inner_writer)),
-            asyncio.create_task(self._pump(inner_reader, writer)),
-        ]
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        for pump in pumps:
-            pump.cancel()
-        for one in (writer, inner_writer):
-            one.transport.abort()
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while piece := await reader.read(16_384):
-            if not self.broken:
-                self._left -= len(piece)
-                if self._left < 0:
-                    self.broken += 1
-                    return
-            writer.write(piece)
-            await writer.drain()
+    def carries(self, piece: bytes) -> bool:
+        """Count the bytes."""
+        self._left -= len(piece)
+        if self.broken or self._left >= 0:
+            return True
+        self.broken += 1
+        return False
 
 
 @pytest.fixture

@@ -1,46 +1,33 @@
 """Random operations of several users, and devices that come and go at two replicas of messages.
 
 Whenever nothing moves, what each device has put together is what the unary calls say. Meanwhile streams are cut, tokens
-renewed, watch lists and rooms changed, and NATS is killed, all at random. CHATKIT_TEST_ROUNDS says how many rounds
-there are; a failure tells the seed, which CHATKIT_TEST_SEED repeats.
+renewed, watch lists and rooms changed, and NATS is killed, all at random.
 """
 
 import asyncio
-import os
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
-from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
-from chatkit.messages.v1 import read_states_service_pb2 as read_states_pb2
-from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
-from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from chatkit.sync.v1 import room_to_follow_pb2
 from chatkit.sync.v1 import sync_service_pb2 as pb2
 from chatkit.sync.v1.sync_service_pb2_grpc import SyncServiceStub
-from chatkit.users.v1 import presence_service_pb2
-from chatkit.users.v1 import users_service_pb2 as users_pb2
 
-from tests.messages.chat import text
 from tests.rooms.user_streams.reading import listed
 from tests.suite.devices import State, presence, room
 from tests.suite.devices import user as user_part
+from tests.suite.world import ROOMS, SEED, USERS, World, messages_of, presence_of, read_states_of, rounds, two_replicas
 from tests.support import tokens
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.nats import Nats
-from tests.support.nats import running as running_nats
-from tests.support.suite import Suite, running
-from tests.support.tokens import su, user
+from tests.support.suite import Suite
+from tests.support.tokens import user
 
-_ROUNDS = int(os.environ.get("CHATKIT_TEST_ROUNDS", "10"))
-_SEED = int(os.environ.get("CHATKIT_TEST_SEED", str(random.randrange(2**32))))
-_AT_ONCE = 14
-_USERS = ("alice", "bob", "carol")
-_ROOMS = ("lobby", "hall", "attic")
 # Fewer messages than this are in a room, so that a snapshot has them all.
 _LAST = 100
 _ALL, _READ_STATE = room_to_follow_pb2.ROOM_DETAIL_EVENTS, room_to_follow_pb2.ROOM_DETAIL_READ_STATE
@@ -52,7 +39,7 @@ class _Client:
     def __init__(self, who: str, channels: list[grpc.aio.Channel], chance: random.Random) -> None:
         self.who = who
         self.state = State()
-        self.watched = set(chance.sample(_USERS, 2))
+        self.watched = set(chance.sample(USERS, 2))
         # How much of rooms is told for which it is not everything.
         self.details: dict[str, Any] = {}
         self.openings = self.resumed = self.changed = 0
@@ -140,7 +127,7 @@ class _Client:
 
     async def _watch(self) -> None:
         request = pb2.UpdateSubscriptionRequest(stream_id=self._stream_id)
-        who = self._chance.choice(_USERS)
+        who = self._chance.choice(USERS)
         if who in self.watched:
             request.unwatch_user_ids.append(who)
         else:
@@ -152,7 +139,7 @@ class _Client:
 
     async def _look_closer(self) -> None:
         """Have all events of a room instead of what it holds, or the other way round."""
-        open_rooms = [room_id for room_id, one in self.state.rooms.items() if one.is_open and room_id in _ROOMS]
+        open_rooms = [room_id for room_id, one in self.state.rooms.items() if one.is_open and room_id in ROOMS]
         if not open_rooms:
             return
         room_id = self._chance.choice(open_rooms)
@@ -175,101 +162,18 @@ class _Client:
                 self.cut()
 
 
-class _World:
-    """Makes random operations."""
-
-    def __init__(self, suite: Suite, chance: random.Random) -> None:
-        self._suite = suite
-        self._chance = chance
-        self._count = 0
-
-    def round(self) -> list[Awaitable[object]]:
-        """Return the operations of a round, to be made at once."""
-        makers: list[Callable[[], Any]] = [
-            *[self._send] * 5,
-            *(self._edit, self._delete, self._read),
-            *(self._move, self._move, self._rename_room, self._rename_user),
-        ]
-        return [self._tried(self._chance.choice(makers)()) for _ in range(_AT_ONCE)]
-
-    async def _tried(self, work: Awaitable[object]) -> None:
-        """Do it; what is refused, as somebody has left meanwhile or the message is not there, changes nothing."""
-        try:
-            await work
-        except grpc.aio.AioRpcError as error:
-            if error.code() not in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED}:
-                raise
-
-    def _next(self) -> str:
-        self._count += 1
-        return f"{self._count}"
-
-    def _where(self) -> str:
-        return self._chance.choice(_ROOMS)
-
-    def _send(self) -> Any:
-        number = self._next()
-        request = text(f"said {number}", number, self._where())
-        return self._suite.messages.SendMessage(request, metadata=user(self._chance.choice(_USERS)))
-
-    def _edit(self) -> Any:
-        parts = text(f"edited {self._next()}", "edit").parts
-        request = messages_pb2.EditMessageRequest(room_id=self._where(), seq=self._seq(), parts=parts)
-        return self._suite.messages.EditMessage(request, metadata=su())
-
-    def _delete(self) -> Any:
-        request = messages_pb2.DeleteMessageRequest(room_id=self._where(), seq=self._seq())
-        return self._suite.messages.DeleteMessage(request, metadata=su())
-
-    def _read(self) -> Any:
-        request = read_states_pb2.SetReadCursorRequest(room_id=self._where(), seq=self._seq(), allow_backward=True)
-        return self._suite.read_states.SetReadCursor(request, metadata=user(self._chance.choice(_USERS)))
-
-    def _seq(self) -> int:
-        return self._chance.randrange(1, 12)
-
-    def _move(self) -> Any:
-        room_id, who = self._where(), self._chance.choice(_USERS)
-        if self._chance.random() < 0.6:
-            joining = memberships_pb2.AddMembersRequest(room_id=room_id, user_ids=[who])
-            return self._suite.memberships.AddMembers(joining, metadata=su())
-        leaving = memberships_pb2.RemoveMembersRequest(room_id=room_id, user_ids=[who])
-        return self._suite.memberships.RemoveMembers(leaving, metadata=su())
-
-    def _rename_room(self) -> Any:
-        request = rooms_pb2.UpdateRoomRequest(room_id=self._where(), name=f"name {self._next()}")
-        return self._suite.rooms.UpdateRoom(request, metadata=su())
-
-    def _rename_user(self) -> Any:
-        request = users_pb2.UpdateUserRequest(user_id=self._chance.choice(_USERS), name=f"name {self._next()}")
-        return self._suite.users.UpdateUser(request, metadata=su())
-
-
-async def _messages(suite: Suite, who: str, room_id: str) -> dict[int, str]:
-    """Return what ListMessages says of a room."""
-    request = messages_pb2.ListMessagesRequest(room_id=room_id, page_size=100)
-    page = await suite.messages.ListMessages(request, metadata=user(who))
-    assert not page.next_page_token
-    return {message.seq: message.parts[0].content for message in page.messages}
-
-
 async def _stored(suite: Suite, client: _Client) -> dict[str, Any]:
     """Return what the unary calls say of everything that a device follows."""
     rooms = await listed(suite, client.who)
-    states = await suite.read_states.ListReadStates(
-        read_states_pb2.ListReadStatesRequest(page_size=100), metadata=user(client.who)
-    )
-    asked = presence_service_pb2.GetPresenceRequest(user_ids=sorted(client.watched))
-    seen = await suite.presence.GetPresence(asked, metadata=user(client.who)) if client.watched else None
     return {
         "rooms": rooms,
         "messages": {
-            room_id: await _messages(suite, client.who, room_id)
+            room_id: await messages_of(suite, client.who, room_id)
             for room_id in rooms
             if client.details.get(room_id, _ALL) == _ALL
         },
-        "read states": {one.room_id: (one.cursor.seq, one.unread_count) for one in states.read_states},
-        "presence": {one.user_id: one.state for one in seen.presences} if seen is not None else {},
+        "read states": await read_states_of(suite, client.who),
+        "presence": await presence_of(suite, client.who, client.watched),
     }
 
 
@@ -305,27 +209,21 @@ async def _agree(suite: Suite, clients: list[_Client], note: str) -> None:
 
 
 async def test_what_devices_fold_to_is_what_is_stored_whatever_happens(database: TestDatabase, tmp_path: Path) -> None:
-    chance = random.Random(_SEED)
-    with running_nats(tmp_path) as nats:
-        async with running(database, tmp_path, "users", "rooms", "messages", "files", nats=nats) as suite:
-            await suite.make_users(*_USERS)
-            for room_id in _ROOMS:
-                await suite.make_room(room_id, *_USERS)
-            channels = [suite.channel("messages")]
-            await suite.start("messages")
-            channels.append(suite.channel("messages"))
-            world = _World(suite, chance)
-            clients = [_Client(who, channels, chance) for who in (*_USERS, *_USERS)]
-            async with asyncio.TaskGroup() as group:
-                reading = [group.create_task(client.run()) for client in clients]
-                for number in range(_ROUNDS):
-                    await _disturbed(world.round(), clients, nats, chance)
-                    await _agree(suite, clients, f"seed {_SEED}, round {number}")
-                for task in reading:
-                    task.cancel()
-            # Streams were cut and went on, and were changed while they were open.
-            assert sum(client.resumed for client in clients) > len(clients), f"seed {_SEED}"
-            assert sum(client.changed for client in clients) > len(clients), f"seed {_SEED}"
+    chance = random.Random(SEED)
+    async with two_replicas(database, tmp_path) as (suite, nats, addresses), AsyncExitStack() as stack:
+        channels = [await stack.enter_async_context(grpc.aio.insecure_channel(address)) for address in addresses]
+        world = World(suite, chance)
+        clients = [_Client(who, channels, chance) for who in (*USERS, *USERS)]
+        async with asyncio.TaskGroup() as group:
+            reading = [group.create_task(client.run()) for client in clients]
+            for number in rounds(10):
+                await _disturbed(world.round(), clients, nats, chance)
+                await _agree(suite, clients, f"seed {SEED}, round {number}")
+            for task in reading:
+                task.cancel()
+        # Streams were cut and went on, and were changed while they were open.
+        assert sum(client.resumed for client in clients) > len(clients), f"seed {SEED}"
+        assert sum(client.changed for client in clients) > len(clients), f"seed {SEED}"
 
 
 async def _disturbed(works: list[Awaitable[object]], clients: list[_Client], nats: Nats, chance: random.Random) -> None:
