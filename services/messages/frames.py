@@ -147,6 +147,12 @@ def opened_event(room_id: str, now: datetime, opening: RoomOpening) -> bytes:
     return event_frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), opened=opened))
 
 
+def read_state_opened_event(room_id: str, now: datetime, position: Position) -> bytes:
+    """Serialize, as a frame, that a room is open of which only the read state is sent."""
+    opened = room_event_pb2.Opened(position=_position(position))
+    return event_frame(room_event_pb2.RoomEvent(room_id=room_id, time=timestamp(now), opened=opened))
+
+
 def caught_up_event(room_id: str, now: datetime, seq: int) -> bytes:
     """Serialize, as a frame, that the replay is complete."""
     caught_up = room_event_pb2.CaughtUp(seq=seq)

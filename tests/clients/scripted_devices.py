@@ -48,6 +48,12 @@ def user_room(room_id: str, *members: str) -> Event:
     return Event(user=user_event_pb2.UserEvent(room=of_user))
 
 
+def user_left(room_id: str) -> Event:
+    """Return that the user is no member any more."""
+    left = user_event_pb2.RemovedFromRoom(room_id=room_id)
+    return Event(user=user_event_pb2.UserEvent(removed_from_room=left))
+
+
 def user_caught_up(version: int) -> Event:
     """Return the end of the user's state, or of what was missed."""
     position = user_position_pb2.UserPosition(rooms_version=version)
@@ -76,6 +82,8 @@ class Devices(sync_service_pb2_grpc.SyncServiceServicer):
     renewals: list[str] = field(default_factory=list)
     # How often a stream that is named is not found.
     lost: int = 0
+    # How often a change fails in passing.
+    away: int = 0
     _more: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
 
     def send(self, *events: Event) -> None:
@@ -95,6 +103,9 @@ class Devices(sync_service_pb2_grpc.SyncServiceServicer):
     async def UpdateSubscription(
         self, request: pb2.UpdateSubscriptionRequest, context: Any
     ) -> pb2.UpdateSubscriptionResponse:
+        if self.away:
+            self.away -= 1
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "scripted")
         if self.lost:
             self.lost -= 1
             await scripted.refuse(context, NotFound("STREAM_NOT_FOUND", "scripted"))

@@ -282,6 +282,34 @@ async def test_users_are_read_once_and_kept_current(edge: Edge, alice: Session) 
     await eventually(lambda: (bob := alice.user("bob")) is not None and bob.name == "Robert")
 
 
+async def test_who_comes_back_is_read_anew_because_their_changes_were_not_told(edge: Edge, alice: Session) -> None:
+    await alice.read_users(["bob"])
+    async with connect(edge.address, token("admin", su=True)) as client:
+        await client.memberships.remove_members(room_id="lobby", user_ids=["bob"])
+        await _until(alice, lambda: alice.room("lobby").member_ids == {"alice"})
+        await client.users.update_user(user_id="bob", name="Robert")
+        assert alice.user("bob") is not None
+        await client.memberships.add_members(room_id="lobby", user_ids=["bob"])
+    await _until(alice, lambda: "bob" in alice.room("lobby").member_ids)
+    assert alice.user("bob") is None
+    await alice.read_users(["bob"])
+    assert alice.user("bob").name == "Robert"  # type: ignore[union-attr]
+
+
+async def test_a_message_is_pending_no_longer_than_its_event_may_come(edge: Edge, alice: Session) -> None:
+    await alice.send("lobby", "with its event")
+    await _until(alice, lambda: not alice.room("lobby").pending)
+    await alice.follow("lobby", RoomDetail.ROOM_DETAIL_READ_STATE)
+    await _until(alice, lambda: _texts(alice) == [])
+    await alice.send("lobby", "without it")
+    assert alice.room("lobby").pending == ()
+    with pytest.raises(ValueError, match="not followed"):
+        await alice.load_older("lobby")
+    await alice.unfollow("lobby")
+    await alice.send("lobby", "heard by nobody")
+    assert alice.room("lobby").pending == ()
+
+
 async def test_a_session_that_was_closed_tells_so_and_stays_as_it_is(edge: Edge) -> None:
     async with _session(edge, "alice") as alice:
         changes = alice.changes()

@@ -12,6 +12,7 @@ from google.protobuf import duration_pb2
 
 from chatkit_client import Change, ChangeKind, ChatkitError, ConnectionStatus, Session, StreamPart, connect
 from chatkit_client.proto.contract.v1 import stream_pb2
+from chatkit_client.proto.messages.v1 import room_event_pb2
 from tests.clients.scripted import HastyClock, caught_up, edited, message, position, resumed, snapshot
 from tests.clients.scripted_devices import (
     CAUGHT_UP,
@@ -25,6 +26,7 @@ from tests.clients.scripted_devices import (
     presence,
     serve,
     user_caught_up,
+    user_left,
     user_opened,
     user_room,
 )
@@ -68,6 +70,14 @@ async def test_a_room_and_the_user_go_on_from_where_they_stand() -> None:
     assert (room.room_id, room.after, room.max_snapshot_messages) == ("lobby", position(2), 20)
     assert devices.requests[1].user.after.rooms_version == 7
     assert [seq for kind, seq in _told(changes) if kind == "message_created"] == [3]
+
+
+async def test_messages_that_are_there_no_longer_when_a_stream_goes_on_are_told_as_gone() -> None:
+    opened = room_event_pb2.Opened(position=position(2), outcome="OUTCOME_RESUMED", oldest_seq=2)
+    again = [OPENED, *in_room(room_event_pb2.RoomEvent(opened=opened), caught_up(2)), CAUGHT_UP]
+    async with _following(Devices([_START, again])) as (session, changes):
+        await eventually(lambda: _seqs(session) == [2])
+        assert ChangeKind.HISTORY_LOADED in [change.kind for change in changes]
 
 
 async def test_a_snapshot_in_place_of_what_was_missed_begins_the_room_anew() -> None:
@@ -239,6 +249,27 @@ async def test_a_room_that_is_not_wanted_is_left_again_on_the_next_stream() -> N
     assert [room.room_id for room in devices.requests[1].rooms] == ["attic"]
 
 
+async def test_wishes_are_said_in_their_order_also_where_one_has_to_be_repeated() -> None:
+    devices = Devices([_START])
+    async with _following(devices) as (session, _):
+        await session.caught_up()
+        devices.away = 1
+        await asyncio.gather(session.unfollow("lobby"), session.follow("lobby"))
+    assert [[room.room_id for room in update.follow_rooms] for update in devices.updates] == [[], ["lobby"]]
+
+
+async def test_a_room_that_is_not_wanted_is_not_wanted_when_the_user_comes_back_to_it() -> None:
+    away_and_back = [user_left("lobby"), user_room("lobby", "alice"), user_caught_up(1)]
+    devices = Devices([[*_START, user_opened(), user_room("lobby", "alice"), *away_and_back], _START])
+    async with serve(devices) as address, connect(address, "t", clock=HastyClock()) as client:
+        session = client.session()
+        await session.unfollow("lobby")
+        async with session:
+            await eventually(lambda: len(devices.requests) == 2 and len(devices.updates) == 2)
+            assert _seqs(session) == []
+    assert [list(update.unfollow_room_ids) for update in devices.updates] == [["lobby"]] * 2
+
+
 async def test_what_nobody_thought_of_ends_the_session_and_says_so() -> None:
     closed = stream_pb2.StreamClosed(code=14, retry_after=duration_pb2.Duration(seconds=10**15))
     devices = Devices([_START])
@@ -254,6 +285,7 @@ async def test_what_nobody_thought_of_ends_the_session_and_says_so() -> None:
 async def test_what_still_comes_of_what_is_not_wanted_any_more_is_passed_over() -> None:
     devices = Devices([_START])
     async with _following(devices, watch=["bob", "carol"]) as (session, _):
+        await session.caught_up()
         await session.unfollow("lobby")
         await session.unwatch(["bob"])
         devices.send(*in_room(message(3)), presence("bob"), presence("carol"))
@@ -277,6 +309,7 @@ async def test_typing_is_said_once_a_second() -> None:
 async def test_who_reads_no_changes_is_told_that_some_are_missing() -> None:
     devices = Devices([_START])
     async with _following(devices) as (session, _):
+        await session.caught_up()
         changes = session.changes()
         devices.send(*(event for seq in range(3, 10_010) for event in in_room(message(seq))))
         await eventually(lambda: _seqs(session)[-1] == 10_009)

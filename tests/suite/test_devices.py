@@ -9,6 +9,7 @@ import pytest
 from chatkit.contract.v1 import error_reason_pb2
 from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
 from chatkit.messages.v1 import read_states_service_pb2 as read_states_pb2
+from chatkit.messages.v1 import room_event_pb2
 from chatkit.rooms.v1 import memberships_service_pb2 as memberships_pb2
 from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
 from chatkit.sync.v1 import room_to_follow_pb2, sync_event_pb2
@@ -113,6 +114,12 @@ async def test_of_a_room_only_the_read_state_is_sent_where_that_is_asked_for(sui
         seen = await device.until("caught_up")
         of_lobby = [str(event.room.WhichOneof("event")) for event in seen if event.room.room_id == "lobby"]
         assert of_lobby == ["opened", "read_state", "caught_up"]
+        # No snapshot, for nothing follows it.
+        (opened,) = [
+            event.room.opened for event in seen if event.room.room_id == "lobby" and event.room.HasField("opened")
+        ]
+        assert opened == room_event_pb2.Opened(position=opened.position)
+        assert opened.position.seq == 1
         await _send(suite, "unread")
         await _send(suite, "told", "hall")
         seen = await device.until("room.read_state")

@@ -1,5 +1,6 @@
 """The stream of a device: what it asks for, how it is changed while it is open, and how it outlives its token."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -75,24 +76,27 @@ class Device(Following[sync_event_pb2.SyncEvent, Change]):
         self._stream_id = ""
         # What was wanted since the stream was asked for, and before it was open.
         self._late: list[sync_service_pb2.UpdateSubscriptionRequest] = []
+        # What is wanted is said in the order in which it was, also where a call has to be repeated.
+        self._updating = asyncio.Lock()
         # Whether the open stream has told everything once.
         self._has_caught_up = False
 
     async def update(self, update: sync_service_pb2.UpdateSubscriptionRequest) -> None:
         """Change what the open stream follows; raises ChatkitError. The next stream asks for it by itself."""
-        if not self._stream_id:
-            self._late.append(update)
-            return
-        stream_id = update.stream_id = self._stream_id
-        update.user_id = self._wish.user_id
-        try:
-            await self._calls.call(update)
-        except ChatkitError as error:
-            if error.reason != "STREAM_NOT_FOUND":
-                raise
-            if stream_id == self._stream_id:
-                # Its replica may be there, and not have answered.
-                self._break()
+        async with self._updating:
+            if not self._stream_id:
+                self._late.append(update)
+                return
+            stream_id = update.stream_id = self._stream_id
+            update.user_id = self._wish.user_id
+            try:
+                await self._calls.call(update)
+            except ChatkitError as error:
+                if error.reason != "STREAM_NOT_FOUND":
+                    raise
+                if stream_id == self._stream_id:
+                    # Its replica may be there, and not have answered.
+                    self._break()
 
     def _begin(self) -> None:
         self._state.begin()

@@ -77,6 +77,11 @@ class Room:
             "typing": self._type,
         }
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether the user is in it, or it is followed."""
+        return self.description is not None or self.is_followed
+
     def view(self) -> RoomView:
         """Return the room as it is now."""
         return RoomView(
@@ -123,12 +128,12 @@ class Room:
             self._snapshot = Window(self._most, first_seq, opened.oldest_seq)
             self._snapshot.see(event)
         elif opened.outcome == room_event_pb2.OUTCOME_RESUMED:
-            self.window.see(event)
+            return [self.change(ChangeKind.HISTORY_LOADED)] if self.window.resume(event) else []
         else:
             # Only the read state comes from now on: messages would grow old.
             had_messages = self.position is not None
             self.position, self.window = None, Window(self._most)
-            return [self.change(ChangeKind.ROOM_RESET)] if had_messages else []
+            return [*([self.change(ChangeKind.ROOM_RESET)] if had_messages else []), *self.drop_stored()]
         return []
 
     def _catch_up(self, caught_up: room_event_pb2.CaughtUp) -> list[Change]:
@@ -140,9 +145,7 @@ class Room:
         self.position = position_pb2.Position(epoch=self._epoch, seq=seq)
         for message in self.window:
             self._settle(message)
-        for request_id, pending in tuple(self.pending.items()):
-            if pending.message is not None and pending.message.seq <= seq:
-                del self.pending[request_id]
+        self.drop_stored(seq)
         return [self.change(ChangeKind.ROOM_RESET, seq=seq)]
 
     def _hear(self, heartbeat: room_event_pb2.Heartbeat) -> list[Change]:
@@ -164,6 +167,8 @@ class Room:
         if message is not None and kind is ChangeKind.MESSAGE_CREATED:
             self._settle(message)
             self.typing.pop(message.sender_id, None)
+        # It may be gone by now, and is not shown then.
+        self.drop_stored(event.seq)
         user_id = message.sender_id if message is not None else ""
         return [self.change(kind, seq=event.seq, message=message, user_id=user_id)]
 
@@ -184,7 +189,7 @@ class Room:
             ending.retry_after = self._backoff.next_delay(ending.retry_after)
             raise ending
         self.is_followed, self._closed, self._snapshot = False, ending, None
-        return [self.change(ChangeKind.ROOM_CLOSED, error=ending)]
+        return [self.change(ChangeKind.ROOM_CLOSED, error=ending), *self.drop_stored()]
 
     def _set_read_state(self, read_state: read_state_pb2.ReadState) -> list[Change]:
         self._read_state = read_state
@@ -217,8 +222,8 @@ class Room:
         pending = self.pending.get(request_id)
         if pending is None:
             return []
-        is_past = message is not None and (self.position is None or message.seq <= self.position.seq)
-        if is_past:
+        told = self.position if self.is_followed else None
+        if message is not None and (told is None or message.seq <= told.seq):
             del self.pending[request_id]
         else:
             self.pending[request_id] = replace(pending, message=message, error=error)
@@ -227,6 +232,12 @@ class Room:
     def drop_pending(self, request_id: str) -> list[Change]:
         """Show a message no longer."""
         return [self.change(ChangeKind.PENDING)] if self.pending.pop(request_id, None) is not None else []
+
+    def drop_stored(self, seq: int | None = None) -> list[Change]:
+        """Show messages that are stored as pending no longer: up to a seq, or all because their events do not come."""
+        stored = {request_id: one.message for request_id, one in self.pending.items() if one.message is not None}
+        past = [request_id for request_id, message in stored.items() if seq is None or message.seq <= seq]
+        return [change for request_id in past for change in self.drop_pending(request_id)]
 
     def _settle(self, message: message_pb2.Message) -> None:
         pending = self.pending.get(message.request_id)

@@ -69,7 +69,10 @@ class Session:
 
     def room(self, room_id: str) -> RoomView:
         """Return a room as it is now; raises KeyError for one that the user is not in and that is not followed."""
-        return self._state.rooms[room_id].view()
+        room = self._state.rooms[room_id]
+        if not room.is_shown and not room.pending:
+            raise KeyError(room_id)
+        return room.view()
 
     def user(self, user_id: str) -> user_pb2.User | None:
         """Return a user as told or read last; None for one of whom nothing is known, see `read_users`."""
@@ -112,6 +115,7 @@ class Session:
         """Follow a room no longer, though the user may be a member; what is known of it grows old."""
         room = self._state.room(room_id)
         room.is_followed, room.is_unwanted = False, True
+        self._tell(room.drop_stored())
         await self._device.update(sync_service_pb2.UpdateSubscriptionRequest(unfollow_room_ids=[room_id]))
 
     async def watch(self, user_ids: Iterable[str]) -> None:
@@ -135,9 +139,12 @@ class Session:
     async def read_users(self, user_ids: Iterable[str]) -> None:
         """Read those users of whom nothing is known; from then on their changes are told to whom shares a room."""
         unknown = sorted(set(user_ids) - self._state.users.keys())
-        for start in range(0, len(unknown), _USERS_AT_ONCE):
-            answer = await self._services.users.batch_get_users(user_ids=unknown[start : start + _USERS_AT_ONCE])
-            self._tell(self._state.know(answer.users))
+        while unknown:
+            asked, unknown = unknown[:_USERS_AT_ONCE], unknown[_USERS_AT_ONCE:]
+            with self._state.reading() as doubtful:
+                answer = await self._services.users.batch_get_users(user_ids=asked)
+            self._tell(self._state.know(user for user in answer.users if user.id not in doubtful))
+            unknown += sorted(doubtful.intersection(asked))
 
     # What is done.
 

@@ -1,6 +1,8 @@
 """Everything that a session knows, folded from the events of its streams."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from typing import Any
 
 from chatkit_client.proto.rooms.v1 import room_pb2, user_event_pb2, user_position_pb2
@@ -28,6 +30,8 @@ class State:
         self._clock = clock
         # The rooms of the state that is being told, if one is: the others are the user's no longer.
         self._told: set[str] | None = None
+        # For each reading of users: those whose changes may have been missed meanwhile.
+        self._readings: list[set[str]] = []
         self._takers: dict[str, Callable[[Any], list[Change]]] = {
             "opened": self._open_user,
             "room": self._tell_room,
@@ -50,7 +54,7 @@ class State:
 
     def views(self) -> list[RoomView]:
         """Return the rooms that the user is in, or that are followed, as they are now."""
-        return [room.view() for room in self.rooms.values() if room.description is not None or room.is_followed]
+        return [room.view() for room in self.rooms.values() if room.is_shown]
 
     def begin(self) -> None:
         """Go on with another stream."""
@@ -67,6 +71,16 @@ class State:
                 self.users[user.id] = user
                 changes.append(Change(ChangeKind.USER, user_id=user.id))
         return changes
+
+    @contextmanager
+    def reading(self) -> Iterator[set[str]]:
+        """Collect those of whom a copy that is being read may be old when it is here."""
+        doubtful: set[str] = set()
+        self._readings.append(doubtful)
+        try:
+            yield doubtful
+        finally:
+            self._readings.remove(doubtful)
 
     def take(self, event: sync_event_pb2.SyncEvent) -> list[Change]:
         """Take an event of any part; raises ChatkitError when the stream is over by it."""
@@ -105,8 +119,9 @@ class State:
             return self.know([opened.user])
         self._told = set()
         # What became of others meanwhile is not told.
-        others, self.users = self.users.keys() - {self.user_id}, {}
-        return [*self.know([opened.user]), *(Change(ChangeKind.USER, user_id=user_id) for user_id in sorted(others))]
+        for room in self.rooms.values():
+            self._doubt(room.member_ids)
+        return [*self._forget(self.users.keys() - {self.user_id}), *self.know([opened.user])]
 
     def _tell_room(self, of_user: user_event_pb2.RoomOfUser) -> list[Change]:
         if self._told is not None:
@@ -119,18 +134,36 @@ class State:
         return [change for room in gone for change in self._leave(room)]
 
     def _forget_user(self, deleted: user_event_pb2.UserDeleted) -> list[Change]:
-        self.users.pop(deleted.user_id, None)
-        return [Change(ChangeKind.USER, user_id=deleted.user_id)]
+        return self._forget({deleted.user_id})
+
+    def _forget(self, user_ids: AbstractSet[str]) -> list[Change]:
+        for user_id in user_ids:
+            self.users.pop(user_id, None)
+        return [Change(ChangeKind.USER, user_id=user_id) for user_id in sorted(user_ids)]
+
+    def _meet(self, user_ids: AbstractSet[str]) -> list[Change]:
+        """Forget those with whom no room was shared so far, for their changes were not told."""
+        self._doubt(user_ids)
+        known = user_ids & self.users.keys() - {self.user_id}
+        met = {user_id for room in self.rooms.values() for user_id in known & room.member_ids}
+        return self._forget(known - met)
+
+    def _doubt(self, user_ids: AbstractSet[str]) -> None:
+        for doubtful in self._readings:
+            doubtful.update(user_ids)
 
     def _describe(self, of_user: user_event_pb2.RoomOfUser) -> list[Change]:
         description = of_user.room
         room, member_ids = self.room(description.id), set(of_user.membership.user_ids)
         is_new, before = room.description is None, (room.description, room.member_ids)
         description.member_count = len(member_ids)
+        changes = self._meet(member_ids - room.member_ids)
         room.description, room.member_ids = description, member_ids
         if is_new:
-            return [room.change(ChangeKind.ROOM_ADDED)]
-        return [room.change(ChangeKind.ROOM_CHANGED)] if before != (description, member_ids) else []
+            changes.append(room.change(ChangeKind.ROOM_ADDED))
+        elif before != (description, member_ids):
+            changes.append(room.change(ChangeKind.ROOM_CHANGED))
+        return changes
 
     def _update(self, description: room_pb2.Room) -> list[Change]:
         room = self.rooms.get(description.id)
@@ -144,7 +177,9 @@ class State:
         room = self.rooms.get(moved.room_id)
         if room is None or room.description is None:
             return []
+        changes = []
         if kind is ChangeKind.MEMBER_JOINED:
+            changes = self._meet({moved.user_id} - room.member_ids)
             room.member_ids.add(moved.user_id)
         else:
             room.member_ids.discard(moved.user_id)
@@ -152,7 +187,7 @@ class State:
         description.CopyFrom(room.description)
         description.member_count = len(room.member_ids)
         room.description = description
-        return [room.change(kind, user_id=moved.user_id)]
+        return [*changes, room.change(kind, user_id=moved.user_id)]
 
     def _leave(self, left: user_event_pb2.RemovedFromRoom | user_event_pb2.RoomDeleted | Room) -> list[Change]:
         room = self.rooms.get(left.room_id)
@@ -166,6 +201,10 @@ class State:
     def _forget_if_over(self, room: Room) -> None:
         if room.description is None and not room.is_followed and not room.pending:
             self.rooms.pop(room.room_id, None)
+            if room.is_unwanted or room.detail:
+                # This holds when the user comes back to the room, as it does on the open stream.
+                again = self.room(room.room_id)
+                again.is_unwanted, again.detail = room.is_unwanted, room.detail
 
     def _take_presence(self, event: presence_event_pb2.PresenceEvent) -> list[Change]:
         match event.WhichOneof("event"):

@@ -19,7 +19,7 @@ class ChangeKind(StrEnum):
     MESSAGE_DELETED = "message_deleted"
     # The room's messages begin anew: at first, and when more was missed than the suite replays. `seq` is the log's end.
     ROOM_RESET = "room_reset"
-    # Older messages were loaded.
+    # Older messages were loaded, or some of the oldest are there no longer.
     HISTORY_LOADED = "history_loaded"
     # A message of one's own that is not in the log yet: it was added, has failed, or is there no longer.
     PENDING = "pending"

@@ -24,10 +24,16 @@ class Window:
         return (message for message in self._messages if message.seq >= self.first_seq)
 
     def see(self, event: room_event_pb2.RoomEvent) -> None:
-        """Take an event of the log, or the opening of a stream."""
+        """Take an event of the log, or the opening of a stream that begins anew."""
         self._messages.see(event)
         if not self._loads:
             self._trim()
+
+    def resume(self, event: room_event_pb2.RoomEvent) -> bool:
+        """Take the opening of a stream that goes on, and return whether some of the oldest are there no longer."""
+        first = next(iter(self), None)
+        self._messages.see(event)
+        return first is not None and first.seq < event.opened.oldest_seq
 
     @contextmanager
     def loading(self) -> Iterator[None]:

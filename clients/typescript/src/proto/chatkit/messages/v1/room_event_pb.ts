@@ -378,7 +378,7 @@ export const RoomEventSchema: GenMessage<RoomEvent> = /*@__PURE__*/
  */
 export enum Outcome {
   /**
-   * Never sent.
+   * Of a room of which only the read state is sent (ROOM_DETAIL_READ_STATE).
    *
    * @generated from enum value: OUTCOME_UNSPECIFIED = 0;
    */
