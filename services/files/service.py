@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import assert_never
 
+from services.files.content import serving
 from services.files.content.blobs import BlobMissingError, Blobs
 from services.files.content.incoming import Incoming
 from services.files.content.urls import FileUrls, Purpose, SignedUrl
@@ -168,22 +169,29 @@ class Files:
             # It was removed a moment ago.
             raise not_found(file.id) from None
 
-    async def download_url(self, file: File) -> SignedUrl | None:
-        """Return a fresh URL of a file's content: the store's own, or ours; None while there is no content."""
+    async def download_url(self, file: File, *, attachment: bool = False) -> SignedUrl | None:
+        """Return a fresh URL of a file's content: the store's own, or ours; None while there is no content.
+
+        With `attachment` browsers are to save the content and not to show it.
+        """
         if not file.has_content:
             return None
-        ours = self._urls.make(Purpose.DOWNLOAD, file.uid)
-        stores = await self._blobs.download_url(file.blob_key, self._urls.lifetime)
-        return SignedUrl(stores, ours.expire_time) if stores is not None else ours
+        window = self._urls.window()
+        saved_as = serving.disposition(file, attachment=True) if attachment else ""
+        stores = await self._blobs.download_url(file.blob_key, window, saved_as)
+        if stores is not None:
+            return SignedUrl(stores, window.expire_time)
+        return self._urls.make(Purpose.DOWNLOAD, file.uid, window, attachment=attachment)
 
     async def upload_url(self, file: File) -> SignedUrl:
         """Return a fresh URL that takes a file's content: the store's own, or ours."""
-        ours = self._urls.make(Purpose.UPLOAD, file.uid)
+        window = self._urls.window()
+        ours = self._urls.make(Purpose.UPLOAD, file.uid, window)
         if file.has_content:
             # Only we can say whether what is sent again is the same.
             return ours
-        stores = await self._blobs.upload_url(incoming_key(file.uid), file.size_bytes, self._urls.lifetime)
-        return SignedUrl(stores, ours.expire_time) if stores is not None else ours
+        stores = await self._blobs.upload_url(incoming_key(file.uid), file.size_bytes, window.left)
+        return SignedUrl(stores, window.expire_time) if stores is not None else ours
 
     async def delete(self, file: File, deadline: Deadline) -> None:
         """Delete a file that no message refers to, and that none can come to refer to.

@@ -89,7 +89,8 @@ class FilesServicer:
     async def GetFile(self, request: pb2.GetFileRequest, call: Call) -> pb2.GetFileResponse:
         """Read a file's description."""
         file = await self._get(FileId(request.file_id), call)
-        return pb2.GetFileResponse(file=await self._message(file))
+        url = await self._files.download_url(file, attachment=request.attachment)
+        return pb2.GetFileResponse(file=protos.file_message(file, url))
 
     async def BatchGetFiles(self, request: pb2.BatchGetFilesRequest, call: Call) -> pb2.BatchGetFilesResponse:
         """Read the descriptions of several files."""

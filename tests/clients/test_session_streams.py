@@ -252,7 +252,6 @@ async def test_a_room_that_is_not_wanted_is_left_again_on_the_next_stream() -> N
 async def test_wishes_are_said_in_their_order_also_where_one_has_to_be_repeated() -> None:
     devices = Devices([_START])
     async with _following(devices) as (session, _):
-        await session.caught_up()
         devices.away = 1
         await asyncio.gather(session.unfollow("lobby"), session.follow("lobby"))
     assert [[room.room_id for room in update.follow_rooms] for update in devices.updates] == [[], ["lobby"]]
@@ -285,7 +284,6 @@ async def test_what_nobody_thought_of_ends_the_session_and_says_so() -> None:
 async def test_what_still_comes_of_what_is_not_wanted_any_more_is_passed_over() -> None:
     devices = Devices([_START])
     async with _following(devices, watch=["bob", "carol"]) as (session, _):
-        await session.caught_up()
         await session.unfollow("lobby")
         await session.unwatch(["bob"])
         devices.send(*in_room(message(3)), presence("bob"), presence("carol"))
@@ -309,7 +307,6 @@ async def test_typing_is_said_once_a_second() -> None:
 async def test_who_reads_no_changes_is_told_that_some_are_missing() -> None:
     devices = Devices([_START])
     async with _following(devices) as (session, _):
-        await session.caught_up()
         changes = session.changes()
         devices.send(*(event for seq in range(3, 10_010) for event in in_room(message(seq))))
         await eventually(lambda: _seqs(session)[-1] == 10_009)

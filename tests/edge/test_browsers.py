@@ -1,16 +1,18 @@
 """Pages of other origins: only those that a deployment names may call, and they can read why they were refused."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.edge.calling import GET, Call, unheard
-from tests.support import tokens
+from tests.support import tokens, uploads
 from tests.support.edge import running_edge
 from tests.support.suite import Suite
 
 _OURS, _THEIRS = "https://chat.example", "https://evil.example"
 _ASK = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
+_PICTURE = bytes(range(256)) * 16
 
 
 async def test_a_preflight_is_answered_by_the_edge(suite: Suite, short_path: Path) -> None:
@@ -55,6 +57,34 @@ async def test_content_that_is_kept_for_one_origin_is_not_shown_to_another(suite
         for headers in ({"origin": _OURS}, {}):
             answer = await edge.http.get("/files/nothing", headers=headers)
             assert answer.headers["vary"] == "origin"
+
+
+async def test_a_picture_that_a_page_has_shown_is_read_by_its_script_too(suite: Suite, short_path: Path) -> None:
+    await suite.make_users("alice")
+    await suite.make_room("lobby", "alice")
+    file = await uploads.add(suite.files, _PICTURE, tokens.user("alice"), content_type="image/png")
+    url = urlsplit(file.download_url)._replace(scheme="", netloc="").geturl()
+    async with running_edge(suite, short_path, CHATKIT_CORS_ORIGINS=_OURS) as edge:
+        # As <img src> asks, and so without an origin: the browser keeps it, and may show it to no fetch.
+        shown = await edge.http.get(url)
+        assert (shown.content, shown.headers["vary"]) == (_PICTURE, "origin")
+        assert "access-control-allow-origin" not in shown.headers
+        tag = shown.headers["etag"]
+        for asked, status in (
+            ({}, 200),
+            ({"if-none-match": tag, "traceparent": f"00-{1:032x}-{1:016x}-01"}, 304),
+            ({"range": "bytes=0-9", "if-range": tag}, 206),
+        ):
+            # What a fetch with these headers is preceded by.
+            ask = {"access-control-request-method": "GET", "access-control-request-headers": ",".join(sorted(asked))}
+            preflight = await edge.http.options(url, headers={"origin": _OURS, **ask})
+            assert preflight.headers["access-control-allow-origin"] == _OURS
+            assert set(asked) <= set(preflight.headers["access-control-allow-headers"].split(","))
+            read = await edge.http.get(url, headers={"origin": _OURS, **asked})
+            assert (read.status_code, read.headers["access-control-allow-origin"]) == (status, _OURS)
+            assert read.headers["vary"] == "origin"
+            shown_to_it = set(read.headers["access-control-expose-headers"].split(","))
+            assert {"etag", "content-range", "accept-ranges", "content-disposition"} <= shown_to_it
 
 
 async def test_any_origin_can_be_allowed(suite: Suite, short_path: Path) -> None:

@@ -66,6 +66,7 @@ async def answering(suite: Suite, short_path: Path) -> AsyncIterator[tuple[Backe
 FILTERS: dict[str, Call | str] = {
     "envoy.filters.http.header_mutation": "it changes headers of answers",
     "envoy.filters.http.grpc_web": "it turns frames into frames, and what is none is seen further on",
+    "envoy.filters.http.compressor": "it compresses answers, also those that refuse",
     "envoy.filters.http.jwt_authn": Call(token=lambda: None),
     "envoy.filters.http.rbac": Call(token=lambda: tokens.forged("alice", instance="another")),
     "envoy.filters.http.local_ratelimit": Call(path="/chatkit.rooms.v1.RoomsService/ListUserRooms", body=b"", json={}),

@@ -149,10 +149,13 @@ def test_no_route_of_a_method_does_without_a_rule() -> None:
     names = {item["name"] for item in manager(rendered)["http_filters"] if not item.get("disabled")}
     assert {"envoy.filters.http.jwt_authn", "envoy.filters.http.rbac", "envoy.filters.http.local_ratelimit"} <= names
     in_frames = {method.path for _, method in public.methods() if method.streams_requests}
+    streams = {method.path for _, method in public.methods() if method.streams}
     for path, route in _calls(rendered):
         without = {name for name, config in route["typed_per_filter_config"].items() if config.get("disabled")}
-        # What is held back until it is whole would be no stream.
-        assert without == ({"envoy.filters.http.buffer"} if path in in_frames else set()), path
+        # What is held back until it is whole, or worth compressing, would be no stream.
+        held_back = {"envoy.filters.http.buffer"} if path in in_frames else set()
+        compressed = {"envoy.filters.http.compressor"} if path in streams else set()
+        assert without == held_back | compressed, path
 
 
 def test_content_needs_no_token_and_is_counted_but_not_held_back() -> None:
@@ -170,6 +173,7 @@ def test_content_needs_no_token_and_is_counted_but_not_held_back() -> None:
         "envoy.filters.http.lua.json",
         # Content may be of any type, also of one that makes other requests calls.
         "envoy.filters.http.grpc_web",
+        "envoy.filters.http.compressor",
     }
     filters = {item["name"]: item for item in manager(rendered)["http_filters"]}
     counter = "envoy.filters.http.body_size_limit.FILE_BYTES"

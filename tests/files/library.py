@@ -92,9 +92,11 @@ class Library:
         """Send content in frames."""
         return await upload(self.stub, file_id, chunks, user(as_user), room_id)
 
-    async def get(self, file_id: str, as_user: str = "alice", room_id: str = "lobby") -> file_pb2.File:
+    async def get(
+        self, file_id: str, as_user: str = "alice", room_id: str = "lobby", *, attachment: bool = False
+    ) -> file_pb2.File:
         """Read a file's description."""
-        request = pb2.GetFileRequest(room_id=room_id, file_id=file_id)
+        request = pb2.GetFileRequest(room_id=room_id, file_id=file_id, attachment=attachment)
         answer: pb2.GetFileResponse = await self.stub.GetFile(request, metadata=user(as_user))
         return answer.file
 

@@ -87,8 +87,8 @@ class _Files:
     async def content(self, _file: File, start: int, end: int) -> AsyncIterator[bytes]:
         yield _CONTENT[start:end]
 
-    async def download_url(self, file: File) -> SignedUrl | None:
-        return SignedUrl("http://down", _TIME) if file.has_content else None
+    async def download_url(self, file: File, *, attachment: bool = False) -> SignedUrl | None:
+        return SignedUrl("http://save" if attachment else "http://down", _TIME) if file.has_content else None
 
     async def upload_url(self, _file: File) -> SignedUrl:
         return SignedUrl("http://up", _TIME)
@@ -125,10 +125,12 @@ def test_files(handlers: Handlers, page_tokens: PageTokens, limits: Limits) -> N
         tested.call("CreateFile", request, user("bob"))
     with pytest.raises(InvalidArgument, match="content_type"):
         tested.call("CreateFile", pb2.CreateFileRequest(room_id="lobby", request_id="1"), user("alice"))
-    named = {"room_id": "lobby", "file_id": str(UUID(int=2))}
+    named: dict[str, Any] = {"room_id": "lobby", "file_id": str(UUID(int=2))}
     got = tested.call("GetFile", pb2.GetFileRequest(**named), user("alice")).file
     assert (got.sha256, got.custom_data.struct_value.fields["n"].number_value) == ("01" * 32, 1)
     assert (got.download_url, got.download_expire_time.ToDatetime(UTC)) == ("http://down", _TIME)
+    saving = tested.call("GetFile", pb2.GetFileRequest(**named, attachment=True), user("alice")).file
+    assert saving.download_url == "http://save"
     frames = tested.stream("DownloadFile", pb2.DownloadFileRequest(**named, offset_bytes=1), user("alice"))
     assert b"".join(chunk for frame in frames for chunk in frame.chunks) == _CONTENT[1:]
     assert max(frame.ByteSize() for frame in frames) <= 64 * 1024

@@ -74,7 +74,7 @@ class FilesService:
         return response
 
     async def get_file(
-        self, *, room_id: str, file_id: str, deadline: float | None = None
+        self, *, room_id: str, file_id: str, attachment: bool | None = None, deadline: float | None = None
     ) -> files_service_pb2.GetFileResponse:
         """Reads what is known of a file, with a fresh download_url.
 
@@ -84,7 +84,7 @@ class FilesService:
         owner as INVALID_ARGUMENT, FILE_CONTENT_MISMATCH.
         """
         response: files_service_pb2.GetFileResponse = await self._caller.call(
-            files_service_pb2.GetFileRequest(room_id=room_id, file_id=file_id), deadline=deadline
+            files_service_pb2.GetFileRequest(room_id=room_id, file_id=file_id, attachment=attachment), deadline=deadline
         )
         return response
 

@@ -7,6 +7,7 @@ from chatkit.contract.v1 import limit_pb2
 
 from services.edge import public
 from services.edge.deployment import Deployment
+from services.edge.rendering.compression import compressor_filter
 from services.edge.rendering.json_fields import json_filter
 from services.edge.rendering.observability import access_log, admin_cluster, metrics_listener
 from services.edge.rendering.overload import memory_allocator, overload_manager
@@ -140,6 +141,8 @@ def _filters(deployment: Deployment, limits: Limits) -> list[Json]:
         kept_status_filter(),
         typed(GRPC_WEB_FILTER, "filters.http.grpc_web.v3.GrpcWeb"),
         *cors,
+        # Before the transcoder, which makes the JSON: answers pass the filters the other way.
+        compressor_filter(),
         jwt_filter(),
         claims_filter(deployment.instance, limits),
         rate_filter(limits),

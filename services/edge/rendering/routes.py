@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from services.edge import public
 from services.edge.deployment import Deployment
+from services.edge.rendering.compression import COMPRESSOR_FILTER
 from services.edge.rendering.json_fields import JSON_FILTER
 from services.edge.rendering.parts import Json, extension, switched_off
 from services.edge.rendering.rates import COST, JSON_SIZE, LIMIT_OF, METADATA, RATE, RATE_FILTER, SIZE, cost_of
@@ -50,7 +51,10 @@ QUERY = "query"
 OF_METHODS, OF_PAGES, OF_CONTENT = "POST", "GET, HEAD", "GET, HEAD, PUT"
 _ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH = "/", "/health", "/descriptor.binpb"
 _CORS_SECONDS = 3600
-_CORS_REQUEST_HEADERS = "authorization,content-type,grpc-timeout,range,x-grpc-web,x-user-agent"
+_CORS_REQUEST_HEADERS = (
+    "authorization,content-type,grpc-timeout,if-none-match,if-range,range,"
+    "traceparent,tracestate,x-grpc-web,x-user-agent"
+)
 _CORS_RESPONSE_HEADERS = (
     "grpc-status,grpc-message,grpc-status-details-bin,retry-after,x-request-id,"
     "content-disposition,content-range,accept-ranges,etag"
@@ -109,7 +113,18 @@ def _method(cluster: str, method: MethodContract, limits: Limits) -> Json:
         # JSON is held back before it is a message, and may be longer than what a connection keeps otherwise.
         **({} if method.streams_requests else {"request_body_buffer_limit": json_bytes(method, limits)}),
         "metadata": {"filter_metadata": {METADATA: _limits_of(method, limits)}},
-        "typed_per_filter_config": size_of(method, limits),
+        **_answers_of(method, limits),
+    }
+
+
+def _answers_of(method: MethodContract, limits: Limits) -> Json:
+    """Let streams pass as they come: nothing keeps them to be shown again, or until there is enough to compress."""
+    config = size_of(method, limits)
+    if not method.streams:
+        return {"typed_per_filter_config": config}
+    return {
+        "response_headers_to_add": [_response_header("cache-control", "no-cache")],
+        "typed_per_filter_config": {**config, COMPRESSOR_FILTER: switched_off()},
     }
 
 
@@ -129,7 +144,12 @@ def _content() -> Json:
         "response_headers_to_add": [_response_header("vary", "origin")],
         "metadata": {"filter_metadata": {METADATA: {SIZE: limit_name(CONTENT_LIMIT)}}},
         # Content of whatever type stays as it is.
-        "typed_per_filter_config": {**for_anyone(), **size_of_content(), GRPC_WEB_FILTER: switched_off()},
+        "typed_per_filter_config": {
+            **for_anyone(),
+            **size_of_content(),
+            GRPC_WEB_FILTER: switched_off(),
+            COMPRESSOR_FILTER: switched_off(),
+        },
     }
 
 

@@ -20,6 +20,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore
 
 from services.files.content.bucket import Bucket
+from services.files.content.urls import Window
 from services.files.settings import FilesSettings
 from services.runtime.contract.errors import ChatkitError, ResourceExhausted, Unavailable
 
@@ -137,12 +138,15 @@ class Blobs:
             except FileNotFoundError:
                 return None
 
-    async def download_url(self, key: str, lifetime: timedelta) -> str | None:
-        """Return a URL at which the store itself answers with the blob; None for a folder."""
+    async def download_url(self, key: str, window: Window, disposition: str = "") -> str | None:
+        """Return a URL at which the store itself answers with the blob; None for a folder.
+
+        The answer has the disposition that the blob is stored with, unless another one is given.
+        """
         if self._bucket is None:
             return None
         with _translated():
-            return await self._bucket.download_url(key, lifetime)
+            return await self._bucket.download_url(key, window, disposition)
 
     async def upload_url(self, key: str, size_bytes: int, lifetime: timedelta) -> str | None:
         """Return a URL at which the store itself takes a blob of exactly this size; None for a folder."""

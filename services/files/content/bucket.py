@@ -1,13 +1,14 @@
 """A bucket that speaks S3: how it is reached, and the URLs at which it serves clients by itself.
 
-obstore can't sign how long an upload must be, so AWS's own signer does: awscrt, which brings nothing else along, takes
-20 us for it, and finds the keys that a machine is given.
+obstore can't sign how long an upload must be, nor at another time than now, so AWS's own signer does: awscrt, which
+brings nothing else along, takes 20 us for it, and finds the keys that a machine is given.
 """
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Literal, cast
+from urllib.parse import quote, urlsplit
 
 import obstore
 from awscrt import auth
@@ -15,6 +16,7 @@ from awscrt.exceptions import AwsCrtError
 from awscrt.http import HttpHeaders, HttpRequest
 from obstore.store import S3Store
 
+from services.files.content.urls import Window
 from services.files.settings import FilesSettings
 
 if TYPE_CHECKING:
@@ -30,14 +32,28 @@ class Bucket:
         self.store = self._open(settings, settings.s3_endpoint)
         self._public = self._open(settings, settings.s3_public_endpoint or settings.s3_endpoint)
 
-    async def download_url(self, key: str, lifetime: timedelta) -> str:
-        """Return a URL at which the bucket answers with a blob."""
-        return str(await obstore.sign_async(self._public, "GET", key, lifetime))
+    async def download_url(self, key: str, window: Window, disposition: str) -> str:
+        """Return a URL at which the bucket answers with a blob, with this disposition unless it is empty."""
+        query = f"?response-content-disposition={quote(disposition, safe='')}" if disposition else ""
+        # Signed as of the same time, a URL is the same.
+        return await self._signed("GET", key, query, {}, window.begin_time, window.length)
 
     async def upload_url(self, key: str, size_bytes: int, lifetime: timedelta) -> str:
         """Return a URL at which the bucket takes a blob of exactly this size, and of no other."""
+        headers = {"content-length": str(size_bytes)}
+        return await self._signed("PUT", key, "", headers, datetime.now(UTC), lifetime)
+
+    async def _signed(
+        self,
+        verb: "Literal['GET', 'PUT']",
+        key: str,
+        query: str,
+        headers: Mapping[str, str],
+        begin_time: datetime,
+        lifetime: timedelta,
+    ) -> str:
         # How the bucket is addressed is obstore's to know; the signature is made anew.
-        address = urlsplit(await obstore.sign_async(self._public, "PUT", key, lifetime))
+        address = urlsplit(await obstore.sign_async(self._public, verb, key, lifetime))
         signing = auth.AwsSigningConfig(
             algorithm=auth.AwsSigningAlgorithm.V4,
             signature_type=auth.AwsSignatureType.HTTP_REQUEST_QUERY_PARAMS,
@@ -45,14 +61,14 @@ class Bucket:
             region=self._region,
             service="s3",
             # The bucket compares it with its own clock.
-            date=datetime.now(UTC),
+            date=begin_time,
             use_double_uri_encode=False,
             should_normalize_uri_path=False,
             signed_body_value=auth.AwsSignedBodyValue.UNSIGNED_PAYLOAD,
             expiration_in_seconds=int(lifetime.total_seconds()),
         )
-        headers = HttpHeaders([("host", address.netloc), ("content-length", str(size_bytes))])
-        signed = await _answer(auth.aws_sign_request(HttpRequest("PUT", address.path, headers), signing))
+        request = HttpRequest(verb, address.path + query, HttpHeaders([("host", address.netloc), *headers.items()]))
+        signed = await _answer(auth.aws_sign_request(request, signing))
         return f"{address.scheme}://{address.netloc}{signed.path}"
 
     async def _credential(self) -> "S3Credential":

@@ -47,9 +47,9 @@ def served_type(content_type: str) -> str:
     return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
 
 
-def disposition(file: File) -> str:
-    """Return Content-Disposition with the file's name, for browsers of any age."""
-    kind = "inline" if essence(file.content_type) in _SHOWN else "attachment"
+def disposition(file: File, *, attachment: bool = False) -> str:
+    """Return Content-Disposition with the file's name, for browsers of any age; with `attachment` it is to be saved."""
+    kind = "inline" if essence(file.content_type) in _SHOWN and not attachment else "attachment"
     plain = "".join(
         char if char.isascii() and char.isprintable() and char not in '"\\%;/' else "_" for char in file.name
     )
@@ -70,11 +70,11 @@ def etag(file: File) -> str:
     return f'"{(file.sha256 or b"").hex()}"'
 
 
-def headers(file: File) -> dict[str, str]:
-    """Return what every answer with a file's content says."""
+def headers(file: File, *, attachment: bool = False) -> dict[str, str]:
+    """Return what every answer with a file's content says; with `attachment` it is to be saved and not shown."""
     return {
         "content-type": served_type(file.content_type),
-        "content-disposition": disposition(file),
+        "content-disposition": disposition(file, attachment=attachment),
         "etag": etag(file),
         "accept-ranges": "bytes",
         "cache-control": "private, max-age=3600, immutable",

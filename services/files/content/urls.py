@@ -24,6 +24,8 @@ _SECONDS = re.compile(r"[1-9][0-9]{0,19}")
 # A URL is the same for this part of its lifetime: for five minutes of an hour.
 _STEPS = 12
 EXPIRES, SIGNATURE = "expires", "signature"
+# With this the content is offered for saving. It is not signed: it takes nothing away of what keeps a page safe.
+ATTACHMENT = {"attachment": "true"}
 
 
 class Purpose(StrEnum):
@@ -31,6 +33,21 @@ class Purpose(StrEnum):
 
     DOWNLOAD = "download"
     UPLOAD = "upload"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """For how long a URL works that is made now. What is made within one step has the same, and so the same URL."""
+
+    begin_time: datetime
+    expire_time: datetime
+    # How much of it is left.
+    left: timedelta
+
+    @property
+    def length(self) -> timedelta:
+        """How long it is."""
+        return self.expire_time - self.begin_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +66,27 @@ class FileUrls:
         self._instance = instance
         self._clock = clock
         self._secrets: list[bytes] = []
-        self.lifetime = lifetime
+        self._lifetime = lifetime
 
     def use(self, keys: Sequence[ApiKey]) -> None:
         """Sign with the first of these keys from now on, and take what any of them has signed."""
         self._secrets = [hashlib.sha256(b"file urls\0" + key.secret.encode()).digest() for key in keys]
 
-    def make(self, purpose: Purpose, file: FileUid) -> SignedUrl:
-        """Return a URL that works for the lifetime and a little more; for so long it stays the same, for caches."""
-        step = max(1, int(self.lifetime.total_seconds()) // _STEPS)
-        now = int(self._clock.now().timestamp())
-        expires = (now // step + 1) * step + int(self.lifetime.total_seconds())
+    def window(self) -> Window:
+        """Return the time for which URLs made now work: the lifetime, and a little more so that they stay the same."""
+        lifetime = int(self._lifetime.total_seconds())
+        step = max(1, lifetime // _STEPS)
+        now = self._clock.now()
+        begins = int(now.timestamp()) // step * step
+        expire_time = datetime.fromtimestamp(begins + step + lifetime, UTC)
+        return Window(datetime.fromtimestamp(begins, UTC), expire_time, expire_time - now)
+
+    def make(self, purpose: Purpose, file: FileUid, window: Window, *, attachment: bool = False) -> SignedUrl:
+        """Return a URL that works for that time; with `attachment` the content is offered for saving."""
+        expires = int(window.expire_time.timestamp())
         signature = self._sign(self._secrets[0], purpose, file, expires)
-        query = urlencode({EXPIRES: expires, SIGNATURE: signature})
-        return SignedUrl(f"{self._public_url}{PATH}{file}?{query}", datetime.fromtimestamp(expires, UTC))
+        query = urlencode({EXPIRES: expires, SIGNATURE: signature, **(ATTACHMENT if attachment else {})})
+        return SignedUrl(f"{self._public_url}{PATH}{file}?{query}", window.expire_time)
 
     def check(self, purpose: Purpose, file: FileUid, expires: str, signature: str) -> None:
         """Raise FILE_URL_INVALID or FILE_URL_EXPIRED unless a URL with these pieces is ours and holds."""

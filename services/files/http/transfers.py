@@ -27,7 +27,7 @@ from services.files import protos
 from services.files.content import serving
 from services.files.content.places import Bounds, Place, Places, overloaded
 from services.files.content.uploads import Uploads
-from services.files.content.urls import EXPIRES, PATH, SIGNATURE, FileUrls, Purpose
+from services.files.content.urls import ATTACHMENT, EXPIRES, PATH, SIGNATURE, FileUrls, Purpose
 from services.files.model import File, FileUid, essence, file_uid
 from services.files.refusals import mismatch, not_found, not_ready, too_large
 from services.files.service import Files
@@ -129,7 +129,8 @@ class FilesHttp:
         file = await self._files.find(str(self._signed(request, Purpose.DOWNLOAD)))
         if not file.has_content:
             raise not_ready(file.id)
-        headers, tag = serving.headers(file), serving.etag(file)
+        is_saved = request.query_params.items() >= ATTACHMENT.items()
+        headers, tag = serving.headers(file, attachment=is_saved), serving.etag(file)
         if serving.names(request.headers.get("if-none-match", ""), tag):
             return Response(status_code=304, headers=headers)
         try:

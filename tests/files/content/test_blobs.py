@@ -2,12 +2,13 @@
 
 import os
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from services.files.content.blobs import BlobMissingError, Blobs, open_blobs
+from services.files.content.urls import Window
 from services.files.settings import FilesSettings
 from services.runtime.contract.errors import Unavailable
 
@@ -76,7 +77,11 @@ async def test_any_part_is_read_and_what_is_not_there_is_said(blobs: Blobs) -> N
         await _read(blobs, "ab/none", 0, 1)
     await blobs.remove("ab/none")
     hour = timedelta(hours=1)
-    assert (await blobs.download_url("ab/key", hour), await blobs.upload_url("ab/key", 1, hour)) == (None, None)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert (
+        await blobs.download_url("ab/key", Window(now, now + hour, hour)),
+        await blobs.upload_url("ab/key", 1, hour),
+    ) == (None, None)
 
 
 async def test_what_a_killed_process_has_left_is_no_blob_and_goes_with_its_key(blobs: Blobs, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ async def test_the_bucket_takes_nothing_but_the_declared_size_at_the_one_place(p
     for content in (PICTURE + b"!", PICTURE[:-1], b"", endless()):
         assert (await place.shelf.http.put(url, content=content)).status_code == 403
     elsewhere = urlsplit(url)._replace(path=urlsplit(other.upload_url).path).geturl()
-    for altered in (elsewhere, url.replace("X-Amz-Expires=3600", "X-Amz-Expires=9999"), url.partition("?")[0]):
+    for altered in (elsewhere, re.sub("X-Amz-Expires=[0-9]+", "X-Amz-Expires=9999", url), url.partition("?")[0]):
         assert (await place.put(altered)).status_code == 403
     assert (await place.shelf.http.get(url)).status_code == 403
     assert place.s3.objects() == []

@@ -1,8 +1,9 @@
 """Content in a bucket: the same service in front of a server that speaks S3, which answers downloads by itself."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import grpc
 import pytest
@@ -43,6 +44,31 @@ async def test_content_lies_in_the_bucket_and_is_fetched_from_the_store_itself(
         altered = urlsplit(file.download_url)._replace(path=urlsplit(large.download_url).path).geturl()
         assert (await shelf.http.get(altered)).status_code == 403
         assert file.download_expire_time.seconds - shelf.clock.now().timestamp() > 3500
+
+
+async def test_a_url_of_the_store_is_the_same_for_some_minutes_and_saves_on_request(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    async with running_s3(tmp_path / "s3") as s3, library(database, tmp_path, **s3.settings) as shelf:
+        shelf.clock.stop()
+        file = await shelf.add(name="日本.png")
+        assert (await shelf.get(file.id)).download_url == file.download_url
+        query = parse_qs(urlsplit(file.download_url).query)
+        signed = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%S%z")
+        ends = signed + timedelta(seconds=int(query["X-Amz-Expires"][0]))
+        assert file.download_expire_time.ToDatetime(UTC) == ends
+        assert timedelta(hours=1) <= ends - shelf.clock.now() <= timedelta(minutes=65)
+        saving = (await shelf.get(file.id, attachment=True)).download_url
+        saved = await shelf.http.get(saving)
+        assert (saved.content, saved.headers["content-type"]) == (PICTURE, "image/png")
+        name = "filename=\"__.png\"; filename*=UTF-8''%E6%97%A5%E6%9C%AC.png"
+        # The tests' bucket knows no such word, and holds the signature over it.
+        assert parse_qs(urlsplit(saving).query)["response-content-disposition"] == [f"attachment; {name}"]
+        assert (await shelf.http.get(saving.replace("attachment", "inline"))).status_code == 403
+        shown = await shelf.http.get(file.download_url)
+        assert shown.headers["content-disposition"] == f"inline; {name}"
+        shelf.clock.leap(300)
+        assert (await shelf.get(file.id)).download_url != file.download_url
 
 
 async def test_what_is_wrong_leaves_nothing_in_the_bucket_and_deletion_removes(

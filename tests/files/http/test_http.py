@@ -184,6 +184,25 @@ async def test_a_name_of_any_unicode_reaches_whoever_saves_the_content(shelf: Li
     assert told == "inline; filename=\"__ ___.png\"; filename*=UTF-8''%E6%97%A5%E6%9C%AC%20%22%C3%A9%22.png"
 
 
+async def test_what_a_browser_would_show_is_offered_for_saving_on_request(shelf: Library) -> None:
+    shelf.clock.stop()
+    file = await shelf.add(name='日本 "é"%;/.png')
+    saving = (await shelf.get(file.id, attachment=True)).download_url
+    assert saving == f"{file.download_url}&attachment=true"
+    shown, saved = await shelf.http.get(file.download_url), await shelf.http.get(saving)
+    name = "%E6%97%A5%E6%9C%AC%20%22%C3%A9%22%25%3B%2F.png"
+    assert shown.headers["content-disposition"].startswith("inline; ")
+    assert saved.headers["content-disposition"] == f"attachment; filename=\"__ ______.png\"; filename*=UTF-8''{name}"
+    assert (saved.content, saved.headers["content-type"]) == (PICTURE, "image/png")
+    assert (await shelf.http.head(saving)).headers["content-disposition"].startswith("attachment; ")
+    for other in ("&attachment=false", "&attachment", "&attachments=true"):
+        answer = await shelf.http.get(file.download_url + other)
+        assert answer.headers["content-disposition"].startswith("inline; "), other
+    page = await shelf.add(b"<p>", content_type="text/html")
+    answer = await shelf.http.get(f"{page.download_url}&attachment=false")
+    assert answer.headers["content-disposition"].startswith("attachment; ")
+
+
 async def test_an_altered_url_and_one_for_something_else_are_refused(shelf: Library) -> None:
     file, other = await shelf.add(), await shelf.add(as_user="bob")
     created = await shelf.create()
@@ -235,7 +254,7 @@ def test_a_url_is_the_same_for_some_minutes_and_lives_for_its_whole_life(millise
     urls.use([tokens.SERVICE_KEY])
     made = set()
     for _ in range(60):
-        url = urls.make(Purpose.DOWNLOAD, FileUid(UUID(int=1)))
+        url = urls.make(Purpose.DOWNLOAD, FileUid(UUID(int=1)), urls.window())
         assert timedelta(hours=1) <= url.expire_time - clock.now() <= timedelta(minutes=65)
         made.add(url.url)
         clock.ahead += 60
@@ -281,7 +300,7 @@ async def test_a_file_without_its_content_is_not_served(shelf: Library) -> None:
     base = created.upload_url.partition("/files/")[0]
     urls = FileUrls(base, tokens.INSTANCE, timedelta(hours=1), shelf.clock)
     urls.use([tokens.SERVICE_KEY])
-    url = urls.make(Purpose.DOWNLOAD, FileUid(UUID(created.file.id))).url
+    url = urls.make(Purpose.DOWNLOAD, FileUid(UUID(created.file.id)), urls.window()).url
     assert refusal(await shelf.http.get(url), "FILE_NOT_READY", 409) == {"file_id": created.file.id}
     await shelf.put(created.upload_url, PICTURE)
     assert (await shelf.http.get(url)).content == PICTURE

@@ -62,12 +62,14 @@ class UploadFileResponse(_message.Message):
     def __init__(self, file: _Optional[_Union[_file_pb2.File, _Mapping]] = ...) -> None: ...
 
 class GetFileRequest(_message.Message):
-    __slots__ = ("room_id", "file_id")
+    __slots__ = ("room_id", "file_id", "attachment")
     ROOM_ID_FIELD_NUMBER: _ClassVar[int]
     FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTACHMENT_FIELD_NUMBER: _ClassVar[int]
     room_id: str
     file_id: str
-    def __init__(self, room_id: _Optional[str] = ..., file_id: _Optional[str] = ...) -> None: ...
+    attachment: bool
+    def __init__(self, room_id: _Optional[str] = ..., file_id: _Optional[str] = ..., attachment: _Optional[bool] = ...) -> None: ...
 
 class GetFileResponse(_message.Message):
     __slots__ = ("file",)

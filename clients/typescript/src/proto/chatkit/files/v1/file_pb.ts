@@ -89,7 +89,8 @@ export type File = Message<"chatkit.files.v1.File"> & {
 
   /**
    * Where the content is got from by GET or HEAD, with Range, and without a
-   * token: whoever has the URL can read the file until it expires. Empty while
+   * token: whoever has the URL can read the file until it expires. It stays the
+   * same for some minutes, so that browsers find what they have kept. Empty while
    * the file is PENDING.
    *
    * @generated from field: string download_url = 10;
