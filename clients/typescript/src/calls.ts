@@ -88,7 +88,7 @@ export class Calls implements Transport {
         request as MessageInitShape<I>,
       );
     try {
-      return await this.#repeat(attempt, deadlineMs ?? DEADLINE_MS, isRepeatable(method), ending.signal);
+      return await this.repeat(attempt, deadlineMs ?? DEADLINE_MS, isRepeatable(method), ending.signal);
     } finally {
       letGo();
     }
@@ -115,7 +115,8 @@ export class Calls implements Transport {
     }
   }
 
-  async #repeat<Answer>(
+  /** Return what an attempt returns, made again as long as that may help; throws ChatkitError. */
+  async repeat<Answer>(
     attempt: (token: string, ms: number) => Promise<Answer>,
     deadlineMs: number,
     mayRepeat: boolean,

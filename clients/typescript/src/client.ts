@@ -3,6 +3,7 @@
 import { type Client as ServiceClient, createClient, type Transport } from "@connectrpc/connect";
 
 import { Calls, Line, newId } from "./calls.js";
+import type { File } from "./proto/chatkit/files/v1/file_pb.js";
 import { FilesService } from "./proto/chatkit/files/v1/files_service_pb.js";
 import type { Message } from "./proto/chatkit/messages/v1/message_pb.js";
 import { MessagesService } from "./proto/chatkit/messages/v1/messages_service_pb.js";
@@ -17,6 +18,7 @@ import { type Clock, systemClock } from "./retry.js";
 import { partsOf, type Says } from "./sending.js";
 import { Session, type SessionOptions } from "./session/session.js";
 import type { Token } from "./tokens.js";
+import { upload, type UploadOptions } from "./uploading.js";
 
 /** How a client is made. */
 export interface ClientOptions {
@@ -93,6 +95,16 @@ export class Client {
       ...(senderId === undefined ? {} : { senderId }),
     });
     return stored(answer.message);
+  }
+
+  /**
+   * Create a file in a room with this content, and return it when it is READY; its id stands in a part of a message.
+   *
+   * The server compares the content with its SHA-256, where the browser can compute that (in a secure context). It goes to
+   * the file's signed URL, which may be that of a bucket; where it breaks off, it is sent from its beginning.
+   */
+  async upload(roomId: string, content: Blob, options: UploadOptions = {}): Promise<File> {
+    return upload(this.#calls, this.files, roomId, content, options);
   }
 
   /** Close the connection, and with it every call and stream. */

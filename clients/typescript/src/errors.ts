@@ -26,6 +26,16 @@ const CONNECTION_LOST: ReadonlySet<Code> = new Set([
 // After any other ending of a stream, another one would end in the same way.
 const RESUMABLE: ReadonlySet<Code> = new Set([...CONNECTION_LOST, Code.ResourceExhausted, Code.DeadlineExceeded]);
 
+const OF_HTTP: ReadonlyMap<number, Code> = new Map([
+  [400, Code.InvalidArgument],
+  [401, Code.PermissionDenied],
+  [403, Code.PermissionDenied],
+  [404, Code.NotFound],
+  [409, Code.FailedPrecondition],
+  [412, Code.FailedPrecondition],
+  [413, Code.ResourceExhausted],
+]);
+
 /** The reasons that this release knows, and the empty one of a connection's failure. */
 export type Reason = Exclude<keyof typeof ErrorReason, `ERROR_REASON_${string}`> | "";
 
@@ -154,10 +164,41 @@ export function fromCall(thrown: unknown): ChatkitError {
   });
 }
 
+/** Decode an answer in HTTP, which is the suite's own or that of a bucket. */
+export function fromHttp(status: number, body: string): ChatkitError {
+  const code = OF_HTTP.get(status) ?? Code.Unavailable;
+  let said: RpcStatus;
+  try {
+    said = JSON.parse(body) as RpcStatus;
+  } catch {
+    return new ChatkitError(code, "", `HTTP ${status}`);
+  }
+  const info = said.details?.find(({ domain }) => domain === DOMAIN);
+  const delay = said.details?.find(({ retryDelay }) => retryDelay !== undefined)?.retryDelay;
+  const retryAfterMs = delay === undefined ? undefined : Number.parseFloat(delay) * 1_000;
+  const facts = { metadata: info?.metadata, retryAfterMs };
+  return new ChatkitError(codeOf(said.code ?? code), info?.reason ?? "", said.message ?? `HTTP ${status}`, facts);
+}
+
+/** What google.rpc.Status is in JSON. */
+interface RpcStatus {
+  readonly code?: number;
+  readonly message?: string;
+  readonly details?: readonly {
+    readonly domain?: string;
+    readonly reason?: string;
+    readonly metadata?: Readonly<Record<string, string>>;
+    readonly retryDelay?: string;
+  }[];
+}
+
+function codeOf(code: number): Code {
+  return code in Code ? (code as Code) : Code.Unknown;
+}
+
 /** Decode a stream's last event. */
 export function fromClosed(closed: Closed | StreamClosed, retryAfterMs = milliseconds(closed.retryAfter)): ChatkitError {
-  const code = closed.code in Code ? (closed.code as Code) : Code.Unknown;
-  return new ChatkitError(code, reasonOf(closed.reason), "the stream was closed", { retryAfterMs });
+  return new ChatkitError(codeOf(closed.code), reasonOf(closed.reason), "the stream was closed", { retryAfterMs });
 }
 
 function reasonOf(reason: ErrorReason): string {

@@ -16,6 +16,7 @@ export { type Says, text, textOf } from "./sending.js";
 export { Session, type SessionOptions } from "./session/session.js";
 export type { Change, ChangeKind, Pending, RoomView } from "./session/views.js";
 export type { Token } from "./tokens.js";
+export type { UploadOptions } from "./uploading.js";
 
 /** How the suite is reached from a browser. */
 export interface WebOptions extends ClientOptions {

@@ -79,6 +79,16 @@ async def test_what_is_refused_says_why_and_stays(alice: Device) -> None:
     assert (await alice.shown("nowhere"))["pending"] == ["ROOM_NOT_FOUND"]
 
 
+async def test_a_file_is_sent_and_attached(edge: Edge, alice: Device) -> None:
+    assert (await alice.do("attach", "lobby", "a note"))["done"]
+    (url,) = [one["url"] for one in alice.said if "url" in one]
+    assert (await edge.http.get(f"/files/{url.partition('/files/')[2]}")).text == "a note"
+    await eventually(lambda: alice.events == [("messageCreated", 1, "")])
+    async with connect(edge.address, token("bob")) as bob:
+        page = await bob.messages.list_messages(room_id="lobby")
+    assert [part.file.name for part in page.messages[0].parts] == ["note.txt"]
+
+
 async def _until(device: Device, **shown: object) -> None:
     async with asyncio.timeout(HANG_SECONDS):
         while True:

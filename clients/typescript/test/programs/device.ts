@@ -10,6 +10,9 @@ import { ChatkitError, connect as connectWeb, textOf } from "../../src/index.js"
 import { connect as connectNode } from "../../src/node.js";
 
 const [way, address = "", token = ""] = process.argv.slice(2);
+// The files service of a test does not know its edge.
+const fetchAnywhere = fetch;
+globalThis.fetch = (url, options) => fetchAnywhere(String(url).replace(/^http:\/\/[^/]+/, `http://${address}`), options);
 const client = (way === "node" ? connectNode : connectWeb)(`http://${address}`, token);
 const session = client.session({ watch: ["bob"] });
 
@@ -40,6 +43,11 @@ const commands: Readonly<Record<string, (roomId: string, ...words: string[]) => 
     }),
   read: (roomId) => session.setReadCursor(roomId),
   type: (roomId) => session.typing(roomId),
+  attach: async (roomId, text = "") => {
+    const file = await client.upload(roomId, new Blob([text], { type: "text/plain" }), { name: "note.txt" });
+    await session.send(roomId, [{ contentType: "text/plain", value: { case: "fileId", value: file.id } }]);
+    say({ url: file.downloadUrl });
+  },
   older: async (roomId, count = "") => say({ loaded: await session.loadOlder(roomId, Number(count)) }),
 };
 
