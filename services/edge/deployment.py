@@ -65,6 +65,11 @@ class Deployment:
         return self.run_folder / "descriptor.binpb"
 
     @property
+    def openapi(self) -> Path:
+        """The document of the calls in JSON."""
+        return self.run_folder / "openapi.json"
+
+    @property
     def admin_socket(self) -> Path:
         """Envoy's admin interface, for this process's owner only."""
         return self.run_folder / "admin.sock"

@@ -19,6 +19,7 @@ from services.edge.crowding import Crowding
 from services.edge.deployment import EXAMPLE, Deployment
 from services.edge.ending import Ending
 from services.edge.farewell import Farewell
+from services.edge.reference import openapi
 from services.edge.reference.pages import Pages
 from services.edge.rendering.bootstrap import configuration, to_yaml
 from services.edge.rendering.overload import room_for_connections
@@ -158,6 +159,8 @@ def write(deployment: Deployment, limits: Limits) -> Path:
     """Write into the run folder what Envoy reads when it starts, and return the rendering's path."""
     deployment.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     deployment.descriptor.write_bytes(public.descriptor_set())
+    described = openapi.document(limits, Release(deployment.commit).version)
+    deployment.openapi.write_text(json.dumps(described, separators=(",", ":"), ensure_ascii=False), encoding="utf-8")
     write_descriptions(deployment)
     Crowding(deployment).say(0)
     # As JSON, for Envoy: YAML takes half a second longer, to write and to read.

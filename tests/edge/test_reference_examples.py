@@ -9,18 +9,19 @@ from typing import Any
 
 from chatkit_client import Client, connect, types
 from services.edge.reference import examples
-from services.edge.reference.contract import Method, methods
+from services.edge.reference.contract import Method, answer_of, methods
 from tests.support.edge import Edge
 from tests.support.eventually import HANG_SECONDS
+from tests.support.openapi import faults
 from tests.support.reference_world import World, world
 
 
-async def test_curl_makes_every_call_as_it_is_printed(edge: Edge) -> None:
+async def test_curl_makes_every_call_as_it_is_printed_and_the_answers_are_as_openapi_says(edge: Edge) -> None:
     async with world(edge, 1) as made:
         for method in methods():
             if (printed := examples.curl(method)) is not None:
                 answer = json.loads(await _curl(made, method, printed))
-                assert isinstance(answer, dict), method.full_name
+                assert faults(answer_of(method).full_name, answer) == [], method.full_name
 
 
 async def _curl(made: World, method: Method, printed: str) -> str:

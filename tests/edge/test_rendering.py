@@ -57,6 +57,7 @@ def test_every_method_for_clients_has_a_route_and_no_other_has_one() -> None:
         "/",
         "/health",
         "/descriptor.binpb",
+        "/openapi.json",
         "/files/",
         "/chatkit.",
         *public.REFLECTION_PATHS,

@@ -84,11 +84,19 @@ def bounds(field: FieldDescriptor, limits: Limits) -> str:
     return ", ".join(_bounds(field_policy(field), field, limits))
 
 
+def is_required(field: FieldDescriptor) -> bool:
+    """Tell whether a request without the field is refused; of several that exclude each other none is required."""
+    oneof = field.containing_oneof
+    return field_policy(field).required and (oneof is None or len(oneof.fields) == 1)
+
+
 def _bounds(policy: field_policy_pb2.FieldPolicy, field: FieldDescriptor, limits: Limits) -> Iterator[str]:
     oneof = field.containing_oneof
-    if policy.required:
+    if is_required(field):
         yield "required"
     if oneof is not None and len(oneof.fields) > 1:
+        if policy.required:
+            yield "not empty"
         yield f"one of `{oneof.name}`{', which is required' if oneof_required(oneof) else ''}"
     if policy.format:
         name = field_policy_pb2.Format.Name(policy.format).removeprefix("FORMAT_")

@@ -49,7 +49,8 @@ _KEPT_CONTENT_BYTES = 64 * 1024
 VERBS = "verbs"
 QUERY = "query"
 OF_METHODS, OF_PAGES, OF_CONTENT = "POST", "GET, HEAD", "GET, HEAD, PUT"
-_ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH = "/", "/health", "/descriptor.binpb"
+_ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH, _OPENAPI_PATH = "/", "/health", "/descriptor.binpb", "/openapi.json"
+_PAGES = (_ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH, _OPENAPI_PATH)
 _CORS_SECONDS = 3600
 _CORS_REQUEST_HEADERS = (
     "authorization,content-type,grpc-timeout,if-none-match,if-range,range,"
@@ -82,7 +83,8 @@ def route_configuration(deployment: Deployment, limits: Limits) -> Json:
             ),
             _direct(_ABOUT_PATH, "application/json", {"inline_string": _json(_about(release, limits))}),
             _direct(_CONTRACT_PATH, "application/octet-stream", {"filename": str(deployment.descriptor)}),
-            *(_other_verbs({"path": path}, OF_PAGES) for path in (_ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH)),
+            _direct(_OPENAPI_PATH, "application/json", {"filename": str(deployment.openapi)}),
+            *(_other_verbs({"path": path}, OF_PAGES) for path in _PAGES),
             _nothing(),
         ],
     }

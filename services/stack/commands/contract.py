@@ -1,6 +1,7 @@
 """`chatkit contract export`: the public contract as a folder that generators of clients need nothing beside."""
 
 import argparse
+import json
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -9,6 +10,8 @@ from google.protobuf import descriptor_pb2
 from google.rpc import status_pb2
 
 from services.edge.public import descriptor_set
+from services.edge.reference.openapi import document
+from services.runtime.contract.policies import Limits
 from services.stack.cli import ROOT
 from services.stack.home import Home
 from services.stack.own_folder import make_own_folder
@@ -53,6 +56,8 @@ def _write(folder: Path) -> None:
         _copy(_PROTOS, path.name, folder)
     _copy(_PROTOS, "chatkit.service_config.json", folder)
     (folder / "descriptor.binpb").write_bytes(contract)
+    described = json.dumps(document(Limits(), version("chatkit")), indent=2, ensure_ascii=False)
+    (folder / "openapi.json").write_text(f"{described}\n", encoding="utf-8")
     (folder / "buf.yaml").write_text(_BUF.format(version=version("chatkit")), encoding="utf-8")
 
 
