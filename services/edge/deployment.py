@@ -70,6 +70,11 @@ class Deployment:
         return self.run_folder / "openapi.json"
 
     @property
+    def docs(self) -> Path:
+        """The folder of the reference's documents."""
+        return self.run_folder / "docs"
+
+    @property
     def admin_socket(self) -> Path:
         """Envoy's admin interface, for this process's owner only."""
         return self.run_folder / "admin.sock"

@@ -20,6 +20,7 @@ from services.edge.deployment import EXAMPLE, Deployment
 from services.edge.ending import Ending
 from services.edge.farewell import Farewell
 from services.edge.reference import openapi
+from services.edge.reference.html import html
 from services.edge.reference.pages import Pages
 from services.edge.rendering.bootstrap import configuration, to_yaml
 from services.edge.rendering.overload import room_for_connections
@@ -161,6 +162,9 @@ def write(deployment: Deployment, limits: Limits) -> Path:
     deployment.descriptor.write_bytes(public.descriptor_set())
     described = openapi.document(limits, Release(deployment.commit).version)
     deployment.openapi.write_text(json.dumps(described, separators=(",", ":"), ensure_ascii=False), encoding="utf-8")
+    deployment.docs.mkdir(exist_ok=True)
+    for name, document in html(Pages(limits).write()).items():
+        (deployment.docs / f"{name}.html").write_text(document, encoding="utf-8")
     write_descriptions(deployment)
     Crowding(deployment).say(0)
     # As JSON, for Envoy: YAML takes half a second longer, to write and to read.

@@ -31,6 +31,9 @@ REFLECTION_CLUSTER = "reflection"
 REFLECTION_PATHS = tuple(
     f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo" for version in ("v1", "v1alpha")
 )
+# Where the reference is read, and its documents: the front page, one for each package, and the reasons of errors.
+DOCS_PATH = "/docs"
+DOCS = ("", *CLUSTERS, "sync", "contract", "errors")
 # Written by protos/generate.py. It has google.rpc, too: without it the edge could not turn the details of an error into
 # JSON.
 _CONTRACT = Path(__file__).with_name("contract.binpb")

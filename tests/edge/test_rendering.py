@@ -16,6 +16,7 @@ from services.edge import envoy, public
 from services.edge.deployment import EXAMPLE
 from services.edge.process import write
 from services.edge.rendering.bootstrap import configuration, to_yaml
+from services.edge.rendering.docs import path_of
 from services.edge.rendering.refusals import refusals
 from services.runtime.contract.policies import Limits, limit_name, methods_of
 from tests.support.edge_without import RULES, all_routes, manager
@@ -58,6 +59,7 @@ def test_every_method_for_clients_has_a_route_and_no_other_has_one() -> None:
         "/health",
         "/descriptor.binpb",
         "/openapi.json",
+        *map(path_of, public.DOCS),
         "/files/",
         "/chatkit.",
         *public.REFLECTION_PATHS,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 from google.protobuf import descriptor_pb2
@@ -81,9 +82,10 @@ def _of_enum(path: tuple[int, ...], name: str, enum: descriptor_pb2.EnumDescript
     yield from (((*path, 2, at), f"{name}.{value.name}") for at, value in enumerate(enum.value))
 
 
-def methods() -> list[Method]:
+@cache
+def methods() -> tuple[Method, ...]:
     """List every public method in the contract's order."""
-    return [Method(service, method) for _, service in public.services() for method in methods_of(service)]
+    return tuple(Method(service, method) for _, service in public.services() for method in methods_of(service))
 
 
 def files() -> list[FileDescriptor]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from services.edge import public
 from services.edge.deployment import Deployment
 from services.edge.rendering.compression import COMPRESSOR_FILTER
+from services.edge.rendering.docs import POLICY, path_of
 from services.edge.rendering.json_fields import JSON_FILTER
 from services.edge.rendering.parts import Json, extension, switched_off
 from services.edge.rendering.rates import COST, JSON_SIZE, LIMIT_OF, METADATA, RATE, RATE_FILTER, SIZE, cost_of
@@ -50,7 +51,7 @@ VERBS = "verbs"
 QUERY = "query"
 OF_METHODS, OF_PAGES, OF_CONTENT = "POST", "GET, HEAD", "GET, HEAD, PUT"
 _ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH, _OPENAPI_PATH = "/", "/health", "/descriptor.binpb", "/openapi.json"
-_PAGES = (_ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH, _OPENAPI_PATH)
+_PAGES = (_ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH, _OPENAPI_PATH, *map(path_of, public.DOCS))
 _CORS_SECONDS = 3600
 _CORS_REQUEST_HEADERS = (
     "authorization,content-type,grpc-timeout,if-none-match,if-range,range,"
@@ -84,6 +85,7 @@ def route_configuration(deployment: Deployment, limits: Limits) -> Json:
             _direct(_ABOUT_PATH, "application/json", {"inline_string": _json(_about(release, limits))}),
             _direct(_CONTRACT_PATH, "application/octet-stream", {"filename": str(deployment.descriptor)}),
             _direct(_OPENAPI_PATH, "application/json", {"filename": str(deployment.openapi)}),
+            *(_docs(name, deployment) for name in public.DOCS),
             *(_other_verbs({"path": path}, OF_PAGES) for path in _PAGES),
             _nothing(),
         ],
@@ -228,6 +230,14 @@ def _direct(path: str, content_type: str, body: Json) -> Json:
         "response_headers_to_add": [_response_header("content-type", content_type)],
         "typed_per_filter_config": for_anyone(),
     }
+
+
+def _docs(name: str, deployment: Deployment) -> Json:
+    """Show a document of the reference: with its style, and with nothing else that would be loaded or run."""
+    shown = _direct(path_of(name), "text/html; charset=utf-8", {"filename": str(deployment.docs / f"{name}.html")})
+    headers = {"content-security-policy": POLICY, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
+    shown["response_headers_to_add"] += [_response_header(header, value) for header, value in headers.items()]
+    return shown
 
 
 def _draining(path: str) -> Json:
