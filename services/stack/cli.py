@@ -327,8 +327,8 @@ def _add_contract(commands: Commands) -> None:
         metavar="DIR",
         help="a folder that is empty or not there yet. It gets the public protos and what they import, but for"
         " google/protobuf, which protoc and buf come with; the same as descriptor.binpb, with comments; buf.yaml and"
-        " buf.gen.yaml; chatkit.service_config.json, which gRPC clients load; and openapi.json for the calls in JSON."
-        " Nothing has to run for it.",
+        " buf.gen.<language>.yaml; chatkit.service_config.json, which gRPC clients load; and openapi.json for the calls"
+        " in JSON. Nothing has to run for it.",
     )
 
 

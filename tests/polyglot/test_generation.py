@@ -1,13 +1,16 @@
-"""Every plugin of buf.gen.yaml turns the whole contract into code, from a copy of the folder alone."""
+"""Every plugin of the languages' templates turns the whole contract into code, from a copy of the folder alone."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
+from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
+from services.stack.cli import main
 from tests.polyglot.contract import Contract, faults
-from tests.polyglot.tools import generate, name_of, node_modules, plugins
+from tests.polyglot.tools import generate, name_of, node_modules, path_with, plugins, succeed, templates
 
 _GO_MODULE = "chatkit.example/gen/"
 Expect = Callable[[FileDescriptorProto], Iterator[str]]
@@ -50,6 +53,14 @@ def _csharp_grpc(file: FileDescriptorProto) -> Iterator[str]:
         yield f"csharp/{_csharp_path(file)}Grpc.cs"
 
 
+def _python(file: FileDescriptorProto) -> Iterator[str]:
+    yield f"python/{file.name.removesuffix('.proto')}_pb2.py"
+
+
+def _python_types(file: FileDescriptorProto) -> Iterator[str]:
+    yield f"python/{file.name.removesuffix('.proto')}_pb2.pyi"
+
+
 def _csharp_path(file: FileDescriptorProto) -> str:
     name = "".join(part.capitalize() for part in PurePosixPath(file.name).stem.split("_"))
     return f"{file.options.csharp_namespace.replace('.', '/')}/{name}"
@@ -62,6 +73,8 @@ _EXPECTED: dict[str, Expect] = {
     "java": _java,
     "protoc-gen-grpc-java": _java_grpc,
     "protoc-gen-es": _typescript,
+    "python": _python,
+    "pyi": _python_types,
     "csharp": _csharp,
     "grpc_csharp_plugin": _csharp_grpc,
 }
@@ -78,8 +91,23 @@ def test_a_plugin_writes_code_for_every_file_of_the_contract(contract: Contract,
 
 
 def test_every_language_is_generated() -> None:
-    assert {plugin["out"] for plugin in plugins()} == {"go", "java", "typescript", "csharp"}
+    assert {plugin["out"] for plugin in plugins()} == set(templates())
+    assert set(templates()) == {"csharp", "go", "java", "python", "typescript"}
     assert {name_of(plugin) for plugin in plugins()} == set(_EXPECTED)
+
+
+@pytest.mark.parametrize("language", templates())
+def test_the_command_that_a_template_prints_works_in_the_folder_that_is_exported(tmp_path: Path, language: str) -> None:
+    folder, out = tmp_path / "contract", tmp_path / "out"
+    assert main(["contract", "export", str(folder), "--home", str(tmp_path / "home")]) == 0
+    (command,) = re.findall(r"^# +(buf generate .*)$", (folder / f"buf.gen.{language}.yaml").read_text(), re.MULTILINE)
+    commands = {"protoc_gen_es": node_modules() / ".bin" / "protoc-gen-es"} if language == "typescript" else {}
+    path = path_with(plugins(language), tmp_path / "tools", **commands)
+    succeed(command.replace("DIR", str(out)).split(), folder, PATH=path)
+    contract = descriptor_pb2.FileDescriptorSet.FromString((folder / "descriptor.binpb").read_bytes())
+    public = [file for file in contract.file if file.name.startswith("chatkit/")]
+    expected = [path for file in public for plugin in plugins(language) for path in _EXPECTED[name_of(plugin)](file)]
+    assert [path for path in expected if not (out / path).is_file()] == []
 
 
 @pytest.mark.parametrize("language", ["cpp", "csharp", "java", "kotlin", "objc", "php", "python", "ruby"])

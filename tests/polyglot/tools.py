@@ -62,10 +62,17 @@ def succeed(command: Sequence[str | Path], folder: Path, **environment: str) -> 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def plugins() -> list[dict[str, Any]]:
-    """List the plugins of buf.gen.yaml."""
-    read: list[dict[str, Any]] = yaml.safe_load((ROOT / "protos" / "buf.gen.yaml").read_text())["plugins"]
-    return read
+def templates() -> dict[str, Path]:
+    """Return the template of each language, buf.gen.<language>.yaml."""
+    return {path.name.split(".")[2]: path for path in sorted((ROOT / "protos").glob("buf.gen.*.yaml"))}
+
+
+def plugins(*languages: str) -> list[dict[str, Any]]:
+    """List the plugins of some languages' templates, or of all of them."""
+    read = [
+        yaml.safe_load(path.read_text()) for name, path in templates().items() if name in languages or not languages
+    ]
+    return [plugin for template in read for plugin in template["plugins"]]
 
 
 def name_of(plugin: dict[str, Any]) -> str:
@@ -76,18 +83,21 @@ def name_of(plugin: dict[str, Any]) -> str:
 def generate(contract: Contract, target: Path, names: Iterable[str], **commands: Path) -> Path:
     """Run `buf generate` with the checked-in template and some of its plugins; `commands` are tools found elsewhere."""
     chosen = [plugin for plugin in plugins() if name_of(plugin) in set(names)]
-    tools = target / "tools"
+    path = path_with(chosen, target / "tools", **commands)
+    template = target / "template.yaml"
+    template.write_text(yaml.safe_dump({"version": "v2", "plugins": chosen}))
+    succeed(["buf", "generate", contract.folder, f"--template={template}", f"--output={target}"], target, PATH=path)
+    return target
+
+
+def path_with(chosen: Iterable[dict[str, Any]], tools: Path, **commands: Path) -> str:
+    """Return a PATH with buf and these plugins, which are put into the folder `tools`; skip the test without one."""
     tools.mkdir(parents=True)
     for plugin in chosen:
         if "local" in plugin:
             name = name_of(plugin)
             (tools / name).symlink_to(commands.get(name.replace("-", "_")) or tool(name))
-    template = target / "template.yaml"
-    template.write_text(yaml.safe_dump({"version": "v2", "plugins": chosen}))
-    beside = Path(sys.executable).parent
-    command = [str(beside / "buf"), "generate", str(contract.folder), f"--template={template}", f"--output={target}"]
-    succeed(command, target, PATH=os.pathsep.join([str(tools), str(beside), os.environ["PATH"]]))
-    return target
+    return os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 def node_modules() -> Path:

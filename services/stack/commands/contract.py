@@ -52,7 +52,7 @@ def _write(folder: Path) -> None:
     for file in descriptor_pb2.FileDescriptorSet.FromString(contract).file:
         if not file.name.startswith(_WELL_KNOWN):
             _copy(_PROTOS if file.name.startswith("chatkit/") else _COMMON, file.name, folder)
-    for path in sorted(_PROTOS.glob("buf.gen*.yaml")):
+    for path in sorted(_PROTOS.glob("buf.gen.*.yaml")):
         _copy(_PROTOS, path.name, folder)
     _copy(_PROTOS, "chatkit.service_config.json", folder)
     (folder / "descriptor.binpb").write_bytes(contract)
