@@ -37,8 +37,8 @@ BUILDS: dict[str, Build[Any]] = {
 QUICK = {
     "retry_interval_seconds": 0.02,
     "keys_poll_interval_seconds": 0.1,
-    "access_poll_interval_seconds": 0.02,
-    "changes_poll_interval_seconds": 0.02,
+    "access_poll_interval_seconds": 0.05,
+    "changes_poll_interval_seconds": 0.05,
     "heads_poll_interval_seconds": 0.1,
     "shutdown_grace_seconds": 1.0,
 }
