@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Code } from "@connectrpc/connect";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
 
 import { ChatkitError } from "../src/errors.js";
 import { SyncPart } from "../src/proto/chatkit/sync/v1/sync_event_pb.js";
+import type { UserEventSchema } from "../src/proto/chatkit/rooms/v1/user_event_pb.js";
 import { Outcome } from "../src/proto/chatkit/messages/v1/room_event_pb.js";
 import type { Session, SessionOptions } from "../src/session/session.js";
 import type { Change } from "../src/session/views.js";
@@ -69,6 +71,10 @@ function heartbeat(...behind: SyncPart[]): Event {
 
 function edited(seq: bigint, messageSeq: bigint): Event {
   return inRoom({ case: "messageEdited", value: stored(messageSeq, { revision: seq }) }, seq);
+}
+
+function userEvent(event: MessageInitShape<typeof UserEventSchema>["event"]): Event {
+  return { event: { case: "user", value: event === undefined ? {} : { event } } };
 }
 
 function behind(session: Session): string[] {
@@ -357,6 +363,65 @@ test("a stream that can't be changed is replaced by one that asks for it", async
   await until(() => suite.updates.at(-1)?.unfollowRoomIds.join() === "lobby");
 });
 
+test("wishes are said in their order, also where one has to be repeated", async () => {
+  const suite = new Suite([START]);
+  const { session, clock } = await following(suite);
+  suite.refusals.push(new ConnectError("away", Code.Unavailable));
+  const wishes = Promise.all([session.unfollow("lobby"), session.follow("lobby")]);
+  await settled();
+  await clock.pass(RETRY_MS);
+  await wishes;
+  assert.deepEqual(
+    suite.updates.map(({ followRooms }) => followRooms.map(({ roomId }) => roomId)),
+    [[], ["lobby"]],
+  );
+});
+
+test("a room that is not wanted is not wanted when the user comes back to it", async () => {
+  const left = userEvent({ case: "removedFromRoom", value: { roomId: "lobby" } });
+  const suite = new Suite([[OPENED, ...NEW, userOpened(), userRoom("lobby", "alice"), userCaughtUp(1n), CAUGHT_UP]]);
+  const { session } = await following(suite);
+  await session.unfollow("lobby");
+  suite.send(left, userRoom("lobby", "alice"), ...snapshot(3n, [message(3n)], 3n), online("nobody"), userCaughtUp(2n));
+  suite.send(userRoom("attic", "alice"));
+  await until(() => session.room("attic"));
+  assert.deepEqual(seqs(session), []);
+  assert.ok(session.room("lobby"));
+});
+
+test("a message that is stored is pending no longer where its event does not come", async () => {
+  const suite = new Suite([START]);
+  const { session } = await following(suite);
+  suite.answer = async (requestId) => stored(3n, { requestId, senderId: "alice" });
+  await session.send("lobby", "one");
+  assert.equal(session.room("lobby")?.pending.length, 1);
+  await session.unfollow("lobby");
+  assert.equal(session.room("lobby"), undefined);
+});
+
+test("messages that are there no longer when a stream goes on are told as gone", async () => {
+  const opened = { position: { epoch: "epoch", seq: 2n }, outcome: Outcome.RESUMED, oldestSeq: 2n };
+  const again = [OPENED, inRoom({ case: "opened", value: opened }), caughtUpTo(2n), CAUGHT_UP];
+  const { session, changes } = await following(new Suite([START, again]));
+  assert.deepEqual(seqs(session), [2]);
+  assert.ok(changes.some(({ kind }) => kind === "historyLoaded"));
+});
+
+test("somebody who comes back to a room is not known any more, for what became of them was not told", async () => {
+  const told = userEvent({ case: "userUpdated", value: { id: "bob", name: "Bob" } });
+  const rooms = [userOpened(), userRoom("lobby", "alice", "bob"), userCaughtUp(1n)];
+  const suite = new Suite([[OPENED, ...rooms, told, CAUGHT_UP]]);
+  const { session } = await following(suite);
+  assert.equal(session.user("bob")?.name, "Bob");
+  const moved = { roomId: "lobby", userId: "bob" };
+  suite.send(userEvent({ case: "memberLeft", value: moved }));
+  await until(() => !session.room("lobby")?.memberIds.has("bob"));
+  assert.equal(session.user("bob")?.name, "Bob");
+  suite.send(userEvent({ case: "memberJoined", value: moved }));
+  await until(() => session.room("lobby")?.memberIds.has("bob"));
+  assert.equal(session.user("bob"), undefined);
+});
+
 test("what still comes of what is not wanted any more is passed over", async () => {
   const suite = new Suite([START]);
   const { session } = await following(suite, { watch: ["bob", "carol"] });
@@ -365,7 +430,7 @@ test("what still comes of what is not wanted any more is passed over", async () 
   suite.send(message(3n), online("bob"), online("carol"));
   await until(() => session.presence("carol"));
   assert.equal(session.presence("bob"), undefined);
-  assert.deepEqual(seqs(session), [1, 2]);
+  assert.equal(session.room("lobby"), undefined);
   await session.follow("lobby");
   suite.send(resumed(3n), message(3n), caughtUpTo(3n));
   await until(() => seqs(session).length === 3);

@@ -54,6 +54,7 @@ export class Device {
   #hasExpired = false;
   // What was wanted since the stream was asked for, and before it was open.
   #late: Update[] = [];
+  #updating: Promise<unknown> = Promise.resolve();
   // Whether the open stream has told everything once.
   #hasCaughtUp = false;
 
@@ -90,8 +91,18 @@ export class Device {
     }
   }
 
-  /** Change what the open stream follows; throws ChatkitError. The next stream asks for it by itself. */
+  /**
+   * Change what the open stream follows; throws ChatkitError. The next stream asks for it by itself.
+   *
+   * What is wanted is said in the order in which it was, also where a call has to be repeated.
+   */
   async update(update: Update): Promise<void> {
+    const updating = this.#updating.then(() => this.#update(update));
+    this.#updating = updating.catch(() => {});
+    await updating;
+  }
+
+  async #update(update: Update): Promise<void> {
     const streamId = this.#streamId;
     if (!streamId) {
       this.#late.push(update);

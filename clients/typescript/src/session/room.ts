@@ -109,9 +109,15 @@ export class Room {
   }
 
   /** Follow it no longer, though the user may be a member. */
-  unfollow(): void {
+  unfollow(): RoomChange[] {
     this.isFollowed = false;
     this.isUnwanted = true;
+    return this.#dropStored();
+  }
+
+  /** Whether the user is in it, or it is followed. */
+  get isShown(): boolean {
+    return this.#description !== undefined || this.isFollowed;
   }
 
   /** Whether no snapshot of it is being told. */
@@ -203,14 +209,13 @@ export class Room {
       return [];
     }
     if (opened.outcome === Outcome.RESUMED) {
-      this.window.see(event);
-      return [];
+      return this.window.resume(event) ? [this.change({ kind: "historyLoaded" })] : [];
     }
     // Only the read state comes from now on: messages would grow old.
     const hadMessages = this.position !== undefined;
     this.position = undefined;
     this.window = new Window(this.most);
-    return hadMessages ? [this.change({ kind: "roomReset", seq: 0n })] : [];
+    return [...(hadMessages ? [this.change({ kind: "roomReset", seq: 0n })] : []), ...this.#dropStored()];
   }
 
   #catchUp(seq: bigint): RoomChange[] {
@@ -224,11 +229,7 @@ export class Room {
     for (const message of this.window.list()) {
       this.#settle(message);
     }
-    for (const [requestId, { message }] of this.pending) {
-      if (message !== undefined && message.seq <= seq) {
-        this.pending.delete(requestId);
-      }
-    }
+    this.#dropStored(seq);
     return [this.change({ kind: "roomReset", seq })];
   }
 
@@ -247,10 +248,14 @@ export class Room {
     this.#backoff.succeeded();
     const message = messageOf(event);
     const userId = message?.senderId ?? "";
+    if (message !== undefined && event.event.case === "messageCreated") {
+      this.#settle(message);
+      this.#typing.delete(userId);
+    }
+    // It may be gone by now, and is not shown then.
+    this.#dropStored(seq);
     switch (event.event.case) {
       case "messageCreated":
-        this.#settle(event.event.value);
-        this.#typing.delete(userId);
         return [this.change({ kind: "messageCreated", seq, userId, message: event.event.value })];
       case "messageDeleted":
       case "messageGone":
@@ -282,7 +287,7 @@ export class Room {
     this.isFollowed = false;
     this.#closed = ending;
     this.#snapshot = undefined;
-    return [this.change({ kind: "roomClosed", error: ending })];
+    return [this.change({ kind: "roomClosed", error: ending }), ...this.#dropStored()];
   }
 
   #setCursor(cursor: ReadCursor): RoomChange[] {
@@ -326,8 +331,8 @@ export class Room {
     if (pending === undefined) {
       return [];
     }
-    const isPast = message !== undefined && (this.position === undefined || message.seq <= this.position.seq);
-    if (isPast) {
+    const told = this.isFollowed ? this.position : undefined;
+    if (message !== undefined && (told === undefined || message.seq <= told.seq)) {
       this.pending.delete(requestId);
     } else {
       this.pending.set(requestId, { ...pending, message, error });
@@ -338,6 +343,12 @@ export class Room {
   /** Show a message no longer. */
   dropPending(requestId: string): RoomChange[] {
     return this.pending.delete(requestId) ? [this.change({ kind: "pending", error: undefined })] : [];
+  }
+
+  /** Show messages that are stored as pending no longer: up to a seq, or all because their events do not come. */
+  #dropStored(seq?: bigint): RoomChange[] {
+    const stored = [...this.pending.values()].filter(({ message }) => message && (seq === undefined || message.seq <= seq));
+    return stored.flatMap(({ request }) => this.dropPending(request.requestId));
   }
 
   #settle(message: Message): void {

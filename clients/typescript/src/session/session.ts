@@ -126,7 +126,8 @@ export class Session {
 
   /** Return a room as it is now; undefined for one that the user is not in and that is not followed. */
   room(roomId: string): RoomView | undefined {
-    return this.#state.rooms.get(roomId)?.view();
+    const room = this.#state.rooms.get(roomId);
+    return room?.isShown || room?.pending.size ? room.view() : undefined;
   }
 
   /** Return a user as told or read last; undefined for one of whom nothing is known, see `readUsers`. */
@@ -178,7 +179,7 @@ export class Session {
 
   /** Follow a room no longer, though the user may be a member; what is known of it grows old. */
   async unfollow(roomId: string): Promise<void> {
-    this.#state.room(roomId).unfollow();
+    this.#tell(this.#state.room(roomId).unfollow());
     await this.#device.update({ unfollowRoomIds: [roomId] });
   }
 
@@ -206,9 +207,11 @@ export class Session {
   /** Read those users of whom nothing is known; from then on their changes are told to whom shares a room. */
   async readUsers(userIds: Iterable<string>): Promise<void> {
     const unknown = [...new Set(userIds)].filter((userId) => !this.#state.users.has(userId)).sort();
-    for (let start = 0; start < unknown.length; start += USERS_AT_ONCE) {
-      const answer = await this.#users.batchGetUsers({ userIds: unknown.slice(start, start + USERS_AT_ONCE) });
-      this.#tell(this.#state.know(answer.users));
+    while (unknown.length > 0) {
+      const asked = unknown.splice(0, USERS_AT_ONCE);
+      const [answer, doubtful] = await this.#state.reading(() => this.#users.batchGetUsers({ userIds: asked }));
+      this.#tell(this.#state.know(answer.users.filter(({ id }) => !doubtful.has(id))));
+      unknown.push(...asked.filter((userId) => doubtful.has(userId)));
     }
   }
 

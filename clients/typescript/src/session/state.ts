@@ -49,6 +49,8 @@ export class State {
   // The rooms of the state that is being told, if one is: the others are the user's no longer.
   #told: Set<string> | undefined;
   #views: readonly RoomView[] = [];
+  // For each reading of users: those whose changes may have been missed meanwhile.
+  readonly #readings = new Set<Set<string>>();
 
   constructor(
     readonly mostMessages: number,
@@ -67,8 +69,7 @@ export class State {
 
   /** Return the rooms that the user is in, or that are followed: the same array for as long as nothing has changed. */
   views(): readonly RoomView[] {
-    const shown = [...this.rooms.values()].filter((room) => room.description !== undefined || room.isFollowed);
-    const views = shown.map((room) => room.view());
+    const views = [...this.rooms.values()].filter((room) => room.isShown).map((room) => room.view());
     const isSame = views.length === this.#views.length && views.every((view, place) => view === this.#views[place]);
     this.#views = isSame ? this.#views : views;
     return this.#views;
@@ -83,14 +84,25 @@ export class State {
   }
 
   /** Keep what is followed and watched from now on. */
-  want(update: Update): void {
+  want(update: Update): Change[] {
     update.followRooms?.forEach(({ roomId = "", detail }) => this.room(roomId).follow(detail ?? RoomDetail.UNSPECIFIED));
-    update.unfollowRoomIds?.forEach((roomId) => this.room(roomId).unfollow());
     update.watchUserIds?.forEach((userId) => this.watched.add(userId));
     update.unwatchUserIds?.forEach((userId) => {
       this.watched.delete(userId);
       this.presence.delete(userId);
     });
+    return (update.unfollowRoomIds ?? []).flatMap((roomId) => this.room(roomId).unfollow());
+  }
+
+  /** Read users; also returns those of whom the copies that were read may be old by now. */
+  async reading<Answer>(read: () => Promise<Answer>): Promise<[Answer, ReadonlySet<string>]> {
+    const doubtful = new Set<string>();
+    this.#readings.add(doubtful);
+    try {
+      return [await read(), doubtful];
+    } finally {
+      this.#readings.delete(doubtful);
+    }
   }
 
   /** Whether nothing is being told that is known in part. */
@@ -107,8 +119,8 @@ export class State {
     );
     const userEvents: MessageInitShape<typeof UserEventSchema>[] = [
       { event: { case: "opened", value: { user } } },
-      ...[...this.users.values()].map((value) => ({ event: { case: "userUpdated" as const, value } })),
       ...own.map((value) => ({ event: { case: "room" as const, value } })),
+      ...[...this.users.values()].map((value) => ({ event: { case: "userUpdated" as const, value } })),
       {
         event: { case: "caughtUp", value: { roomCount: own.length } },
         ...(this.userPosition === undefined ? {} : { position: this.userPosition }),
@@ -190,8 +202,7 @@ export class State {
       case "userUpdated":
         return this.know([event.value]);
       case "userDeleted":
-        this.users.delete(event.value.userId);
-        return [{ kind: "user", userId: event.value.userId }];
+        return this.#forget([event.value.userId]);
       case "memberJoined":
       case "memberLeft":
         return this.#move(event.value, event.case);
@@ -207,9 +218,29 @@ export class State {
     }
     this.#told = new Set();
     // What became of others meanwhile is not told.
+    for (const room of this.rooms.values()) {
+      this.#doubt(room.memberIds);
+    }
     const others = [...this.users.keys()].filter((userId) => userId !== this.userId);
-    this.users.clear();
-    return [...this.know([user]), ...others.map((userId): Change => ({ kind: "user", userId }))];
+    return [...this.#forget(others), ...this.know([user])];
+  }
+
+  #forget(userIds: readonly string[]): Change[] {
+    userIds.forEach((userId) => this.users.delete(userId));
+    return userIds.toSorted().map((userId) => ({ kind: "user", userId }));
+  }
+
+  /** Forget those with whom no room was shared so far, for their changes were not told. */
+  #meet(userIds: readonly string[]): Change[] {
+    this.#doubt(userIds);
+    const rooms = [...this.rooms.values()];
+    const known = userIds.filter((userId) => this.users.has(userId) && userId !== this.userId);
+    return this.#forget(known.filter((userId) => !rooms.some((room) => room.memberIds.has(userId))));
+  }
+
+  #doubt(userIds: Iterable<string>): void {
+    const ids = [...userIds];
+    this.#readings.forEach((doubtful) => ids.forEach((userId) => doubtful.add(userId)));
   }
 
   #endState(): Change[] {
@@ -232,8 +263,9 @@ export class State {
     if (known !== undefined && isSame && equals(RoomSchema, known, told)) {
       return [];
     }
+    const changes = this.#meet([...memberIds].filter((userId) => !knownIds.has(userId)));
     room.describe(description, memberIds);
-    return [room.change({ kind: known === undefined ? "roomAdded" : "roomChanged" })];
+    return [...changes, room.change({ kind: known === undefined ? "roomAdded" : "roomChanged" })];
   }
 
   #update(description: Description): Change[] {
@@ -247,9 +279,11 @@ export class State {
     if (room === undefined) {
       return [];
     }
+    const isMet = kind === "memberJoined" && !room.memberIds.has(userId);
+    const changes = isMet ? this.#meet([userId]) : [];
     const others = [...room.memberIds].filter((id) => id !== userId);
     room.describe(room.description, kind === "memberJoined" ? [...others, userId] : others);
-    return [room.change({ kind, userId })];
+    return [...changes, room.change({ kind, userId })];
   }
 
   #leave(roomId: string): Change[] {
@@ -271,6 +305,12 @@ export class State {
   #forgetIfOver(room: Room): void {
     if (room.description === undefined && !room.isFollowed && room.pending.size === 0) {
       this.rooms.delete(room.id);
+      if (room.isUnwanted || room.detail !== RoomDetail.UNSPECIFIED) {
+        // This holds when the user comes back to the room, as it does on the open stream.
+        const again = this.room(room.id);
+        again.isUnwanted = room.isUnwanted;
+        again.detail = room.detail;
+      }
     }
   }
 

@@ -153,7 +153,7 @@ export class Tabs {
   #hear(said: Said, tell: Tell): void {
     if (said.kind === "ask") {
       const update = fromBinary(UpdateSubscriptionRequestSchema, said.update);
-      this.#state.want(update);
+      tell(this.#state.want(update));
       if (this.#isLeading) {
         void this.#answer(said.from, said.id, update);
       }

@@ -21,7 +21,7 @@ export type RoomChange = { readonly roomId: string } & (
     }
   | /** The room's messages begin anew: at first, and when more was missed than the suite replays. `seq` is the log's end. */
   { readonly kind: "roomReset"; readonly seq: bigint }
-  | /** Older messages were loaded. */
+  | /** Older messages were loaded, or some of the oldest are there no longer. */
   { readonly kind: "historyLoaded" }
   | /** A message of one's own that is not in the log yet: it was added, has failed, or is there no longer. */
   { readonly kind: "pending"; readonly error: ChatkitError | undefined }

@@ -34,12 +34,19 @@ export class Window {
     return this.#messages.list().filter(({ seq }) => seq >= this.#firstSeq);
   }
 
-  /** Take an event of the log, or the opening of a stream. */
+  /** Take an event of the log, or the opening of a stream that begins anew. */
   see(event: RoomEvent): void {
     this.#messages.see(event);
     if (this.#loads === 0) {
       this.#trim();
     }
+  }
+
+  /** Take the opening of a stream that goes on, and return whether some of the oldest are there no longer. */
+  resume(event: RoomEvent): boolean {
+    const [first] = this.list();
+    this.#messages.see(event);
+    return first !== undefined && first.seq < this.#messages.oldestSeq;
   }
 
   /** Keep what happens to messages that are about to come. */
