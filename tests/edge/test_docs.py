@@ -73,6 +73,7 @@ async def test_the_edge_shows_it_to_anyone_and_lets_only_its_style_count(edge: E
         answer = await edge.http.get(path_of(name))
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert answer.headers["content-encoding"] == "gzip"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.text == document
     answer = await edge.http.get(public.DOCS_PATH)

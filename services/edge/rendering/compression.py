@@ -1,4 +1,4 @@
-"""Which answers are compressed, for whoever asks for it: JSON of one piece, where it is worth the work.
+"""Which answers are compressed, for whoever asks for it: JSON of one piece and pages, where it is worth the work.
 
 Nobody learns a secret from how long they are (BREACH), though a signed URL and what others have written stand in one
 answer. Whoever guesses must make the user's browser ask again and again, and a page of another origin can't: it has no
@@ -22,6 +22,6 @@ def compressor_filter() -> Json:
             "typed_config": extension("compression.gzip.compressor.v3.Gzip", compression_level="BEST_SPEED"),
         },
         response_direction_config={
-            "common_config": {"min_content_length": _LEAST_BYTES, "content_type": ["application/json"]}
+            "common_config": {"min_content_length": _LEAST_BYTES, "content_type": ["application/json", "text/html"]}
         },
     )
