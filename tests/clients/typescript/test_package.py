@@ -5,7 +5,7 @@ import re
 import tomllib
 from typing import Any
 
-from tests.clients.typescript.tools import FOLDER, tsc
+from tests.clients.typescript.tools import FOLDER
 from tests.contract.descriptors import ROOT
 
 
@@ -35,7 +35,3 @@ def test_the_lock_file_says_what_the_packages_are_and_not_where_they_come_from()
     installed = [entry for path, entry in json.loads(lock)["packages"].items() if path]
     assert installed
     assert all("integrity" in entry for entry in installed)
-
-
-async def test_it_compiles() -> None:
-    await tsc("--noEmit")

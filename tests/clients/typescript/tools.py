@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 from protos import node
 
 FOLDER = node.TYPESCRIPT
+_BUILD = FOLDER / "build"
 _SECONDS = 120
 
 
@@ -30,7 +32,25 @@ async def run(*command: str | Path, cwd: Path = FOLDER, seconds: float = _SECOND
     return said.decode()
 
 
-async def tsc(*arguments: str, cwd: Path = FOLDER) -> None:
-    """Compile a project, which must be without fault."""
-    packages = await asyncio.to_thread(node.packages)
-    await run(packages / ".bin" / "tsc", *arguments, cwd=cwd)
+async def built() -> Path:
+    """Return the folder with what the client and its tests compile to.
+
+    It is made once for all processes that run tests, because none may find it half written.
+    """
+    await asyncio.to_thread(_build)
+    return _BUILD
+
+
+def _build() -> None:
+    sources = (path for folder in ("src", "test") for path in (FOLDER / folder).rglob("*.ts"))
+    wanted = node.hash_of(sorted([*sources, FOLDER / "tsconfig.json", FOLDER / "package-lock.json"]))
+    compiler = node.packages() / ".bin" / "tsc"
+    with node.locked(FOLDER / ".build.lock"):
+        stamp = _BUILD / node.STAMP
+        if not stamp.exists() or stamp.read_text() != wanted:
+            shutil.rmtree(_BUILD, ignore_errors=True)
+            done = subprocess.run(
+                [compiler], cwd=FOLDER, env=node.environment(), capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stdout
+            stamp.write_text(wanted)
