@@ -66,10 +66,25 @@ def python(method: Method) -> str:
     return "\n".join([*laid_out(call, "answer = await "), "print(answer)\n"])
 
 
+def typescript(method: Method) -> str | None:
+    """Return a call of the TypeScript client, which `client` is; None for what browsers can't call."""
+    if method.contract.streams_requests:
+        return _SPECIAL_TYPESCRIPT.get(method.full_name)
+    request = json_format.ParseDict(request_of(method), method.contract.request_class())
+    service = _camel(stem(method.service.file).removesuffix("_service"))
+    function = f"client.{service}.{method.name[0].lower()}{method.name[1:]}("
+    fields = _properties(request)
+    call = (f"{function}{{ ", fields, " })") if fields else f"{function}{{}})"
+    if method.contract.streams:
+        return "\n".join([*laid_out(call, "for await (const answer of ", ") {"), "    console.log(answer);", "}\n"])
+    return "\n".join([*laid_out(call, "const answer = await ", ";"), "console.log(answer);\n"])
+
+
 LANGUAGES: Mapping[str, tuple[str, Callable[[Method], str | None]]] = {
     "curl": ("sh", curl),
     "grpcurl": ("sh", grpcurl),
     "Python": ("python", python),
+    "TypeScript": ("typescript", typescript),
 }
 # Calls whose requests are a stream, which the client makes for its callers.
 _SPECIAL = {
@@ -80,6 +95,12 @@ _SPECIAL = {
     ),
     "chatkit.files.v1.FilesService.UploadFile": (
         'answer = await client.upload("lobby", b"Hello", name="note.txt", content_type="text/plain")\nprint(answer)\n'
+    ),
+}
+_SPECIAL_TYPESCRIPT = {
+    "chatkit.files.v1.FilesService.UploadFile": (
+        'const content = new Blob(["Hello"], { type: "text/plain" });\n'
+        'const answer = await client.upload("lobby", content, { name: "note.txt" });\nconsole.log(answer);\n'
     ),
 }
 
@@ -97,7 +118,7 @@ def laid_out(code: Code, before: str = "", after: str = "", indent: int = 0) -> 
     body = f"{' ' * (indent + 4)}{', '.join(map(_flat, inner))}"
     comma = "," if len(inner) > 1 else ""
     lines = [body] if len(body) <= _WIDTH else [line for one in inner for line in laid_out(one, "", comma, indent + 4)]
-    return [f"{' ' * indent}{before}{head}", *lines, f"{' ' * indent}{end}{after}"]
+    return [f"{' ' * indent}{before}{head.rstrip()}", *lines, f"{' ' * indent}{end.lstrip()}{after}"]
 
 
 def _flat(code: Code) -> str:
@@ -128,6 +149,48 @@ def _one(field: FieldDescriptor, value: Any) -> Code:
     return f"{_type(field.message_type.name)}(", _arguments(value), ")"
 
 
+def _properties(message: Message) -> list[Code]:
+    """Return a message's fields as the properties of an object; one of several stands with its name."""
+    return [_property(field, value) for field, value in message.ListFields()]
+
+
+def _property(field: FieldDescriptor, value: Any) -> Code:
+    told = _in_typescript(field, value)
+    name, choice = _camel(field.name), field.containing_oneof
+    # An optional field is alone in a choice that has no name of its own.
+    if choice is None or choice.name == f"_{field.name}":
+        return _named(f"{name}: ", told)
+    return f"{_camel(choice.name)}: {{ ", [f'case: "{name}"', _named("value: ", told)], " }"
+
+
+def _in_typescript(field: FieldDescriptor, value: Any) -> Code:
+    if field.is_repeated:
+        return "[", [_item(field, item) for item in value], "]"
+    return _item(field, value)
+
+
+def _item(field: FieldDescriptor, value: Any) -> Code:
+    if field.enum_type is not None:
+        name = field.enum_type.values_by_number[value].name
+        return f"{_type(field.enum_type.name)}.{name.removeprefix(_prefix(field.enum_type.name))}"
+    if field.message_type is None:
+        is_long = field.cpp_type in {FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64}
+        return f"{value}n" if is_long else json.dumps(value, ensure_ascii=False)
+    if field.message_type.full_name in _PLAIN:
+        return _json(json_format.MessageToDict(value))
+    fields = _properties(value)
+    return ("{ ", fields, " }") if fields else "{}"
+
+
+def _prefix(enum: str) -> str:
+    """Return what all values of an enum begin with, which TypeScript leaves out."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", enum).upper() + "_"
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"_(\w)", lambda found: found[1].upper(), name)
+
+
 def _type(name: str) -> str:
     """Return where the client has a message; what two packages call alike is in none of its short names."""
     if _uses()[name] != 1:
@@ -137,4 +200,4 @@ def _type(name: str) -> str:
 
 @cache
 def _uses() -> Counter[str]:
-    return Counter(name for file in files() for name in file.message_types_by_name)
+    return Counter(name for file in files() for name in (*file.message_types_by_name, *file.enum_types_by_name))

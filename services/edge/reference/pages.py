@@ -33,6 +33,13 @@ async with connect("127.0.0.1:8080", token) as client:  # from chatkit_client im
     ...
 ```
 
+```typescript
+import {{ connect }} from "chatkit-client/node"; // in a page: from "chatkit-client"
+import * as types from "chatkit-client/types";
+
+const client = connect("http://127.0.0.1:8080", token);
+```
+
 [errors.md](errors.md) has the reasons of errors, [limits.md](../limits.md) the limits, and [clients.md](../clients.md)
 what holds for all calls. Numbers are the defaults: `./chatkit limits` shows those in force.
 """
