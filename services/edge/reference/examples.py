@@ -66,10 +66,11 @@ def python(method: Method) -> str:
     return "\n".join([*laid_out(call, "answer = await "), "print(answer)\n"])
 
 
-def typescript(method: Method) -> str | None:
-    """Return a call of the TypeScript client, which `client` is; None for what browsers can't call."""
-    if method.contract.streams_requests:
-        return _SPECIAL_TYPESCRIPT.get(method.full_name)
+def typescript(method: Method) -> str:
+    """Return a call of the TypeScript client, which `client` is."""
+    special = _SPECIAL_TYPESCRIPT.get(method.full_name)
+    if special is not None:
+        return special
     request = json_format.ParseDict(request_of(method), method.contract.request_class())
     service = _camel(stem(method.service.file).removesuffix("_service"))
     function = f"client.{service}.{method.name[0].lower()}{method.name[1:]}("
@@ -98,6 +99,14 @@ _SPECIAL = {
     ),
 }
 _SPECIAL_TYPESCRIPT = {
+    "chatkit.messages.v1.MessagesService.SendMessages": (
+        "// Over gRPC: browsers send no streams.\n"
+        "async function* requests() {\n"
+        '    const part = { contentType: "text/plain", value: { case: "content", value: "Hello" } } as const;\n'
+        '    yield { requests: [{ roomId: "lobby", parts: [part], requestId: "hello-3" }] };\n'
+        "}\n"
+        "for await (const answer of client.messages.sendMessages(requests())) {\n    console.log(answer);\n}\n"
+    ),
     "chatkit.files.v1.FilesService.UploadFile": (
         'const content = new Blob(["Hello"], { type: "text/plain" });\n'
         'const answer = await client.upload("lobby", content, { name: "note.txt" });\nconsole.log(answer);\n'
