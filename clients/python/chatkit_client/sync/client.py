@@ -43,7 +43,9 @@ def connect(
     loop = shared()
     fetch = _fetching(token)
     make = asynchronous.connect
-    return Client(loop, loop.call(lambda: make(address, fetch, credentials=credentials, options=options, clock=clock)))
+    client = loop.call(lambda: make(address, fetch, credentials=credentials, options=options, clock=clock))
+    loop.close_at_exit(client)
+    return Client(loop, client)
 
 
 class Client(Services):

@@ -1,18 +1,29 @@
 """The event loop in a thread of its own that all blocking clients of a process share."""
 
 import asyncio
+import atexit
 import os
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
+from weakref import WeakSet
 
 _Answer = TypeVar("_Answer")
 _Item = TypeVar("_Item")
 _END = object()
+# How long the end of a program waits for its connections.
+_ENDING_SECONDS = 2.0
 _starting = threading.Lock()
+
+
+class Closing(Protocol):
+    """What has to be closed in the loop."""
+
+    async def close(self) -> None:
+        """Close it."""
 
 
 class Loop:
@@ -22,6 +33,12 @@ class Loop:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="chatkit-client", daemon=True)
         self._thread.start()
+        self._open: WeakSet[Closing] = WeakSet()
+        atexit.register(self._end, os.getpid())
+
+    def close_at_exit(self, one: Closing) -> None:
+        """Close something when the program ends, if it is there then."""
+        self._open.add(one)
 
     def begin(self, work: Coroutine[Any, Any, _Answer]) -> "Future[_Answer]":
         """Begin what is to be waited for; raises RuntimeError in the thread of the loop, which must not wait."""
@@ -49,6 +66,24 @@ class Loop:
     def read(self, function: Callable[[], _Answer]) -> _Answer:
         """Call a function that waits for nothing, in the thread of the loop; it may be called there, too."""
         return function() if threading.current_thread() is self._thread else self.call(function)
+
+    def _end(self, pid: int) -> None:
+        """End while Python is whole: when it takes itself apart, gRPC may wait for threads that run no more."""
+        if os.getpid() != pid or self._loop.is_closed():
+            return
+        with suppress(TimeoutError, CancelledError):
+            asyncio.run_coroutine_threadsafe(self._close_all(), self._loop).result(_ENDING_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_ENDING_SECONDS)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    async def _close_all(self) -> None:
+        await asyncio.gather(*(one.close() for one in tuple(self._open)), return_exceptions=True)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
 
 _loops: dict[int, Loop] = {}
