@@ -123,4 +123,4 @@ def test_where_a_check_is_switched_off_all_are_and_no_path_is_made_another() -> 
         off = {name for name, config in configs.items() if config.get("disabled") and "@type" in config}
         if off & checks:
             assert off >= checks | {TRANSCODER_FILTER}, route["match"]
-            assert route.get("route", {}).get("cluster") in {None, public.CONTENT_CLUSTER}
+            assert route.get("route", {}).get("cluster") in {None, public.CONTENT_CLUSTER, public.REFLECTION_CLUSTER}

@@ -222,15 +222,17 @@ class ChatScreen(App[str]):
 
     def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
         """Do something whose refusal changes nothing on the screen but what the session says of it."""
+        task = asyncio.create_task(work)
+        self._keep(task)
+        task.add_done_callback(self._has_done)
 
-        async def done() -> None:
-            with suppress(ChatkitError):
-                await work
-            self._changed.set()
+    def _has_done(self, task: "asyncio.Task[object]") -> None:
+        self._changed.set()
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, ChatkitError):
+            raise error
 
-        self._keep(asyncio.create_task(done()))
-
-    def _keep(self, task: "asyncio.Task[None]") -> None:
+    def _keep(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

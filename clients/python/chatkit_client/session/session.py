@@ -283,12 +283,14 @@ class Session:
             self._tell([room.change(ChangeKind.TYPING, user_id=user_id)])
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        async def done() -> None:
-            try:
-                await work
-            except ChatkitError as error:
-                _LOGGER.warning("what a session wanted beside its stream was refused: %s", error)
-
-        task = asyncio.create_task(done())
+        task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._has_done)
+
+    def _has_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, ChatkitError):
+            _LOGGER.warning("what a session wanted beside its stream was refused: %s", error)
+        elif error is not None:
+            _LOGGER.error("what a session wanted beside its stream has failed", exc_info=error)

@@ -14,6 +14,8 @@ from weakref import WeakSet
 _Answer = TypeVar("_Answer")
 _Item = TypeVar("_Item")
 _END = object()
+# For how long a thread waits without looking whether somebody has typed Ctrl-C.
+_PIECE_SECONDS = 1.0
 # How long the end of a program waits for its connections.
 _ENDING_SECONDS = 2.0
 _starting = threading.Lock()
@@ -51,7 +53,7 @@ class Loop:
         """Do it, and return or raise what it does; whatever interrupts the waiting interrupts the work."""
         future = self.begin(work)
         try:
-            return future.result()
+            return awaited(future)
         finally:
             future.cancel()
 
@@ -86,6 +88,14 @@ class Loop:
         await asyncio.gather(*others, return_exceptions=True)
 
 
+def awaited(future: "Future[_Answer]") -> _Answer:
+    """Wait for a future in pieces: Python overlooks a Ctrl-C that comes just as a thread begins to wait."""
+    while not future.done():
+        with suppress(TimeoutError):
+            return future.result(_PIECE_SECONDS)
+    return future.result()
+
+
 _loops: dict[int, Loop] = {}
 
 
@@ -112,7 +122,7 @@ class Iteration(Generic[_Item]):
             raise StopIteration
         self._next = self._loop.begin(_next(self._items))
         try:
-            item: Any = self._next.result()
+            item: Any = awaited(self._next)
         except CancelledError:
             raise StopIteration from None
         finally:
