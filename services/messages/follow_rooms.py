@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Container, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
@@ -14,7 +14,7 @@ from services.messages.fanout.hubs import Hubs
 from services.messages.fanout.replays import Replays, pages
 from services.messages.latest_rooms import latest_first
 from services.messages.log.store import LogStore
-from services.messages.model import NOW, Position, Start
+from services.messages.model import NOW, Start
 from services.messages.peers import RoomOfUser, RoomsClient
 from services.messages.read_states.live_cursors import Cursors
 from services.messages.read_states.live_states import ReadStateFeed
@@ -273,10 +273,11 @@ class FollowRooms:
         Nothing is awaited here: so nothing is missed, and nothing doubled.
         """
         now = self._clock.now()
-        beginning = self._replays.beginning(hub, start, now)
-        if not room.sends_events:
-            position = Position(beginning.epoch, hub.last)
-            beginning = replace(beginning, events=[(0, frames.read_state_opened_event(hub.room_id, now, position))])
+        beginning = (
+            self._replays.beginning(hub, start, now)
+            if room.sends_events
+            else self._replays.beginning_of_state(hub, now)
+        )
         unlogged = [(0, event) for event in self._cursors.events(room)]
         if read_state is not None:
             unlogged.append((0, read_state))

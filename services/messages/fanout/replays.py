@@ -157,6 +157,13 @@ class Replays:
             (hub.last, frames.caught_up_event(hub.room_id, now, hub.last)),
         )
 
+    def beginning_of_state(self, hub: RoomHub, now: datetime) -> StreamStart:
+        """Return how a room starts of which only the read state is sent."""
+        position = Position(self.epoch_of(hub.room_uid), hub.last)
+        opened = frames.read_state_opened_event(hub.room_id, now, position)
+        caught_up = frames.caught_up_event(hub.room_id, now, hub.last)
+        return StreamStart(position.epoch, hub.last, [(0, opened)], (hub.last, caught_up))
+
 
 def log_beyond_head(room_uid: RoomUid, seq: int, head_seq: int) -> None:
     """Log that a client knows of an event that the log has lost, unless the client has made it up.
