@@ -20,7 +20,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 PACKAGE = "chatkit_client"
 _INTERNAL = "chatkit/internal/"
 # Files of the contract package that say what servers do with a call, and nothing that a call takes or answers.
-_POLICIES = {"field_policy", "method_policy", "limit", "permission", "error_reason"}
+POLICIES = {"field_policy", "method_policy", "limit", "permission", "error_reason"}
 _LOADING = '''"""The messages of the contract, all of which are loaded at once: where they can't be, it is said why."""
 
 try:
@@ -145,7 +145,7 @@ def _named(described: Descriptor | EnumDescriptor) -> str:
 
 def _types(contract: Contract) -> str:
     """Write the module of all that calls take and answer, but for names that two packages give to different things."""
-    shown = [file for file in contract.files if Path(file.name).stem not in _POLICIES]
+    shown = [file for file in contract.files if Path(file.name).stem not in POLICIES]
     names = [name for file in shown for name in (*file.message_types_by_name, *file.enum_types_by_name)]
     once = {name for name in names if names.count(name) == 1}
     lines = ['"""What calls take and answer. What two packages name alike is in `chatkit_client.proto`."""', ""]

@@ -58,7 +58,7 @@ def python(method: Method) -> str:
     if special is not None:
         return special
     request = json_format.ParseDict(request_of(method), method.contract.request_class())
-    name = re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
+    name = _snake(method.name)
     function = f"client.{stem(method.service.file).removesuffix('_service')}.{name}("
     call = (function, _arguments(request), ")")
     if method.contract.streams:
@@ -193,7 +193,11 @@ def _item(field: FieldDescriptor, value: Any) -> Code:
 
 def _prefix(enum: str) -> str:
     """Return what all values of an enum begin with, which TypeScript leaves out."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", enum).upper() + "_"
+    return f"{_snake(enum).upper()}_"
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def _camel(name: str) -> str:
