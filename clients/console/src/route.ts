@@ -1,0 +1,41 @@
+/** Which part of the console is shown: it stands in the URL's fragment, so that "back" works and nothing is loaded. */
+
+import { useEffect, useState } from "preact/hooks";
+
+/** Return the link to a part: `#/rooms/lobby` for rooms and lobby. */
+export function href(path: readonly string[]): string {
+  return `#/${path.map(encodeURIComponent).join("/")}`;
+}
+
+/** Show another part. */
+export function go(path: readonly string[]): void {
+  location.hash = href(path);
+}
+
+/** Return the part that a fragment names; none where it names nothing. */
+export function pathOf(hash: string): readonly string[] {
+  if (!hash.startsWith("#/")) {
+    return [];
+  }
+  try {
+    return hash.slice(2).split("/").filter(Boolean).map(decodeURIComponent);
+  } catch {
+    // Somebody's own percent signs.
+    return [];
+  }
+}
+
+/** Return the part that is to be shown. */
+export function usePath(): readonly string[] {
+  const [path, setPath] = useState(() => pathOf(location.hash));
+  useEffect(() => {
+    const change = (): void => {
+      setPath(pathOf(location.hash));
+    };
+    addEventListener("hashchange", change);
+    return () => {
+      removeEventListener("hashchange", change);
+    };
+  }, []);
+  return path;
+}
