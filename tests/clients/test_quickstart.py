@@ -52,7 +52,7 @@ async def test_the_quickstarts_run_as_printed_where_only_the_client_is(edge: Edg
     for number, program in enumerate(programs):
         path = tmp_path / f"quickstart_{number}.py"
         path.write_text(program)
-        printed = await _run(python, "-I", "-X", "dev", path, edge.address, token("alice"))
+        printed = await _run(python, "-I", "-W", "always", path, edge.address, token("alice"))
         assert printed.splitlines() == ["lobby: alice, bob", "lobby, alice: Hello"]
         checked = await _run(
             *(sys.executable, "-I", "-m", "mypy", "--strict", "--python-executable", python, "--cache-dir=/dev/null"),

@@ -260,7 +260,7 @@ for event in events:
 async def test_a_program_ends_quietly_with_a_client_that_is_open(*, leaves: bool) -> None:
     async with serve(Script([_START])) as address:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-X", "dev", "-c", _FOLLOW, address, *(["leaves"] if leaves else [])),
+            *(sys.executable, "-W", "always", "-c", _FOLLOW, address, *(["leaves"] if leaves else [])),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
