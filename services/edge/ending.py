@@ -10,7 +10,7 @@ import structlog
 
 from services.edge import envoy
 from services.edge.farewell import Farewell
-from services.edge.rendering.routes import DRAINING
+from services.edge.rendering.pages import DRAINING
 
 _log = structlog.get_logger()
 _POLL_SECONDS = 0.1

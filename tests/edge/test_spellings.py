@@ -14,7 +14,7 @@ from services.edge import public
 from services.edge.deployment import EXAMPLE
 from services.edge.rendering.bootstrap import configuration
 from services.edge.rendering.rates import RATE_FILTER
-from services.edge.rendering.routes import TRANSCODER_FILTER
+from services.edge.rendering.route_parts import TRANSCODER_FILTER
 from services.edge.rendering.tokens import CLAIMS_FILTER, JWT_FILTER
 from services.runtime.contract.policies import Limits
 from tests.edge.calling import GET, heard, unheard

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.edge import process
 from services.edge.deployment import Deployment
-from services.edge.rendering import json_fields, rates, routes, screening, sizes, tokens
+from services.edge.rendering import json_fields, rates, route_parts, routes, screening, sizes, tokens
 from services.edge.rendering.bootstrap import configuration
 from services.runtime.contract.policies import Limits
 
@@ -80,7 +80,7 @@ def _any_status(rendered: Json) -> None:
     """Let Envoy answer by itself with each status that HTTP has for errors: `POST /status/404`."""
     for status in range(400, 600):
         route = {"match": {"path": f"/status/{status}"}, "direct_response": {"status": status}}
-        all_routes(rendered).insert(0, {**route, "typed_per_filter_config": routes.for_anyone()})
+        all_routes(rendered).insert(0, {**route, "typed_per_filter_config": route_parts.for_anyone()})
 
 
 RULES: dict[str, Callable[[Json], None]] = {

@@ -14,12 +14,12 @@ from services.edge.rendering.overload import memory_allocator, overload_manager
 from services.edge.rendering.parts import Json, address, pipe_cluster, typed
 from services.edge.rendering.rates import rate_filter
 from services.edge.rendering.refusals import kept_status_filter, local_reply_config
+from services.edge.rendering.route_parts import TRANSCODER_FILTER
 from services.edge.rendering.routes import (
     CORS_FILTER,
     GRPC_WEB_FILTER,
     OWN_FLUSH_SECONDS,
     STREAM_IDLE_SECONDS,
-    TRANSCODER_FILTER,
     longest_request,
     route_configuration,
 )

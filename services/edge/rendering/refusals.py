@@ -13,9 +13,11 @@ from chatkit.contract.v1 import limit_pb2
 from google.protobuf import json_format
 
 from services.edge.rendering.json_fields import FIELD_HEADER, PLACE_HEADER
+from services.edge.rendering.pages import DRAINING
 from services.edge.rendering.parts import Json, typed
 from services.edge.rendering.rates import COST, JSON_SIZE, METADATA, RATE, SIZE, rates, wait
-from services.edge.rendering.routes import DRAINING, OF_CONTENT, OF_METHODS, OF_PAGES, QUERY, VERBS
+from services.edge.rendering.route_parts import OF_CONTENT, OF_METHODS, OF_PAGES, VERBS
+from services.edge.rendering.routes import QUERY
 from services.edge.rendering.screening import FAULT_HEADER, FAULTS, MOST_HEADERS, SOON, details_header
 from services.edge.rendering.sizes import CONTENT_LIMIT, in_json
 from services.edge.rendering.tokens import INSTANCE, IS_BEARER, ISSUER, LENGTH

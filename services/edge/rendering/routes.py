@@ -6,30 +6,34 @@ spelling, without a query: where no token is asked for, no filter may make anoth
 would choose the route anew, and the rules that the first one has switched off would stay off.
 """
 
-import json
 import re
 from collections.abc import Sequence
 
 from services.edge import public
 from services.edge.deployment import Deployment
 from services.edge.rendering.compression import COMPRESSOR_FILTER
-from services.edge.rendering.docs import POLICY, path_of
-from services.edge.rendering.json_fields import JSON_FILTER
+from services.edge.rendering.pages import page_routes
 from services.edge.rendering.parts import Json, extension, switched_off
 from services.edge.rendering.rates import COST, JSON_SIZE, LIMIT_OF, METADATA, RATE, RATE_FILTER, SIZE, cost_of
-from services.edge.rendering.screening import SCREEN_FILTER
+from services.edge.rendering.route_parts import (
+    OF_CONTENT,
+    OF_METHODS,
+    TRANSCODER_FILTER,
+    for_anyone,
+    method_is,
+    method_is_of,
+    other_verbs,
+    path_is,
+    response_header,
+)
 from services.edge.rendering.sizes import CONTENT_LIMIT, json_bytes, never_held_back, size_of, size_of_content
 from services.edge.rendering.tokens import CLAIMS_FILTER, JWT_FILTER
 from services.runtime.calls.edge_header import EDGE_HEADER
 from services.runtime.contract.policies import Limits, MethodContract, limit_name
-from services.runtime.release import Release
 
 CORS_FILTER = "envoy.filters.http.cors"
 GRPC_WEB_FILTER = "envoy.filters.http.grpc_web"
-TRANSCODER_FILTER = "envoy.filters.http.grpc_json_transcoder"
 STREAM_IDLE_SECONDS = 60
-# What Envoy's runtime says at 100 when the edge is about to end.
-DRAINING = "chatkit.draining"
 # The service's own answer to a deadline says more than ours, so it gets this much time to arrive.
 _SLACK_SECONDS = 0.5
 # How long a client may take nothing of an answer that is complete, as far as the edge has it: of what the edge says
@@ -46,12 +50,7 @@ _RETRIES = 2
 _DRAWS = 10
 # Of a body this much is kept to be sent again. What has brought more is not repeated, and costs no more memory.
 _KEPT_CONTENT_BYTES = 64 * 1024
-# Under this name a route's metadata says with which verbs of HTTP its path is called, where it was another.
-VERBS = "verbs"
 QUERY = "query"
-OF_METHODS, OF_PAGES, OF_CONTENT = "POST", "GET, HEAD", "GET, HEAD, PUT"
-_ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH, _OPENAPI_PATH = "/", "/health", "/descriptor.binpb", "/openapi.json"
-_PAGES = (_ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH, _OPENAPI_PATH, *map(path_of, public.DOCS))
 _CORS_SECONDS = 3600
 _CORS_REQUEST_HEADERS = (
     "authorization,content-type,grpc-timeout,if-none-match,if-range,range,"
@@ -66,7 +65,6 @@ _CORS_RESPONSE_HEADERS = (
 def route_configuration(deployment: Deployment, limits: Limits) -> Json:
     """Return Envoy's route configuration."""
     cors_origins = deployment.cors_origins
-    release = Release(deployment.commit)
     host: Json = {
         "name": "chatkit",
         "domains": ["*"],
@@ -75,18 +73,10 @@ def route_configuration(deployment: Deployment, limits: Limits) -> Json:
             *(_method(cluster, method, limits) for cluster, method in public.methods()),
             *map(_reflection, public.REFLECTION_PATHS),
             _with_a_query(),
-            _other_verbs({"safe_regex": {"regex": "|".join(map(re.escape, _paths()))}}, OF_METHODS),
+            other_verbs({"safe_regex": {"regex": "|".join(map(re.escape, _paths()))}}, OF_METHODS),
             _content(),
-            _other_verbs({"prefix": public.CONTENT_PATH}, OF_CONTENT),
-            *(_draining(path) for path in (_ABOUT_PATH, _HEALTH_PATH)),
-            _direct(
-                _HEALTH_PATH, "application/json", {"inline_string": _json({"status": "SERVING", **_said(release)})}
-            ),
-            _direct(_ABOUT_PATH, "application/json", {"inline_string": _json(_about(release, limits))}),
-            _direct(_CONTRACT_PATH, "application/octet-stream", {"filename": str(deployment.descriptor)}),
-            _direct(_OPENAPI_PATH, "application/json", {"filename": str(deployment.openapi)}),
-            *(_docs(name, deployment) for name in public.DOCS),
-            *(_other_verbs({"path": path}, OF_PAGES) for path in _PAGES),
+            other_verbs({"prefix": public.CONTENT_PATH}, OF_CONTENT),
+            *page_routes(deployment, limits),
             _nothing(),
         ],
     }
@@ -106,7 +96,7 @@ def route_configuration(deployment: Deployment, limits: Limits) -> Json:
 def _method(cluster: str, method: MethodContract, limits: Limits) -> Json:
     return {
         # The path is compared without its query, the header with it.
-        "match": {"path": method.path, "headers": [_method_is("POST"), _path_is(exact=method.path)]},
+        "match": {"path": method.path, "headers": [method_is("POST"), path_is(exact=method.path)]},
         "route": {
             "cluster": cluster,
             **_deadline(method),
@@ -127,7 +117,7 @@ def _answers_of(method: MethodContract, limits: Limits) -> Json:
     if not method.streams:
         return {"typed_per_filter_config": config}
     return {
-        "response_headers_to_add": [_response_header("cache-control", "no-cache")],
+        "response_headers_to_add": [response_header("cache-control", "no-cache")],
         "typed_per_filter_config": {**config, COMPRESSOR_FILTER: switched_off()},
     }
 
@@ -135,7 +125,7 @@ def _answers_of(method: MethodContract, limits: Limits) -> Json:
 def _content() -> Json:
     """Take and give the content of files: whoever shows a signed URL needs no token, and the service checks it."""
     return {
-        "match": {"prefix": public.CONTENT_PATH, "headers": [_method_is_of(OF_CONTENT)]},
+        "match": {"prefix": public.CONTENT_PATH, "headers": [method_is_of(OF_CONTENT)]},
         "route": {
             "cluster": public.CONTENT_CLUSTER,
             "timeout": "0s",
@@ -145,7 +135,7 @@ def _content() -> Json:
         },
         "request_body_buffer_limit": _KEPT_CONTENT_BYTES,
         # What a browser keeps of an answer to one origin is no answer to another.
-        "response_headers_to_add": [_response_header("vary", "origin")],
+        "response_headers_to_add": [response_header("vary", "origin")],
         "metadata": {"filter_metadata": {METADATA: {SIZE: limit_name(CONTENT_LIMIT)}}},
         # Content of whatever type stays as it is.
         "typed_per_filter_config": {
@@ -161,7 +151,7 @@ def _reflection(path: str) -> Json:
     """Tell anyone what the contract is; the stream is bounded by its time, and each of its requests by who answers."""
     off = (JWT_FILTER, CLAIMS_FILTER, RATE_FILTER, TRANSCODER_FILTER)
     return {
-        "match": {"path": path, "headers": [_method_is("POST"), _path_is(exact=path)]},
+        "match": {"path": path, "headers": [method_is("POST"), path_is(exact=path)]},
         "route": {
             "cluster": public.REFLECTION_CLUSTER,
             "timeout": "0s",
@@ -223,51 +213,12 @@ def _limits_of(method: MethodContract, limits: Limits) -> Json:
     }
 
 
-def _direct(path: str, content_type: str, body: Json) -> Json:
-    return {
-        "match": {"path": path, "headers": [_method_is_of(OF_PAGES)]},
-        "direct_response": {"status": 200, "body": body},
-        "response_headers_to_add": [_response_header("content-type", content_type)],
-        "typed_per_filter_config": for_anyone(),
-    }
-
-
-def _docs(name: str, deployment: Deployment) -> Json:
-    """Show a document of the reference: with its style, and with nothing else that would be loaded or run."""
-    shown = _direct(path_of(name), "text/html; charset=utf-8", {"filename": str(deployment.docs / f"{name}.html")})
-    headers = {"content-security-policy": POLICY, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
-    shown["response_headers_to_add"] += [_response_header(header, value) for header, value in headers.items()]
-    return shown
-
-
-def _draining(path: str) -> Json:
-    """Answer whoever asks how the edge is that it is about to end, once it is."""
-    never = {"default_value": {"numerator": 0, "denominator": "HUNDRED"}, "runtime_key": DRAINING}
-    return {
-        "match": {"path": path, "headers": [_method_is_of(OF_PAGES)], "runtime_fraction": never},
-        "direct_response": {"status": 503},
-        "metadata": {"filter_metadata": {METADATA: {DRAINING: "yes"}}},
-        "typed_per_filter_config": for_anyone(),
-    }
-
-
 def _with_a_query() -> Json:
     """Refuse calls with a query, whose parameters would take the place of the body's fields."""
     return {
-        "match": {"prefix": "/chatkit.", "headers": [_method_is("POST"), _path_is(contains="?")]},
+        "match": {"prefix": "/chatkit.", "headers": [method_is("POST"), path_is(contains="?")]},
         "direct_response": {"status": 400},
         "metadata": {"filter_metadata": {METADATA: {QUERY: "none"}}},
-        "typed_per_filter_config": for_anyone(),
-    }
-
-
-def _other_verbs(path: Json, verbs: str) -> Json:
-    """Say to whoever has the path and not the verb which it is."""
-    return {
-        "match": path,
-        "direct_response": {"status": 405},
-        "response_headers_to_add": [_response_header("allow", verbs)],
-        "metadata": {"filter_metadata": {METADATA: {VERBS: verbs}}},
         "typed_per_filter_config": for_anyone(),
     }
 
@@ -281,33 +232,11 @@ def _nothing() -> Json:
     return {"match": {"prefix": "/"}, "direct_response": {"status": 404}, "typed_per_filter_config": for_anyone()}
 
 
-def for_anyone() -> Json:
-    """Return what a route says to the filters that look at tokens, rates and messages: that it does without them."""
-    off = (JWT_FILTER, CLAIMS_FILTER, RATE_FILTER, JSON_FILTER, TRANSCODER_FILTER, SCREEN_FILTER)
-    return {name: switched_off() for name in off}
-
-
-def _response_header(name: str, value: str) -> Json:
-    return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-
-
-def _method_is(method: str) -> Json:
-    return {"name": ":method", "string_match": {"exact": method}}
-
-
-def _method_is_of(verbs: str) -> Json:
-    return {"name": ":method", "string_match": {"safe_regex": {"regex": verbs.replace(", ", "|")}}}
-
-
-def _path_is(**match: str) -> Json:
-    return {"name": ":path", "string_match": match}
-
-
 def _preflight() -> Json:
     """Give preflights a route of the kind that the CORS filter looks for; it answers all of them, none goes on."""
     asks = [{"name": name, "present_match": True} for name in ("origin", "access-control-request-method")]
     return {
-        "match": {"prefix": "/", "headers": [_method_is("OPTIONS"), *asks]},
+        "match": {"prefix": "/", "headers": [method_is("OPTIONS"), *asks]},
         "route": {"cluster": public.CLUSTERS[0]},
     }
 
@@ -326,20 +255,3 @@ def _cors(origins: Sequence[str]) -> Json:
 
 def _origin(origin: str) -> Json:
     return {"safe_regex": {"regex": ".*"}} if origin == "*" else {"exact": origin}
-
-
-def _said(release: Release) -> Json:
-    return {"version": release.version, **({"commit": release.commit} if release.commit else {})}
-
-
-def _about(release: Release, limits: Limits) -> Json:
-    names = ("name", "value", "unit", "description", "planned")
-    return {
-        "name": "chatkit",
-        **_said(release),
-        "limits": [{name: getattr(row, name) for name in names} for row in limits.rows],
-    }
-
-
-def _json(body: Json) -> str:
-    return json.dumps(body, indent=2) + "\n"
