@@ -1,11 +1,14 @@
 """What the rendering needs to know of a deployment: addresses, files and the instance. Nothing secret is among it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 # The name of Envoy's configuration in the run folder.
 RENDERING = "envoy.json"
+# What a browser calls the origin of a page.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,17 @@ class Deployment:
     heap_bytes: int = 1 << 30
     # Who may call from a browser's page of another origin; "*" is anyone.
     cors_origins: tuple[str, ...] = ()
+    # Whether browsers are shown the web console at /.
+    has_console: bool = True
     # What clients see; without one the listener is not encrypted.
     certificate: Certificate | None = None
     # Without it the connections to services are not encrypted.
     services_tls: ServicesTls | None = None
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The origins whose pages may show the console in a frame, and hand it tokens: never just any."""
+        return tuple(origin for origin in self.cors_origins if _ORIGIN.fullmatch(origin))
 
     @property
     def rendering(self) -> Path:
@@ -73,6 +83,11 @@ class Deployment:
     def docs(self) -> Path:
         """The folder of the reference's documents."""
         return self.run_folder / "docs"
+
+    @property
+    def console_folder(self) -> Path:
+        """The folder of the web console's files."""
+        return self.run_folder / "console"
 
     @property
     def admin_socket(self) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from services.edge import envoy, keys, public, reflection
+from services.edge import console, envoy, keys, public, reflection
 from services.edge.crowding import Crowding
 from services.edge.deployment import EXAMPLE, Deployment
 from services.edge.ending import Ending
@@ -165,6 +165,7 @@ def write(deployment: Deployment, limits: Limits) -> Path:
     deployment.docs.mkdir(exist_ok=True)
     for name, document in html(Pages(limits).write()).items():
         (deployment.docs / f"{name}.html").write_text(document, encoding="utf-8")
+    console.write(deployment.console_folder, deployment.hosts)
     write_descriptions(deployment)
     Crowding(deployment).say(0)
     # As JSON, for Envoy: YAML takes half a second longer, to write and to read.

@@ -45,6 +45,7 @@ class EdgeSettings(Settings):
     cors_origins: str = Field(
         default="", description="origins whose pages may call, with commas between them; * for any"
     )
+    console: bool = Field(default=True, description="whether browsers are shown the web console at /")
     edge_tls_certificate_file: Path | None = Field(default=None, description="the certificate that clients see")
     edge_tls_key_file: Path | None = Field(default=None, description="the private key of that certificate")
 
@@ -64,6 +65,7 @@ class EdgeSettings(Settings):
             commit=self.commit,
             heap_bytes=self.edge_heap_megabytes << 20,
             cors_origins=tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip()),
+            has_console=self.console,
             certificate=_pair("CHATKIT_EDGE_TLS", self.edge_tls_certificate_file, self.edge_tls_key_file),
             services_tls=self._services_tls,
         )

@@ -82,7 +82,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__main__",),
     ),
     "edge": (
-        ("__init__", "deployment", "envoy", "public"),
+        ("__init__", "console", "deployment", "envoy", "public"),
         ("rendering", "settings", "crowding"),
         ("farewell", "keys", "reference", "reflection"),
         ("ending",),

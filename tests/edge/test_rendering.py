@@ -13,6 +13,7 @@ from chatkit.internal.access.v1 import access_service_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 
 from services.edge import envoy, public
+from services.edge.console import ASSETS
 from services.edge.deployment import EXAMPLE
 from services.edge.process import write
 from services.edge.rendering.bootstrap import configuration, to_yaml
@@ -60,6 +61,7 @@ def test_every_method_for_clients_has_a_route_and_no_other_has_one() -> None:
         "/descriptor.binpb",
         "/openapi.json",
         *map(path_of, public.DOCS),
+        *(asset.path for asset in ASSETS),
         "/files/",
         "/chatkit.",
         *public.REFLECTION_PATHS,

@@ -4,16 +4,17 @@ import json
 
 from services.edge import public
 from services.edge.deployment import Deployment
+from services.edge.rendering.console import PAGE_PATH, asset_routes, page_route
 from services.edge.rendering.docs import POLICY, path_of
 from services.edge.rendering.parts import Json
 from services.edge.rendering.rates import METADATA
-from services.edge.rendering.route_parts import OF_PAGES, for_anyone, method_is_of, other_verbs, response_header
+from services.edge.rendering.route_parts import OF_PAGES, for_anyone, method_is_of, other_verbs, page
 from services.runtime.contract.policies import Limits
 from services.runtime.release import Release
 
 # What Envoy's runtime says at 100 when the edge is about to end.
 DRAINING = "chatkit.draining"
-_ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH, _OPENAPI_PATH = "/", "/health", "/descriptor.binpb", "/openapi.json"
+_ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH, _OPENAPI_PATH = PAGE_PATH, "/health", "/descriptor.binpb", "/openapi.json"
 _PAGES = (_ABOUT_PATH, _HEALTH_PATH, _CONTRACT_PATH, _OPENAPI_PATH, *map(path_of, public.DOCS))
 
 
@@ -24,23 +25,13 @@ def page_routes(deployment: Deployment, limits: Limits) -> list[Json]:
     return [
         *(_draining(path) for path in (_ABOUT_PATH, _HEALTH_PATH)),
         page(_HEALTH_PATH, "application/json", {"inline_string": health}),
-        page(_ABOUT_PATH, "application/json", {"inline_string": _json(_about(release, limits))}),
+        *([page_route(deployment), *asset_routes(deployment)] if deployment.has_console else []),
+        page(_ABOUT_PATH, "application/json", {"inline_string": _json(_about(release, limits))}, vary="accept"),
         page(_CONTRACT_PATH, "application/octet-stream", {"filename": str(deployment.descriptor)}),
         page(_OPENAPI_PATH, "application/json", {"filename": str(deployment.openapi)}),
         *(_docs(name, deployment) for name in public.DOCS),
         *(other_verbs({"path": path}, OF_PAGES) for path in _PAGES),
     ]
-
-
-def page(path: str, content_type: str, body: Json, **headers: str) -> Json:
-    """Return the route of a page, with further headers."""
-    told = {"content-type": content_type, **headers}
-    return {
-        "match": {"path": path, "headers": [method_is_of(OF_PAGES)]},
-        "direct_response": {"status": 200, "body": body},
-        "response_headers_to_add": [response_header(name, value) for name, value in told.items()],
-        "typed_per_filter_config": for_anyone(),
-    }
 
 
 def _docs(name: str, deployment: Deployment) -> Json:

@@ -1,5 +1,7 @@
 """The words that routes are made of: what they match, what they say to filters, and what they add to answers."""
 
+import re
+
 from services.edge.rendering.json_fields import JSON_FILTER
 from services.edge.rendering.parts import Json, switched_off
 from services.edge.rendering.rates import METADATA, RATE_FILTER
@@ -27,6 +29,16 @@ def path_is(**match: str) -> Json:
     return {"name": ":path", "string_match": match}
 
 
+def takes(header: str, value: str) -> list[Json]:
+    """Match a header such as `accept` where it names a value, and not with a weight of 0 (`q=0`)."""
+    named = rf"(?i)(.*,)?\s*{re.escape(value)}\s*"
+    refused = named + r"(;[^,]*)?;\s*q=0(\.0*)?\s*([;,].*)?"
+    return [
+        {"name": header, "string_match": {"safe_regex": {"regex": named + "([;,].*)?"}}},
+        {"name": header, "string_match": {"safe_regex": {"regex": refused}}, "invert_match": True},
+    ]
+
+
 def response_header(name: str, value: str) -> Json:
     """Set a header of the answer."""
     return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
@@ -45,5 +57,16 @@ def other_verbs(path: Json, verbs: str) -> Json:
         "direct_response": {"status": 405},
         "response_headers_to_add": [response_header("allow", verbs)],
         "metadata": {"filter_metadata": {METADATA: {VERBS: verbs}}},
+        "typed_per_filter_config": for_anyone(),
+    }
+
+
+def page(path: str, content_type: str, body: Json, **headers: str) -> Json:
+    """Return the route of a page, with further headers."""
+    told = {"content-type": content_type, **headers}
+    return {
+        "match": {"path": path, "headers": [method_is_of(OF_PAGES)]},
+        "direct_response": {"status": 200, "body": body},
+        "response_headers_to_add": [response_header(name, value) for name, value in told.items()],
         "typed_per_filter_config": for_anyone(),
     }
