@@ -71,14 +71,14 @@ def _bearer(token: str | None) -> dict[str, str]:
 
 @asynccontextmanager
 async def running_edge(
-    suite: Suite, folder: Path, without: str = "", files: str = "", **settings: str
+    suite: Suite, folder: Path, without: str = "", files: str = "", port: Port | None = None, **settings: str
 ) -> AsyncIterator[Edge]:
     """Run `services.edge serve` as in production, in front of the suite.
 
     `without` is a rule of edge_without, taken out of the rendering; `files` how many it may open, if not as many as
-    the test may; `settings` are environment variables.
+    the test may; `port` where it listens, for whoever has to know before; `settings` are environment variables.
     """
-    held, metrics = Port("127.0.0.1"), Port("127.0.0.1")
+    held, metrics = port or Port("127.0.0.1"), Port("127.0.0.1")
     command = _with_files(files, _command(without))
     program = Program("edge", command, _environment(suite, folder, held, metrics, settings), held.address)
     child = Child(program, folder / "edge.log", lambda _: None, lambda: None)

@@ -48,17 +48,17 @@ export function tokenOfTab(): string | undefined {
     history.replaceState(undefined, "", location.pathname);
     keep(given);
   }
-  return sessionStorage.getItem(KEPT) ?? undefined;
+  return storage()?.getItem(KEPT) ?? undefined;
 }
 
 /** Keep a token for as long as the tab is there. */
 export function keep(token: string): void {
-  sessionStorage.setItem(KEPT, token);
+  storage()?.setItem(KEPT, token);
 }
 
 /** Forget the token. */
 export function forget(): void {
-  sessionStorage.removeItem(KEPT);
+  storage()?.removeItem(KEPT);
 }
 
 /** Whether a page is there that may hand over tokens. */
@@ -109,6 +109,15 @@ export function renewing(first: string): () => string | Promise<string> {
     }
     throw new SignedOut("the token has ended");
   };
+}
+
+/** Return where a token is kept; undefined where browsers keep nothing, as in a frame of a page of another site. */
+function storage(): Storage | undefined {
+  try {
+    return sessionStorage;
+  } catch {
+    return undefined;
+  }
 }
 
 function givenBy(data: unknown): string | undefined {

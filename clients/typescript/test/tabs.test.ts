@@ -6,6 +6,7 @@ import { Code } from "@connectrpc/connect";
 
 import { SubscribeResponseSchema } from "../src/proto/chatkit/sync/v1/sync_service_pb.js";
 import type { Session } from "../src/session/session.js";
+import { canShare } from "../src/session/tabs.js";
 import type { Change } from "../src/session/views.js";
 import {
   CAUGHT_UP,
@@ -161,4 +162,23 @@ test("tabs of another name have a stream of their own", async () => {
   await Promise.all(browsers.map((browser) => browser.tab()));
   assert.equal(suite.requests.length, 2);
   await Promise.all(browsers.map((browser) => browser.close()));
+});
+
+test("where a page may keep nothing it does without the others, for it may have no locks either", () => {
+  assert.equal(canShare(), true);
+  const kept = Object.getOwnPropertyDescriptor(globalThis, "sessionStorage");
+  Object.defineProperty(globalThis, "sessionStorage", {
+    configurable: true,
+    get: () => {
+      throw new DOMException("access is denied for this document", "SecurityError");
+    },
+  });
+  try {
+    assert.equal(canShare(), false);
+  } finally {
+    delete (globalThis as { sessionStorage?: unknown }).sessionStorage;
+    if (kept !== undefined) {
+      Object.defineProperty(globalThis, "sessionStorage", kept);
+    }
+  }
 });

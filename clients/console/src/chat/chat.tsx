@@ -37,6 +37,7 @@ export function Chat({ client, userId, roomId, onEnd, children }: ChatProps) {
   const views = inOrder(useRooms(session));
   const name = useNames(session);
   const files = useMemo(() => new Files(client), [client]);
+  const refused = useRefused(session);
   const [isStarting, setIsStarting] = useState(false);
   useEnd(connection, onEnd);
   useOpenRoom(views, roomId);
@@ -52,7 +53,7 @@ export function Chat({ client, userId, roomId, onEnd, children }: ChatProps) {
             <button
               type="button"
               class="quiet"
-              aria-label="Start a conversation"
+              aria-label="New conversation"
               onClick={() => {
                 setIsStarting(true);
               }}
@@ -60,6 +61,11 @@ export function Chat({ client, userId, roomId, onEnd, children }: ChatProps) {
               New
             </button>
           </header>
+          {refused !== "" && (
+            <p role="alert" class="bad-text refused">
+              {refused}
+            </p>
+          )}
           <Rooms session={session} views={views} openId={roomId} ownId={userId} name={name} />
           <footer>{children}</footer>
         </nav>
@@ -115,9 +121,24 @@ function useEnd(connection: ConnectionState, onEnd: (why: string) => void): void
   const why = connection.status === "closed" ? connection.why : undefined;
   useEffect(() => {
     if (why !== undefined) {
-      onEnd(why.reason === "TOKEN_EXPIRED" ? "Your token has ended." : said(why));
+      onEnd(said(why));
     }
   }, [why, onEnd]);
+}
+
+/** Return why a part of the stream was refused; empty where none was. */
+function useRefused(session: Session | undefined): string {
+  const [refused, setRefused] = useState("");
+  useEffect(
+    () =>
+      session?.onChange((change) => {
+        if (change.kind === "partClosed") {
+          setRefused(said(change.error));
+        }
+      }),
+    [session],
+  );
+  return refused;
 }
 
 /** Open the first room where there is place for one and none is. */

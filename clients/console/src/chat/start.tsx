@@ -60,8 +60,8 @@ function WithPerson({ client, userId, open }: PartProps) {
     }
     const late = new AbortController();
     const asking = setTimeout(() => {
-      client.users.searchUsers({ prefix: query.trim() }, { signal: late.signal }).then(
-        ({ users }) => {
+      find(client, query.trim(), late.signal).then(
+        (users) => {
           setFound(users.filter(({ id }) => id !== userId));
         },
         // Nothing is found.
@@ -105,6 +105,15 @@ function WithPerson({ client, userId, open }: PartProps) {
       </ul>
     </section>
   );
+}
+
+/** Find users by the beginning of their name or id; who may not search finds those whose id they know. */
+async function find(client: Client, prefix: string, signal: AbortSignal): Promise<readonly User[]> {
+  try {
+    return (await client.users.searchUsers({ prefix }, { signal })).users;
+  } catch {
+    return (await client.users.batchGetUsers({ userIds: [prefix] }, { signal })).users;
+  }
 }
 
 function InRoom({ client, userId, open }: PartProps) {

@@ -39,7 +39,19 @@ type Said =
 
 /** Tell whether tabs can share here. */
 export function canShare(): boolean {
-  return typeof BroadcastChannel !== "undefined" && typeof navigator !== "undefined" && "locks" in navigator;
+  const isThere = typeof BroadcastChannel !== "undefined" && typeof navigator !== "undefined" && "locks" in navigator;
+  return isThere && mayKeep();
+}
+
+/** Whether a page may keep anything: in a frame of another site's page often not, and then it may have no locks either. */
+function mayKeep(): boolean {
+  try {
+    // Reading it throws where it is forbidden, and only there.
+    void globalThis.sessionStorage;
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** A tab, which leads or follows. */
