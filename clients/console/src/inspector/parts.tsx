@@ -25,7 +25,11 @@ interface PageProps {
 /** A page: its one heading of the first level, what can be done, and what it shows. */
 export function Page({ title, name, actions, children }: PageProps) {
   useEffect(() => {
+    const before = document.title;
     document.title = `${name} · Chatkit`;
+    return () => {
+      document.title = before;
+    };
   }, [name]);
   return (
     <>

@@ -73,12 +73,17 @@ class RoomLog {
     if (this.#isLoading || position === undefined || !hasOlder(this.#log)) {
       return;
     }
+    const { openings } = this.#log;
     this.#loads(true);
     try {
       await this.#readOlder(position.epoch);
       this.#loads(false);
     } catch (error) {
       this.#loads(false, error);
+    }
+    if (openings !== this.#log.openings && this.#log.rows.length === 0) {
+      // It has begun anew meanwhile, and the page was of what was before.
+      await this.loadOlder();
     }
   }
 
