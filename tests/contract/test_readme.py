@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.runtime.contract.policies import LimitRow, limits_table
-from services.stack.commands.first_steps import ready
+from services.stack.commands.first_steps import OPERATOR, ready
 from services.stack.home import DEFAULT, Home
 from tests.contract.descriptors import ROOT
 from tests.contract.pages import anchors, broken_links, pages
@@ -24,7 +24,9 @@ def test_the_table_of_limits_is_the_contracts() -> None:
 
 
 def test_the_first_page_shows_what_up_prints() -> None:
-    printed = ready(Home(ROOT / DEFAULT), "127.0.0.1:8080", 8.1).replace(str(ROOT), "/home/you/chatkit")
+    # A token is longer than any page.
+    tokens = dict.fromkeys(("alice", "bob", OPERATOR), "…")
+    printed = ready(Home(ROOT / DEFAULT), "127.0.0.1:8080", 8.1, tokens).replace(str(ROOT), "/home/you/chatkit")
     assert f"```\n{printed}```\n" in (ROOT / "README.md").read_text(), f"README.md must have:\n{printed}"
 
 

@@ -2,17 +2,25 @@
 
 import json
 import shlex
+from collections.abc import Mapping
 
 from services.stack.cli import ROOT
 from services.stack.home import DEFAULT, Home
 from services.stack.seed import ALICE, BOB, ROOM
+from services.stack.sign_in import DEFAULT_LIFETIME, token
 from services.stack.terminal import columns
 
+OPERATOR = "an operator, who may do everything"
 _MESSAGES = "chatkit.messages.v1.MessagesService"
 
 
-def ready(home: Home, address: str, seconds: float) -> str:
-    """Return a page for somebody new: links first, then a line each of what to type."""
+def console_tokens(home: Home) -> dict[str, str]:
+    """Return the tokens of the links to the web console, by whose they are."""
+    return {ALICE: token(home, ALICE), BOB: token(home, BOB), OPERATOR: token(home, None, su=True)}
+
+
+def ready(home: Home, address: str, seconds: float, tokens: Mapping[str, str]) -> str:
+    """Return a page for somebody new: links first, those with tokens too, then a line each of what to type."""
     links = [(f"http://{address}", "takes gRPC, gRPC-Web, JSON and Server-Sent Events")]
     commands = [
         (_typed(home, f"chat --as {ALICE}"), f"chats as {ALICE}, on the whole terminal, until Ctrl-Q"),
@@ -23,7 +31,7 @@ def ready(home: Home, address: str, seconds: float) -> str:
         ("./chatkit --help", "shows what else there is"),
     ]
     return (
-        f"ready after {seconds:.1f} s\n\n{_rows(links)}\n\n"
+        f"ready after {seconds:.1f} s\n\n{_rows(links)}\n\n{_console(address, tokens)}"
         f"  In other terminals, in this folder:\n{_rows(commands)}\n\n"
         f"  Ctrl-C stops everything; the state stays in {home.folder}\n"
     )
@@ -52,6 +60,15 @@ def curl_lines(home: Home, address: str) -> str:
             call(f"List the messages as {BOB}", "-s", "ListMessages", BOB, shlex.quote(room)),
         )
     )
+
+
+def _console(address: str, tokens: Mapping[str, str]) -> str:
+    """Give each link a line of its own: a terminal may break it. What follows # is sent nowhere."""
+    if not tokens:
+        return ""
+    hours = DEFAULT_LIFETIME.total_seconds() / 3600
+    links = "\n".join(f"  as {whose}:\n  http://{address}/#token={told}" for whose, told in tokens.items())
+    return f"  In a browser, with tokens that are good for {hours:g} hours:\n{links}\n\n"
 
 
 def _typed(home: Home, command: str, *arguments: str) -> str:

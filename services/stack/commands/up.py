@@ -2,11 +2,14 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Mapping
 
-from services.stack.commands.first_steps import curl_lines, ready
+from pydantic import TypeAdapter
+
+from services.stack.commands.first_steps import console_tokens, curl_lines, ready
 from services.stack.home import Home
 from services.stack.machine.leftovers import end_leftovers
 from services.stack.machine.replicas import parse_replicas
@@ -52,13 +55,19 @@ async def _run(home: Home, arguments: argparse.Namespace, replicas: Mapping[str,
 async def _until_cancelled(stack: Stack, home: Home, *, is_curl_shown: bool) -> None:
     began = time.monotonic()
     async with stack.running():
-        print(ready(home, stack.address, time.monotonic() - began), flush=True)
+        seconds = time.monotonic() - began
+        print(ready(home, stack.address, seconds, console_tokens(home) if _has_console() else {}), flush=True)
         if is_curl_shown:
             print(curl_lines(home, stack.address), flush=True)
         try:
             await asyncio.get_running_loop().create_future()
         finally:
             _say("stopping the services, the edge, NATS and PostgreSQL")
+
+
+def _has_console() -> bool:
+    """Tell whether the edge shows the web console; it has its settings from the same environment."""
+    return TypeAdapter(bool).validate_python(os.environ.get("CHATKIT_CONSOLE", "true"))
 
 
 def _first(group: ExceptionGroup[Trouble]) -> Trouble:

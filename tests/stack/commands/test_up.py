@@ -8,14 +8,17 @@ import signal
 import stat
 from collections.abc import AsyncIterator
 
+import httpx
+import jwt
 import psycopg
 import pytest
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import part_pb2
 
 from chatkit_client import connect
+from services.stack.commands.first_steps import OPERATOR
 from services.stack.machine.recorded import environment
-from services.stack.sign_in import token
+from services.stack.sign_in import DEFAULT_LIFETIME, token
 from tests.stack.commands.typed import run_chatkit
 from tests.support.databases import ROOT
 from tests.support.eventually import HANG_SECONDS, eventually
@@ -59,7 +62,7 @@ async def test_the_printed_page_is_short_and_its_lines_work_as_printed(stack: Ru
     page = stack.output.partition("ready after")[2]
     assert page.splitlines()[2].startswith(f"  http://{stack.address}  ")
     assert "Bearer" not in page
-    assert len(page.splitlines()) < 15
+    assert len(page.splitlines()) < 25
     chat, watch, send, listing, curl, _ = (
         re.split("  (?:chats|sends|shows)", line)[0] for line in _lines(page, "folder").splitlines()
     )
@@ -67,6 +70,29 @@ async def test_the_printed_page_is_short_and_its_lines_work_as_printed(stack: Ru
     await _watched(watch, send)
     assert (await _shell(listing)).count("Hello, Bob") == 1
     assert "SubscribeRoom" in await _shell(curl)
+
+
+async def test_the_printed_links_open_the_console_as_they_say(stack: RunningStack) -> None:
+    links = dict(re.findall(r"^  as (.*):\n  (http://\S+)$", stack.output, re.MULTILINE))
+    assert list(links) == ["alice", "bob", OPERATOR]
+    async with httpx.AsyncClient(trust_env=False, headers={"accept": "text/html"}) as http:
+        for whose, link in links.items():
+            url, _, told = link.partition("#token=")
+            assert (await http.get(url)).headers["content-type"] == "text/html; charset=utf-8"
+            claims = {"su": False, **jwt.decode(told, options={"verify_signature": False})}
+            assert (claims.get("sub"), claims["su"]) == ((None, True) if whose == OPERATOR else (whose, False))
+            assert claims["exp"] - claims["iat"] == DEFAULT_LIFETIME.total_seconds()
+            listed = await http.post(
+                f"{url}chatkit.users.v1.UsersService/ListUsers", json={}, headers={"authorization": f"Bearer {told}"}
+            )
+            assert listed.status_code == (200 if whose == OPERATOR else 403)
+
+
+async def test_where_the_console_is_switched_off_no_link_leads_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATKIT_CONSOLE", "false")
+    async with running_stack() as stack:
+        assert "#token=" not in stack.output
+        assert "In other terminals" in stack.output
 
 
 async def test_the_calls_in_json_work_as_printed(stack: RunningStack) -> None:
