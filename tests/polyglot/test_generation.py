@@ -1,8 +1,9 @@
 """Every plugin of the languages' templates turns the whole contract into code, from a copy of the folder alone."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pb2
@@ -17,12 +18,12 @@ Expect = Callable[[FileDescriptorProto], Iterator[str]]
 
 
 def _go(file: FileDescriptorProto) -> Iterator[str]:
-    yield f"go/{_go_path(file)}.pb.go"
+    yield f"{_go_path(file)}.pb.go"
 
 
 def _go_grpc(file: FileDescriptorProto) -> Iterator[str]:
     if file.service:
-        yield f"go/{_go_path(file)}_grpc.pb.go"
+        yield f"{_go_path(file)}_grpc.pb.go"
 
 
 def _go_path(file: FileDescriptorProto) -> str:
@@ -32,41 +33,64 @@ def _go_path(file: FileDescriptorProto) -> str:
 
 def _java(file: FileDescriptorProto) -> Iterator[str]:
     folder = file.options.java_package.replace(".", "/")
-    yield from (f"java/{folder}/{message.name}.java" for message in file.message_type)
+    yield from (f"{folder}/{message.name}.java" for message in file.message_type)
 
 
 def _java_grpc(file: FileDescriptorProto) -> Iterator[str]:
     folder = file.options.java_package.replace(".", "/")
-    yield from (f"java/{folder}/{service.name}Grpc.java" for service in file.service)
+    yield from (f"{folder}/{service.name}Grpc.java" for service in file.service)
 
 
 def _typescript(file: FileDescriptorProto) -> Iterator[str]:
-    yield f"typescript/{file.name.removesuffix('.proto')}_pb.ts"
+    yield f"{file.name.removesuffix('.proto')}_pb.ts"
 
 
 def _csharp(file: FileDescriptorProto) -> Iterator[str]:
-    yield f"csharp/{_csharp_path(file)}.cs"
+    yield f"{_csharp_path(file)}.cs"
 
 
 def _csharp_grpc(file: FileDescriptorProto) -> Iterator[str]:
     if file.service:
-        yield f"csharp/{_csharp_path(file)}Grpc.cs"
+        yield f"{_csharp_path(file)}Grpc.cs"
 
 
 def _python(file: FileDescriptorProto) -> Iterator[str]:
-    yield f"python/{file.name.removesuffix('.proto')}_pb2.py"
+    yield f"{file.name.removesuffix('.proto')}_pb2.py"
 
 
 def _python_types(file: FileDescriptorProto) -> Iterator[str]:
-    yield f"python/{file.name.removesuffix('.proto')}_pb2.pyi"
+    yield f"{file.name.removesuffix('.proto')}_pb2.pyi"
 
 
 def _csharp_path(file: FileDescriptorProto) -> str:
-    name = "".join(part.capitalize() for part in PurePosixPath(file.name).stem.split("_"))
-    return f"{file.options.csharp_namespace.replace('.', '/')}/{name}"
+    return f"{file.options.csharp_namespace.replace('.', '/')}/{_in_pascal_case(file)}"
 
 
-# What each plugin writes for a file of the contract.
+def _in_pascal_case(file: FileDescriptorProto) -> str:
+    return "".join(part.capitalize() for part in PurePosixPath(file.name).stem.split("_"))
+
+
+def _kotlin(file: FileDescriptorProto) -> Iterator[str]:
+    folder = file.options.java_package.replace(".", "/")
+    yield from (f"{folder}/{message.name}Kt.kt" for message in file.message_type)
+
+
+def _kotlin_grpc(file: FileDescriptorProto) -> Iterator[str]:
+    if file.service:
+        folder = file.options.java_package.replace(".", "/")
+        yield f"{folder}/{_in_pascal_case(file)}GrpcKt.kt"
+
+
+def _swift(file: FileDescriptorProto) -> Iterator[str]:
+    yield f"{file.name.removesuffix('.proto')}.pb.swift"
+
+
+def _swift_grpc(file: FileDescriptorProto) -> Iterator[str]:
+    if file.service:
+        yield f"{file.name.removesuffix('.proto')}.grpc.swift"
+
+
+# What each plugin writes for a file of the contract, in the folder of its language.
 _EXPECTED: dict[str, Expect] = {
     "protoc-gen-go": _go,
     "protoc-gen-go-grpc": _go_grpc,
@@ -75,16 +99,26 @@ _EXPECTED: dict[str, Expect] = {
     "protoc-gen-es": _typescript,
     "python": _python,
     "pyi": _python_types,
+    "kotlin": _kotlin,
+    "protoc-gen-grpc-kotlin": _kotlin_grpc,
+    "protoc-gen-swift": _swift,
+    "protoc-gen-grpc-swift-2": _swift_grpc,
     "csharp": _csharp,
     "grpc_csharp_plugin": _csharp_grpc,
 }
 
 
-@pytest.mark.parametrize("plugin", [name_of(plugin) for plugin in plugins()])
+def _expected(files: Iterable[FileDescriptorProto], chosen: Iterable[dict[str, Any]]) -> list[str]:
+    return [
+        f"{plugin['out']}/{path}" for plugin in chosen for file in files for path in _EXPECTED[name_of(plugin)](file)
+    ]
+
+
+@pytest.mark.parametrize("plugin", sorted(_EXPECTED))
 def test_a_plugin_writes_code_for_every_file_of_the_contract(contract: Contract, tmp_path: Path, plugin: str) -> None:
     commands = {"protoc_gen_es": node_modules() / ".bin" / plugin} if plugin == "protoc-gen-es" else {}
     out = generate(contract, tmp_path / "out", [plugin], **commands)
-    expected = [path for file in contract.files() for path in _EXPECTED[plugin](file)]
+    expected = _expected(contract.files(), (one for one in plugins() if name_of(one) == plugin))
     assert expected
     assert not [path for path in expected if not (out / path).is_file()]
     assert all((out / path).stat().st_size for path in expected)
@@ -92,7 +126,7 @@ def test_a_plugin_writes_code_for_every_file_of_the_contract(contract: Contract,
 
 def test_every_language_is_generated() -> None:
     assert {plugin["out"] for plugin in plugins()} == set(templates())
-    assert set(templates()) == {"csharp", "go", "java", "python", "typescript"}
+    assert set(templates()) == {"csharp", "go", "java", "kotlin", "python", "swift", "typescript"}
     assert {name_of(plugin) for plugin in plugins()} == set(_EXPECTED)
 
 
@@ -106,8 +140,7 @@ def test_the_command_that_a_template_prints_works_in_the_folder_that_is_exported
     succeed(command.replace("DIR", str(out)).split(), folder, PATH=path)
     contract = descriptor_pb2.FileDescriptorSet.FromString((folder / "descriptor.binpb").read_bytes())
     public = [file for file in contract.file if file.name.startswith("chatkit/")]
-    expected = [path for file in public for plugin in plugins(language) for path in _EXPECTED[name_of(plugin)](file)]
-    assert [path for path in expected if not (out / path).is_file()] == []
+    assert [path for path in _expected(public, plugins(language)) if not (out / path).is_file()] == []
 
 
 @pytest.mark.parametrize("language", ["cpp", "csharp", "java", "kotlin", "objc", "php", "python", "ruby"])

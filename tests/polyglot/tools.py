@@ -25,9 +25,15 @@ _WHERE = {
     "protoc-gen-go": f"{_DEBIAN} protoc-gen-go-1-5 golang-google-protobuf-dev",
     "protoc-gen-go-grpc": f"{_DEBIAN} protoc-gen-go-grpc golang-google-grpc-dev golang-google-genproto-dev",
     "protoc-gen-grpc-java": f"{_DEBIAN} protobuf-compiler-grpc-java-plugin libgrpc-java",
+    "protoc-gen-grpc-kotlin": "no package of Debian, PyPI or npm has it; Maven's io.grpc:protoc-gen-grpc-kotlin does",
+    "protoc-gen-swift": "Homebrew has it: brew install swift-protobuf",
+    "protoc-gen-grpc-swift-2": "Homebrew has it: brew install protoc-gen-grpc-swift",
     "grpc_csharp_plugin": "no package of Debian, PyPI or npm has it; NuGet's Grpc.Tools does",
     "go": f"{_DEBIAN} golang-go",
     "javac": f"{_DEBIAN} default-jdk-headless",
+    "chromium": f"{_DEBIAN} chromium",
+    "java": f"{_DEBIAN} default-jre-headless",
+    "jq": f"{_DEBIAN} jq",
     "npm": f"{_DEBIAN} nodejs npm",
 }
 # Debian's name of a plugin that the rest of the world calls differently.
@@ -93,10 +99,8 @@ def generate(contract: Contract, target: Path, names: Iterable[str], **commands:
 def path_with(chosen: Iterable[dict[str, Any]], tools: Path, **commands: Path) -> str:
     """Return a PATH with buf and these plugins, which are put into the folder `tools`; skip the test without one."""
     tools.mkdir(parents=True)
-    for plugin in chosen:
-        if "local" in plugin:
-            name = name_of(plugin)
-            (tools / name).symlink_to(commands.get(name.replace("-", "_")) or tool(name))
+    for name in {name_of(plugin) for plugin in chosen if "local" in plugin}:
+        (tools / name).symlink_to(commands.get(name.replace("-", "_")) or tool(name))
     return os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
 
 

@@ -2,6 +2,7 @@
 
 import psutil
 
+from services.stack.machine.health import EdgeHealth
 from tests.support.edge import Edge
 
 
@@ -10,3 +11,16 @@ def envoy_of(edge: Edge) -> psutil.Process:
     assert edge.child.process is not None
     (child,) = psutil.Process(edge.child.process.pid).children()
     return child
+
+
+async def kill_envoy(edge: Edge) -> None:
+    """Kill it the hard way, and the edge is gone; until `start_again`."""
+    envoy_of(edge).kill()
+    assert edge.child.process is not None
+    await edge.child.process.wait()
+
+
+async def start_again(edge: Edge) -> None:
+    """Start the edge at the same address, and return when it serves."""
+    await edge.child.start()
+    await edge.child.wait_until(EdgeHealth(), deadline=float("inf"))

@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-import psutil
 import pytest
 
 from chatkit_client import connect
-from services.stack.machine.health import EdgeHealth
 from tests.clients.typescript.device import Device, running_device
 from tests.clients.typescript.tools import built
 from tests.support.edge import Edge
+from tests.support.envoys import kill_envoy, start_again
 from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.tokens import token
 
@@ -23,26 +22,14 @@ async def alice(request: pytest.FixtureRequest, edge: Edge) -> AsyncIterator[Dev
         yield device
 
 
-async def _kill_edge(edge: Edge) -> None:
-    assert edge.child.process is not None
-    (envoy,) = psutil.Process(edge.child.process.pid).children()
-    envoy.kill()
-    await edge.child.process.wait()
-
-
-async def _start_edge(edge: Edge) -> None:
-    await edge.child.start()
-    await edge.child.wait_until(EdgeHealth(), deadline=float("inf"))
-
-
 async def test_it_goes_on_after_the_edge_was_killed_and_tells_every_event_once(edge: Edge, alice: Device) -> None:
     assert (await alice.do("send", "lobby", "one"))["done"]
     assert (await alice.do("edit", "lobby", 1, "first"))["done"]
     await eventually(lambda: len(alice.events) == 2)
-    await _kill_edge(edge)
+    await kill_envoy(edge)
     await eventually(lambda: "lost" in alice.statuses)
     sending = await alice.begin("send", "lobby", "two")
-    await _start_edge(edge)
+    await start_again(edge)
     await eventually(lambda: any(one.get("done") == sending for one in alice.said))
     async with connect(edge.address, token("bob")) as bob:
         await bob.send("lobby", "three")

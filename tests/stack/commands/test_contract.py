@@ -42,7 +42,8 @@ def test_it_is_the_public_contract_and_what_errors_are_made_of(
     public = [name for name in _sources(protos) if not name.startswith("chatkit/internal/")]
     assert sources == [*public, "google/rpc/error_details.proto", "google/rpc/status.proto"]
     assert all((exported / name).read_bytes() == (protos / name).read_bytes() for name in public)
-    templates = {f"buf.gen.{language}.yaml" for language in ("csharp", "go", "java", "python", "typescript")}
+    languages = ("csharp", "go", "java", "kotlin", "python", "swift", "typescript")
+    templates = {f"buf.gen.{language}.yaml" for language in languages}
     others = {*templates, "buf.yaml", "chatkit.service_config.json", "descriptor.binpb", "openapi.json"}
     found = {path for path in exported.rglob("*") if path.is_file()}
     assert {path.name for path in found if path.suffix != ".proto"} == others
