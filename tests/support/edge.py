@@ -71,26 +71,27 @@ def _bearer(token: str | None) -> dict[str, str]:
 
 @asynccontextmanager
 async def running_edge(
-    suite: Suite, folder: Path, without: str = "", files: str = "", port: Port | None = None, **settings: str
+    suite: Suite, folder: Path, without: str = "", files: str = "", listen: str = "", **settings: str
 ) -> AsyncIterator[Edge]:
     """Run `services.edge serve` as in production, in front of the suite.
 
     `without` is a rule of edge_without, taken out of the rendering; `files` how many it may open, if not as many as
-    the test may; `port` where it listens, for whoever has to know before; `settings` are environment variables.
+    the test may; `listen` where it listens, for whoever has to know before; `settings` are environment variables.
     """
-    held, metrics = port or Port("127.0.0.1"), Port("127.0.0.1")
+    held, metrics = Port("127.0.0.1"), Port("127.0.0.1")
+    address = listen or held.address
     command = _with_files(files, _command(without))
-    program = Program("edge", command, _environment(suite, folder, held, metrics, settings), held.address)
+    program = Program("edge", command, _environment(suite, folder, address, metrics, settings), address)
     child = Child(program, folder / "edge.log", lambda _: None, lambda: None)
     await child.start()
     health = Listening() if "CHATKIT_EDGE_TLS_KEY_FILE" in settings else EdgeHealth()
     try:
         await child.wait_until(health, deadline=float("inf"))
         async with (
-            grpc.aio.insecure_channel(held.address) as channel,
-            httpx.AsyncClient(base_url=f"http://{held.address}", timeout=HANG_SECONDS, trust_env=False) as http,
+            grpc.aio.insecure_channel(address) as channel,
+            httpx.AsyncClient(base_url=f"http://{address}", timeout=HANG_SECONDS, trust_env=False) as http,
         ):
-            yield Edge(held.address, suite, child, channel, http, folder, metrics.address)
+            yield Edge(address, suite, child, channel, http, folder, metrics.address)
     finally:
         await child.stop(5.0)
         held.release()
@@ -121,11 +122,11 @@ def _with_files(most: str, command: tuple[str, ...]) -> tuple[str, ...]:
     return ("sh", "-c", 'ulimit -n "$0" && exec "$@"', most, *command) if most else command
 
 
-def _environment(suite: Suite, folder: Path, held: Port, metrics: Port, settings: Mapping[str, str]) -> dict[str, str]:
+def _environment(suite: Suite, folder: Path, listen: str, metrics: Port, settings: Mapping[str, str]) -> dict[str, str]:
     keys_file, _ = tokens.write_keys(folder)
     return {
         **os.environ,
-        "CHATKIT_LISTEN": held.address,
+        "CHATKIT_LISTEN": listen,
         "CHATKIT_METRICS_LISTEN": metrics.address,
         "CHATKIT_RUN_DIR": str(folder / "run"),
         "CHATKIT_INSTANCE": tokens.INSTANCE,

@@ -29,5 +29,5 @@ async def edge(database: TestDatabase, tmp_path: Path, short_path: Path) -> Asyn
         await suite.restart("files", public_url=f"http://{port.address}")
         await suite.make_users("alice", "bob")
         await suite.make_room("lobby", "alice", "bob")
-        async with running_edge(suite, short_path, port=port) as started:
+        async with running_edge(suite, short_path, listen=port.address) as started:
             yield started

@@ -15,7 +15,7 @@ from tests.support.tokens import token
 _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 _FIND = """async (rules) => (await axe.run(document, rules)).violations.map(
   ({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`)"""
-_LOOKS = {
+_LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
     "phone": {"color_scheme": "light", **PHONE},
@@ -36,8 +36,7 @@ async def alice(request: pytest.FixtureRequest, edge: Edge, browser: Browser) ->
     """Lend somebody who has a room with some messages open."""
     async with connect(edge.address, token("bob")) as bob:
         await bob.send("lobby", "Hello, see https://example.com/")
-    look: dict[str, Any] = _LOOKS[request.param]
-    person = await arrive(browser, f"http://{edge.address}/#token={token('alice')}", **look)
+    person = await arrive(browser, f"http://{edge.address}/#token={token('alice')}", **_LOOKS[request.param])
     await person.page.get_by_role("link", name="lobby").click()
     await expect(person.texts).to_have_count(1)
     yield person
