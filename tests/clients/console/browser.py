@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, async_playwright, expect
 
+from protos import node
 from tests.support.eventually import HANG_SECONDS
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -21,7 +22,16 @@ _OPTIONS = (
     "--disable-sync",
     "--no-first-run",
 )
+_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+_FIND = """async (rules) => (await axe.run(document, rules)).violations.map(
+  ({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`)"""
 PHONE = {"viewport": {"width": 375, "height": 700}, "is_mobile": True, "has_touch": True}
+# How people look at it.
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"color_scheme": "light", **PHONE},
+}
 
 expect.set_options(timeout=HANG_SECONDS * 1000)
 
@@ -94,3 +104,12 @@ async def arrive(browser: Browser, url: str, **options: Any) -> Person:
     person = Person(context, await context.new_page())
     await person.page.goto(url)
     return person
+
+
+async def found(person: Person) -> list[str]:
+    """Return what axe finds wrong with what is shown."""
+    axe = node.packages(node.CONSOLE) / "axe-core" / "axe.min.js"
+    # Into the browser's own world: the page's policy lets no script in.
+    await person.page.evaluate(f"() => {{ {axe.read_text()} }}")
+    violations: list[str] = await person.page.evaluate(_FIND, _RULES)
+    return violations

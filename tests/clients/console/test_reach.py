@@ -1,42 +1,22 @@
 """Everybody can use the console: by keyboard, by ear, in light and in dark, on a phone."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from playwright.async_api import Browser, expect
 
 from chatkit_client import connect
-from protos import node
-from tests.clients.console.browser import PHONE, Person, arrive
+from tests.clients.console.browser import LOOKS, Person, arrive, found
 from tests.support.edge import Edge
 from tests.support.tokens import token
 
-_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-_FIND = """async (rules) => (await axe.run(document, rules)).violations.map(
-  ({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`)"""
-_LOOKS: dict[str, dict[str, Any]] = {
-    "light": {"color_scheme": "light"},
-    "dark": {"color_scheme": "dark"},
-    "phone": {"color_scheme": "light", **PHONE},
-}
 
-
-async def found(person: Person) -> list[str]:
-    """Return what axe finds wrong with what is shown."""
-    axe = node.packages(node.CONSOLE) / "axe-core" / "axe.min.js"
-    # Into the browser's own world: the page's policy lets no script in.
-    await person.page.evaluate(f"() => {{ {axe.read_text()} }}")
-    violations: list[str] = await person.page.evaluate(_FIND, _RULES)
-    return violations
-
-
-@pytest.fixture(params=_LOOKS)
+@pytest.fixture(params=LOOKS)
 async def alice(request: pytest.FixtureRequest, edge: Edge, browser: Browser) -> AsyncIterator[Person]:
     """Lend somebody who has a room with some messages open."""
     async with connect(edge.address, token("bob")) as bob:
         await bob.send("lobby", "Hello, see https://example.com/")
-    person = await arrive(browser, f"http://{edge.address}/#token={token('alice')}", **_LOOKS[request.param])
+    person = await arrive(browser, f"http://{edge.address}/#token={token('alice')}", **LOOKS[request.param])
     await person.page.get_by_role("link", name="lobby").click()
     await expect(person.texts).to_have_count(1)
     yield person
