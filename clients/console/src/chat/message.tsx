@@ -43,7 +43,7 @@ export function Message(props: MessageProps) {
   const isOwn = senderId === ownId;
   const state = failure ? "failed" : message ? "" : "pending";
   return (
-    <li class={`message ${isOwn ? "own" : ""} ${isUnderName ? "first" : ""} ${state}`}>
+    <li data-seq={message?.seq.toString()} class={`message ${isOwn ? "own" : ""} ${isUnderName ? "first" : ""} ${state}`}>
       {isUnderName && (
         <p class="sender">
           <Face

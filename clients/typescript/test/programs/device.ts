@@ -1,7 +1,7 @@
 /**
  * A device that is driven by a test: it does what the lines on its input say, and prints what it is told.
  *
- * Its arguments are the way, `web` or `node`, the address and a token; `window` and `last` of its session are small.
+ * Its arguments are the way, `web` or `node`, the address, and a token or the URL where tokens are fetched.
  */
 
 import { createInterface } from "node:readline";
@@ -13,7 +13,8 @@ const [way, address = "", token = ""] = process.argv.slice(2);
 // The files service of a test does not know its edge.
 const fetchAnywhere = fetch;
 globalThis.fetch = (url, options) => fetchAnywhere(String(url).replace(/^http:\/\/[^/]+/, `http://${address}`), options);
-const client = (way === "node" ? connectNode : connectWeb)(`http://${address}`, token);
+const login = token.startsWith("http") ? async () => (await fetchAnywhere(token)).text() : token;
+const client = (way === "node" ? connectNode : connectWeb)(`http://${address}`, login);
 const session = client.session({ watch: ["bob"] });
 
 function say(said: Readonly<Record<string, unknown>>): void {
