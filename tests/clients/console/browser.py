@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, async_playwright, expect
@@ -104,6 +105,12 @@ async def arrive(browser: Browser, url: str, **options: Any) -> Person:
     person = Person(context, await context.new_page())
     await person.page.goto(url)
     return person
+
+
+async def look(person: Person, *path: str) -> None:
+    """Go to a page of the inspector."""
+    fragment = "/".join(quote(segment, safe="") for segment in ("inspector", *path))
+    await person.page.evaluate("hash => { location.hash = hash; }", f"#/{fragment}")
 
 
 async def found(person: Person) -> list[str]:

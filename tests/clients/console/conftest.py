@@ -1,6 +1,7 @@
 """A suite with an edge whose console can be opened, and a browser to open it in."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,11 @@ async def browser() -> AsyncIterator[Browser]:
 async def edge(database: TestDatabase, tmp_path: Path, short_path: Path) -> AsyncIterator[Edge]:
     """Run the suite behind an edge where its files are, too, with two users and a room."""
     chromium()
-    port = Port("127.0.0.1")
-    async with running(database, tmp_path, "users", "rooms", "messages", "files") as suite:
+    async with AsyncExitStack() as stack:
+        port = Port("127.0.0.1")
+        stack.callback(port.release)
+        suite = await stack.enter_async_context(running(database, tmp_path, "users", "rooms", "messages", "files"))
         await suite.restart("files", public_url=f"http://{port.address}")
         await suite.make_users("alice", "bob")
         await suite.make_room("lobby", "alice", "bob")
-        async with running_edge(suite, short_path, listen=port.address) as started:
-            yield started
+        yield await stack.enter_async_context(running_edge(suite, short_path, listen=port.address))

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from urllib.parse import quote
 
 import psutil
 import pytest
@@ -11,15 +10,9 @@ from playwright.async_api import Browser, Locator, expect
 from chatkit_client import Client, connect
 from chatkit_client.types import CreateUserRequest, RoleScope
 from services.stack.machine.health import EdgeHealth
-from tests.clients.console.browser import Person, arrive
+from tests.clients.console.browser import Person, arrive, look
 from tests.support.edge import Edge
 from tests.support.tokens import token
-
-
-async def look(person: Person, *path: str) -> None:
-    """Go to a page of the inspector."""
-    fragment = "/".join(quote(segment, safe="") for segment in ("inspector", *path))
-    await person.page.evaluate("hash => { location.hash = hash; }", f"#/{fragment}")
 
 
 async def do(person: Person, action: str, does: str, **fields: str) -> None:
@@ -56,6 +49,15 @@ async def bob(edge: Edge) -> AsyncIterator[Client]:
     """Lend a client of one who chats."""
     async with connect(edge.address, token("bob")) as client:
         yield client
+
+
+@pytest.fixture
+async def log(bob: Client, operator: Person) -> Person:
+    """Return the superuser before the log of the lobby, which has one event."""
+    await say(bob, "one")
+    await look(operator, "rooms", "lobby", "log")
+    await expect(rows(operator)).to_have_count(1)
+    return operator
 
 
 async def test_users_rooms_roles_and_limits_are_found_by_links(edge: Edge, operator: Person) -> None:
@@ -145,36 +147,26 @@ async def test_the_log_of_a_room_is_live_and_opens_to_what_it_says(bob: Client, 
     await expect(page.locator("main")).not_to_contain_text("two")
 
 
-async def test_a_log_goes_on_where_it_stands_after_the_edge_was_killed(
-    edge: Edge, bob: Client, operator: Person
-) -> None:
-    page = operator.page
-    await say(bob, "one")
-    await look(operator, "rooms", "lobby", "log")
-    await expect(rows(operator)).to_have_count(1)
+async def test_a_log_goes_on_where_it_stands_after_the_edge_was_killed(edge: Edge, bob: Client, log: Person) -> None:
+    page = log.page
     await _restart(edge)
     await say(bob, "two")
-    await expect(rows(operator)).to_have_count(2)
+    await expect(rows(log)).to_have_count(2)
     await expect(page.get_by_text("RESUMED, at")).to_be_visible()
     await expect(page.get_by_role("rowheader")).to_have_text(["Event 2", "Event 1"])
 
 
-async def test_a_log_begins_anew_where_more_was_missed_than_is_replayed(
-    edge: Edge, bob: Client, operator: Person
-) -> None:
-    page = operator.page
-    await say(bob, "one")
-    await look(operator, "rooms", "lobby", "log")
-    await expect(rows(operator)).to_have_count(1)
+async def test_a_log_begins_anew_where_more_was_missed_than_is_replayed(edge: Edge, bob: Client, log: Person) -> None:
+    page = log.page
     # The tab sleeps, as a laptop does.
-    await operator.context.set_offline(True)
+    await log.context.set_offline(True)
     await _restart(edge)
     await say(bob, *(str(number) for number in range(2, 131)))
-    await operator.context.set_offline(False)
+    await log.context.set_offline(False)
     await expect(page.get_by_text("SNAPSHOT (TOO_FAR), at 130")).to_be_visible()
-    await expect(rows(operator)).to_have_count(100)
+    await expect(rows(log)).to_have_count(100)
     await page.get_by_role("button", name="Load older").click()
-    await expect(rows(operator)).to_have_count(130)
+    await expect(rows(log)).to_have_count(130)
     await expect(page.get_by_text("This is the beginning of the log.")).to_be_visible()
 
 

@@ -7,8 +7,7 @@ from playwright.async_api import Browser, expect
 
 from chatkit_client import connect
 from chatkit_client.types import CreateUserRequest
-from tests.clients.console.browser import LOOKS, Person, arrive, found
-from tests.clients.console.test_inspector import look
+from tests.clients.console.browser import LOOKS, Person, arrive, found, look
 from tests.support.edge import Edge
 from tests.support.tokens import token
 
