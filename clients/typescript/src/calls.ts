@@ -187,7 +187,8 @@ function withToken(headers: HeadersInit | undefined, token: string): Headers {
   return sent;
 }
 
-function withRequestId<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): MessageShape<Desc> {
+/** Return a request with an id, which is a new one where it has none; one that has no such field as it is. */
+export function withRequestId<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): MessageShape<Desc> {
   const field = schema.field["requestId"];
   const named = message as Message & { requestId?: string };
   if (field === undefined || named.requestId) {

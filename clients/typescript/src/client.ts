@@ -1,12 +1,14 @@
 /** A connection to the suite: its services, and the session of a device. One Client is one user. */
 
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Client as ServiceClient, createClient, type Transport } from "@connectrpc/connect";
 
 import { Calls, Line, newId } from "./calls.js";
+import { download, type DownloadOptions } from "./downloading.js";
 import type { File } from "./proto/chatkit/files/v1/file_pb.js";
 import { FilesService } from "./proto/chatkit/files/v1/files_service_pb.js";
 import type { Message } from "./proto/chatkit/messages/v1/message_pb.js";
-import { MessagesService } from "./proto/chatkit/messages/v1/messages_service_pb.js";
+import { MessagesService, type SendMessageRequestSchema } from "./proto/chatkit/messages/v1/messages_service_pb.js";
 import { ReadStatesService } from "./proto/chatkit/messages/v1/read_states_service_pb.js";
 import { MembershipsService } from "./proto/chatkit/rooms/v1/memberships_service_pb.js";
 import { RolesService } from "./proto/chatkit/rooms/v1/roles_service_pb.js";
@@ -15,7 +17,7 @@ import { SyncService } from "./proto/chatkit/sync/v1/sync_service_pb.js";
 import { PresenceService } from "./proto/chatkit/users/v1/presence_service_pb.js";
 import { UsersService } from "./proto/chatkit/users/v1/users_service_pb.js";
 import { type Clock, systemClock } from "./retry.js";
-import { partsOf, type Says } from "./sending.js";
+import { partsOf, type Says, sendMany, type Sent, stored } from "./sending.js";
 import { Session, type SessionOptions } from "./session/session.js";
 import type { Token } from "./tokens.js";
 import { upload, type UploadOptions } from "./uploading.js";
@@ -98,6 +100,16 @@ export class Client {
   }
 
   /**
+   * Send many messages, and yield what became of each as it becomes known.
+   *
+   * Each is sent by a call, as `send` does, those of a room in this order, and in up to eight rooms at once. One that is
+   * refused spoils no other.
+   */
+  sendMany(requests: Iterable<MessageInitShape<typeof SendMessageRequestSchema>>): AsyncGenerator<Sent, void> {
+    return sendMany(this.messages, requests);
+  }
+
+  /**
    * Create a file in a room with this content, and return it when it is READY; its id stands in a part of a message.
    *
    * The server compares the content with its SHA-256, where the browser can compute that (in a secure context). It goes to
@@ -105,6 +117,16 @@ export class Client {
    */
   async upload(roomId: string, content: Blob, options: UploadOptions = {}): Promise<File> {
     return upload(this.#calls, this.files, roomId, content, options);
+  }
+
+  /**
+   * Return the content of a file, with its type.
+   *
+   * Where it breaks off it goes on where it was. It throws an error with the code DataLoss if what came has another
+   * SHA-256 than the file.
+   */
+  async download(roomId: string, fileId: string, options: DownloadOptions = {}): Promise<Blob> {
+    return download(this.#calls, this.files, roomId, fileId, options);
   }
 
   /** Close the connection, and with it every call and stream. */
@@ -121,11 +143,4 @@ export function connectOver(
   disconnect?: () => void,
 ): Client {
   return new Client(new Calls(new Line(transport, options.clock ?? systemClock, disconnect), token));
-}
-
-function stored(message: Message | undefined): Message {
-  if (message === undefined) {
-    throw new TypeError("the suite has answered without the message");
-  }
-  return message;
 }

@@ -10,9 +10,12 @@ export { Code } from "@connectrpc/connect";
 
 export { Client, type ClientOptions, connectOver, type SendOptions } from "./client.js";
 export type { Connection, ConnectionState, StreamPart } from "./connection.js";
+export type { DownloadOptions } from "./downloading.js";
 export { ChatkitError, type Reason, SignedOut, TokenError } from "./errors.js";
+export { type Page, pages } from "./paging.js";
+export type { Progress } from "./putting.js";
 export type { Clock } from "./retry.js";
-export { type Says, text, textOf } from "./sending.js";
+export { type Says, type Sent, text, textOf } from "./sending.js";
 export { Session, type SessionOptions } from "./session/session.js";
 export type { Change, ChangeKind, Pending, RoomView } from "./session/views.js";
 export type { Token } from "./tokens.js";

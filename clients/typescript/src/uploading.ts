@@ -5,13 +5,14 @@ import type { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { type Client as ServiceClient, Code } from "@connectrpc/connect";
 
 import { type Calls, newId } from "./calls.js";
-import { ChatkitError, fromHttp } from "./errors.js";
+import { ChatkitError } from "./errors.js";
 import { type File, FileState } from "./proto/chatkit/files/v1/file_pb.js";
 import type { FilesService } from "./proto/chatkit/files/v1/files_service_pb.js";
+import { type Progress, put } from "./putting.js";
 import { abortWith } from "./signals.js";
 
 // Content may be large, and the network slow.
-const DEADLINE_MS = 600_000;
+export const DEADLINE_MS = 600_000;
 
 /** How a file is made of its content. */
 export interface UploadOptions {
@@ -24,6 +25,7 @@ export interface UploadOptions {
   readonly customData?: MessageInitShape<typeof ValueSchema>;
   /** The same for every attempt to create the file. */
   readonly requestId?: string;
+  readonly onProgress?: Progress;
   /** How long it may take in all. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
@@ -37,7 +39,7 @@ export async function upload(
   content: Blob,
   options: UploadOptions,
 ): Promise<File> {
-  const { userId, customData, requestId = newId(), timeoutMs = DEADLINE_MS, signal } = options;
+  const { userId, customData, requestId = newId(), timeoutMs = DEADLINE_MS, onProgress, signal } = options;
   const name = options.name ?? ("name" in content ? String(content.name) : "");
   const contentType = options.contentType ?? (content.type || "application/octet-stream");
   const ending = new AbortController();
@@ -58,10 +60,13 @@ export async function upload(
       { signal: ending.signal },
     );
     if (file === undefined || file.state === FileState.READY) {
+      onProgress?.(content.size, content.size);
       return there(file);
     }
     const attempt = async (_token: string, ms: number): Promise<File> => {
-      await put(uploadUrl, content, contentType, AbortSignal.any([ending.signal, AbortSignal.timeout(Math.ceil(ms))]));
+      const enough = AbortSignal.any([ending.signal, AbortSignal.timeout(Math.ceil(ms))]);
+      onProgress?.(0, content.size);
+      await put({ url: uploadUrl, content, contentType, signal: enough, onProgress });
       return there((await files.getFile({ roomId, fileId: file.id }, { signal: ending.signal })).file);
     };
     return await calls.repeat(attempt, timeoutMs, true, ending.signal);
@@ -70,21 +75,8 @@ export async function upload(
   }
 }
 
-async function put(url: string, content: Blob, contentType: string, signal: AbortSignal): Promise<void> {
-  const headers = { "content-type": contentType };
-  let answer: Response;
-  try {
-    answer = await fetch(url, { method: "PUT", headers, body: content, signal });
-  } catch (cause) {
-    throw new ChatkitError(Code.Unavailable, "", `the content was not sent: ${String(cause)}`, { cause });
-  }
-  if (!answer.ok) {
-    throw fromHttp(answer.status, await answer.text());
-  }
-}
-
 /** Return the SHA-256 of content in hexadecimal digits; empty where it can't be computed. */
-async function sha256Of(content: Blob): Promise<string> {
+export async function sha256Of(content: Blob): Promise<string> {
   const { subtle } = globalThis.crypto;
   // It is there in secure contexts only, whatever its type says.
   if ((subtle as SubtleCrypto | undefined) === undefined) {
@@ -94,7 +86,8 @@ async function sha256Of(content: Blob): Promise<string> {
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function there(file: File | undefined): File {
+/** Return the file of an answer, which has one. */
+export function there(file: File | undefined): File {
   if (file === undefined) {
     throw new ChatkitError(Code.Internal, "", "the suite has answered without the file");
   }

@@ -54,6 +54,15 @@ export function stored(seq: bigint, facts: MessageInitShape<typeof MessageSchema
   return create(MessageSchema, { roomId: "lobby", seq, revision: seq, senderId: "bob", ...facts });
 }
 
+/** Return all that is told one after the other. */
+export async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const found: Item[] = [];
+  for await (const item of items) {
+    found.push(item);
+  }
+  return found;
+}
+
 /** Return the event of a message. */
 export function message(seq: bigint, facts: MessageInitShape<typeof MessageSchema> = {}): Event {
   return inRoom({ case: "messageCreated", value: stored(seq, facts) }, seq);

@@ -21,6 +21,8 @@ const CONTENT = "a picture";
 class Place {
   readonly created: CreateFileRequest[] = [];
   readonly received: { content: string; type: string | undefined }[] = [];
+  /** The length that each request has said before its content. */
+  readonly lengths: (string | undefined)[] = [];
   readonly clock = new ManualClock();
   /** How requests are answered, one after the other; well, when there is none left. */
   readonly answers: Answer[] = [];
@@ -30,6 +32,7 @@ class Place {
     for await (const piece of request) {
       pieces.push(piece as Buffer);
     }
+    this.lengths.push(request.headers["content-length"]);
     this.received.push({ content: Buffer.concat(pieces).toString(), type: request.headers["content-type"] });
     const answer = this.answers.shift();
     if (answer !== undefined) {
@@ -94,6 +97,29 @@ test("content is sent as it is, and again where the way breaks off or its end is
   place.close();
 });
 
+test("who asks is told how far the content is, and its length is said before it is sent", async () => {
+  const place = new Place();
+  const client = await place.listen();
+  place.answers.push((_, response) => response.writeHead(503).end());
+  const content = new Blob(["x".repeat(500_000)]);
+  const told: number[] = [];
+  const onProgress = (done: number, total: number): void => {
+    assert.equal(total, 500_000);
+    told.push(done);
+  };
+  await place.passing(client.upload("lobby", content, { onProgress }));
+  const begins = told.map((done, place) => (done === 0 ? place : -1)).filter((place) => place >= 0);
+  assert.equal(begins.length, 2);
+  for (const far of [told.slice(0, begins[1]), told.slice(begins[1])]) {
+    assert.ok(far.length > 2);
+    assert.deepEqual(far, [...far].sort((one, other) => one - other));
+    assert.equal(far.at(-1), 500_000);
+  }
+  assert.deepEqual(place.lengths, ["500000", "500000"]);
+  assert.deepEqual(new Set(place.received.map((one) => one.content.length)), new Set([500_000]));
+  place.close();
+});
+
 test("content that is refused says why, and is not sent again", async () => {
   const place = new Place();
   const client = await place.listen();
@@ -115,7 +141,9 @@ test("content that is there already is not sent", async () => {
   const place = new Place();
   const client = await place.listen();
   place.state = FileState.READY;
-  await client.upload("lobby", new Blob([CONTENT]), { requestId: "again" });
+  const told: number[][] = [];
+  await client.upload("lobby", new Blob([CONTENT]), { requestId: "again", onProgress: (...far) => told.push(far) });
+  assert.deepEqual(told, [[9, 9]]);
   assert.equal(place.received.length, 0);
   place.close();
 });

@@ -4,33 +4,16 @@ import asyncio
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 from protos import node
-from tests.clients.quickstarts.programs import HERE, QUICKSTARTS, Shown, goes_on, install_client, running
+from tests.clients.quickstarts.browser import browsing, served
+from tests.clients.quickstarts.programs import HERE, QUICKSTARTS, Shown, goes_on
 from tests.clients.typescript.tools import FOLDER, run
-from tests.polyglot.tools import tool
 from tests.support.edge import running_edge
 from tests.support.suite import Suite
 from tests.support.tokens import token
 
-_CHROMIUM = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--remote-debugging-port=0",
-)
 _TSCONFIG = {
     "compilerOptions": {
         "strict": True,
@@ -50,52 +33,16 @@ _TSCONFIG = {
 }
 
 
-class _Site(SimpleHTTPRequestHandler):
-    """Serves a folder, and is told what the page shows."""
-
-    def __init__(self, *arguments: Any, shown: Shown, **options: Any) -> None:
-        self._shown = shown
-        super().__init__(*arguments, **options)
-
-    def do_POST(self) -> None:
-        self._shown.lines.append(self.rfile.read(int(self.headers["content-length"])).decode())
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing of what was asked for."""
-
-
-@asynccontextmanager
-async def _site(folder: Path, shown: Shown) -> AsyncIterator[str]:
-    """Serve a folder, and lend the origin of its pages."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Site, directory=str(folder), shown=shown)) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            await asyncio.to_thread(server.shutdown)
-            thread.join()
-
-
 async def test_the_page_shows_each_message_once_in_a_browser(suite: Suite, tmp_path: Path, short_path: Path) -> None:
-    chromium = tool("chromium")
     await suite.make_users("alice", "bob")
     await suite.make_room("lobby", "alice", "bob")
     site, shown = tmp_path / "site", Shown()
     site.mkdir()
-    await install_client(site)
     for source in (QUICKSTARTS / "lobby.html", HERE / "watching.html"):
         shutil.copy(source, site)
-    esbuild = await asyncio.to_thread(node.packages) / ".bin" / "esbuild"
-    await run(esbuild, "chatkit-client", "--bundle", "--format=esm", "--outfile=chatkit-client.js", cwd=site)
-    async with (
-        _site(site, shown) as origin,
-        running_edge(suite, short_path, CHATKIT_CORS_ORIGINS=origin) as edge,
-    ):
+    async with served(site, shown) as origin, running_edge(suite, short_path, CHATKIT_CORS_ORIGINS=origin) as edge:
         page = f"{origin}/watching.html#http://{edge.address},{token('alice')}"
-        async with running(chromium, *_CHROMIUM, f"--user-data-dir={tmp_path / 'profile'}", page):
+        async with browsing(page, tmp_path / "profile"):
             await goes_on(shown, edge)
 
 

@@ -66,14 +66,28 @@ async def test_what_is_refused_says_why_and_stays(alice: Device) -> None:
     assert (await alice.shown("nowhere"))["pending"] == ["ROOM_NOT_FOUND"]
 
 
-async def test_a_file_is_sent_and_attached(edge: Edge, alice: Device) -> None:
+async def test_a_file_is_sent_attached_and_read_again(edge: Edge, alice: Device) -> None:
     assert (await alice.do("attach", "lobby", "a note"))["done"]
-    (url,) = [one["url"] for one in alice.said if "url" in one]
+    ((url, told),) = [(one["url"], one["told"]) for one in alice.said if "url" in one]
+    assert told == [0, len("a note")]
+    assert [one["content"] for one in alice.said if "content" in one] == ["a note"]
     assert (await edge.http.get(f"/files/{url.partition('/files/')[2]}")).text == "a note"
     await eventually(lambda: alice.events == [("messageCreated", 1, "")])
     async with connect(edge.address, token("bob")) as bob:
         page = await bob.messages.list_messages(room_id="lobby")
     assert [part.file.name for part in page.messages[0].parts] == ["note.txt"]
+
+
+async def test_many_messages_are_sent_and_all_pages_are_read(edge: Edge, alice: Device) -> None:
+    assert (await alice.do("many", "lobby", "one", "two", "\0", "three"))["done"]
+    outcomes = [(one.get("sent"), one.get("reason")) for one in alice.said if "sent" in one or "reason" in one]
+    assert outcomes == [("one", None), ("two", None), (None, "FIELD_INVALID"), ("three", None)]
+    await eventually(lambda: [text for _, _, text in alice.events] == ["one", "two", "three"])
+    await edge.suite.make_room("kitchen", "alice")
+    assert (await alice.do("rooms"))["done"]
+    pages = [one["page"] for one in alice.said if "page" in one]
+    assert sorted(room for page in pages for room in page) == ["kitchen", "lobby"]
+    assert max(map(len, pages)) == 1
 
 
 async def _until(device: Device, **shown: object) -> None:

@@ -6,7 +6,7 @@
 
 import { createInterface } from "node:readline";
 
-import { ChatkitError, connect as connectWeb, textOf } from "../../src/index.js";
+import { ChatkitError, connect as connectWeb, pages, text, textOf } from "../../src/index.js";
 import { connect as connectNode } from "../../src/node.js";
 
 const [way, address = "", token = ""] = process.argv.slice(2);
@@ -35,19 +35,28 @@ function show(roomId: string): void {
 
 const commands: Readonly<Record<string, (roomId: string, ...words: string[]) => unknown>> = {
   show,
-  send: (roomId, text = "") => session.send(roomId, text),
-  edit: (roomId, seq = "", text = "") =>
-    client.messages.editMessage({
-      roomId,
-      seq: BigInt(seq),
-      parts: [{ contentType: "text/plain", value: { case: "content", value: text } }],
-    }),
+  send: (roomId, content = "") => session.send(roomId, content),
+  edit: (roomId, seq = "", content = "") =>
+    client.messages.editMessage({ roomId, seq: BigInt(seq), parts: [text(content)] }),
   read: (roomId) => session.setReadCursor(roomId),
   type: (roomId) => session.typing(roomId),
-  attach: async (roomId, text = "") => {
-    const file = await client.upload(roomId, new Blob([text], { type: "text/plain" }), { name: "note.txt" });
+  attach: async (roomId, content = "") => {
+    const told: number[] = [];
+    const options = { name: "note.txt", onProgress: (done: number) => told.push(done) };
+    const file = await client.upload(roomId, new Blob([content], { type: "text/plain" }), options);
     await session.send(roomId, [{ contentType: "text/plain", value: { case: "fileId", value: file.id } }]);
-    say({ url: file.downloadUrl });
+    say({ url: file.downloadUrl, told });
+    say({ content: await (await client.download(roomId, file.id)).text() });
+  },
+  many: async (roomId, ...texts) => {
+    for await (const { message, error } of client.sendMany(texts.map((one) => ({ roomId, parts: [text(one)] })))) {
+      say({ sent: message && textOf(message), reason: error?.reason });
+    }
+  },
+  rooms: async () => {
+    for await (const page of pages(client.rooms.listRooms, { pageSize: 1 })) {
+      say({ page: page.rooms.map(({ id }) => id) });
+    }
   },
   older: async (roomId, count = "") => say({ loaded: await session.loadOlder(roomId, Number(count)) }),
 };
