@@ -7,7 +7,7 @@ import { Chat } from "./chat/chat.js";
 import { Inspector } from "./inspector/inspector.js";
 import { go, href, usePath } from "./route.js";
 import { SignIn } from "./signin.js";
-import { type Claims, claimsOf, forget, hasHost, keep, renewing, tokenOfHost, tokenOfTab } from "./token.js";
+import { type Claims, claimsOf, forget, hasHost, keep, renewing, tokenOfHost, tokenOfLink, tokenOfTab } from "./token.js";
 
 /** The console. */
 export function App() {
@@ -20,6 +20,19 @@ export function App() {
       });
     }
   }, [token]);
+  useEffect(() => {
+    // A link that is followed in the tab of the console loads nothing anew.
+    const follow = (): void => {
+      const given = tokenOfLink();
+      if (given !== undefined) {
+        setToken(given);
+      }
+    };
+    addEventListener("hashchange", follow);
+    return () => {
+      removeEventListener("hashchange", follow);
+    };
+  }, []);
   const signIn = (pasted: string): void => {
     keep(pasted);
     setWhy("");

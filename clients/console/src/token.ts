@@ -41,14 +41,19 @@ export function claimsOf(token: string): Claims | undefined {
   }
 }
 
-/** Return the token of the link that was followed, or of this tab's earlier life; the link loses it. */
-export function tokenOfTab(): string | undefined {
+/** Return the token of the link that was followed, if one was; the link loses it. */
+export function tokenOfLink(): string | undefined {
   const given = /^#token=([^&]+)$/.exec(location.hash)?.[1];
   if (given !== undefined) {
     history.replaceState(undefined, "", location.pathname);
     keep(given);
   }
-  return storage()?.getItem(KEPT) ?? undefined;
+  return given;
+}
+
+/** Return the token of the link that was followed, or of this tab's earlier life. */
+export function tokenOfTab(): string | undefined {
+  return tokenOfLink() ?? storage()?.getItem(KEPT) ?? undefined;
 }
 
 /** Keep a token for as long as the tab is there. */

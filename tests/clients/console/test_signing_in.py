@@ -1,15 +1,12 @@
 """A token comes by a link, by hand, or from a page that hosts the console, and stays in the tab."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from playwright.async_api import Browser, expect
 
 from tests.clients.console.browser import arrive
+from tests.clients.console.hosts import running_host
 from tests.support.edge import Edge, running_edge
 from tests.support.eventually import HANG_SECONDS
 from tests.support.tokens import token
@@ -41,6 +38,14 @@ async def test_a_link_signs_in_and_loses_its_token_and_a_reload_does_not(edge: E
     assert alice.complaints == []
 
 
+async def test_a_link_that_is_followed_in_the_tab_signs_in_as_another(edge: Edge, browser: Browser) -> None:
+    person = await arrive(browser, f"http://{edge.address}/#token={token('alice')}")
+    await expect(person.page.locator("strong", has_text="alice")).to_be_visible()
+    await person.page.evaluate("link => { location.hash = link }", f"#token={token('bob')}")
+    await expect(person.page.locator("strong", has_text="bob")).to_be_visible()
+    assert "token" not in person.page.url
+
+
 async def test_a_token_is_pasted_as_a_terminal_has_broken_it(edge: Edge, browser: Browser) -> None:
     alice = await arrive(browser, f"http://{edge.address}/")
     field = alice.page.get_by_label("Paste a token")
@@ -64,7 +69,7 @@ async def test_who_is_refused_is_told_why(edge: Edge, browser: Browser) -> None:
 
 
 async def test_a_page_of_a_named_origin_hands_over_tokens_and_no_other_can(edge: Edge, browser: Browser) -> None:
-    async with _host() as named, _host() as other:
+    async with running_host() as named, running_host() as other:
         folder = edge.folder / "o"
         folder.mkdir()
         async with running_edge(edge.suite, folder, CHATKIT_CORS_ORIGINS=named.origin) as hosted:
@@ -89,24 +94,3 @@ async def test_a_page_of_a_named_origin_hands_over_tokens_and_no_other_can(edge:
 def _page(console: str) -> str:
     tokens = json.dumps([token("alice", ttl=timedelta(seconds=6)), token("alice")])
     return _HOSTING.format(console=console, tokens=tokens)
-
-
-@dataclass
-class _Host:
-    origin: str
-    page: str = ""
-
-
-@asynccontextmanager
-async def _host() -> AsyncIterator[_Host]:
-    """Serve a page at an origin of its own."""
-    host = _Host("")
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n" + host.page.encode())
-        writer.close()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        host.origin = f"http://localhost:{server.sockets[0].getsockname()[1]}"
-        yield host
