@@ -11,13 +11,12 @@ from tests.contract.descriptors import ROOT
 from tests.support.stack import RunningStack, running_stack
 
 _FOLDER = ROOT / "docs" / "images"
-_DESK = {"viewport": {"width": 760, "height": 480}}
+_DESK = {"viewport": {"width": 820, "height": 460}}
 _SAID = (("alice", "Hello, Bob"), ("bob", "Hello, Alice. See https://example.com/"), ("alice", "שלום, and thanks!"))
 
 
 async def take(folder: Path) -> None:
-    """Take them all."""
-    folder.mkdir(exist_ok=True)
+    """Take them all, into a folder."""
     async with running_stack() as stack, running_browser() as browser:
         people = {
             "alice": await _open(stack, browser, "alice", **_DESK),
@@ -27,7 +26,7 @@ async def take(folder: Path) -> None:
             await people[who].write(text)
             for person in people.values():
                 await expect(person.page.locator(".message:not(.pending) .text").last).to_have_text(text)
-        await people["bob"].page.get_by_placeholder("Write a message").fill("You are")
+        await people["bob"].page.get_by_placeholder("Write a message").press_sequentially("You are", delay=300)
         alice = people["alice"].page
         await expect(alice.locator(".typing")).to_have_text("Bob is typing …")
         await _shoot(alice, folder / "console-light.png")
