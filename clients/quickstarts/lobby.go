@@ -16,6 +16,7 @@ import (
 )
 
 func main() {
+	// From gRPC 1.63 on, better NewClient, with insecure.NewCredentials().
 	connection, err := grpc.Dial(os.Args[1], grpc.WithInsecure())
 	if err != nil {
 		log.Fatal(err)

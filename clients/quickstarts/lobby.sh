@@ -12,5 +12,5 @@ call() {
 
 call SendMessage '{"roomId": "lobby", "parts": [{"contentType": "text/plain", "content": "Hello"}],
     "requestId": "'"$(date +%s%N)"'"}' >/dev/null || exit
-call SubscribeRoom '{"roomId": "lobby"}' | sed -un 's/^data: //p' |
-    jq --unbuffered -r '.events[].messageCreated.parts[0].content // empty'
+call SubscribeRoom '{"roomId": "lobby"}' |
+    jq --unbuffered -Rr 'ltrimstr("data: ") | fromjson? | .events[].messageCreated.parts[0].content // empty'
