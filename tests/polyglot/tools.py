@@ -31,7 +31,6 @@ _WHERE = {
     "grpc_csharp_plugin": "no package of Debian, PyPI or npm has it; NuGet's Grpc.Tools does",
     "go": f"{_DEBIAN} golang-go",
     "javac": f"{_DEBIAN} default-jdk-headless",
-    "chromium": f"{_DEBIAN} chromium",
     "java": f"{_DEBIAN} default-jre-headless",
     "jq": f"{_DEBIAN} jq",
     "npm": f"{_DEBIAN} nodejs npm",

@@ -1,56 +1,36 @@
-"""Chromium, and a site whose pages tell the test what they show."""
+"""A site that has the TypeScript client as one file, and a browser that shows its pages."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+
+from playwright.async_api import Page
 
 from protos import node
-from tests.clients.quickstarts.programs import Program, Shown, install_client, running
+from services.stack.machine.ports import Port
+from tests.clients.console.browser import chromium, running_browser
+from tests.clients.quickstarts.programs import install_client
 from tests.clients.typescript.tools import run
-from tests.polyglot.tools import tool
-
-_CHROMIUM = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--remote-debugging-port=0",
-)
+from tests.support.edge import Edge, running_edge
+from tests.support.suite import Suite
 
 
 class _Site(SimpleHTTPRequestHandler):
-    """Serves a folder, and is told what the page shows."""
-
-    def __init__(self, *arguments: Any, shown: Shown, **options: Any) -> None:
-        self._shown = shown
-        super().__init__(*arguments, **options)
-
-    def do_POST(self) -> None:
-        self._shown.lines.append(self.rfile.read(int(self.headers["content-length"])).decode())
-        self.send_response(204)
-        self.end_headers()
+    """Serves a folder."""
 
     def log_message(self, *_: object) -> None:
         """Say nothing of what was asked for."""
 
 
 @asynccontextmanager
-async def served(folder: Path, shown: Shown) -> AsyncIterator[str]:
-    """Serve a folder and the client as one file, and lend the origin of its pages; skips the test without a browser."""
-    tool("chromium")
-    await install_client(folder)
-    esbuild = await asyncio.to_thread(node.packages) / ".bin" / "esbuild"
-    await run(esbuild, "chatkit-client", "--bundle", "--format=esm", "--outfile=chatkit-client.js", cwd=folder)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Site, directory=str(folder), shown=shown)) as server:
+async def _served(folder: Path) -> AsyncIterator[str]:
+    """Lend the origin of a folder's pages."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Site, directory=str(folder))) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -60,6 +40,30 @@ async def served(folder: Path, shown: Shown) -> AsyncIterator[str]:
             thread.join()
 
 
-def browsing(page: str, profile: Path) -> AbstractAsyncContextManager[Program]:
-    """Show a page until it was left."""
-    return running(tool("chromium"), *_CHROMIUM, f"--user-data-dir={profile}", page)
+@dataclass(frozen=True)
+class Visit:
+    """A browser in front of a site, whose pages may call a suite."""
+
+    edge: Edge
+    origin: str
+    page: Page
+
+
+@asynccontextmanager
+async def visiting(suite: Suite, site: Path, folder: Path) -> AsyncIterator[Visit]:
+    """Serve a site with the client as `chatkit-client.js`, beside a suite; skips the test where there is no browser."""
+    chromium()
+    await install_client(site)
+    esbuild = await asyncio.to_thread(node.packages) / ".bin" / "esbuild"
+    await run(esbuild, "chatkit-client", "--bundle", "--format=esm", "--outfile=chatkit-client.js", cwd=site)
+    held = Port("127.0.0.1")
+    try:
+        await suite.restart("files", public_url=f"http://{held.address}")
+        async with (
+            _served(site) as origin,
+            running_edge(suite, folder, listen=held.address, CHATKIT_CORS_ORIGINS=origin) as edge,
+            running_browser() as browser,
+        ):
+            yield Visit(edge, origin, await browser.new_page())
+    finally:
+        held.release()

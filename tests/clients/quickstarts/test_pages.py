@@ -6,11 +6,12 @@ import re
 import shutil
 from pathlib import Path
 
+from playwright.async_api import Page, expect
+
 from protos import node
-from tests.clients.quickstarts.browser import browsing, served
-from tests.clients.quickstarts.programs import HERE, QUICKSTARTS, Shown, goes_on
+from tests.clients.quickstarts.browser import visiting
+from tests.clients.quickstarts.programs import QUICKSTARTS, Shown, goes_on
 from tests.clients.typescript.tools import FOLDER, run
-from tests.support.edge import running_edge
 from tests.support.suite import Suite
 from tests.support.tokens import token
 
@@ -33,17 +34,24 @@ _TSCONFIG = {
 }
 
 
+class _Paragraphs(Shown):
+    """What a page shows, a paragraph for each message."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self._page = page
+
+    async def becomes(self, *lines: str) -> None:
+        await expect(self._page.locator("p")).to_have_text(list(lines))
+
+
 async def test_the_page_shows_each_message_once_in_a_browser(suite: Suite, tmp_path: Path, short_path: Path) -> None:
     await suite.make_users("alice", "bob")
     await suite.make_room("lobby", "alice", "bob")
-    site, shown = tmp_path / "site", Shown()
-    site.mkdir()
-    for source in (QUICKSTARTS / "lobby.html", HERE / "watching.html"):
-        shutil.copy(source, site)
-    async with served(site, shown) as origin, running_edge(suite, short_path, CHATKIT_CORS_ORIGINS=origin) as edge:
-        page = f"{origin}/watching.html#http://{edge.address},{token('alice')}"
-        async with browsing(page, tmp_path / "profile"):
-            await goes_on(shown, edge)
+    async with visiting(suite, tmp_path / "site", short_path) as visit:
+        shutil.copy(QUICKSTARTS / "lobby.html", tmp_path / "site")
+        await visit.page.goto(f"{visit.origin}/lobby.html#http://{visit.edge.address},{token('alice')}")
+        await goes_on(_Paragraphs(visit.page), visit.edge)
 
 
 async def test_all_of_them_compile_strictly(tmp_path: Path) -> None:
