@@ -5,7 +5,7 @@ import { type Client as ServiceClient, Code } from "@connectrpc/connect";
 import type { Calls } from "./calls.js";
 import { ChatkitError, fromCall } from "./errors.js";
 import type { FilesService } from "./proto/chatkit/files/v1/files_service_pb.js";
-import type { Progress } from "./putting.js";
+import { type Progress, telling } from "./putting.js";
 import { abortWith } from "./signals.js";
 import { DEADLINE_MS, sha256Of, there } from "./uploading.js";
 
@@ -25,8 +25,9 @@ export async function download(
   fileId: string,
   options: DownloadOptions,
 ): Promise<Blob> {
-  const { onProgress = () => {}, timeoutMs = DEADLINE_MS, signal } = options;
+  const { timeoutMs = DEADLINE_MS, signal } = options;
   const ending = new AbortController();
+  const onProgress = telling(options.onProgress ?? (() => {}), ending);
   const letGo = abortWith(ending, signal, calls.line.closed);
   try {
     const file = there((await files.getFile({ roomId, fileId }, { signal: ending.signal })).file);

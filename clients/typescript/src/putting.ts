@@ -9,6 +9,17 @@ const PIECE_BYTES = 65_536;
 /** Is told how many bytes have gone, and of how many. */
 export type Progress = (done: number, total: number) => void;
 
+/** Return what tells somebody how far it is, and aborts a transfer with what the function throws. */
+export function telling(onProgress: Progress, ending: AbortController): Progress {
+  return (done, total) => {
+    try {
+      onProgress(done, total);
+    } catch (error) {
+      ending.abort(error);
+    }
+  };
+}
+
 /** Content, and where it goes. */
 export interface Sending {
   readonly url: string;

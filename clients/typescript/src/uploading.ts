@@ -8,7 +8,7 @@ import { type Calls, newId } from "./calls.js";
 import { ChatkitError } from "./errors.js";
 import { type File, FileState } from "./proto/chatkit/files/v1/file_pb.js";
 import type { FilesService } from "./proto/chatkit/files/v1/files_service_pb.js";
-import { type Progress, put } from "./putting.js";
+import { type Progress, put, telling } from "./putting.js";
 import { abortWith } from "./signals.js";
 
 // Content may be large, and the network slow.
@@ -39,10 +39,11 @@ export async function upload(
   content: Blob,
   options: UploadOptions,
 ): Promise<File> {
-  const { userId, customData, requestId = newId(), timeoutMs = DEADLINE_MS, onProgress, signal } = options;
+  const { userId, customData, requestId = newId(), timeoutMs = DEADLINE_MS, signal } = options;
   const name = options.name ?? ("name" in content ? String(content.name) : "");
   const contentType = options.contentType ?? (content.type || "application/octet-stream");
   const ending = new AbortController();
+  const onProgress = options.onProgress && telling(options.onProgress, ending);
   const letGo = abortWith(ending, signal, calls.line.closed);
   try {
     const sha256 = await sha256Of(content);

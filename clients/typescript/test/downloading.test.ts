@@ -89,3 +89,18 @@ test("a download that is aborted ends at once", async () => {
   );
   assert.equal(store.offsets.length, 1);
 });
+
+test("a function that is told how far it is, and throws, ends the download at once", async () => {
+  const store = new Store();
+  const onProgress = (done: number): void => {
+    if (done > 4) {
+      throw new Error("mine");
+    }
+  };
+  await assert.rejects(store.client.download("lobby", "file", { onProgress }), (error) => {
+    assert.ok(error instanceof ChatkitError);
+    assert.match(String(error.cause), /mine/);
+    return error.code === Code.Canceled;
+  });
+  assert.equal(store.offsets.length, 1);
+});

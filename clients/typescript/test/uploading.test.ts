@@ -159,3 +159,19 @@ test("an upload that is aborted ends at once", async () => {
   );
   place.close();
 });
+
+test("a function that is told how far it is, and throws, ends the upload at once", async () => {
+  const place = new Place();
+  const client = await place.listen();
+  const onProgress = (done: number): void => {
+    if (done > 0) {
+      throw new Error("mine");
+    }
+  };
+  await assert.rejects(client.upload("lobby", new Blob(["x".repeat(500_000)]), { onProgress }), (error) => {
+    assert.ok(error instanceof ChatkitError);
+    assert.match(String(error.cause), /mine/);
+    return error.code === Code.Canceled;
+  });
+  place.close();
+});
