@@ -16,14 +16,14 @@ const LOST = new ChatkitError(Code.Unavailable, "", "the connection was lost");
 const REMOVED = new ChatkitError(Code.PermissionDenied, "REMOVED_FROM_ROOM", "");
 const EXPIRED = new ChatkitError(Code.Unauthenticated, "TOKEN_EXPIRED", "", { retryAfterMs: 0 });
 
-/** Play one script for each stream that is opened, up to the ending that is final. */
+/** Play one script for each stream that is opened, and nothing more. */
 async function play(...scripts: readonly Script[]): Promise<{ asked: Asked[]; seen: bigint[]; said: Status[] }> {
   const [asked, seen, said]: [Asked[], bigint[], Status[]] = [[], [], []];
   let position: Position | undefined;
   const streams: Streams = {
     async *subscribeRoom(request) {
       asked.push(request);
-      for (const step of scripts[asked.length - 1] ?? []) {
+      for (const step of scripts[asked.length - 1] ?? [REMOVED]) {
         if (step instanceof ChatkitError) {
           throw step;
         }
@@ -76,4 +76,29 @@ test("a stream that has outlived its token is opened with the next one, if there
 test("a stream that ends without a word is opened again", async () => {
   const { asked } = await play([snapshot(4n)], [REMOVED]);
   assert.equal(asked.length, 2);
+});
+
+test("a stream of which nothing is heard any more is given up, and another one is opened", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  let streams = 0;
+  const silent: Streams = {
+    async *subscribeRoom(_, { signal } = {}) {
+      streams += 1;
+      if (streams > 1) {
+        throw REMOVED;
+      }
+      yield { $typeName: "chatkit.messages.v1.SubscribeRoomResponse", events: [snapshot(4n)] };
+      await new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(LOST)));
+    },
+  };
+  const said: Status[] = [];
+  const follower = { position: () => at(4n), take: () => {}, become: (status: Status) => void said.push(status) };
+  const over = follow(silent, "lobby", follower, new AbortController().signal);
+  while (said.at(-1)?.status !== "closed") {
+    await new Promise(setImmediate);
+    context.mock.timers.tick(1_000);
+  }
+  await over;
+  const [lost] = said.filter(({ status }) => status === "lost");
+  assert.match(lost?.status === "lost" ? lost.why.message : "", /nothing was heard for 35 seconds/);
 });
