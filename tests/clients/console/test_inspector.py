@@ -131,6 +131,21 @@ async def test_users_rooms_members_and_roles_are_made_and_taken_away(edge: Edge,
     assert members.user_ids == ["carol / 1"]
 
 
+async def test_the_keyboard_is_where_one_looks(operator: Person) -> None:
+    page, keys = operator.page, operator.page.keyboard
+    await look(operator, "users")
+    button = page.get_by_role("button", name="Create user")
+    await button.focus()
+    await keys.press("Enter")
+    await expect(page.get_by_role("dialog").get_by_label("Id")).to_be_focused()
+    await keys.press("Escape")
+    await expect(button).to_be_focused()
+    await page.get_by_role("link", name="bob").focus()
+    await keys.press("Enter")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("bob")
+    await expect(page.get_by_role("main")).to_be_focused()
+
+
 async def test_the_log_of_a_room_is_live_and_opens_to_what_it_says(bob: Client, operator: Person) -> None:
     page = operator.page
     await say(bob, "one", "two")
