@@ -30,7 +30,7 @@ async def test_a_first_conversation_is_as_the_readme_shows_it() -> None:
 async def _is_drawn(stack: RunningStack, readme: str) -> None:
     async with connect(stack.address, token(stack.home, "alice")) as client, client.session() as session:
         screen = ChatScreen(session)
-        async with screen.run_test(size=(80, 8)):
+        async with screen.run_test(size=(80, 9)):
             await eventually(lambda: f"```\n{_timeless(_drawn(screen))}\n```\n" in readme)
 
 
