@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -80,7 +79,8 @@ async def in_the_room(stack: RunningStack, login: Login) -> AsyncIterator[Everyb
             await eventually(lambda: curl.streams and terminal.process.returncode is None)
             yield Everybody(session, client, events, resets, node, tabs, ben, curl, terminal)
     finally:
-        watching.send_signal(signal.SIGINT)
+        # Not by Ctrl-C, which whoever runs tests in the background has told all of it to pass over.
+        watching.terminate()
         await watching.wait()
         tasks[1].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
