@@ -130,7 +130,7 @@ def _deletions(server: Server, settings: RoomsSettings, store: DeletionStore) ->
         store,
         {"messages": messages.erase_room, "files": files.erase_room},
         server.clock,
-        interval=settings.retry_interval_seconds,
+        interval=settings.deletions_poll_interval_seconds,
     )
     server.lifetime.run("deletions", deletions.run())
     return deletions

@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     retry_interval_seconds: float = Field(
         default=0.5, gt=0, description="pause between attempts to reach what is absent"
     )
+    deletions_poll_interval_seconds: float = Field(
+        default=0.5, gt=0, description="between looks for deletions that nobody is at, and before one is tried again"
+    )
     heartbeat_interval_seconds: float = Field(default=15.0, gt=0, description="between heartbeats of clients' streams")
     access_heartbeat_interval_seconds: float = Field(default=1.0, gt=0, description="between heartbeats of WatchAccess")
     access_changes_kept_seconds: float = Field(default=3600.0, gt=0, description="how long changes can be caught up on")

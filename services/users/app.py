@@ -84,7 +84,12 @@ def _servicer(
     others = {name: ErasureClient(server.peer(name, address)) for name, address in addresses.items()}
     erasers: dict[str, Erase] = {name: other.erase_user for name, other in others.items()}
     own = OwnEraser(store, server.clock, settle=settle)
-    jobs = Deletions(deletions, {**erasers, "users": own.erase}, server.clock, interval=settings.retry_interval_seconds)
+    jobs = Deletions(
+        deletions,
+        {**erasers, "users": own.erase},
+        server.clock,
+        interval=settings.deletions_poll_interval_seconds,
+    )
     server.lifetime.run("deletions", jobs.run())
     listing = DeletionListing(jobs, server.page_tokens, server.limits)
     exporters = [other.export_user for other in others.values()]

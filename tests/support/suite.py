@@ -33,9 +33,10 @@ BUILDS: dict[str, Build[Any]] = {
     "messages": messages_app.build,
     "files": files_app.build,
 }
-# Intervals at which nothing in a test has to wait for long.
+# Intervals at which nothing in a test has to wait for long, and a suite that nobody asks anything costs little.
 QUICK = {
     "retry_interval_seconds": 0.02,
+    "deletions_poll_interval_seconds": 0.2,
     "keys_poll_interval_seconds": 0.1,
     "access_poll_interval_seconds": 0.05,
     "changes_poll_interval_seconds": 0.05,
