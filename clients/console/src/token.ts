@@ -17,8 +17,6 @@ const HOST_MS = 10_000;
 export interface Claims {
   readonly userId: string;
   readonly isSuperuser: boolean;
-  /** In milliseconds; Infinity where the token does not say. */
-  readonly expireTime: number;
 }
 
 /** Return what a token says; undefined for what is none. */
@@ -30,12 +28,8 @@ export function claimsOf(token: string): Claims | undefined {
     if (typeof claims !== "object" || claims === null) {
       return undefined;
     }
-    const { sub, su, exp } = claims as Record<string, unknown>;
-    return {
-      userId: typeof sub === "string" ? sub : "",
-      isSuperuser: su === true,
-      expireTime: typeof exp === "number" ? exp * 1_000 : Infinity,
-    };
+    const { sub, su } = claims as Record<string, unknown>;
+    return { userId: typeof sub === "string" ? sub : "", isSuperuser: su === true };
   } catch {
     return undefined;
   }

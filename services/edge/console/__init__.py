@@ -9,6 +9,7 @@ import hashlib
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 PAGE = "index.html"
@@ -36,8 +37,14 @@ class Asset:
     @property
     def path(self) -> str:
         """Where it is served, which changes with what it holds."""
-        hashed = hashlib.sha256(self.content).hexdigest()[:_HASH_CHARS]
-        return f"/console/{hashed}{Path(self.name).suffix}"
+        return _path_of(self)
+
+
+@cache
+def _path_of(asset: Asset) -> str:
+    """Read and hash an asset once: its path stands in several routes, and in the page."""
+    hashed = hashlib.sha256(asset.content).hexdigest()[:_HASH_CHARS]
+    return f"/console/{hashed}{Path(asset.name).suffix}"
 
 
 SCRIPT = Asset("console.js", "text/javascript; charset=utf-8")

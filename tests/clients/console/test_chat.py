@@ -3,14 +3,13 @@
 import re
 from collections.abc import AsyncIterator
 
-import psutil
 import pytest
 from playwright.async_api import Browser, expect
 
 from chatkit_client import connect
-from services.stack.machine.health import EdgeHealth
 from tests.clients.console.browser import PHONE, Person, arrive
 from tests.support.edge import Edge
+from tests.support.envoys import kill_envoy, start_again
 from tests.support.tokens import token
 
 
@@ -64,14 +63,10 @@ async def test_it_goes_on_after_the_edge_was_killed_and_shows_every_message_once
     await alice.write("one")
     await expect(alice.texts).to_have_text(["one"])
     await expect(alice.messages).not_to_have_class(re.compile("pending"))
-    assert edge.child.process is not None
-    (envoy,) = psutil.Process(edge.child.process.pid).children()
-    envoy.kill()
-    await edge.child.process.wait()
+    await kill_envoy(edge)
     await alice.write("two")
     await expect(alice.messages.last).to_have_class(re.compile("pending"))
-    await edge.child.start()
-    await edge.child.wait_until(EdgeHealth(), deadline=float("inf"))
+    await start_again(edge)
     async with connect(edge.address, token("bob")) as bob:
         await bob.send("lobby", "three")
     await expect(alice.texts.filter(has_text="three")).to_have_count(1)

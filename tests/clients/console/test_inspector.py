@@ -3,15 +3,14 @@
 import json
 from collections.abc import AsyncIterator
 
-import psutil
 import pytest
 from playwright.async_api import Browser, Locator, expect
 
 from chatkit_client import Client, connect
 from chatkit_client.types import CreateUserRequest, RoleScope
-from services.stack.machine.health import EdgeHealth
 from tests.clients.console.browser import Person, arrive, look
 from tests.support.edge import Edge
+from tests.support.envoys import kill_envoy, start_again
 from tests.support.tokens import token
 
 
@@ -202,9 +201,5 @@ async def test_what_the_token_may_not_do_is_said_in_a_sentence(edge: Edge, brows
 
 async def _restart(edge: Edge) -> None:
     """Kill the edge, and start it again."""
-    assert edge.child.process is not None
-    (envoy,) = psutil.Process(edge.child.process.pid).children()
-    envoy.kill()
-    await edge.child.process.wait()
-    await edge.child.start()
-    await edge.child.wait_until(EdgeHealth(), deadline=float("inf"))
+    await kill_envoy(edge)
+    await start_again(edge)

@@ -13,7 +13,7 @@ import { Files } from "./files.js";
 import { Notices } from "./notices.js";
 import { type Name, useNames } from "./people.js";
 import { Room } from "./room.js";
-import { inOrder, Rooms } from "./rooms.js";
+import { inOrder, lastOf, Rooms } from "./rooms.js";
 import { Start } from "./start.js";
 
 // As in chat.css: so wide a window shows the rooms and the open one side by side.
@@ -171,10 +171,7 @@ function useShortcuts(views: readonly RoomView[], roomId: string | undefined): v
 
 /** Learn who the others of direct rooms are, and who has said the last words. */
 function useOthers(session: Session | undefined, views: readonly RoomView[], ownId: string): void {
-  const shown = views.flatMap(({ room, messages, readState }) => [
-    ...(room?.directUserIds ?? []),
-    (messages.at(-1) ?? readState?.lastMessage)?.senderId ?? ownId,
-  ]);
+  const shown = views.flatMap((view) => [...(view.room?.directUserIds ?? []), lastOf(view)?.senderId ?? ownId]);
   const asked = [...new Set([ownId, ...shown])].sort();
   useEffect(() => {
     // What is refused leaves ids in the place of names.

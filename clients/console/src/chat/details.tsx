@@ -52,12 +52,7 @@ export function Details({ client, session, view, ownId, name, title, onClose }: 
       <ul class="people">
         {[...view.memberIds].sort().map((memberId) => (
           <li key={memberId}>
-            <Face
-              userId={memberId}
-              name={name(memberId)}
-              user={session.user(memberId)}
-              isThere={isThere(session, memberId)}
-            />
+            <Face session={session} userId={memberId} name={name(memberId)} />
             <span dir="auto">{name(memberId)}</span>
             <span class="faint">{isThere(session, memberId) ? "here" : ""}</span>
           </li>

@@ -11,7 +11,7 @@ import { Face } from "./face.js";
 import type { Files } from "./files.js";
 import { Say } from "./notices.js";
 import { Shown } from "./parts.js";
-import { isThere, type Name } from "./people.js";
+import type { Name } from "./people.js";
 import { timeOf } from "./times.js";
 
 /** What a reader may do in a room. */
@@ -46,12 +46,7 @@ export function Message(props: MessageProps) {
     <li data-seq={message?.seq.toString()} class={`message ${isOwn ? "own" : ""} ${isUnderName ? "first" : ""} ${state}`}>
       {isUnderName && (
         <p class="sender">
-          <Face
-            userId={senderId}
-            name={name(senderId)}
-            user={session.user(senderId)}
-            isThere={isThere(session, senderId)}
-          />
+          <Face session={session} userId={senderId} name={name(senderId)} />
           <strong dir="auto">{name(senderId)}</strong>
         </p>
       )}

@@ -5,7 +5,7 @@ import type { Message } from "chatkit-client/types";
 
 import { href } from "../route.js";
 import { Face } from "./face.js";
-import { isThere, type Name, titleOf, typingOf } from "./people.js";
+import { type Name, titleOf, typingOf } from "./people.js";
 import { dateOf, shortTimeOf } from "./times.js";
 
 interface RoomsProps {
@@ -44,12 +44,7 @@ function Line({ session, view, ownId, name, isOpen }: LineProps) {
   const typing = typingOf(view, ownId, name);
   return (
     <a href={href(["rooms", view.id])} aria-current={isOpen ? "page" : undefined}>
-      <Face
-        userId={otherId ?? view.id}
-        name={title}
-        user={otherId === undefined ? undefined : session?.user(otherId)}
-        isThere={otherId === undefined || session === undefined ? undefined : isThere(session, otherId)}
-      />
+      <Face session={otherId === undefined ? undefined : session} userId={otherId ?? view.id} name={title} />
       <span class="title" dir="auto">
         {title}
       </span>
@@ -67,7 +62,8 @@ function Line({ session, view, ownId, name, isOpen }: LineProps) {
   );
 }
 
-function lastOf(view: RoomView): Message | undefined {
+/** Return the last message of a room, as far as it is known. */
+export function lastOf(view: RoomView): Message | undefined {
   return view.messages.at(-1) ?? view.readState?.lastMessage;
 }
 
