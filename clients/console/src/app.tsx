@@ -1,11 +1,11 @@
 /** Who is signed in, and which of the two parts is shown: the chat, or the inspector. */
 
 import { connect } from "chatkit-client";
-import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks";
 
 import { Chat } from "./chat/chat.js";
 import { Inspector } from "./inspector/inspector.js";
-import { go, href, usePath } from "./route.js";
+import { go, href, roomOf, usePath } from "./route.js";
 import { SignIn } from "./signin.js";
 import { type Claims, claimsOf, forget, hasHost, keep, renewing, tokenOfHost, tokenOfLink, tokenOfTab } from "./token.js";
 
@@ -20,7 +20,7 @@ export function App() {
       });
     }
   }, [token]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     // A link that is followed in the tab of the console loads nothing anew.
     const follow = (): void => {
       const given = tokenOfLink();
@@ -57,25 +57,25 @@ interface SignedInProps {
 }
 
 function SignedIn({ token, claims, onSignOut }: SignedInProps) {
-  const [part, ...path] = usePath();
+  const path = usePath();
   const client = useMemo(() => connect(location.origin, hasHost() ? renewing(token) : token), [token]);
   useEffect(() => () => {
     client.close();
   }, [client]);
   const { userId, isSuperuser } = claims;
-  if (part === "inspector" || userId === "") {
+  if (path[0] === "inspector" || userId === "") {
     return (
       <div class="inspecting">
         <Bar>
           {userId !== "" && <a href={href(["rooms"])}>Chat</a>}
           <SignOut onSignOut={onSignOut} />
         </Bar>
-        <Inspector client={client} path={path} go={goInspecting} />
+        <Inspector client={client} path={path.slice(1)} go={goInspecting} />
       </div>
     );
   }
   return (
-    <Chat client={client} userId={userId} roomId={part === "rooms" ? path[0] : undefined} onEnd={onSignOut}>
+    <Chat client={client} userId={userId} roomId={roomOf(path)} onEnd={onSignOut}>
       {isSuperuser && <a href={href(["inspector"])}>Inspector</a>}
       <SignOut onSignOut={onSignOut} />
     </Chat>

@@ -1,6 +1,6 @@
 /** Which part of the console is shown: it stands in the URL's fragment, so that "back" works and nothing is loaded. */
 
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 
 /** Return the link to a part: `#/rooms/lobby` for rooms and lobby. */
 export function href(path: readonly string[]): string {
@@ -25,10 +25,22 @@ export function pathOf(hash: string): readonly string[] {
   }
 }
 
+/** Return the room that a part of the console is; undefined where it is none. */
+export function roomOf([part, roomId]: readonly string[]): string | undefined {
+  return part === "rooms" ? roomId : undefined;
+}
+
+/** Whether the URL names no part but the chat, and no room: whoever renders may know an earlier one only. */
+export function isAtNoRoom(): boolean {
+  const path = pathOf(location.hash);
+  return path[0] !== "inspector" && roomOf(path) === undefined;
+}
+
 /** Return the part that is to be shown. */
 export function usePath(): readonly string[] {
   const [path, setPath] = useState(() => pathOf(location.hash));
-  useEffect(() => {
+  // At once, so that nobody goes elsewhere between.
+  useLayoutEffect(() => {
     const change = (): void => {
       setPath(pathOf(location.hash));
     };

@@ -13,6 +13,26 @@ from tests.support.edge import Edge
 from tests.support.envoys import kill_envoy, start_again
 from tests.support.tokens import token
 
+# Go elsewhere in the moment in which there is a link to that, and in which a room is about to be opened.
+_WHEN_SHOWN = """
+const going = new MutationObserver(() => {
+  if (document.querySelector("a[href='#/inspector']")) {
+    going.disconnect();
+    location.hash = "#/inspector/users";
+  }
+});
+going.observe(document, { childList: true, subtree: true });
+"""
+_WHEN_OPENED = """
+const matches = window.matchMedia.bind(window);
+window.matchMedia = (query) => {
+  if (document.querySelector("a[href='#/rooms/lobby']")) {
+    location.hash = "#/inspector/users";
+  }
+  return matches(query);
+};
+"""
+
 
 async def do(person: Person, action: str, does: str, **fields: str) -> None:
     """Press a button, fill in what its dialog asks for, and do it."""
@@ -57,6 +77,15 @@ async def log(bob: Client, operator: Person) -> Person:
     await look(operator, "rooms", "lobby", "log")
     await expect(rows(operator)).to_have_count(1)
     return operator
+
+
+@pytest.mark.parametrize("script", [_WHEN_SHOWN, _WHEN_OPENED], ids=["shown", "opened"])
+async def test_whoever_goes_on_at_once_gets_there(edge: Edge, browser: Browser, script: str) -> None:
+    page = await browser.new_page()
+    await page.add_init_script(script)
+    await page.goto(f"http://{edge.address}/#token={token('alice', su=True)}")
+    await expect(page.locator("main tbody tr")).to_have_count(2)
+    assert page.url.endswith("#/inspector/users")
 
 
 async def test_users_rooms_roles_and_limits_are_found_by_links(edge: Edge, operator: Person) -> None:

@@ -7,7 +7,7 @@ import { useConnection, useRooms, useSession } from "chatkit-client/react";
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 
-import { go, href } from "../route.js";
+import { go, href, isAtNoRoom } from "../route.js";
 import { said } from "../said.js";
 import { Files } from "./files.js";
 import { Notices } from "./notices.js";
@@ -145,7 +145,8 @@ function useRefused(session: Session | undefined): string {
 function useOpenRoom(views: readonly RoomView[], roomId: string | undefined): void {
   const first = views[0]?.id;
   useEffect(() => {
-    if (roomId === undefined && first !== undefined && matchMedia(WIDE).matches) {
+    const hasPlace = roomId === undefined && matchMedia(WIDE).matches;
+    if (hasPlace && first !== undefined && isAtNoRoom()) {
       location.replace(href(["rooms", first]));
     }
   }, [roomId, first]);

@@ -136,7 +136,7 @@ function useReading(session: Session, view: RoomView, isAtEnd: boolean): void {
 /** Whether somebody may be looking at the page. */
 function useIsLooking(): boolean {
   const [isLooking, setIsLooking] = useState(() => document.visibilityState === "visible");
-  useEffect(() => {
+  useLayoutEffect(() => {
     const note = (): void => {
       setIsLooking(document.visibilityState === "visible");
     };
