@@ -267,6 +267,9 @@ async def test_while_a_service_is_away_its_part_is_behind_and_then_goes_on(
         await suite.make_room("lobby", "alice", "bob")
         async with following(suite.sync, _all("alice", online=True), user("bob")) as device:
             await device.until("caught_up")
+            # Before rooms has heard of any user, there is no place among their changes to go on from.
+            await suite.users.UpdateUser(users_pb2.UpdateUserRequest(user_id="alice", name="Alice"), metadata=su())
+            await device.until("user.user_updated")
 
             async def behind(*parts: str) -> list[sync_event_pb2.SyncEvent]:
                 seen = await device.until("heartbeat")

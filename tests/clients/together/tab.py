@@ -10,10 +10,15 @@ from tests.support.eventually import HANG_SECONDS
 _WATCH = """
 window.seen = new Set();
 window.faults = [];
+let newest = 0;
 const look = () => {
   const stored = [...document.querySelectorAll(".message[data-seq]")].map(({ dataset }) => Number(dataset.seq));
   const texts = [...document.querySelectorAll(".message .text")].map(({ textContent }) => textContent);
   stored.forEach((seq) => window.seen.add(seq));
+  const last = stored.at(-1) ?? 0;
+  if (last > newest) {
+    window.showed((newest = last));
+  }
   if (stored.some((seq, place) => place > 0 && seq <= stored[place - 1])) {
     window.faults.push(`out of order: ${stored}`);
   }
@@ -30,6 +35,8 @@ class Tab:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        # The seq of the newest message that it has shown.
+        self.newest = 0
 
     async def seen(self) -> set[int]:
         """Return the seqs of all messages that were shown."""
@@ -59,10 +66,17 @@ async def opened(browser: Browser, origin: str, user_id: str, count: int) -> lis
     """Open the console from an application's page in several tabs of a browser of its own."""
     context = await browser.new_context()
     context.set_default_timeout(HANG_SECONDS * 1000)
+    tabs: list[Tab] = []
+
+    def showed(source: dict[str, Any], seq: int) -> None:
+        for tab in tabs:
+            if tab.page == source["page"]:
+                tab.newest = seq
+
+    await context.expose_binding("showed", showed)
     await context.add_init_script(_WATCH)
     host = await context.new_page()
     await host.goto(f"{origin}/?user={user_id}")
-    tabs = []
     for _ in range(count):
         async with context.expect_page() as opening:
             await host.get_by_role("button", name="Chat").click()

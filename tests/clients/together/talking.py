@@ -54,8 +54,9 @@ class Talking:
 
     def _is_near(self) -> bool:
         one = self._everybody
-        heard = (len(one.events), len(one.node.events), len(one.curl.events), len(one.terminal.lines))
-        return max(heard) - min(heard) < _MOST_AHEAD
+        heard = [len(one.events), len(one.node.events), len(one.curl.events), len(one.terminal.lines)]
+        shown = [tab.newest for tab in (*one.tabs, one.ben)]
+        return max(heard) - min(heard + shown) < _MOST_AHEAD
 
     async def _by_python(self, content: str) -> None:
         one = self._everybody
