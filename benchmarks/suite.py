@@ -85,7 +85,7 @@ class Suite:
     @property
     def metrics(self) -> str:
         """Where the edge tells its figures."""
-        return self.home.state().metrics_address
+        return self.home.state().metrics["edge"]
 
     def namespace(self) -> int:
         """Return a number that no other job has, for request ids."""

@@ -29,6 +29,8 @@ class Turn:
         # Done when it has come, with how long the work is expected to take.
         self.came: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self.began = 0.0
+        # When it was asked for, where it did not come at once.
+        self.asked: float | None = None
         self._queue = queue
 
     def give_back(self) -> None:
@@ -68,6 +70,14 @@ class FairQueue:
         # By tag; of those who are equal, whoever has had nothing yet is first, and then who came first.
         self._heap: list[tuple[float, bool, int, str]] = []
         self._count = 0
+        # How many turns did not come at once, and how long those waited that have come by now.
+        self.waits = 0
+        self.waited_seconds = 0.0
+
+    @property
+    def in_hand(self) -> int:
+        """How many pieces are worked on."""
+        return self._at_once - self._free
 
     @asynccontextmanager
     async def turn(self, user_id: str) -> AsyncIterator[None]:
@@ -88,6 +98,8 @@ class FairQueue:
         if self._free and self._may_have_more(user_id, user):
             self._let_in(turn, user, max(self._tag, user.ends))
         else:
+            turn.asked = self._now()
+            self.waits += 1
             user.waiting.append(turn)
             self._queue(user_id, user)
         return turn
@@ -136,6 +148,8 @@ class FairQueue:
         user.has_had = True
         user.ends = tag + self._expected
         turn.began = self._now()
+        if turn.asked is not None:
+            self.waited_seconds += turn.began - turn.asked
         turn.came.set_result(self._expected)
 
     def _forget(self) -> None:

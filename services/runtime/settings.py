@@ -41,6 +41,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     listen: str = Field(default="127.0.0.1:0", description="host:port of the gRPC listener")
+    metrics_listen: str = Field(
+        default="127.0.0.1:0",
+        description="host:port of /metrics, /healthz and /readyz; port 0 is one that is free and logged, empty is none",
+    )
     # Before the URLs that they belong to, which take them.
     database_password: SecretStr = Field(
         default=SecretStr(""), description="the password of database_url, where that has none"

@@ -9,7 +9,7 @@ import os
 import secrets
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,12 +36,12 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What runs: the edge's addresses, for clients and for Prometheus, and the processes."""
+    """What runs: the edge's address, the processes, and where each of them tells its figures, by its name."""
 
     address: str = ""
     processes: list[Running] = field(default_factory=list)
     is_seeded: bool = False
-    metrics_address: str = ""
+    metrics: Mapping[str, str] = field(default_factory=dict)
 
 
 class Home:
@@ -143,7 +143,7 @@ class Home:
         except FileNotFoundError:
             return State()
         processes = [Running(**item) for item in raw["processes"]]
-        return State(raw["address"], processes, raw["is_seeded"], raw.get("metrics_address", ""))
+        return State(raw["address"], processes, raw["is_seeded"], raw.get("metrics", {}))
 
     def record(self, state: State) -> None:
         """Write what runs, as a whole or not at all."""

@@ -32,7 +32,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "watched_files",
         ),
         ("contract", "logs"),
-        ("settings", "data"),
+        ("settings", "data", "metrics"),
         ("identity", "bus", "healthcheck"),
         ("peers", "streaming"),
         ("access",),

@@ -211,8 +211,9 @@ def _images(services: Json, compose: Json) -> Iterator[str]:
 
 def _published(services: Json, compose: Json) -> Iterator[str]:
     yield from (f"{name} is published" for name, part in services.items() if "ports" in part and name != "edge")
-    if services["edge"]["environment"].get("CHATKIT_METRICS_LISTEN", "").partition(":")[0] != "0.0.0.0":
-        yield "nobody reaches the edge's figures"
+    for name in PROCESSES:
+        if services[name]["environment"].get("CHATKIT_METRICS_LISTEN", "").partition(":")[0] != "0.0.0.0":
+            yield f"nobody reaches the figures of {name}"
     container_ports = [port.split(":")[-1] for port in services["edge"].get("ports", [])]
     if [f"0.0.0.0:{port}" for port in container_ports] != [services["edge"]["environment"]["CHATKIT_LISTEN"]]:
         yield "what is published is not where the edge listens"

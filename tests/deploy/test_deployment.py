@@ -35,8 +35,9 @@ from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.nats import Nats
 from tests.support.nats import running as running_nats
 
-_HTTP, _METRICS = "files' HTTP", "metrics"
-_LISTENERS = {_HTTP: ("files", "CHATKIT_HTTP_LISTEN"), _METRICS: ("edge", "CHATKIT_METRICS_LISTEN")}
+_HTTP = "files' HTTP"
+_LISTENERS = {_HTTP: ("files", "CHATKIT_HTTP_LISTEN")}
+_METRICS = "CHATKIT_METRICS_LISTEN"
 
 
 @dataclass
@@ -51,6 +52,8 @@ class Deployment:
     ports: dict[str, Port] = field(
         default_factory=lambda: {name: Port("127.0.0.1") for name in (*PROCESSES, *_LISTENERS)}
     )
+    # Where each process tells its figures: in compose each has a network address of its own.
+    figures: dict[str, Port] = field(default_factory=lambda: {name: Port("127.0.0.1") for name in PROCESSES})
 
     @cached_property
     def compose(self) -> Json:
@@ -66,6 +69,8 @@ class Deployment:
     def environment(self, name: str) -> dict[str, str]:
         """Return what compose tells a service, with this machine's addresses in the place of the network's."""
         told = {key: self._here(str(value)) for key, value in self.services[name]["environment"].items()}
+        if name in self.figures:
+            told[_METRICS] = self.figures[name].address
         return {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", **told}
 
     def _here(self, value: str) -> str:
@@ -157,7 +162,7 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
     ):
         made = Deployment(tmp_path, Path(run_folder), env, postgres, nats)
         yield made
-        for held in made.ports.values():
+        for held in (*made.ports.values(), *made.figures.values()):
             held.release()
 
 
@@ -178,8 +183,11 @@ async def test_what_compose_runs_works_together(deployment: Deployment) -> None:
         url = f"http://{deployment.ports['edge'].address}/files/00000000-0000-0000-0000-000000000000"
         async with httpx.AsyncClient(trust_env=False) as client:
             assert "FILE_URL_INVALID" in (await client.get(url)).text
-            figures = await client.get(f"http://{deployment.ports[_METRICS].address}/stats/prometheus")
+            figures = await client.get(f"http://{deployment.figures['edge'].address}/stats/prometheus")
             assert "envoy_http_downstream_rq_total" in figures.text
+            for name in SERVICES:
+                ready = await client.get(f"http://{deployment.figures[name].address}/readyz")
+                assert ready.status_code == 200, name
         # Users and rooms hear of changes; messages of entries, of cursors, of typing and of commands.
         await eventually(lambda: deployment.nats.subscriptions() == 1 + 1 + 4)
 

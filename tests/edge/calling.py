@@ -100,7 +100,7 @@ def heard(suite: Suite, path: str) -> int:
 @asynccontextmanager
 async def unheard(suite: Suite) -> AsyncIterator[None]:
     """Check that no service hears anything while the context is open."""
-    before = {name: server.handlers.answers.copy() for name, server in suite.servers.items()}
+    before = {name: server.handlers.answers for name, server in suite.servers.items()}
     yield
     for name, server in suite.servers.items():
         assert server.handlers.answers - before[name] == Counter(), name

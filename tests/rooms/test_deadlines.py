@@ -17,6 +17,7 @@ from services.runtime.clock import SystemClock
 from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.policies import Limits, methods_of
 from services.runtime.deadline import Deadline
+from services.runtime.metrics.registry import Metrics
 from services.runtime.streaming.open_streams import Streams
 from tests.support import tokens
 from tests.support.clock import ManualClock, deadlines_by
@@ -62,7 +63,9 @@ def _handler(slow: _Slow, service: ServiceDescriptor, name: str) -> Callable[[ob
     """Compose the handler of a method over a use case that asks users."""
     limits, them = Limits(), cast("Any", slow)
     verifier = tokens.verifier(SystemClock(), service="rooms", limits=limits)
-    handlers = Handlers(verifier=verifier, limits=limits, streams=Streams(limits, SystemClock()), access=them)
+    handlers = Handlers(
+        verifier=verifier, limits=limits, streams=Streams(limits, SystemClock()), access=them, metrics=Metrics()
+    )
     nobody = cast("Any", None)
     rooms = Rooms(nobody, nobody, them, nobody, most_members=10, new_uid=uuid4)
     servicer = (

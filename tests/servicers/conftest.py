@@ -9,6 +9,7 @@ from services.runtime.calls.paging import PageTokens
 from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import PermissionDenied
 from services.runtime.contract.policies import Limits
+from services.runtime.metrics.registry import Metrics
 from services.runtime.streaming.open_streams import Streams
 from tests.support import tokens
 from tests.support.peers import room_uid_of, user_uid_of
@@ -43,4 +44,6 @@ def page_tokens() -> PageTokens:
 def handlers(limits: Limits) -> Handlers:
     """Compose handlers as a service called `tested` does."""
     verifier = tokens.verifier(SystemClock(), limits=limits)
-    return Handlers(verifier=verifier, limits=limits, streams=Streams(limits, SystemClock()), access=Doorkeeper())
+    return Handlers(
+        verifier=verifier, limits=limits, streams=Streams(limits, SystemClock()), access=Doorkeeper(), metrics=Metrics()
+    )

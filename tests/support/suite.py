@@ -66,6 +66,8 @@ def settings(database: TestDatabase, folder: Path, service: str, **changes: Any)
         "keys_file": keys,
         "service_keys_file": service_keys,
         "log_format": "text",
+        # Nobody looks, and a thread for each costs something.
+        "metrics_listen": "",
         "nats_url": nats.url(service) if nats is not None else "",
         **QUICK,
         **changes,

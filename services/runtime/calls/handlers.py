@@ -38,10 +38,14 @@ from services.runtime.contract.errors import (
 )
 from services.runtime.contract.policies import Limits, MethodContract, methods_of
 from services.runtime.identity.tokens import TokenVerifier
+from services.runtime.metrics.calls import CallMetrics, MeasuredCall
+from services.runtime.metrics.registry import Metrics
 from services.runtime.streaming.open_streams import OpenStream, Streams
 
 _log = structlog.get_logger()
 _READ_AWAY_SECONDS = 0.5
+# How a call ends that its caller gave up, or whose connection was lost.
+_GIVEN_UP = grpc.StatusCode.CANCELLED.name
 # How long a stream waits for its request; other calls have their deadlines.
 _REQUEST_SECONDS = 10.0
 
@@ -63,7 +67,7 @@ class Servicer(Protocol):
 
 
 class Handlers:
-    """Composes the handlers of a service and counts what they answer."""
+    """Composes the handlers of a service, and measures what they answer."""
 
     def __init__(
         self,
@@ -71,12 +75,17 @@ class Handlers:
         verifier: TokenVerifier,
         limits: Limits,
         streams: Streams,
+        metrics: Metrics,
         access: AccessChecker | None = None,
     ) -> None:
         self._admission = Admission(verifier, limits, access)
         self._streams = streams
-        # How often each method answered with each code, by (path, code's name).
-        self.answers: Counter[tuple[str, str]] = Counter()
+        self._calls = CallMetrics(metrics)
+
+    @property
+    def answers(self) -> Counter[tuple[str, str]]:
+        """How often each method has answered with each code, by its path and the code's name."""
+        return self._calls.answers()
 
     def generic(self, servicer: Servicer) -> grpc.GenericRpcHandler:
         """Return the handler of a whole service."""
@@ -101,17 +110,20 @@ class Handlers:
         caller_of, admit = self._admission.caller, self._admission.of(method)
         names = JsonNames(method.request)
         seconds = method.policy.deadline_ms / 1000
+        begin = self._calls.of(method).begin
 
         async def handle(_bodies: object, context: Context) -> bytes:
-            deadline = deadline_of(context, seconds)
+            deadline, measured = deadline_of(context, seconds), begin()
             try:
                 async with asyncio.timeout(seconds):
                     caller = caller_of(method, context)
                     request, call = await admit(await _only(context), context, caller, deadline, None)
                     response = await behaviour(request, call)
+                measured.end("OK")
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
-                await self._abort(method, names, error, context)
-            self.answers[method.path, "OK"] += 1
+                await self._abort(method, names, error, context, measured)
+            finally:
+                measured.end(_GIVEN_UP)
             return response if isinstance(response, bytes) else response.SerializeToString()
 
         return handle
@@ -145,9 +157,10 @@ class Handlers:
     def _responding(self, method: MethodContract, begin: _Begin) -> StreamHandler:
         caller_of = self._admission.caller
         names = JsonNames(method.request)
+        arrive = self._calls.of(method).begin
 
         async def handle(_bodies: object, context: Context) -> AsyncIterator[bytes]:
-            bodies = _Bodies(context)
+            bodies, measured = _Bodies(context), arrive()
             try:
                 with self._streams.open(caller_of(method, context), edge_of(context)) as stream:
                     # Closed with the call, and not whenever somebody collects it.
@@ -155,16 +168,18 @@ class Handlers:
                         async for response in responses:
                             stream.check()
                             stream.is_writing = True
+                            measured.answers()
                             yield (response if isinstance(response, bytes) else response.SerializeToString())
                             stream.is_writing = False
                             stream.check()
+                measured.end("OK")
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
                 if method.streams_requests:
                     await bodies.read_away()
-                await self._abort(method, names, error, context)
+                await self._abort(method, names, error, context, measured)
             finally:
+                measured.end(_GIVEN_UP)
                 bodies.close()
-            self.answers[method.path, "OK"] += 1
 
         return handle
 
@@ -179,27 +194,31 @@ class Handlers:
         names = JsonNames(method.request)
         read = self._admission.reader_of(method)
         seconds = method.policy.deadline_ms / 1000
+        begin = self._calls.of(method).begin
 
         async def handle(_bodies: object, context: Context) -> bytes:
-            deadline, bodies = deadline_of(context, seconds), _Bodies(context)
+            deadline, bodies, measured = deadline_of(context, seconds), _Bodies(context), begin()
             try:
                 with self._streams.open(caller_of(method, context)) as stream:
                     async with asyncio.timeout(seconds):
                         first, call = await admit(await bodies.first(), context, stream.caller, deadline, stream)
                         response = await behaviour(first, read(first, bodies), call)
+                measured.end("OK")
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
                 await bodies.read_away()
-                await self._abort(method, names, error, context)
+                await self._abort(method, names, error, context, measured)
             finally:
+                measured.end(_GIVEN_UP)
                 bodies.close()
-            self.answers[method.path, "OK"] += 1
             return response if isinstance(response, bytes) else response.SerializeToString()
 
         return handle
 
-    async def _abort(self, method: MethodContract, names: JsonNames, error: Exception, context: Context) -> Never:
+    async def _abort(
+        self, method: MethodContract, names: JsonNames, error: Exception, context: Context, measured: MeasuredCall
+    ) -> Never:
         known = _known(error, method.path)
-        self.answers[method.path, known.code.name] += 1
+        measured.end(known.code.name, known.reason)
         if known.code not in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE}:
             _log.debug("call_refused", method=method.path, reason=known.reason, message=known.message)
         await abort(context, names.spelled(known) if is_json(context) else known)

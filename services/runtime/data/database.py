@@ -76,7 +76,7 @@ class Database:
         self._engine = engine
         connections = engine.pool.size()  # type: ignore[attr-defined]
         # Half of them: what waits for locks of one user's holds no more, and others go on.
-        self._turns = FairQueue(connections, of_each=max(1, connections // 2))
+        self.turns = FairQueue(connections, of_each=max(1, connections // 2))
         self._is_closed = False
         # How often a connection came back from a call that went well.
         self._returns = 0
@@ -116,7 +116,7 @@ class Database:
         It is taken in a task of its own: SQLAlchemy forgets one that is cut between the pool and its caller, as while
         the isolation level is set. It is given back in another one, and the turn with it.
         """
-        turn = self._turns.ask(on_behalf_of.get())
+        turn = self.turns.ask(on_behalf_of.get())
         try:
             if not turn.came.done():
                 await self._until_it_comes(turn)

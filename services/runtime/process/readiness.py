@@ -46,6 +46,12 @@ class Readiness:
         self._clock = clock
         self._retry_interval = retry_interval
         self._broken = False
+        self._status = health_pb2.HealthCheckResponse.UNKNOWN
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether callers may turn to the process."""
+        return self._status == health_pb2.HealthCheckResponse.SERVING and not self._broken
 
     @property
     def is_ending(self) -> bool:
@@ -96,4 +102,5 @@ class Readiness:
         return problem
 
     async def _say(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        self._status = status
         await self.servicer.set(health.OVERALL_HEALTH, status)

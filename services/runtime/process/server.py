@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
+import structlog
+
 from services.runtime.access.client import AccessClient
 from services.runtime.access.port import AccessChecker
 from services.runtime.access.rooms import RoomsAccess
@@ -25,6 +27,9 @@ from services.runtime.identity.api_keys import ApiKey
 from services.runtime.identity.keys import Key, Keyring
 from services.runtime.identity.tls import Certificates
 from services.runtime.identity.tokens import ServiceTokens, TokenVerifier
+from services.runtime.metrics.port import MetricsPort
+from services.runtime.metrics.process import measure_process, watch_loop
+from services.runtime.metrics.registry import Metrics
 from services.runtime.peers.peer import Peer
 from services.runtime.process.lifetime import Lifetime
 from services.runtime.process.listener import GrpcListener
@@ -32,6 +37,8 @@ from services.runtime.process.readiness import Check, Readiness
 from services.runtime.release import Release
 from services.runtime.settings import Settings
 from services.runtime.streaming.open_streams import Streams
+
+_log = structlog.get_logger()
 
 
 class Server:
@@ -55,11 +62,15 @@ class Server:
         self.database = Database(create_engine(settings.database_url.get_secret_value()))
         self.streams = Streams(self.limits, clock)
         self._certificates = Certificates(settings.tls) if settings.tls is not None else None
+        self.metrics = Metrics()
+        self._metrics_port: MetricsPort | None = None
         self.page_tokens = PageTokens(keys.service)
         self.readiness = Readiness(clock, settings.retry_interval_seconds, Release(settings.commit))
         self.address = ""
         # Where the service also listens for HTTP, if it does.
         self.http_address = ""
+        # Where it tells its figures, if it does.
+        self.metrics_address = ""
         self._tokens = ServiceTokens(name, keys.service[0], clock)
         self._verifier = TokenVerifier(
             keys=keys.api,
@@ -144,14 +155,28 @@ class Server:
         Raises OSError where the address can't be listened on.
         """
         await self.readiness.start()
-        self.handlers = Handlers(verifier=self._verifier, limits=self.limits, streams=self.streams, access=access)
+        self.handlers = Handlers(
+            verifier=self._verifier, limits=self.limits, streams=self.streams, metrics=self.metrics, access=access
+        )
         self.address = await self._listener.start(self.handlers, self._servicers, self.readiness.servicer)
+        self._measure()
         self.lifetime.run("streams", self.streams.run())
         self.lifetime.run("watched_files", self._watch_files())
         self.lifetime.run(
             "readiness",
             self.readiness.await_dependencies({"database": self._check_database, **dependencies}),
         )
+
+    def _measure(self) -> None:
+        """Tell of the process on a port of its own."""
+        measure_process(self.metrics, self.database.turns, Release(self.settings.commit))
+        self.lifetime.run("loop_lag", watch_loop(self.metrics, self.clock))
+        if self.settings.metrics_listen:
+            self._metrics_port = MetricsPort(
+                self.settings.metrics_listen, self.metrics, lambda: self.readiness.is_serving
+            )
+            self.metrics_address = self._metrics_port.address
+            _log.info("telling_metrics", address=self.metrics_address)
 
     async def _watch_files(self) -> None:
         while True:
@@ -182,6 +207,8 @@ class Server:
         for peer in list(self._peers.values()):
             await peer.close()
         await self.database.close()
+        if self._metrics_port is not None:
+            await self._metrics_port.close()
 
 
 @asynccontextmanager

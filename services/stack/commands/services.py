@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import json
 
-from services.stack.home import Home, Running
+from services.stack.home import Home, Running, State
 from services.stack.machine.cluster import BINARIES, DATABASE, SUPERUSER
 from services.stack.machine.health import EdgeHealth, NatsHealth, ServiceHealth
 from services.stack.machine.recorded import find
@@ -14,7 +14,8 @@ from services.stack.terminal import columns
 
 def services(home: Home, arguments: argparse.Namespace) -> int:
     """Print what runs; the exit status is 1 unless all of it is healthy."""
-    processes = home.state().processes
+    state = home.state()
+    processes = state.processes
     found = asyncio.run(_look_at_all(processes))
     healthy = [is_healthy for is_healthy, _ in found]
     rows = [
@@ -24,6 +25,7 @@ def services(home: Home, arguments: argparse.Namespace) -> int:
             "pid": running.pid,
             "healthy": is_healthy,
             "version": release,
+            "metrics": _figures_of(running.name, state),
         }
         for running, (is_healthy, release) in zip(processes, found, strict=True)
     ]
@@ -37,8 +39,15 @@ def services(home: Home, arguments: argparse.Namespace) -> int:
         print(columns(("process", "address", "pid", "health", "version"), shown))
         print(f"\nPostgreSQL has the user {SUPERUSER} and the database {DATABASE}; docs/backup.md says how to reach it")
         print(f"  password: {home.passwords_file}\n  programs: {BINARIES}")
-        print(f"The edge's figures for Prometheus: http://{home.state().metrics_address}/stats/prometheus")
+        print("Figures for Prometheus:")
+        print(columns(("process", "url"), [(row["name"], row["metrics"]) for row in rows if row["metrics"]]))
     return 0 if all(healthy) else 1
+
+
+def _figures_of(name: str, state: State) -> str:
+    """Return where a process tells its figures; empty where it has none."""
+    address = state.metrics.get(name, "")
+    return f"http://{address}/{'stats/prometheus' if name == 'edge' else 'metrics'}" if address else ""
 
 
 async def _look_at_all(processes: list[Running]) -> list[tuple[bool, str]]:

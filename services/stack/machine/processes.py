@@ -57,6 +57,7 @@ def service_programs(plan: Plan) -> list[Program]:
             {
                 **_service_environment(plan, service),
                 "CHATKIT_LISTEN": plan.addresses[name],
+                "CHATKIT_METRICS_LISTEN": plan.addresses[metrics_name(name)],
                 **(_content_environment(plan, name) if service == CONTENT else {}),
             },
             plan.addresses[name],
@@ -79,7 +80,7 @@ def edge_program(plan: Plan, run_folder: str) -> Program:
     environment = {
         **_shared(plan),
         "CHATKIT_LISTEN": address,
-        "CHATKIT_METRICS_LISTEN": plan.addresses["metrics"],
+        "CHATKIT_METRICS_LISTEN": plan.addresses[metrics_name("edge")],
         "CHATKIT_RUN_DIR": run_folder,
         "CHATKIT_FILES_HTTP_ADDRESS": ",".join(
             plan.addresses[http_name(name)] for name in names(CONTENT, plan.replicas[CONTENT])
@@ -97,6 +98,11 @@ def nats_program(plan: Plan) -> Program:
 def http_name(process: str) -> str:
     """Return what the address is called where a process listens for HTTP."""
     return f"{process}-http"
+
+
+def metrics_name(process: str) -> str:
+    """Return what the address is called where a process tells its figures."""
+    return f"{process}-metrics"
 
 
 def max_connections(processes: int, reserve: int = 13) -> int:

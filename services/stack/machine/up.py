@@ -24,6 +24,7 @@ from services.stack.machine.processes import (
     edge_program,
     http_name,
     max_connections,
+    metrics_name,
     migrations,
     nats_program,
     service_programs,
@@ -50,8 +51,9 @@ class Stack:
         self._home = home
         self._say = say
         processes = process_names(replicas)
-        self._ports = {"edge": Port(HOST, port), "metrics": Port(HOST), "nats": Port(HOST, child="reuses address")}
+        self._ports = {"edge": Port(HOST, port), "nats": Port(HOST, child="reuses address")}
         self._ports |= {name: Port(HOST) for name in processes}
+        self._ports |= {metrics_name(name): Port(HOST) for name in ("edge", *processes)}
         self._ports |= {http_name(name): Port(HOST) for name in names(CONTENT, replicas[CONTENT])}
         self._addresses = {name: held.address for name, held in self._ports.items()}
         self._postgres = Postgres(
@@ -144,10 +146,12 @@ class Stack:
         state = self._home.state()
         if not state.is_seeded:
             await seed(self._home, self.address)
-        metrics_address = self._addresses["metrics"]
-        self._home.record(
-            replace(self._home.state(), address=self.address, metrics_address=metrics_address, is_seeded=True)
-        )
+        self._home.record(replace(self._home.state(), address=self.address, metrics=self._metrics(), is_seeded=True))
+
+    def _metrics(self) -> dict[str, str]:
+        """Return where each process that has figures tells them."""
+        found = {name: self._addresses.get(metrics_name(name), "") for name in self._children}
+        return {name: address for name, address in found.items() if address}
 
     def _record(self) -> None:
         processes: list[Running] = []
@@ -163,7 +167,7 @@ class Stack:
     def _release(self) -> None:
         for held in self._ports.values():
             held.release()
-        self._home.record(replace(self._home.state(), address="", metrics_address="", processes=[]))
+        self._home.record(replace(self._home.state(), address="", metrics={}, processes=[]))
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from services.runtime.calls.handlers import Handlers
 from services.runtime.contract.errors import PermissionDenied, Unavailable
 from services.runtime.contract.policies import Limits, methods_of
 from services.runtime.ids import RoomUid, UserUid
+from services.runtime.metrics.registry import Metrics
 from services.runtime.streaming.open_streams import Streams
 from tests.runtime.serving import serving
 from tests.support import tokens
@@ -42,7 +43,7 @@ class Served:
         self.clock = ManualClock()
         self.streams = Streams(limits, self.clock)
         verifier = tokens.verifier(self.clock, limits=limits)
-        self.handlers = Handlers(verifier=verifier, limits=limits, streams=self.streams, access=self)
+        self.handlers = Handlers(verifier=verifier, limits=limits, streams=self.streams, access=self, metrics=Metrics())
         handler: Any = grpc.stream_stream_rpc_method_handler(self.handlers.both(METHOD, behaviour))
         self.generic = grpc.method_handlers_generic_handler(_SERVICE.full_name, {METHOD.name: handler})
         self.channel: grpc.aio.Channel

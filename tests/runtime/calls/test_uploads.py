@@ -17,6 +17,7 @@ from services.runtime.calls.handlers import Handlers
 from services.runtime.contract.errors import PermissionDenied
 from services.runtime.contract.policies import Limits, methods_of
 from services.runtime.ids import RoomUid, UserUid
+from services.runtime.metrics.registry import Metrics
 from services.runtime.streaming.open_streams import Streams
 from tests.runtime.serving import serving
 from tests.support import tokens
@@ -36,7 +37,7 @@ class Served:
         self.clock = ManualClock()
         self.streams = Streams(limits, self.clock)
         verifier = tokens.verifier(self.clock, limits=limits)
-        handlers = Handlers(verifier=verifier, limits=limits, streams=self.streams, access=self)
+        handlers = Handlers(verifier=verifier, limits=limits, streams=self.streams, access=self, metrics=Metrics())
         handler: Any = grpc.stream_unary_rpc_method_handler(handlers.requests(METHOD, behaviour))
         self.generic = grpc.method_handlers_generic_handler("chatkit.files.v1.FilesService", {METHOD.name: handler})
         self.channel: grpc.aio.Channel

@@ -49,9 +49,11 @@ async def test_the_edges_configuration_and_figures_can_be_seen(stack: RunningSta
     assert json.loads(stack.home.keys_file.read_text())["keys"][0]["secret"] not in shown
     assert await run_chatkit(stack, "edge", "--check") == (0, "Envoy takes this configuration.\n", "")
     _, services, _ = await run_chatkit(stack, "services")
-    url = services.split()[-1]
+    urls = dict[str, str](map(str.split, services.splitlines()[-5:]))
     async with httpx.AsyncClient(trust_env=False) as http:
-        assert "envoy_cluster_upstream_rq_total" in (await http.get(url)).text
+        assert "envoy_cluster_upstream_rq_total" in (await http.get(urls.pop("edge"))).text
+        for name, url in urls.items():
+            assert "grpc_server_handled_total" in (await http.get(url)).text, name
 
 
 async def test_a_taken_port_is_one_sentence(stack: RunningStack, tmp_path: Path) -> None:
