@@ -23,9 +23,11 @@ from services.messages.fanout.hubs import Hubs, shutting_down
 from services.messages.fanout.log_bus import Announcements
 from services.messages.fanout.replays import Replays
 from services.messages.fanout.typing_indicator import TypingIndicator
+from services.messages.figures import measure
 from services.messages.follow_rooms import FollowRooms
 from services.messages.log.committer import Committer
 from services.messages.log.connecting import connecting
+from services.messages.log.figures import CommitFigures
 from services.messages.log.repetitions import Repetitions
 from services.messages.log.store import LogStore
 from services.messages.log.tails import TailsStore
@@ -111,8 +113,9 @@ async def build(settings: MessagesSettings, clock: Clock) -> AsyncIterator[Serve
         read_states = await _read_states(server, settings, bus, epoch, peers, log)
         fan_out = await _fan_out(server, settings, bus, epoch, log)
         lane = connecting(settings.database_url.get_secret_value(), epoch)
-        committer = Committer(lane, fan_out.announcements, clock)
+        committer = Committer(lane, fan_out.announcements, clock, CommitFigures(server.metrics))
         server.lifetime.run("committer", committer.run())
+        measure(server.metrics, committer, fan_out.hubs, clock)
         follow_rooms = _serve_messages(server, settings, peers, log, committer, fan_out, read_states)
         await _serve_devices(server, settings, bus, peers, follow_rooms)
         _end_streams(server, peers, fan_out.hubs, read_states.cursors)

@@ -65,7 +65,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("drafts", "log", "starts", "streams"),
         ("latest_rooms",),
         ("attachments", "fanout", "read_states", "retention"),
-        ("service", "follow_rooms", "stream_access", "preparing", "verifying", "erasure", "export"),
+        ("service", "follow_rooms", "stream_access", "preparing", "verifying", "erasure", "export", "figures"),
         ("batch_send", "sending", "sync", "transfer"),
         ("servicer",),
         ("app",),

@@ -13,6 +13,7 @@ from chatkit.messages.v1 import messages_service_pb2 as pb2
 from services.messages.attachments.service import Attachments
 from services.messages.batch_send import BatchSend
 from services.messages.log.committer import Committer
+from services.messages.log.figures import CommitFigures
 from services.messages.log.outcomes import Appended, Result
 from services.messages.model import LogEntry, Write
 from services.messages.preparing import Preparation
@@ -25,6 +26,7 @@ from services.runtime.contract.policies import Limits
 from services.runtime.deadline import Deadline
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
+from services.runtime.metrics.registry import Metrics
 from tests.support.clock import ManualClock, deadlines_by
 from tests.support.eventually import HANG_SECONDS
 from tests.support.peers import room_uid_of, user_uid_of
@@ -139,7 +141,7 @@ async def test_each_step_has_what_is_left(method: str, request_: Any, left: dict
 
 async def test_a_message_whose_files_took_all_the_time_is_refused_and_not_stored_later() -> None:
     clock = ManualClock()
-    committer = Committer(cast("Any", None), cast("Any", None), clock)
+    committer = Committer(cast("Any", None), cast("Any", None), clock, CommitFigures(Metrics()))
     with deadlines_by(clock):
         servicer = _servicer(_Steps(clock, seconds=5.0), committer)
         async with asyncio.timeout(HANG_SECONDS):

@@ -73,6 +73,10 @@ class Heads:
         self._to_heal: asyncio.Queue[RoomHub] = asyncio.Queue()
         self._found: dict[RoomHub, _Found] = {}
         self._losing = asyncio.Lock()
+        # When all rooms had been looked at last, by the monotonic clock.
+        self.looked_at = clock.monotonic()
+        # Rooms whose log was another than before.
+        self.resets = 0
 
     def moved(self, hub: RoomHub) -> None:
         """Hear that a room has moved."""
@@ -115,11 +119,14 @@ class Heads:
             hubs, began = self._followed(), self._clock.monotonic()
             parts = list(slices(hubs)) or [hubs]
             seconds = self._lap_seconds(len(hubs))
+            is_whole = True
             for number, some in enumerate(parts, 1):
-                await self._try(some)
+                is_whole &= await self._try(some)
                 left = began + seconds * number / len(parts) - self._clock.monotonic()
                 # Late or not, others run in between.
                 await (self._clock.sleep(left) if left > 0 else asyncio.sleep(0))
+            if is_whole:
+                self.looked_at = began
 
     def _lap_seconds(self, count: int) -> float:
         return max(self._interval, min(count / _HEADS_PER_SECOND, self._longest_lap))
@@ -245,6 +252,7 @@ class Heads:
 
     def _end(self, found: _Found, error: Aborted) -> None:
         hub = found.hub
+        self.resets += 1
         _log.error("log_reset", room_uid=str(hub.room_uid), last=found.last_before, head_seq=found.head.seq)
         hub.end(error)
         hub.forget()

@@ -41,11 +41,26 @@ class LogLife:
         self.is_over = False
 
 
+class Tally:
+    """What the hubs of a process have done together."""
+
+    __slots__ = ("delivered", "healed", "taken")
+
+    def __init__(self) -> None:
+        self.taken = self.delivered = self.healed = 0
+
+
 class RoomHub:
     """The subscribers of one room, and the end of its log."""
 
     def __init__(
-        self, room_uid: RoomUid, room_id: str, store: LogStore, kept: int, life: LogLife | None = None
+        self,
+        room_uid: RoomUid,
+        room_id: str,
+        store: LogStore,
+        kept: int,
+        life: LogLife | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self.room_uid = room_uid
         self.room_id = room_id
@@ -63,6 +78,7 @@ class RoomHub:
         self.reading = asyncio.Lock()
         self._was_seeded = False
         self._life = life or LogLife()
+        self._tally = tally or Tally()
 
     @property
     def head(self) -> Head:
@@ -152,6 +168,7 @@ class RoomHub:
     async def heal(self, head_seq: int) -> None:
         """Read what is missing up to `head_seq`. Raises LOG_RESET where the log does not have it."""
         async with self.reading:
+            self._tally.healed += self.is_seeded and self.last < head_seq
             while self.is_seeded and self.last < head_seq:
                 # Entries may be offered while this reads, and then they, too, are progress.
                 before = self.last
@@ -192,6 +209,8 @@ class RoomHub:
     def _accept(self, entry: LogEntry) -> None:
         self.last = entry.seq
         event = self._keep(entry)
+        self._tally.taken += 1
+        self._tally.delivered += len(self.subscriptions)
         for subscription in self.subscriptions:
             subscription.push(entry.seq, event)
 

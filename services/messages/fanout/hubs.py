@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from services.messages import frames
 from services.messages.fanout.heads import Heads, OnLoss
-from services.messages.fanout.hub import LogLife, RoomHub
+from services.messages.fanout.hub import LogLife, RoomHub, Tally
 from services.messages.log.store import LogStore
 from services.messages.model import LogEntry
 from services.messages.streams.endings import removed
@@ -41,6 +41,7 @@ class Hubs:
     ) -> None:
         # What is done with all streams or rooms.
         self.chores = Chores()
+        self.tally = Tally()
         self._store = store
         self._clock = clock
         self._heartbeat_interval = heartbeat_interval
@@ -49,7 +50,7 @@ class Hubs:
         # By user.
         self._streams: dict[str | None, set[Stream]] = {}
         self._life = LogLife()
-        self._heads = Heads(
+        self.heads = Heads(
             store,
             clock,
             lambda: list(self._hubs.values()),
@@ -58,11 +59,16 @@ class Hubs:
             on_loss=on_loss,
         )
 
+    @property
+    def room_count(self) -> int:
+        """How many rooms are followed."""
+        return len(self._hubs)
+
     def join(self, room_id: str, subscription: Follower) -> RoomHub:
         """Register a subscriber; from now on it is ended with its room, and given what the hub accepts."""
         hub = self._hubs.get(subscription.room_uid)
         if hub is None:
-            hub = RoomHub(subscription.room_uid, room_id, self._store, self._kept, self._life)
+            hub = RoomHub(subscription.room_uid, room_id, self._store, self._kept, self._life, self.tally)
             self._hubs[subscription.room_uid] = hub
         hub.subscriptions.add(subscription)
         return hub
@@ -92,7 +98,7 @@ class Hubs:
         """Look at the room's head at once."""
         hub = self._hubs.get(room_uid)
         if hub is not None:
-            self._heads.doubt(hub)
+            self.heads.doubt(hub)
 
     # What other replicas tell.
 
@@ -105,9 +111,9 @@ class Hubs:
         """Hand an entry to the room's subscribers, in its turn."""
         hub = self._hubs.get(room_uid)
         if hub is not None:
-            self._heads.moved(hub)
+            self.heads.moved(hub)
             if not hub.offer(entry):
-                self._heads.gap(hub)
+                self.heads.gap(hub)
 
     def show(self, room_uid: RoomUid, event: bytes, *, author_id: str) -> None:
         """Hand an event that is not in the log to the room's subscribers but for its author."""
@@ -118,7 +124,7 @@ class Hubs:
 
     def doubt_all(self) -> None:
         """Look at every head at once."""
-        self._heads.doubt_all()
+        self.heads.doubt_all()
 
     # Endings.
 
@@ -167,7 +173,7 @@ class Hubs:
     async def run(self) -> None:
         """Heal hubs, send heartbeats, and end streams whose time is over, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._heads.run())
+            group.create_task(self.heads.run())
             group.create_task(self._tick())
             group.create_task(self.chores.run())
 
@@ -217,7 +223,7 @@ class Hubs:
 
     async def look(self, room_uids: Iterable[RoomUid]) -> None:
         """Bring rooms' hubs up to the heads in the database; DATABASE_UNAVAILABLE when they can't be read."""
-        await self._heads.look([self._hubs[uid] for uid in room_uids if uid in self._hubs])
+        await self.heads.look([self._hubs[uid] for uid in room_uids if uid in self._hubs])
 
 
 def _ending(streams: Iterable[Stream], error: Callable[[], ChatkitError]) -> Iterator[int]:

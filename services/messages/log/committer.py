@@ -15,6 +15,7 @@ import structlog
 
 from services.messages.log.append import CommitUnknown, Connection, append, make_head
 from services.messages.log.connecting import Connect
+from services.messages.log.figures import FIRST, SECOND, CommitFigures
 from services.messages.log.lanes import Lanes, Waiting
 from services.messages.log.outcomes import Appended, Result, outcome_of
 from services.messages.model import LogEntry, Write, WriteKey
@@ -54,14 +55,25 @@ class Publish(Protocol):
 class Committer:
     """Appends writes to the log; `run` does the work until it is cancelled."""
 
-    def __init__(self, connect: Connect, publish: Publish, clock: Clock) -> None:
+    def __init__(self, connect: Connect, publish: Publish, clock: Clock, figures: CommitFigures) -> None:
         self._connect = connect
         self._publish = publish
         self._clock = clock
+        self._figures = figures
         self._lanes = Lanes(clock)
         self._heads: dict[RoomUid, None] = {}
         self._open = 0
         self._connected_once = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many writes were not answered yet."""
+        return self._open
+
+    @property
+    def busy_rooms(self) -> int:
+        """How many rooms are in the second lane, because somebody else has their heads."""
+        return self._lanes.second_length
 
     async def send(self, write: Write, deadline: Deadline) -> Appended:
         """Append a write in time for its answer.
@@ -98,11 +110,8 @@ class Committer:
                 "too many messages are waiting to be stored",
                 retry_after=timedelta(seconds=1),
             )
-        waiting = Waiting(
-            write,
-            self._clock.monotonic() + seconds,
-            asyncio.get_running_loop().create_future(),
-        )
+        now = self._clock.monotonic()
+        waiting = Waiting(write, now + seconds, asyncio.get_running_loop().create_future(), arrived=now)
         self._open += 1
         waiting.done.add_done_callback(self._answered)
         self._lanes.put(waiting)
@@ -138,6 +147,7 @@ class Committer:
                     pause = _FIRST_PAUSE_SECONDS
                     await work(connection)
             except (psycopg.Error, OSError) as error:
+                self._figures.disconnections.inc()
                 _log.warning("committer_disconnected", problem=problem_of(error), pause_seconds=round(pause, 2))
             self._lanes.expire()
             await self._clock.sleep(pause)
@@ -170,9 +180,16 @@ class Committer:
 
     async def _attempt(self, connection: Connection, batch: Sequence[Waiting], *, wait_ms: int | None) -> None:
         """Append a batch and answer it; what was not answered is in a lane again when this raises or returns."""
-        leaders = self._lanes.leaders(batch)
-        if not leaders:
-            return
+        if leaders := self._lanes.leaders(batch):
+            lane = FIRST if wait_ms is None else SECOND
+            self._figures.batch_writes[lane].observe(len(leaders))
+            began = self._clock.monotonic()
+            try:
+                await self._append(connection, leaders, wait_ms=wait_ms)
+            finally:
+                self._figures.transaction_seconds[lane].observe(self._clock.monotonic() - began)
+
+    async def _append(self, connection: Connection, leaders: Sequence[Waiting], *, wait_ms: int | None) -> None:
         try:
             await self._make_heads(connection, leaders)
             results = await append(connection, [one.write for one in leaders], wait_ms=wait_ms)
@@ -248,7 +265,7 @@ class Committer:
             del self._heads[next(iter(self._heads))]
 
     def _settle(self, leaders: Sequence[Waiting], results: dict[WriteKey, Result]) -> None:
-        unanswered = []
+        unanswered, now = [], self._clock.monotonic()
         for one in leaders:
             result = results.get(one.write.key)
             if result is None:
@@ -257,6 +274,7 @@ class Committer:
                 if result.is_new:
                     # Before the acknowledgement, so that whoever has it finds the entry with every subscriber.
                     self._publish.appended(one.write.room_uid, result.entry)
+                self._figures.wait_seconds.observe(now - one.arrived)
                 one.succeed(result)
             else:
                 one.fail(result)
@@ -264,6 +282,7 @@ class Committer:
             self._lanes.set_aside(unanswered)
 
     def _doubt(self, leaders: Sequence[Waiting]) -> None:
+        self._figures.doubts.inc()
         for one in leaders:
             one.outcome_unknown = True
             self._publish.unknown(one.write.room_uid)

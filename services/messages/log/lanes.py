@@ -36,6 +36,8 @@ class Waiting:
     outcome_unknown: bool = False
     # How many came before it.
     number: int = 0
+    # When it arrived, by the monotonic clock.
+    arrived: float = 0.0
 
     def succeed(self, result: Appended) -> None:
         """Answer the write and its repetitions."""
@@ -92,6 +94,11 @@ class Lanes:
         return _taken(self._first, self._most_in_batch)
 
     # The second lane.
+
+    @property
+    def second_length(self) -> int:
+        """How many rooms are in the second lane."""
+        return len(self._second)
 
     async def wait_second(self) -> None:
         """Return when something waits in the second lane."""

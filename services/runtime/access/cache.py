@@ -40,6 +40,11 @@ class Freshness:
         self.proved_at = float("-inf")
         self._clock = clock
 
+    @property
+    def age(self) -> float:
+        """How many seconds ago that was."""
+        return self._clock.monotonic() - self.proved_at
+
     def is_fresh(self) -> bool:
         """Tell whether that was less than `patience` seconds ago."""
         return self._clock.monotonic() - self.proved_at < self.patience

@@ -33,6 +33,13 @@ class RoomsAccess:
         self._shared: dict[AccessQuery, asyncio.Task[AccessGrant]] = {}
         self._asked: set[asyncio.Task[AccessGrant]] = set()
         self._followed = asyncio.Event()
+        # How often what was kept has answered, and how often rooms was asked.
+        self.hits = self.questions = 0
+
+    @property
+    def kept_answers(self) -> int:
+        """How many answers are kept."""
+        return len(self._cache)
 
     async def check(self, query: AccessQuery) -> AccessGrant:
         """Return the grant, or raise ROOM_ACCESS_DENIED or PERMISSION_MISSING; for superusers ROOM_NOT_FOUND.
@@ -41,7 +48,9 @@ class RoomsAccess:
         """
         grant = self._cache.find(query)
         if grant is not None:
+            self.hits += 1
             return grant.for_caller(query)
+        self.questions += 1
         asked = self._shared.get(query) or self._ask(query)
         # Waited for, not awaited: a caller who gives up does not take the answer from the others.
         await asyncio.wait({asked})

@@ -96,7 +96,9 @@ class NatsBus:
         self._servers = servers
         self._clock = clock
         self._addresses = cycle(servers.addresses)
-        self._outbox = Outbox()
+        self.outbox = Outbox()
+        # How many connections were made, frames written and read, and times at which something may have been missed.
+        self.connections = self.sent = self.received = self.misses = 0
         self._listeners: dict[str, Listener] = {}
         # The connection over which everything is subscribed to.
         self._connection: _Connection | None = None
@@ -111,7 +113,7 @@ class NatsBus:
 
     def publish(self, subject: str, key: bytes, payload: bytes = b"") -> None:
         """Put it where the publishing task takes it from."""
-        self._outbox.put(subject, key, payload)
+        self.outbox.put(subject, key, payload)
 
     async def subscribe(self, subject: str, listener: Listener) -> None:
         """Listen; the server is waited for briefly when it is there, and not at all when it is not."""
@@ -148,6 +150,7 @@ class NatsBus:
                 await _settled(connection, _PING_SECONDS)
                 attached |= waiting
             self._connection = connection
+            self.connections += 1
             self._report("")
             # Nobody knows what was said meanwhile.
             self._missed()
@@ -172,16 +175,17 @@ class NatsBus:
 
     async def _publish(self, connection: _Connection) -> None:
         while not connection.ended.is_set():
-            subject, frame = await self._outbox.take()
+            subject, frame = await self.outbox.take()
             try:
                 # Waits while the server takes nothing; what is put meanwhile waits in the outbox.
                 await connection.publish(subject, frame)
+                self.sent += 1
             except nats.errors.MaxPayloadError:
                 _log.error("bus_frame_too_large", size=len(frame), most=connection.max_payload)
-            if self._outbox.dropped:
-                _log.warning("bus_dropped", count=self._outbox.dropped)
-                self._outbox.dropped = 0
-            if self._outbox.is_empty:
+            if self.outbox.dropped:
+                _log.warning("bus_dropped", count=self.outbox.dropped)
+                self.outbox.dropped = 0
+            if self.outbox.is_empty:
                 await self._clock.sleep(_COALESCE_SECONDS)
 
     async def _ping(self, connection: _Connection) -> None:
@@ -194,6 +198,7 @@ class NatsBus:
         listener = self._listeners[subject]
 
         async def take(message: Msg) -> None:
+            self.received += 1
             try:
                 for key, payload in unpacked(message.data):
                     listener.received(key, payload)
@@ -255,6 +260,7 @@ class NatsBus:
         self._missed()
 
     def _missed(self) -> None:
+        self.misses += 1
         for listener in self._listeners.values():
             listener.missed()
 

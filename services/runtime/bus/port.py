@@ -80,7 +80,8 @@ class Outbox:
     """What waits to be published, bounded: the oldest is dropped when there is no room."""
 
     def __init__(self) -> None:
-        self.dropped = 0
+        # Since somebody has last looked, and altogether.
+        self.dropped = self.all_dropped = 0
         self._waiting: deque[tuple[str, bytes]] = deque()
         self._bytes = 0
         self._arrived = asyncio.Event()
@@ -90,6 +91,11 @@ class Outbox:
         """Whether nothing waits."""
         return not self._waiting
 
+    @property
+    def length(self) -> int:
+        """How many announcements wait."""
+        return len(self._waiting)
+
     def put(self, subject: str, key: bytes, payload: bytes) -> None:
         """Add an announcement."""
         record = packed(key, _payload(payload))
@@ -98,6 +104,7 @@ class Outbox:
         while len(self._waiting) > _MOST_WAITING or self._bytes > _MOST_WAITING_BYTES:
             self._pop()
             self.dropped += 1
+            self.all_dropped += 1
         self._arrived.set()
 
     async def take(self) -> tuple[str, bytes]:

@@ -25,10 +25,10 @@ class CallMetrics:
         self.handled: Counter[tuple[str, ...]] = Counter()
         self.errors: Counter[tuple[str, ...]] = Counter()
         self.open: Counter[tuple[str, ...]] = Counter()
-        self.seconds = metrics.histogram(
+        self.seconds = metrics.histograms(
             "grpc_server_handling_seconds", "How long calls took that are no streams, from their arrival on", _LABELS
         )
-        self.opening_seconds = metrics.histogram(
+        self.opening_seconds = metrics.histograms(
             "chatkit_stream_opening_seconds", "How long streams took to their first answer", _LABELS
         )
         metrics.count(
@@ -64,7 +64,7 @@ class MethodMetrics:
         self.calls = calls
         self.is_stream = method.streams
         # Bound once, because to find a figure by its labels costs as much as to count.
-        self.observe = (calls.opening_seconds if method.streams else calls.seconds).labels(*labels).observe
+        self.observe = (calls.opening_seconds if method.streams else calls.seconds)[labels].observe
 
     def begin(self) -> "MeasuredCall":
         """Measure a call, which has arrived; its end must be told."""

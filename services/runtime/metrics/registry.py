@@ -6,17 +6,13 @@ forms in which they are told, and those of Python and the process.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    GCCollector,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-)
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, GCCollector, ProcessCollector, disable_created_metrics
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from services.runtime.metrics.distribution import Distribution
 
 # When each figure was begun doubles what is told, and nobody asks.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -34,7 +30,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._readings: list[_Reading] = []
+        self._parts: list[_Reading | _Histogram] = []
 
     def of_process(self) -> None:
         """Tell of the process itself, too: its memory, processor time, descriptors, and Python's collector."""
@@ -45,11 +41,19 @@ class Metrics:
         """Declare what is counted where it happens."""
         return Counter(name, text, labels, registry=self.registry)
 
-    def histogram(
-        self, name: str, text: str, labels: Sequence[str] = (), buckets: Sequence[float] = SECONDS
-    ) -> Histogram:
-        """Declare what is distributed over buckets."""
-        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+    def histogram(self, name: str, text: str, bounds: Sequence[float] = SECONDS) -> Distribution:
+        """Declare what is distributed over buckets, and return what takes it."""
+        distribution = Distribution(bounds)
+        self._add(_Histogram(lambda: HistogramMetricFamily(name, text), lambda: {(): distribution}))
+        return distribution
+
+    def histograms(
+        self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float] = SECONDS
+    ) -> "Distributions":
+        """Declare one for each combination of labels, and return them."""
+        distributions = Distributions(bounds)
+        self._add(_Histogram(lambda: HistogramMetricFamily(name, text, labels=labels), lambda: distributions))
+        return distributions
 
     def gauge(self, name: str, text: str, read: Read, labels: Sequence[str] = ()) -> None:
         """Declare what goes up and down; `read` is called on the loop, whenever somebody asks."""
@@ -61,13 +65,27 @@ class Metrics:
 
     def take(self) -> None:
         """Read everything that is kept elsewhere; must be called where those who keep it run."""
-        for reading in self._readings:
-            reading.take()
+        for part in self._parts:
+            part.take()
 
     def _read(self, family: _Family, name: str, text: str, read: Read, labels: Sequence[str]) -> None:
-        reading = _Reading(lambda: family(name, text, labels=labels), read)
-        self._readings.append(reading)
-        self.registry.register(reading)
+        self._add(_Reading(lambda: family(name, text, labels=labels), read))
+
+    def _add(self, part: "_Reading | _Histogram") -> None:
+        self._parts.append(part)
+        self.registry.register(part)
+
+
+class Distributions(dict[tuple[str, ...], Distribution]):
+    """The distributions of a figure by the values of its labels; one that is asked for is there."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        super().__init__()
+        self._bounds = bounds
+
+    def __missing__(self, labels: tuple[str, ...]) -> Distribution:
+        made = self[labels] = Distribution(self._bounds)
+        return made
 
 
 class _Reading(Collector):
@@ -92,4 +110,30 @@ class _Reading(Collector):
         family = self._make()
         for labels, value in self._values:
             family.add_metric(labels, value)
+        return [family]
+
+
+class _Histogram(Collector):
+    """Distributions as they were when they were read last."""
+
+    def __init__(
+        self, make: Callable[[], HistogramMetricFamily], read: Callable[[], Mapping[tuple[str, ...], Distribution]]
+    ) -> None:
+        self._make = make
+        self._read = read
+        self._values: Sequence[tuple[Sequence[str], Sequence[str], Sequence[int], float]] = ()
+
+    def take(self) -> None:
+        """Read them."""
+        self._values = [(labels, one.names, list(one.counts), one.sum) for labels, one in self._read().items()]
+
+    def describe(self) -> Iterable[Metric]:
+        """Tell the name, which must be the only one of its kind."""
+        return [self._make()]
+
+    def collect(self) -> Iterable[Metric]:
+        """Tell what was read."""
+        family = self._make()
+        for labels, names, counts, total in self._values:
+            family.add_metric(labels, list(zip(names, accumulate(counts), strict=True)), total)
         return [family]

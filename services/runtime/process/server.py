@@ -10,8 +10,10 @@ from functools import partial
 import structlog
 
 from services.runtime.access.client import AccessClient
+from services.runtime.access.figures import measure_access
 from services.runtime.access.port import AccessChecker
 from services.runtime.access.rooms import RoomsAccess
+from services.runtime.bus.figures import measure_bus
 from services.runtime.bus.nats import NatsBus
 from services.runtime.bus.nats_url import parse_servers
 from services.runtime.bus.port import Bus, InProcessBus
@@ -96,6 +98,7 @@ class Server:
             lifetime=self.settings.access_entry_lifetime_seconds,
             retry_interval=self.settings.retry_interval_seconds,
         )
+        measure_access(self.metrics, access)
         self.lifetime.run("access", access.run())
         return access
 
@@ -106,6 +109,7 @@ class Server:
             return InProcessBus()
         servers = parse_servers(settings.nats_url.get_secret_value(), settings.nats_ca_file, settings.tls)
         bus = NatsBus(self.name, servers, self.clock)
+        measure_bus(self.metrics, bus)
         self.lifetime.run("bus", bus.run())
         return bus
 

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from services.messages.log.append import Connection
 from services.messages.log.committer import Committer
 from services.messages.log.connecting import connecting
+from services.messages.log.figures import CommitFigures
 from services.messages.log.outcomes import Appended
 from services.messages.model import Draft, LogEntry
 from services.runtime.clock import SystemClock
@@ -21,6 +22,7 @@ from services.runtime.contract.errors import AlreadyExists, ChatkitError, Unavai
 from services.runtime.data.epoch import Epoch
 from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomId, RoomUid, UserUid
+from services.runtime.metrics.registry import Metrics
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import until
@@ -51,7 +53,9 @@ def _draft(room_uid: RoomUid, request_id: str, content: bytes = b"") -> Draft:
 
 async def _committer(database: TestDatabase, stack: AsyncExitStack, options: str = "") -> Committer:
     epoch = Epoch("messages")
-    committer = Committer(connecting(database.dsn("messages") + options, epoch), _Nobody(), SystemClock())
+    committer = Committer(
+        connecting(database.dsn("messages") + options, epoch), _Nobody(), SystemClock(), CommitFigures(Metrics())
+    )
     task = asyncio.create_task(committer.run())
 
     async def end() -> None:
@@ -194,7 +198,7 @@ async def test_a_committer_that_cannot_connect_is_not_ready_and_says_why_with_gr
         async with lane() as connection:
             yield connection
 
-    committer = Committer(connect, _Nobody(), clock)
+    committer = Committer(connect, _Nobody(), clock, CommitFigures(Metrics()))
     with capture_logs() as logs:
         task = asyncio.create_task(committer.run())
         for _ in range(400):

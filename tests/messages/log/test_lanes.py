@@ -22,12 +22,14 @@ from services.messages.log import committer as committer_module
 from services.messages.log.append import CommitUnknown
 from services.messages.log.committer import Committer
 from services.messages.log.edits import request_id_reused
+from services.messages.log.figures import CommitFigures
 from services.messages.log.lanes import Lanes, Waiting
 from services.messages.log.outcomes import Appended, Result
 from services.messages.model import Draft, LogEntry, WriteKey
 from services.runtime.contract.errors import ChatkitError, DeadlineExceeded
 from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomId, RoomUid, UserUid
+from services.runtime.metrics.registry import Metrics
 from tests.support.clock import ManualClock, deadlines_by
 from tests.support.eventually import HANG_SECONDS
 
@@ -199,7 +201,7 @@ async def _check_that_it_waits(wait: Callable[[], Awaitable[None]], fill: Callab
 
 async def test_a_write_waits_for_what_is_left_but_for_the_answer_and_one_that_is_too_late_not_at_all() -> None:
     clock, nobody = ManualClock(), cast("Any", None)
-    committer = Committer(nobody, nobody, clock)
+    committer = Committer(nobody, nobody, clock, CommitFigures(Metrics()))
     in_time = _draft(0, 0, "in time")
     with deadlines_by(clock):
         deadline = Deadline.after(10.0)
@@ -264,7 +266,7 @@ class _Machine(RuleBasedStateMachine):
         self.sends: list[_Send] = []
         # By whether they wait for their room.
         self.under_way: dict[bool, _Batch] = {}
-        self.committer = Committer(cast("Any", self._connect), cast("Any", self), self.clock)
+        self.committer = Committer(cast("Any", self._connect), cast("Any", self), self.clock, CommitFigures(Metrics()))
         self.committer._lanes = Lanes(self.clock, most_in_batch=3)
         self._undone = ExitStack()
         self._undone.enter_context(capture_logs())

@@ -113,10 +113,10 @@ async def test_nobody_waits_for_a_server_that_stands_still_and_the_newest_arrive
                 for number in range(count):
                     first.publish(_SUBJECT, str(number).encode(), payload)
                     await asyncio.sleep(0)
-                assert first._outbox.dropped > 0
+                assert first.outbox.dropped > 0
                 await first.subscribe(_OTHER_SUBJECT, _Heard())
         await eventually(lambda: heard.keys[-1:] == [count - 1])
-        await eventually(lambda: first._outbox.dropped == 0)
+        await eventually(lambda: first.outbox.dropped == 0)
     assert len(heard.all) < count
     assert heard.keys == sorted(heard.keys)
 
@@ -252,7 +252,7 @@ async def test_one_process_has_a_bus_too(nats: Nats) -> None:
     assert [listener.all for listener in heard] == [[], [(b"1", b"payload"), (b"2", b"")], []]
 
 
-async def test_the_outbox_drops_the_oldest() -> None:
+async def test_theoutbox_drops_the_oldest() -> None:
     outbox = Outbox()
     for number in range(10_002):
         outbox.put("a" if number % 2 else "b", str(number).encode(), b"")
