@@ -28,6 +28,8 @@ from typing import IO
 BASE, DEV = "base", "dev"
 DEV_PINS = "# What tests and checks need besides"
 CLIENT = "clients/python"
+# What pip installs for a part: the pins, with the hashes of the files that they may be.
+REQUIREMENTS = {BASE: "requirements/stack.txt", DEV: "requirements/dev.txt"}
 STAMP = "chatkit-stamp"
 LOG = ".venv.log"
 WHEELS = {("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "arm64")}
@@ -42,6 +44,7 @@ _COLUMNS = 80
 # What pip says when it gets a package, in one of several ways, and when it has got all.
 _WHEEL = re.compile(r"([^\s/]+?)-[^\s/-]+(?:-\d[^\s/-]*)?-[^\s/-]+-[^\s/-]+-[^\s/-]+\.whl(?![\w.])")
 _INSTALLING = "Installing collected packages: "
+_OTHER_FILE = "DO NOT MATCH THE HASHES"
 
 
 class SetupError(Exception):
@@ -136,6 +139,7 @@ def expected_stamp(root: Path, part: str) -> str:
         (root / "pyproject.toml").read_bytes(),
         (root / CLIENT / "pyproject.toml").read_bytes(),
         (root / "constraints.txt").read_bytes(),
+        *(path.read_bytes() for path in sorted((root / "requirements").glob("*.txt"))),
         f"{interpreter} {part}".encode(),
         os.fsencode(root),
     ):
@@ -180,12 +184,13 @@ def steps(root: Path, part: str) -> list[Step]:
     """List the install of a part. BASE is an empty environment, pip, packages, then chatkit and its client, editable.
 
     pip gets no option about indexes or output, so the user's settings hold; -I keeps a PYTHONPATH from satisfying it.
-    It is told every package by its version and adds none by itself, so DEV can't touch what BASE has.
+    It is told every package by its version and hashes, and adds none by itself, so DEV can't touch what BASE has.
     """
     python = ".venv/bin/python"
     pip_install = [python, "-I", "-m", "pip", "install", "--no-deps"]
     packages = pins(root)[part]
-    installing = Step(f"installing {len(packages)} packages", [*pip_install, *packages], packages)
+    hashed = [*pip_install, "--require-hashes", "--requirement", REQUIREMENTS[part]]
+    installing = Step(f"installing {len(packages)} packages", hashed, packages)
     if part == DEV:
         return [installing]
     return [
@@ -338,6 +343,8 @@ def main(arguments: list[str]) -> int:
         return 1
     except subprocess.CalledProcessError as error:
         _say(f"the install failed, and this is how it ended; {root / LOG} has all of it\n\n{error.output}\n")
+        if _OTHER_FILE in (root / LOG).read_text(errors="replace"):
+            _say("the package index served another file than the one whose hash is in requirements/: don't trust it")
         _say("the next run tries again")
         return 1
     except OSError as error:

@@ -97,6 +97,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "new_secrets",
             "progress",
             "releases",
+            "requirements",
             "roles",
             "setup_venv",
             "terminal",

@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 import zipfile
 from pathlib import Path
 
@@ -43,20 +42,19 @@ def test_what_it_copies_is_there_and_reaches_the_builder() -> None:
 def test_it_makes_every_process_and_refuses_others() -> None:
     (script,) = [instruction.text for instruction in stages()[0] if "case" in instruction.text]
     case = script[script.index("case") : script.index("esac") + 4]
-    extras = {}
+    found = {}
     for service in (*SERVICES, "edge", "stack", ""):
-        shell = ["sh", "-c", f'{case}; printf %s "$extras"']
+        shell = ["sh", "-c", f'{case}; printf %s "$requirements"']
         done = subprocess.run(shell, env={"SERVICE": service}, capture_output=True, text=True, check=False)
-        extras[service] = done.stdout if done.returncode == 0 else None
-    assert extras == {
-        **dict.fromkeys(SERVICES, ""),
-        "files": "[files]",
-        "edge": "[edge]",
+        found[service] = done.stdout if done.returncode == 0 else None
+    assert found == {
+        **dict.fromkeys(SERVICES, "service"),
+        "files": "files",
+        "edge": "edge",
         "stack": None,
         "": None,
     }
-    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert {"edge", "files"} <= known.keys()
+    assert all((ROOT / "requirements" / f"{name}.txt").is_file() for name in found.values() if name)
 
 
 def test_the_folder_of_content_belongs_to_the_process() -> None:
@@ -66,11 +64,15 @@ def test_the_folder_of_content_belongs_to_the_process() -> None:
     assert folder in made.split()
 
 
-def test_it_installs_what_is_pinned_and_compiles_nothing() -> None:
-    installs = [part for stage in stages() for part in stage if "install --no-cache-dir" in part.text]
-    assert installs
-    assert all("--constraint constraints.txt" in part.text for part in installs)
-    assert "--only-binary :all:" in installs[-1].text
+def test_it_installs_what_is_pinned_by_its_hashes_and_compiles_nothing() -> None:
+    scripts = [part.text for stage in stages() for part in stage if part.name == "RUN"]
+    installs = [
+        command for script in scripts for command in script.split("&&") if "pip" in command and "install" in command
+    ]
+    own = [command for command in installs if "--no-index dist/*.whl" in command]
+    assert (len(installs), len(own)) == (3, 1)
+    assert all("--no-deps" in command for command in installs)
+    assert all("--require-hashes --requirement" in command for command in installs if command not in own)
     assert "apt-get" not in DOCKERFILE.read_text()
 
 

@@ -1,6 +1,7 @@
 """What somebody sees of an install, and what becomes of it when it fails or is stopped; of pip itself, once."""
 
 import fcntl
+import hashlib
 import os
 import signal
 import struct
@@ -12,7 +13,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from services.stack.setup_venv import CLIENT, LOG, Progress, Step, run_command
+from services.stack.setup_venv import BASE, CLIENT, LOG, REQUIREMENTS, Progress, Step, run_command
 from tests.contract.descriptors import ROOT
 from tests.support.eventually import HANG_SECONDS, eventually
 
@@ -132,29 +133,37 @@ def test_a_failure_has_the_last_lines_and_the_log_has_all(tmp_path: Path, capsys
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.slow
-def test_what_pip_itself_says_is_counted_and_its_errors_are_shown(tmp_path: Path) -> None:
-    """A clone of one package, which can be installed, and of a backend, which is missing."""
-    setup = tmp_path / "services" / "stack" / "setup_venv.py"
+def _clone(folder: Path, digest: str | None = None) -> "subprocess.CompletedProcess[str]":
+    """Install a clone of one package, which lies there, and of a backend, which is missing."""
+    setup = folder / "services" / "stack" / "setup_venv.py"
     setup.parent.mkdir(parents=True)
     setup.write_bytes((ROOT / "services" / "stack" / "setup_venv.py").read_bytes())
-    (tmp_path / "constraints.txt").write_text("my-tiny==1.0\n")
-    for project in (tmp_path, tmp_path / CLIENT):
+    for project in (folder, folder / CLIENT):
         project.mkdir(parents=True, exist_ok=True)
         (project / "pyproject.toml").write_text('[build-system]\nrequires = []\nbuild-backend = "gone"\n')
-    with ZipFile(tmp_path / "my_tiny-1.0-py3-none-any.whl", "w") as wheel:
+    package = folder / "my_tiny-1.0-py3-none-any.whl"
+    with ZipFile(package, "w") as wheel:
         wheel.writestr("my_tiny.py", "")
         wheel.writestr("my_tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: my-tiny\nVersion: 1.0\n")
         wheel.writestr("my_tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr("my_tiny-1.0.dist-info/RECORD", "")
-    environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
-    ran = subprocess.run(
+    (folder / "constraints.txt").write_text("my-tiny==1.0\n")
+    requirements = folder / REQUIREMENTS[BASE]
+    requirements.parent.mkdir()
+    digest = digest or hashlib.sha256(package.read_bytes()).hexdigest()
+    requirements.write_text(f"my-tiny==1.0 --hash=sha256:{digest}\n")
+    return subprocess.run(
         [sys.executable, "-I", str(setup), "run", "services.stack", "up"],
-        env=environment,
+        env={**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@pytest.mark.slow
+def test_what_pip_itself_says_is_counted_and_its_errors_are_shown(tmp_path: Path) -> None:
+    ran = _clone(tmp_path)
     said = ran.stderr.splitlines()
     assert (ran.returncode, ran.stdout) == (1, "")
     failed = said.index(f"chatkit: the install failed, and this is how it ended; {tmp_path / LOG} has all of it")
@@ -166,3 +175,14 @@ def test_what_pip_itself_says_is_counted_and_its_errors_are_shown(tmp_path: Path
     log = (tmp_path / LOG).read_text()
     assert [line.split()[-1] for line in log.splitlines() if line.startswith("$ ")][-1] == "."
     assert "Successfully installed my-tiny-1.0" in log
+
+
+@pytest.mark.slow
+def test_a_package_that_is_another_file_than_the_pinned_one_is_not_installed(tmp_path: Path) -> None:
+    ran = _clone(tmp_path, digest="0" * 64)
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-2:] == [
+        "chatkit: the package index served another file than the one whose hash is in requirements/: don't trust it",
+        "chatkit: the next run tries again",
+    ]
+    assert not list((tmp_path / ".venv").rglob("my_tiny*"))

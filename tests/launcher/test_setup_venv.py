@@ -1,13 +1,12 @@
 """When .venv is complete, what is refused before an install, and what an install that ended early leaves."""
 
-import re
 import sys
 from dataclasses import replace
-from importlib.metadata import distribution, packages_distributions
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from services.stack.setup_venv import (
     BASE,
@@ -27,6 +26,7 @@ from services.stack.setup_venv import (
 )
 from tests.contract.descriptors import ROOT
 from tests.contract.sources import imports
+from tests.support.distributions import with_what_they_require
 
 _LINUX = Build(
     system="Linux",
@@ -48,6 +48,8 @@ def root(tmp_path: Path) -> Path:
     (folder / CLIENT).mkdir(parents=True)
     (folder / "pyproject.toml").write_text("[project]")
     (folder / CLIENT / "pyproject.toml").write_text("[project]")
+    (folder / "requirements").mkdir()
+    (folder / "requirements" / "stack.txt").write_text("a==1 --hash=sha256:00\n")
     (folder / "constraints.txt").write_text(f"a==1\n\n{DEV_PINS}: …\nmy.tool==2.0\n")
     return folder
 
@@ -57,21 +59,19 @@ class _Install:
 
     def __init__(self, fails_at: int | None = None) -> None:
         self.commands: list[list[str]] = []
+        self.packages: list[str] = []
         self._fails_at = fails_at
 
     def __call__(self, step: Step, folder: Path, _lock: int) -> None:
         if len(self.commands) == self._fails_at:
             raise KeyboardInterrupt
         self.commands.append(step.command)
+        self.packages += step.packages
         _packages(folder).mkdir(parents=True, exist_ok=True)
 
     @property
     def made_anew(self) -> bool:
         return any("--clear" in command for command in self.commands)
-
-    @property
-    def packages(self) -> list[str]:
-        return [word for command in self.commands for word in command if "==" in word]
 
 
 def _packages(root: Path) -> Path:
@@ -106,7 +106,9 @@ def test_tests_in_an_empty_folder_install_both(root: Path) -> None:
     assert is_complete(root, BASE)
 
 
-@pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt", f"{CLIENT}/pyproject.toml"])
+@pytest.mark.parametrize(
+    "changed", ["pyproject.toml", "constraints.txt", "requirements/stack.txt", f"{CLIENT}/pyproject.toml"]
+)
 def test_changed_pins_make_it_anew(root: Path, changed: str) -> None:
     _installed(root, DEV)
     (root / changed).write_text("b==2")
@@ -175,40 +177,20 @@ def test_only_tests_and_checks_need_more(module: str, part: str) -> None:
 
 @pytest.mark.parametrize("folder", ["services", "clients", "benchmarks"])
 def test_what_runs_without_the_rest_imports_nothing_of_it(folder: str) -> None:
-    dev = {_plain(pin.partition("==")[0]) for pin in pins(ROOT)[DEV]}
+    dev = {canonicalize_name(pin.partition("==")[0]) for pin in pins(ROOT)[DEV]}
     brought_by = packages_distributions()
     for path in (ROOT / folder).rglob("*.py"):
         for imported in imports(path):
-            owners = {_plain(owner) for owner in brought_by.get(imported.partition(".")[0], ())}
+            owners = {canonicalize_name(owner) for owner in brought_by.get(imported.partition(".")[0], ())}
             assert not owners or not owners <= dev, f"{path} imports {imported}"
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _with_what_they_require(*requirements: str) -> set[str]:
-    """Return the names of packages and of all that these require in turn, where this runs."""
-    names, seen, left = set[str](), set[str](), [*requirements]
-    while left:
-        required = Requirement(left.pop())
-        if str(required) in seen:
-            continue
-        seen.add(str(required))
-        names.add(_plain(required.name))
-        for text in distribution(required.name).requires or []:
-            further = Requirement(text)
-            if any(not further.marker or further.marker.evaluate({"extra": one}) for one in (*required.extras, "")):
-                left.append(f"{further.name}[{','.join(further.extras)}]" if further.extras else further.name)
-    return names
 
 
 def test_each_part_pins_all_that_it_needs_and_nothing_else() -> None:
     # pip is told to add nothing by itself, so a package that is not there would be missing.
-    pinned = {part: {_plain(pin.partition("==")[0]) for pin in found} for part, found in pins(ROOT).items()}
-    base = _with_what_they_require("chatkit[stack]", "hatchling") - {"chatkit", "chatkit-client"}
+    pinned = {part: {canonicalize_name(pin.partition("==")[0]) for pin in found} for part, found in pins(ROOT).items()}
+    base = with_what_they_require("chatkit[stack]", "hatchling") - {"chatkit", "chatkit-client"}
     assert pinned[BASE] == base
-    assert pinned[DEV] == _with_what_they_require("chatkit[dev]") - base - {"chatkit", "chatkit-client"}
+    assert pinned[DEV] == with_what_they_require("chatkit[dev]") - base - {"chatkit", "chatkit-client"}
 
 
 def test_the_stamp_tells_apart_what_only_the_border_between_files_tells(root: Path) -> None:
