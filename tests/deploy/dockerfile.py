@@ -23,8 +23,12 @@ class Instruction:
 
 
 def stages() -> list[list[Instruction]]:
-    """Return the instructions of each stage, FROM first."""
+    """Return the instructions of each stage, FROM first, with the defaults of the arguments before all stages."""
     text = re.sub(r"^\s*#.*\n", "", DOCKERFILE.read_text(), flags=re.MULTILINE).replace("\\\n", "")
+    arguments, _, text = text.partition("FROM")
+    text = f"FROM{text}"
+    for name, default in re.findall(r"^ARG (\w+)=(\S+)$", arguments, re.MULTILINE):
+        text = text.replace(f"FROM ${{{name}}}", f"FROM {default}")
     found: list[list[Instruction]] = []
     for line in text.splitlines():
         if line.strip():

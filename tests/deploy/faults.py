@@ -17,6 +17,7 @@ from services.runtime.settings import Settings, secret_settings
 from services.stack import bootstrap, nats
 from services.stack.roles import SERVICES, role_names
 from tests.deploy.compose import ROOT, Json
+from tests.deploy.dockerfile import stages
 from tests.support.settings import SETTINGS
 
 PROCESSES = (*SERVICES, "edge")
@@ -25,6 +26,7 @@ _HTTP = "_http"
 NATS_CONFIGURATION = ROOT / "compose" / "nats.conf"
 _SECRETS = "/run/secrets/"
 _OFFICIAL = ("postgres", "nats")
+_DIGEST = r"(@sha256:[0-9a-f]{64})?"
 _PREFIX = "CHATKIT_"
 _DATABASE_PORT, _NATS_PORT = 5432, 4222
 # PostgreSQL's own defaults, which the image keeps.
@@ -197,12 +199,14 @@ def _accepted(module: str) -> tuple[str, ...]:
 def _images(services: Json, compose: Json) -> Iterator[str]:
     for name, part in services.items():
         if name in _OFFICIAL:
-            if re.fullmatch(rf"{name}:[0-9]+(-alpine)?", part["image"]) is None:
+            if re.fullmatch(rf"{name}:[0-9]+(-alpine)?{_DIGEST}", part["image"]) is None:
                 yield f"{name} is not the official image of one major version"
             continue
         service = "users" if name == "bootstrap" else name.removesuffix("-migrate")
         if part["image"] != f"chatkit-{service}" or part["build"]["args"].get("SERVICE") != service:
             yield f"{name} runs the image of another service"
+        if part["build"]["args"].get("PYTHON_IMAGE", "").partition("@")[0] != stages()[0][0].text.split()[0]:
+            yield f"{name} is built from another image than its recipe names"
         if part["build"]["args"].get("COMMIT") != _COMMIT:
             yield f"{name} does not say which commit it is of"
         if not (ROOT / part["build"]["context"] / part["build"]["dockerfile"]).is_file():

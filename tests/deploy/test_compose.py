@@ -79,7 +79,9 @@ def _change(service: str, **environment: str) -> Change:
         (lambda services: services["edge"].update(command=["migrate"]), "edge is run with migrate"),
         (lambda services: services["rooms"].update(image="chatkit-users"), "rooms runs the image of another"),
         (lambda services: services["edge"]["build"]["args"].pop("COMMIT"), "edge does not say which commit"),
+        (lambda services: services["rooms"]["build"]["args"].pop("PYTHON_IMAGE"), "rooms is built from another image"),
         (lambda services: services["postgres"].update(image="postgres"), "one major version"),
+        (lambda services: services["nats"].update(image="nats:2-alpine@sha256:0"), "nats is not the official"),
         (lambda services: services["postgres"].update(ports=["5432:5432"]), "postgres is published"),
         (lambda services: services["edge"].update(ports=["80:8081"]), "not where the edge listens"),
         (lambda services: services["users"]["networks"].append("outside"), "users reaches the outside"),
@@ -125,6 +127,18 @@ def test_ones_own_messages_are_unread_unless_the_environment_says_otherwise() ->
 def test_a_bucket_elsewhere_can_be_reached_by_files_alone() -> None:
     told = {**read_env(ENV_SAMPLE), "BUCKET_IS_INSIDE": "false"}
     assert faults(load(told)) == ["files reaches the outside"]
+
+
+def test_images_are_pinned_in_one_place_and_have_tags_without_it() -> None:
+    told, digest = read_env(ENV_SAMPLE), f"@sha256:{'0' * 64}"
+    images = {name: f"{value}{digest}" for name, value in told.items() if name.endswith("_IMAGE")}
+    pinned = load({**told, **images})
+    assert faults(pinned) == []
+    used = {
+        part.get("build", {}).get("args", {}).get("PYTHON_IMAGE", part["image"]) for part in pinned["services"].values()
+    }
+    assert used == set(images.values())
+    assert load({name: value for name, value in told.items() if name not in images}) == sample()
 
 
 def test_replicas_are_numbers_of_the_environment() -> None:
