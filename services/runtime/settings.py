@@ -100,6 +100,11 @@ class Settings(BaseSettings):
     shutdown_grace_seconds: float = Field(
         default=10.0, ge=0, description="how long open calls may go on after that, or at once with SIGINT"
     )
+    connection_age_seconds: float = Field(
+        default=1800.0,
+        ge=1,
+        description="how long a caller's connection takes new calls, within a tenth; what is open on it then goes on",
+    )
     retry_interval_seconds: float = Field(
         default=0.5, gt=0, description="pause between attempts to reach what is absent"
     )

@@ -20,10 +20,12 @@ _RECEIVE_SLACK_BYTES = 64 * 1024
 class GrpcListener:
     """Listens from its start until it is stopped, encrypted where the process has certificates."""
 
-    def __init__(self, listen: str, limits: Limits, certificates: Certificates | None) -> None:
+    def __init__(
+        self, listen: str, limits: Limits, certificates: Certificates | None, connection_age_seconds: float
+    ) -> None:
         self._listen = listen
         self._certificates = certificates
-        self._server = grpc.aio.server(options=_options(limits))
+        self._server = grpc.aio.server(options=_options(limits, connection_age_seconds))
 
     async def start(
         self, handlers: Handlers, servicers: Sequence[Servicer], health_servicer: health.aio.HealthServicer
@@ -59,7 +61,7 @@ class GrpcListener:
         return f"{host}:{port}"
 
 
-def _options(limits: Limits) -> tuple[tuple[str, int], ...]:
+def _options(limits: Limits, connection_age_seconds: float) -> tuple[tuple[str, int], ...]:
     headers = limits[limit_pb2.LIMIT_HEADERS_BYTES]
     # Of a crowd that comes at once gRPC would cancel some of those beyond 1,000 whose calls are not begun.
     waiting = limits[limit_pb2.LIMIT_STREAMS_PER_PROCESS]
@@ -70,6 +72,9 @@ def _options(limits: Limits) -> tuple[tuple[str, int], ...]:
         ("grpc.absolute_max_metadata_size", headers),
         ("grpc.server.max_pending_requests", waiting),
         ("grpc.server.max_pending_requests_hard_limit", 2 * waiting),
+        # Callers look a name up again only when a connection goes, so that without it a later replica would stay idle.
+        # The age has no grace, because gRPC would cut streams at its end without a word; without one they go on.
+        ("grpc.max_connection_age_ms", round(connection_age_seconds * 1000)),
         ("grpc.http2.bdp_probe", 0),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),

@@ -18,6 +18,9 @@ _log = structlog.get_logger()
 _ATTEMPT_SECONDS = 3.0
 
 Check = Callable[[], Awaitable[None]]
+# What to ask health for to learn whether the process answers at all. What restarts processes goes by this: one that
+# waits for its database, or drains, must not be killed for it.
+LIVENESS = "liveness"
 
 
 class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # it has no types
@@ -28,8 +31,10 @@ class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # it has no typ
         self._metadata = release.metadata
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> Any:
-        """Answer how the process is."""
+        """Answer how the process is, and for `liveness` that it answers."""
         await context.send_initial_metadata(self._metadata)
+        if request.service == LIVENESS:
+            return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
         return await super().Check(request, context)
 
     async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:

@@ -82,7 +82,7 @@ class Server:
             limits=self.limits,
             clock=clock,
         )
-        self._listener = GrpcListener(settings.listen, self.limits, self._certificates)
+        self._listener = GrpcListener(settings.listen, self.limits, self._certificates, settings.connection_age_seconds)
         self._servicers: list[Servicer] = [EdgesServicer(self.streams)]
         self._peers: dict[tuple[str, str], Peer] = {}
         self._keys_users: list[Callable[[Sequence[ApiKey]], None]] = []
