@@ -1,8 +1,9 @@
 """`python3 -m services.stack.new_secrets`: what compose.yaml reads, from the samples, with secrets of one's own.
 
-Every word that begins with `sample-` becomes a fresh secret. What exists is never written over; an .env of an earlier
-release gets the variables that are new since. It runs with the standard library alone, on any machine that has the
-repository.
+`… new_secrets kubernetes` writes what operations/kubernetes/settings reads, a file for each secret. Every word that
+begins with `sample-` becomes a fresh secret. What exists is never written over; an .env of an earlier release gets the
+variables that are new since, and Kubernetes the files. It runs with the standard library alone, on any machine that has
+the repository.
 """
 
 import os
@@ -18,10 +19,10 @@ _SAMPLES = {
     "compose/secrets/keys.json": "compose/keys.example.json",
     "compose/secrets/service_keys.json": "compose/service_keys.example.json",
 }
+_KUBERNETES = "operations/kubernetes/settings"
 _BYTES = 32
 # The folder is its owner's alone; a container's user, who is somebody else, is given single files of it.
-_FOLDER_MODE, _FILE_MODES = 0o700, {_ENV: 0o600}
-_FILE_MODE = 0o444
+_FOLDER_MODE, _MOUNTED_MODE, _OWN_MODE = 0o700, 0o444, 0o600
 
 
 def main(root: Path) -> int:
@@ -37,6 +38,27 @@ def main(root: Path) -> int:
         _write(root, name, with_secrets((root / sample).read_text(encoding="utf-8")))
         sys.stdout.write(f"wrote {name}\n")
     return 0
+
+
+def main_for_kubernetes(root: Path) -> int:
+    """Write the files that are not there yet, and return the exit status."""
+    texts = {
+        "settings.env": (root / _KUBERNETES / "settings.example.env").read_text(encoding="utf-8"),
+        "secrets/keys.json": (root / "compose/keys.example.json").read_text(encoding="utf-8"),
+        "secrets/service_keys.json": (root / "compose/service_keys.example.json").read_text(encoding="utf-8"),
+        # Of a bucket that is there already; with none the machine's own rights count.
+        "secrets/CHATKIT_S3_SECRET_ACCESS_KEY": "",
+    }
+    passwords = re.findall(r"^(\w+_PASSWORD)=(.+)$", (root / _SAMPLES[_ENV]).read_text(encoding="utf-8"), re.MULTILINE)
+    texts |= {f"secrets/{name}": sample for name, sample in passwords}
+    missing = {f"{_KUBERNETES}/{name}": text for name, text in texts.items()}
+    missing = {name: text for name, text in missing.items() if not (root / name).exists()}
+    for name, text in missing.items():
+        _write(root, name, with_secrets(text))
+        sys.stdout.write(f"wrote {name}\n")
+    if not missing:
+        sys.stderr.write(f"all there already, and left as it is: {_KUBERNETES}\n")
+    return 0 if missing else 1
 
 
 def with_secrets(sample: str) -> str:
@@ -67,7 +89,7 @@ def _write(root: Path, name: str, text: str) -> None:
     path = root / name
     if path.parent != root:
         path.parent.mkdir(mode=_FOLDER_MODE, exist_ok=True)
-    mode = _FILE_MODES.get(name, _FILE_MODE)
+    mode = _MOUNTED_MODE if name.startswith("compose/") else _OWN_MODE
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
         # The user's umask may have taken away what the container's user needs.
         os.fchmod(file.fileno(), mode)
@@ -75,4 +97,6 @@ def _write(root: Path, name: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(__file__).resolve().parents[2]))
+    if sys.argv[1:] not in ([], ["kubernetes"]):
+        sys.exit("usage: python3 -m services.stack.new_secrets [kubernetes]")
+    sys.exit((main_for_kubernetes if sys.argv[1:] else main)(Path(__file__).resolve().parents[2]))
