@@ -94,8 +94,8 @@ def _addresses(services: Json, compose: Json) -> Iterator[str]:
     for name in PROCESSES:
         told = services[name]["environment"]
         found = {key.removeprefix(_PREFIX)[: -len("_ADDRESS")].lower() for key in told if key.endswith("_ADDRESS")}
-        yield from (f"{name} is not told where {peer} is" for peer in _peers(name) - found)
-        yield from (f"{name} has no use for {peer}'s address" for peer in found - _peers(name))
+        yield from (f"{name} is not told where {peer} is" for peer in peers_of(name) - found)
+        yield from (f"{name} has no use for {peer}'s address" for peer in found - peers_of(name))
         for peer in found:
             address = told[f"{_PREFIX}{peer.upper()}_ADDRESS"]
             host, _, port = address.partition(":")
@@ -107,7 +107,7 @@ def _addresses(services: Json, compose: Json) -> Iterator[str]:
                 yield f"{name} shares no network with {peer}"
 
 
-def _peers(name: str) -> set[str]:
+def peers_of(name: str) -> set[str]:
     """Say whom a process calls, from its source; the edge is told of every service."""
     if name == "edge":
         return {*public.CLUSTERS, *SERVICES, public.CONTENT_CLUSTER}
@@ -180,14 +180,14 @@ def _commands(services: Json, compose: Json) -> Iterator[str]:
                 continue
             # The four services have one main function (tests/contract/test_layout.py).
             module = "services.edge" if name == "edge" else "services.users"
-            if word not in _accepted(module):
+            if word not in accepted(module):
                 yield f"{name} is run with {word}, which it does not take"
     if services["bootstrap"]["entrypoint"] != ["python", "-m", bootstrap.__name__]:
         yield "bootstrap runs something else"
 
 
 @cache
-def _accepted(module: str) -> tuple[str, ...]:
+def accepted(module: str) -> tuple[str, ...]:
     """Ask a module which commands it takes."""
     command = [sys.executable, "-m", module, "--help"]
     usage = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
