@@ -7,11 +7,13 @@ import json
 import shutil
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 from protos import node
 
-BUILT = Path(__file__).resolve().parents[2] / "services" / "edge" / "console"
+_ROOT = Path(__file__).resolve().parents[2]
+BUILT = _ROOT / "services" / "edge" / "console"
 PAGE = "index.html"
 _CLIENT = node.TYPESCRIPT / "src"
 # The hooks are React's; Preact has the same in a twentieth of the size.
@@ -27,6 +29,8 @@ _BUILT_IN = (
     (node.TYPESCRIPT, "@connectrpc/connect"),
     (node.TYPESCRIPT, "@connectrpc/connect-web"),
 )
+# A package without a file of its licences, and its file that begins with the one that is not Apache-2.0.
+_NOTICES = {"@bufbuild/protobuf": "dist/esm/wire/varint.js"}
 
 
 def build(folder: Path) -> None:
@@ -57,14 +61,22 @@ def build(folder: Path) -> None:
 
 
 def _licences() -> str:
-    """Return the licences of what is built in."""
+    """Return the licences of what is built in, then the text of the one that several name."""
     shown = []
     for modules, name in _BUILT_IN:
         package = modules / "node_modules" / name
         licence = json.loads((package / "package.json").read_text())["license"]
         texts = [path.read_text(encoding="utf-8") for path in package.glob("LICENSE*")]
+        if name in _NOTICES:
+            texts.append(_opening_comment(package / _NOTICES[name]))
         shown.append("\n".join([f"{name}: {licence}", *texts]))
-    return "\n\n".join(shown)
+    # Chatkit's own is the same.
+    return "\n\n".join([*shown, "Apache-2.0:\n" + (_ROOT / "LICENSE").read_text(encoding="utf-8")])
+
+
+def _opening_comment(source: Path) -> str:
+    lines = takewhile(lambda line: line.startswith("//"), source.read_text(encoding="utf-8").splitlines())
+    return "\n".join(line.removeprefix("//").strip() for line in lines)
 
 
 if __name__ == "__main__":

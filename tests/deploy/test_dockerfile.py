@@ -117,7 +117,8 @@ def test_the_wheel_has_everything_that_the_processes_load(unpacked: Path) -> Non
         expected = {path.relative_to(ROOT / folder) for path in (ROOT / folder).rglob("*.py")}
         assert {path.relative_to(unpacked / installed) for path in (unpacked / installed).rglob("*.py")} == expected
     console = Path("services/edge/console")
-    assert {path.name for path in (unpacked / console).iterdir()} >= {"index.html", "console.js", "console.css"}
+    served = {"index.html", "console.js", "console.css", "LICENSES.txt"}
+    assert {path.name for path in (unpacked / console).iterdir()} >= served
     for service in SERVICES:
         assert list((unpacked / "services" / service / "migrations" / "versions").glob("*.py"))
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from services.edge import console
-from services.edge.console import ASSETS, SCRIPT, STYLE
+from services.edge.console import ASSETS, LICENCES, SCRIPT, STYLE
 from services.edge.deployment import EXAMPLE, Certificate
 from services.edge.rendering.console import policy
 from tests.support.edge import Edge, running_edge
@@ -101,6 +101,7 @@ async def test_the_page_loads_its_own_files_and_has_nothing_else_that_could_run(
     read = _Reader(answer.text)
     assert [script["src"] for script in read.all("script")] == [SCRIPT.path]
     assert [link["href"] for link in read.all("link") if link["rel"] == "stylesheet"] == [STYLE.path]
+    assert [link["href"] for link in read.all("link") if link["rel"] == "license"] == [LICENCES.path]
     assert read.hosts == ""
     for tag, attributes in read.elements:
         assert tag != "style"

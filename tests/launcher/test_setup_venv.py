@@ -24,9 +24,9 @@ from services.stack.setup_venv import (
     refusal,
     steps,
 )
+from services.stack.shipped.packages import requirements as requirements_of
 from tests.contract.descriptors import ROOT
 from tests.contract.sources import imports
-from tests.support.distributions import with_what_they_require
 
 _LINUX = Build(
     system="Linux",
@@ -188,9 +188,9 @@ def test_what_runs_without_the_rest_imports_nothing_of_it(folder: str) -> None:
 def test_each_part_pins_all_that_it_needs_and_nothing_else() -> None:
     # pip is told to add nothing by itself, so a package that is not there would be missing.
     pinned = {part: {canonicalize_name(pin.partition("==")[0]) for pin in found} for part, found in pins(ROOT).items()}
-    base = with_what_they_require("chatkit[stack]", "hatchling") - {"chatkit", "chatkit-client"}
+    base = requirements_of("chatkit[stack]", "hatchling").keys() - {"chatkit", "chatkit-client"}
     assert pinned[BASE] == base
-    assert pinned[DEV] == with_what_they_require("chatkit[dev]") - base - {"chatkit", "chatkit-client"}
+    assert pinned[DEV] == requirements_of("chatkit[dev]").keys() - base - {"chatkit", "chatkit-client"}
 
 
 def test_the_stamp_tells_apart_what_only_the_border_between_files_tells(root: Path) -> None:

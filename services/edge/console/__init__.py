@@ -1,4 +1,4 @@
-"""The web console's files as they are built, and what the edge serves of them.
+"""The web console's files as they are built, and what the edge serves of them: the licences of its parts, too.
 
 The page names the others by what they hold. So a browser may keep those for ever, and none takes a script of one
 release with the style of another.
@@ -19,7 +19,7 @@ _HASH_CHARS = 16
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file that the page loads."""
+    """A file that the page names."""
 
     name: str
     content_type: str
@@ -49,13 +49,15 @@ def _path_of(asset: Asset) -> str:
 
 SCRIPT = Asset("console.js", "text/javascript; charset=utf-8")
 STYLE = Asset("console.css", "text/css; charset=utf-8")
-ASSETS = (SCRIPT, STYLE)
+LICENCES = Asset("LICENSES.txt", "text/plain; charset=utf-8")
+ASSETS = (SCRIPT, STYLE, LICENCES)
 
 
 def page(hosts: Sequence[str]) -> str:
     """Return the page: the template, with the paths of the others and the origins that may hand over tokens."""
     template = (_FOLDER / PAGE).read_text(encoding="utf-8")
-    return template.format(script=SCRIPT.path, style=STYLE.path, hosts=html.escape(" ".join(hosts)))
+    paths = {"script": SCRIPT.path, "style": STYLE.path, "licences": LICENCES.path}
+    return template.format(**paths, hosts=html.escape(" ".join(hosts)))
 
 
 def write(folder: Path, hosts: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The routes of the web console: its page at `/` for whoever asks for HTML, and the files that the page loads."""
+"""The routes of the web console: its page at `/` for whoever asks for HTML, and the files that the page names."""
 
 from services.edge.console import ASSETS, PAGE, Asset
 from services.edge.deployment import Deployment
@@ -27,7 +27,7 @@ def page_route(deployment: Deployment) -> Json:
 
 
 def asset_routes(deployment: Deployment) -> list[Json]:
-    """List the routes of what the page loads."""
+    """List the routes of what the page names."""
     return [route for asset in ASSETS for route in _asset(asset, deployment)]
 
 

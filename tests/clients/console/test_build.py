@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from protos import node
+from services.stack.shipped.components import CONSOLE
 from tests.clients.typescript.tools import run
 from tests.contract.descriptors import ROOT
 
@@ -32,6 +33,16 @@ def test_what_is_checked_in_is_what_is_built(tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() == (builder.BUILT / name).read_bytes(), (
             "run: .venv/bin/python clients/console/build.py"
         )
+
+
+def test_the_licences_are_of_all_that_is_built_in_and_in_the_sbom() -> None:
+    builder = _builder()
+    built_in = {name: folder for folder, name in builder._BUILT_IN}
+    assert built_in == {name: ROOT / "clients" / folder for name, folder in CONSOLE.items()}
+    text = (builder.BUILT / "LICENSES.txt").read_text()
+    assert all(f"{name}: " in text for name in built_in)
+    for words in ("Permission is hereby granted", "Redistributions in binary form must", "Apache License"):
+        assert words in text
 
 
 def test_what_a_browser_fetches_is_small() -> None:
