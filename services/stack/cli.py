@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     _add_transfer(commands)
     _add_contract(commands)
+    _add_sbom(commands)
     return parser
 
 
@@ -330,6 +331,18 @@ def _add_contract(commands: Commands) -> None:
         " buf.gen.<language>.yaml; chatkit.service_config.json, which gRPC clients load; and openapi.json for the calls"
         " in JSON. Nothing has to run for it.",
     )
+
+
+def _add_sbom(commands: Commands) -> None:
+    parser = _command(commands, "sbom", "sbom:run", "say what an image has that others made, as CycloneDX 1.6 in JSON")
+    parser.add_argument(
+        "image",
+        nargs="?",
+        choices=("users", "rooms", "messages", "files", "edge", "stack"),
+        default="stack",
+        help="an image, or stack for all that `up` runs (stack)",
+    )
+    parser.add_argument("--output", metavar="FILE", help="write there (default: standard output)")
 
 
 class _OfUser(argparse.Action):
