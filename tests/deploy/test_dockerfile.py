@@ -123,6 +123,11 @@ def test_the_wheel_has_everything_that_the_processes_load(unpacked: Path) -> Non
         assert list((unpacked / "services" / service / "migrations" / "versions").glob("*.py"))
 
 
+def test_the_wheel_has_the_text_of_the_licence(unpacked: Path) -> None:
+    (text,) = unpacked.glob("chatkit-*.dist-info/licenses/LICENSE")
+    assert text.read_text() == (ROOT / "LICENSE").read_text()
+
+
 @pytest.mark.parametrize("service", ["users", "edge"])
 def test_the_entry_point_runs_the_service_that_the_image_was_made_for(unpacked: Path, service: str) -> None:
     done = _in_image(unpacked, [*final("ENTRYPOINT").command, "--help"], service)

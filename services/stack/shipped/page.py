@@ -32,7 +32,8 @@ _INSIDE = """
 ## Inside of packages
 
 Programs and libraries that wheels bring, as far as they tell; of those for Linux (x86-64). Rust's crates are in the
-SBOM alone.
+SBOM alone. Not every wheel brings the texts of what is inside of it. That of Apache-2.0, which Envoy and OpenSSL have,
+is in each image as `LICENSE` of `chatkit`; others are with their projects.
 
 """
 _OTHERS = """
