@@ -77,6 +77,8 @@ def _commands(made: list[Workload], _objects: list[Json]) -> Iterator[str]:
     for pod in made:
         container = pod.container
         if pod.component not in _OURS:
+            if re.fullmatch(r"(nats:[0-9]+-alpine|postgres:[0-9]+)", container["image"]) is None:
+                yield f"{pod.name} is not run by the official image of one major version"
             continue
         if not re.fullmatch(rf"(.*/)?chatkit-{_process(pod)}:.+", container["image"]):
             yield f"{pod.name} runs the image of another process, or any version"

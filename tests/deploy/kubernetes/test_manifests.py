@@ -107,6 +107,7 @@ def _spec(kind: str, name: str, **changes: object) -> Change:
         (lambda all_: _container("users")(all_).update(args=["migrate"]), "users is not run as serve"),
         (lambda all_: _container("rooms")(all_).update(image="chatkit-users:1"), "rooms runs the image of another"),
         (lambda all_: _container("rooms")(all_).update(image="chatkit-rooms"), "or any version"),
+        (lambda all_: _container("nats")(all_).update(image="nats"), "nats is not run by the official image of one"),
         (lambda all_: _container("bootstrap", "Job")(all_).update(command=["sh"]), "bootstrap runs something else"),
         (lambda all_: _container("users")(all_)["livenessProbe"]["grpc"].pop("service"), "livenessProbe of users does"),
         (
