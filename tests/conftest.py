@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from services.stack.machine.postgres import Postgres
-from tests.support import databases
+from tests.support import databases, tokens
 from tests.support.databases import TestDatabase
 from tests.support.edge import Edge, running_edge
 from tests.support.eventually import HANG_SECONDS
@@ -64,3 +64,13 @@ async def edge(suite: Suite, short_path: Path) -> AsyncIterator[Edge]:
     await suite.make_room("lobby", "alice", "bob")
     async with asyncio.timeout(HANG_SECONDS), running_edge(suite, short_path) as started:
         yield started
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Let no module make a token that expires before the last of its tests has begun."""
+    tokens.is_collecting = True
+    try:
+        yield
+    finally:
+        tokens.is_collecting = False

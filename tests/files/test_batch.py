@@ -9,11 +9,13 @@ import pytest
 from chatkit.files.v1 import file_pb2
 from chatkit.files.v1 import files_service_pb2 as pb2
 
-from tests.files.library import PICTURE, Library, user
+from tests.files.library import PICTURE, Library
 from tests.support.refusals import refused
-from tests.support.tokens import Metadata, su
+from tests.support.tokens import Metadata, lasting
 
-_WHO: dict[str, Metadata] = {name: user(name) for name in ("alice", "bob", "carol", "dan")} | {"su": su()}
+_WHO: dict[str, Metadata] = {name: lasting(name) for name in ("alice", "bob", "carol", "dan")} | {
+    "su": lasting(None, su=True)
+}
 
 
 async def _read(shelf: Library, who: str, *file_ids: str) -> list[file_pb2.File]:

@@ -32,7 +32,7 @@ from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.peers import Peers, serve, uid_of
 from tests.support.refusals import refused
 from tests.support.suite import running
-from tests.support.tokens import Metadata, bearer, su, token, user
+from tests.support.tokens import Metadata, bearer, lasting, su, token, user
 from tests.support.turns import Turns
 
 Events = Iterable[room_event_pb2.RoomEvent]
@@ -187,7 +187,7 @@ async def test_rooms_that_the_user_joins_are_opened_and_those_left_are_closed_ag
         assert chat.peers.listed == listed + (4 if is_older else 0)
 
 
-@pytest.mark.parametrize("metadata", [user("bob"), su()], ids=["user", "superuser"])
+@pytest.mark.parametrize("metadata", [lasting("bob"), lasting(None, su=True)], ids=["user", "superuser"])
 async def test_a_room_that_was_left_again_before_it_was_opened_is_not_told_of(chat: Chat, metadata: Metadata) -> None:
     request = pb2.SubscribeRoomsRequest(user_id="bob", follow_memberships=True)
     call = chat.suite.messages.SubscribeRooms(request, metadata=metadata)

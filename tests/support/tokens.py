@@ -21,6 +21,9 @@ SECOND_KEY = ApiKey("second", "the secret of a second key, which is also long en
 SERVICE_KEY = ApiKey("internal", "another secret of the tests, also long enough for HS256")
 
 Metadata = tuple[tuple[str, str], ...]
+# Whether tests are being collected: what is made then is used up to hours later.
+is_collecting = False
+_LASTS_FOR_ALL_TESTS = timedelta(hours=12)
 
 
 def write_keys(folder: Path) -> tuple[Path, Path]:
@@ -63,7 +66,8 @@ def token(
     now: datetime | None = None,
     key: ApiKey = KEY,
 ) -> str:
-    """Return a token of a user, a superuser, or both."""
+    """Return a token of a user, a superuser, or both; none of a module's own, which would expire in a long run."""
+    assert not is_collecting or ttl >= _LASTS_FOR_ALL_TESTS, "make the token in the test, or a lasting one"
     return mint_token(key, INSTANCE, user, su, ttl, now or datetime.now(UTC))
 
 
@@ -87,6 +91,11 @@ def user(user_id: str) -> Metadata:
 def su(user_id: str | None = None) -> Metadata:
     """Return the metadata of a superuser's calls."""
     return bearer(token(user_id, su=True))
+
+
+def lasting(user_id: str | None, *, su: bool = False) -> Metadata:
+    """Return the metadata of calls for a table that a module makes before its tests run."""
+    return bearer(token(user_id, su=su, ttl=_LASTS_FOR_ALL_TESTS))
 
 
 def service_token(name: str, peer: str) -> str:

@@ -6,9 +6,9 @@ from chatkit.messages.v1 import messages_service_pb2 as pb2
 
 from tests.messages.chat import Chat, text
 from tests.support.refusals import refused
-from tests.support.tokens import user
+from tests.support.tokens import lasting, user
 
-_BOB = user("bob")
+_BOB = lasting("bob")
 
 
 async def _messages(chat: Chat, **fields: object) -> list[message_pb2.Message]:

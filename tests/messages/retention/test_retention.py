@@ -20,10 +20,10 @@ from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.peers import Peers, serve, uid_of
 from tests.support.refusals import refused
 from tests.support.suite import running
-from tests.support.tokens import user
+from tests.support.tokens import lasting
 
-_BOB = user("bob")
-_ALICE = user("alice")
+_BOB = lasting("bob")
+_ALICE = lasting("alice")
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ from services.runtime.fair_queue import on_behalf_of
 from tests.support import tokens
 from tests.support.peers import room_uid_of, user_uid_of
 
-ALICE, ROOT = tokens.user("alice"), tokens.bearer(tokens.token(None, su=True))
-ROOT_AS_EVE = tokens.bearer(tokens.token("eve", su=True))
+ALICE, ROOT = tokens.lasting("alice"), tokens.lasting(None, su=True)
+ROOT_AS_EVE = tokens.lasting("eve", su=True)
 
 
 def peer() -> Any:
