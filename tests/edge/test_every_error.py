@@ -75,6 +75,7 @@ FILTERS: dict[str, Call | str] = {
     "envoy.filters.http.grpc_json_transcoder": Call(
         path="/chatkit.users.v1.UsersService/UpdateUser", body=b"\xff", json={"updateMask": 5}
     ),
+    "envoy.filters.http.grpc_stats": "it counts",
     "envoy.filters.http.body_size_limit": Call(body=b"x" * 70_000, json={"userId": "x" * 70_000}),
     "envoy.filters.http.buffer": "it holds back, and what goes before it counts",
     "envoy.filters.http.lua": Call(body=b"\xff", json={"userId": {}}),

@@ -11,7 +11,8 @@ from services.stack.releases import edge_release
 from tests.edge.calling import GET, Call, refused
 from tests.support import tokens
 from tests.support.edge import Edge, running_edge
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, until
+from tests.support.figures import figures_of
 from tests.support.suite import Suite
 
 _FIELDS = {
@@ -78,14 +79,35 @@ async def test_prometheus_finds_figures_and_nothing_else(edge: Edge) -> None:
         figures = await http.get("/stats/prometheus")
         assert figures.status_code == 200
         assert 'envoy_cluster_upstream_rq_total{envoy_cluster_name="users"}' in figures.text
+        assert "envoy_cluster_upstream_rq_total" in (await http.get("/metrics")).text
         for path in ("/", "/stats", "/config_dump", "/quitquitquit", "/stats/prometheus/", "/stats/../config_dump"):
             assert (await http.get(path)).status_code == 404, path
         # A question could make the answer costly.
-        assert (await http.get("/stats/prometheus?filter=.*")).status_code == 404
+        for path in ("/stats/prometheus", "/metrics"):
+            assert (await http.get(f"{path}?filter=.*")).status_code == 404
         for method in ("POST", "PUT", "DELETE"):
             assert (await http.request(method, "/stats/prometheus")).status_code == 404
     for path in ("/stats/prometheus", "/stats", "/config_dump"):
         assert (await edge.http.get(path)).status_code == 404
+
+
+async def test_calls_are_counted_by_method_and_the_code_of_grpc(edge: Edge) -> None:
+    token = tokens.token("alice")
+    assert await Call(token=lambda: token).by("grpc", edge) is None
+    for user_id, status in (("bob", 200), ("nobody", 404)):
+        assert (await edge.json(GET, {"userId": user_id}, token)).status_code == status
+    figures = await figures_of(edge.metrics_address)
+    service, _, method = GET.strip("/").partition("/")
+    of_method = {"grpc_service": service, "grpc_method": method}
+    assert figures("envoy_cluster_grpc_0_total", envoy_cluster_name="users", **of_method) == 2
+    assert figures("envoy_cluster_grpc_5_total", envoy_cluster_name="users", **of_method) == 1
+
+    async def is_timed() -> bool:
+        # Envoy sums times up every few seconds.
+        timed = await figures_of(edge.metrics_address)
+        return timed("envoy_cluster_grpc_upstream_rq_time_count", envoy_cluster_name="users", **of_method) == 3
+
+    await until(is_timed)
 
 
 async def test_the_edge_says_which_release_it_is_of(suite: Suite, short_path: Path) -> None:

@@ -9,7 +9,13 @@ from services.edge import public
 from services.edge.deployment import Deployment
 from services.edge.rendering.compression import compressor_filter
 from services.edge.rendering.json_fields import json_filter
-from services.edge.rendering.observability import access_log, admin_cluster, metrics_listener
+from services.edge.rendering.observability import (
+    access_log,
+    admin_cluster,
+    calls_filter,
+    figures_tags,
+    metrics_listener,
+)
 from services.edge.rendering.overload import memory_allocator, overload_manager
 from services.edge.rendering.parts import Json, address, pipe_cluster, typed
 from services.edge.rendering.rates import rate_filter
@@ -79,6 +85,7 @@ def configuration(deployment: Deployment, limits: Limits) -> Json:
         "node": {"id": "edge", "cluster": "chatkit"},
         "memory_allocator_manager": memory_allocator(deployment),
         "admin": {"address": {"pipe": {"path": str(deployment.admin_socket), "mode": 0o600}}},
+        "stats_config": figures_tags(),
         "static_resources": {"listeners": listeners, "clusters": clusters},
         "overload_manager": overload_manager(deployment),
         "layered_runtime": {
@@ -149,6 +156,7 @@ def _filters(deployment: Deployment, limits: Limits) -> list[Json]:
         *json_size_filters(limits),
         json_filter(limits),
         _transcoder(deployment, limits),
+        calls_filter(),
         # After the transcoder, so that a route's limit counts the bytes of the message and not of its JSON.
         *size_filters(limits),
         screen_filter(),
