@@ -147,7 +147,7 @@ class Committer:
                     pause = _FIRST_PAUSE_SECONDS
                     await work(connection)
             except (psycopg.Error, OSError) as error:
-                self._figures.disconnections.inc()
+                self._figures.disconnections += 1
                 _log.warning("committer_disconnected", problem=problem_of(error), pause_seconds=round(pause, 2))
             self._lanes.expire()
             await self._clock.sleep(pause)
@@ -282,7 +282,7 @@ class Committer:
             self._lanes.set_aside(unanswered)
 
     def _doubt(self, leaders: Sequence[Waiting]) -> None:
-        self._figures.doubts.inc()
+        self._figures.doubts += 1
         for one in leaders:
             one.outcome_unknown = True
             self._publish.unknown(one.write.room_uid)

@@ -21,9 +21,14 @@ class CommitFigures:
         self.transaction_seconds = metrics.histograms(
             "chatkit_committer_transaction_seconds", "How long such a transaction took, failed ones included", ["lane"]
         )
-        self.disconnections = metrics.counter(
-            "chatkit_committer_disconnections", "Connections to the database that were lost or could not be made"
+        self.disconnections = self.doubts = 0
+        metrics.count(
+            "chatkit_committer_disconnections",
+            "Connections to the database that were lost or could not be made",
+            lambda: self.disconnections,
         )
-        self.doubts = metrics.counter(
-            "chatkit_committer_doubts", "Commits of which it is unknown whether they have happened"
+        metrics.count(
+            "chatkit_committer_doubts",
+            "Commits of which it is unknown whether they have happened",
+            lambda: self.doubts,
         )

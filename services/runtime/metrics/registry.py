@@ -1,14 +1,15 @@
 """The figures of a process, in a registry of its own: several services can be in one process, as they are in tests.
 
-Most figures are kept by the parts that they are about, as plain numbers, and read when somebody asks: what is counted
+Figures are kept by the parts that they are about, as plain numbers, and read when somebody asks: what is counted
 on the way of every call and event must cost next to nothing. prometheus-client brings the rest: the families, the
 forms in which they are told, and those of Python and the process.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, GCCollector, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -22,6 +23,8 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 # A number, or one for each combination of labels.
 Read = Callable[[], float] | Callable[[], Mapping[tuple[str, ...], float]]
+# What a family of prometheus-client is told, one tuple for each combination of labels.
+_Samples = Sequence[tuple[Any, ...]]
 _Family = type[CounterMetricFamily] | type[GaugeMetricFamily]
 
 
@@ -30,29 +33,23 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._parts: list[_Reading | _Histogram] = []
+        self._figures: list[_Figure] = []
 
     def of_process(self) -> None:
         """Tell of the process itself, too: its memory, processor time, descriptors, and Python's collector."""
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
-    def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
-        """Declare what is counted where it happens."""
-        return Counter(name, text, labels, registry=self.registry)
-
     def histogram(self, name: str, text: str, bounds: Sequence[float] = SECONDS) -> Distribution:
         """Declare what is distributed over buckets, and return what takes it."""
-        distribution = Distribution(bounds)
-        self._add(_Histogram(lambda: HistogramMetricFamily(name, text), lambda: {(): distribution}))
-        return distribution
+        return self.histograms(name, text, (), bounds)[()]
 
     def histograms(
         self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float] = SECONDS
     ) -> "Distributions":
         """Declare one for each combination of labels, and return them."""
         distributions = Distributions(bounds)
-        self._add(_Histogram(lambda: HistogramMetricFamily(name, text, labels=labels), lambda: distributions))
+        self._add(lambda: HistogramMetricFamily(name, text, labels=labels), distributions.samples)
         return distributions
 
     def gauge(self, name: str, text: str, read: Read, labels: Sequence[str] = ()) -> None:
@@ -65,15 +62,20 @@ class Metrics:
 
     def take(self) -> None:
         """Read everything that is kept elsewhere; must be called where those who keep it run."""
-        for part in self._parts:
-            part.take()
+        for figure in self._figures:
+            figure.take()
 
     def _read(self, family: _Family, name: str, text: str, read: Read, labels: Sequence[str]) -> None:
-        self._add(_Reading(lambda: family(name, text, labels=labels), read))
+        def samples() -> _Samples:
+            value = read()
+            return list(value.items()) if isinstance(value, Mapping) else [((), value)]
 
-    def _add(self, part: "_Reading | _Histogram") -> None:
-        self._parts.append(part)
-        self.registry.register(part)
+        self._add(lambda: family(name, text, labels=labels), samples)
+
+    def _add(self, make: Callable[[], Any], read: Callable[[], _Samples]) -> None:
+        figure = _Figure(make, read)
+        self._figures.append(figure)
+        self.registry.register(figure)
 
 
 class Distributions(dict[tuple[str, ...], Distribution]):
@@ -87,19 +89,24 @@ class Distributions(dict[tuple[str, ...], Distribution]):
         made = self[labels] = Distribution(self._bounds)
         return made
 
+    def samples(self) -> _Samples:
+        """Return each with its labels: how many values each bucket and those below it have, and the sum."""
+        return [
+            (labels, list(zip(one.names, accumulate(one.counts), strict=True)), one.sum) for labels, one in self.items()
+        ]
 
-class _Reading(Collector):
-    """What was read last: it is told in another thread than the one in which it may be read."""
 
-    def __init__(self, make: Callable[[], CounterMetricFamily | GaugeMetricFamily], read: Read) -> None:
+class _Figure(Collector):
+    """A figure as it was read last: it is told in another thread than the one in which it may be read."""
+
+    def __init__(self, make: Callable[[], Any], read: Callable[[], _Samples]) -> None:
         self._make = make
         self._read = read
-        self._values: Sequence[tuple[Sequence[str], float]] = ()
+        self._samples: _Samples = []
 
     def take(self) -> None:
         """Read it."""
-        value = self._read()
-        self._values = list(value.items()) if isinstance(value, Mapping) else [((), value)]
+        self._samples = self._read()
 
     def describe(self) -> Iterable[Metric]:
         """Tell the name, which must be the only one of its kind."""
@@ -108,32 +115,6 @@ class _Reading(Collector):
     def collect(self) -> Iterable[Metric]:
         """Tell what was read."""
         family = self._make()
-        for labels, value in self._values:
-            family.add_metric(labels, value)
-        return [family]
-
-
-class _Histogram(Collector):
-    """Distributions as they were when they were read last."""
-
-    def __init__(
-        self, make: Callable[[], HistogramMetricFamily], read: Callable[[], Mapping[tuple[str, ...], Distribution]]
-    ) -> None:
-        self._make = make
-        self._read = read
-        self._values: Sequence[tuple[Sequence[str], Sequence[str], Sequence[int], float]] = ()
-
-    def take(self) -> None:
-        """Read them."""
-        self._values = [(labels, one.names, list(one.counts), one.sum) for labels, one in self._read().items()]
-
-    def describe(self) -> Iterable[Metric]:
-        """Tell the name, which must be the only one of its kind."""
-        return [self._make()]
-
-    def collect(self) -> Iterable[Metric]:
-        """Tell what was read."""
-        family = self._make()
-        for labels, names, counts, total in self._values:
-            family.add_metric(labels, list(zip(names, accumulate(counts), strict=True)), total)
+        for sample in self._samples:
+            family.add_metric(*sample)
         return [family]
