@@ -9,9 +9,9 @@ from zipfile import ZipFile
 
 import pytest
 
-from services.stack.requirements import FOLDER, Pinned, pinned
 from services.stack.setup_venv import BASE, CLIENT, DEV, pins
 from services.stack.shipped.packages import requirements as requirements_of
+from services.stack.shipped.pins import FOLDER, Pinned, pinned
 from tests.checks import requirements
 from tests.checks.requirements import INCLUDES, ROOT, CanNotLock, lock, packages_of, wanted, write
 

@@ -9,7 +9,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from services.stack.requirements import Pinned, pinned
+from services.stack.shipped.pins import Pinned, pinned
 from services.stack.trouble import Trouble
 
 OWN = "chatkit"

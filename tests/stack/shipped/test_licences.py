@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from services.stack.requirements import pinned
 from services.stack.shipped.components import Component, components
 from services.stack.shipped.contents import CONTENTS
 from services.stack.shipped.licences import EXCEPTIONS, canonical, licence, may_be_shipped
 from services.stack.shipped.packages import IMAGES, packages
 from services.stack.shipped.page import PATH, page
+from services.stack.shipped.pins import pinned
 from services.stack.trouble import Trouble
 
 

@@ -10,8 +10,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from services.stack.cli import main
-from services.stack.requirements import pinned
 from services.stack.shipped.packages import CLIENT, IMAGES, OWN, requirements
+from services.stack.shipped.pins import pinned
 
 Captured = pytest.CaptureFixture[str]
 Print = Callable[..., dict[str, Any]]

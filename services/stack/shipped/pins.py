@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[2] / "requirements"
+FOLDER = Path(__file__).parents[3] / "requirements"
 _PIN = re.compile(r"^([\w.-]+)==(\S+)((?: --hash=sha256:[0-9a-f]{64})*)$", re.MULTILINE)
 _INCLUDED = re.compile(r"^--requirement (\S+)\.txt$", re.MULTILINE)
 
