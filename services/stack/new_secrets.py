@@ -34,28 +34,24 @@ def main(root: Path) -> int:
     if present:
         sys.stderr.write(f"there already, and left as they are: {', '.join(present)}\n")
         return 1
-    for name, sample in _SAMPLES.items():
-        _write(root, name, with_secrets((root / sample).read_text(encoding="utf-8")))
-        sys.stdout.write(f"wrote {name}\n")
+    _write_all(root, {name: _read(root, sample) for name, sample in _SAMPLES.items()})
     return 0
 
 
 def main_for_kubernetes(root: Path) -> int:
     """Write the files that are not there yet, and return the exit status."""
     texts = {
-        "settings.env": (root / _KUBERNETES / "settings.example.env").read_text(encoding="utf-8"),
-        "secrets/keys.json": (root / "compose/keys.example.json").read_text(encoding="utf-8"),
-        "secrets/service_keys.json": (root / "compose/service_keys.example.json").read_text(encoding="utf-8"),
+        "settings.env": _read(root, f"{_KUBERNETES}/settings.example.env"),
+        "secrets/keys.json": _read(root, "compose/keys.example.json"),
+        "secrets/service_keys.json": _read(root, "compose/service_keys.example.json"),
         # Of a bucket that is there already; with none the machine's own rights count.
         "secrets/CHATKIT_S3_SECRET_ACCESS_KEY": "",
     }
-    passwords = re.findall(r"^(\w+_PASSWORD)=(.+)$", (root / _SAMPLES[_ENV]).read_text(encoding="utf-8"), re.MULTILINE)
+    passwords = re.findall(r"^(\w+_PASSWORD)=(.+)$", _read(root, _SAMPLES[_ENV]), re.MULTILINE)
     texts |= {f"secrets/{name}": sample for name, sample in passwords}
     missing = {f"{_KUBERNETES}/{name}": text for name, text in texts.items()}
     missing = {name: text for name, text in missing.items() if not (root / name).exists()}
-    for name, text in missing.items():
-        _write(root, name, with_secrets(text))
-        sys.stdout.write(f"wrote {name}\n")
+    _write_all(root, missing)
     if not missing:
         sys.stderr.write(f"all there already, and left as it is: {_KUBERNETES}\n")
     return 0 if missing else 1
@@ -83,6 +79,17 @@ def _complete(env: Path, sample: Path) -> list[str]:
         with env.open("a", encoding="utf-8") as file:
             file.write("\n".join(["" if there.endswith("\n") else "\n", *missing.values(), ""]))
     return list(missing)
+
+
+def _read(root: Path, name: str) -> str:
+    return (root / name).read_text(encoding="utf-8")
+
+
+def _write_all(root: Path, samples: dict[str, str]) -> None:
+    """Write files from the texts of their samples, and say so."""
+    for name, sample in samples.items():
+        _write(root, name, with_secrets(sample))
+        sys.stdout.write(f"wrote {name}\n")
 
 
 def _write(root: Path, name: str, text: str) -> None:
