@@ -43,8 +43,7 @@ class MetricsPort:
         except OSError as error:
             raise OSError(f"{listen} can't be listened on: {error.strerror}") from None
         self.address = f"{host}:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 
     async def close(self) -> None:
         """Listen no more."""

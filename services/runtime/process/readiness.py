@@ -51,12 +51,12 @@ class Readiness:
         self._clock = clock
         self._retry_interval = retry_interval
         self._broken = False
-        self._status = health_pb2.HealthCheckResponse.UNKNOWN
+        self._was_ready = False
 
     @property
     def is_serving(self) -> bool:
         """Whether callers may turn to the process."""
-        return self._status == health_pb2.HealthCheckResponse.SERVING and not self._broken
+        return self._was_ready and not self._broken
 
     @property
     def is_ending(self) -> bool:
@@ -73,6 +73,7 @@ class Readiness:
             for name, check in checks.items():
                 group.create_task(self._await(name, check))
         if not self._broken:
+            self._was_ready = True
             await self._say(health_pb2.HealthCheckResponse.SERVING)
             _log.info("ready")
 
@@ -107,5 +108,4 @@ class Readiness:
         return problem
 
     async def _say(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        self._status = status
         await self.servicer.set(health.OVERALL_HEALTH, status)

@@ -150,8 +150,11 @@ class Stack:
 
     def _metrics(self) -> dict[str, str]:
         """Return where each process that has figures tells them."""
-        found = {name: self._addresses.get(metrics_name(name), "") for name in self._children}
-        return {name: address for name, address in found.items() if address}
+        return {
+            name: self._addresses[metrics_name(name)]
+            for name in self._children
+            if metrics_name(name) in self._addresses
+        }
 
     def _record(self) -> None:
         processes: list[Running] = []
