@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     )
     nats_ca_file: Path | None = Field(default=None, description="who must have signed NATS's certificate, for tls://")
     log_format: Literal["json", "text"] = "json"
+    slow_call_seconds: float = Field(
+        default=1.0, gt=0, description="how long a call may take before the log tells what its time went into"
+    )
     commit: str = Field(
         default="",
         pattern=r"^([0-9a-f]{7,64}(-dirty)?)?$",

@@ -31,7 +31,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "steps",
             "watched_files",
         ),
-        ("contract", "logs"),
+        ("contract", "logs", "tracing"),
         ("settings", "data", "metrics"),
         ("identity", "bus", "healthcheck"),
         ("peers", "streaming"),

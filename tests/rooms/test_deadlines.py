@@ -13,6 +13,7 @@ from services.rooms.service import Rooms
 from services.rooms.servicer import MembershipsServicer, RoomsServicer
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.calls.handlers import Handlers
+from services.runtime.calls.observing import Observer
 from services.runtime.clock import SystemClock
 from services.runtime.contract.absent import users_not_found
 from services.runtime.contract.policies import Limits, methods_of
@@ -64,7 +65,11 @@ def _handler(slow: _Slow, service: ServiceDescriptor, name: str) -> Callable[[ob
     limits, them = Limits(), cast("Any", slow)
     verifier = tokens.verifier(SystemClock(), service="rooms", limits=limits)
     handlers = Handlers(
-        verifier=verifier, limits=limits, streams=Streams(limits, SystemClock()), access=them, metrics=Metrics()
+        verifier=verifier,
+        limits=limits,
+        streams=Streams(limits, SystemClock()),
+        access=them,
+        observer=Observer(Metrics()),
     )
     nobody = cast("Any", None)
     rooms = Rooms(nobody, nobody, them, nobody, most_members=10, new_uid=uuid4)

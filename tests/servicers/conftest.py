@@ -5,6 +5,7 @@ from chatkit.contract.v1 import method_policy_pb2
 
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.calls.handlers import Handlers
+from services.runtime.calls.observing import Observer
 from services.runtime.calls.paging import PageTokens
 from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import PermissionDenied
@@ -45,5 +46,9 @@ def handlers(limits: Limits) -> Handlers:
     """Compose handlers as a service called `tested` does."""
     verifier = tokens.verifier(SystemClock(), limits=limits)
     return Handlers(
-        verifier=verifier, limits=limits, streams=Streams(limits, SystemClock()), access=Doorkeeper(), metrics=Metrics()
+        verifier=verifier,
+        limits=limits,
+        streams=Streams(limits, SystemClock()),
+        access=Doorkeeper(),
+        observer=Observer(Metrics()),
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from typing import Any, assert_never
 
 import psycopg
@@ -93,6 +94,14 @@ class _Row:
     ordinal: int
 
 
+@dataclass(slots=True)
+class Progress:
+    """How far a transaction has come."""
+
+    # When it had locked and read what it needs, by the monotonic clock.
+    locked_at: float = 0.0
+
+
 class CommitUnknown(Exception):
     """The commit was asked for, and nobody knows whether it happened."""
 
@@ -102,7 +111,9 @@ async def make_head(connection: Connection, room_uid: RoomUid) -> None:
     await connection.execute(_MAKE_HEAD, (room_uid,))
 
 
-async def append(connection: Connection, writes: Sequence[Write], *, wait_ms: int | None) -> dict[WriteKey, Result]:
+async def append(
+    connection: Connection, writes: Sequence[Write], *, wait_ms: int | None, progress: Progress | None = None
+) -> dict[WriteKey, Result]:
     """Append writes, whose keys must differ, and return what became of each.
 
     With `wait_ms` None, writes to rooms whose heads are locked are left out of the answer; else their locks are waited
@@ -114,6 +125,8 @@ async def append(connection: Connection, writes: Sequence[Write], *, wait_ms: in
     try:
         async with connection.pipeline():
             batch = await _lock(connection, writes, wait_ms)
+            if progress is not None:
+                progress.locked_at = monotonic()
             results = {write.key: batch.place(write) for write in writes if write.room_uid in batch.heads}
             await _end(connection, batch)
     except psycopg.Error as error:

@@ -14,6 +14,7 @@ import psycopg
 import structlog
 
 from services.messages.log.append import CommitUnknown, Connection, append, make_head
+from services.messages.log.attempt import Attempt
 from services.messages.log.connecting import Connect
 from services.messages.log.figures import FIRST, SECOND, CommitFigures
 from services.messages.log.lanes import Lanes, Waiting
@@ -24,6 +25,7 @@ from services.runtime.contract.errors import ChatkitError, DeadlineExceeded, Int
 from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomUid
 from services.runtime.problems import problem_of
+from services.runtime.tracing.trace import current
 
 _log = structlog.get_logger()
 LANES = 2
@@ -111,7 +113,8 @@ class Committer:
                 retry_after=timedelta(seconds=1),
             )
         now = self._clock.monotonic()
-        waiting = Waiting(write, now + seconds, asyncio.get_running_loop().create_future(), arrived=now)
+        done = asyncio.get_running_loop().create_future()
+        waiting = Waiting(write, now + seconds, done, arrived=now, trace=current.get())
         self._open += 1
         waiting.done.add_done_callback(self._answered)
         self._lanes.put(waiting)
@@ -185,14 +188,18 @@ class Committer:
             self._figures.batch_writes[lane].observe(len(leaders))
             began = self._clock.monotonic()
             try:
-                await self._append(connection, leaders, wait_ms=wait_ms)
+                await self._append(connection, leaders, Attempt(lane, began), wait_ms=wait_ms)
             finally:
                 self._figures.transaction_seconds[lane].observe(self._clock.monotonic() - began)
 
-    async def _append(self, connection: Connection, leaders: Sequence[Waiting], *, wait_ms: int | None) -> None:
+    async def _append(
+        self, connection: Connection, leaders: Sequence[Waiting], attempt: Attempt, *, wait_ms: int | None
+    ) -> None:
         try:
             await self._make_heads(connection, leaders)
-            results = await append(connection, [one.write for one in leaders], wait_ms=wait_ms)
+            results = await append(
+                connection, [one.write for one in leaders], wait_ms=wait_ms, progress=attempt.progress
+            )
         except CommitUnknown:
             self._doubt(leaders)
             raise psycopg.OperationalError("a commit's outcome is unknown") from None
@@ -202,7 +209,7 @@ class Committer:
         except BaseException:
             self._lanes.put_back(leaders)
             raise
-        self._settle(leaders, results)
+        self._settle(leaders, results, attempt)
         if wait_ms is not None and len(results) < len(leaders):
             # A head that can't be found even by waiting for it is not there.
             for one in leaders:
@@ -264,13 +271,16 @@ class Committer:
         while len(self._heads) > _KNOWN_HEADS:
             del self._heads[next(iter(self._heads))]
 
-    def _settle(self, leaders: Sequence[Waiting], results: dict[WriteKey, Result]) -> None:
+    def _settle(self, leaders: Sequence[Waiting], results: dict[WriteKey, Result], attempt: Attempt) -> None:
         unanswered, now = [], self._clock.monotonic()
+        stages = attempt.stages(len(leaders), now)
         for one in leaders:
             result = results.get(one.write.key)
             if result is None:
                 unanswered.append(one)
-            elif isinstance(result, Appended):
+                continue
+            attempt.tell(one, stages)
+            if isinstance(result, Appended):
                 if result.is_new:
                     # Before the acknowledgement, so that whoever has it finds the entry with every subscriber.
                     self._publish.appended(one.write.room_uid, result.entry)

@@ -20,6 +20,7 @@ from services.messages.model import Anonymization, Deletion, Draft, Edit, Write,
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, Unavailable, unknown_outcome
 from services.runtime.ids import RoomUid
+from services.runtime.tracing.trace import Stage, Trace
 
 _MOST_IN_BATCH = 500
 
@@ -38,11 +39,20 @@ class Waiting:
     number: int = 0
     # When it arrived, by the monotonic clock.
     arrived: float = 0.0
+    # Of the call that waits for it, which is told what its time went into.
+    trace: Trace | None = None
+    # Whether somebody else had its room's head, so that it had to wait for that.
+    was_busy: bool = False
 
     def succeed(self, result: Appended) -> None:
         """Answer the write and its repetitions."""
         for done in self._unanswered():
             done.set_result(result)
+
+    def waited(self, until: float) -> None:
+        """Take note of what it has waited for, by the monotonic clock."""
+        if self.trace is not None:
+            self.trace.put(Stage("room's head" if self.was_busy else "committer's queue", self.arrived, until))
 
     def fail(self, error: ChatkitError) -> None:
         """Refuse the write and its repetitions."""
@@ -126,6 +136,7 @@ class Lanes:
         if behind:
             self._first = deque(one for one in self._first if one.write.room_uid not in rooms)
         for one in (*batch, *behind):
+            one.was_busy = True
             _insert(self._second.setdefault(one.write.room_uid, deque()), one)
         self._some_busy.set()
 
@@ -151,6 +162,7 @@ class Lanes:
         now = self._clock.monotonic()
         for one in batch:
             if one.deadline <= now:
+                one.waited(now)
                 one.fail(_too_late(one))
         return [one for one in batch if not one.done.done()]
 

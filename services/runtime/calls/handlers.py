@@ -16,7 +16,6 @@ from typing import Any, Never, Protocol, cast
 from uuid import uuid4
 
 import grpc
-import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
@@ -24,6 +23,7 @@ from services.runtime.access.port import AccessChecker
 from services.runtime.calls.admission import Admission
 from services.runtime.calls.call import Call, Context, deadline_of
 from services.runtime.calls.edges import edge_of
+from services.runtime.calls.observing import ObservedCall, Observer
 from services.runtime.calls.spelling import JsonNames, is_json
 from services.runtime.contract.errors import (
     DETAILS_KEY,
@@ -38,11 +38,8 @@ from services.runtime.contract.errors import (
 )
 from services.runtime.contract.policies import Limits, MethodContract, methods_of
 from services.runtime.identity.tokens import TokenVerifier
-from services.runtime.metrics.calls import CallMetrics, MeasuredCall
-from services.runtime.metrics.registry import Metrics
 from services.runtime.streaming.open_streams import OpenStream, Streams
 
-_log = structlog.get_logger()
 _READ_AWAY_SECONDS = 0.5
 # How a call ends that its caller gave up, or whose connection was lost.
 _GIVEN_UP = grpc.StatusCode.CANCELLED.name
@@ -57,7 +54,7 @@ Requests = Callable[[Any, AsyncIterator[Any], Call], Awaitable[Message | bytes]]
 Both = Callable[[AsyncIterator[Any], Call], AsyncIterator[Message | bytes]]
 StreamHandler = Callable[[object, Context], AsyncIterator[bytes]]
 _Responses = AsyncGenerator[Message | bytes, None]
-_Begin = Callable[["_Bodies", Context, OpenStream], Awaitable[AsyncIterator[Message | bytes]]]
+_Begin = Callable[["_Bodies", Context, OpenStream, ObservedCall], Awaitable[AsyncIterator[Message | bytes]]]
 
 
 class Servicer(Protocol):
@@ -67,7 +64,7 @@ class Servicer(Protocol):
 
 
 class Handlers:
-    """Composes the handlers of a service, and measures what they answer."""
+    """Composes the handlers of a service, and lets what they answer be seen."""
 
     def __init__(
         self,
@@ -75,17 +72,17 @@ class Handlers:
         verifier: TokenVerifier,
         limits: Limits,
         streams: Streams,
-        metrics: Metrics,
+        observer: Observer,
         access: AccessChecker | None = None,
     ) -> None:
         self._admission = Admission(verifier, limits, access)
         self._streams = streams
-        self._calls = CallMetrics(metrics)
+        self._observer = observer
 
     @property
     def answers(self) -> Counter[tuple[str, str]]:
         """How often each method has answered with each code, by its path and the code's name."""
-        return self._calls.answers()
+        return self._observer.figures.answers()
 
     def generic(self, servicer: Servicer) -> grpc.GenericRpcHandler:
         """Return the handler of a whole service."""
@@ -110,20 +107,21 @@ class Handlers:
         caller_of, admit = self._admission.caller, self._admission.of(method)
         names = JsonNames(method.request)
         seconds = method.policy.deadline_ms / 1000
-        begin = self._calls.of(method).begin
+        begin = self._observer.of(method).begin
 
         async def handle(_bodies: object, context: Context) -> bytes:
-            deadline, measured = deadline_of(context, seconds), begin()
+            deadline, seen = deadline_of(context, seconds), begin(context)
             try:
                 async with asyncio.timeout(seconds):
                     caller = caller_of(method, context)
                     request, call = await admit(await _only(context), context, caller, deadline, None)
+                    seen.admitted(call)
                     response = await behaviour(request, call)
-                measured.end("OK")
+                seen.end("OK")
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
-                await self._abort(method, names, error, context, measured)
+                await self._abort(names, error, context, seen)
             finally:
-                measured.end(_GIVEN_UP)
+                seen.end(_GIVEN_UP)
             return response if isinstance(response, bytes) else response.SerializeToString()
 
         return handle
@@ -132,10 +130,13 @@ class Handlers:
         """Compose the handler of a server-streaming method."""
         admit = self._admission.of(method)
 
-        async def begin(bodies: "_Bodies", context: Context, stream: OpenStream) -> AsyncIterator[Message | bytes]:
+        async def begin(
+            bodies: "_Bodies", context: Context, stream: OpenStream, seen: ObservedCall
+        ) -> AsyncIterator[Message | bytes]:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 body = await bodies.first()
             request, call = await admit(body, context, stream.caller, deadline_of(context), stream)
+            seen.admitted(call)
             return behaviour(request, call)
 
         return self._responding(method, begin)
@@ -148,8 +149,11 @@ class Handlers:
         """
         admit, read = self._admission.of(method), self._admission.each_of(method)
 
-        async def begin(bodies: "_Bodies", context: Context, stream: OpenStream) -> AsyncIterator[Message | bytes]:
+        async def begin(
+            bodies: "_Bodies", context: Context, stream: OpenStream, seen: ObservedCall
+        ) -> AsyncIterator[Message | bytes]:
             _, call = await admit(b"", context, stream.caller, deadline_of(context), stream)
+            seen.admitted(call)
             return behaviour(read(bodies), call)
 
         return self._responding(method, begin)
@@ -157,28 +161,28 @@ class Handlers:
     def _responding(self, method: MethodContract, begin: _Begin) -> StreamHandler:
         caller_of = self._admission.caller
         names = JsonNames(method.request)
-        arrive = self._calls.of(method).begin
+        arrive = self._observer.of(method).begin
 
         async def handle(_bodies: object, context: Context) -> AsyncIterator[bytes]:
-            bodies, measured = _Bodies(context), arrive()
+            bodies, seen = _Bodies(context), arrive(context)
             try:
                 with self._streams.open(caller_of(method, context), edge_of(context)) as stream:
                     # Closed with the call, and not whenever somebody collects it.
-                    async with aclosing(cast("_Responses", await begin(bodies, context, stream))) as responses:
+                    async with aclosing(cast("_Responses", await begin(bodies, context, stream, seen))) as responses:
                         async for response in responses:
                             stream.check()
                             stream.is_writing = True
-                            measured.answers()
+                            seen.answers()
                             yield (response if isinstance(response, bytes) else response.SerializeToString())
                             stream.is_writing = False
                             stream.check()
-                measured.end("OK")
+                seen.end("OK")
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
                 if method.streams_requests:
                     await bodies.read_away()
-                await self._abort(method, names, error, context, measured)
+                await self._abort(names, error, context, seen)
             finally:
-                measured.end(_GIVEN_UP)
+                seen.end(_GIVEN_UP)
                 bodies.close()
 
         return handle
@@ -194,50 +198,39 @@ class Handlers:
         names = JsonNames(method.request)
         read = self._admission.reader_of(method)
         seconds = method.policy.deadline_ms / 1000
-        begin = self._calls.of(method).begin
+        begin = self._observer.of(method).begin
 
         async def handle(_bodies: object, context: Context) -> bytes:
-            deadline, bodies, measured = deadline_of(context, seconds), _Bodies(context), begin()
+            deadline, bodies, seen = deadline_of(context, seconds), _Bodies(context), begin(context)
             try:
                 with self._streams.open(caller_of(method, context)) as stream:
                     async with asyncio.timeout(seconds):
                         first, call = await admit(await bodies.first(), context, stream.caller, deadline, stream)
+                        seen.admitted(call)
                         response = await behaviour(first, read(first, bodies), call)
-                measured.end("OK")
+                seen.end("OK")
             except Exception as error:  # noqa: BLE001 - the boundary: nothing else may leave the process
                 await bodies.read_away()
-                await self._abort(method, names, error, context, measured)
+                await self._abort(names, error, context, seen)
             finally:
-                measured.end(_GIVEN_UP)
+                seen.end(_GIVEN_UP)
                 bodies.close()
             return response if isinstance(response, bytes) else response.SerializeToString()
 
         return handle
 
-    async def _abort(
-        self, method: MethodContract, names: JsonNames, error: Exception, context: Context, measured: MeasuredCall
-    ) -> Never:
-        known = _known(error, method.path)
-        measured.end(known.code.name, known.reason)
-        if known.code not in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE}:
-            _log.debug("call_refused", method=method.path, reason=known.reason, message=known.message)
+    async def _abort(self, names: JsonNames, error: Exception, context: Context, seen: ObservedCall) -> Never:
+        known = _known(error)
+        seen.end(known.code.name, known, error)
         await abort(context, names.spelled(known) if is_json(context) else known)
 
 
-def _known(error: Exception, path: str) -> ChatkitError:
+def _known(error: Exception) -> ChatkitError:
     if isinstance(error, TimeoutError):
         return DeadlineExceeded("DEADLINE_EXCEEDED", "the call took longer than its deadline")
     if isinstance(error, ChatkitError) and not isinstance(error, Internal):
-        if error.code == grpc.StatusCode.UNAVAILABLE and error.reason != "SHUTTING_DOWN":
-            _log.warning(
-                "call_unavailable",
-                method=path,
-                reason=error.reason,
-                message=error.message,
-            )
         return error
     error_id = uuid4().hex
-    _log.error("call_failed", method=path, error_id=error_id, exc_info=error)
     return Internal("INTERNAL", f"internal error {error_id}", metadata={"error_id": error_id})
 
 

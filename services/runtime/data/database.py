@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from services.runtime.contract.errors import Aborted, Unavailable, unknown_outcome
 from services.runtime.fair_queue import FairQueue, Turn, on_behalf_of
+from services.runtime.tracing.trace import POSTGRESQL, stage
 
 POOL_CONNECTIONS = 4
 # A wait for a connection ends after so many periods in a row in which none has come back, or when it has lasted long.
@@ -119,13 +120,15 @@ class Database:
         turn = self.turns.ask(on_behalf_of.get())
         try:
             if not turn.came.done():
-                await self._until_it_comes(turn)
+                with stage("database turn"):
+                    await self._until_it_comes(turn)
         except BaseException:
             turn.give_back()
             raise
         taking = asyncio.create_task(_take(engine))
         try:
-            yield await asyncio.shield(taking)
+            with stage("database", POSTGRESQL):
+                yield await asyncio.shield(taking)
             self._returns += 1
         finally:
             returning = asyncio.create_task(self._give_back(taking, turn))

@@ -83,16 +83,18 @@ class MeasuredCall:
         self._began = perf_counter()
         self._is_observed = self._has_ended = False
 
-    def answers(self) -> None:
-        """Hear that an answer goes out; only the first one is of interest."""
-        if not self._is_observed:
+    def answers(self) -> bool:
+        """Hear that an answer goes out; tell whether it is the first one, which alone is of interest."""
+        is_first = not self._is_observed
+        if is_first:
             self._is_observed = True
             self._of.observe(perf_counter() - self._began)
+        return is_first
 
-    def end(self, code: str, reason: str = "") -> None:
-        """Hear that the call has ended, and why it did if it failed; the first ending counts."""
+    def end(self, code: str, reason: str = "") -> bool:
+        """Hear that the call has ended, and why it did if it failed; tell whether it is the first end: that counts."""
         if self._has_ended:
-            return
+            return False
         self._has_ended = True
         calls, labels = self._of.calls, self._of.labels
         calls.handled[*labels, code] += 1
@@ -102,3 +104,4 @@ class MeasuredCall:
             calls.open[labels] -= 1
         else:
             self.answers()
+        return True

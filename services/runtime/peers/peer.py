@@ -13,6 +13,7 @@ from services.runtime.deadline import NEVER, Deadline
 from services.runtime.identity.tls import Certificates
 from services.runtime.identity.tokens import ServiceTokens
 from services.runtime.peers.channels import RenewedChannel, SpreadChannel
+from services.runtime.tracing.trace import Outgoing, current
 
 _log = structlog.get_logger()
 _Request_contra = TypeVar("_Request_contra", contravariant=True)
@@ -119,13 +120,18 @@ class Peer:
             raise self._decoded(error) from error
 
     async def _once(self, method: UnaryCall[_Request, _Response], request: _Request, deadline: Deadline) -> _Response:
-        call = method(request, timeout=max(deadline.left(), 0.001), metadata=self._metadata())
+        trace = current.get()
+        outgoing = None if trace is None else Outgoing(trace)
+        call = method(request, timeout=max(deadline.left(), 0.001), metadata=self._metadata(outgoing))
         try:
             response = await call
         except grpc.aio.AioRpcError as error:
             if errors.was_lost(error):
                 self._channel.lost(call)
             raise
+        finally:
+            if outgoing is not None:
+                outgoing.ended(f"call {self.name}")
         self._is_refused = False
         return response
 
@@ -176,8 +182,9 @@ class Peer:
             _log.error("service_token_refused", peer=self.name, reason=reason, hint="compare clocks and service keys")
         return errors.unavailable_peer(self.name)
 
-    def _metadata(self) -> tuple[tuple[str, str], ...]:
-        return (("authorization", f"Bearer {self._tokens.for_peer(self.name)}"),)
+    def _metadata(self, outgoing: Outgoing | None = None) -> tuple[tuple[str, str], ...]:
+        token = ("authorization", f"Bearer {self._tokens.for_peer(self.name)}")
+        return (token,) if outgoing is None else (token, *outgoing.metadata)
 
 
 def _is_refusal(error: grpc.aio.AioRpcError) -> bool:

@@ -3,6 +3,7 @@
 `open_server` acquires everything and closes it again in the reverse order.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,6 +21,7 @@ from services.runtime.bus.port import Bus, InProcessBus
 from services.runtime.bus.subjects import subject
 from services.runtime.calls.edges import EdgesServicer
 from services.runtime.calls.handlers import Handlers, Servicer
+from services.runtime.calls.observing import Observer
 from services.runtime.calls.paging import PageTokens
 from services.runtime.clock import Clock
 from services.runtime.data.change_feed import ChangeFeed
@@ -39,6 +41,7 @@ from services.runtime.process.readiness import Check, Readiness
 from services.runtime.release import Release
 from services.runtime.settings import Settings
 from services.runtime.streaming.open_streams import Streams
+from services.runtime.tracing.spans import open_spans
 
 _log = structlog.get_logger()
 
@@ -65,6 +68,8 @@ class Server:
         self.streams = Streams(self.limits, clock)
         self._certificates = Certificates(settings.tls) if settings.tls is not None else None
         self.metrics = Metrics()
+        self._spans = open_spans(name, Release(settings.commit))
+        self._observer = Observer(self.metrics, self._spans, settings.slow_call_seconds)
         self._metrics_port: MetricsPort | None = None
         self.page_tokens = PageTokens(keys.service)
         self.readiness = Readiness(clock, settings.retry_interval_seconds, Release(settings.commit))
@@ -160,7 +165,7 @@ class Server:
         """
         await self.readiness.start()
         self.handlers = Handlers(
-            verifier=self._verifier, limits=self.limits, streams=self.streams, metrics=self.metrics, access=access
+            verifier=self._verifier, limits=self.limits, streams=self.streams, observer=self._observer, access=access
         )
         self.address = await self._listener.start(self.handlers, self._servicers, self.readiness.servicer)
         self._measure()
@@ -213,6 +218,9 @@ class Server:
         await self.database.close()
         if self._metrics_port is not None:
             await self._metrics_port.close()
+        if self._spans is not None:
+            # It waits for whoever takes them.
+            await asyncio.to_thread(self._spans.close)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 from uuid import UUID, uuid4
 
 import psycopg
@@ -23,9 +24,10 @@ from services.runtime.data.epoch import Epoch
 from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomId, RoomUid, UserUid
 from services.runtime.metrics.registry import Metrics
+from services.runtime.tracing.trace import Trace, current
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
-from tests.support.eventually import until
+from tests.support.eventually import eventually, until
 
 _SENDER = UserUid(uuid4())
 
@@ -147,6 +149,33 @@ async def test_a_head_that_is_held_for_too_long_is_unavailable_and_nothing_is_st
             holder.rollback()
         assert refused.value.code.name in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
         assert (await _persistently(committer, _draft(held, "late"))).entry.seq == 2
+
+
+async def test_a_call_is_told_what_its_time_went_into(database: TestDatabase) -> None:
+    room = RoomUid(uuid4())
+    async with AsyncExitStack() as stack:
+        committer = await _committer(database, stack)
+        free = Trace()
+        current.set(free)
+        await committer.send(_draft(room, "free"), Deadline.after(10))
+        held = Trace()
+        current.set(held)
+        async with await psycopg.AsyncConnection.connect(database.superuser_dsn) as holder:
+            await holder.execute("SELECT FROM messages.heads WHERE room_uid = %s FOR UPDATE", (room,))
+            sending = asyncio.create_task(committer.send(_draft(room, "held"), Deadline.after(10)))
+            await eventually(lambda: committer.busy_rooms == 1)
+        await sending
+        late = Trace()
+        current.set(late)
+        async with await psycopg.AsyncConnection.connect(database.superuser_dsn) as holder:
+            await holder.execute("SELECT FROM messages.heads WHERE room_uid = %s FOR UPDATE", (room,))
+            with pytest.raises(Unavailable):
+                await committer.send(_draft(room, "late"), Deadline.after(0.5))
+    assert [stage.name for stage in free.stages] == ["committer's queue", "lock and read", "write and commit"]
+    assert [stage.name for stage in held.stages] == ["room's head", "lock and read", "write and commit"]
+    assert [stage.name for stage in late.stages] == ["room's head"]
+    assert [stage.attributes.get("chatkit.committer.lane") for stage in held.stages] == [None, "second", "second"]
+    assert all(one.ended == after.began for one, after in pairwise(free.stages))
 
 
 async def test_connections_that_are_cut_cost_no_message_and_double_none(database: TestDatabase) -> None:

@@ -286,8 +286,9 @@ class _Machine(RuleBasedStateMachine):
         pass
 
     async def _append(
-        self, connection: _Connection, drafts: Sequence[Draft], *, wait_ms: int | None
+        self, connection: _Connection, drafts: Sequence[Draft], *, wait_ms: int | None, progress: object
     ) -> dict[WriteKey, Result]:
+        assert progress is not None
         batch = _Batch(connection, drafts, waits=wait_ms is not None)
         assert len({draft.key for draft in drafts}) == len(drafts)
         assert batch.waits not in self.under_way

@@ -16,6 +16,7 @@ from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.calls.call import Call
 from services.runtime.calls.edge_header import EDGE_HEADER
 from services.runtime.calls.handlers import Handlers
+from services.runtime.calls.observing import Observer
 from services.runtime.contract.errors import PermissionDenied, Unavailable
 from services.runtime.contract.policies import Limits, methods_of
 from services.runtime.ids import RoomUid, UserUid
@@ -43,7 +44,9 @@ class Served:
         self.clock = ManualClock()
         self.streams = Streams(limits, self.clock)
         verifier = tokens.verifier(self.clock, limits=limits)
-        self.handlers = Handlers(verifier=verifier, limits=limits, streams=self.streams, access=self, metrics=Metrics())
+        self.handlers = Handlers(
+            verifier=verifier, limits=limits, streams=self.streams, access=self, observer=Observer(Metrics())
+        )
         handler: Any = grpc.stream_stream_rpc_method_handler(self.handlers.both(METHOD, behaviour))
         self.generic = grpc.method_handlers_generic_handler(_SERVICE.full_name, {METHOD.name: handler})
         self.channel: grpc.aio.Channel

@@ -14,6 +14,7 @@ from chatkit.files.v1.files_service_pb2_grpc import FilesServiceStub
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.calls.call import Call
 from services.runtime.calls.handlers import Handlers
+from services.runtime.calls.observing import Observer
 from services.runtime.contract.errors import PermissionDenied
 from services.runtime.contract.policies import Limits, methods_of
 from services.runtime.ids import RoomUid, UserUid
@@ -37,7 +38,9 @@ class Served:
         self.clock = ManualClock()
         self.streams = Streams(limits, self.clock)
         verifier = tokens.verifier(self.clock, limits=limits)
-        handlers = Handlers(verifier=verifier, limits=limits, streams=self.streams, access=self, metrics=Metrics())
+        handlers = Handlers(
+            verifier=verifier, limits=limits, streams=self.streams, access=self, observer=Observer(Metrics())
+        )
         handler: Any = grpc.stream_unary_rpc_method_handler(handlers.requests(METHOD, behaviour))
         self.generic = grpc.method_handlers_generic_handler("chatkit.files.v1.FilesService", {METHOD.name: handler})
         self.channel: grpc.aio.Channel

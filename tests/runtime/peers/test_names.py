@@ -8,6 +8,7 @@ from typing import Any
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from services.runtime.calls.handlers import Handlers
+from services.runtime.calls.observing import Observer
 from services.runtime.clock import SystemClock
 from services.runtime.contract.policies import Limits
 from services.runtime.identity.tokens import ServiceTokens
@@ -38,7 +39,7 @@ async def _running(listen: str) -> AsyncIterator[tuple[_Replica, str]]:
     limits, replica = Limits(), _Replica()
     nobody: Any = None
     streams = Streams(limits, SystemClock())
-    handlers = Handlers(verifier=nobody, limits=limits, streams=streams, metrics=Metrics(), access=nobody)
+    handlers = Handlers(verifier=nobody, limits=limits, streams=streams, observer=Observer(Metrics()), access=nobody)
     listener = GrpcListener(listen, limits, None, _AGE_SECONDS)
     address = await listener.start(handlers, [], replica)
     try:

@@ -17,6 +17,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.calls.call import Call
 from services.runtime.calls.handlers import Handlers
+from services.runtime.calls.observing import Observer
 from services.runtime.contract.errors import ChatkitError, PermissionDenied
 from services.runtime.contract.policies import Limits, methods_of
 from services.runtime.deadline import NEVER
@@ -49,7 +50,7 @@ class Served:
         self.streams = Streams(Limits(limits), self.clock)
         self.verifier = tokens.verifier(self.clock, keys=[tokens.KEY, tokens.SECOND_KEY])
         self.handlers = Handlers(
-            verifier=self.verifier, limits=Limits(), streams=self.streams, access=self, metrics=Metrics()
+            verifier=self.verifier, limits=Limits(), streams=self.streams, access=self, observer=Observer(Metrics())
         )
         self.channel: grpc.aio.Channel
 
