@@ -15,6 +15,8 @@ from tests.support.figures import Figures, figures_of
 from tests.support.peers import Peers, serve
 from tests.support.suite import running
 
+_AGES = "chatkit_delivery_age_seconds_count"
+
 
 @pytest.fixture
 async def chat(database: TestDatabase, tmp_path: Path) -> AsyncIterator[Chat]:
@@ -39,12 +41,17 @@ async def test_what_is_stored_and_handed_on_is_counted(chat: Chat) -> None:
         for reader in (one, other):
             await reader.until_seq(5)
         figures = await _figures(chat)
+        async with chat.reading(last=5, who="alice") as late:
+            await late.until("caught_up")
+        assert (await _figures(chat))(_AGES) == figures(_AGES)
     assert figures("chatkit_committer_wait_seconds_count") == 5
     assert figures("chatkit_committer_batch_writes_sum", lane="first") == 5
     assert figures("chatkit_committer_transaction_seconds_count", lane="first") == 5
     assert figures("chatkit_committer_waiting") == 0
     assert figures("chatkit_rooms_followed") == 1
     assert (figures("chatkit_entries_taken_total"), figures("chatkit_deliveries_total")) == (5, 10)
+    # Of each stream at least one frame, and of replays none.
+    assert 2 <= (figures(_AGES) or 0) <= 10
     # Rooms was asked about two subscribers and a sender; what is kept let in four sends, and each stream once more.
     assert (figures("chatkit_access_questions_total"), figures("chatkit_access_hits_total")) == (3, 6)
     assert figures("chatkit_access_kept") == 3

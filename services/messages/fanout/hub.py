@@ -19,6 +19,8 @@ from services.messages.model import EMPTY, EventKind, Head, LogEntry
 from services.messages.streams.follower import Follower
 from services.runtime.contract.errors import Aborted, ChatkitError
 from services.runtime.ids import RoomUid
+from services.runtime.metrics.distribution import SECONDS, Distribution
+from services.runtime.streaming.live_event import LiveEvent
 
 _log = structlog.get_logger()
 _MOST_EARLY = 256
@@ -44,10 +46,12 @@ class LogLife:
 class Tally:
     """What the hubs of a process have done together."""
 
-    __slots__ = ("delivered", "healed", "taken")
+    __slots__ = ("ages", "delivered", "healed", "taken")
 
     def __init__(self) -> None:
         self.taken = self.delivered = self.healed = 0
+        # How old events were, in seconds, when streams took them.
+        self.ages = Distribution(SECONDS)
 
 
 class RoomHub:
@@ -211,8 +215,9 @@ class RoomHub:
         event = self._keep(entry)
         self._tally.taken += 1
         self._tally.delivered += len(self.subscriptions)
+        live = LiveEvent(entry.time, self._tally.ages)
         for subscription in self.subscriptions:
-            subscription.push(entry.seq, event)
+            subscription.push(entry.seq, event, live)
 
     @property
     def _kept_from(self) -> int:

@@ -6,6 +6,7 @@ from services.runtime.access.doubts import Doubt
 from services.runtime.access.port import AccessQuery, RoleKey, RoomGrant
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError
+from services.runtime.streaming.live_event import LiveEvent
 
 READ_CURSORS = "cursors:read:get"
 
@@ -33,7 +34,7 @@ class Follower(ABC):
         """Whether its beginning is queued: it is told nothing before that."""
 
     @abstractmethod
-    def push(self, seq: int, event: bytes) -> None:
+    def push(self, seq: int, event: bytes, live: LiveEvent | None = None) -> None:
         """Queue an event of the room; `seq` is 0 for one that is not in the log."""
 
     @abstractmethod

@@ -16,6 +16,7 @@ from services.runtime.contract.errors import ChatkitError, NotFound, PermissionD
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import RoomUid
 from services.runtime.streaming.event_queue import EventQueue
+from services.runtime.streaming.live_event import LiveEvent
 
 
 class OneRoomStream(Follower):
@@ -49,9 +50,9 @@ class OneRoomStream(Follower):
         """Whether the beginning is queued."""
         return self.queue.is_open
 
-    def push(self, seq: int, event: bytes) -> None:
+    def push(self, seq: int, event: bytes, live: LiveEvent | None = None) -> None:
         """Queue an event of the room; `seq` is 0 for one that is not in the log."""
-        self.queue.push(seq, event)
+        self.queue.push(seq, event, live=live)
 
     def end(self, error: ChatkitError) -> None:
         """End the stream: what waits is still sent, if it may be; the first ending counts."""

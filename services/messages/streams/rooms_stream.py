@@ -30,6 +30,7 @@ from services.runtime.contract.errors import (
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import RoomUid
 from services.runtime.streaming.event_queue import EventQueue
+from services.runtime.streaming.live_event import LiveEvent
 
 _ROOMS_AT_ONCE = 200
 
@@ -92,12 +93,12 @@ class RoomOfStream(Follower):
         self._is_open = True
         self._stream.begin(beginning, self)
 
-    def push(self, seq: int, event: bytes) -> None:
+    def push(self, seq: int, event: bytes, live: LiveEvent | None = None) -> None:
         """Queue an event of the room; `seq` is 0 for one that is not in the log."""
         if seq and self.marks is not None:
             self.marks.add(self)
         if self.sends_events and self.error is None and self._is_open:
-            self._stream.push(seq, event, self)
+            self._stream.push(seq, event, self, live)
 
     def push_read_state(self, event: bytes) -> None:
         """Queue what the room holds for the user."""
@@ -215,9 +216,9 @@ class RoomsStream:
         """Tell whether all that happens in a room is sent, and not only what it holds for the user."""
         return True
 
-    def push(self, seq: int, event: bytes, room: RoomOfStream | None = None) -> None:
+    def push(self, seq: int, event: bytes, room: RoomOfStream | None = None, live: LiveEvent | None = None) -> None:
         """Queue an event, of a room or of the stream."""
-        self.queue.push(seq, event, room)
+        self.queue.push(seq, event, room, live)
 
     def say_of_room(self, event: bytes) -> None:
         """Queue what is said of a room that is not open."""

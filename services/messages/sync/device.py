@@ -13,6 +13,7 @@ from services.runtime.access.port import AccessQuery
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError
 from services.runtime.identity.tokens import Caller
+from services.runtime.streaming.live_event import LiveEvent
 from services.runtime.streaming.open_streams import spread_delay, warning_time
 from services.runtime.streaming.state_budget import Reservation
 
@@ -82,9 +83,9 @@ class DeviceStream(RoomsStream):
         """Tell whether all that happens in a room is sent, and not only what it holds for the user."""
         return self._sends_events_of.get(room_id, self._sends_events)
 
-    def push(self, seq: int, event: bytes, room: RoomOfStream | None = None) -> None:
+    def push(self, seq: int, event: bytes, room: RoomOfStream | None = None, live: LiveEvent | None = None) -> None:
         """Queue an event: of a room as SubscribeRooms has it, or else of this stream."""
-        self.queue.push(seq, frames.of_room(event) if room is not None else event, room)
+        self.queue.push(seq, frames.of_room(event) if room is not None else event, room, live)
 
     def begin(self, beginning: Iterable[tuple[int, bytes]], room: RoomOfStream) -> None:
         """Queue how a room starts."""

@@ -6,20 +6,16 @@ forms in which they are told, and those of Python and the process.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from services.runtime.metrics.distribution import Distribution
+from services.runtime.metrics.distribution import SECONDS, Distribution, Distributions
 
 # When each figure was begun doubles what is told, and nobody asks.
 disable_created_metrics()  # type: ignore[no-untyped-call]
-
-# Seconds that calls and their stages take.
-SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 # A number, or one for each combination of labels.
 Read = Callable[[], float] | Callable[[], Mapping[tuple[str, ...], float]]
@@ -46,11 +42,15 @@ class Metrics:
 
     def histograms(
         self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float] = SECONDS
-    ) -> "Distributions":
+    ) -> Distributions:
         """Declare one for each combination of labels, and return them."""
         distributions = Distributions(bounds)
         self._add(lambda: HistogramMetricFamily(name, text, labels=labels), distributions.samples)
         return distributions
+
+    def kept_histogram(self, name: str, text: str, kept: Distribution) -> None:
+        """Declare what is distributed over buckets and is kept elsewhere."""
+        self._add(lambda: HistogramMetricFamily(name, text), lambda: [kept.sample(())])
 
     def gauge(self, name: str, text: str, read: Read, labels: Sequence[str] = ()) -> None:
         """Declare what goes up and down; `read` is called on the loop, whenever somebody asks."""
@@ -76,24 +76,6 @@ class Metrics:
         figure = _Figure(make, read)
         self._figures.append(figure)
         self.registry.register(figure)
-
-
-class Distributions(dict[tuple[str, ...], Distribution]):
-    """The distributions of a figure by the values of its labels; one that is asked for is there."""
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        super().__init__()
-        self._bounds = bounds
-
-    def __missing__(self, labels: tuple[str, ...]) -> Distribution:
-        made = self[labels] = Distribution(self._bounds)
-        return made
-
-    def samples(self) -> _Samples:
-        """Return each with its labels: how many values each bucket and those below it have, and the sum."""
-        return [
-            (labels, list(zip(one.names, accumulate(one.counts), strict=True)), one.sum) for labels, one in self.items()
-        ]
 
 
 class _Figure(Collector):

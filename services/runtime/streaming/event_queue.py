@@ -13,6 +13,7 @@ from typing import Protocol
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, Internal, ResourceExhausted
 from services.runtime.identity.tokens import Caller
+from services.runtime.streaming.live_event import LiveEvent
 from services.runtime.streaming.open_streams import expired
 
 FRAME_BYTES = 64 * 1024
@@ -75,8 +76,8 @@ class EventQueue:
         self._makes_room = makes_room
         self._on_taken = on_taken
         self._most_waiting_bytes = most_waiting_bytes
-        # Each with its seq, how much it counts, and its source; None for the stream's own.
-        self._waiting: deque[tuple[int, bytes, int, Source | None]] = deque()
+        # Each with its seq, how much it counts, its source or None for the stream, and what is told of a live one.
+        self._waiting: deque[tuple[int, bytes, int, Source | None, LiveEvent | None]] = deque()
         self._waiting_bytes = 0
         self._beginning_bytes = 0
         self._progress_at = clock.monotonic()
@@ -101,7 +102,7 @@ class EventQueue:
         if not self._waiting:
             self._progress_at = self._clock.monotonic()
         for seq, event in beginning:
-            self._waiting.append((seq, event, 0, source))
+            self._waiting.append((seq, event, 0, source, None))
             self._beginning_bytes += len(event)
         self._wake.set()
 
@@ -113,13 +114,16 @@ class EventQueue:
             self._taken.clear()
             await self._taken.wait()
 
-    def push(self, seq: int, event: bytes, source: Source | None = None) -> None:
-        """Queue an event; `seq` is 0 for one that has none. Too much of it ends the stream."""
+    def push(self, seq: int, event: bytes, source: Source | None = None, live: LiveEvent | None = None) -> None:
+        """Queue an event; `seq` is 0 for one that has none. Too much of it ends the stream.
+
+        `live` is told when the event is taken, unless it is kept back before that.
+        """
         if self.error is not None or not self.is_open or self._is_finished:
             return
         if not self._waiting:
             self._progress_at = self._clock.monotonic()
-        self._waiting.append((seq, event, len(event), source))
+        self._waiting.append((seq, event, len(event), source, live))
         self._count(len(event))
         self._wake.set()
 
@@ -133,7 +137,7 @@ class EventQueue:
 
     def release(self, events: Sequence[tuple[int, bytes]], source: Source) -> None:
         """Queue what a source has kept back and dropped, before what it has queued since."""
-        self._waiting.extendleft((seq, event, len(event), source) for seq, event in reversed(events))
+        self._waiting.extendleft((seq, event, len(event), source, None) for seq, event in reversed(events))
         # No more than `drop` has taken away.
         self._waiting_bytes += sum(len(event) for _, event in events)
         self._wake.set()
@@ -203,9 +207,10 @@ class EventQueue:
         self._progress_at = self._clock.monotonic()
         taken: list[bytes] = []
         size = 0
+        oldest: LiveEvent | None = None
         # A single event above the bound goes alone.
         while self._waiting and (not taken or size + len(self._waiting[0][1]) <= FRAME_BYTES):
-            seq, event, counted, source = self._waiting.popleft()
+            seq, event, counted, source, live = self._waiting.popleft()
             self._waiting_bytes -= counted
             self._beginning_bytes -= 0 if counted else len(event)
             if source is None:
@@ -214,7 +219,10 @@ class EventQueue:
                 continue
             taken.append(event)
             size += len(event)
+            oldest = oldest or live
         self._let_begin()
+        if oldest is not None:
+            oldest.taken(self._clock.now())
         frame = b"".join(taken)
         if self._on_taken is not None:
             self._on_taken(len(frame))

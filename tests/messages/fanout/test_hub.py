@@ -404,7 +404,7 @@ class _Subscriber:
         self.given: list[tuple[int, bytes]] = []
         self.errors: list[Exception] = []
 
-    def push(self, seq: int, event: bytes) -> None:
+    def push(self, seq: int, event: bytes, _live: object) -> None:
         self.given.append((seq, event))
 
     def end(self, error: Exception) -> None:
