@@ -24,6 +24,7 @@ from services.users.directory_servicer import DirectoryServicer
 from services.users.export.service import UserExports
 from services.users.export.store import UserExportStore
 from services.users.model import Change
+from services.users.presence import figures
 from services.users.presence.access import PresenceAccess
 from services.users.presence.asking import AskedTogether
 from services.users.presence.feed_servicer import PresenceFeedServicer
@@ -115,6 +116,7 @@ def _presence(
         retry_interval=settings.retry_interval_seconds,
         changed=feed.nudge,
     )
+    figures.measure(server.metrics, sessions)
     hub = PresenceHub(
         feed,
         clock,

@@ -88,13 +88,30 @@ class Sessions:
         self._unsettled: dict[UserUid, Place] = {}
         self._wake = asyncio.Event()
         self._held_since: datetime | None = None
-        # How often the lease was found to be another one than before.
+        # How often the lease was found to be another one than before, the first time included.
         self._lapses = 0
+        self._renewed_at = clock.monotonic()
+        self.renewals = self.reaped = 0
 
     @property
     def count(self) -> int:
         """How many users have streams here."""
         return len(self._places)
+
+    @property
+    def unwritten(self) -> int:
+        """How many users are still to be written."""
+        return len(self._unsettled)
+
+    @property
+    def lapses(self) -> int:
+        """How often the lease had lapsed."""
+        return max(0, self._lapses - 1)
+
+    @property
+    def lease_age(self) -> float:
+        """How many seconds ago the lease was renewed, or the process began."""
+        return self._clock.monotonic() - self._renewed_at
 
     @asynccontextmanager
     async def online(self, user_uid: UserUid, user_id: str) -> AsyncIterator[None]:
@@ -140,6 +157,8 @@ class Sessions:
     async def renew(self) -> None:
         """Renew the lease; if it had lapsed, have every session asserted anew."""
         held_since = await self._store.renew()
+        self._renewed_at = self._clock.monotonic()
+        self.renewals += 1
         if held_since == self._held_since:
             return
         if self._held_since is not None:
@@ -211,8 +230,8 @@ class Sessions:
 
     async def reap(self) -> None:
         """Take away the leases of replicas that are gone, and make offline whose time has come."""
-        while await self._store.reap_leases():
-            pass
+        while gone := await self._store.reap_leases():
+            self.reaped += gone
         while True:
             looked_at, gone = await self._store.reap_leavers()
             if gone:

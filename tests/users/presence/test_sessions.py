@@ -213,8 +213,17 @@ async def test_a_replica_whose_lease_was_taken_away_asserts_every_session_anew(w
     async with world.running(), AsyncExitStack() as stack:
         for user_id in ("ann", "bob"):
             await stack.enter_async_context(world.sessions.online(uid_of(user_id), user_id))
+        assert (world.sessions.count, world.sessions.lapses) == (2, 0)
         world.store.lose()
         await _passing(world, lambda: world.store.sessions == {uid_of("ann"), uid_of("bob")})
+        assert (world.sessions.lapses, world.sessions.unwritten) == (1, 0)
+
+
+async def test_a_lease_grows_old_until_it_is_renewed(world: _World) -> None:
+    world.clock.jump(3)
+    assert (world.sessions.lease_age, world.sessions.renewals) == (3, 0)
+    await world.sessions.renew()
+    assert (world.sessions.lease_age, world.sessions.renewals) == (0, 1)
 
 
 async def test_whoever_comes_first_after_a_lapse_notices_it(world: _World) -> None:
