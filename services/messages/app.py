@@ -41,6 +41,7 @@ from services.messages.read_states.service import ReadStates
 from services.messages.read_states.servicer import ReadStatesServicer
 from services.messages.read_states.states_store import ReadStatesStore
 from services.messages.read_states.summaries import RoomSummaries
+from services.messages.retention import figures as retention_figures
 from services.messages.retention.model import Retention
 from services.messages.retention.store import RetentionStore
 from services.messages.retention.sweeper import Sweeper
@@ -319,6 +320,7 @@ def _sweep(
         interval=settings.retention_sweep_interval_seconds,
         pause=settings.retention_sweep_pause_seconds,
     )
+    retention_figures.measure(server.metrics, sweeper)
     server.lifetime.run("sweeper", sweeper.run())
 
 

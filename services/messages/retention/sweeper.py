@@ -18,6 +18,7 @@ from services.messages.retention.store import RetentionStore
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError
 from services.runtime.ids import RoomUid
+from services.runtime.metrics.rounds import Rounds
 
 _log = structlog.get_logger()
 _FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)
@@ -48,6 +49,8 @@ class Sweeper:
         self._on_swept = on_swept
         self._interval = interval
         self._pause = pause
+        self.rounds = Rounds(clock)
+        self.events_removed = self.rooms_swept = self.rooms_left = 0
 
     async def run(self) -> None:
         """Sweep at every interval until cancelled."""
@@ -57,6 +60,7 @@ class Sweeper:
             try:
                 await self.sweep()
             except ChatkitError as error:
+                self.rounds.fail()
                 # Of a rooms of the release before, too, which can't tell what its successor was told.
                 _log.warning("sweep_broken_off", reason=error.reason)
             await self._clock.sleep(self._interval)
@@ -66,6 +70,7 @@ class Sweeper:
         start = uuid4()
         await self._walk(start, _LAST)
         await self._walk(_FIRST, start)
+        self.rounds.succeed()
 
     async def _walk(self, after: UUID | None, last: UUID) -> None:
         age, most = timedelta(days=self._retention.least_days), min(_MOST_ROOMS, self._rooms.most)
@@ -93,6 +98,7 @@ class Sweeper:
                 if removed < _MOST_EVENTS:
                     waiting.popleft()
                     if room_uid in swept:
+                        self.rooms_swept += 1
                         self._on_swept(room_uid)
 
     async def _remove(self, room_uid: RoomUid, cutoff: datetime, until: datetime) -> int:
@@ -101,7 +107,10 @@ class Sweeper:
         try:
             removed = len(seqs) if seqs and await self._store.remove(room_uid, seqs, until) else 0
         except Aborted:
-            return 0
+            removed = 0
         if removed:
+            self.events_removed += removed
             await self._clock.sleep(self._pause)
+        elif seqs:
+            self.rooms_left += 1
         return removed

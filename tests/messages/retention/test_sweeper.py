@@ -54,6 +54,8 @@ async def test_more_than_a_batch_goes_in_batches_and_the_room_is_told_once(datab
         await sweeping.sweep()
     assert [oldest_seq(database, room_uid) for room_uid in rooms] == [901, 901]
     assert sorted(swept) == sorted(rooms)
+    assert (sweeping.events_removed, sweeping.rooms_swept, sweeping.rooms_left) == (1800, 2, 0)
+    assert (sweeping.rounds.done, sweeping.rounds.failed) == (1, 0)
 
 
 async def test_sweepers_at_once_beside_senders_harm_nothing(chat: Chat) -> None:
@@ -93,6 +95,7 @@ async def test_a_room_whose_head_is_held_is_left_for_later_and_the_others_are_sw
             connection.execute("SELECT FROM messages.heads WHERE room_uid = %s FOR UPDATE", (held,))
             await sweeping.sweep()
         assert [oldest_seq(database, room_uid) for room_uid in rooms] == [1, 4, 4, 4]
+        assert (sweeping.rooms_swept, sweeping.rooms_left) == (3, 1)
         await sweeping.sweep()
     assert oldest_seq(database, held) == 4
 
