@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from chatkit.contract.v1 import limit_pb2
 
+from services.files.collection import figures
 from services.files.collection.collector import Collector
 from services.files.content.blobs import open_blobs
 from services.files.content.incoming import Incoming
@@ -104,6 +105,7 @@ async def build(settings: FilesSettings, clock: Clock) -> AsyncIterator[Server]:
         server.lifetime.run("http", listener.run())
         server.lifetime.run("uploads", uploads.places.run())
         server.lifetime.run("downloads", http.downloads.run())
+        figures.measure(server.metrics, collector)
         server.lifetime.run("collector", collector.run())
         server.lifetime.on_stop(listener.stop)
         # Messages is asked by the collector alone, which waits for it.

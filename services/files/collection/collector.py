@@ -18,6 +18,7 @@ from services.files.service import LEASE, Files
 from services.files.store import FileStore
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError
+from services.runtime.metrics.rounds import Rounds
 
 # Longer than any upload may take.
 STALE = timedelta(hours=1)
@@ -50,6 +51,8 @@ class Collector:
         self._interval = interval
         self._unattached_for = unattached_for
         self._batch = batch
+        self.rounds = Rounds(clock)
+        self.removed = self.bytes_removed = self.uploads_cleared = 0
 
     async def run(self) -> None:
         """Collect for ever."""
@@ -58,6 +61,7 @@ class Collector:
             try:
                 await self.collect()
             except ChatkitError as error:
+                self.rounds.fail()
                 _log.warning("collecting_waits", problem=error.message)
 
     async def collect(self) -> int:
@@ -69,6 +73,7 @@ class Collector:
             due = await self._store.claim_due(LEASE, self._batch)
             removed += await self._remove_unused(due)
             if len(due) < self._batch:
+                self.rounds.succeed()
                 return removed
 
     async def _clear_stale(self) -> None:
@@ -80,16 +85,19 @@ class Collector:
                     _log.warning("content_without_file_kept", key=key)
                 else:
                     await self._blobs.remove(key)
+                    self.uploads_cleared += 1
                 await self._store.end_upload(key)
 
     async def _remove_unused(self, due: Sequence[File]) -> int:
         # Asked once before, so that a file in use can be attached all the time.
         condemned = [await self._condemn(file) for file in await self._unused(due)]
         doomed = await self._unused([file for file in condemned if file is not None])
-        removed = sum([await self._files.remove(file) for file in doomed])
+        removed = [file for file in doomed if await self._files.remove(file)]
         if removed:
-            _log.info("files_collected", count=removed)
-        return removed
+            self.removed += len(removed)
+            self.bytes_removed += sum(file.size_bytes for file in removed if file.has_content)
+            _log.info("files_collected", count=len(removed))
+        return len(removed)
 
     async def _unused(self, files: Sequence[File]) -> list[File]:
         """Return those that no message refers to, and let the others be for a while."""

@@ -38,6 +38,12 @@ async def _reconciled(shelf: Library, later: float = 2 * HOUR, **told: bool) -> 
         await database.close()
 
 
+def _told(shelf: Library, name: str, **labels: str) -> float | None:
+    metrics = shelf.suite.servers["files"].metrics
+    metrics.take()
+    return metrics.registry.get_sample_value(name, labels)
+
+
 async def test_a_file_that_no_message_has_goes_after_a_day_and_one_in_use_stays(shelf: Library) -> None:
     unused, used, pending = await shelf.add(), await shelf.add(), (await shelf.create()).file
     await shelf.attach(used.id)
@@ -57,6 +63,10 @@ async def test_a_file_that_no_message_has_goes_after_a_day_and_one_in_use_stays(
     await shelf.collected(lambda: shelf.database.count("files.files") == 0)
     assert shelf.stored() == []
     assert (await _reconciled(shelf)) == CLEAN
+    # One of the four never had content.
+    assert _told(shelf, "chatkit_collection_files_removed_total") == 4
+    assert _told(shelf, "chatkit_collection_bytes_removed_total") == 3 * len(PICTURE)
+    assert _told(shelf, "chatkit_collection_rounds_total", outcome="done")
     await shelf.create()
 
 
