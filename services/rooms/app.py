@@ -50,6 +50,7 @@ from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.data.writers import Writers
 from services.runtime.erasure.client import ErasureClient
 from services.runtime.erasure.deletions import Deletions
+from services.runtime.erasure.figures import measure_deletions
 from services.runtime.erasure.listing import DeletionListing
 from services.runtime.erasure.servicer import ErasureServicer
 from services.runtime.erasure.store import DeletionStore
@@ -132,6 +133,7 @@ def _deletions(server: Server, settings: RoomsSettings, store: DeletionStore) ->
         server.clock,
         interval=settings.deletions_poll_interval_seconds,
     )
+    measure_deletions(server.metrics, deletions)
     server.lifetime.run("deletions", deletions.run())
     return deletions
 

@@ -14,6 +14,7 @@ from services.runtime.data.change_feed import ChangeFeed
 from services.runtime.data.coalesced_reads import CoalescedReads
 from services.runtime.erasure.client import ErasureClient
 from services.runtime.erasure.deletions import Deletions, Erase
+from services.runtime.erasure.figures import measure_deletions
 from services.runtime.erasure.listing import DeletionListing
 from services.runtime.erasure.store import DeletionStore
 from services.runtime.process.server import Server, open_server
@@ -91,6 +92,7 @@ def _servicer(
         server.clock,
         interval=settings.deletions_poll_interval_seconds,
     )
+    measure_deletions(server.metrics, jobs)
     server.lifetime.run("deletions", jobs.run())
     listing = DeletionListing(jobs, server.page_tokens, server.limits)
     exporters = [other.export_user for other in others.values()]

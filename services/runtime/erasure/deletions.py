@@ -14,8 +14,9 @@ import structlog
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, NotFound, unavailable_peer
 from services.runtime.deadline import Deadline
-from services.runtime.erasure.model import Deletion, DeletionId, DeletionState
+from services.runtime.erasure.model import Backlog, Deletion, DeletionId, DeletionState
 from services.runtime.erasure.store import DeletionStore
+from services.runtime.metrics.rounds import Rounds
 
 _log = structlog.get_logger()
 # Longer than anyone works on a deletion before letting it go.
@@ -25,6 +26,8 @@ _CALL_SECONDS, _TURN_SECONDS = 4.0, 10.0
 _AT_ONCE = 4
 _REMEMBERED = timedelta(days=1)
 _FORGETTING_SECONDS = 3600.0
+# Rounds are many, and nobody looks at figures so often.
+_COUNTING_SECONDS = 10.0
 
 # Has a service remove some of what it has of a deletion's subject; False when there is more.
 Erase = Callable[[Deletion, Deadline], Awaitable[bool]]
@@ -38,6 +41,11 @@ class Deletions:
         self._erasers = erasers
         self._clock = clock
         self._interval = interval
+        self.rounds = Rounds(clock)
+        # As of when it was counted last.
+        self.backlog = Backlog(0, 0.0)
+        self.put_off = 0
+        self._forgets_at = self._counts_at = clock.monotonic()
 
     async def get(self, deletion_id: DeletionId) -> Deletion:
         """Return a deletion as far as it is. Raises DELETION_NOT_FOUND."""
@@ -70,17 +78,24 @@ class Deletions:
 
     async def run(self) -> None:
         """Go on with deletions that nobody is at, and forget what is long over, until cancelled."""
-        forgets_at = self._clock.monotonic()
         while True:
             await self._clock.sleep(self._interval)
             try:
-                if self._clock.monotonic() >= forgets_at:
-                    await self._store.forget(_REMEMBERED)
-                    forgets_at = self._clock.monotonic() + _FORGETTING_SECONDS
-                while claimed := await self._store.claim(LEASE, _AT_ONCE):
-                    await asyncio.gather(*(self._take_turn(deletion_id) for deletion_id in claimed))
+                await self._round()
             except ChatkitError as error:
+                self.rounds.fail()
                 _log.warning("deletions_wait", reason=error.reason)
+
+    async def _round(self) -> None:
+        if self._clock.monotonic() >= self._forgets_at:
+            await self._store.forget(_REMEMBERED)
+            self._forgets_at = self._clock.monotonic() + _FORGETTING_SECONDS
+        while claimed := await self._store.claim(LEASE, _AT_ONCE):
+            await asyncio.gather(*(self._take_turn(deletion_id) for deletion_id in claimed))
+        if self._clock.monotonic() >= self._counts_at:
+            self.backlog = await self._store.backlog()
+            self._counts_at = self._clock.monotonic() + _COUNTING_SECONDS
+        self.rounds.succeed()
 
     async def _take_turn(self, deletion_id: DeletionId) -> None:
         pause = timedelta(0)
@@ -93,6 +108,7 @@ class Deletions:
                 reason=error.reason,
                 missing=error.metadata.get("service"),
             )
+            self.put_off += 1
             pause = timedelta(seconds=self._interval)
         await self._store.let_go(deletion_id, pause)
 

@@ -52,6 +52,14 @@ class DeletionState(Kind):
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many deletions are not done, and for how long the oldest of them has run."""
+
+    count: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceDeletion:
     """How far a deletion is in one service, and since when."""
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.contract.errors import FailedPrecondition
 from services.runtime.data.database import Database
-from services.runtime.erasure.model import Deletion, DeletionId, DeletionState, PseudonymKey, ServiceDeletion
+from services.runtime.erasure.model import Backlog, Deletion, DeletionId, DeletionState, PseudonymKey, ServiceDeletion
 from services.runtime.erasure.tables import DeletionTables, now
 from services.runtime.ids import RoomUid, UserUid
 
@@ -104,6 +104,16 @@ class DeletionStore:
         claimed = update(self._jobs).where(self._jobs.c.id.in_(waiting)).values(claim_time=now + lease)
         async with self._database.transaction() as connection:
             return list((await connection.execute(claimed.returning(self._jobs.c.id))).scalars())
+
+    async def backlog(self) -> Backlog:
+        """Return how many deletions are running, whoever is at them, and how old the oldest is."""
+        age = func.extract("epoch", now - func.min(self._jobs.c.create_time))
+        running = select(func.count(), func.coalesce(func.greatest(age, 0), 0)).where(
+            self._jobs.c.state == DeletionState.RUNNING
+        )
+        async with self._database.reading() as connection:
+            count, seconds = (await connection.execute(running)).one()
+        return Backlog(count, float(seconds))
 
     async def let_go(self, deletion_id: DeletionId, pause: timedelta) -> None:
         """Let others go on with a deletion after a pause."""

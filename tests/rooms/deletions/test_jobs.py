@@ -106,6 +106,23 @@ async def test_a_small_one_is_done_when_the_call_returns_and_its_subject_forgott
     assert len(jobs.messages.asked) == 1
 
 
+async def test_what_waits_and_what_is_put_off_is_counted(jobs: _Jobs) -> None:
+    jobs.files.is_away = True
+    deletion_id = await jobs.begin(lease=timedelta(0))
+    async with jobs.running():
+        await eventually(lambda: jobs.deletions.put_off)
+        jobs.files.is_away = False
+        await jobs.until_done(deletion_id)
+        await eventually(lambda: jobs.deletions.rounds.done)
+    backlog = await jobs.store.backlog()
+    assert (backlog.count, backlog.oldest_seconds) == (0, 0)
+    await jobs.begin("yard")
+    await jobs.begin("attic")
+    backlog = await jobs.store.backlog()
+    assert backlog.count == 2
+    assert 0 < backlog.oldest_seconds < 60
+
+
 async def test_a_long_one_goes_on_in_the_background(jobs: _Jobs) -> None:
     jobs.messages.steps = 1_000_000
     deletion_id = await jobs.begin()
