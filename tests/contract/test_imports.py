@@ -103,7 +103,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "terminal",
             "trouble",
         ),
-        ("own_folder", "shipped"),
+        ("figures", "own_folder", "shipped"),
         ("export_folder", "exports", "home", "nats", "schemas"),
         ("replay", "spoken"),
         ("bootstrap", "cli", "sign_in"),

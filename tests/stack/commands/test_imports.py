@@ -1,12 +1,8 @@
 """Commands that do little import little, which is what they cost; how long they take decides no test."""
 
-import http.server
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +11,7 @@ from services.stack import cli
 from services.stack.home import Home, State
 from tests.stack.commands.typed import commands
 from tests.support.databases import ROOT
+from tests.support.serving import serving
 
 # Prints, after a command, what was imported for it: what is not Python's own, and what of Python's own is large.
 _REPORT = """
@@ -87,28 +84,9 @@ def test_the_limits_where_nothing_runs_need_the_contract_alone(home: Home) -> No
     assert imported <= {"status=0", "chatkit", "google", "logging"}, imported
 
 
-@contextmanager
-def _an_edge() -> Iterator[str]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            row = {"name": "ROOM_MEMBERS", "value": 1, "unit": "items", "description": "members", "planned": False}
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps({"limits": [row]}).encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
 def test_the_limits_of_a_suite_that_runs_need_no_contract(home: Home) -> None:
-    with home.lock(), _an_edge() as address:
+    row = {"name": "ROOM_MEMBERS", "value": 1, "unit": "items", "description": "members", "planned": False}
+    with home.lock(), serving({"/": json.dumps({"limits": [row]})}) as address:
         home.record(State(address))
         imported = _imported("limits", "--home", str(home.folder))
     assert "status=0" in imported

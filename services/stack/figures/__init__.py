@@ -1,0 +1,1 @@
+"""What processes tell Prometheus, read by the commands that show or judge it."""
