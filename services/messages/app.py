@@ -25,6 +25,7 @@ from services.messages.fanout.replays import Replays
 from services.messages.fanout.typing_indicator import TypingIndicator
 from services.messages.figures import measure
 from services.messages.follow_rooms import FollowRooms
+from services.messages.heaviest_senders import HeaviestSenders
 from services.messages.log.committer import Committer
 from services.messages.log.connecting import connecting
 from services.messages.log.figures import CommitFigures
@@ -201,6 +202,8 @@ def _serve_messages(
     read_states: _ReadStates,
 ) -> FollowRooms:
     access = peers.access
+    senders = HeaviestSenders(server.clock)
+    server.tell("/senders", senders.told)
     messages = Messages(
         store=log,
         committer=committer,
@@ -211,6 +214,7 @@ def _serve_messages(
         access=access,
         freshness=access.freshness,
         ending_spread=settings.access_ending_spread_seconds,
+        senders=senders,
         clock=server.clock,
     )
     follow_rooms = FollowRooms(

@@ -53,6 +53,7 @@ def draft_of(
         room_uid=room_uid,
         room_id=RoomId(request.room_id),
         sender_uid=sender_uid,
+        sender_id=sender_id,
         request_id=request.request_id,
         content_hash=_content_hash(said, custom_data),
         unplaced=frames.unplaced_message(RoomId(request.room_id), sender_id, stored, custom_data, edit_time),

@@ -109,6 +109,7 @@ class Draft:
     room_uid: RoomUid
     room_id: RoomId
     sender_uid: UserUid
+    sender_id: UserId
     request_id: str
     content_hash: bytes
     # The serialized message without its place in the log.

@@ -9,6 +9,7 @@ from services.messages.drafts import Unattached
 from services.messages.fanout.hub import RoomHub
 from services.messages.fanout.hubs import Hubs
 from services.messages.fanout.replays import Replays, log_beyond_head
+from services.messages.heaviest_senders import HeaviestSenders
 from services.messages.log.committer import Committer
 from services.messages.log.edits import message_not_found
 from services.messages.log.outcomes import Appended, Result
@@ -51,9 +52,11 @@ class Messages:
         access: AccessChecker,
         freshness: Freshness,
         ending_spread: float,
+        senders: HeaviestSenders,
         clock: Clock,
     ) -> None:
         self._store = store
+        self._senders = senders
         self._committer = committer
         self._repetitions = repetitions
         self._hubs = hubs
@@ -66,14 +69,18 @@ class Messages:
 
     async def send(self, draft: Draft, deadline: Deadline) -> Appended:
         """Append a message; it is on disk when this returns."""
+        self._senders.count(draft.sender_id)
         return await self._committer.send(draft, deadline)
 
     def put(self, draft: Draft, deadline: Deadline) -> "asyncio.Future[Appended]":
         """Let a message wait for its turn behind those of its room, and return what it will be; see Committer.put."""
+        self._senders.count(draft.sender_id)
         return self._committer.put(draft, deadline)
 
     async def send_each(self, drafts: Sequence[Draft], deadline: Deadline) -> list[Result]:
         """Append messages, those to one room in the order given, and return what became of each."""
+        for draft in drafts:
+            self._senders.count(draft.sender_id)
         return await self._committer.send_each(drafts, deadline)
 
     async def sent_before(self, drafts: Sequence[Draft]) -> list[Result | None]:

@@ -63,7 +63,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__init__", "model", "settings"),
         ("frames", "peers"),
         ("drafts", "log", "starts", "streams"),
-        ("latest_rooms",),
+        ("heaviest_senders", "latest_rooms"),
         ("attachments", "fanout", "read_states", "retention"),
         ("service", "follow_rooms", "stream_access", "preparing", "verifying", "erasure", "export", "figures"),
         ("batch_send", "sending", "sync", "transfer"),

@@ -12,6 +12,7 @@ from chatkit.messages.v1 import messages_service_pb2 as pb2
 
 from services.messages.attachments.service import Attachments
 from services.messages.batch_send import BatchSend
+from services.messages.heaviest_senders import HeaviestSenders
 from services.messages.log.committer import Committer
 from services.messages.log.figures import CommitFigures
 from services.messages.log.outcomes import Appended, Result
@@ -21,6 +22,7 @@ from services.messages.service import Messages
 from services.messages.servicer import MessagesServicer
 from services.runtime.access.port import AccessGrant, AccessQuery
 from services.runtime.calls.call import Call
+from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import DeadlineExceeded
 from services.runtime.contract.policies import Limits
 from services.runtime.deadline import Deadline
@@ -102,6 +104,7 @@ def _servicer(steps: _Steps, committer: Committer | None = None) -> MessagesServ
         access=them,
         freshness=nobody,
         ending_spread=0,
+        senders=HeaviestSenders(SystemClock()),
         clock=nobody,
     )
     attachments, limits = Attachments(them, them), Limits()

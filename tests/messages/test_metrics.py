@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -55,6 +56,18 @@ async def test_what_is_stored_and_handed_on_is_counted(chat: Chat) -> None:
     # Rooms was asked about two subscribers and a sender; what is kept let in four sends, and each stream once more.
     assert (figures("chatkit_access_questions_total"), figures("chatkit_access_hits_total")) == (3, 6)
     assert figures("chatkit_access_kept") == 3
+
+
+async def test_who_sends_most_is_told_on_a_page_of_its_own(chat: Chat) -> None:
+    for number in range(3):
+        await chat.send(text(f"{number}", f"{number}"), sender="bob")
+    await chat.send(text("last", "last"))
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.get(f"http://{chat.suite.servers['messages'].metrics_address}/senders")
+    assert answer.json()["current"]["senders"] == [
+        {"user_id": "bob", "messages": 3, "too_many": 0},
+        {"user_id": "alice", "messages": 1, "too_many": 0},
+    ]
 
 
 async def test_a_room_that_somebody_has_locked_shows_in_the_second_lane(chat: Chat, database: TestDatabase) -> None:

@@ -1,4 +1,4 @@
-"""The port on which a process tells its figures and how it is: `/metrics`, `/healthz`, `/readyz`.
+"""The port on which a process tells its figures and how it is: `/metrics`, `/healthz`, `/readyz`, and what else it has.
 
 Requests are answered in threads of their own, so that rendering stops nobody's call for longer than Python's threads
 stop one another, and so that a process whose loop stands still can say so. What the parts of the process keep is read
@@ -6,8 +6,9 @@ on the loop.
 """
 
 import asyncio
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
@@ -23,20 +24,37 @@ _CLIENT_SECONDS = 5.0
 _MOST_AT_ONCE = 8
 _TEXT = "text/plain; charset=utf-8"
 
+# What answers a request, by what it accepts.
+_Tell = Callable[[str], tuple[HTTPStatus, str, bytes]]
+
 
 class MetricsPort:
     """Listens until it is closed."""
 
     def __init__(
-        self, listen: str, metrics: Metrics, is_ready: Callable[[], bool], *, loop_seconds: float = LOOP_SECONDS
+        self,
+        listen: str,
+        metrics: Metrics,
+        is_ready: Callable[[], bool],
+        *,
+        more: Mapping[str, Callable[[], object]] | None = None,
+        loop_seconds: float = LOOP_SECONDS,
     ) -> None:
-        """Listen; raises OSError where the address can't be listened on."""
+        """Listen; raises OSError where the address can't be listened on.
+
+        `more` are further pages by their paths, with what is called on the loop for what they tell in JSON.
+        """
         host, _, port = listen.rpartition(":")
         self._metrics = metrics
         self._is_ready = is_ready
         self._loop_seconds = loop_seconds
         self._loop = asyncio.get_running_loop()
-        pages = {"/metrics": self._tell_figures, "/healthz": self._tell_health, "/readyz": self._tell_readiness}
+        pages: dict[str, _Tell] = {
+            "/metrics": self._tell_figures,
+            "/healthz": self._tell_health,
+            "/readyz": self._tell_readiness,
+            **{path: self._telling(read) for path, read in (more or {}).items()},
+        }
         handler = type("_Handler", (_Handler,), {"pages": pages})
         try:
             self._server = _Server((host, int(port)), handler)
@@ -63,6 +81,12 @@ class MetricsPort:
         if self._on_loop(self._is_ready):
             return HTTPStatus.OK, _TEXT, b"ready\n"
         return HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"not ready: it starts, waits for what it needs, or ends\n"
+
+    def _telling(self, read: Callable[[], object]) -> _Tell:
+        def tell(_accept: str) -> tuple[HTTPStatus, str, bytes]:
+            return HTTPStatus.OK, "application/json", json.dumps(self._on_loop(read), indent=1).encode() + b"\n"
+
+        return tell
 
     def _on_loop(self, read: Callable[[], object]) -> object:
         """Read something where nothing else happens meanwhile; raises TimeoutError where the loop stands still."""
@@ -108,7 +132,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    pages: ClassVar[dict[str, Callable[[str], tuple[HTTPStatus, str, bytes]]]]
+    pages: ClassVar[dict[str, _Tell]]
     timeout = _CLIENT_SECONDS
     server_version, sys_version = "chatkit", ""
 

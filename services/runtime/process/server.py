@@ -71,6 +71,7 @@ class Server:
         self._spans = open_spans(name, Release(settings.commit))
         self._observer = Observer(self.metrics, self._spans, settings.slow_call_seconds)
         self._metrics_port: MetricsPort | None = None
+        self._pages: dict[str, Callable[[], object]] = {}
         self.page_tokens = PageTokens(keys.service)
         self.readiness = Readiness(clock, settings.retry_interval_seconds, Release(settings.commit))
         self.address = ""
@@ -149,6 +150,10 @@ class Server:
         """Serve a service of the contract, from the start on."""
         self._servicers.append(servicer)
 
+    def tell(self, path: str, read: Callable[[], object]) -> None:
+        """Tell something, as JSON, on a page of its own at the port of figures; `read` is called on the loop."""
+        self._pages[path] = read
+
     def find_key(self, key_id: str) -> Key | None:
         """Return a customer's key by its id, if it is in force."""
         return self._verifier.find_key(key_id)
@@ -182,7 +187,7 @@ class Server:
         self.lifetime.run("loop_lag", watch_loop(self.metrics, self.clock))
         if self.settings.metrics_listen:
             self._metrics_port = MetricsPort(
-                self.settings.metrics_listen, self.metrics, lambda: self.readiness.is_serving
+                self.settings.metrics_listen, self.metrics, lambda: self.readiness.is_serving, more=self._pages
             )
             self.metrics_address = self._metrics_port.address
             _log.info("telling_metrics", address=self.metrics_address)

@@ -22,7 +22,7 @@ from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import AlreadyExists, ChatkitError, Unavailable
 from services.runtime.data.epoch import Epoch
 from services.runtime.deadline import Deadline
-from services.runtime.ids import RoomId, RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from services.runtime.metrics.registry import Metrics
 from services.runtime.tracing.trace import Trace, current
 from tests.support.clock import ManualClock
@@ -47,6 +47,7 @@ def _draft(room_uid: RoomUid, request_id: str, content: bytes = b"") -> Draft:
         room_uid=room_uid,
         room_id=RoomId(str(room_uid)),
         sender_uid=_SENDER,
+        sender_id=UserId("alice"),
         request_id=request_id,
         content_hash=content or b"hash",
         unplaced=b"",

@@ -28,7 +28,7 @@ from services.messages.log.outcomes import Appended, Result
 from services.messages.model import Draft, LogEntry, WriteKey
 from services.runtime.contract.errors import ChatkitError, DeadlineExceeded
 from services.runtime.deadline import Deadline
-from services.runtime.ids import RoomId, RoomUid, UserUid
+from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from services.runtime.metrics.registry import Metrics
 from tests.support.clock import ManualClock, deadlines_by
 from tests.support.eventually import HANG_SECONDS
@@ -44,6 +44,7 @@ def _draft(number: int, room: int, request_id: str, content: bytes = b"hash") ->
         room_uid=_ROOMS[room],
         room_id=RoomId(str(room)),
         sender_uid=_SENDER,
+        sender_id=UserId("alice"),
         request_id=request_id,
         content_hash=content,
         unplaced=str(number).encode(),

@@ -27,7 +27,13 @@ class Process:
         self.fish = 2
         self.metrics = Metrics()
         self.metrics.count("chatkit_fish", "Fish that were caught", self._fish_of_places, ["place"])
-        self.port = MetricsPort("127.0.0.1:0", self.metrics, lambda: self.is_ready, loop_seconds=0.2)
+        self.port = MetricsPort(
+            "127.0.0.1:0",
+            self.metrics,
+            lambda: self.is_ready,
+            more={"/fish": lambda: {"count": self.fish}},
+            loop_seconds=0.2,
+        )
 
     def _fish_of_places(self) -> Mapping[tuple[str, ...], float]:
         return {("pond",): self.fish}
@@ -66,7 +72,13 @@ async def test_a_process_is_alive_before_it_is_ready() -> None:
         process.is_ready = True
         assert (await asyncio.to_thread(process.get, "/readyz")).text == "ready\n"
         answer = await asyncio.to_thread(process.get, "/")
-        assert (answer.status_code, answer.text) == (404, "here are /metrics, /healthz, /readyz\n")
+        assert (answer.status_code, answer.text) == (404, "here are /metrics, /healthz, /readyz, /fish\n")
+
+
+async def test_what_else_there_is_has_a_page_in_json() -> None:
+    async with _running() as process:
+        answer = await asyncio.to_thread(process.get, "/fish")
+        assert (answer.headers["content-type"], answer.json()) == ("application/json", {"count": 2})
 
 
 async def test_a_process_whose_loop_stands_still_says_so() -> None:
