@@ -5,6 +5,7 @@ import argparse
 _HIGHEST_PORT = 65535
 # Few enough for a field of the contract, many enough for every limit.
 _DIGITS = 9
+_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.2, 3600.0
 
 
 def port(typed: str) -> int:
@@ -35,6 +36,20 @@ def count(typed: str) -> int:
     taken = number(typed)
     if taken == 0:
         raise argparse.ArgumentTypeError("must be at least 1")
+    return taken
+
+
+def seconds(typed: str) -> float:
+    """Take how long to wait between two looks."""
+    try:
+        taken = float(typed)
+    except ValueError:
+        taken = 0.0
+    # Whatever is no number compares as false.
+    if not _SHORTEST_SECONDS <= taken <= _LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"{typed!r} is not a number of seconds: {_SHORTEST_SECONDS:g} to {_LONGEST_SECONDS:g}"
+        )
     return taken
 
 

@@ -156,6 +156,26 @@ def _add_inspection(commands: Commands) -> None:
     limits = _command(commands, "limits", "limits:run", "show the limits in force")
     for parser in (shown, limits):
         parser.add_argument("--json", action="store_true", help="for machines")
+    _add_top(commands)
+
+
+def _add_top(commands: Commands) -> None:
+    parser = _command(
+        commands,
+        "top",
+        "inspection.top:run",
+        "show what each method and process does now, until Ctrl-C",
+        needs_suite=True,
+    )
+    parser.add_argument(
+        "--every",
+        type=argument_types.seconds,
+        default=2.0,
+        metavar="SECONDS",
+        help="how often it is looked, which is also the time that rates and quantiles are of (2)",
+    )
+    parser.add_argument("--once", action="store_true", help="look once, print it and end")
+    parser.add_argument("--json", action="store_true", help="for machines: look once, print one JSON object and end")
 
 
 def _add_edge(commands: Commands) -> None:

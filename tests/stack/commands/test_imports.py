@@ -68,7 +68,7 @@ def test_a_token_needs_pythons_own_modules_alone(home: Home) -> None:
         (["watch", "--last", "x"], 2),
         ([], 2),
         (["token", "--home", "/nowhere"], 1),
-        *(([name, "--home", "/nowhere"], 1) for name in ("services", "list", "watch", "verify", "replay")),
+        *(([name, "--home", "/nowhere"], 1) for name in ("services", "top", "list", "watch", "verify", "replay")),
         (["send", "hello", "--home", "/nowhere"], 1),
         (["import", "x", "--home", "/nowhere"], 1),
         (["export", "x", "--home", "/nowhere"], 1),

@@ -1,0 +1,1 @@
+"""Commands that look at a suite from outside, and change nothing."""
