@@ -19,6 +19,7 @@ from services.messages.erasure.users import UserEraser
 from services.messages.erasure.users_store import WRITTEN, UserErasureStore
 from services.messages.export.exporter import UserExporter
 from services.messages.export.store import UserExportStore
+from services.messages.fanout.deliveries import Deliveries
 from services.messages.fanout.hubs import Hubs, shutting_down
 from services.messages.fanout.log_bus import Announcements
 from services.messages.fanout.replays import Replays
@@ -180,11 +181,12 @@ async def _fan_out(server: Server, settings: MessagesSettings, bus: Bus, epoch: 
         heartbeat_interval=settings.heartbeat_interval_seconds,
         most_replayed=most_replayed,
         on_loss=lambda: epoch.end(server.database),
+        deliveries=Deliveries(server.spans, settings.slow_call_seconds),
     )
     epoch.listen(hubs.reset)
     server.lifetime.run("hubs", hubs.run())
     server.lifetime.on_drain(lambda: hubs.end_all(_shutting_down))
-    announcements = Announcements(hubs, epoch, bus, server.subject("log"))
+    announcements = Announcements(hubs, epoch, bus, server.subject("log"), server.subject("spans"))
     await announcements.listen()
     typing = TypingIndicator(hubs, bus, server.subject("typing"), server.clock)
     await typing.listen()

@@ -25,7 +25,7 @@ def measure(metrics: Metrics, committer: Committer, hubs: Hubs, clock: Clock) ->
     metrics.kept_histogram(
         "chatkit_delivery_age_seconds",
         "How old the oldest live event of a frame was, by its time, when the frame was taken to be written",
-        hubs.tally.ages,
+        hubs.tally.deliveries.ages,
     )
     metrics.count("chatkit_gaps_healed", "Times at which missing entries were read", lambda: hubs.tally.healed)
     metrics.count("chatkit_logs_reset", "Rooms whose log was another than before", lambda: hubs.heads.resets)

@@ -27,6 +27,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "problems",
             "release",
             "secret_settings",
+            "seldom",
             "shown",
             "steps",
             "watched_files",

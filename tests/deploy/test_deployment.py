@@ -189,7 +189,7 @@ async def test_what_compose_runs_works_together(deployment: Deployment) -> None:
                 ready = await client.get(f"http://{deployment.figures[name].address}/readyz")
                 assert ready.status_code == 200, name
         # Users and rooms hear of changes; messages of entries, of cursors, of typing and of commands.
-        await eventually(lambda: deployment.nats.subscriptions() == 1 + 1 + 4)
+        await eventually(lambda: deployment.nats.subscriptions() == 1 + 1 + 5)
 
 
 async def _create_user(deployment: Deployment) -> dict[str, str]:

@@ -313,7 +313,7 @@ async def test_a_stream_is_changed_and_renewed_through_another_replica(
             await suite.make_room(room_id, "alice", "bob")
         first = suite.sync
         await suite.start("messages")
-        await eventually(lambda: nats.subscriptions() == 1 + 1 + 2 * 4)
+        await eventually(lambda: nats.subscriptions() == 1 + 1 + 2 * 5)
         async with following(first, pb2.SubscribeRequest(rooms=[room("lobby")]), user("bob")) as device:
             await device.until("caught_up")
             update = pb2.UpdateSubscriptionRequest(stream_id=device.stream_id, follow_rooms=[room("hall")])

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 import structlog
 
 from services.messages import frames
+from services.messages.fanout.deliveries import Deliveries
 from services.messages.fanout.recent_messages import KeptEntry, RecentMessages
 from services.messages.log.store import LogStore, LogStretch
 from services.messages.model import EMPTY, EventKind, Head, LogEntry
 from services.messages.streams.follower import Follower
 from services.runtime.contract.errors import Aborted, ChatkitError
 from services.runtime.ids import RoomUid
-from services.runtime.metrics.distribution import SECONDS, Distribution
-from services.runtime.streaming.live_event import LiveEvent
 
 _log = structlog.get_logger()
 _MOST_EARLY = 256
@@ -46,12 +45,11 @@ class LogLife:
 class Tally:
     """What the hubs of a process have done together."""
 
-    __slots__ = ("ages", "delivered", "healed", "taken")
+    __slots__ = ("delivered", "deliveries", "healed", "taken")
 
-    def __init__(self) -> None:
+    def __init__(self, deliveries: Deliveries | None = None) -> None:
         self.taken = self.delivered = self.healed = 0
-        # How old events were, in seconds, when streams took them.
-        self.ages = Distribution(SECONDS)
+        self.deliveries = deliveries or Deliveries()
 
 
 class RoomHub:
@@ -81,6 +79,8 @@ class RoomHub:
         # Held by whoever reads what the hub takes.
         self.reading = asyncio.Lock()
         self._was_seeded = False
+        # Whether what is offered was read from the database, because nobody had brought it.
+        self._is_healing = False
         self._life = life or LogLife()
         self._tally = tally or Tally()
 
@@ -180,8 +180,10 @@ class RoomHub:
                 if stretch.head.oldest_seq > self.last + 1:
                     # This process stood still for longer than messages are kept.
                     raise Aborted("LOG_RESET", "events were swept before they were read: subscribe again")
+                self._is_healing = True
                 for entry in stretch.entries:
                     self.offer(entry)
+                self._is_healing = False
                 if self.last == before:
                     raise log_hole(self.room_uid, self.last, head_seq)
 
@@ -215,7 +217,9 @@ class RoomHub:
         event = self._keep(entry)
         self._tally.taken += 1
         self._tally.delivered += len(self.subscriptions)
-        live = LiveEvent(entry.time, self._tally.ages)
+        live = self._tally.deliveries.begin(
+            self.room_uid, self.room_id, entry, len(self.subscriptions), is_healed=self._is_healing
+        )
         for subscription in self.subscriptions:
             subscription.push(entry.seq, event, live)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
 from services.messages import frames
+from services.messages.fanout.deliveries import Deliveries
 from services.messages.fanout.heads import Heads, OnLoss
 from services.messages.fanout.hub import LogLife, RoomHub, Tally
 from services.messages.log.store import LogStore
@@ -38,10 +39,11 @@ class Hubs:
         heartbeat_interval: float,
         most_replayed: int,
         on_loss: OnLoss,
+        deliveries: Deliveries | None = None,
     ) -> None:
         # What is done with all streams or rooms.
         self.chores = Chores()
-        self.tally = Tally()
+        self.tally = Tally(deliveries)
         self._store = store
         self._clock = clock
         self._heartbeat_interval = heartbeat_interval

@@ -9,11 +9,13 @@ import struct
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from services.messages.fanout.deliveries import SpansOfOthers, packed
 from services.messages.fanout.hubs import Hubs
 from services.messages.model import EventKind, LogEntry
 from services.runtime.bus.port import Bus
 from services.runtime.data.epoch import Epoch
 from services.runtime.ids import RoomUid
+from services.runtime.tracing.context import SpanContext
 
 # A room's uid, the epoch of the database, and a seq; 0 says only that the room's head is to be looked at.
 _KEY = struct.Struct(">16s16sQ")
@@ -28,17 +30,24 @@ _START, _TICK = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 class Announcements:
     """Hands new entries to this process's hubs and, over the bus, to those of the others."""
 
-    def __init__(self, hubs: Hubs, epoch: Epoch, bus: Bus, subject: str) -> None:
+    def __init__(self, hubs: Hubs, epoch: Epoch, bus: Bus, subject: str, spans_subject: str) -> None:
         self._hubs = hubs
         self._epoch = epoch
         self._bus = bus
         self._subject = subject
+        self._spans_subject = spans_subject
 
     async def listen(self) -> None:
         """Hear what other replicas append."""
+        await self._bus.subscribe(self._spans_subject, SpansOfOthers(self._hubs.tally.deliveries))
         await self._bus.subscribe(self._subject, self)
 
     # What the committer tells.
+
+    def sampled(self, room_uid: RoomUid, seq: int, span: SpanContext) -> None:
+        """Have the delivery of an entry, which is about to be told, be a part of a trace, here and elsewhere."""
+        self._hubs.tally.deliveries.expect(room_uid, seq, span)
+        self._bus.publish(self._spans_subject, *packed(room_uid, seq, span))
 
     def appended(self, room_uid: RoomUid, entry: LogEntry) -> None:
         """Hand a committed entry to the room's subscribers, here and elsewhere."""

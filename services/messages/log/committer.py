@@ -25,6 +25,7 @@ from services.runtime.contract.errors import ChatkitError, DeadlineExceeded, Int
 from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomUid
 from services.runtime.problems import problem_of
+from services.runtime.tracing.context import SpanContext
 from services.runtime.tracing.trace import current
 
 _log = structlog.get_logger()
@@ -46,6 +47,9 @@ _DATA_CLASSES = ("22", "23")
 
 class Publish(Protocol):
     """Whoever hands new entries to subscribers."""
+
+    def sampled(self, room_uid: RoomUid, seq: int, span: SpanContext) -> None:
+        """Hear that the send of an entry, which is about to be given, is a part of a trace."""
 
     def appended(self, room_uid: RoomUid, entry: LogEntry) -> None:
         """Take an entry that was committed; entries of one room come in their order."""
@@ -282,6 +286,8 @@ class Committer:
             attempt.tell(one, stages)
             if isinstance(result, Appended):
                 if result.is_new:
+                    if one.trace is not None and one.trace.is_sampled:
+                        self._publish.sampled(one.write.room_uid, result.entry.seq, one.trace.context)
                     # Before the acknowledgement, so that whoever has it finds the entry with every subscriber.
                     self._publish.appended(one.write.room_uid, result.entry)
                 self._figures.wait_seconds.observe(now - one.arrived)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "users": ("changes",),
     "rooms": ("changes",),
-    "messages": ("log", "cursors", "typing", "sync"),
+    "messages": ("log", "cursors", "typing", "sync", "spans"),
 }
 
 

@@ -14,6 +14,7 @@ from services.runtime.contract.errors import ChatkitError
 from services.runtime.contract.policies import MethodContract
 from services.runtime.metrics.calls import CallMetrics, MeasuredCall, MethodMetrics
 from services.runtime.metrics.registry import Metrics
+from services.runtime.seldom import Seldom
 from services.runtime.tracing.context import REQUEST_ID, TRACEPARENT
 from services.runtime.tracing.spans import Spans
 from services.runtime.tracing.trace import Trace, current
@@ -33,7 +34,7 @@ class Observer:
         self.figures = CallMetrics(metrics)
         self.spans = spans
         self.slow_seconds = slow_seconds
-        self._refusals = _Seldom(_MOST_REFUSALS_A_SECOND)
+        self._refusals = Seldom(_MOST_REFUSALS_A_SECOND)
 
     def of(self, method: MethodContract) -> "ObservedMethod":
         """Return what sees the calls of a method."""
@@ -128,27 +129,6 @@ class ObservedCall:
 
     def _seconds(self) -> float:
         return monotonic() - self._trace.began
-
-
-class _Seldom:
-    """Lets so many a second, and counts the others."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._second = 0
-        self._said = self._unsaid = 0
-
-    def take(self) -> int | None:
-        """Return how many were not let since the last one that was; None where this one is not."""
-        second = int(monotonic())
-        if second != self._second:
-            self._second, self._said = second, 0
-        if self._said >= self._most:
-            self._unsaid += 1
-            return None
-        self._said += 1
-        unsaid, self._unsaid = self._unsaid, 0
-        return unsaid
 
 
 def _line(method: str, trace: Trace, seconds: float, code: str, error: ChatkitError | None) -> Any:

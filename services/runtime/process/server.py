@@ -68,8 +68,8 @@ class Server:
         self.streams = Streams(self.limits, clock)
         self._certificates = Certificates(settings.tls) if settings.tls is not None else None
         self.metrics = Metrics()
-        self._spans = open_spans(name, Release(settings.commit))
-        self._observer = Observer(self.metrics, self._spans, settings.slow_call_seconds)
+        self.spans = open_spans(name, Release(settings.commit))
+        self._observer = Observer(self.metrics, self.spans, settings.slow_call_seconds)
         self._metrics_port: MetricsPort | None = None
         self._pages: dict[str, Callable[[], object]] = {}
         self.page_tokens = PageTokens(keys.service)
@@ -223,9 +223,9 @@ class Server:
         await self.database.close()
         if self._metrics_port is not None:
             await self._metrics_port.close()
-        if self._spans is not None:
+        if self.spans is not None:
             # It waits for whoever takes them.
-            await asyncio.to_thread(self._spans.close)
+            await asyncio.to_thread(self.spans.close)
 
 
 @asynccontextmanager

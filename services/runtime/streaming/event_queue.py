@@ -82,6 +82,8 @@ class EventQueue:
         self._beginning_bytes = 0
         self._progress_at = clock.monotonic()
         self._wake = asyncio.Event()
+        # The oldest live event of the frame that was taken last, and those that are watched.
+        self._live: list[LiveEvent] = []
         # Set whenever something was taken; None as long as nobody has waited for it.
         self._taken: asyncio.Event | None = None
 
@@ -202,12 +204,14 @@ class EventQueue:
             if self._waiting and self._may_send() and (frame := self._drain()):
                 yield frame
                 written_at = self._clock.monotonic()
+                for live in self._live:
+                    live.written()
 
     def _drain(self) -> bytes:
         self._progress_at = self._clock.monotonic()
         taken: list[bytes] = []
         size = 0
-        oldest: LiveEvent | None = None
+        self._live = []
         # A single event above the bound goes alone.
         while self._waiting and (not taken or size + len(self._waiting[0][1]) <= FRAME_BYTES):
             seq, event, counted, source, live = self._waiting.popleft()
@@ -219,10 +223,11 @@ class EventQueue:
                 continue
             taken.append(event)
             size += len(event)
-            oldest = oldest or live
+            if live is not None and (not self._live or live.is_watched):
+                self._live.append(live)
         self._let_begin()
-        if oldest is not None:
-            oldest.taken(self._clock.now())
+        for live in self._live:
+            live.taken(self._clock.now())
         frame = b"".join(taken)
         if self._on_taken is not None:
             self._on_taken(len(frame))

@@ -10,7 +10,7 @@ from tests.clients.typescript.device import Device, running_device
 from tests.clients.typescript.tools import built
 from tests.support.edge import Edge
 from tests.support.envoys import kill_envoy, start_again
-from tests.support.eventually import HANG_SECONDS, eventually
+from tests.support.eventually import HANG_SECONDS, eventually, until
 from tests.support.tokens import token
 
 
@@ -52,13 +52,22 @@ async def test_it_shows_who_is_there_who_is_typing_and_what_is_unread(edge: Edge
         await bob.send("lobby", "hello")
         await eventually(lambda: alice.events == [("messageCreated", 1, "hello")])
         await _until(alice, unread=1, members=["alice", "bob"], presence=1)
-        await bob.typing("lobby")
-        await _until(alice, typing=["bob"])
+
+        async def sees_bob_typing() -> bool:
+            # It lasts for some seconds, and a slow machine may look too late.
+            await bob.typing("lobby")
+            return bool((await alice.shown())["typing"] == ["bob"])
+
+        await until(sees_bob_typing)
         await _until(alice, typing=[])
         await alice.do("read", "lobby")
         await _until(alice, unread=0)
-        await alice.do("type", "lobby")
-        await eventually(lambda: "alice" in bob.room("lobby").typing_ids)
+
+        async def is_seen_typing() -> bool:
+            await alice.do("type", "lobby")
+            return "alice" in bob.room("lobby").typing_ids
+
+        await until(is_seen_typing)
 
 
 async def test_what_is_refused_says_why_and_stays(alice: Device) -> None:

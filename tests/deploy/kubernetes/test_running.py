@@ -192,7 +192,7 @@ async def test_what_is_applied_works_together(cluster: Cluster) -> None:
         assert await _create_user(cluster) == "alice"
         assert cluster.nats is not None
         nats = cluster.nats
-        await eventually(lambda: nats.subscriptions() == 1 + 1 + 4)
+        await eventually(lambda: nats.subscriptions() == 1 + 1 + 5)
         await asyncio.to_thread(_back_up_all_or_nothing, cluster)
 
 

@@ -85,8 +85,8 @@ async def _replicas(
         async with running(database, folder, **told) as suite:
             replicas = [_Replica((await suite.start("messages")).address) for _ in range(2)]
             first, second = replicas
-            # Each hears of entries, of cursors, of typing and of commands.
-            await eventually(lambda: nats.subscriptions() == 2 * 4)
+            # Each hears of entries, of cursors, of typing, of commands and of spans.
+            await eventually(lambda: nats.subscriptions() == 2 * 5)
             yield first, second
             for replica in replicas:
                 await replica.close()
@@ -228,7 +228,7 @@ class _Subscriber:
         self.from_seq = 0
         self.seqs: list[int] = []
 
-    def push(self, seq: int, _event: bytes) -> None:
+    def push(self, seq: int, _event: bytes, _live: object) -> None:
         if seq and self.is_open:
             self.seqs.append(seq)
 
@@ -247,7 +247,7 @@ class _Process:
             on_loss=lambda: asyncio.sleep(0),
         )
         self.bus = bus
-        self.announcements = Announcements(self.hubs, cast("Any", SimpleNamespace(value=epoch)), bus, "log")
+        self.announcements = Announcements(self.hubs, cast("Any", SimpleNamespace(value=epoch)), bus, "log", "spans")
         self._room_uid = room_uid
         self.subscribers: list[_Subscriber] = []
 
@@ -389,14 +389,15 @@ def _entries() -> list[LogEntry]:
 @pytest.mark.parametrize("entry", _entries(), ids=lambda entry: entry.kind.name)
 async def test_an_entry_is_the_same_after_its_way_over_the_bus(entry: LogEntry) -> None:
     taken: list[LogEntry] = []
+    tally = SimpleNamespace(deliveries=None)
     hubs = (
-        SimpleNamespace(offer=lambda _room, _entry: None),
-        SimpleNamespace(wants=lambda _room, _seq: True, offer=lambda _room, entry: taken.append(entry)),
+        SimpleNamespace(offer=lambda _room, _entry: None, tally=tally),
+        SimpleNamespace(wants=lambda _room, _seq: True, offer=lambda _room, entry: taken.append(entry), tally=tally),
     )
     buses = [_WildBus(iter(())), _WildBus(iter(()))]
     buses[0].peers = [buses[1]]
     epoch = cast("Any", SimpleNamespace(value=uuid4()))
-    sides = [Announcements(cast("Any", own), epoch, bus, "log") for own, bus in zip(hubs, buses, strict=True)]
+    sides = [Announcements(cast("Any", own), epoch, bus, "log", "spans") for own, bus in zip(hubs, buses, strict=True)]
     await sides[1].listen()
     sides[0].appended(RoomUid(uuid4()), entry)
     assert taken == [entry]

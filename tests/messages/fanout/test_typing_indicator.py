@@ -76,7 +76,7 @@ async def test_it_reaches_the_subscribers_of_other_replicas(database: TestDataba
         ):
             first = suite.messages
             await suite.start("messages")
-            await eventually(lambda: nats.subscriptions() == 2 * 4)
+            await eventually(lambda: nats.subscriptions() == 2 * 5)
             async with Chat(suite, peers).reading(last=0) as bob:
                 await bob.until("caught_up")
                 await first.SendTyping(pb2.SendTypingRequest(room_id="lobby"), metadata=user("alice"))

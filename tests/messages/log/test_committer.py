@@ -24,6 +24,7 @@ from services.runtime.data.epoch import Epoch
 from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from services.runtime.metrics.registry import Metrics
+from services.runtime.tracing.context import SpanContext
 from services.runtime.tracing.trace import Trace, current
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
@@ -34,6 +35,9 @@ _SENDER = UserUid(uuid4())
 
 class _Nobody:
     """Nobody listens."""
+
+    def sampled(self, room_uid: RoomUid, seq: int, span: SpanContext) -> None:
+        pass
 
     def appended(self, room_uid: RoomUid, entry: LogEntry) -> None:
         pass

@@ -164,7 +164,7 @@ async def _two_replicas(
             await chat.send_many(3)
             mover = suite.read_states
             await suite.start("messages")
-            await eventually(lambda: nats.subscriptions() == 2 * 4)
+            await eventually(lambda: nats.subscriptions() == 2 * 5)
             yield mover, chat
 
 

@@ -139,7 +139,7 @@ def test_an_ending_of_a_process_is_no_fault() -> None:
 def test_of_refusals_a_few_are_told_and_the_others_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     observer, spans = _observer()
     now = 1000.0
-    monkeypatch.setattr("services.runtime.calls.observing.monotonic", lambda: now)
+    monkeypatch.setattr("services.runtime.seldom.monotonic", lambda: now)
     told = [_told(observer, "NOT_FOUND", _NOT_THERE) for _ in range(100)]
     assert [len(lines) for lines in told] == [1] * 5 + [0] * 95
     assert told[0][0]["event"] == "call_refused"

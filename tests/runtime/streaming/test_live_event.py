@@ -21,7 +21,7 @@ class _Read:
 
     def made(self, seconds_ago: float) -> LiveEvent:
         """Return an event that was made so long ago."""
-        return LiveEvent(self.clock.now() - timedelta(seconds=seconds_ago), self.ages)
+        return LiveEvent(self.clock.now() - timedelta(seconds=seconds_ago), self.ages, 2.0)
 
     async def frame(self) -> bytes:
         """Take a frame."""
