@@ -19,14 +19,6 @@ from tests.support.databases import ROOT
 Captured = pytest.CaptureFixture[str]
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """Make a fresh home."""
-    made = Home(tmp_path)
-    made.prepare()
-    return made
-
-
 def test_a_token_is_printed_alone(home: Home, capsys: Captured) -> None:
     assert main(["token", "--home", str(home.folder), "--user", "zoë 🫎", "--ttl", "15m"]) == 0
     printed = capsys.readouterr()

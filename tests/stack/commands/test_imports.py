@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -44,14 +43,6 @@ def _imported(*arguments: str) -> set[str]:
     command = [sys.executable, "-c", _REPORT, *arguments]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return set(ended.stderr.splitlines()[-1].split()) - _ALWAYS
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """Make a home."""
-    made = Home(tmp_path / "home")
-    made.prepare()
-    return made
 
 
 def test_a_token_needs_pythons_own_modules_alone(home: Home) -> None:

@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
@@ -55,19 +54,17 @@ class _Ending(_Counting):
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
+def running_home(home: Home) -> Iterator[Home]:
     """Lend a home in which an `up` seems to run: users answers, rooms is silent, and files has ended."""
-    made = Home(tmp_path)
-    made.prepare()
-    with made.lock(), serving(_Counting()) as address:
+    with home.lock(), serving(_Counting()) as address:
         running = [process_of("users", os.getpid(), address), process_of("rooms", os.getpid(), "127.0.0.1:1")]
         told = {"users": address, "rooms": "127.0.0.1:1", "files": "127.0.0.1:1"}
-        made.record(State("127.0.0.1:1", running, metrics=told))
-        yield made
+        home.record(State("127.0.0.1:1", running, metrics=told))
+        yield home
 
 
-def test_once_is_one_table_in_which_those_that_do_not_answer_stand(home: Home, capsys: Captured) -> None:
-    assert main(["top", "--once", *_QUICK, "--home", str(home.folder)]) == 0
+def test_once_is_one_table_in_which_those_that_do_not_answer_stand(running_home: Home, capsys: Captured) -> None:
+    assert main(["top", "--once", *_QUICK, "--home", str(running_home.folder)]) == 0
     printed = capsys.readouterr()
     lines = [line.split()[:2] for line in printed.out.splitlines()]
     assert lines[2:6] == [["process", "state"], ["users", "up"], ["rooms", "silent"], ["files", "down"]]
@@ -75,8 +72,8 @@ def test_once_is_one_table_in_which_those_that_do_not_answer_stand(home: Home, c
     assert printed.err == ""
 
 
-def test_json_is_one_object_with_the_names_of_all_figures(home: Home, capsys: Captured) -> None:
-    assert main(["top", "--json", *_QUICK, "--home", str(home.folder)]) == 0
+def test_json_is_one_object_with_the_names_of_all_figures(running_home: Home, capsys: Captured) -> None:
+    assert main(["top", "--json", *_QUICK, "--home", str(running_home.folder)]) == 0
     told = json.loads(capsys.readouterr().out)
     empty = Interval(
         0.0,
@@ -91,22 +88,20 @@ def test_json_is_one_object_with_the_names_of_all_figures(home: Home, capsys: Ca
     assert told["methods"][0]["rate"] > 0
 
 
-def test_it_goes_on_until_nothing_runs_any_more(tmp_path: Path, capsys: Captured) -> None:
-    home = Home(tmp_path)
-    home.prepare()
+def test_it_goes_on_until_nothing_runs_any_more(home: Home, capsys: Captured) -> None:
     with serving(_Ending(home)) as address, home.lock():
         running = [process_of("users", os.getpid(), address)]
         home.record(State("127.0.0.1:1", running, metrics={"users": address}))
-        assert main(["top", *_QUICK, "--home", str(tmp_path)]) == 1
+        assert main(["top", *_QUICK, "--home", str(home.folder)]) == 1
     printed = capsys.readouterr()
-    assert printed.err == f"chatkit: nothing runs in {tmp_path}: start it with ./chatkit up\n"
+    assert printed.err == f"chatkit: nothing runs in {home.folder}: start it with ./chatkit up\n"
     assert printed.out.count("process ") == _LOOKS - 1
 
 
-async def test_on_a_terminal_it_is_drawn_until_ctrl_c_which_says_nothing(home: Home) -> None:
+async def test_on_a_terminal_it_is_drawn_until_ctrl_c_which_says_nothing(running_home: Home) -> None:
     ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.stack", "top", *_QUICK, "--home", str(home.folder)),
+        *(sys.executable, "-m", "services.stack", "top", *_QUICK, "--home", str(running_home.folder)),
         stdin=theirs,
         stdout=theirs,
         stderr=asyncio.subprocess.PIPE,
