@@ -110,7 +110,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("bootstrap", "cli", "sign_in"),
         ("seed", "__main__"),
         ("machine", "screen"),
-        ("top", "transfer"),
+        ("doctor", "top", "transfer"),
         ("commands",),
     ),
 }

@@ -53,13 +53,27 @@ def upgrade(dsn: str, schema: str, migrations: Path) -> Upgraded:
         engine.dispose()
 
 
-def _run(connection: Connection, schema: str, migrations: Path) -> Upgraded:
+def newest_revision(migrations: Path) -> str:
+    """Return the revision to which `upgrade` brings a schema."""
+    return _newest(ScriptDirectory.from_config(_config(migrations)))
+
+
+def _config(migrations: Path) -> Config:
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    return config
+
+
+def _newest(script: ScriptDirectory) -> str:
+    return str(script.get_current_head())
+
+
+def _run(connection: Connection, schema: str, migrations: Path) -> Upgraded:
+    config = _config(migrations)
     script = ScriptDirectory.from_config(config)
 
     applied: list[str] = []
-    newest = str(script.get_current_head())
+    newest = _newest(script)
     later: list[str] = []
 
     def steps(revisions: tuple[str, ...], _context: object) -> object:
