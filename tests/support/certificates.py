@@ -32,10 +32,10 @@ class Pair(NamedTuple):
 class Authority:
     """Somebody who signs certificates."""
 
-    def __init__(self, name: str = "the authority of a test") -> None:
+    def __init__(self, name: str = "the authority of a test", lifetime: timedelta = _LIFETIME) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(name)
-        builder = _builder(self._name, self._name, self._key.public_key())
+        builder = _builder(self._name, self._name, self._key.public_key(), lifetime)
         basic = x509.BasicConstraints(ca=True, path_length=None)
         self.pem = builder.add_extension(basic, True).sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
@@ -76,13 +76,15 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, lifetime: timedelta = _LIFETIME
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return x509.CertificateBuilder(
         subject_name=subject,
         issuer_name=issuer,
         public_key=key,
         serial_number=x509.random_serial_number(),
-        not_valid_before=now - _LIFETIME,
-        not_valid_after=now + _LIFETIME,
+        not_valid_before=now - lifetime,
+        not_valid_after=now + lifetime,
     )
