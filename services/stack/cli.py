@@ -157,6 +157,8 @@ def _add_inspection(commands: Commands) -> None:
     for parser in (shown, limits):
         parser.add_argument("--json", action="store_true", help="for machines")
     _add_top(commands)
+    doctor = _command(commands, "doctor", "inspection.doctor:run", "say what is wrong with the suite, and what to do")
+    doctor.add_argument("--json", action="store_true", help="for machines: one JSON object")
 
 
 def _add_top(commands: Commands) -> None:

@@ -82,6 +82,7 @@ _COMMANDS = (
         ["token", "--su"],
         ["services"],
         ["top"],
+        ["doctor"],
         ["limits"],
         ["edge", "--print"],
         ["send", "x"],
