@@ -1,0 +1,1 @@
+"""What those who run the suite put beside it."""

@@ -1,0 +1,1 @@
+"""What Prometheus scrapes, computes and alerts of."""
