@@ -1,7 +1,5 @@
 """The rules of Prometheus: what they name is there, and whoever is woken finds a page."""
 
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +9,13 @@ import yaml
 from operations.prometheus.targets import targets
 from tests.checks.steps import ROOT
 from tests.deploy.monitoring.expressions import RULES, rules, unknown
+from tests.deploy.monitoring.promtool import judge, needs_promtool
 from tests.support.databases import TestDatabase
 from tests.support.told_figures import told_figures
 
 _PAGES = ROOT / "operations" / "runbooks"
 _SCRAPED = sorted(RULES.parent.glob("[!r]*.yaml"))
 _ALERTS = [rule for rule in rules() if "alert" in rule]
-_PROMTOOL = shutil.which("promtool")
 _NAMED = pytest.mark.parametrize("alert", _ALERTS, ids=lambda rule: str(rule["alert"]))
 
 
@@ -86,11 +84,9 @@ def test_the_targets_of_one_machine_are_what_services_prints() -> None:
     ]
 
 
-@pytest.mark.skipif(_PROMTOOL is None, reason="promtool is not on the PATH: Debian's prometheus brings it")
+@needs_promtool
 def test_promtool_finds_nothing_wrong_and_wakes_whom_it_should() -> None:
+    judge("check", "rules", RULES)
     # Not the configuration for clusters: Debian's promtool is built without Kubernetes.
-    config = str(RULES.with_name("prometheus.yaml"))
-    series = str(Path(__file__).with_name("series.yaml"))
-    for told in (["check", "rules", str(RULES)], ["check", "config", config], ["test", "rules", series]):
-        ended = subprocess.run([str(_PROMTOOL), *told], capture_output=True, text=True, check=False)
-        assert ended.returncode == 0, ended.stdout + ended.stderr
+    judge("check", "config", RULES.with_name("prometheus.yaml"))
+    judge("test", "rules", Path(__file__).with_name("series.yaml"))

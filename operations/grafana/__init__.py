@@ -1,0 +1,1 @@
+"""Dashboards of Grafana, which are written from the tables here."""
