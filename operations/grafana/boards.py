@@ -75,6 +75,7 @@ BOARDS = (
     _of_service(
         "users",
         Panel("Users online", "short", _now("chatkit_presence_users")),
+        Panel("Age of changes when streams take them", "s", _quantiles("chatkit_presence_change_age_seconds")),
         Panel("Age of the lease", "s", _now("chatkit_presence_lease_age_seconds")),
         Panel(
             "Lapses, and what was taken from others",

@@ -118,13 +118,13 @@ def _presence(
         retry_interval=settings.retry_interval_seconds,
         changed=feed.nudge,
     )
-    figures.measure(server.metrics, sessions)
     hub = PresenceHub(
         feed,
         clock,
         heartbeat_interval=settings.heartbeat_interval_seconds,
         retry_interval=settings.retry_interval_seconds,
     )
+    figures.measure(server.metrics, sessions, hub)
     asked = AskedTogether(access, most_users=server.limits[limit_pb2.LIMIT_USERS_PER_GET])
     watch = PresenceAccess(asked, hub, clock, retry_interval=settings.retry_interval_seconds)
     access.listen(watch)

@@ -17,6 +17,7 @@ from services.runtime.contract.errors import ChatkitError, ResourceExhausted, cl
 from services.runtime.contract.timestamps import duration
 from services.runtime.contract.wire import counted, embedded
 from services.runtime.streaming.event_queue import FRAME_BYTES, EventQueue, Source
+from services.runtime.streaming.live_event import LiveEvent
 
 _MOST_WAITING_BYTES = 16 * 1024 * 1024
 _FRAME = pb2.FollowPresenceResponse.EVENTS_FIELD_NUMBER
@@ -41,9 +42,9 @@ class Feed:
         # Until when everything was sent, as a heartbeat has said.
         self._opened_at = self._told_at = clock.monotonic()
 
-    def send(self, number: int, fields: bytes, source: Source | None = None) -> None:
+    def send(self, number: int, fields: bytes, source: Source | None = None, live: LiveEvent | None = None) -> None:
         """Queue an event of a follower, given by its serialized fields other than the number; 0 is for all of them."""
-        self.queue.push(0, _frame(number, fields), source)
+        self.queue.push(0, _frame(number, fields), source, live)
 
     def beat(self, known_at: float, more: bytes = b"") -> None:
         """Say that everything until a moment, by the monotonic clock, was sent; nothing where that is no news.
@@ -103,14 +104,14 @@ class FollowerQueue:
             frames = ((0, _frame(self.number, embedded(_EVENTS, some))) for some in _joined(events))
             self._feed.queue.begin(frames, self)
 
-    def push(self, _seq: int, event: bytes, more: bytes = b"") -> None:
+    def push(self, _seq: int, event: bytes, more: bytes = b"", live: LiveEvent | None = None) -> None:
         """Queue an event; `more` are further serialized fields of the feed's event."""
-        self.send(embedded(_EVENTS, event) + more)
+        self.send(embedded(_EVENTS, event) + more, live)
 
-    def send(self, fields: bytes) -> None:
+    def send(self, fields: bytes, live: LiveEvent | None = None) -> None:
         """Queue what is told about the follower, given by the serialized fields of the feed's event."""
         if self.is_open and not self.is_over:
-            self._feed.send(self.number, fields, self)
+            self._feed.send(self.number, fields, self, live)
 
     def take(self, seq: int, event: bytes) -> bool:
         """Let an event go that is about to be sent, keep it back, or drop it."""

@@ -1,10 +1,11 @@
-"""What users tells of the lease of this replica and the sessions under it, and of the leases of those that are gone."""
+"""What users tells of the lease of this replica and the sessions under it, of other leases, and of changes."""
 
 from services.runtime.metrics.registry import Metrics
+from services.users.presence.hub import PresenceHub
 from services.users.presence.sessions import Sessions
 
 
-def measure(metrics: Metrics, sessions: Sessions) -> None:
+def measure(metrics: Metrics, sessions: Sessions, hub: PresenceHub) -> None:
     """Declare the figures that are read whenever somebody asks."""
     metrics.gauge("chatkit_presence_users", "Users who are online by streams of this process", lambda: sessions.count)
     metrics.gauge(
@@ -25,4 +26,9 @@ def measure(metrics: Metrics, sessions: Sessions) -> None:
         "chatkit_presence_reaped",
         "Leases that had expired of processes that are gone, and the sessions under them, that this one took away",
         lambda: sessions.reaped,
+    )
+    metrics.kept_histogram(
+        "chatkit_presence_change_age_seconds",
+        "How old the oldest change of a frame was, by its time, when a stream or a feed took the frame to be written",
+        hub.ages,
     )

@@ -18,9 +18,11 @@ from services.runtime.clock import Clock
 from services.runtime.contract.errors import Aborted, ChatkitError
 from services.runtime.data.change_feed import ChangeFeed, FeedUpdate
 from services.runtime.ids import UserUid
+from services.runtime.metrics.distribution import SECONDS, Distribution
 from services.runtime.steps import WAKING, Chores, Pace, each
 from services.runtime.streaming.event_queue import EventQueue
 from services.runtime.streaming.feed import Feed, FollowerQueue
+from services.runtime.streaming.live_event import LiveEvent
 from services.users.model import Change, ChangeKind, Presence, PresenceState
 from services.users.presence import frames
 
@@ -76,13 +78,13 @@ class PresenceSubscription:
         for topic, changed_at, event in early or ():
             self.offer(topic, changed_at, event)
 
-    def offer(self, topic: Topic, version: int, event: bytes) -> None:
+    def offer(self, topic: Topic, version: int, event: bytes, live: LiveEvent | None = None) -> None:
         """Queue a change of a user unless the state knows it, or the user is not watched any more."""
         known = self.topics.get(topic, version)
         if known is None:
             self._put_early(topic, version, event)
         elif version > known:
-            self.queue.push(0, event)
+            self.queue.push(0, event, live=live)
 
     def _put_early(self, topic: Topic, version: int, event: bytes) -> None:
         if self._early is None:
@@ -118,6 +120,8 @@ class PresenceHub:
     ) -> None:
         # What is done with all streams.
         self.chores = Chores()
+        # How old changes were, in seconds, when streams and feeds took them.
+        self.ages = Distribution(SECONDS)
         self._pace = Pace()
         self._feed = feed
         self._clock = clock
@@ -232,9 +236,10 @@ class PresenceHub:
         if topic is None or state is None or change.time is None:
             return
         event = frames.changed_event(change.time, change.user_id, Presence(state, change.time))
+        live = LiveEvent(change.time, self.ages)
         # A user whom all watch here has as many streams as the process. Who comes meanwhile has a state that knows it.
         for subscription in list(topic.subscriptions):
-            subscription.offer(topic, change.version, event)
+            subscription.offer(topic, change.version, event, live)
             await self._pace.did(WAKING)
 
     async def _miss(self) -> None:

@@ -12,7 +12,9 @@ from google.protobuf.message import Message
 
 from services.runtime.contract.errors import ChatkitError, PermissionDenied
 from services.runtime.contract.wire import counted, embedded
+from services.runtime.metrics.distribution import Distribution
 from services.runtime.streaming.feed import Feed, FollowerQueue
+from services.runtime.streaming.live_event import LiveEvent
 from tests.support.clock import ManualClock
 
 _MOST_WAITING_BYTES = 16 * 1024 * 1024
@@ -90,6 +92,17 @@ async def test_events_of_a_state_are_put_together_and_those_of_one_follower_stay
     frame = await read.frame()
     assert len(frame.events) == 3
     assert [one.number for one in frame.events] == [1, 2, 1]
+
+
+async def test_a_live_event_of_a_follower_is_told_when_it_is_taken() -> None:
+    read = _Read()
+    follower = FollowerQueue(read.feed, 1)
+    follower.open(0, [])
+    ages = Distribution([1, 2])
+    follower.push(0, _event("a"), live=LiveEvent(read.clock.now(), ages))
+    read.clock.jump(1.5)
+    await anext(read.feed.queue.frames())
+    assert (ages.counts, ages.sum) == ([0, 1, 0], 1.5)
 
 
 async def test_an_ending_comes_behind_what_waits_and_nothing_behind_it() -> None:

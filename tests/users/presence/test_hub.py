@@ -18,6 +18,7 @@ from services.runtime.identity.tokens import Caller
 from services.runtime.ids import NO_ROOM, UserId
 from services.runtime.steps import MOST_AT_ONCE, WAKING
 from services.runtime.streaming.event_queue import EventQueue
+from services.runtime.streaming.live_event import LiveEvent
 from services.users.model import Change, ChangeKind
 from services.users.presence.hub import PresenceHub, PresenceSubscription, Topic
 from tests.support.clock import ManualClock
@@ -114,6 +115,8 @@ async def test_changes_go_to_those_who_watch_the_user_until_they_leave(world: _W
     assert states == [("a", event_pb2.PRESENCE_STATE_ONLINE), ("a", event_pb2.PRESENCE_STATE_OFFLINE)]
     assert await _told(streams["b"]) == ["b"]
     assert not streams["c"].topics
+    # One for each frame.
+    assert sum(world.hub.ages.counts) == 2
 
 
 async def test_nobody_watches_before_the_changes_are_followed(world: _World) -> None:
@@ -206,9 +209,9 @@ async def test_a_subscriber_of_ten_streams_is_found_until_the_last_has_left(worl
 
 async def test_a_user_whom_very_many_watch_is_told_of_in_steps(world: _World) -> None:
     class Noting(PresenceSubscription):
-        def offer(self, topic: Topic, version: int, event: bytes) -> None:
+        def offer(self, topic: Topic, version: int, event: bytes, live: LiveEvent | None = None) -> None:
             turns.note()
-            super().offer(topic, version, event)
+            super().offer(topic, version, event, live)
 
     caller = Caller(UserId("dan"), False, None, datetime(2027, 1, 1, tzinfo=UTC))
     async with Turns() as turns, world.running():
