@@ -1,5 +1,6 @@
 """The rules of Prometheus: what they name is there, and whoever is woken finds a page."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ _NAMED = pytest.mark.parametrize("alert", _ALERTS, ids=lambda rule: str(rule["al
 async def test_every_figure_in_the_rules_is_told_by_a_suite(database: TestDatabase, tmp_path: Path) -> None:
     told = await told_figures(database, tmp_path)
     assert unknown((rule["expr"] for rule in rules()), told) == set()
+    assert unknown((page.read_text() for page in _PAGES.glob("*.md")), told) == set()
     assert unknown(["rate(chatkit_fish_total[5m])", 'grpc_eels_bucket{le="0.3"}'], told) == {
         "chatkit_fish_total",
         "grpc_eels_bucket",
@@ -44,6 +46,15 @@ def test_an_alert_says_how_urgent_it_is_and_names_a_page(alert: dict[str, Any]) 
 def test_every_page_is_of_an_alert() -> None:
     named = {ROOT / alert["annotations"]["runbook_url"] for alert in _ALERTS}
     assert named == set(_PAGES.glob("*.md"))
+
+
+def test_the_lines_of_the_log_that_pages_name_are_written_somewhere() -> None:
+    named = {word for page in _PAGES.glob("*.md") for word in re.findall(r"`([a-z]+_[a-z_]+)`", page.read_text())}
+    code = "".join(path.read_text() for path in (ROOT / "services").rglob("*.py"))
+    lines = {word for word in named if not word.startswith("chatkit_")}
+    # The others are of errors and of requests.
+    assert {word for word in lines if f'"{word}"' not in code} <= {"error_id", "request_id"}
+    assert "call_failed" in lines
 
 
 def test_names_are_given_once_and_burns_look_at_two_windows() -> None:
