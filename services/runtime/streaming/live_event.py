@@ -4,6 +4,7 @@ An event that is replayed is old by right, so only live ones carry this. One is 
 one is told per frame: the oldest of the frame.
 """
 
+import math
 from datetime import datetime
 
 from services.runtime.metrics.distribution import Distribution
@@ -20,7 +21,7 @@ class LiveEvent:
     # Whether it is told of each stream that takes it, and of the writing.
     is_watched = False
 
-    def __init__(self, time: datetime, ages: Distribution, late_seconds: float) -> None:
+    def __init__(self, time: datetime, ages: Distribution, late_seconds: float = math.inf) -> None:
         self._time = time
         self._ages = ages
         self._late_seconds = late_seconds
