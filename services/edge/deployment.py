@@ -58,6 +58,9 @@ class Deployment:
     certificate: Certificate | None = None
     # Without it the connections to services are not encrypted.
     services_tls: ServicesTls | None = None
+    # Who takes spans, as host:port, and of how many calls it is told that say nothing of that; empty where nobody does.
+    collector: str = ""
+    trace_percent: float = 1.0
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from services.edge import public
 from services.edge.deployment import Certificate, Deployment, ServicesTls
 from services.runtime.settings import Settings
+from services.runtime.tracing.spans import endpoint
 
 
 def _cores() -> int:
@@ -46,6 +48,12 @@ class EdgeSettings(Settings):
         default="", description="origins whose pages may call, with commas between them; * for any"
     )
     console: bool = Field(default=True, description="whether browsers are shown the web console at /")
+    trace_percent: float = Field(
+        default=1.0,
+        ge=0,
+        le=100,
+        description="of how many calls in a hundred spans are sent, where OTEL_EXPORTER_OTLP_ENDPOINT says to whom",
+    )
     edge_tls_certificate_file: Path | None = Field(default=None, description="the certificate that clients see")
     edge_tls_key_file: Path | None = Field(default=None, description="the private key of that certificate")
 
@@ -68,6 +76,8 @@ class EdgeSettings(Settings):
             has_console=self.console,
             certificate=_pair("CHATKIT_EDGE_TLS", self.edge_tls_certificate_file, self.edge_tls_key_file),
             services_tls=self._services_tls,
+            collector=_collector(),
+            trace_percent=self.trace_percent,
         )
 
     @property
@@ -76,6 +86,21 @@ class EdgeSettings(Settings):
         if files is None:
             return None
         return ServicesTls(Certificate(files.certificate.absolute(), files.key.absolute()), files.ca.absolute())
+
+
+def _collector() -> str:
+    """Return the host:port of whoever takes spans; the standard variables say it, for every process."""
+    told = endpoint()
+    if told is None:
+        return ""
+    name, url = told
+    try:
+        host, port, rest = urlsplit(url).hostname, urlsplit(url).port, urlsplit(url)._replace(scheme="", netloc="")
+    except ValueError:
+        host = port = None
+    if not url.startswith("http://") or not host or port is None or rest.geturl() not in {"", "/"}:
+        raise ValueError(f"{name} must be http://host:port, where spans are taken in OTLP over gRPC, and not {url!r}")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _pair(prefix: str, certificate_file: Path | None, key_file: Path | None) -> Certificate | None:

@@ -27,6 +27,7 @@ _FIELDS = {
     "bytes_sent",
     "duration_ms",
     "request_id",
+    "trace_id",
     "upstream",
     "version",
 }

@@ -33,10 +33,12 @@ from services.edge.rendering.screening import MOST_HEADERS, screen_filter
 from services.edge.rendering.sizes import json_size_filters, largest_json, size_filters
 from services.edge.rendering.tls import downstream_socket
 from services.edge.rendering.tokens import KEYS_CLUSTER, claims_filter, jwt_filter
+from services.edge.rendering.tracing import FLUSH, tracing
 from services.edge.rendering.upstreams import (
     BUFFER_BYTES,
     CLIENT_WINDOWS,
     SMALL_SEND_BUFFER,
+    collector_cluster,
     content_cluster,
     reflection_cluster,
     service_cluster,
@@ -55,6 +57,7 @@ _RUNTIME = {
     "overload.premature_reset_total_stream_count": 200,
     # The paths of all methods are one expression; a hundred, as it is without this, are some three of them.
     "re2.max_program_size.error_level": 20_000,
+    **FLUSH,
 }
 _HEAD = "# Rendered from protos/ by `python -m services.edge print`; edits are lost, and a test compares.\n"
 
@@ -78,6 +81,8 @@ def configuration(deployment: Deployment, limits: Limits) -> Json:
     clusters.append(content_cluster(content, deployment.upstreams[content], deployment))
     clusters.append(pipe_cluster(KEYS_CLUSTER, str(deployment.keys_socket)))
     clusters.append(reflection_cluster(deployment))
+    if deployment.collector:
+        clusters.append(collector_cluster(deployment))
     if deployment.metrics_listen:
         listeners.append(metrics_listener(deployment))
         clusters.append(admin_cluster(deployment))
@@ -134,6 +139,7 @@ def _connection_manager(deployment: Deployment, limits: Limits) -> Json:
         request_headers_timeout="10s",
         # Of what has a deadline of its own that comes first.
         request_timeout=f"{longest_request():g}s",
+        **tracing(deployment),
         access_log=[access_log(deployment)],
         local_reply_config=local_reply_config(limits),
         route_config=route_configuration(deployment, limits),

@@ -21,6 +21,8 @@ _FIELDS = {
     "bytes_sent": "%BYTES_SENT%",
     "duration_ms": "%DURATION%",
     "request_id": "%REQ(X-REQUEST-ID)%",
+    # The same in the lines of services; none where the edge tells of no traces.
+    "trace_id": "%TRACE_ID%",
     "upstream": "%UPSTREAM_HOST%",
 }
 

@@ -28,6 +28,7 @@ from services.edge.rendering.route_parts import (
 )
 from services.edge.rendering.sizes import CONTENT_LIMIT, json_bytes, never_held_back, size_of, size_of_content
 from services.edge.rendering.tokens import CLAIMS_FILTER, JWT_FILTER
+from services.edge.rendering.tracing import unsampled
 from services.runtime.calls.edge_header import EDGE_HEADER
 from services.runtime.contract.policies import Limits, MethodContract, limit_name
 
@@ -76,7 +77,7 @@ def route_configuration(deployment: Deployment, limits: Limits) -> Json:
             other_verbs({"safe_regex": {"regex": "|".join(map(re.escape, _paths()))}}, OF_METHODS),
             _content(),
             other_verbs({"prefix": public.CONTENT_PATH}, OF_CONTENT),
-            *page_routes(deployment, limits),
+            *({**route, **unsampled(deployment)} for route in page_routes(deployment, limits)),
             _nothing(),
         ],
     }

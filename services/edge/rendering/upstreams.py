@@ -37,6 +37,9 @@ _SMALL_RECEIVE_BUFFER: Json = {
 }
 # Envoy's own default, 1,024 streams to a service, would be the suite's size. What bounds it are the services.
 CIRCUIT = 1_000_000
+# Of whoever takes spans: nothing waits for it, and what it does not take is lost.
+COLLECTOR_CLUSTER = "collector"
+_MOST_EXPORTS = 16
 # Nobody needs a token for them, so there are few; each is over in seconds.
 MOST_REFLECTIONS = 16
 _ENFORCED, _NEVER = 100, 0
@@ -75,6 +78,21 @@ def reflection_cluster(deployment: Deployment) -> Json:
         **pipe_cluster(REFLECTION_CLUSTER, str(deployment.reflection_socket)),
         "circuit_breakers": {"thresholds": [{**_circuit(), "max_requests": MOST_REFLECTIONS}]},
         **_protocol(explicit_http_config={"http2_protocol_options": SERVICE_WINDOWS}),
+    }
+
+
+def collector_cluster(deployment: Deployment) -> Json:
+    """Return the cluster of whoever takes spans, which may be away."""
+    endpoint = {"endpoint": {"address": address(deployment.collector)}}
+    bounds = {"max_connections": _MOST_EXPORTS, "max_pending_requests": _MOST_EXPORTS, "max_requests": _MOST_EXPORTS}
+    return {
+        "name": COLLECTOR_CLUSTER,
+        "type": "STRICT_DNS",
+        "connect_timeout": "1s",
+        "wait_for_warm_on_init": False,
+        "load_assignment": {"cluster_name": COLLECTOR_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "circuit_breakers": {"thresholds": [bounds]},
+        **_protocol(explicit_http_config={"http2_protocol_options": {}}),
     }
 
 

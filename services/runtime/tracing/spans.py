@@ -34,15 +34,17 @@ class Spans(Protocol):
         """Send what was not sent yet, if that does not take long."""
 
 
-def is_wanted() -> bool:
-    """Tell whether the environment says where spans go."""
+def endpoint() -> tuple[str, str] | None:
+    """Return which variable says where spans go, and what it says; None where none does, or another says not to."""
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return False
-    return os.environ.get("OTEL_TRACES_EXPORTER", "otlp") != "none" and any(map(os.environ.get, _ENDPOINTS))
+        return None
+    if os.environ.get("OTEL_TRACES_EXPORTER", "otlp") == "none":
+        return None
+    return next(((name, told) for name in _ENDPOINTS if (told := os.environ.get(name))), None)
 
 
 def open_spans(service: str, release: Release) -> Spans | None:
     """Return who makes the spans of a process; None where the environment does not say where they go."""
-    if not is_wanted():
+    if endpoint() is None:
         return None
     return cast("Spans", resolve_name("services.runtime.tracing.otlp:open_otlp")(service, release))

@@ -1,13 +1,9 @@
 """Spans as OpenTelemetry's SDK makes and sends them."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from time import time_ns
 
-import grpc
 import pytest
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb2
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as pb2_grpc
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -16,6 +12,7 @@ from services.runtime.release import Release
 from services.runtime.tracing.otlp import OtlpSpans
 from services.runtime.tracing.spans import open_spans
 from services.runtime.tracing.trace import POSTGRESQL, Outgoing, Trace
+from tests.support.collector import collecting
 
 _TRACE, _SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 _TOLD = f"00-{_TRACE}-{_SPAN}-01"
@@ -113,30 +110,11 @@ def test_without_a_place_to_send_them_to_there_are_none(
     assert open_spans("users", Release("")) is None
 
 
-class _Collector(pb2_grpc.TraceServiceServicer):
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def Export(
-        self, request: pb2.ExportTraceServiceRequest, context: grpc.ServicerContext
-    ) -> pb2.ExportTraceServiceResponse:
-        """Take what is sent."""
-        del context
-        self.names += [s.name for r in request.resource_spans for of in r.scope_spans for s in of.spans]
-        return pb2.ExportTraceServiceResponse()
-
-
 def test_they_are_sent_where_the_standard_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    collector, server = _Collector(), grpc.server(ThreadPoolExecutor(1))
-    pb2_grpc.add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
-    try:
+    with collecting() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
         spans = open_spans("users", Release(""))
         assert spans is not None
         spans.tell("a.Service/Method", "SERVER", Trace(_TOLD), 0.0, {})
         spans.close()
-        assert collector.names == ["a.Service/Method"]
-    finally:
-        server.stop(None).wait()
+        assert [span.name for span in collector.spans] == ["a.Service/Method"]
