@@ -94,12 +94,14 @@ def _collector() -> str:
     if told is None:
         return ""
     name, url = told
+    wrong = ValueError(f"{name} must be http://host:port, where spans are taken in OTLP over gRPC")
     try:
-        host, port, rest = urlsplit(url).hostname, urlsplit(url).port, urlsplit(url)._replace(scheme="", netloc="")
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
     except ValueError:
-        host = port = None
-    if not url.startswith("http://") or not host or port is None or rest.geturl() not in {"", "/"}:
-        raise ValueError(f"{name} must be http://host:port, where spans are taken in OTLP over gRPC, and not {url!r}")
+        raise wrong from None
+    if not host or port is None or url.rstrip("/") != f"http://{parts.netloc}" or parts.username is not None:
+        raise wrong
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

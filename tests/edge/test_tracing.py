@@ -120,7 +120,7 @@ def test_the_standard_variables_say_who_takes_spans(
 
 
 @pytest.mark.parametrize(
-    "url", ["https://a:1", "a:4317", "http://a", "http://a:b", "http://:1", "http://a:1/v1/traces"]
+    "url", ["https://a:1", "a:4317", "http://a", "http://a:b", "http://:1", "http://a:1/v1/traces", "http://a:b@c:1"]
 )
 def test_a_form_that_envoy_can_not_use_is_refused_by_name(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(_ENDPOINT, url)
