@@ -140,7 +140,7 @@ def _line(method: str, trace: Trace, seconds: float, code: str, error: ChatkitEr
         method=method,
         code=code,
         reason=error.reason if error else "",
-        user=trace.user_id,
+        user_hash=trace.user_hash,
         room=trace.room_id,
         request_id=trace.request_id,
         trace_id=trace.parent.trace_id,
@@ -157,7 +157,7 @@ def _attributes(method: str, trace: Trace, code: str, error: ChatkitError | None
         "rpc.response.status_code": code,
         "http.request.header.x-request-id": trace.request_id,
         "chatkit.reason": error.reason if error else "",
-        "chatkit.user_id": trace.user_id,
+        "user.hash": trace.user_hash,
         "chatkit.room_id": trace.room_id,
         **trace.attributes,
     }

@@ -93,7 +93,8 @@ def test_a_call_of_which_a_sample_is_wanted_is_told_with_its_ids_and_stages() ->
         "method": "/chatkit.messages.v1.MessagesService/SendMessage",
         "code": "OK",
         "reason": "",
-        "user": "alice",
+        # printf %s alice | sha256sum
+        "user_hash": "2bd806c97f0e00af",
         "room": "lobby",
         "request_id": "a-request",
         "trace_id": _TRACE,
