@@ -122,7 +122,7 @@ class _LiveEntry(LiveEvent):
 class _WatchedEntry(_LiveEntry):
     """One whose send is sampled: its span ends when all streams have written it."""
 
-    __slots__ = ("_streams", "_taken", "_timer", "_trace", "_written", "trace_id")
+    __slots__ = ("_streams", "_taken_at", "_timer", "_trace", "_written", "trace_id")
 
     is_watched = True
 
@@ -136,20 +136,22 @@ class _WatchedEntry(_LiveEntry):
         self._trace.put(Stage(_ON_ITS_WAY, self._trace.began, self.accepted))
         self.trace_id = span.trace_id
         self._streams = streams
-        self._taken = self._written = 0
+        self._written = 0
+        # When a stream took it last.
+        self._taken_at = self.accepted
         self._timer = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, self._end)
 
     def taken(self, now: datetime) -> None:
         """Hear that a stream takes it."""
-        self._taken += 1
-        self._trace.put(Stage(_QUEUE, self.accepted, monotonic()))
+        self._taken_at = monotonic()
+        self._trace.put(Stage(_QUEUE, self.accepted, self._taken_at))
         super().taken(now)
 
     def written(self) -> None:
-        """Hear that a stream has written it."""
+        """Hear that a stream has written it; what comes when the patience is over is told nobody."""
         self._written += 1
-        self._trace.put(Stage(_WRITE, self._trace.stages[-1].ended, monotonic()))
-        if self._written == self._streams:
+        self._trace.put(Stage(_WRITE, self._taken_at, monotonic()))
+        if self._written == self._streams and not self._trace.is_over:
             self._timer.cancel()
             self._end()
 

@@ -46,8 +46,10 @@ class Announcements:
 
     def sampled(self, room_uid: RoomUid, seq: int, span: SpanContext) -> None:
         """Have the delivery of an entry, which is about to be told, be a part of a trace, here and elsewhere."""
-        self._hubs.tally.deliveries.expect(room_uid, seq, span)
-        self._bus.publish(self._spans_subject, *packed(room_uid, seq, span))
+        deliveries = self._hubs.tally.deliveries
+        if deliveries.makes_spans:
+            deliveries.expect(room_uid, seq, span)
+            self._bus.publish(self._spans_subject, *packed(room_uid, seq, span))
 
     def appended(self, room_uid: RoomUid, entry: LogEntry) -> None:
         """Hand a committed entry to the room's subscribers, here and elsewhere."""

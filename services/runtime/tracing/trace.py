@@ -39,11 +39,10 @@ class Trace:
     """What is kept of a call, or of something else that several processes have a part in."""
 
     __slots__ = (
-        "_is_over",
         "_parent",
         "_traceparent",
-        "attributes",
         "began",
+        "is_over",
         "request_id",
         "room_id",
         "span_id",
@@ -57,10 +56,10 @@ class Trace:
         self.request_id = request_id
         # On whose behalf, and about which room, as soon as that is known.
         self.user_id = self.room_id = ""
-        self.attributes: dict[str, Any] = {}
         self.stages: list[Stage] = []
         self.span_id = ""
-        self._is_over = False
+        # All was told, and nothing more is kept.
+        self.is_over = False
         self._traceparent = traceparent
         self._parent: SpanContext | None = None
 
@@ -95,12 +94,12 @@ class Trace:
 
     def put(self, stage: Stage) -> None:
         """Add a stage."""
-        if not self._is_over and len(self.stages) < _MOST_STAGES:
+        if not self.is_over and len(self.stages) < _MOST_STAGES:
             self.stages.append(stage)
 
     def close(self) -> None:
         """Keep nothing more: all was told."""
-        self._is_over = True
+        self.is_over = True
         self.stages = []
 
 

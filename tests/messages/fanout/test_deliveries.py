@@ -15,6 +15,7 @@ from services.runtime.ids import RoomUid
 from services.runtime.streaming.event_queue import EventQueue
 from services.runtime.tracing.context import SpanContext
 from services.runtime.tracing.trace import Trace
+from tests.support.eventually import eventually
 
 _ROOM = RoomUid(uuid4())
 _SPAN = SpanContext("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", is_sampled=True)
@@ -106,6 +107,22 @@ async def test_the_delivery_of_a_sampled_send_is_a_part_of_its_trace_here_and_at
     # It was expected once.
     deliveries.begin(_ROOM, "lobby", _entry(), 1, is_healed=False).written()
     assert len(spans.told) == 1
+
+
+async def test_a_stream_that_writes_when_the_patience_is_over_goes_on_and_is_told_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.messages.fanout.deliveries._PATIENCE_SECONDS", 0.0)
+    spans = _Spans()
+    deliveries = Deliveries(spans)
+    deliveries.expect(_ROOM, 7, _SPAN)
+    live = deliveries.begin(_ROOM, "lobby", _entry(), 1, is_healed=False)
+    live.taken(datetime.now(UTC))
+    await eventually(lambda: spans.told)
+    live.written()
+    ((_, stages, attributes),) = spans.told
+    assert stages == ["on its way", "queue"]
+    assert attributes["chatkit.streams.written"] == 0
 
 
 async def test_what_nobody_follows_is_expected_in_vain_and_forgotten() -> None:
