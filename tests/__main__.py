@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.checks.ledger import Ledger
 from tests.checks.steps import TOTAL_SECONDS, pytest_step, run_all, static_steps
-from tests.checks.summary import closing_line, not_run, repeating
+from tests.checks.summary import closing_line, not_run, repeating, run_twice
 
 INTERRUPTED = 130
 
@@ -30,6 +30,7 @@ def main(arguments: list[str]) -> int:
     ledger = Ledger.read(ledger_file) or Ledger()
     ok = not any(result.status for result in results)
     print("\nNot run:", *(not_run([*left_out, *results], ledger) or ["nothing was left out"]), sep="\n  ")
+    print(*run_twice(ledger), sep="\n", end="")
     if ok:
         shutil.rmtree(scratch)
     else:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.checks.deaths import DeadWorkers, Witness, folder_of
+from tests.checks.standstill import Repeater, Watch, first_failure
 
 FAILURES = "failures.txt"
 _DESELECTED = "chatkit_deselected"
@@ -27,6 +28,7 @@ class Ledger:
     failures: list[str] = field(default_factory=list)  # the tests that failed
     dead_workers: list[str] = field(default_factory=list)  # a file for each, with the tests that it began
     skipped: dict[str, list[str]] = field(default_factory=dict)  # the tests, by the reason
+    repeated: list[str] = field(default_factory=list)  # the tests that failed while the machine stood still
     deselected: int = 0
     not_reached: int = 0
 
@@ -52,6 +54,7 @@ class Recorder:
         self._plugins = plugins
         self._outcomes: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
+        self._repeated: dict[str, str] = {}
         self._deselected = 0
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -61,6 +64,9 @@ class Recorder:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note a phase of a test."""
+        if (told := first_failure(report)) and report.nodeid not in self._repeated:
+            self._repeated[report.nodeid] = told.partition("\n")[0]
+            self._write(report.nodeid, told)
         if report.when == "call" or report.outcome != "passed":
             self._note(report)
 
@@ -81,6 +87,7 @@ class Recorder:
             failed=self._count("failed"),
             failures=[test for test, outcome in self._outcomes.items() if outcome == "failed"],
             dead_workers=[str(tests) for tests in self._dead_workers.tests],
+            repeated=[f"{test}: {why}" for test, why in self._repeated.items()],
             deselected=self._deselected,
             not_reached=max(0, session.testscollected - started),
         )
@@ -99,9 +106,12 @@ class Recorder:
             self._tell(report)
 
     def _tell(self, report: pytest.TestReport | pytest.CollectReport) -> None:
-        with (self._path.parent / FAILURES).open("a") as failures:
-            failures.write(f"{report.nodeid}\n\n{report.longreprtext}\n\n\n")
+        self._write(report.nodeid, report.longreprtext)
         self._plugins.get_plugin("terminalreporter").write(f"\nFAILED {report.nodeid}\n", red=True)
+
+    def _write(self, test: str, told: str) -> None:
+        with (self._path.parent / FAILURES).open("a") as failures:
+            failures.write(f"{test}\n\n{told}\n\n\n")
 
     def _count(self, outcome: str) -> int:
         return sum(found == outcome for found in self._outcomes.values())
@@ -132,6 +142,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Record the session if it was asked for."""
     path = config.getoption("--ledger")
     output = getattr(config, "workeroutput", None)
+    if output is not None or path:
+        config.pluginmanager.register(Repeater(Watch()))
     if output is not None:
         config.pluginmanager.register(Worker(output))
         if folder := folder_of(getattr(config, "workerinput", {})):

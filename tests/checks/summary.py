@@ -20,6 +20,11 @@ def not_run(results: list[Result], ledger: Ledger) -> list[str]:
     return [*steps, *tests, *(f"{why} {count} tests" for why, count in rest.items() if count)]
 
 
+def run_twice(ledger: Ledger) -> list[str]:
+    """List the tests that were run once more, each with the reason, under a line that says so."""
+    return ["\nRun once more after a failure:", *(f"  {test}" for test in ledger.repeated)] if ledger.repeated else []
+
+
 def repeating(ledger: Ledger, folder: Path) -> list[str]:
     """List the commands that run again what failed; long lists of tests are written into the folder."""
     commands = []
