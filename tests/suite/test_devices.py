@@ -22,7 +22,8 @@ from tests.suite.devices import user as user_part
 from tests.support import tokens
 from tests.support.clock import LeapingClock
 from tests.support.databases import TestDatabase
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, until
+from tests.support.figures import figures_of
 from tests.support.nats import Nats
 from tests.support.nats import running as running_nats
 from tests.support.refusals import refused
@@ -217,6 +218,9 @@ def _reason(number: int) -> str:
     return error_reason_pb2.ErrorReason.Name(number)
 
 
+_LEAP_SECONDS = 12
+
+
 async def test_a_token_is_renewed_on_an_open_stream_which_warns_before_its_end(
     database: TestDatabase, tmp_path: Path
 ) -> None:
@@ -225,37 +229,45 @@ async def test_a_token_is_renewed_on_an_open_stream_which_warns_before_its_end(
     def lasting(seconds: float, who: str = "bob") -> tokens.Metadata:
         return tokens.bearer(tokens.token(who, ttl=timedelta(seconds=seconds), now=clock.now()))
 
-    async with running(database, tmp_path, "users", "rooms", "messages", clock=clock) as suite:
+    services = ("users", "rooms", "messages")
+    async with running(database, tmp_path, *services, clock=clock, metrics_listen="127.0.0.1:0") as suite:
         await suite.make_users("alice", "bob")
         await suite.make_room("lobby", "alice", "bob")
         request = pb2.SubscribeRequest(rooms=[room("lobby")])
-        async with following(suite.sync, request, lasting(60)) as device:
+
+        async def is_known() -> bool:
+            figures = await figures_of(suite.servers["messages"].metrics_address)
+            return (figures("chatkit_access_proof_age_seconds") or 0) < _LEAP_SECONDS
+
+        # Warned of a quarter before the end, there are 30 s for what is done then.
+        async with following(suite.sync, request, lasting(120)) as device:
             await device.until("caught_up")
 
-            async def wait(*leaps: float) -> None:
+            async def wait(leaps: int) -> None:
                 # Never so long that nobody knows of access any more.
-                for number, seconds in enumerate(leaps):
-                    clock.leap(seconds)
-                    content = text(f"{number}", f"{clock.now()}")
-                    await suite.messages.SendMessage(content, metadata=lasting(60, "alice"))
-                    await device.until("room.message_created")
+                for _ in range(leaps):
+                    clock.leap(_LEAP_SECONDS)
+                    await until(is_known)
 
-            await wait(20, 20)
+            await wait(7)
             clock.leap(6)
             warned = await device.until("token_expiring")
             renew = pb2.RenewTokenRequest(stream_id=device.stream_id)
-            answer: pb2.RenewTokenResponse = await suite.sync.RenewToken(renew, metadata=lasting(60))
+            answer: pb2.RenewTokenResponse = await suite.sync.RenewToken(renew, metadata=lasting(120))
             assert answer.token_expire_time.ToDatetime() > warned[-1].token_expiring.expire_time.ToDatetime()
             # One that ends earlier changes nothing.
-            again: pb2.RenewTokenResponse = await suite.sync.RenewToken(renew, metadata=lasting(30))
+            again: pb2.RenewTokenResponse = await suite.sync.RenewToken(renew, metadata=lasting(60))
             assert again == answer
-            await wait(20, 20)
+            await wait(7)
+            await suite.messages.SendMessage(text("on", "on"), metadata=lasting(60, "alice"))
+            await device.until("room.message_created")
             clock.leap(6)
             await device.until("token_expiring")
-            clock.leap(15)
+            await wait(1)
+            clock.leap(18)
             closed = (await device.until("closed"))[-1].closed
             assert _reason(closed.reason) == "TOKEN_EXPIRED"
-            await refused(suite.sync.RenewToken(renew, metadata=lasting(60)), "STREAM_NOT_FOUND")
+            await refused(suite.sync.RenewToken(renew, metadata=lasting(120)), "STREAM_NOT_FOUND")
 
 
 async def test_while_a_service_is_away_its_part_is_behind_and_then_goes_on(
