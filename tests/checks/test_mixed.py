@@ -1,13 +1,17 @@
 """What is tried of two releases together, and when they are said to work."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.stack.machine.processes import edge_program, service_programs
 from services.stack.roles import SERVICES
 from tests.checks.mixed.arrangements import PARTS, arrangements
 from tests.checks.mixed.counts import Counts, is_sound, summary, table
+from tests.checks.mixed.processes import machine
+from tests.checks.mixed.releases import this
 
 _SOUND = Counts("users older, the rest newer", acknowledged=1_260, answered=128, repeated=2)
 
@@ -17,6 +21,14 @@ def test_every_part_is_tried_alone_beside_the_rest_in_both_directions() -> None:
     assert all(set(sides) == set(PARTS) for sides in tried)
     alone = {(part, sides[part]) for sides in tried for part in PARTS if list(sides.values()).count(sides[part]) == 1}
     assert alone == {(part, side) for part in PARTS for side in ("older", "newer")}
+
+
+def test_every_process_of_an_arrangement_can_be_started(tmp_path: Path) -> None:
+    with machine(tmp_path, {"older": this(), "newer": this()}, print) as lent:
+        for arrangement in arrangements():
+            with lent.planned(arrangement.replicas) as plan:
+                programs = [*service_programs(plan), edge_program(plan, str(tmp_path / "run"))]
+                assert {program.name for program in programs} == set(arrangement.sides)
 
 
 def test_replicas_are_one_of_each_release_and_the_older_of_each_service_is_rolled() -> None:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from services.stack import nats
@@ -93,6 +93,13 @@ def nats_program(plan: Plan) -> Program:
     """Return the bus between the services' replicas."""
     address = plan.addresses["nats"]
     return Program("nats", nats.command(address), nats.environment(plan.home.nats_passwords), address)
+
+
+def listening(processes: Iterable[str]) -> list[str]:
+    """List what the addresses are called at which these processes of services, and the edge, listen."""
+    found = ["edge", *processes]
+    contents = [name for name in found if name.partition("-")[0] == CONTENT]
+    return [*found, *map(metrics_name, found), *map(http_name, contents)]
 
 
 def http_name(process: str) -> str:

@@ -18,11 +18,10 @@ from services.stack.machine.health import EdgeHealth, Health, NatsHealth, Servic
 from services.stack.machine.ports import Port
 from services.stack.machine.postgres import Postgres
 from services.stack.machine.processes import (
-    CONTENT,
     Plan,
     Program,
     edge_program,
-    http_name,
+    listening,
     max_connections,
     metrics_name,
     migrations,
@@ -30,7 +29,7 @@ from services.stack.machine.processes import (
     service_programs,
 )
 from services.stack.machine.recorded import process_of
-from services.stack.machine.replicas import names, process_names
+from services.stack.machine.replicas import process_names
 from services.stack.machine.supervisor import Child, Say, run_once
 from services.stack.schemas import bootstrap
 from services.stack.seed import seed
@@ -51,10 +50,8 @@ class Stack:
         self._home = home
         self._say = say
         processes = process_names(replicas)
-        self._ports = {"edge": Port(HOST, port), "nats": Port(HOST, child="reuses address")}
-        self._ports |= {name: Port(HOST) for name in processes}
-        self._ports |= {metrics_name(name): Port(HOST) for name in ("edge", *processes)}
-        self._ports |= {http_name(name): Port(HOST) for name in names(CONTENT, replicas[CONTENT])}
+        self._ports = {name: Port(HOST, port if name == "edge" else 0) for name in listening(processes)}
+        self._ports["nats"] = Port(HOST, child="reuses address")
         self._addresses = {name: held.address for name, held in self._ports.items()}
         self._postgres = Postgres(
             home.data,

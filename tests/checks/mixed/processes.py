@@ -16,11 +16,10 @@ from services.stack.machine.health import EdgeHealth, ServiceHealth
 from services.stack.machine.ports import Port
 from services.stack.machine.postgres import Postgres
 from services.stack.machine.processes import (
-    CONTENT,
     Plan,
     Program,
     edge_program,
-    http_name,
+    listening,
     max_connections,
     migrations,
     service_programs,
@@ -64,7 +63,7 @@ class Machine:
     @asynccontextmanager
     async def arranged(self, arrangement: Arrangement) -> AsyncIterator["Running"]:
         """Run an arrangement while the context is open, from the moment when all of it is healthy."""
-        with self._plan(arrangement.replicas) as plan:
+        with self.planned(arrangement.replicas) as plan:
             folder = self.home.folder / arrangement.name.replace(" ", "-")
             folder.mkdir()
             running = Running(self, plan, folder)
@@ -76,7 +75,7 @@ class Machine:
 
     async def migrate(self) -> None:
         """Bring the schemas to those of the newer release, as an operator does first."""
-        with self._plan(1) as plan:
+        with self.planned(1) as plan:
             logs = self.home.logs
             programs = [self.program(migration, "newer") for migration in migrations(plan)]
             await asyncio.gather(*(run_once(program, logs / f"{program.name}.migrate.log") for program in programs))
@@ -87,10 +86,10 @@ class Machine:
         return self.releases[side].runs(told)
 
     @contextmanager
-    def _plan(self, replicas: int) -> Iterator[Plan]:
+    def planned(self, replicas: int) -> Iterator[Plan]:
+        """Lend what so many processes of each service are started with, and their ports."""
         processes = [name for service in SERVICES for name in names(service, replicas)]
-        listening = [EDGE, "metrics", *processes, *(http_name(name) for name in names(CONTENT, replicas))]
-        ports = {name: Port(_HOST) for name in listening}
+        ports = {name: Port(_HOST) for name in listening(processes)}
         addresses = {name: port.address for name, port in ports.items()}
         addresses["nats"] = f"{_HOST}:{self.bus.port}"
         try:
