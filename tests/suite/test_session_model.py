@@ -7,9 +7,10 @@ are changed, several at once, and NATS is killed, all at random.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -333,14 +334,37 @@ async def _round(works: list[Awaitable[object]], users: list[_User], nats: Nats,
             one.come_back()
 
 
+class _Login:
+    """Gives tokens, and fails now and then; while all is to be still, tokens last for what a slow machine needs."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self.lifetime = _LIFETIME
+
+    async def token(self, who: str) -> str:
+        """Give one."""
+        if self._chance.random() < 0.3:
+            raise OSError("the login does not answer")
+        return tokens.token(who, ttl=self.lifetime)
+
+    @contextmanager
+    def calm(self) -> Iterator[None]:
+        """Let tokens last while the context is open."""
+        self.lifetime = timedelta(seconds=HANG_SECONDS)
+        try:
+            yield
+        finally:
+            self.lifetime = _LIFETIME
+
+
 @asynccontextmanager
-async def _sessions(address: str, chance: random.Random) -> AsyncIterator[list[_User]]:
+async def _sessions(address: str, login: _Login, chance: random.Random) -> AsyncIterator[list[_User]]:
     """Open two sessions of everybody, each over a way of its own."""
     async with AsyncExitStack() as stack:
         users = []
         for who in (*USERS, *USERS):
             relay = Relay(address)
-            client = connect(await stack.enter_async_context(relay.listening()), _tokens(who, chance))
+            client = connect(await stack.enter_async_context(relay.listening()), partial(login.token, who))
             await stack.enter_async_context(client)
             session = client.session(last=_LAST, window=_WINDOW, online=who == "alice")
             one = _User(who, session, relay, chance)
@@ -350,35 +374,28 @@ async def _sessions(address: str, chance: random.Random) -> AsyncIterator[list[_
         yield users
 
 
-def _tokens(who: str, chance: random.Random) -> Callable[[], Awaitable[str]]:
-    """Return a function that fetches tokens, and fails now and then."""
-
-    async def fetch() -> str:
-        if chance.random() < 0.3:
-            raise OSError("the login does not answer")
-        return tokens.token(who, ttl=_LIFETIME)
-
-    return fetch
-
-
 async def test_what_sessions_show_is_what_is_stored_whatever_happens(
     database: TestDatabase, tmp_path: Path, short_path: Path
 ) -> None:
     chance = random.Random(SEED)
+    login = _Login(chance)
     async with AsyncExitStack() as stack:
         suite, nats, addresses = await stack.enter_async_context(two_replicas(database, tmp_path))
         address = ",".join(addresses)
         async with asyncio.timeout(HANG_SECONDS):
             edge = await stack.enter_async_context(running_edge(suite, short_path, CHATKIT_MESSAGES_ADDRESS=address))
-        users = await stack.enter_async_context(_sessions(edge.address, chance))
+        users = await stack.enter_async_context(_sessions(edge.address, login, chance))
         world = World(suite, chance)
-        for one in users:
-            await one.session.caught_up()
+        with login.calm():
+            for one in users:
+                await one.session.caught_up()
         for number in rounds(5):
             await _round(world.round(), users, nats, chance)
-            await _agree(suite, users, f"seed {SEED}, round {number}")
-        for one in users:
-            await one.load_all()
-        await _agree(suite, users, f"seed {SEED}, at the end")
+            with login.calm():
+                await _agree(suite, users, f"seed {SEED}, round {number}")
+        with login.calm():
+            for one in users:
+                await one.load_all()
+            await _agree(suite, users, f"seed {SEED}, at the end")
         assert sum(one.relay.broken for one in users) > len(users), f"seed {SEED}"
         assert sum(one.screen.entries for one in users) > len(users), f"seed {SEED}"
