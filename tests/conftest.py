@@ -2,14 +2,14 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from services.stack.machine.postgres import Postgres
-from tests.support import databases, tokens
+from tests.support import databases, tokens, untold
 from tests.support.databases import TestDatabase
 from tests.support.edge import Edge, running_edge
 from tests.support.eventually import HANG_SECONDS
@@ -64,6 +64,17 @@ async def edge(suite: Suite, short_path: Path) -> AsyncIterator[Edge]:
     await suite.make_room("lobby", "alice", "bob")
     async with asyncio.timeout(HANG_SECONDS), running_edge(suite, short_path) as started:
         yield started
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test in whose process a service has logged a token or a secret."""
+    report = yield
+    found = untold.told(line for _, text in report.sections for line in untold.logged(text))
+    if found and call.when == "teardown" and report.passed:
+        report.outcome = "failed"
+        report.longrepr = "\n".join(["logged, and must not be:", *found])
+    return report
 
 
 @pytest.hookimpl(wrapper=True)

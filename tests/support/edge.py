@@ -20,6 +20,7 @@ from services.stack.machine.supervisor import Child
 from tests.support import tokens
 from tests.support.eventually import HANG_SECONDS
 from tests.support.suite import Suite
+from tests.support.untold import nothing_told
 
 
 @dataclass
@@ -96,6 +97,7 @@ async def running_edge(
         await child.stop(5.0)
         held.release()
         metrics.release()
+    nothing_told([folder / "edge.log"])
 
 
 class Listening(Health):

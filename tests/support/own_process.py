@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from services.runtime.contract.policies import ENVIRONMENT_PREFIX
 from services.runtime.settings import Settings
 from tests.support.suite import ready
+from tests.support.untold import nothing_told
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -42,3 +43,4 @@ async def own_process(
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+    nothing_told([log])

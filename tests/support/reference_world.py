@@ -20,6 +20,7 @@ from tests.support.edge import Edge
 
 _NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "greta", "lobby", "attic", "garden", "cellar", "kitchen")
 _ROLES = ("guide", "visitor", "moderator")
+TEXT = "Good morning"
 _ADDRESS = "127.0.0.1:8080"
 
 
@@ -68,7 +69,7 @@ async def world(edge: Edge, number: int) -> AsyncIterator[World]:
 
 async def _say(made: World) -> None:
     for request_id in ("first", "second"):
-        part = part_pb2.Part(content_type="text/plain", content="Good morning")
+        part = part_pb2.Part(content_type="text/plain", content=TEXT)
         request = messages_pb2.SendMessageRequest(room_id=made.names["lobby"], parts=[part], request_id=request_id)
         await made.edge.suite.messages.SendMessage(request, metadata=tokens.user(made.names["alice"]))
 

@@ -14,6 +14,8 @@ import psycopg
 from services.stack.home import Home
 from services.stack.machine.recorded import environment
 from tests.support.eventually import HANG_SECONDS, eventually
+from tests.support.folders import files_in
+from tests.support.untold import nothing_told, secrets_in
 
 
 class RunningStack:
@@ -105,3 +107,4 @@ async def running_stack(*options: str) -> AsyncIterator[RunningStack]:
             yield stack
         finally:
             await stack.stop()
+        nothing_told(files_in(stack.home.logs), secrets_in(stack.home.folder / "secrets"))
