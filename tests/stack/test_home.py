@@ -96,6 +96,12 @@ def test_a_pid_that_is_another_process_by_now_is_not_believed(home: Home) -> Non
     assert find(Running("users", 2**22 + 1, own.start_time, "")) is None
 
 
+def test_a_process_that_has_ended_is_not_recorded() -> None:
+    """Where several end at once, one of them is started again while the others are recorded."""
+    with pytest.raises(ProcessLookupError, match="users has ended"):
+        process_of("users", 2**22 + 1, "")
+
+
 def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
     with pytest.raises(Trouble, match="is not a folder"):

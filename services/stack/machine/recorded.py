@@ -9,8 +9,11 @@ from services.stack.trouble import Trouble
 
 
 def process_of(name: str, pid: int, address: str) -> Running:
-    """Record a process that runs now."""
-    return Running(name, pid, psutil.Process(pid).create_time(), address)
+    """Record a process that runs now; one that has ended is a ProcessLookupError."""
+    try:
+        return Running(name, pid, psutil.Process(pid).create_time(), address)
+    except psutil.NoSuchProcess:
+        raise ProcessLookupError(f"{name} has ended") from None
 
 
 def find(running: Running) -> psutil.Process | None:
