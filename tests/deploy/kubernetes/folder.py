@@ -21,7 +21,7 @@ def copy_of(root: Path) -> Path:
         shutil.copy(source, target)
     own = shutil.ignore_patterns("secrets", "settings.env")
     shutil.copytree(ROOT / FOLDER / "settings", root / FOLDER / "settings", ignore=own)
-    for name in KUSTOMIZATIONS:
+    for name in (*KUSTOMIZATIONS, "collector"):
         shutil.copytree(ROOT / FOLDER / name, root / FOLDER / name)
     assert new_secrets.main_for_kubernetes(root) == 0
     return root / FOLDER
