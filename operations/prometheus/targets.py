@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 
 def targets(processes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the targets, each with the service that it is a replica of."""
+    """Return the targets: each with the service that it is a replica of, and its name in the place of its address."""
     return [
         {
             "targets": [urlsplit(one["metrics"]).netloc],
-            "labels": {"service": one["name"].partition("-")[0], "process": one["name"]},
+            "labels": {"service": one["name"].partition("-")[0], "instance": one["name"]},
         }
         for one in processes
         if one["metrics"]

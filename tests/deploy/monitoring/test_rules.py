@@ -90,8 +90,8 @@ def test_the_targets_of_one_machine_are_what_services_prints() -> None:
         {"name": "edge", "metrics": "http://127.0.0.1:40002/stats/prometheus"},
     ]
     assert targets(printed) == [
-        {"targets": ["127.0.0.1:40001"], "labels": {"service": "messages", "process": "messages-2"}},
-        {"targets": ["127.0.0.1:40002"], "labels": {"service": "edge", "process": "edge"}},
+        {"targets": ["127.0.0.1:40001"], "labels": {"service": "messages", "instance": "messages-2"}},
+        {"targets": ["127.0.0.1:40002"], "labels": {"service": "edge", "instance": "edge"}},
     ]
 
 
