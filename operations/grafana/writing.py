@@ -7,15 +7,20 @@ from typing import Any
 
 _WIDTH, _HEIGHT, _PER_ROW = 8, 8, 3
 _DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+_STAT = {"reduceOptions": {"calcs": ["lastNotNull"]}, "textMode": "value_and_name", "graphMode": "area"}
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Curves over time; `curves` are expressions by what the legend says, with labels in double braces."""
+    """Curves over time; `curves` are expressions by what the legend says, with labels in double braces.
+
+    What seldom changes, and is the same for all, is a number each (`is_stat`), with the curve below it.
+    """
 
     title: str
     unit: str
     curves: Mapping[str, str]
+    is_stat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ def _panel(number: int, panel: Panel) -> dict[str, Any]:
     row, column = divmod(number, _PER_ROW)
     return {
         "id": number + 1,
-        "type": "timeseries",
+        "type": "stat" if panel.is_stat else "timeseries",
         "title": panel.title,
         "datasource": _DATASOURCE,
         "gridPos": {"x": column * _WIDTH, "y": row * _HEIGHT, "w": _WIDTH, "h": _HEIGHT},
@@ -57,4 +62,5 @@ def _panel(number: int, panel: Panel) -> dict[str, Any]:
             {"refId": chr(ord("A") + index), "expr": expression, "legendFormat": legend}
             for index, (legend, expression) in enumerate(panel.curves.items())
         ],
+        **({"options": _STAT} if panel.is_stat else {}),
     }
