@@ -13,12 +13,13 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from benchmarks import bars, crowding, machine
 from benchmarks.figures import Figure, Options
 from benchmarks.load.process import LoadFailed
 from benchmarks.report import Report
-from benchmarks.suite import Suite, running
+from benchmarks.suite import Say, Suite, running
 from benchmarks.workloads import (
     batches,
     durable_sends,
@@ -29,6 +30,7 @@ from benchmarks.workloads import (
     imports,
     last_messages,
     neighbours,
+    observing,
     one_room,
     pages,
     reconnect,
@@ -57,11 +59,14 @@ _MODULES = (
 WORKLOADS: dict[str, Callable[[Suite, Options], Awaitable[list[Figure]]]] = {
     module.NAME: module.run for module in _MODULES
 }
+# Those that run suites of their own, as they need them.
+ALONE: dict[str, Callable[[Say, Options], Awaitable[list[Figure]]]] = {observing.NAME: observing.run}
+NAMES = (*WORKLOADS, *ALONE)
 # What limits of rate are part of runs in a suite of its own, which has them.
 _WITH_RATES = {neighbours.NAME}
 _SECONDS, _QUICK_SECONDS = 4.0, 0.6
 _INTERRUPTED = 130
-_MOST_ROOMS = 1_000_000
+_MOST_ROOMS, _MOST_ROUNDS = 1_000_000, 100
 _STARTED = time.monotonic()
 # Details of figures that must be nothing, in a suite that keeps its promise.
 FAULTS = ("lost", "doubled", "hanging_lost", "refused", "failed", "too_small")
@@ -71,7 +76,8 @@ def main(arguments: list[str]) -> int:
     """Run the command and return its exit status; trouble is one sentence on stderr and status 1."""
     parsed = _parser().parse_args(arguments)
     seconds = parsed.seconds or (_QUICK_SECONDS if parsed.quick else _SECONDS)
-    options = Options(seconds, parsed.quick, tuple(parsed.rooms or ()), tuple(parsed.attack or ()), parsed.at_once)
+    rooms, attacks = tuple(parsed.rooms or ()), tuple(parsed.attack or ())
+    options = Options(seconds, parsed.quick, rooms, attacks, parsed.at_once, parsed.rounds)
     try:
         report = asyncio.run(_until_interrupted(_names(parsed.workloads), options))
     except (Trouble, LoadFailed) as trouble:
@@ -99,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure the suite: start one in a temporary folder, put load on it, and say what was found.",
         epilog="benchmarks/README.md says what each workload is and how to read the result.",
     )
-    names = ", ".join(WORKLOADS)
+    names = ", ".join(NAMES)
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"which to run: {names} (all)")
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.add_argument(
@@ -107,7 +113,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="everything smaller and shorter, to see that it works")
     parser.add_argument(
-        "--rooms", type=_rooms, action="append", metavar="N", help="how many rooms `followed` follows; may be repeated"
+        "--rooms",
+        type=partial(_count, most=_MOST_ROOMS, of="rooms"),
+        action="append",
+        metavar="N",
+        help="how many rooms `followed` follows; may be repeated",
     )
     parser.add_argument(
         "--attack",
@@ -119,13 +129,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--at-once", action="store_true", help="the attacks on `neighbours` all at once only, not one after the other"
     )
+    parser.add_argument(
+        "--rounds",
+        type=partial(_count, most=_MOST_ROUNDS, of="rounds"),
+        default=0,
+        metavar="N",
+        help="how often `observing` measures each case in both ways (6; more are surer)",
+    )
     return parser
 
 
-def _rooms(text: str) -> int:
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_ROOMS:
+def _count(text: str, most: int, of: str) -> int:
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= most:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of rooms: from 1 to {_MOST_ROOMS:,}")
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of {of}: from 1 to {most:,}")
 
 
 def _positive(text: str) -> float:
@@ -136,12 +153,12 @@ def _positive(text: str) -> float:
 
 
 def _names(told: Sequence[str]) -> list[str]:
-    known = {name.lower(): name for name in WORKLOADS}
+    known = {name.lower(): name for name in NAMES}
     unknown = [name for name in told if name.lower() not in known]
     if unknown:
-        raise Trouble(f"there is no workload {', '.join(unknown)}: {', '.join(WORKLOADS)}")
-    chosen = {known[name.lower()] for name in told} or set(WORKLOADS)
-    return [name for name in WORKLOADS if name in chosen]
+        raise Trouble(f"there is no workload {', '.join(unknown)}: {', '.join(NAMES)}")
+    chosen = {known[name.lower()] for name in told} or set(NAMES)
+    return [name for name in NAMES if name in chosen]
 
 
 async def _until_interrupted(names: Sequence[str], options: Options) -> Report | None:
@@ -163,13 +180,15 @@ async def _run(names: Sequence[str], options: Options) -> Report:
     report = Report(machine.describe(), options)
     began, cpu_before = time.monotonic(), machine.CpuTimes.now()
     for has_rates in (False, True):
-        shared = [name for name in names if (name in _WITH_RATES) is has_rates]
+        shared = [name for name in names if name in WORKLOADS and (name in _WITH_RATES) is has_rates]
         if not shared:
             continue
         async with running(_say, options.size(10_000, 100), has_rates=has_rates) as suite:
             for name in shared:
                 report.figures += await WORKLOADS[name](suite, options)
             _say("stopping")
+    for name in names:
+        report.figures += await ALONE[name](_say, options) if name in ALONE else []
     report.stolen = machine.CpuTimes.now().stolen_since(cpu_before)
     for module in (batches, history):
         report.left_out += module.left_out() if module.NAME in names else []

@@ -1,7 +1,7 @@
 """A bare grpc.aio server: what the same grpcio does when nobody verifies, stores or decides anything.
 
 It echoes, answers as many bytes as it is asked for, and fans out: whoever subscribes is written every event, one write
-each. It has the options and the event loop that the services have.
+each. It takes spans and throws them away. It has the options and the event loop that the services have.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import uvloop
 from chatkit.messages.v1 import message_pb2, messages_service_pb2, position_pb2, room_event_pb2
 
 ECHO, ECHO_STREAM, BYTES = "/bare.Echo/Echo", "/bare.Echo/EchoStream", "/bare.Echo/Bytes"
+EXPORT, EXPORTED = "/opentelemetry.proto.collector.trace.v1.TraceService/Export", "/bare.Echo/Exported"
 _MESSAGES = "/chatkit.messages.v1.MessagesService/"
 _OPTIONS = (("grpc.http2.bdp_probe", 0),)
 _Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -24,11 +25,13 @@ class Bare(grpc.GenericRpcHandler):
     def __init__(self) -> None:
         self._queues: set[asyncio.Queue[bytes]] = set()
         self._answers: dict[bytes, bytes] = {}
-        self._seq = 0
+        self._seq = self._exported = 0
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             ECHO: grpc.unary_unary_rpc_method_handler(self._echo),
             ECHO_STREAM: grpc.stream_stream_rpc_method_handler(self._echo_stream),
             BYTES: grpc.unary_unary_rpc_method_handler(self._bytes),
+            EXPORT: grpc.unary_unary_rpc_method_handler(self._export),
+            EXPORTED: grpc.unary_unary_rpc_method_handler(self._tell_exported),
             _MESSAGES + "SendMessage": grpc.unary_unary_rpc_method_handler(self._send),
             _MESSAGES + "SubscribeRoom": grpc.unary_stream_rpc_method_handler(self._subscribe),
         }
@@ -47,6 +50,14 @@ class Bare(grpc.GenericRpcHandler):
     async def _bytes(self, body: bytes, _context: _Context) -> bytes:
         """Answer as many bytes as the body says."""
         return self._answers.setdefault(body, bytes(int(body)))
+
+    async def _export(self, body: bytes, _context: _Context) -> bytes:
+        """Take spans, and count their bytes alone."""
+        self._exported += len(body)
+        return b""
+
+    async def _tell_exported(self, _body: bytes, _context: _Context) -> bytes:
+        return b"%d" % self._exported
 
     async def _send(self, body: bytes, _context: _Context) -> bytes:
         self._seq += 1

@@ -22,6 +22,8 @@ class Options:
     attacks: tuple[str, ...] = ()
     # Whether they come all at once only, instead of one after the other first.
     at_once: bool = False
+    # How often `observing` measures each case in both ways; its own choice when 0.
+    rounds: int = 0
 
     @property
     def warm_up(self) -> float:

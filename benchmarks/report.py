@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks import crowding
+from benchmarks import crowding, pairs
 from benchmarks.bars import MEASURED_ELSEWHERE, Standing
 from benchmarks.figures import BARE, DATABASE, EDGE, GENERATOR, NATS, SERVICE, Figure, Options
 
@@ -58,11 +58,11 @@ class Report:
 
     def _parts(self) -> list[Any]:
         parts: list[Any] = [Text(f"{_of_machine(self.machine)}; its host gave {self.stolen:.0%} of its time to others")]
-        others = [figure for figure in self.figures if not crowding.is_of(figure)]
+        others = [figure for figure in self.figures if not crowding.is_of(figure) and not pairs.is_of(figure)]
         if any(figure.per_second for figure in others):
             parts += [_rates(others), Text(_NOTES)]
         parts += [Text(line) for figure in others for line in _details(figure)]
-        parts += crowding.tables(self.figures)
+        parts += [*crowding.tables(self.figures), *pairs.tables(self.figures)]
         if self.standings:
             parts.append(_bars(self.standings))
         return [*parts, *(Text(f"left out: {line}") for line in self.left_out)]

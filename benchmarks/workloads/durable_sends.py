@@ -15,20 +15,21 @@ from benchmarks.suite import Suite
 
 NAME = "W1"
 _SENDERS = 50
-_CASE = "50 senders in 50 rooms"
+CASE = "50 senders in 50 rooms"
 PLACEHOLDER = b"NUMBER-OF-A-SEND"
 
 
 async def run(suite: Suite, options: Options) -> list[Figure]:
     """Send past the edge and through it, and echo the same bytes at the bare server."""
     bare = await _bare(suite, options)
-    measured = [await _send(suite, options, via) for via in ("services", "edge")]
+    measured = [await send(suite, options, via) for via in ("services", "edge")]
     return [replace(figure, of_bare=figure.per_second / bare.per_second) for figure in measured] + [bare]
 
 
-async def _send(suite: Suite, options: Options, via: str) -> Figure:
-    suite.say(f"{NAME}: {_CASE}, {via}")
-    rooms = await suite.rooms(f"w1-{via}", _SENDERS, 1)
+async def send(suite: Suite, options: Options, via: str, prefix: str = "") -> Figure:
+    """Send in one way; the prefix is for rooms of whoever measures it more than once."""
+    suite.say(f"{NAME}: {CASE}, {via}")
+    rooms = await suite.rooms(f"{prefix}w1-{via}", _SENDERS, 1)
     job = CallsJob(
         address=suite.edge if via == "edge" else suite.address("messages"),
         path=SEND,
@@ -39,7 +40,7 @@ async def _send(suite: Suite, options: Options, via: str) -> Figure:
         placeholder=PLACEHOLDER,
         namespace=suite.namespace(),
     )
-    figure = of_calls(NAME, _CASE, via, "send", await in_own_process(calls.run, job))
+    figure = of_calls(NAME, CASE, via, "send", await in_own_process(calls.run, job))
     stored = sum([await suite.last_seq(room) for room in rooms])
     return replace(figure, details={**figure.details, "stored": stored})
 

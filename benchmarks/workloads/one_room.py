@@ -19,7 +19,9 @@ MEMBERS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
+class Case:
+    """How W2 is done: so many senders with one send in flight each, or so many sends in a second."""
+
     name: str
     senders: int
     per_second: float = 0.0
@@ -27,18 +29,18 @@ class _Case:
     longer: int = 1
 
 
-ONE = _Case("1 send in flight", 1)
-SIXTEEN = _Case("16 sends in flight", 16)
-PACED = _Case("50 sends/s", 16, per_second=50.0, longer=2)
+ONE = Case("1 send in flight", 1)
+SIXTEEN = Case("16 sends in flight", 16)
+PACED = Case("50 sends/s", 16, per_second=50.0, longer=2)
 
 
 async def run(suite: Suite, options: Options) -> list[Figure]:
     """Run every case at the services, through the edge, and at a bare server that fans out."""
     figures = []
     for case in (ONE, SIXTEEN, PACED):
-        bare = await _measure(suite, options, case, "bare")
+        bare = await measure(suite, options, case, "bare")
         for via in ("services", "edge"):
-            figure = await _measure(suite, options, case, via)
+            figure = await measure(suite, options, case, via)
             # At a rate that is given, the share would say nothing.
             is_loop = not case.per_second
             figures.append(replace(figure, of_bare=figure.per_second / bare.per_second) if is_loop else figure)
@@ -46,9 +48,10 @@ async def run(suite: Suite, options: Options) -> list[Figure]:
     return figures
 
 
-async def _measure(suite: Suite, options: Options, case: _Case, via: str) -> Figure:
+async def measure(suite: Suite, options: Options, case: Case, via: str, prefix: str = "") -> Figure:
+    """Measure a case in one way; the prefix is for the room of whoever measures it more than once."""
     suite.say(f"{NAME}: {case.name}, {via}")
-    rooms = await suite.rooms(f"w2-{via}-{case.senders}-{case.per_second:.0f}", 1, MEMBERS)
+    rooms = await suite.rooms(f"{prefix}w2-{via}-{case.senders}-{case.per_second:.0f}", 1, MEMBERS)
     addresses = {"services": suite.address("messages"), "edge": suite.edge, "bare": suite.bare}
     job = RoomJob(
         address=addresses[via],

@@ -46,7 +46,14 @@ async def test_a_quick_run_prints_json_whose_counts_add_up(short_path: Path) -> 
     assert "W1: 50 senders in 50 rooms, edge" in progress
     found: dict[str, Any] = json.loads(out)
     assert found.keys() == {"machine", "options", "figures", "bars", "bars_reference", "left_out"}
-    assert found["options"] == {"seconds": 0.3, "quick": True, "rooms": [], "attacks": [], "at_once": False}
+    assert found["options"] == {
+        "seconds": 0.3,
+        "quick": True,
+        "rooms": [],
+        "attacks": [],
+        "at_once": False,
+        "rounds": 0,
+    }
     figures = {figure["via"]: figure for figure in found["figures"]}
     assert figures.keys() == {"services", "edge", "bare"}
     for via, figure in figures.items():
@@ -60,6 +67,26 @@ async def test_a_quick_run_prints_json_whose_counts_add_up(short_path: Path) -> 
         # Every send that was acknowledged is in its room's log, and nothing else is.
         assert figures[via]["details"]["stored"] == figures[via]["details"]["answered_in_all"] > 0
     assert [bar["name"].partition(",")[0] for bar in found["bars"]] == ["W1", "W1"]
+    assert _left_behind(short_path) == []
+
+
+@pytest.mark.slow
+async def test_what_observing_costs_is_measured_at_two_suites(short_path: Path) -> None:
+    process = await _start(short_path, "observing", "--quick", "--seconds", "0.3", "--rounds", "1", "--json")
+    async with asyncio.timeout(2 * _SECONDS):
+        out, _ = await process.communicate()
+    progress = (short_path / "err").read_text()
+    assert process.returncode == 0, progress
+    assert progress.count("starting PostgreSQL") == 2
+    *pairs, always = json.loads(out)["figures"]
+    cases = ["W1: 50 senders in 50 rooms", "W2: 1 send in flight", "W2: 16 sends in flight"]
+    assert [figure["case"] for figure in pairs] == [
+        f"{case}, {which}" for case in cases for which in ("nothing", "observed")
+    ]
+    for figure in pairs:
+        assert (figure["workload"], figure["via"], len(figure["details"]["rounds"])) == ("observing", "edge", 1)
+        assert ("to_nothing" in figure["details"]) == figure["case"].endswith("observed")
+    assert always["details"]["us"] > 0
     assert _left_behind(short_path) == []
 
 
@@ -127,6 +154,7 @@ async def test_an_interrupted_run_leaves_nothing_behind(short_path: Path) -> Non
         (["W9"], "there is no workload W9"),
         (["--seconds", "0"], "is no number of seconds"),
         (["--rooms", "0"], "is no number of rooms"),
+        (["--rounds", "101"], "is no number of rounds"),
         (["--attack", "patience"], "invalid choice: 'patience'"),
     ],
 )

@@ -1,22 +1,32 @@
 """A server of pages that a test makes up, in the place of a process that is asked over HTTP."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 
-@contextmanager
-def serving(pages: Mapping[str, str]) -> Iterator[str]:
+def serving(pages: Mapping[str, str]) -> AbstractContextManager[str]:
     """Tell these pages at the address that is lent; they may be others for every request."""
+
+    def answer(path: str, _accept: str) -> tuple[HTTPStatus, str]:
+        page = pages.get(path)
+        return (HTTPStatus.NOT_FOUND, "") if page is None else (HTTPStatus.OK, page)
+
+    return answering(answer)
+
+
+@contextmanager
+def answering(answer: Callable[[str, str], tuple[HTTPStatus, str]]) -> Iterator[str]:
+    """Answer requests, by their path and by what they accept, at the address that is lent."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            page = pages.get(self.path)
-            self.send_response(HTTPStatus.NOT_FOUND if page is None else HTTPStatus.OK)
+            status, page = answer(self.path, self.headers.get("accept", ""))
+            self.send_response(status)
             self.end_headers()
-            self.wfile.write((page or "").encode())
+            self.wfile.write(page.encode())
 
         def log_message(self, *_: object) -> None:
             """Log nothing."""

@@ -56,14 +56,14 @@ def parse(text: str) -> Figures:
     return Figures(samples)
 
 
-def ask(address: str, path: str, seconds: float = SECONDS) -> tuple[int, str] | None:
+def ask(address: str, path: str, seconds: float = SECONDS, *, accept: str = "*/*") -> tuple[int, str] | None:
     """Return the status and the text with which a process answers; None where it does not.
 
     Nobody's proxy is asked: that is why it is not urllib.
     """
     connection = HTTPConnection(address, timeout=seconds)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"accept": accept})
         answer = connection.getresponse()
         return answer.status, answer.read().decode("utf-8", "replace")
     except (OSError, HTTPException):
