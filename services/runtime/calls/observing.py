@@ -111,6 +111,7 @@ class ObservedCall:
         """Hear that an answer goes out. What is seen of a stream is how it begins; it may last for days."""
         if self._measured.answers() and self._method.is_stream:
             if self._trace.is_sampled:
+                self._measured.exemplify(self._trace.parent.trace_id)
                 self._method.observer.tell(self._method.path, self._trace, self._seconds(), "OK", None, None)
             self._trace.close()
 
@@ -123,6 +124,8 @@ class ObservedCall:
             return
         is_sampled = self._trace.is_sampled and not method.is_stream
         if is_sampled or code in _FAULTS or seconds >= method.slow_seconds:
+            if not method.is_stream:
+                self._measured.exemplify(self._trace.parent.trace_id)
             observer.tell(method.path, self._trace, seconds, code, error, cause)
         elif error is not None:
             observer.tell_refusal(method.path, self._trace, seconds, code, error)

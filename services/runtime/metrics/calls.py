@@ -63,8 +63,9 @@ class MethodMetrics:
         labels = self.labels = (_TYPES[method.streams_requests, method.streams], service, name)
         self.calls = calls
         self.is_stream = method.streams
+        self.durations = (calls.opening_seconds if method.streams else calls.seconds)[labels]
         # Bound once, because to find a figure by its labels costs as much as to count.
-        self.observe = (calls.opening_seconds if method.streams else calls.seconds)[labels].observe
+        self.observe = self.durations.observe
 
     def begin(self) -> "MeasuredCall":
         """Measure a call, which has arrived; its end must be told."""
@@ -76,11 +77,12 @@ class MethodMetrics:
 class MeasuredCall:
     """Measures one call."""
 
-    __slots__ = ("_began", "_has_ended", "_is_observed", "_of")
+    __slots__ = ("_began", "_has_ended", "_is_observed", "_of", "_seconds")
 
     def __init__(self, of: MethodMetrics) -> None:
         self._of = of
         self._began = perf_counter()
+        self._seconds = 0.0
         self._is_observed = self._has_ended = False
 
     def answers(self) -> bool:
@@ -88,8 +90,13 @@ class MeasuredCall:
         is_first = not self._is_observed
         if is_first:
             self._is_observed = True
-            self._of.observe(perf_counter() - self._began)
+            self._seconds = perf_counter() - self._began
+            self._of.observe(self._seconds)
         return is_first
+
+    def exemplify(self, trace_id: str) -> None:
+        """Hear that a line of the log, or a span, tells of the call in this trace; it has answered, or ended."""
+        self._of.durations.exemplify(self._seconds, trace_id)
 
     def end(self, code: str, reason: str = "") -> bool:
         """Hear that the call has ended, and why it did if it failed; tell whether it is the first end: that counts."""

@@ -19,6 +19,7 @@ from services.runtime.tracing.trace import Trace
 _METHODS = {one.name: one for one in methods_of(pb2.DESCRIPTOR.services_by_name["MessagesService"])}
 _TRACE = "0af7651916cd43dd8448eb211c80319c"
 _SAMPLED = (("traceparent", f"00-{_TRACE}-b7ad6b7169203331-01"), ("x-request-id", "a-request"))
+_UNSAMPLED = (("traceparent", f"00-{_TRACE}-b7ad6b7169203331-00"),)
 _NEVER_SLOW, _ALWAYS_SLOW = 3600.0, 1e-9
 _NOT_THERE = NotFound("ROOM_NOT_FOUND", "there is no such room")
 
@@ -149,6 +150,54 @@ def test_of_refusals_a_few_are_told_and_the_others_are_counted(monkeypatch: pyte
     ((line,), (after,)) = [_told(observer, "NOT_FOUND", _NOT_THERE) for _ in range(2)]
     assert (line["unsaid"], after["unsaid"]) == (95, 0)
     assert spans.told == []
+
+
+def _examples(observer: Observer) -> list[tuple[str, str]]:
+    """Return the names of figures that have examples, and whose traces these are."""
+    figures = (observer.figures.seconds, observer.figures.opening_seconds)
+    return [
+        (labels[-1], bucket[2].labels["trace_id"])
+        for one in figures
+        for labels, buckets, _ in one.samples()
+        for bucket in buckets
+        if len(bucket) == 3 and bucket[2] is not None
+    ]
+
+
+@pytest.mark.parametrize(
+    ("slow_seconds", "end", "metadata"),
+    [
+        (_NEVER_SLOW, ("OK",), _SAMPLED),
+        (_ALWAYS_SLOW, ("OK",), _UNSAMPLED),
+        (_NEVER_SLOW, ("UNAVAILABLE", Unavailable("DATABASE_UNAVAILABLE", "away")), _UNSAMPLED),
+    ],
+)
+def test_how_long_calls_took_of_which_something_is_told_has_their_trace_as_example(
+    slow_seconds: float, end: tuple[Any, ...], metadata: Sequence[tuple[str, str]]
+) -> None:
+    observer, _ = _observer(slow_seconds)
+    assert _told(observer, *end, metadata=metadata)
+    assert _examples(observer) == [("SendMessage", _TRACE)]
+
+
+def test_calls_of_which_nobody_can_find_a_trace_are_no_examples() -> None:
+    observer, _ = _observer()
+    _told(observer, "OK", metadata=_UNSAMPLED)
+    _told(observer, "NOT_FOUND", _NOT_THERE, metadata=_UNSAMPLED)
+    # A stream that has not opened, and failed, took no time to open.
+    _told(observer, "UNAVAILABLE", Unavailable("DATABASE_UNAVAILABLE", "away"), method="SubscribeRoom")
+    _told(observer, "OK", method="SubscribeRoom", metadata=_SAMPLED)
+    assert _examples(observer) == []
+
+
+def test_the_example_of_a_stream_is_how_it_opened() -> None:
+    observer, _ = _observer()
+    seen, _ = _begun(observer, "SubscribeRoom", _SAMPLED)
+    seen.answers()
+    seen.answers()
+    assert _examples(observer) == [("SubscribeRoom", _TRACE)]
+    seen.end("UNAVAILABLE", Unavailable("DATABASE_UNAVAILABLE", "away"))
+    assert _examples(observer) == [("SubscribeRoom", _TRACE)]
 
 
 def test_of_a_stream_its_beginning_is_told_and_no_more_is_kept() -> None:

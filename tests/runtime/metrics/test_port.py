@@ -16,6 +16,7 @@ from services.runtime.metrics.port import MetricsPort
 from services.runtime.metrics.registry import Metrics
 from tests.support.eventually import eventually, until
 
+_TRACE = "0af7651916cd43dd8448eb211c80319c"
 _OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
 
 
@@ -63,6 +64,23 @@ async def test_figures_are_told_in_both_forms_as_they_are_when_asked_for() -> No
         assert answer.headers["content-type"].startswith("application/openmetrics-text")
         families = list(parse_openmetrics(answer.text))  # type: ignore[no-untyped-call]
         assert [family.documentation for family in families] == ["Fish that were caught"]
+
+
+async def test_examples_are_told_to_those_who_ask_for_openmetrics_and_nothing_changes_for_others() -> None:
+    async with _running() as process:
+        seconds = process.metrics.histograms("chatkit_bites_seconds", "How long fish took", ["place"], [1, 2])
+        for value in (0.5, 1.5, 1.5):
+            seconds["pond",].observe(value)
+        before = (await asyncio.to_thread(process.get, "/metrics")).text
+        seconds["pond",].exemplify(1.5, _TRACE)
+        assert (await asyncio.to_thread(process.get, "/metrics")).text == before
+        answer = await asyncio.to_thread(process.get, "/metrics", **_OPENMETRICS)
+        families = parse_openmetrics(answer.text)  # type: ignore[no-untyped-call]
+        samples = [sample for family in families for sample in family.samples if sample.exemplar]
+        (sample,) = samples
+        assert (sample.name, sample.labels) == ("chatkit_bites_seconds_bucket", {"place": "pond", "le": "2.0"})
+        assert (sample.value, sample.exemplar.value, sample.exemplar.labels) == (3, 1.5, {"trace_id": _TRACE})
+        assert sample.exemplar.timestamp is not None
 
 
 async def test_a_process_is_alive_before_it_is_ready() -> None:
