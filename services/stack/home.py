@@ -66,6 +66,11 @@ class Home:
         return self.folder / "logs"
 
     @property
+    def traces(self) -> Path:
+        """The spans of calls, where the suite keeps them itself."""
+        return self.logs / "traces.jsonl"
+
+    @property
     def keys_file(self) -> Path:
         """The API keys that sign users' tokens."""
         return self.folder / "secrets" / "keys.json"

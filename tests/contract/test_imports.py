@@ -106,7 +106,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ),
         ("figures", "own_folder", "shipped"),
         ("export_folder", "exports", "home", "nats", "schemas"),
-        ("replay", "spoken"),
+        ("replay", "spoken", "traces"),
         ("bootstrap", "cli", "sign_in"),
         ("seed", "__main__"),
         ("machine", "screen"),

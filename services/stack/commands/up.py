@@ -34,7 +34,7 @@ def run(home: Home, arguments: argparse.Namespace) -> int:
 
 
 async def _run(home: Home, arguments: argparse.Namespace, replicas: Mapping[str, int]) -> int:
-    stack = Stack(home, arguments.port, replicas, _say)
+    stack = Stack(home, arguments.port, replicas, _say, keeps_traces=True)
     main = asyncio.ensure_future(_until_cancelled(stack, home, is_curl_shown=arguments.curl))
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):

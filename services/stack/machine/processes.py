@@ -36,6 +36,8 @@ class Plan:
     postgres: Postgres
     replicas: Mapping[str, int]
     addresses: Mapping[str, str]
+    # Who takes spans; empty where nobody does, or the environment says who.
+    collector: str = ""
 
     def addresses_of(self, service: str) -> str:
         """Return where a service is: the addresses of its processes, with commas between them."""
@@ -56,6 +58,7 @@ def service_programs(plan: Plan) -> list[Program]:
             _module(service, "serve"),
             {
                 **_service_environment(plan, service),
+                **_spans_environment(plan, name),
                 "CHATKIT_LISTEN": plan.addresses[name],
                 "CHATKIT_METRICS_LISTEN": plan.addresses[metrics_name(name)],
                 **(_content_environment(plan, name) if service == CONTENT else {}),
@@ -79,6 +82,7 @@ def edge_program(plan: Plan, run_folder: str) -> Program:
     address = plan.addresses["edge"]
     environment = {
         **_shared(plan),
+        **_spans_environment(plan, "edge"),
         "CHATKIT_LISTEN": address,
         "CHATKIT_METRICS_LISTEN": plan.addresses[metrics_name("edge")],
         "CHATKIT_RUN_DIR": run_folder,
@@ -144,6 +148,22 @@ def _content_environment(plan: Plan, process: str) -> dict[str, str]:
         "CHATKIT_HTTP_LISTEN": plan.addresses[http_name(process)],
         "CHATKIT_BLOB_DIR": os.environ.get("CHATKIT_BLOB_DIR", str(plan.home.blobs)),
         "CHATKIT_PUBLIC_URL": os.environ.get("CHATKIT_PUBLIC_URL", f"http://{plan.addresses['edge']}"),
+    }
+
+
+def _spans_environment(plan: Plan, process: str) -> dict[str, str]:
+    if not plan.collector:
+        return {}
+    host, _, _ = plan.collector.rpartition(":")
+    said = os.environ.get("OTEL_RESOURCE_ATTRIBUTES")
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{plan.collector}",
+        "OTEL_RESOURCE_ATTRIBUTES": ",".join(filter(None, (said, f"service.instance.id={process}"))),
+        # They are looked at while the suite runs: all of them, and soon.
+        "OTEL_BSP_SCHEDULE_DELAY": os.environ.get("OTEL_BSP_SCHEDULE_DELAY", "500"),
+        "CHATKIT_TRACE_PERCENT": os.environ.get("CHATKIT_TRACE_PERCENT", "100"),
+        # gRPC would go to a proxy also for what is on this machine.
+        "no_grpc_proxy": host,
     }
 
 

@@ -17,64 +17,31 @@ FILE_BYTES = 8 * 1024 * 1024
 KEPT_FILES = 4
 
 
-class RotatingLog:
-    """The log of one process, and of those that take its place when it ends."""
+class RotatingFile:
+    """A file of lines that is renamed when it is full; `mode` is who may read those that are made."""
 
-    def __init__(self, path: Path, *, file_bytes: int = FILE_BYTES, kept_files: int = KEPT_FILES) -> None:
+    def __init__(self, path: Path, *, file_bytes: int = FILE_BYTES, kept_files: int = KEPT_FILES, mode: int) -> None:
         self.path = path
         self._file_bytes = file_bytes
         self._kept_files = kept_files
+        self._mode = mode
         self._lock = threading.Lock()
-        self._readers: list[threading.Thread] = []
         self._descriptor: int | None = None
         self._size = 0
         # The disk became full in the middle of a line.
         self._is_cut = False
 
-    @contextmanager
-    def taking(self) -> Iterator[int]:
-        """Lend a descriptor for a process to write to; it is read until the process, and what it started, has ended."""
-        reading, writing = os.pipe()
-        # A daemon, because a process that outlives this one must not keep it.
-        reader = threading.Thread(target=self._read, args=(reading,), name=f"log {self.path.name}", daemon=True)
-        self._readers = [other for other in self._readers if other.is_alive()]
-        self._readers.append(reader)
-        reader.start()
-        try:
-            yield writing
-        finally:
-            os.close(writing)
-
-    def last_lines(self, count: int = 10, seconds: float = 1.0) -> str:
-        """Return the last lines; those of a process that has just ended are waited for a moment."""
-        deadline = time.monotonic() + seconds
-        for reader in list(self._readers):
-            reader.join(max(deadline - time.monotonic(), 0))
-        try:
-            return "\n".join(self.path.read_text(errors="replace").splitlines()[-count:])
-        except OSError:
-            return ""
-
-    def _read(self, descriptor: int) -> None:
-        begun = b""
-        while chunk := os.read(descriptor, _READ_BYTES):
-            whole, newline, rest = (begun + chunk).rpartition(b"\n")
-            self._write(whole + newline)
-            # What has no end for so long is written as it is.
-            begun = rest if len(rest) < _READ_BYTES else b""
-            if not begun:
-                self._write(rest)
-        self._write(begun + b"\n" if begun else b"")
-        os.close(descriptor)
-        with self._lock:
-            self._close()
-
-    def _write(self, lines: bytes) -> None:
-        # A failure loses these lines; nobody is there to be told of it but the log itself.
+    def write(self, lines: bytes) -> None:
+        """Append whole lines. A failure loses them: nobody is there to be told of it but the file itself."""
         with self._lock, suppress(OSError):
             if lines:
                 self._make_room(len(lines))
                 self._append(lines)
+
+    def close(self) -> None:
+        """Leave the file, which is opened again when there is more."""
+        with self._lock:
+            self._close()
 
     def _append(self, lines: bytes) -> None:
         descriptor = self._open()
@@ -105,7 +72,7 @@ class RotatingLog:
             self._close()
         if self._descriptor is None:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            self._descriptor = os.open(self.path, flags, 0o644)
+            self._descriptor = os.open(self.path, flags, self._mode)
             self._size = os.fstat(self._descriptor).st_size
         return self._descriptor
 
@@ -113,3 +80,49 @@ class RotatingLog:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+class RotatingLog:
+    """The log of one process, and of those that take its place when it ends."""
+
+    def __init__(self, path: Path, *, file_bytes: int = FILE_BYTES, kept_files: int = KEPT_FILES) -> None:
+        self.path = path
+        self._file = RotatingFile(path, file_bytes=file_bytes, kept_files=kept_files, mode=0o644)
+        self._readers: list[threading.Thread] = []
+
+    @contextmanager
+    def taking(self) -> Iterator[int]:
+        """Lend a descriptor for a process to write to; it is read until the process, and what it started, has ended."""
+        reading, writing = os.pipe()
+        # A daemon, because a process that outlives this one must not keep it.
+        reader = threading.Thread(target=self._read, args=(reading,), name=f"log {self.path.name}", daemon=True)
+        self._readers = [other for other in self._readers if other.is_alive()]
+        self._readers.append(reader)
+        reader.start()
+        try:
+            yield writing
+        finally:
+            os.close(writing)
+
+    def last_lines(self, count: int = 10, seconds: float = 1.0) -> str:
+        """Return the last lines; those of a process that has just ended are waited for a moment."""
+        deadline = time.monotonic() + seconds
+        for reader in list(self._readers):
+            reader.join(max(deadline - time.monotonic(), 0))
+        try:
+            return "\n".join(self.path.read_text(errors="replace").splitlines()[-count:])
+        except OSError:
+            return ""
+
+    def _read(self, descriptor: int) -> None:
+        begun = b""
+        while chunk := os.read(descriptor, _READ_BYTES):
+            whole, newline, rest = (begun + chunk).rpartition(b"\n")
+            self._file.write(whole + newline)
+            # What has no end for so long is written as it is.
+            begun = rest if len(rest) < _READ_BYTES else b""
+            if not begun:
+                self._file.write(rest)
+        self._file.write(begun + b"\n" if begun else b"")
+        os.close(descriptor)
+        self._file.close()

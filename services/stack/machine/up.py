@@ -7,11 +7,12 @@ other commands find it and the next `up` can end what this one could not.
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
 
+from services.runtime.tracing.spans import endpoint
 from services.stack.home import Home, Running
 from services.stack.machine.cluster import DATABASE
 from services.stack.machine.health import EdgeHealth, Health, NatsHealth, ServiceHealth
@@ -30,9 +31,11 @@ from services.stack.machine.processes import (
 )
 from services.stack.machine.recorded import process_of
 from services.stack.machine.replicas import process_names
+from services.stack.machine.rotation import RotatingFile
 from services.stack.machine.supervisor import Child, Say, run_once
 from services.stack.schemas import bootstrap
 from services.stack.seed import seed
+from services.stack.traces.receiver import receiving
 from services.stack.trouble import Trouble
 
 HOST = "127.0.0.1"
@@ -46,12 +49,16 @@ _Result = TypeVar("_Result")
 class Stack:
     """The suite on one machine."""
 
-    def __init__(self, home: Home, port: int, replicas: Mapping[str, int], say: Say) -> None:
+    def __init__(
+        self, home: Home, port: int, replicas: Mapping[str, int], say: Say, *, keeps_traces: bool = False
+    ) -> None:
         self._home = home
         self._say = say
         processes = process_names(replicas)
         self._ports = {name: Port(HOST, port if name == "edge" else 0) for name in listening(processes)}
         self._ports["nats"] = Port(HOST, child="reuses address")
+        if is_kept := keeps_traces and endpoint() is None:
+            self._ports["collector"] = Port(HOST)
         self._addresses = {name: held.address for name, held in self._ports.items()}
         self._postgres = Postgres(
             home.data,
@@ -59,7 +66,8 @@ class Stack:
             password=home.passwords["postgres"],
             max_connections=max_connections(len(processes)),
         )
-        self._plan = Plan(home, self._postgres, replicas, self._addresses)
+        collector = self._addresses["collector"] if is_kept else ""
+        self._plan = Plan(home, self._postgres, replicas, self._addresses, collector)
         self._children: dict[str, Child] = {}
 
     @property
@@ -72,6 +80,8 @@ class Stack:
         """Run everything while the context is open, from the moment when all of it is healthy."""
         async with AsyncExitStack() as stack:
             stack.callback(self._release)
+            # The first, and the last to end, so that what the others tell at their end is taken.
+            stack.enter_context(self._kept_traces())
             run_folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="chatkit-"))
             await stack.enter_async_context(self._database())
             self._say("migrating the schemas")
@@ -88,6 +98,15 @@ class Stack:
             others: list[tuple[Program, Health]] = [(edge, EdgeHealth()), (nats, NatsHealth())]
             await self._await_health([*((program, ServiceHealth()) for program in programs), *others])
             await self._seed_once()
+            yield
+
+    @contextmanager
+    def _kept_traces(self) -> Iterator[None]:
+        if not self._plan.collector:
+            yield
+            return
+        file = RotatingFile(self._home.traces, kept_files=1, mode=0o600)
+        with closing(file), receiving(self._plan.collector, file.write, self._say):
             yield
 
     @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import stat
 from pathlib import Path
 
 from services.stack.machine import rotation
@@ -91,3 +92,15 @@ async def test_a_line_without_an_end_takes_no_memory(tmp_path: Path) -> None:
         for _ in range(10):
             os.write(descriptor, b"x" * rotation._READ_BYTES)
         await eventually(lambda: len(_written(path)) >= 9 * rotation._READ_BYTES)
+
+
+def test_a_file_that_nobody_else_may_read_stays_so_when_it_is_full(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    file = rotation.RotatingFile(path, file_bytes=10, kept_files=1, mode=0o600)
+    for line in _lines(0, 3):
+        file.write(line.encode() + b"\n")
+    file.close()
+    older = tmp_path / "traces.jsonl.1"
+    assert sorted(tmp_path.iterdir()) == [path, older]
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (path, older)] == [0o600, 0o600]
+    assert [one.read_text() for one in (older, path)] == ["line 00000001\n", "line 00000002\n"]
