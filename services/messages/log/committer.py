@@ -118,7 +118,10 @@ class Committer:
             )
         now = self._clock.monotonic()
         done = asyncio.get_running_loop().create_future()
-        waiting = Waiting(write, now + seconds, done, arrived=now, trace=current.get())
+        trace = current.get()
+        waiting = Waiting(write, now + seconds, done, arrived=now, trace=trace)
+        if trace is not None:
+            trace.is_about(waiting)
         self._open += 1
         waiting.done.add_done_callback(self._answered)
         self._lanes.put(waiting)

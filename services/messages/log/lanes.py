@@ -7,7 +7,7 @@ neither the database nor whoever works them: they are told what became of a batc
 import asyncio
 from bisect import insort
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -58,6 +58,16 @@ class Waiting:
         """Refuse the write and its repetitions."""
         for done in self._unanswered():
             done.set_exception(error)
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """Say which message it is: by its place where it has one by now, and as its sender names the write."""
+        told = {}
+        if self.done.done() and not self.done.cancelled() and self.done.exception() is None:
+            told["messaging.message.id"] = f"{self.write.room_id}/{self.done.result().entry.message_seq}"
+        if isinstance(self.write, Draft | Edit):
+            told["chatkit.message.request_id"] = self.write.request_id
+        return told
 
     def _unanswered(self) -> list[asyncio.Future[Appended]]:
         return [waiting.done for waiting in (self, *self.twins) if not waiting.done.done()]

@@ -162,4 +162,5 @@ def _attributes(method: str, trace: Trace, code: str, error: ChatkitError | None
         "chatkit.reason": error.reason if error else "",
         "user.hash": trace.user_hash,
         "chatkit.room_id": trace.room_id,
+        **trace.attributes,
     }

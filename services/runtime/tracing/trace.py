@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import sha256
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from services.runtime.tracing.context import REQUEST_ID, TRACEPARENT, SpanContext, new_span_id, parent_of
 
@@ -20,6 +20,8 @@ _NOTHING: Attributes = {}
 POSTGRESQL: Attributes = {"db.system.name": "postgresql"}
 # A call has a few stages; one that goes through thousands of rooms has as many questions, and tells of the first.
 _MOST_STAGES = 64
+# Of many things that a call does, such as the messages of a batch, the first are told.
+_MOST_SUBJECTS = 8
 _HASH_CHARS = 16
 _ODD = frozenset("13579bdf")
 
@@ -35,6 +37,14 @@ class Stage(NamedTuple):
     span_id: str = ""
 
 
+class Subject(Protocol):
+    """Something that a call does."""
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """What is known of it at the end of the call."""
+
+
 class Trace:
     """What is kept of a call, or of something else that several processes have a part in."""
 
@@ -47,6 +57,7 @@ class Trace:
         "room_id",
         "span_id",
         "stages",
+        "subjects",
         "user_id",
     )
 
@@ -57,6 +68,7 @@ class Trace:
         # On whose behalf, and about which room, as soon as that is known.
         self.user_id = self.room_id = ""
         self.stages: list[Stage] = []
+        self.subjects: list[Subject] = []
         self.span_id = ""
         # All was told, and nothing more is kept.
         self.is_over = False
@@ -82,6 +94,15 @@ class Trace:
         return self._traceparent[-1:] in _ODD and self.parent.is_sampled
 
     @property
+    def attributes(self) -> dict[str, Any]:
+        """What is known of its subjects: one value of each attribute, or a list where there are several."""
+        told: dict[str, list[str]] = {}
+        for subject in self.subjects:
+            for name, value in subject.attributes.items():
+                told.setdefault(name, []).append(value)
+        return {name: values if len(values) > 1 else values[0] for name, values in told.items()}
+
+    @property
     def context(self) -> SpanContext:
         """Its own span."""
         if not self.span_id:
@@ -97,10 +118,16 @@ class Trace:
         if not self.is_over and len(self.stages) < _MOST_STAGES:
             self.stages.append(stage)
 
+    def is_about(self, subject: Subject) -> None:
+        """Add a subject, which is asked for its attributes only where spans are made."""
+        if not self.is_over and len(self.subjects) < _MOST_SUBJECTS:
+            self.subjects.append(subject)
+
     def close(self) -> None:
         """Keep nothing more: all was told."""
         self.is_over = True
         self.stages = []
+        self.subjects = []
 
 
 class Outgoing:

@@ -17,7 +17,7 @@ from services.messages.log.committer import Committer
 from services.messages.log.connecting import connecting
 from services.messages.log.figures import CommitFigures
 from services.messages.log.outcomes import Appended
-from services.messages.model import Draft, LogEntry
+from services.messages.model import Deletion, Draft, LogEntry, Write
 from services.runtime.clock import SystemClock
 from services.runtime.contract.errors import AlreadyExists, ChatkitError, Unavailable
 from services.runtime.data.epoch import Epoch
@@ -181,6 +181,40 @@ async def test_a_call_is_told_what_its_time_went_into(database: TestDatabase) ->
     assert [stage.name for stage in late.stages] == ["room's head"]
     assert [stage.attributes.get("chatkit.committer.lane") for stage in held.stages] == [None, "second", "second"]
     assert all(one.ended == after.began for one, after in pairwise(free.stages))
+
+
+async def test_the_span_of_a_call_names_the_messages_that_it_is_about(database: TestDatabase) -> None:
+    room = RoomUid(uuid4())
+    calls = [Trace() for _ in range(4)]
+    async with AsyncExitStack() as stack:
+        committer = await _committer(database, stack)
+
+        async def send(trace: Trace, *writes: Write) -> None:
+            current.set(trace)
+            await committer.send_each(writes, Deadline.after(10))
+
+        sent, repeated, deleted, batch = calls
+        await send(sent, _draft(room, "one"))
+        await send(repeated, _draft(room, "one"))
+        await send(deleted, Deletion(room, RoomId(str(room)), 1))
+        await send(batch, *[_draft(room, f"of many {number}") for number in range(10)])
+    known = {"messaging.message.id": f"{room}/1", "chatkit.message.request_id": "one"}
+    assert sent.attributes == repeated.attributes == known
+    # Of the message, not of the event.
+    assert deleted.attributes == {"messaging.message.id": f"{room}/1"}
+    assert batch.attributes["messaging.message.id"] == [f"{room}/{seq}" for seq in range(3, 11)]
+    assert batch.attributes["chatkit.message.request_id"][0] == "of many 0"
+
+
+async def test_the_span_of_a_send_that_fails_has_its_request_id(database: TestDatabase) -> None:
+    room = RoomUid(uuid4())
+    async with AsyncExitStack() as stack:
+        committer = await _committer(database, stack)
+        await committer.send(_draft(room, "same", b"one"), Deadline.after(10))
+        current.set(trace := Trace())
+        with pytest.raises(AlreadyExists):
+            await committer.send(_draft(room, "same", b"another"), Deadline.after(10))
+    assert trace.attributes == {"chatkit.message.request_id": "same"}
 
 
 async def test_connections_that_are_cut_cost_no_message_and_double_none(database: TestDatabase) -> None:

@@ -14,7 +14,7 @@ from services.runtime.calls.observing import ObservedCall, Observer
 from services.runtime.contract.errors import ChatkitError, Internal, NotFound, Unavailable
 from services.runtime.contract.policies import methods_of
 from services.runtime.metrics.registry import Metrics
-from services.runtime.tracing.trace import Trace
+from services.runtime.tracing.trace import Trace, current
 
 _METHODS = {one.name: one for one in methods_of(pb2.DESCRIPTOR.services_by_name["MessagesService"])}
 _TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -105,6 +105,21 @@ def test_a_call_of_which_a_sample_is_wanted_is_told_with_its_ids_and_stages() ->
     assert trace.parent.span_id == "b7ad6b7169203331"
     assert attributes["rpc.method"] == name
     assert attributes["rpc.response.status_code"] == "OK"
+
+
+def test_a_span_says_what_its_call_was_about() -> None:
+    observer, spans = _observer()
+    seen, _ = _begun(observer, metadata=_SAMPLED)
+    trace = current.get()
+    assert trace is not None
+    for seq in ("1", "2"):
+        trace.is_about(SimpleNamespace(attributes={"messaging.message.id": f"lobby/{seq}"}))
+    seen.end("OK")
+    ((_, _, attributes, _),) = spans.told
+    assert attributes["messaging.message.id"] == ["lobby/1", "lobby/2"]
+    trace.close()
+    trace.is_about(SimpleNamespace(attributes={"later": "1"}))
+    assert trace.attributes == {}
 
 
 def test_a_slow_call_is_told_whoever_wants_it() -> None:
