@@ -157,6 +157,7 @@ def _add_inspection(commands: Commands) -> None:
     for parser in (shown, limits):
         parser.add_argument("--json", action="store_true", help="for machines")
     _add_top(commands)
+    _add_trace(commands)
     doctor = _command(commands, "doctor", "inspection.doctor:run", "say what is wrong with the suite, and what to do")
     doctor.add_argument("--json", action="store_true", help="for machines: one JSON object")
 
@@ -178,6 +179,20 @@ def _add_top(commands: Commands) -> None:
     )
     parser.add_argument("--once", action="store_true", help="look once, print it and end")
     parser.add_argument("--json", action="store_true", help="for machines: look once, print one JSON object and end")
+
+
+def _add_trace(commands: Commands) -> None:
+    parser = _command(
+        commands, "trace", "inspection.trace:run", "show what the time of a call or a message went into, as a tree"
+    )
+    parser.add_argument(
+        "what",
+        type=argument_types.text,
+        metavar="WHAT",
+        help="a message as ROOM/SEQ, or by its request id; a call by its x-request-id; or a trace id. The newest trace"
+        " of it is shown, also of a suite that was stopped.",
+    )
+    parser.add_argument("--json", action="store_true", help="for machines: one JSON object")
 
 
 def _add_edge(commands: Commands) -> None:
