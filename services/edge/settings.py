@@ -48,12 +48,6 @@ class EdgeSettings(Settings):
         default="", description="origins whose pages may call, with commas between them; * for any"
     )
     console: bool = Field(default=True, description="whether browsers are shown the web console at /")
-    trace_percent: float = Field(
-        default=1.0,
-        ge=0,
-        le=100,
-        description="of how many calls in a hundred spans are sent, where OTEL_EXPORTER_OTLP_ENDPOINT says to whom",
-    )
     edge_tls_certificate_file: Path | None = Field(default=None, description="the certificate that clients see")
     edge_tls_key_file: Path | None = Field(default=None, description="the private key of that certificate")
 

@@ -47,6 +47,7 @@ from services.messages.retention import figures as retention_figures
 from services.messages.retention.model import Retention
 from services.messages.retention.store import RetentionStore
 from services.messages.retention.sweeper import Sweeper
+from services.messages.sending.sampling import Sampling
 from services.messages.sending.send_stream import Parts
 from services.messages.sending.send_streams import SendStreams
 from services.messages.service import Messages
@@ -296,6 +297,7 @@ def _send_streams(server: Server, messages: Messages, preparation: Preparation) 
         validator=Validator(server.limits),
         rate=Rate(per_second, server.clock),
         clock=server.clock,
+        sampling=Sampling(server.spans, server.settings.trace_percent),
     )
     streams = SendStreams(parts, heartbeat_interval=server.settings.heartbeat_interval_seconds)
     server.lifetime.run("send_streams", streams.run())

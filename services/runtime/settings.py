@@ -90,6 +90,12 @@ class Settings(BaseSettings):
     slow_call_seconds: float = Field(
         default=1.0, gt=0, description="how long a call may take before the log tells what its time went into"
     )
+    trace_percent: float = Field(
+        default=1.0,
+        ge=0,
+        le=100,
+        description="of how many calls in a hundred spans are sent, where OTEL_EXPORTER_OTLP_ENDPOINT says to whom",
+    )
     commit: str = Field(
         default="",
         pattern=r"^([0-9a-f]{7,64}(-dirty)?)?$",

@@ -5,15 +5,19 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 import pytest_asyncio
 from chatkit.messages.v1.messages_service_pb2 import DeleteMessageRequest
+from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 from services.stack.commands.connecting import connected
-from services.stack.sign_in import token
+from services.stack.sign_in import bearer, token
+from tests.messages.chat import text
 from tests.stack.commands.typed import run_chatkit
 from tests.support.eventually import eventually, until
+from tests.support.sending import sending
 from tests.support.stack import RunningStack, running_stack
 
 _STAGES = {"admission", "committer's queue", "lock and read", "write and commit"}
@@ -93,6 +97,21 @@ async def test_a_deletion_is_found_by_its_message_and_the_send_is_named_as_well(
         return told["others"] == [sent["trace_id"]] and method in {span["name"] for span in told["spans"]}
 
     await until(is_shown)
+
+
+async def test_a_message_that_was_sent_on_a_stream_has_a_trace_of_its_own(stack: RunningStack) -> None:
+    async with (
+        grpc.aio.insecure_channel(stack.address, options=(("grpc.enable_http_proxy", 0),)) as channel,
+        sending(MessagesServiceStub(channel), bearer(stack.home, "alice")) as sender,
+    ):
+        await sender.send(*(text("hello", f"on a stream {number}", "lobby") for number in range(3)))
+        *_, last = await sender.messages(range(1, 4))
+        await sender.finish()
+    told = await _trace(stack, f"lobby/{last.seq}", "send", *_STAGES)
+    (whole,) = (span for span in told["spans"] if not span["parent_id"])
+    assert (whole["name"], whole["attributes"]["chatkit.message.request_id"]) == ("send", "on a stream 2")
+    assert {span["name"] for span in told["spans"] if span["parent_id"] == whole["span_id"]} >= _STAGES
+    assert (await _trace(stack, "on a stream 1"))["trace_id"] != told["trace_id"]
 
 
 async def test_what_was_never_said_is_one_sentence(stack: RunningStack) -> None:

@@ -20,6 +20,7 @@ from services.messages.log.outcomes import Appended, Result, outcome_of
 from services.messages.model import Draft
 from services.messages.preparing import Preparation, Prepared, Wanted
 from services.messages.sending import frames
+from services.messages.sending.sampling import Sampling
 from services.messages.sending.under_way import MOST_BYTES, Sent, UnderWay
 from services.messages.service import Messages
 from services.runtime.access.port import AccessQuery
@@ -34,6 +35,7 @@ from services.runtime.ids import RoomId, UserId
 from services.runtime.steps import WAKING, Pace
 from services.runtime.streaming.event_queue import EventQueue, failure_of
 from services.runtime.streaming.open_streams import expired, warning_time
+from services.runtime.tracing.trace import current
 
 _SEND_MESSAGE = pb2.DESCRIPTOR.services_by_name["MessagesService"].methods_by_name["SendMessage"]
 # How long a message may take, as a call with it may.
@@ -55,6 +57,7 @@ class Parts:
     validator: Validator
     rate: Rate
     clock: Clock
+    sampling: Sampling
 
 
 class SendStream:
@@ -76,6 +79,8 @@ class SendStream:
         self._has_read_all = False
         # None once it was said.
         self._warn_at: datetime | None = warning_time(call.caller, parts.clock.now())
+        self._trace = current.get()
+        self._is_sampled = self._trace is not None and self._trace.is_sampled
         # Why the server ends it, if it does.
         self._error: ChatkitError | None = None
 
@@ -147,6 +152,8 @@ class SendStream:
             self.end(failure)
 
     async def _read(self, requests: AsyncIterator[pb2.SendMessagesRequest]) -> None:
+        # Messages have traces of their own.
+        current.set(None)
         pace = Pace()
         async for frame in requests:
             if not frame.requests:
@@ -172,7 +179,11 @@ class SendStream:
             while waiting:
                 some = list(waiting)
                 waiting.clear()
-                await self._put_prepared([sent for sent, _ in some], await self._prepared([one for _, one in some]))
+                # What is asked for all together is told by the first that has a trace.
+                current.set(next((sent.trace for sent, _ in some if sent.trace is not None), None))
+                prepared = await self._prepared([one for _, one in some])
+                current.set(None)
+                await self._put_prepared([sent for sent, _ in some], prepared)
         finally:
             del self._waiting[room_id]
 
@@ -202,10 +213,13 @@ class SendStream:
     def _take(self, request: pb2.SendMessageRequest) -> None:
         self._count += 1
         size = request.ByteSize() + _BYTES_OF_FILE * len(file_ids(request.parts))
-        sent = Sent(self._count, request.room_id, Deadline.after(_SECONDS), size)
+        trace = self._parts.sampling.begin(self._trace, is_wanted=self._is_sampled)
+        sent = Sent(self._count, request.room_id, Deadline.after(_SECONDS), size, trace=trace)
         self._under_way.add(sent)
         try:
             wanted = self._wanted(request, sent.deadline)
+            if trace is not None:
+                trace.user_id, trace.room_id = wanted.sender_id, request.room_id
             must_wait = wanted.query.room_id in self._waiting
             draft = None if must_wait else self._parts.preparation.draft(wanted)
         except ChatkitError as refusal:
@@ -233,6 +247,17 @@ class SendStream:
         self._waiting[room_id].append((sent, wanted))
 
     def _put(self, sent: Sent, draft: Draft) -> None:
+        if sent.trace is None:
+            self._store(sent, draft)
+            return
+        sent.trace.add("admission", sent.trace.began)
+        before = current.set(sent.trace)
+        try:
+            self._store(sent, draft)
+        finally:
+            current.reset(before)
+
+    def _store(self, sent: Sent, draft: Draft) -> None:
         try:
             stored = self._parts.messages.put(draft, sent.deadline)
         except ChatkitError as refusal:
@@ -246,6 +271,9 @@ class SendStream:
     def _answer(self, sent: Sent, result: Result) -> None:
         message = result.message if isinstance(result, Appended) else result
         event = frames.result_event(sent.number, message)
+        if sent.trace is not None:
+            self._parts.sampling.end(sent.trace, result)
+            sent.trace = None
         for released in self._under_way.answer(sent, event):
             self.queue.push(0, released)
         if isinstance(result, Unauthenticated) and not self._call.caller.superuser:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.runtime.deadline import Deadline
+from services.runtime.tracing.trace import Trace
 
 # So many bytes are enough for whoever reads, and so little that thousands of those who do not are no danger.
 MOST_MESSAGES = 256
@@ -26,6 +27,8 @@ class Sent:
     # Of the message, and of its result as soon as there is one.
     size: int
     result: bytes | None = None
+    # None for most, and once it was told.
+    trace: Trace | None = None
 
 
 class UnderWay:

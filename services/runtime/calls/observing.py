@@ -21,7 +21,7 @@ from services.runtime.tracing.trace import Trace, current
 
 _log = structlog.get_logger()
 # What callers can't do anything about; a deadline may be any that they like.
-_FAULTS = frozenset({"DATA_LOSS", "INTERNAL", "UNAVAILABLE", "UNKNOWN"})
+FAULTS = frozenset({"DATA_LOSS", "INTERNAL", "UNAVAILABLE", "UNKNOWN"})
 # Whoever ends says so to thousands at once, and means no harm.
 _ENDINGS = frozenset({"SHUTTING_DOWN"})
 _MOST_REFUSALS_A_SECOND = 5
@@ -47,15 +47,15 @@ class Observer:
         line = _line(method, trace, seconds, code, error)
         if error is not None and code == "INTERNAL":
             line.error("call", error_id=error.metadata.get("error_id", ""), exc_info=cause)
-        elif error is not None and code in _FAULTS:
+        elif error is not None and code in FAULTS:
             line.warning("call", message=error.message)
         elif seconds >= self.slow_seconds:
             line.warning("call")
         else:
             line.info("call")
         if self.spans is not None:
-            attributes = _attributes(method, trace, code, error)
-            is_error = code in _FAULTS
+            attributes = attributes_of(method, trace, code, error)
+            is_error = code in FAULTS
             self.spans.tell(method.removeprefix("/"), "SERVER", trace, seconds, attributes, is_error=is_error)
 
     def tell_refusal(self, method: str, trace: Trace, seconds: float, code: str, error: ChatkitError) -> None:
@@ -123,7 +123,7 @@ class ObservedCall:
         if error is not None and error.reason in _ENDINGS:
             return
         is_sampled = self._trace.is_sampled and not method.is_stream
-        if is_sampled or code in _FAULTS or seconds >= method.slow_seconds:
+        if is_sampled or code in FAULTS or seconds >= method.slow_seconds:
             if not method.is_stream:
                 self._measured.exemplify(self._trace.parent.trace_id)
             observer.tell(method.path, self._trace, seconds, code, error, cause)
@@ -152,7 +152,7 @@ def _line(method: str, trace: Trace, seconds: float, code: str, error: ChatkitEr
     )
 
 
-def _attributes(method: str, trace: Trace, code: str, error: ChatkitError | None) -> dict[str, Any]:
+def attributes_of(method: str, trace: Trace, code: str, error: ChatkitError | None) -> dict[str, Any]:
     """Describe a call by OpenTelemetry's conventions, where those have a name."""
     return {
         "rpc.system.name": "grpc",

@@ -44,6 +44,11 @@ def parent_of(traceparent: str) -> SpanContext:
     return SpanContext(told[1], told[2], bool(int(told[3], 16) & _SAMPLED))
 
 
+def beginning() -> SpanContext:
+    """Return a new trace that somebody wants a sample of."""
+    return SpanContext(secrets.token_hex(_TRACE_BYTES), None, is_sampled=True)
+
+
 def new_span_id() -> str:
     """Return an id for a span."""
     return secrets.token_hex(_SPAN_BYTES)

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import sha256
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
-from services.runtime.tracing.context import REQUEST_ID, TRACEPARENT, SpanContext, new_span_id, parent_of
+from services.runtime.tracing.context import REQUEST_ID, TRACEPARENT, SpanContext, beginning, new_span_id, parent_of
 
 # What is known of a stage beside its name, by the names of OpenTelemetry's conventions where those have one.
 Attributes = Mapping[str, Any]
@@ -23,6 +23,8 @@ _MOST_STAGES = 64
 # Of many things that a call does, such as the messages of a batch, the first are told.
 _MOST_SUBJECTS = 8
 _HASH_CHARS = 16
+# The flags of one that is sampled, which is all that is looked at where the parent is known.
+_WANTED = "01"
 _ODD = frozenset("13579bdf")
 
 
@@ -74,6 +76,13 @@ class Trace:
         self.is_over = False
         self._traceparent = traceparent
         self._parent: SpanContext | None = None
+
+    @classmethod
+    def beginning(cls, request_id: str = "") -> Self:
+        """Return one that begins here, and of which a sample is wanted."""
+        trace = cls(_WANTED, request_id)
+        trace._parent = beginning()
+        return trace
 
     @property
     def parent(self) -> SpanContext:

@@ -15,6 +15,7 @@ from services.messages.drafts import draft_of
 from services.messages.log.outcomes import Appended
 from services.messages.model import Draft, LogEntry
 from services.messages.preparing import Wanted
+from services.messages.sending.sampling import Sampling
 from services.messages.sending.send_stream import Parts
 from services.messages.sending.send_streams import SendStreams
 from services.messages.sending.under_way import MOST_BYTES, MOST_MESSAGES
@@ -128,6 +129,7 @@ class _World:
             validator=Validator(Limits()),
             rate=Rate(_PER_SECOND, self.clock),
             clock=self.clock,
+            sampling=Sampling(),
         )
         self.streams = SendStreams(parts, heartbeat_interval=_HEARTBEAT_SECONDS)
 
