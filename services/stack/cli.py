@@ -158,6 +158,8 @@ def _add_inspection(commands: Commands) -> None:
         parser.add_argument("--json", action="store_true", help="for machines")
     _add_top(commands)
     _add_trace(commands)
+    senders = _command(commands, "senders", "inspection.senders:run", "show who sends most", needs_suite=True)
+    senders.add_argument("--json", action="store_true", help="for machines: one JSON object")
     doctor = _command(commands, "doctor", "inspection.doctor:run", "say what is wrong with the suite, and what to do")
     doctor.add_argument("--json", action="store_true", help="for machines: one JSON object")
 

@@ -58,6 +58,23 @@ async def test_top_shows_what_every_process_does_and_who_calls_what(stack: Runni
     assert told["edge"]["rate"] > 0
 
 
+async def test_senders_shows_who_sends_most_by_all_replicas(stack: RunningStack) -> None:
+    async with connected(stack.home, "bob") as bob, connected(stack.home, "alice") as alice:
+        for _ in range(3):
+            await bob.send("lobby", "hello")
+        await alice.send("lobby", "hello")
+    _, told, said = await run_chatkit(stack, "senders", "--json")
+    assert not said
+    current: dict[str, Any] = json.loads(told)["current"]
+    assert current["messages"]["bob"] == 3
+    assert current["total"] == sum(current["messages"].values())
+    status, shown, _ = await run_chatkit(stack, "senders")
+    rows = [line.replace(",", "").split()[:2] for line in shown.splitlines()[1:]]
+    heaviest = sorted(current["messages"].items(), key=lambda one: -one[1])
+    assert status == 0
+    assert rows == [[name, str(count)] for name, count in (*heaviest, ("all", current["total"]))]
+
+
 async def test_nothing_is_wrong_with_a_healthy_suite(stack: RunningStack) -> None:
     async def is_well() -> bool:
         return await run_chatkit(stack, "doctor") == (0, "nothing is wrong\n", "")
