@@ -20,7 +20,7 @@ from services.messages.model import Anonymization, Deletion, Draft, Edit, Write,
 from services.runtime.clock import Clock
 from services.runtime.contract.errors import ChatkitError, Unavailable, unknown_outcome
 from services.runtime.ids import RoomUid
-from services.runtime.tracing.trace import Stage, Trace
+from services.runtime.tracing.trace import Stage, Trace, hashed
 
 _MOST_IN_BATCH = 500
 
@@ -61,12 +61,12 @@ class Waiting:
 
     @property
     def attributes(self) -> Mapping[str, str]:
-        """Say which message it is: by its place where it has one by now, and as its sender names the write."""
+        """Say which message it is: by its place where it has one by now, and by what its sender calls the write."""
         told = {}
         if self.done.done() and not self.done.cancelled() and self.done.exception() is None:
             told["messaging.message.id"] = f"{self.write.room_id}/{self.done.result().entry.message_seq}"
         if isinstance(self.write, Draft | Edit):
-            told["chatkit.message.request_id"] = self.write.request_id
+            told["chatkit.message.request_hash"] = hashed(self.write.request_id)
         return told
 
     def _unanswered(self) -> list[asyncio.Future[Appended]]:

@@ -39,6 +39,11 @@ class Stage(NamedTuple):
     span_id: str = ""
 
 
+def hashed(text: str) -> str:
+    """Return what stands for a text where nobody erases: who knows the text finds it, and it names nobody."""
+    return sha256(text.encode()).hexdigest()[:_HASH_CHARS]
+
+
 class Subject(Protocol):
     """Something that a call does."""
 
@@ -93,8 +98,8 @@ class Trace:
 
     @property
     def user_hash(self) -> str:
-        """The user where it is written down, which nobody erases: who knows the id finds it, and it names nobody."""
-        return sha256(self.user_id.encode()).hexdigest()[:_HASH_CHARS] if self.user_id else ""
+        """The user where it is written down."""
+        return hashed(self.user_id) if self.user_id else ""
 
     @property
     def is_sampled(self) -> bool:

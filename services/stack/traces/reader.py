@@ -6,13 +6,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-# What a trace is found by beside its own id: the call as the edge names it, the message, the write as its sender does.
+from services.runtime.tracing.trace import hashed
+
+# What a trace is found by beside its own id: the call as the edge names it, the message, and the write.
 _NAMES = (
     "http.request.header.x-request-id",
     "guid:x-request-id",
     "messaging.message.id",
-    "chatkit.message.request_id",
 )
+# The write as its sender names it.
+_HASH = "chatkit.message.request_hash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,12 @@ class Span:
         """Tell whether somebody who asks for this means this span."""
         if self.trace_id == what.lower():
             return True
-        told = (self.attributes.get(name) for name in _NAMES)
-        return any(what in value if isinstance(value, list) else what == value for value in told)
+        named = any(_has(self.attributes.get(name), what) for name in _NAMES)
+        return named or _has(self.attributes.get(_HASH), hashed(what))
+
+
+def _has(value: Any, what: str) -> bool:
+    return what in value if isinstance(value, list) else bool(what == value)
 
 
 _FIELDS = {field.name for field in fields(Span)}
@@ -54,7 +61,7 @@ class Found:
 def find(path: Path, what: str) -> Found | None:
     """Return the newest trace that is meant by its id, a request id, or a message as ROOM/SEQ; None where none is."""
     lines = _lines(path)
-    needles = {json.dumps(one).encode() for one in (what, what.lower())}
+    needles = {json.dumps(one).encode() for one in (what, what.lower(), hashed(what))}
     about = [span for span in _read(lines, needles) if span.is_about(what)]
     # What was delivered late may have a trace of its own, which says less than that of the call.
     about.sort(key=lambda span: (span.kind != "CONSUMER", span.start_ns), reverse=True)

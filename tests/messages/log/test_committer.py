@@ -25,7 +25,7 @@ from services.runtime.deadline import Deadline
 from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 from services.runtime.metrics.registry import Metrics
 from services.runtime.tracing.context import SpanContext
-from services.runtime.tracing.trace import Trace, current
+from services.runtime.tracing.trace import Trace, current, hashed
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import eventually, until
@@ -198,15 +198,15 @@ async def test_the_span_of_a_call_names_the_messages_that_it_is_about(database: 
         await send(repeated, _draft(room, "one"))
         await send(deleted, Deletion(room, RoomId(str(room)), 1))
         await send(batch, *[_draft(room, f"of many {number}") for number in range(10)])
-    known = {"messaging.message.id": f"{room}/1", "chatkit.message.request_id": "one"}
+    known = {"messaging.message.id": f"{room}/1", "chatkit.message.request_hash": hashed("one")}
     assert sent.attributes == repeated.attributes == known
     # Of the message, not of the event.
     assert deleted.attributes == {"messaging.message.id": f"{room}/1"}
     assert batch.attributes["messaging.message.id"] == [f"{room}/{seq}" for seq in range(3, 11)]
-    assert batch.attributes["chatkit.message.request_id"][0] == "of many 0"
+    assert batch.attributes["chatkit.message.request_hash"][0] == hashed("of many 0")
 
 
-async def test_the_span_of_a_send_that_fails_has_its_request_id(database: TestDatabase) -> None:
+async def test_the_span_of_a_send_that_fails_can_be_found_by_its_request_id(database: TestDatabase) -> None:
     room = RoomUid(uuid4())
     async with AsyncExitStack() as stack:
         committer = await _committer(database, stack)
@@ -214,7 +214,7 @@ async def test_the_span_of_a_send_that_fails_has_its_request_id(database: TestDa
         current.set(trace := Trace())
         with pytest.raises(AlreadyExists):
             await committer.send(_draft(room, "same", b"another"), Deadline.after(10))
-    assert trace.attributes == {"chatkit.message.request_id": "same"}
+    assert trace.attributes == {"chatkit.message.request_hash": hashed("same")}
 
 
 async def test_connections_that_are_cut_cost_no_message_and_double_none(database: TestDatabase) -> None:

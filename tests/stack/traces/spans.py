@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from services.runtime.tracing.trace import hashed
 from services.stack.traces.reader import Span
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -40,7 +41,7 @@ def a_send() -> list[Span]:
         "user.hash": "2bd806c97f0e00af",
         "chatkit.room_id": "lobby",
         "messaging.message.id": "lobby/7",
-        "chatkit.message.request_id": "a-write",
+        "chatkit.message.request_hash": hashed("a-write"),
     }
     of_edge = {"guid:x-request-id": "a-call", "grpc.status_code": "0", "response_flags": "-"}
     name = "chatkit.messages.v1.MessagesService/SendMessage"
