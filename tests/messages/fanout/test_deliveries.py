@@ -1,8 +1,6 @@
 """Where entries are held that readers get late, and the spans of those whose sends are sampled."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -14,35 +12,11 @@ from services.runtime.clock import SystemClock
 from services.runtime.ids import RoomUid
 from services.runtime.streaming.event_queue import EventQueue
 from services.runtime.tracing.context import SpanContext
-from services.runtime.tracing.trace import Trace
 from tests.support.eventually import eventually
+from tests.support.told_spans import ToldSpans
 
 _ROOM = RoomUid(uuid4())
 _SPAN = SpanContext("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", is_sampled=True)
-
-
-class _Spans:
-    """Takes what spans would be made of."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, list[str], Mapping[str, Any]]] = []
-
-    def tell(
-        self,
-        name: str,
-        kind: str,
-        trace: Trace,
-        seconds: float,
-        attributes: Mapping[str, Any],
-        *,
-        is_error: bool = False,
-    ) -> None:
-        """Take a span."""
-        assert (name, kind, seconds >= 0, is_error) == ("deliver", "CONSUMER", True, False)
-        self.told.append((trace.parent.trace_id, [stage.name for stage in trace.stages], attributes))
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 def _entry(seconds_ago: float = 0.0) -> LogEntry:
@@ -56,7 +30,7 @@ def _queue() -> EventQueue:
 
 
 async def test_a_late_entry_is_told_with_where_it_was_held() -> None:
-    spans = _Spans()
+    spans = ToldSpans()
     deliveries = Deliveries(spans, late_seconds=1.0)
     queue = _queue()
     with capture_logs() as logs:
@@ -68,9 +42,10 @@ async def test_a_late_entry_is_told_with_where_it_was_held() -> None:
     assert (line["event"], line["room"], line["seq"], line["is_healed"]) == ("delivery_late", "lobby", 7, True)
     assert 4.9 < line["stages"]["on its way"] <= line["seconds"]
     assert 0 <= line["stages"]["queue"] < 4
-    ((_, stages, attributes),) = spans.told
-    assert stages == ["on its way", "queue"]
-    assert attributes["messaging.message.id"] == "lobby/7"
+    (span,) = spans.told
+    assert (span.name, span.kind) == ("deliver", "CONSUMER")
+    assert span.stages == ["on its way", "queue"]
+    assert span.attributes["messaging.message.id"] == "lobby/7"
 
 
 async def test_of_very_many_late_ones_a_few_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +59,7 @@ async def test_of_very_many_late_ones_a_few_are_told(monkeypatch: pytest.MonkeyP
 
 
 async def test_the_delivery_of_a_sampled_send_is_a_part_of_its_trace_here_and_at_other_replicas() -> None:
-    spans = _Spans()
+    spans = ToldSpans()
     deliveries = Deliveries(spans)
     SpansOfOthers(deliveries).received(*packed(_ROOM, 7, _SPAN))
     queues = [_queue(), _queue()]
@@ -100,10 +75,10 @@ async def test_the_delivery_of_a_sampled_send_is_a_part_of_its_trace_here_and_at
     for queue, read in zip(queues, frames, strict=True):
         queue.push(8, b"next")
         await anext(read)
-    ((trace_id, stages, attributes),) = spans.told
-    assert trace_id == _SPAN.trace_id
-    assert stages == ["on its way", "queue", "queue", "write", "write"]
-    assert (attributes["chatkit.streams"], attributes["chatkit.streams.written"]) == (2, 2)
+    (span,) = spans.told
+    assert span.trace.parent == _SPAN
+    assert span.stages == ["on its way", "queue", "queue", "write", "write"]
+    assert (span.attributes["chatkit.streams"], span.attributes["chatkit.streams.written"]) == (2, 2)
     # It was expected once.
     deliveries.begin(_ROOM, "lobby", _entry(), 1, is_healed=False).written()
     assert len(spans.told) == 1
@@ -113,20 +88,21 @@ async def test_a_stream_that_writes_when_the_patience_is_over_goes_on_and_is_tol
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("services.messages.fanout.deliveries._PATIENCE_SECONDS", 0.0)
-    spans = _Spans()
+    spans = ToldSpans()
     deliveries = Deliveries(spans)
     deliveries.expect(_ROOM, 7, _SPAN)
     live = deliveries.begin(_ROOM, "lobby", _entry(), 1, is_healed=False)
     live.taken(datetime.now(UTC))
     await eventually(lambda: spans.told)
     live.written()
-    ((_, stages, attributes),) = spans.told
-    assert stages == ["on its way", "queue"]
-    assert attributes["chatkit.streams.written"] == 0
+    (span,) = spans.told
+    assert (span.name, span.kind) == ("deliver", "CONSUMER")
+    assert span.stages == ["on its way", "queue"]
+    assert span.attributes["chatkit.streams.written"] == 0
 
 
 async def test_what_nobody_follows_is_expected_in_vain_and_forgotten() -> None:
-    spans = _Spans()
+    spans = ToldSpans()
     deliveries = Deliveries(spans)
     deliveries.expect(_ROOM, 7, _SPAN)
     for seq in range(8, 8 + 256):
@@ -140,4 +116,4 @@ async def test_what_nobody_follows_is_expected_in_vain_and_forgotten() -> None:
 )
 def test_what_is_no_announcement_of_a_span_is_refused(key: bytes, payload: bytes) -> None:
     with pytest.raises(ValueError, match="span"):
-        SpansOfOthers(Deliveries(_Spans())).received(key, payload)
+        SpansOfOthers(Deliveries(ToldSpans())).received(key, payload)

@@ -1,8 +1,6 @@
 """Which messages of a stream have a trace of their own, and what is told of them."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
@@ -11,31 +9,9 @@ from services.messages.model import LogEntry
 from services.messages.sending.sampling import Sampling
 from services.runtime.contract.errors import NotFound, Unavailable
 from services.runtime.tracing.trace import Trace
+from tests.support.told_spans import ToldSpans
 
 _APPENDED = Appended(LogEntry.created(1, datetime.now(UTC), b""), is_new=True)
-
-
-class _Spans:
-    """Keeps what spans are made of."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, str, list[str], Mapping[str, Any], bool]] = []
-
-    def tell(
-        self,
-        name: str,
-        kind: str,
-        trace: Trace,
-        seconds: float,
-        attributes: Mapping[str, Any],
-        *,
-        is_error: bool = False,
-    ) -> None:
-        assert seconds >= 0
-        self.told.append((name, kind, [stage.name for stage in trace.stages], attributes, is_error))
-
-    def close(self) -> None:
-        pass
 
 
 def _begin(sampling: Sampling, *, is_wanted: bool = True) -> Trace:
@@ -45,7 +21,7 @@ def _begin(sampling: Sampling, *, is_wanted: bool = True) -> Trace:
 
 
 def test_a_message_of_a_stream_that_is_sampled_begins_a_trace_with_the_streams_request_id() -> None:
-    sampling = Sampling(_Spans())
+    sampling = Sampling(ToldSpans())
     one, another = _begin(sampling), _begin(sampling)
     assert one.is_sampled
     assert (one.parent.span_id, one.request_id) == (None, "a-stream")
@@ -55,7 +31,7 @@ def test_a_message_of_a_stream_that_is_sampled_begins_a_trace_with_the_streams_r
 
 @pytest.mark.parametrize(("percent", "drawn", "has_one"), [(1, 0.009, True), (1, 0.01, False), (0, 0.0, False)])
 def test_of_other_streams_a_share_is_sampled(percent: float, drawn: float, *, has_one: bool) -> None:
-    sampling = Sampling(_Spans(), percent, chance=lambda: drawn)
+    sampling = Sampling(ToldSpans(), percent, chance=lambda: drawn)
     assert (sampling.begin(None, is_wanted=False) is not None) is has_one
 
 
@@ -66,21 +42,21 @@ def test_where_nobody_takes_spans_no_message_has_a_trace() -> None:
 def test_a_hundred_messages_a_second_have_traces(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 10.0
     monkeypatch.setattr("services.runtime.seldom.monotonic", lambda: now)
-    sampling = Sampling(_Spans())
+    sampling = Sampling(ToldSpans())
     assert sum(sampling.begin(None, is_wanted=True) is not None for _ in range(300)) == 100
     now = 11.0
     assert sampling.begin(None, is_wanted=True) is not None
 
 
 def test_a_message_that_was_stored_is_told_once_with_its_stages() -> None:
-    spans = _Spans()
+    spans = ToldSpans()
     sampling = Sampling(spans)
     trace = _begin(sampling)
     trace.user_id, trace.room_id = "alice", "lobby"
     trace.add("admission", trace.began)
     sampling.end(trace, _APPENDED)
-    ((name, kind, stages, attributes, is_error),) = spans.told
-    assert (name, kind, stages, is_error) == ("send", "PRODUCER", ["admission"], False)
+    (span,) = spans.told
+    assert (span.name, span.kind, span.stages, span.is_error) == ("send", "PRODUCER", ["admission"], False)
     told = {
         "rpc.response.status_code": "OK",
         "chatkit.room_id": "lobby",
@@ -88,7 +64,7 @@ def test_a_message_that_was_stored_is_told_once_with_its_stages() -> None:
         # printf %s alice | sha256sum
         "user.hash": "2bd806c97f0e00af",
     }
-    assert told.items() <= attributes.items()
+    assert told.items() <= span.attributes.items()
     # Nothing more is kept of it.
     trace.add("later", trace.began)
     assert trace.stages == []
@@ -99,9 +75,10 @@ def test_a_message_that_was_stored_is_told_once_with_its_stages() -> None:
     [(NotFound("ROOM_NOT_FOUND", "no room"), False), (Unavailable("OUTCOME_UNKNOWN", "nobody knows"), True)],
 )
 def test_a_message_that_was_refused_says_why(error: NotFound | Unavailable, *, is_fault: bool) -> None:
-    spans = _Spans()
+    spans = ToldSpans()
     sampling = Sampling(spans)
     sampling.end(_begin(sampling), error)
-    ((_, _, _, attributes, is_error),) = spans.told
-    assert (attributes["rpc.response.status_code"], attributes["chatkit.reason"]) == (error.code.name, error.reason)
-    assert is_error is is_fault
+    (span,) = spans.told
+    told = span.attributes
+    assert (told["rpc.response.status_code"], told["chatkit.reason"]) == (error.code.name, error.reason)
+    assert span.is_error is is_fault

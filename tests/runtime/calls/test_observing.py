@@ -14,7 +14,8 @@ from services.runtime.calls.observing import ObservedCall, Observer
 from services.runtime.contract.errors import ChatkitError, Internal, NotFound, Unavailable
 from services.runtime.contract.policies import methods_of
 from services.runtime.metrics.registry import Metrics
-from services.runtime.tracing.trace import Trace, current
+from services.runtime.tracing.trace import current
+from tests.support.told_spans import ToldSpans
 
 _METHODS = {one.name: one for one in methods_of(pb2.DESCRIPTOR.services_by_name["MessagesService"])}
 _TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -24,36 +25,12 @@ _NEVER_SLOW, _ALWAYS_SLOW = 3600.0, 1e-9
 _NOT_THERE = NotFound("ROOM_NOT_FOUND", "there is no such room")
 
 
-class _Spans:
-    """Takes what spans would be made of."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, Trace, Mapping[str, Any], bool]] = []
-
-    def tell(
-        self,
-        name: str,
-        kind: str,
-        trace: Trace,
-        seconds: float,
-        attributes: Mapping[str, Any],
-        *,
-        is_error: bool = False,
-    ) -> None:
-        """Take a span."""
-        assert (kind, seconds >= 0) == ("SERVER", True)
-        self.told.append((name, trace, attributes, is_error))
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
 def _context(metadata: Sequence[tuple[str, str]]) -> Context:
     return cast("Context", SimpleNamespace(invocation_metadata=lambda: metadata))
 
 
-def _observer(slow_seconds: float = _NEVER_SLOW) -> tuple[Observer, _Spans]:
-    spans = _Spans()
+def _observer(slow_seconds: float = _NEVER_SLOW) -> tuple[Observer, ToldSpans]:
+    spans = ToldSpans()
     return Observer(Metrics(), spans, slow_seconds), spans
 
 
@@ -100,11 +77,11 @@ def test_a_call_of_which_a_sample_is_wanted_is_told_with_its_ids_and_stages() ->
         "request_id": "a-request",
         "trace_id": _TRACE,
     }
-    ((name, trace, attributes, is_error),) = spans.told
-    assert (name, is_error) == ("chatkit.messages.v1.MessagesService/SendMessage", False)
-    assert trace.parent.span_id == "b7ad6b7169203331"
-    assert attributes["rpc.method"] == name
-    assert attributes["rpc.response.status_code"] == "OK"
+    (span,) = spans.told
+    assert (span.kind, span.is_error) == ("SERVER", False)
+    assert span.name == span.attributes["rpc.method"] == "chatkit.messages.v1.MessagesService/SendMessage"
+    assert span.trace.parent.span_id == "b7ad6b7169203331"
+    assert span.attributes["rpc.response.status_code"] == "OK"
 
 
 def test_a_span_says_what_its_call_was_about() -> None:
@@ -115,8 +92,8 @@ def test_a_span_says_what_its_call_was_about() -> None:
     for seq in ("1", "2"):
         trace.is_about(SimpleNamespace(attributes={"messaging.message.id": f"lobby/{seq}"}))
     seen.end("OK")
-    ((_, _, attributes, _),) = spans.told
-    assert attributes["messaging.message.id"] == ["lobby/1", "lobby/2"]
+    (span,) = spans.told
+    assert span.attributes["messaging.message.id"] == ["lobby/1", "lobby/2"]
     trace.close()
     trace.is_about(SimpleNamespace(attributes={"later": "1"}))
     assert trace.attributes == {}
@@ -144,7 +121,7 @@ def test_what_fails_by_our_fault_is_told_with_what_is_wrong(
     assert (line["log_level"], line["reason"]) == (level, error.reason)
     assert said.items() <= line.items()
     assert line.get("exc_info") is (cause if error.code is grpc.StatusCode.INTERNAL else None)
-    assert spans.told[0][3]
+    assert spans.told[0].is_error
 
 
 def test_an_ending_of_a_process_is_no_fault() -> None:
@@ -224,8 +201,8 @@ def test_of_a_stream_its_beginning_is_told_and_no_more_is_kept() -> None:
         seen.end("OK")
     (line,) = logs
     assert (line["event"], line["code"]) == ("call", "OK")
-    ((_, trace, _, _),) = spans.told
-    assert trace.stages == []
+    (span,) = spans.told
+    assert span.trace.stages == []
 
 
 def test_how_long_an_upload_or_a_stream_takes_is_its_callers_affair() -> None:
