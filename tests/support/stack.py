@@ -10,8 +10,10 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from services.stack.home import Home
+from services.stack.machine.cluster import DATABASE, SUPERUSER
 from services.stack.machine.recorded import environment
 from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.folders import files_in
@@ -77,6 +79,12 @@ class RunningStack:
     def dsn(self, service: str) -> str:
         """Return where a service's database is, with what it signs in with."""
         return environment(self.home, service)["CHATKIT_DATABASE_URL"].replace("+psycopg", "")
+
+    @property
+    def superuser_dsn(self) -> str:
+        """Where PostgreSQL is, with what its superuser signs in with."""
+        folder = next(running.address for running in self.home.state().processes if running.name == "postgres")
+        return make_conninfo(host=folder, user=SUPERUSER, password=self.home.passwords[SUPERUSER], dbname=DATABASE)
 
     async def kill(self) -> None:
         """Kill `up` itself the hard way; what it started runs on."""
