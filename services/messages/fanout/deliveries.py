@@ -91,7 +91,7 @@ class Deliveries:
             attributes = {
                 "messaging.system": "chatkit",
                 "messaging.operation.type": "process",
-                "messaging.message.id": f"{live.room_id}/{live.seq}",
+                "messaging.message.id": f"{live.room_id}/{live.message_seq}",
                 "chatkit.room_id": live.room_id,
                 "chatkit.delivery.is_healed": live.is_healed,
                 **more,
@@ -102,7 +102,7 @@ class Deliveries:
 class _LiveEntry(LiveEvent):
     """An entry on its way through this process."""
 
-    __slots__ = ("_deliveries", "accepted", "is_healed", "room_id", "seq")
+    __slots__ = ("_deliveries", "accepted", "is_healed", "message_seq", "room_id", "seq")
 
     trace_id = ""
 
@@ -112,6 +112,7 @@ class _LiveEntry(LiveEvent):
         self.accepted = monotonic()
         self.room_id = room_id
         self.seq = entry.seq
+        self.message_seq = entry.message_seq
         self.is_healed = is_healed
 
     def was_late(self, seconds: float) -> None:

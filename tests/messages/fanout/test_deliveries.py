@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.messages.fanout.deliveries import Deliveries, SpansOfOthers, packed
-from services.messages.model import LogEntry
+from services.messages.model import EventKind, LogEntry
 from services.runtime.clock import SystemClock
 from services.runtime.ids import RoomUid
 from services.runtime.streaming.event_queue import EventQueue
@@ -45,6 +45,15 @@ async def test_a_late_entry_is_told_with_where_it_was_held() -> None:
     (span,) = spans.told
     assert (span.name, span.kind) == ("deliver", "CONSUMER")
     assert span.stages == ["on its way", "queue"]
+    assert span.attributes["messaging.message.id"] == "lobby/7"
+
+
+async def test_the_span_of_an_edit_names_the_message_and_not_the_edit() -> None:
+    spans = ToldSpans()
+    deliveries = Deliveries(spans)
+    edit = LogEntry.changed(9, datetime.now(UTC) - timedelta(seconds=5), b"", EventKind.EDITED, 7)
+    deliveries.begin(_ROOM, "lobby", edit, 1, is_healed=False).taken(datetime.now(UTC))
+    (span,) = spans.told
     assert span.attributes["messaging.message.id"] == "lobby/7"
 
 
