@@ -37,7 +37,12 @@ def test_pipelines_name_what_is_defined_and_all_of_it() -> None:
     for kind in ("receivers", "processors", "exporters"):
         assert set(pipeline[kind]) == told[kind].keys()
     # A batch of what is then dropped would be made anew.
-    assert pipeline["processors"] == ["memory_limiter", "tail_sampling", "batch"]
+    assert pipeline["processors"] == ["memory_limiter", "tail_sampling", "attributes", "batch"]
+
+
+def test_it_leaves_out_what_says_who_a_client_is() -> None:
+    told = _configuration()["processors"]["attributes"]["actions"]
+    assert {one["key"] for one in told if one["action"] == "delete"} == {"peer.address", "user_agent"}
 
 
 def test_it_keeps_what_failed_and_what_the_log_calls_slow_and_waits_for_the_last_span() -> None:

@@ -11,8 +11,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 # Kinds of later versions are as good as none.
 _KINDS = {number: name.removeprefix("SPAN_KIND_") for name, number in OtlpSpan.SpanKind.items()}
-# Envoy tells it of each call, and nobody erases a client's address from here.
-_LEFT_OUT = "peer.address"
+# Envoy tells them of each call, and nobody erases from here who a client is.
+_LEFT_OUT = {"peer.address", "user_agent"}
 _SERVICE, _PROCESS = "service.name", "service.instance.id"
 
 
@@ -41,7 +41,7 @@ def _span(span: OtlpSpan) -> dict[str, Any]:
 
 
 def _plain(attributes: Iterable[KeyValue]) -> dict[str, Any]:
-    return {one.key: _value(one.value) for one in attributes if one.key != _LEFT_OUT}
+    return {one.key: _value(one.value) for one in attributes if one.key not in _LEFT_OUT}
 
 
 def _value(value: AnyValue) -> Any:

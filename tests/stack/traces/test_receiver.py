@@ -84,7 +84,8 @@ def test_attributes_of_all_kinds_are_taken_but_for_clients_addresses() -> None:
         "map": (AnyValue(kvlist_value=KeyValueList(values=[inner])), {"inner": 0.5}),
     }
     span = Span(attributes=[KeyValue(key=key, value=value) for key, (value, _) in values.items()])
-    span.attributes.append(KeyValue(key="peer.address", value=AnyValue(string_value="192.0.2.1")))
+    for name, value in {"peer.address": "192.0.2.1", "user_agent": "a browser"}.items():
+        span.attributes.append(KeyValue(key=name, value=AnyValue(string_value=value)))
     span.kind = 99  # type: ignore[assignment]
     (line,) = lines(_request(span))
     assert line.count(b"\n") == 1
