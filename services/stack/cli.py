@@ -160,8 +160,7 @@ def _add_inspection(commands: Commands) -> None:
     _add_trace(commands)
     senders = _command(commands, "senders", "inspection.senders:run", "show who sends most", needs_suite=True)
     senders.add_argument("--json", action="store_true", help="for machines: one JSON object")
-    doctor = _command(commands, "doctor", "inspection.doctor:run", "say what is wrong with the suite, and what to do")
-    doctor.add_argument("--json", action="store_true", help="for machines: one JSON object")
+    _add_doctor(commands)
 
 
 def _add_top(commands: Commands) -> None:
@@ -194,6 +193,20 @@ def _add_trace(commands: Commands) -> None:
         help="a message as ROOM/SEQ, or by its request id; a call by its x-request-id; or a trace id. The newest trace"
         " of it is shown, also of a suite that was stopped.",
     )
+    parser.add_argument("--json", action="store_true", help="for machines: one JSON object")
+
+
+def _add_doctor(commands: Commands) -> None:
+    parser = _command(commands, "doctor", "inspection.doctor:run", "say what is wrong with the suite, and what to do")
+    places = {
+        "process": ("NAME=HOST:PORT", "look at a deployment instead: a service's figures, the edge, or NATS"),
+        "database": ("[SERVICE=]URL", "and its PostgreSQL, of one service or of all, with PGPASSWORD or .pgpass"),
+        "certificate": ("FILE", "and a certificate of it; all three may be repeated"),
+    }
+    for name, (metavar, said) in places.items():
+        parser.add_argument(
+            f"--{name}", type=argument_types.text, action="append", default=[], metavar=metavar, help=said
+        )
     parser.add_argument("--json", action="store_true", help="for machines: one JSON object")
 
 

@@ -1,7 +1,8 @@
 """Checks of PostgreSQL, over a connection of somebody who may see all of it: a superuser, or who has pg_monitor."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,22 @@ _LONG_TRANSACTIONS = """
 """
 
 
-def check_database(dsn: str, log: str, clock: Callable[[], datetime] | None = None) -> Iterator[Finding]:
-    """Connect and run all checks of this module; `log` says where PostgreSQL's own log is."""
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A PostgreSQL: how it is reached, whose schemas it should have, and where its own log is, if that is known."""
+
+    dsn: str
+    services: Sequence[str] = tuple(SERVICES)
+    log: str = ""
+
+
+def check_database(server: Server, clock: Callable[[], datetime] | None = None) -> Iterator[Finding]:
+    """Connect and run all checks of this module."""
+    where = f"its log is {server.log}" if server.log else "look at its log"
     try:
-        connection = psycopg.connect(dsn, connect_timeout=_CONNECT_SECONDS, autocommit=True)
+        connection = psycopg.connect(server.dsn, connect_timeout=_CONNECT_SECONDS, autocommit=True)
     except psycopg.Error as error:
-        advice = f"it may be down, or start, or have no connection to spare; its log is {log}"
+        advice = f"it may be down, or start, or have no connection to spare; {where}"
         yield Finding(Level.BROKEN, "database", f"PostgreSQL can't be reached ({in_one_line(error)})", advice)
         return
     with connection:
@@ -51,10 +62,10 @@ def check_database(dsn: str, log: str, clock: Callable[[], datetime] | None = No
             yield from check_connections(connection)
             yield from check_dead_rows(connection)
             yield from check_long_transactions(connection)
-            yield from check_schemas(connection)
+            yield from check_schemas(connection, server.services)
         except psycopg.Error as error:
             what = f"PostgreSQL could not be looked at ({in_one_line(error)})"
-            yield Finding(Level.BROKEN, "database", what, f"its log is {log}")
+            yield Finding(Level.BROKEN, "database", what, where)
 
 
 def _now() -> datetime:
@@ -119,9 +130,11 @@ def check_long_transactions(connection: Connection, longest: timedelta = timedel
         )
 
 
-def check_schemas(connection: Connection, newest: Mapping[str, str] | None = None) -> Iterator[Finding]:
-    """Compare each service's schema with the migrations of the code; one of a later release is as it should be."""
-    for service in SERVICES:
+def check_schemas(
+    connection: Connection, services: Iterable[str] = SERVICES, newest: Mapping[str, str] | None = None
+) -> Iterator[Finding]:
+    """Compare services' schemas with the migrations of the code; one of a later release is as it should be."""
+    for service in services:
         wanted = newest[service] if newest is not None else newest_revision(_PACKAGE / service / "migrations")
         found = _revision(connection, service)
         advice = f"run python -m services.{service} migrate, as ./chatkit up does"

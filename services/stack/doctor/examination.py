@@ -1,10 +1,10 @@
 """All checks of a suite, in the order in which what they find is told within a level."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.stack.doctor.database import check_database
+from services.stack.doctor.database import Server, check_database
 from services.stack.doctor.files import check_certificates, check_disk, check_keys, check_logs
 from services.stack.doctor.findings import Finding, worst_first
 from services.stack.doctor.lag import check_lag
@@ -13,19 +13,19 @@ from services.stack.doctor.processes import Process, answers_of, check_leftovers
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is looked at; `database` is empty, and there are no processes, where nothing runs."""
+    """What is looked at. A deployment elsewhere has no files here; where nothing runs there is nothing to ask."""
 
-    folder: Path
-    logs: Path
-    keys: Path
-    service_keys: Path
+    folder: Path | None = None
+    logs: Path | None = None
+    keys: Path | None = None
+    service_keys: Path | None = None
     jwks: Path | None = None
     certificates: Sequence[Path] = ()
-    database: str = ""
+    databases: Sequence[Server] = ()
     processes: Sequence[Process] = ()
     # What runs although nothing should.
     leftovers: Sequence[str] = ()
-    # The release of the code that looks.
+    # The release of the code that looks, where others should be of the same.
     release: str = ""
 
 
@@ -37,12 +37,18 @@ def examine(subject: Subject) -> list[Finding]:
     findings = [
         *check_processes(subject.processes, answers),
         *check_leftovers(subject.leftovers),
-        *(check_database(subject.database, str(subject.logs / "postgres.log")) if subject.database else ()),
-        *check_disk(subject.folder),
-        *check_keys(subject.keys, subject.service_keys, subject.jwks),
-        *check_certificates(subject.certificates),
+        *(finding for server in subject.databases for finding in check_database(server)),
+        *_of_files(subject),
         *check_lag({one.name: one.metrics for one in answering if one.metrics}),
         *check_releases(answering, subject.release),
-        *check_logs(subject.logs),
+        *(check_logs(subject.logs) if subject.logs is not None else ()),
     ]
     return worst_first(findings)
+
+
+def _of_files(subject: Subject) -> Iterator[Finding]:
+    if subject.folder is not None:
+        yield from check_disk(subject.folder)
+    if subject.keys is not None and subject.service_keys is not None:
+        yield from check_keys(subject.keys, subject.service_keys, subject.jwks)
+    yield from check_certificates(subject.certificates)

@@ -10,6 +10,7 @@ import pytest
 
 from services.stack.doctor.database import (
     Connection,
+    Server,
     check_clocks,
     check_connections,
     check_database,
@@ -35,11 +36,11 @@ def _shifted(seconds: float) -> datetime:
 
 
 def test_a_database_that_is_well_has_no_findings(database: TestDatabase) -> None:
-    assert list(check_database(database.superuser_dsn, "postgres.log")) == []
+    assert list(check_database(Server(database.superuser_dsn, log="postgres.log"))) == []
 
 
 def test_one_that_does_not_answer_is_the_only_finding(tmp_path: Path) -> None:
-    (finding,) = check_database(f"host={tmp_path} user=postgres dbname=chatkit", "logs/postgres.log")
+    (finding,) = check_database(Server(f"host={tmp_path} user=postgres dbname=chatkit", log="logs/postgres.log"))
     assert (finding.level, finding.check) == (Level.BROKEN, "database")
     assert finding.what.startswith("PostgreSQL can't be reached (")
     assert finding.advice.endswith("its log is logs/postgres.log")
@@ -54,7 +55,7 @@ def test_one_that_ends_while_it_is_looked_at_is_a_finding(database: TestDatabase
             )
         return _shifted(0)
 
-    (finding,) = check_database(database.superuser_dsn, "postgres.log", clock)
+    (finding,) = check_database(Server(database.superuser_dsn, log="postgres.log"), clock)
     assert finding.what.startswith("PostgreSQL could not be looked at (")
 
 
@@ -126,4 +127,4 @@ def test_schemas_are_compared_with_the_migrations_of_the_code(connection: Connec
     assert found[0].what.startswith("the schema users is at 0000, and this code needs 0")
     assert found[1].what == "the schema rooms was not made"
     assert found[1].advice == "run python -m services.rooms migrate, as ./chatkit up does"
-    assert [one.what for one in check_schemas(connection, dict.fromkeys(SERVICES, "0000"))] == [found[1].what]
+    assert [one.what for one in check_schemas(connection, newest=dict.fromkeys(SERVICES, "0000"))] == [found[1].what]

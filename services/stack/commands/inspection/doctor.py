@@ -1,4 +1,4 @@
-"""`chatkit doctor`: what is wrong with the suite of a home, whether it runs or not, and what to do about it.
+"""`chatkit doctor`: what is wrong with the suite of a home, whether it runs or not, or with a deployment that is told.
 
 Nothing is changed: where nothing runs, PostgreSQL is not started either, and only what lies in the home is looked at.
 """
@@ -15,6 +15,8 @@ from psycopg.conninfo import make_conninfo
 
 from services.runtime.release import Release
 from services.stack.commit import commit
+from services.stack.doctor import told
+from services.stack.doctor.database import Server
 from services.stack.doctor.examination import Subject, examine
 from services.stack.doctor.findings import Finding
 from services.stack.doctor.processes import Process
@@ -31,16 +33,22 @@ _JWKS = "CHATKIT_JWKS_FILE"
 
 def run(home: Home, arguments: argparse.Namespace) -> int:
     """Look; the exit status is 1 when something is wrong."""
+    if arguments.process or arguments.database or arguments.certificate:
+        return _say(examine(deployment(arguments)), arguments, is_running=True)
     # Says it where there is no home.
     _ = home.instance
     is_running = home.is_up()
-    findings = examine(subject_of(home, is_running=is_running))
+    status = _say(examine(subject_of(home, is_running=is_running)), arguments, is_running=is_running)
+    if not is_running and not arguments.json:
+        print(f"nothing runs in {home.folder}, so only what lies there was looked at")
+    return status
+
+
+def _say(findings: Sequence[Finding], arguments: argparse.Namespace, *, is_running: bool) -> int:
     if arguments.json:
         print(json.dumps({"is_running": is_running, "findings": [asdict(one) for one in findings]}, indent=2))
     else:
         _print(findings)
-        if not is_running:
-            print(f"nothing runs in {home.folder}, so only what lies there was looked at")
     return 1 if findings else 0
 
 
@@ -49,6 +57,15 @@ def _print(findings: Sequence[Finding]) -> None:
         print(f"{finding.level:<6}  {printable(str(finding))}")
     if not findings:
         print("nothing is wrong")
+
+
+def deployment(arguments: argparse.Namespace) -> Subject:
+    """Return what is looked at of processes and databases that are told by where they are."""
+    return Subject(
+        certificates=[Path(file) for file in arguments.certificate],
+        databases=[told.database(one) for one in arguments.database],
+        processes=[told.process(one) for one in arguments.process],
+    )
 
 
 def subject_of(home: Home, *, is_running: bool) -> Subject:
@@ -61,7 +78,7 @@ def subject_of(home: Home, *, is_running: bool) -> Subject:
         raise Trouble("the suite is starting or stopping: try again in a moment")
     return replace(
         _files_of(home, _told(home)),
-        database=_database(home, state),
+        databases=[_database(home, state)],
         processes=_processes(home, state),
         release=Release(os.environ.get("CHATKIT_COMMIT") or commit()).label,
     )
@@ -88,10 +105,11 @@ def _told(home: Home) -> Mapping[str, str]:
     return found
 
 
-def _database(home: Home, state: State) -> str:
+def _database(home: Home, state: State) -> Server:
     """Return where PostgreSQL is; a folder that is not there where none is recorded, which says so."""
     folder = next((one.address for one in state.processes if one.name == "postgres"), str(home.folder / "no socket"))
-    return make_conninfo(host=folder, user=SUPERUSER, password=home.passwords[SUPERUSER], dbname=DATABASE)
+    dsn = make_conninfo(host=folder, user=SUPERUSER, password=home.passwords[SUPERUSER], dbname=DATABASE)
+    return Server(dsn, log=str(home.logs / "postgres.log"))
 
 
 def _processes(home: Home, state: State) -> list[Process]:
