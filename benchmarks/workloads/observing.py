@@ -19,7 +19,7 @@ from benchmarks.observed_call import observed_call_us
 from benchmarks.pairs import compared, figure_of
 from benchmarks.suite import Say, Suite, bare_server, running
 from benchmarks.workloads import durable_sends, one_room
-from services.stack.figures.reading import ask
+from services.stack.figures.asking import ask
 
 NAME = "observing"
 _VIA = "edge"

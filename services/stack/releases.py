@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-import urllib.request
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.runtime.release import COMMIT_HEADER, VERSION_HEADER, label
+from services.stack.figures.asking import ask
 
 _SECONDS = 5.0
 
@@ -25,13 +25,9 @@ async def service_release(address: str) -> str:
 
 async def edge_release(address: str) -> str:
     """Return what the edge says of itself; empty for nothing."""
-
-    def ask() -> str:
-        try:
-            with urllib.request.urlopen(f"http://{address}/", timeout=_SECONDS) as answer:
-                told = json.load(answer)
-        except (OSError, ValueError):
-            return ""
+    answer = await asyncio.to_thread(ask, address, "/", _SECONDS)
+    try:
+        told = json.loads(answer[1]) if answer is not None else {}
         return label(str(told.get("version", "")), str(told.get("commit", "")))
-
-    return await asyncio.to_thread(ask)
+    except (ValueError, AttributeError):
+        return ""

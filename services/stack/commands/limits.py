@@ -48,10 +48,9 @@ def _limits(home: Home) -> tuple[list[dict[str, Any]], str]:
 
 
 def _asked(address: str) -> dict[str, Any]:
-    import urllib.request  # noqa: PLC0415 - see above
+    from services.stack.figures.asking import ask  # noqa: PLC0415 - see above
 
-    try:
-        with urllib.request.urlopen(f"http://{address}/", timeout=_SECONDS) as answer:
-            return dict(json.load(answer))
-    except OSError as error:
-        raise Trouble(f"the edge at {address} does not answer: {error}") from None
+    answer = ask(address, "/", _SECONDS)
+    if answer is None:
+        raise Trouble(f"the edge at {address} does not answer")
+    return dict(json.loads(answer[1]))

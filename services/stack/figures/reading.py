@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
 from math import inf
 from typing import TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
-SECONDS = 2.0
+from services.stack.figures.asking import SECONDS, ask
+
 # How many values were at most as large as each bound, by the bound.
 Buckets = Mapping[float, float]
 _Labels = Mapping[str, str]
@@ -54,22 +54,6 @@ def parse(text: str) -> Figures:
         for sample in family.samples:
             samples[sample.name].append((sample.labels, sample.value))
     return Figures(samples)
-
-
-def ask(address: str, path: str, seconds: float = SECONDS, *, accept: str = "*/*") -> tuple[int, str] | None:
-    """Return the status and the text with which a process answers; None where it does not.
-
-    Nobody's proxy is asked: that is why it is not urllib.
-    """
-    connection = HTTPConnection(address, timeout=seconds)
-    try:
-        connection.request("GET", path, headers={"accept": accept})
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode("utf-8", "replace")
-    except (OSError, HTTPException):
-        return None
-    finally:
-        connection.close()
 
 
 def figures_of(address: str, seconds: float = SECONDS) -> Figures | None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from services.stack.figures.reading import ask, of_each
+from services.stack.figures.asking import ask
+from services.stack.figures.reading import of_each
 from services.stack.home import Home
 from services.stack.terminal import columns
 from services.stack.trouble import Trouble
