@@ -103,7 +103,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "terminal",
             "trouble",
         ),
-        ("figures", "own_folder", "shipped"),
+        ("figures", "own_folder", "proof", "shipped"),
         ("export_folder", "exports", "home", "nats", "releases", "schemas"),
         ("replay", "spoken", "traces"),
         ("bootstrap", "cli", "sign_in"),

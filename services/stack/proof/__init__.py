@@ -1,0 +1,1 @@
+"""Whether a suite has kept its promise, decided from what its clients have recorded and from nothing else."""
