@@ -33,6 +33,13 @@ class Room:
             if (write := next((write for _, write in known if _is_known(write, seconds)), None)) is not None:
                 yield message_seq, write
 
+    def may_be_deleted(self, message_seq: int, seconds: float) -> bool:
+        """Tell whether somebody had begun to delete a message by then."""
+        return any(one.kind is Kind.DELETE and one.began < seconds for one in self._possible(message_seq))
+
+    def _possible(self, message_seq: int) -> list[Write]:
+        return [*(write for _, write in self._writes.get(message_seq, ())), *self._open[message_seq]]
+
     def contradiction(self, shown: Entry, asked: float, told: float) -> tuple[Rule, str, Sequence[Record]] | None:
         """Tell what is wrong with how a message was shown to somebody who asked then and was told then, if anything is.
 
@@ -42,9 +49,9 @@ class Room:
         newest = [write for _, write in known if _is_known(write, asked)][-1:]
         if any(write.kind is Kind.DELETE for write in newest) and shown.content:
             return Rule.RESTORED, f"{shown.message_seq} is shown, and was deleted before", (*newest, shown)
-        possible = [*(write for _, write in known), *self._open[shown.message_seq]]
+        possible = self._possible(shown.message_seq)
         if not shown.content:
-            is_deleted = any(write.kind is Kind.DELETE and write.began < told for write in possible)
+            is_deleted = self.may_be_deleted(shown.message_seq, told)
             return None if is_deleted else (Rule.DIFFERENT, f"{shown.message_seq} is shown as if deleted", (shown,))
         # Whoever sent it may have got no answer, and it was edited since: then nothing says what it was.
         possible += [write for write in self._open[0] if not known or known[0][1].kind is not Kind.SEND]
@@ -119,7 +126,9 @@ def _check_page(page: Page, room: Room) -> Iterator[Fault]:
     if any(later.message_seq <= one.message_seq for one, later in pairwise(page.messages)):
         yield Fault(Rule.REORDERED, room.id, f"a page of {page.user_id} is not in the order of the log", (page,))
     for message_seq, write in room.there_before(page.began):
-        if page.first_seq <= message_seq <= page.last_seq and message_seq not in listed:
+        is_missing = page.first_seq <= message_seq <= page.last_seq and message_seq not in listed
+        # Pages leave out what was deleted.
+        if is_missing and not room.may_be_deleted(message_seq, page.ended):
             what = f"{message_seq} was there before {page.user_id} asked, and is not listed"
             yield Fault(Rule.STALE, room.id, what, (write, _without_messages(page)))
     yield from _contradictions(room, page.began, ((message, page.ended) for message in page.messages))

@@ -104,6 +104,8 @@ class Chat:
     def _page(self, user_id: str) -> None:
         began, last = self._now(), len(self._log)
         messages = [self._shown(entry) for entry in self._log if entry.kind is Kind.SEND]
+        # Pages leave out what was deleted.
+        messages = [message for message in messages if message.content]
         self.history.pages.append(Page(ROOM, user_id, began, self._now(), 1, last, messages))
 
     def _remove(self, user_id: str) -> None:

@@ -90,7 +90,8 @@ def _let_one_overtake(history: History) -> None:
 def _list_too_little(history: History) -> None:
     page = history.pages[-1]
     known = {one.message_seq for one in history.writes if one.seq and one.ended < page.began}
-    left_out = next(message for message in page.messages if message.message_seq in known)
+    doomed = {one.message_seq for one in history.writes if one.kind is Kind.DELETE}
+    left_out = next(message for message in page.messages if message.message_seq in known - doomed)
     messages = [message for message in page.messages if message is not left_out]
     history.pages[-1] = replace(page, messages=messages)
 
@@ -111,13 +112,9 @@ def _show_a_message_as_it_was(history: History) -> None:
 def _show_what_was_deleted(history: History) -> None:
     page = history.pages[-1]
     gone = {one.message_seq for one in history.writes if one.kind is Kind.DELETE and one.seq and one.ended < page.began}
-    texts = {one.message_seq: one.content for one in history.writes if one.kind is Kind.SEND and one.seq}
-    messages = [
-        replace(message, content=texts[message.message_seq])
-        if message.message_seq in gone and message.message_seq in texts
-        else message
-        for message in page.messages
-    ]
+    sent = next(one for one in history.writes if one.kind is Kind.SEND and one.seq in gone)
+    back = Entry(sent.seq, Kind.SEND, sent.seq, sent.content)
+    messages = sorted([*page.messages, back], key=lambda message: message.seq)
     history.pages[-1] = replace(page, messages=messages)
 
 
