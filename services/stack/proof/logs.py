@@ -1,24 +1,40 @@
 """Rules of what is in the logs at the end: every write once, none that nobody made, in an order that time allows."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from services.stack.proof.faults import Fault, Rule
 from services.stack.proof.history import Entry, History, Kind, Outcome, Write
 
 
-def check_logs(history: History) -> Iterator[Fault]:
-    """Compare the logs at the end with what was written."""
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A room's log at the end, what was written to it, and which entries each write has made."""
+
+    room_id: str
+    log: Sequence[Entry]
+    writes: Sequence[Write]
+    places: Mapping[Write, Sequence[Entry]]
+
+
+def placed(history: History) -> list[Placed]:
+    """Compare each room's log at the end with what was written to it, once for all rules."""
     writes: dict[str, list[Write]] = defaultdict(list)
     for write in history.writes:
         writes[write.room_id].append(write)
-    for room_id in sorted(history.logs.keys() | writes.keys()):
-        log = history.logs.get(room_id, [])
-        places = places_of(log, writes[room_id])
-        yield from _dense(room_id, log)
-        yield from _each_once(room_id, log, places, writes[room_id])
-        yield from _invented(room_id, log, places, writes[room_id])
-        yield from _overtaken(room_id, places, writes[room_id])
+    rooms = sorted(history.logs.keys() | writes.keys())
+    logs = {room_id: history.logs.get(room_id, []) for room_id in rooms}
+    return [Placed(one, logs[one], writes[one], places_of(logs[one], writes[one])) for one in rooms]
+
+
+def check_logs(rooms: Iterable[Placed]) -> Iterator[Fault]:
+    """Check what is in the logs at the end."""
+    for room in rooms:
+        yield from _dense(room.room_id, room.log)
+        yield from _each_once(room.room_id, room.log, room.places, room.writes)
+        yield from _invented(room.room_id, room.log, room.places, room.writes)
+        yield from _overtaken(room.room_id, room.places, room.writes)
 
 
 def places_of(log: Sequence[Entry], writes: Sequence[Write]) -> Mapping[Write, list[Entry]]:

@@ -6,23 +6,22 @@ from itertools import pairwise
 
 from services.stack.proof.faults import Fault, Record, Rule
 from services.stack.proof.history import Arrival, Entry, History, Kind, Outcome, Page, Removal, Stream, Write
-from services.stack.proof.logs import places_of
+from services.stack.proof.logs import Placed
 
 
 class Room:
     """What is known of a room: its log at the end, and the writes to each of its messages by their places."""
 
-    def __init__(self, room_id: str, log: Sequence[Entry], writes: Sequence[Write]) -> None:
-        self.id = room_id
-        self.log = {entry.seq: entry for entry in log}
+    def __init__(self, room: Placed) -> None:
+        self.id = room.room_id
+        self.log = {entry.seq: entry for entry in room.log}
         self._writes: dict[int, list[tuple[int, Write]]] = defaultdict(list)
         # Those without an answer of which nobody knows where they are, if anywhere.
         self._open: dict[int, list[Write]] = defaultdict(list)
-        places = places_of(log, writes)
-        for write, entries in places.items():
+        for write, entries in room.places.items():
             self._writes[entries[0].message_seq].append((entries[0].seq, write))
-        for write in writes:
-            if write.outcome is Outcome.UNKNOWN and write not in places:
+        for write in room.writes:
+            if write.outcome is Outcome.UNKNOWN and write not in room.places:
                 self._open[write.message_seq].append(write)
         for known in self._writes.values():
             known.sort(key=lambda one: one[0])
@@ -64,12 +63,9 @@ class Room:
         return None
 
 
-def check_readings(history: History, leak_seconds: float) -> Iterator[Fault]:
+def check_readings(history: History, placed: Iterable[Placed], leak_seconds: float) -> Iterator[Fault]:
     """Check all streams and pages; who was removed may hear what is on its way for so long."""
-    writes: dict[str, list[Write]] = defaultdict(list)
-    for write in history.writes:
-        writes[write.room_id].append(write)
-    rooms = {room_id: Room(room_id, log, writes[room_id]) for room_id, log in history.logs.items()}
+    rooms = {room.room_id: Room(room) for room in placed if room.room_id in history.logs}
     for stream in history.streams:
         if stream.room_id in rooms:
             yield from _check_stream(stream, rooms[stream.room_id])

@@ -229,17 +229,15 @@ def entry_of(event: RoomEvent) -> Entry | None:
     if name not in _KINDS:
         return None
     message: Message = getattr(event, name)
-    content = "" if message.HasField("delete_time") else _content(message)
-    return Entry(event.seq, _KINDS[name], message.seq, content)
+    return Entry(event.seq, _KINDS[name], message.seq, _content(message))
 
 
 def _shown(message: Message) -> Entry:
-    content = "" if message.HasField("delete_time") else _content(message)
-    return Entry(message.seq, Kind.SEND, message.seq, content, message.request_id)
+    return Entry(message.seq, Kind.SEND, message.seq, _content(message), message.request_id)
 
 
 def _content(message: Message) -> str:
-    return message.parts[0].content if message.parts else ""
+    return message.parts[0].content if message.parts and not message.HasField("delete_time") else ""
 
 
 def _request(kind: Kind, room_id: str, seq: int, content: str, request_id: str) -> Any:

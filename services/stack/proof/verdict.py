@@ -6,7 +6,7 @@ from typing import Any
 
 from services.stack.proof.faults import Fault, Rule
 from services.stack.proof.history import History, Kind, Outcome
-from services.stack.proof.logs import check_logs
+from services.stack.proof.logs import check_logs, placed
 from services.stack.proof.readings import check_readings, leaks
 
 _MOST_SHOWN = 10
@@ -62,7 +62,8 @@ class Verdict:
 
 def judge(history: History, leak_seconds: float) -> Verdict:
     """Decide it from the record alone; whoever was removed may hear what is on its way for so long."""
-    faults = [*check_logs(history), *check_readings(history, leak_seconds)]
+    rooms = placed(history)
+    faults = [*check_logs(rooms), *check_readings(history, rooms, leak_seconds)]
     return Verdict(
         acknowledged=Counter(str(one.kind) for one in history.writes if one.outcome is Outcome.ACKNOWLEDGED),
         unknown=sum(one.outcome is Outcome.UNKNOWN for one in history.writes),
