@@ -9,6 +9,7 @@ from services.runtime.release import label
 from services.stack.doctor.findings import Finding, Level
 from services.stack.figures.reading import figures_of, is_ready, of_each
 from services.stack.machine.health import EdgeHealth, Health, NatsHealth, ServiceHealth
+from services.stack.machine.replicas import service_of
 from services.stack.releases import edge_release, service_release
 
 # These tell nothing at /readyz.
@@ -27,7 +28,7 @@ class Process:
     @property
     def kind(self) -> str:
         """What it is a replica of."""
-        return self.name.partition("-")[0]
+        return service_of(self.name)
 
 
 def answers_of(processes: Sequence[Process]) -> Mapping[str, bool | None]:

@@ -5,6 +5,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from services.stack.doctor.database import Server
 from services.stack.doctor.processes import Process
+from services.stack.machine.replicas import service_of
 from services.stack.roles import SERVICES
 from services.stack.trouble import Trouble
 
@@ -16,9 +17,10 @@ def process(typed: str) -> Process:
     """Take NAME=HOST:PORT: of the edge and NATS where it listens, of services where they tell their figures."""
     name, _, address = typed.partition("=")
     host, _, port = address.rpartition(":")
-    if name.partition("-")[0] not in KINDS or not host or not port.isdecimal():
+    kind = service_of(name)
+    if kind not in KINDS or not host or not port.isdecimal():
         raise Trouble(f"--process {typed!r} is not like messages-2=HOST:PORT; names begin with {_or(KINDS)}")
-    return Process(name, address) if name.partition("-")[0] in _LISTENING else Process(name, "", address)
+    return Process(name, address) if kind in _LISTENING else Process(name, "", address)
 
 
 def database(typed: str) -> Server:

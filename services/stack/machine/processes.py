@@ -10,7 +10,7 @@ from services.stack.commit import commit
 from services.stack.home import Home
 from services.stack.machine.cluster import DATABASE
 from services.stack.machine.postgres import Postgres
-from services.stack.machine.replicas import names
+from services.stack.machine.replicas import names, service_of
 from services.stack.roles import SERVICES, role_names
 
 CONNECTIONS_PER_PROCESS = 6
@@ -102,7 +102,7 @@ def nats_program(plan: Plan) -> Program:
 def listening(processes: Iterable[str]) -> list[str]:
     """List what the addresses are called at which these processes of services, and the edge, listen."""
     found = ["edge", *processes]
-    contents = [name for name in found if name.partition("-")[0] == CONTENT]
+    contents = [name for name in found if service_of(name) == CONTENT]
     return [*found, *map(metrics_name, found), *map(http_name, contents)]
 
 

@@ -37,6 +37,11 @@ def names(service: str, count: int) -> list[str]:
     return [service] if count == 1 else [f"{service}-{number}" for number in range(1, count + 1)]
 
 
+def service_of(process: str) -> str:
+    """Return the service that a process is one of."""
+    return process.partition("-")[0]
+
+
 def process_names(replicas: Mapping[str, int]) -> list[str]:
     """List the processes of all services."""
     return [name for service in SERVICES for name in names(service, replicas[service])]

@@ -11,6 +11,7 @@ from typing import Any
 from services.stack.figures.asking import ask
 from services.stack.figures.reading import of_each
 from services.stack.home import Home
+from services.stack.machine.replicas import service_of
 from services.stack.terminal import columns
 from services.stack.trouble import Trouble
 
@@ -30,8 +31,7 @@ class Window:
 
 def run(home: Home, arguments: argparse.Namespace) -> int:
     """Ask all processes of messages, add up what they say, and print it."""
-    home.running_address()
-    addresses = {name: one for name, one in home.state().metrics.items() if name.partition("-")[0] == _SERVICE}
+    addresses = {name: one for name, one in home.state().metrics.items() if service_of(name) == _SERVICE}
     answers = of_each(addresses, lambda address: ask(address, "/senders"))
     silent = [name for name, answer in answers.items() if answer is None or answer[0] != HTTPStatus.OK]
     if silent:
