@@ -73,18 +73,21 @@ class LeapingClock:
     def __init__(self) -> None:
         # How many sleeps of each length have begun.
         self.sleeps: Counter[float] = Counter()
-        self._leapt_by = 0.0
         self._leapt = asyncio.Event()
-        # The wall clock's time and the monotonic one's at which it was told to stand still.
-        self._stopped: tuple[datetime, float] | None = None
+        self._began = (datetime.now(UTC), time.monotonic())
+        # The seconds that had passed at a time of the machine, and how fast others pass since then.
+        self._passed_by, self._since, self._rate = 0.0, self._began[1], 1.0
 
     def now(self) -> datetime:
         """Return the time in UTC."""
-        return (self._stopped[0] if self._stopped else datetime.now(UTC)) + timedelta(seconds=self._leapt_by)
+        return self._began[0] + timedelta(seconds=self._passed())
 
     def monotonic(self) -> float:
         """Return seconds that pass by themselves and when the clock leaps."""
-        return (self._stopped[1] if self._stopped else time.monotonic()) + self._leapt_by
+        return self._began[1] + self._passed()
+
+    def _passed(self) -> float:
+        return self._passed_by + (time.monotonic() - self._since) * self._rate
 
     async def sleep(self, seconds: float) -> None:
         """Wait for that many seconds."""
@@ -92,18 +95,22 @@ class LeapingClock:
         end = self.monotonic() + seconds
         while (left := end - self.monotonic()) > 0:
             with suppress(TimeoutError):
-                async with asyncio.timeout(None if self._stopped else left):
+                async with asyncio.timeout(left / self._rate if self._rate else None):
                     await self._leapt.wait()
 
     def leap(self, seconds: float) -> None:
         """Let time pass at once."""
-        self._leapt_by += seconds
+        self._passed_by += seconds
         leapt, self._leapt = self._leapt, asyncio.Event()
         leapt.set()
 
     def stop(self) -> None:
         """Let time pass only by leaps from now on."""
-        self._stopped = (datetime.now(UTC), time.monotonic())
+        self.pass_at(0)
+
+    def pass_at(self, rate: float) -> None:
+        """Let time pass that many times as fast as the machine's from now on."""
+        self._passed_by, self._since, self._rate = self._passed(), time.monotonic(), rate
         self.leap(0)
 
     async def whole_round(self, seconds: float) -> None:
