@@ -5,9 +5,37 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from services.stack.proof.history import Arrival, Entry, Page, Removal, Stream, Write
+from services.stack.proof.history import (
+    Arrival,
+    Attachment,
+    CursorMove,
+    Entry,
+    Erasure,
+    MemberChange,
+    Muting,
+    Page,
+    Presence,
+    Removal,
+    Standing,
+    Stream,
+    Write,
+)
 
-Record = Arrival | Entry | Page | Removal | Stream | Write
+Record = (
+    Arrival
+    | Attachment
+    | CursorMove
+    | Entry
+    | Erasure
+    | MemberChange
+    | Muting
+    | Page
+    | Presence
+    | Removal
+    | Standing
+    | Stream
+    | Write
+)
 
 
 class Rule(StrEnum):
@@ -25,6 +53,14 @@ class Rule(StrEnum):
     LEAKED = "who was removed hears nothing more"
     RESTORED = "what was deleted is not shown again"
     RESUMED = "a stream goes on where its client asked, or says that it does not"
+    MUTED = "who may not write writes nothing"
+    CURSORS = "read cursors stand where they were moved to"
+    UNREAD = "what is unread is what the log has behind the cursor"
+    NEWEST = "the last message is the newest that is not deleted"
+    MEMBERS = "members are those who came and did not leave"
+    PRESENCE = "online is who is there"
+    ERASED = "what was erased is gone"
+    ATTACHED = "files are there, byte for byte"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ class Write:
     # As the answer said, if there was one; of what was written to, for edits and deletions.
     seq: int = 0
     message_seq: int = 0
+    # What else was answered for the same request, which was sent more than once.
+    also_seqs: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,16 @@ class Stream:
     opened: float
     is_resumed: bool
     after: int
-    # Which place the client asked to go on from; 0 for none.
+    # Which place the client asked to go on from, and in which epoch of the log; 0 for none.
     asked_after: int = 0
+    asked_epoch: str = ""
+    # The end of the log when it was opened, as the stream has told it.
+    epoch: str = ""
+    head: int | None = None
     snapshot: Sequence[Entry] = ()
     arrivals: Sequence[Arrival] = ()
+    # It was read until nothing moved any more, and then for a while: it should have brought all there was.
+    was_read_to_the_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,77 @@ class Removal:
     until: float = float("inf")
 
 
+@dataclass(frozen=True, slots=True)
+class Muting:
+    """From one answer to the beginning of another call a user had no right to write in any room."""
+
+    user_id: str
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class CursorMove:
+    """A read cursor was moved forward, in the order in which its user has done so."""
+
+    room_id: str
+    user_id: str
+    seq: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChange:
+    """Somebody came into a room or left it, in the order in which this was done; one after the other for each user."""
+
+    room_id: str
+    user_id: str
+    is_member: bool
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What was deleted with all that it said, and when that was told to be done. Nothing of it is shown later."""
+
+    what: str
+    contents: tuple[str, ...]
+    done: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a room held for a user at the very end; `told_by` names the call or the stream that said so."""
+
+    room_id: str
+    user_id: str
+    told_by: str
+    cursor: int
+    unread_count: int
+    last_seq: int
+    last_content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Whether a user was told to be online at the very end, and whether they were."""
+
+    user_id: str
+    told_by: str
+    is_online: bool
+    was_online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that a message has: the digest of what was sent, and of what was there at the very end, if anything."""
+
+    room_id: str
+    file_id: str
+    sent: str
+    found: str
+
+
 @dataclass
 class History:
     """All of it. `logs` is what each room had at the very end, when nothing moved any more, entry by entry."""
@@ -112,4 +191,13 @@ class History:
     streams: list[Stream] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
     removals: list[Removal] = field(default_factory=list)
+    mutings: list[Muting] = field(default_factory=list)
+    cursor_moves: list[CursorMove] = field(default_factory=list)
+    member_changes: list[MemberChange] = field(default_factory=list)
+    erasures: list[Erasure] = field(default_factory=list)
+    # All of these as they were at the very end.
     logs: dict[str, list[Entry]] = field(default_factory=dict)
+    standings: list[Standing] = field(default_factory=list)
+    members: dict[str, frozenset[str]] = field(default_factory=dict)
+    presences: list[Presence] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)

@@ -90,6 +90,9 @@ def _each_once(
             yield Fault(
                 Rule.DOUBLED, room_id, f"a {write.kind} is there {len(entries)} times: {where}", (write, *entries)
             )
+        if strange := set(write.also_seqs) - {write.seq}:
+            what = f"one request for a {write.kind} was answered as {write.seq} and as {min(strange)}"
+            yield Fault(Rule.DOUBLED, room_id, what, (write,))
         if write.outcome is Outcome.REFUSED and entries:
             what = f"a {write.kind} that was refused is there, at {entries[0].seq}"
             yield Fault(Rule.INVENTED, room_id, what, (write, entries[0]))

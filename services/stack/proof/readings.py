@@ -1,11 +1,12 @@
 """Rules of what was shown: by streams, which bring each entry once and in order, and by pages, which are up to date."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from services.stack.proof.faults import Fault, Record, Rule
-from services.stack.proof.history import Arrival, Entry, History, Kind, Outcome, Page, Removal, Stream, Write
+from services.stack.proof.history import Arrival, Entry, History, Kind, Outcome, Page, Stream, Write
 from services.stack.proof.logs import Placed
 
 
@@ -63,8 +64,8 @@ class Room:
         return None
 
 
-def check_readings(history: History, placed: Iterable[Placed], leak_seconds: float) -> Iterator[Fault]:
-    """Check all streams and pages; who was removed may hear what is on its way for so long."""
+def check_readings(history: History, placed: Iterable[Placed]) -> Iterator[Fault]:
+    """Check all streams and pages."""
     rooms = {room.room_id: Room(room) for room in placed if room.room_id in history.logs}
     for stream in history.streams:
         if stream.room_id in rooms:
@@ -72,35 +73,10 @@ def check_readings(history: History, placed: Iterable[Placed], leak_seconds: flo
     for page in history.pages:
         if page.room_id in rooms:
             yield from _check_page(page, rooms[page.room_id])
-    for removal, arrival in _after_removals(history):
-        if arrival.at - removal.ended > leak_seconds:
-            what = (
-                f"{removal.user_id} heard of {arrival.entry.seq} {arrival.at - removal.ended:.3f} s after the removal"
-            )
-            yield Fault(Rule.LEAKED, removal.room_id, what, (removal, arrival))
-
-
-def leaks(history: History) -> list[float]:
-    """Return for how long each removed user still heard of the room, in seconds; of those who heard nothing 0."""
-    longest: dict[Removal, float] = dict.fromkeys(history.removals, 0.0)
-    for removal, arrival in _after_removals(history):
-        longest[removal] = max(longest[removal], arrival.at - removal.ended)
-    return sorted(longest.values())
-
-
-def _after_removals(history: History) -> Iterator[tuple[Removal, Arrival]]:
-    streams: Mapping[tuple[str, str], list[Stream]] = defaultdict(list)
-    for stream in history.streams:
-        streams[stream.room_id, stream.user_id].append(stream)
-    for removal in history.removals:
-        for stream in streams[removal.room_id, removal.user_id]:
-            yield from ((removal, one) for one in stream.arrivals if removal.ended < one.at < removal.until)
 
 
 def _check_stream(stream: Stream, room: Room) -> Iterator[Fault]:
-    if stream.is_resumed and stream.after != stream.asked_after:
-        what = f"{stream.user_id} asked to go on behind {stream.asked_after}, and went on behind {stream.after}"
-        yield Fault(Rule.RESUMED, room.id, what, (_bare(stream),))
+    yield from _check_opening(stream, room)
     before: Arrival | None = None
     for arrival in stream.arrivals:
         last, seq = stream.after if before is None else before.entry.seq, arrival.entry.seq
@@ -113,8 +89,26 @@ def _check_stream(stream: Stream, room: Room) -> Iterator[Fault]:
             yield Fault(Rule.MISSED, room.id, f"a stream of {stream.user_id} has brought {seq} after {last}", shown)
         yield from _same_place(arrival.entry, room)
         before = arrival
+    last, end = stream.after if before is None else before.entry.seq, max(room.log, default=0)
+    if stream.was_read_to_the_end and last < end:
+        what = f"a stream of {stream.user_id} has brought nothing behind {last}, and the log ends with {end}"
+        yield Fault(Rule.MISSED, room.id, what, (_bare(stream),))
     told = ((one.entry, one.at) for one in stream.arrivals if one.entry.kind is not Kind.DELETE)
     yield from _contradictions(room, stream.opened, (*((one, float("inf")) for one in stream.snapshot), *told))
+
+
+def _check_opening(stream: Stream, room: Room) -> Iterator[Fault]:
+    if not stream.is_resumed:
+        return
+    asked = f"{stream.user_id} asked to go on behind {stream.asked_after}"
+    if stream.after != stream.asked_after:
+        yield Fault(Rule.RESUMED, room.id, f"{asked}, and went on behind {stream.after}", (_bare(stream),))
+    if stream.epoch != stream.asked_epoch:
+        yield Fault(Rule.RESUMED, room.id, f"{asked}, and went on in another log", (_bare(stream),))
+    if stream.head is not None and stream.head < stream.asked_after:
+        yield Fault(
+            Rule.RESUMED, room.id, f"{asked}, and went on, though the log ended with {stream.head}", (_bare(stream),)
+        )
 
 
 def _check_page(page: Page, room: Room) -> Iterator[Fault]:
@@ -153,7 +147,7 @@ def _is_known(write: Write, seconds: float) -> bool:
 
 def _bare(stream: Stream) -> Stream:
     """Return a stream as it began: what it has brought is shown beside it, as far as it matters."""
-    return Stream(stream.room_id, stream.user_id, stream.opened, stream.is_resumed, stream.after, stream.asked_after)
+    return replace(stream, snapshot=(), arrivals=())
 
 
 def _without_messages(page: Page) -> Page:

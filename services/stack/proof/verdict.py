@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.stack.proof.faults import Fault, Rule
+from services.stack.proof.forbidden import check_forbidden, leaks
 from services.stack.proof.history import History, Kind, Outcome
 from services.stack.proof.logs import check_logs, placed
-from services.stack.proof.readings import check_readings, leaks
+from services.stack.proof.readings import check_readings
+from services.stack.proof.standings import check_standings
 
 _MOST_SHOWN = 10
 
@@ -63,7 +65,12 @@ class Verdict:
 def judge(history: History, leak_seconds: float) -> Verdict:
     """Decide it from the record alone; whoever was removed may hear what is on its way for so long."""
     rooms = placed(history)
-    faults = [*check_logs(rooms), *check_readings(history, rooms, leak_seconds)]
+    faults = [
+        *check_logs(rooms),
+        *check_readings(history, rooms),
+        *check_forbidden(history, leak_seconds),
+        *check_standings(history),
+    ]
     return Verdict(
         acknowledged=Counter(str(one.kind) for one in history.writes if one.outcome is Outcome.ACKNOWLEDGED),
         unknown=sum(one.outcome is Outcome.UNKNOWN for one in history.writes),

@@ -3,7 +3,23 @@
 import random
 from dataclasses import dataclass, field, replace
 
-from services.stack.proof.history import Arrival, Entry, History, Kind, Outcome, Page, Removal, Stream, Write
+from services.stack.proof.history import (
+    Arrival,
+    CursorMove,
+    Entry,
+    Erasure,
+    History,
+    Kind,
+    MemberChange,
+    Muting,
+    Outcome,
+    Page,
+    Presence,
+    Removal,
+    Standing,
+    Stream,
+    Write,
+)
 
 ROOM, USERS = "lobby", ("alice", "bob", "carol")
 
@@ -29,19 +45,34 @@ class Chat:
         self._contents: dict[int, str] = {}
         self._readers: dict[str, _Reader] = {}
         self._places: dict[str, int] = {}
+        self._cursors: dict[str, int] = dict.fromkeys(USERS, 0)
         self.history = History()
 
     def run(self, steps: int) -> History:
         """Let so much happen, and return what was recorded."""
-        acts = (self._send, self._send, self._send, self._edit, self._delete, self._open, self._page, self._remove)
+        sends = (self._send, self._send, self._send)
+        acts = (*sends, self._edit, self._delete, self._open, self._page, self._remove, self._read, self._mute)
         for user_id in USERS:
+            self.history.member_changes.append(MemberChange(ROOM, user_id, True, Outcome.ACKNOWLEDGED))
             self._open(user_id)
         for _ in range(steps):
             self._chance.choice(acts)(self._chance.choice(USERS))
         for user_id in list(self._readers):
             self._close(user_id)
-        self.history.logs[ROOM] = [self._shown(entry) for entry in self._log]
+        self._end()
         return self.history
+
+    def _end(self) -> None:
+        history, there = self.history, {seq: content for seq, content in self._contents.items() if content}
+        history.logs[ROOM] = [self._shown(entry) for entry in self._log]
+        history.members[ROOM] = frozenset(USERS)
+        history.erasures.append(Erasure("the user dave", ("what dave said",), 0.0))
+        last = max(there, default=0)
+        for user_id, cursor in self._cursors.items():
+            unread = sum(seq > cursor for seq in there)
+            shown = (cursor, unread, last, there.get(last, ""))
+            history.standings.append(Standing(ROOM, user_id, "ListReadStates", *shown))
+            history.presences.append(Presence(user_id, "alice", True, True))
 
     def _now(self) -> float:
         self._time += self._chance.random()
@@ -60,6 +91,23 @@ class Chat:
     def _delete(self, user_id: str) -> None:
         if there := [seq for seq, content in self._contents.items() if content]:
             self._write(user_id, Kind.DELETE, self._chance.choice(there))
+
+    def _read(self, user_id: str) -> None:
+        seq, outcome = (
+            self._chance.randrange(len(self._log) + 1),
+            self._chance.choice((Outcome.ACKNOWLEDGED, Outcome.UNKNOWN)),
+        )
+        self.history.cursor_moves.append(CursorMove(ROOM, user_id, seq, outcome))
+        if outcome is Outcome.ACKNOWLEDGED or self._chance.random() < 0.5:
+            self._cursors[user_id] = max(self._cursors[user_id], seq)
+
+    def _mute(self, user_id: str) -> None:
+        """Take somebody the right to write for a while in which they try in vain."""
+        began = self._now()
+        tried = (self._now(), self._now(), Outcome.REFUSED)
+        content = f"send {len(self.history.writes)}"
+        self.history.writes.append(Write(ROOM, user_id, Kind.SEND, content, *tried))
+        self.history.mutings.append(Muting(user_id, began, self._now()))
 
     def _write(self, user_id: str, kind: Kind, message_seq: int) -> None:
         outcome = self._chance.choices(list(Outcome), (8, 1, 2))[0]

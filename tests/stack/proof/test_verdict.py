@@ -123,6 +123,16 @@ def _resume_elsewhere(history: History) -> None:
     history.streams[number] = replace(history.streams[number], asked_after=history.streams[number].after + 1)
 
 
+def _go_on_in_another_log(history: History) -> None:
+    number = next(number for number, one in enumerate(history.streams) if one.is_resumed)
+    history.streams[number] = replace(history.streams[number], epoch="another")
+
+
+def _go_on_behind_the_end(history: History) -> None:
+    number = next(number for number, one in enumerate(history.streams) if one.is_resumed)
+    history.streams[number] = replace(history.streams[number], head=history.streams[number].after - 1)
+
+
 def _let_somebody_listen_on(history: History) -> None:
     stream = history.streams[_long(history)]
     history.removals.append(Removal(ROOM, stream.user_id, stream.arrivals[-1].at - 0.2))
@@ -150,6 +160,8 @@ BROKEN: dict[Callable[[History], None], Rule] = {
     _show_a_message_as_it_was: Rule.STALE,
     _show_what_was_deleted: Rule.RESTORED,
     _resume_elsewhere: Rule.RESUMED,
+    _go_on_in_another_log: Rule.RESUMED,
+    _go_on_behind_the_end: Rule.RESUMED,
     _let_somebody_listen_on: Rule.LEAKED,
     _keep_the_epoch_after_a_restore: Rule.DIFFERENT,
 }
