@@ -6,6 +6,7 @@ _HIGHEST_PORT = 65535
 # Few enough for a field of the contract, many enough for every limit.
 _DIGITS = 9
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.2, 3600.0
+_MOST_MINUTES = 10_000
 
 
 def port(typed: str) -> int:
@@ -50,6 +51,18 @@ def seconds(typed: str) -> float:
         raise argparse.ArgumentTypeError(
             f"{typed!r} is not a number of seconds: {_SHORTEST_SECONDS:g} to {_LONGEST_SECONDS:g}"
         )
+    return taken
+
+
+def minutes(typed: str) -> float:
+    """Take for how long to do something."""
+    try:
+        taken = float(typed)
+    except ValueError:
+        taken = 0.0
+    # Whatever is no number compares as false.
+    if not 0 < taken <= _MOST_MINUTES:
+        raise argparse.ArgumentTypeError(f"{typed!r} is not a number of minutes: more than 0, up to {_MOST_MINUTES:,}")
     return taken
 
 

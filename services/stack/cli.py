@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="chatkit",
         description="The chat backend on this machine: PostgreSQL, NATS, the four services and the edge.",
-        epilog="`./chatkit test` and `./chatkit check` look at the repository, `./chatkit bench` at its speed.",
+        epilog="`./chatkit test` and `./chatkit lint` look at the repository, `./chatkit bench` at its speed.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_up(commands)
@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_transfer(commands)
     _add_contract(commands)
     _add_sbom(commands)
+    _add_check(commands)
     return parser
 
 
@@ -395,6 +396,31 @@ def _add_sbom(commands: Commands) -> None:
         help="an image, or stack for all that `up` runs (stack)",
     )
     parser.add_argument("--output", metavar="FILE", help="write there (default: standard output)")
+
+
+def _add_check(commands: Commands) -> None:
+    parser = _command(
+        commands, "check", "proving.check:run", "use a suite as people do, and say whether it kept every promise"
+    )
+    parser.add_argument(
+        "--against",
+        type=argument_types.text,
+        metavar="ADDRESS",
+        help="a deployment's edge, as host:port, or https://host:port; without, a suite runs for this alone",
+    )
+    parser.add_argument("--keys", metavar="FILE", help="the keys that sign users' tokens there")
+    parser.add_argument(
+        "--instance",
+        type=argument_types.text,
+        default=os.environ.get("CHATKIT_INSTANCE", ""),
+        metavar="ID",
+        help="what its tokens name ($CHATKIT_INSTANCE)",
+    )
+    parser.add_argument(
+        "--minutes", type=argument_types.minutes, default=2.0, metavar="N", help="for how long; half a one is 0.5 (2)"
+    )
+    parser.add_argument("--seed", type=argument_types.number, metavar="N", help="what is done follows from it (any)")
+    parser.add_argument("--json", action="store_true", help="for machines: one JSON object")
 
 
 class _OfUser(argparse.Action):

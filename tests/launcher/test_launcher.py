@@ -67,7 +67,7 @@ def test_test_runs_the_tests_and_passes_arguments_on(clone: Path, path: Path) ->
 
 def test_check_runs_the_static_steps_alone(clone: Path, path: Path) -> None:
     _fake_python(path, "python3.11", "3.11.4")
-    assert _run(clone, path, "check").stdout.strip().endswith("run tests.checks")
+    assert _run(clone, path, "lint").stdout.strip().endswith("run tests.checks")
 
 
 def test_mutate_judges_the_tests_of_a_module(clone: Path, path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from services.stack.commands.connecting import connected
 from services.stack.proof.history import Kind
 from services.stack.proof.recording import Person, Recording
+from services.stack.proof.telling import lines
 from services.stack.proof.verdict import judge
 from tests.support.eventually import eventually
 from tests.support.stack import running_stack
@@ -32,7 +33,7 @@ async def test_every_promise_is_kept_while_processes_are_killed() -> None:
             wanted = len(recording.history.writes) + 60
             await eventually(lambda: len(recording.history.writes) >= wanted)
     verdict = judge(recording.history, _LEAK_SECONDS)
-    assert not verdict.faults, "\n".join(verdict.lines())
+    assert not verdict.faults, "\n".join(lines(verdict))
     assert verdict.is_sound
     assert all(verdict.acknowledged[kind] for kind in Kind)
     assert verdict.resumed > 0

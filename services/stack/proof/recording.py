@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from chatkit_client import Client
-from chatkit_client.types import AddMembersRequest, CreateRoomRequest, CreateUserRequest
+from chatkit_client.types import AddMembersRequest, CreateRoomRequest, CreateUserRequest, DeleteRoomRequest
 from services.stack.proof.clients import ghosts, moving, reading, settling, writing
 from services.stack.proof.clients.reading import Follower
 from services.stack.proof.clients.work import Person, Work
@@ -36,9 +36,18 @@ _PAUSE_SECONDS, _DELETION_PAUSE_SECONDS = 0.05, 2.0
 class Recording:
     """A run; `seed` says what is done, though not how it is interleaved. The last person comes and goes."""
 
-    def __init__(self, people: Sequence[Person], admin: Client, name: str, rooms: int, seed: int) -> None:
+    def __init__(
+        self,
+        people: Sequence[Person],
+        admin: Client,
+        name: str,
+        rooms: int,
+        seed: int,
+        *,
+        patience_seconds: float = 60.0,
+    ) -> None:
         names = [f"{name}-{number}" for number in range(rooms)]
-        self._work = Work(people, admin, name, names, random.Random(seed))
+        self._work = Work(people, admin, name, names, random.Random(seed), patience_seconds=patience_seconds)
         self._hall = f"{name}-hall"
         pairs = [(person, reading.several_rooms) for person in people] + [(person, reading.device) for person in people]
         self._followers = [Follower(self._work, person, way, names) for person, way in pairs]
@@ -86,6 +95,12 @@ class Recording:
             finally:
                 work.is_over.set()
         await self._settle()
+
+    async def clean(self) -> None:
+        """Delete what was made, but for the users."""
+        for room_id in (*self._work.rooms, self._hall):
+            await self._work.must(DeleteRoomRequest(room_id=room_id))
+        await moving.delete_role(self._work)
 
     async def _again_and_again(self, acts: dict[Act, int], person: Person, pause: float, rooms: Sequence[str]) -> None:
         work = self._work

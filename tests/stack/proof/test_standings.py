@@ -19,6 +19,7 @@ from services.stack.proof.history import (
     Standing,
     Stream,
 )
+from services.stack.proof.telling import lines
 from services.stack.proof.verdict import judge
 from tests.stack.proof.model import ROOM, Chat
 
@@ -122,7 +123,7 @@ def test_what_is_broken_is_found_and_shown_by_little(change: Callable[[History],
     change(history)
     verdict = judge(history, _LEAK_SECONDS)
     found = [fault for fault in verdict.faults if fault.rule is BROKEN[change]]
-    assert found, verdict.lines()
+    assert found, lines(verdict)
     assert 0 < len(found[0].shown_by) <= 2
     json.dumps(verdict.told())
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.stack.proof.faults import Rule
 from services.stack.proof.history import Arrival, Entry, History, Kind, Outcome, Removal, Stream
+from services.stack.proof.telling import lines
 from services.stack.proof.verdict import judge
 from tests.stack.proof.model import ROOM, Chat
 
@@ -175,16 +176,16 @@ def test_what_is_broken_is_found_and_shown_by_little(change: Callable[[History],
     verdict = judge(history, _LEAK_SECONDS)
     assert not verdict.is_sound
     found = [fault for fault in verdict.faults if fault.rule is BROKEN[change]]
-    assert found, verdict.lines()
+    assert found, lines(verdict)
     assert 0 < len(found[0].shown_by) <= 3
-    assert any(line.startswith(f"BROKEN: {BROKEN[change]}") for line in verdict.lines())
+    assert any(line.startswith(f"BROKEN: {BROKEN[change]}") for line in lines(verdict))
     json.dumps(verdict.told())
 
 
 def test_of_nothing_nothing_is_proved() -> None:
     verdict = judge(History(), _LEAK_SECONDS)
     assert not verdict.is_sound
-    assert verdict.lines()[-1] == "nothing was tried, so nothing is proved"
+    assert lines(verdict)[-1] == "Nothing was tried, so nothing is proved."
 
 
 def test_how_long_removed_users_heard_is_told() -> None:
@@ -201,4 +202,4 @@ def test_the_verdict_on_a_sound_history_counts_what_was_done() -> None:
     assert verdict.acknowledged[Kind.SEND] > 50
     assert verdict.resumed > 0
     assert verdict.snapshots > 0
-    assert verdict.lines()[-1] == "every promise was kept"
+    assert lines(verdict)[-1] == "Every promise was kept."

@@ -7,6 +7,7 @@ from chatkit_client.types import (
     AddMembersRequest,
     AssignRoleRequest,
     CreateRoleRequest,
+    DeleteRoleRequest,
     JoinRoomRequest,
     LeaveRoomRequest,
     RemoveMembersRequest,
@@ -36,6 +37,11 @@ def reader_role(work: Work) -> str:
 async def make_role(work: Work) -> None:
     """Make the role of those who may only read."""
     await work.make(CreateRoleRequest(scope="ROLE_SCOPE_GLOBAL", name=reader_role(work), permissions=_READING))
+
+
+async def delete_role(work: Work) -> None:
+    """Delete it, when nobody has it any more."""
+    await work.must(DeleteRoleRequest(scope="ROLE_SCOPE_GLOBAL", name=reader_role(work)))
 
 
 async def come_and_go(work: Work, person: Person, room_id: str) -> None:

@@ -23,9 +23,8 @@ from services.stack.proof.clients.work import Person, Work, entry_of, now
 from services.stack.proof.history import Arrival, Entry, Stream
 
 _PAUSE_SECONDS = 0.05
-# After how many events at most a reader comes anew, and how long it waits at the end for what has not come.
+# After how many events at most a reader comes anew.
 _MOST_EVENTS = 120
-_END_SECONDS = 30.0
 _RESUMED = Outcome.Value("OUTCOME_RESUMED")
 _ONLINE = PresenceState.Value("PRESENCE_STATE_ONLINE")
 
@@ -97,7 +96,7 @@ class Follower:
     async def read_to_the_end(self, ends: Mapping[str, int]) -> None:
         """Follow until the end of each log has come, or does not."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_END_SECONDS):
+            async with asyncio.timeout(self.work.patience_seconds):
                 while not self._has_all(ends):
                     await self._read(None, ends)
                     await asyncio.sleep(_PAUSE_SECONDS)

@@ -7,8 +7,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import grpc
-
 from chatkit_client import ChatkitError
 from chatkit_client.types import (
     ListMembersRequest,
@@ -22,8 +20,6 @@ from services.stack.proof.clients.work import PATIENCE_SECONDS, Person, Work, co
 from services.stack.proof.history import Entry, Presence, Standing
 from services.stack.proof.standings import check_standings
 
-# Longer than a lease of presence, which is what takes longest to be noticed.
-_CONVERGENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.5
 
 
@@ -38,7 +34,7 @@ async def settle(work: Work, devices: list[Follower]) -> None:
     """Read how all stands, until it is right or has had time enough."""
     await _read_files(work)
     with suppress(TimeoutError):
-        async with asyncio.timeout(_CONVERGENCE_SECONDS):
+        async with asyncio.timeout(work.patience_seconds):
             await _look(work, devices)
             while any(check_standings(work.history)):
                 await asyncio.sleep(_POLL_SECONDS)
@@ -112,6 +108,6 @@ async def _read_files(work: Work) -> None:
             await work.admin.download(one.room_id, one.file_id, content, deadline=PATIENCE_SECONDS)
             found = hashlib.sha256(content.getvalue()).hexdigest()
         except ChatkitError as error:
-            if error.code is not grpc.StatusCode.NOT_FOUND:
+            if error.is_passing:
                 raise
         work.history.attachments[number] = replace(one, found=found)

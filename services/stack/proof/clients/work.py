@@ -42,6 +42,8 @@ class Work:
     history: History = field(default_factory=History)
     # Nobody begins anything new then.
     is_over: asyncio.Event = field(default_factory=asyncio.Event)
+    # For how long what has not come by then is waited for: longer than a lease of presence, which takes longest.
+    patience_seconds: float = 60.0
     _count: int = 0
 
     def number(self) -> int:

@@ -1,0 +1,1 @@
+"""Commands that prove something of a suite, or find what is wrong with it."""
