@@ -33,9 +33,9 @@ async def read_logs(work: Work) -> dict[str, int]:
 async def settle(work: Work, devices: list[Follower]) -> None:
     """Read how all stands, until it is right or has had time enough."""
     await _read_files(work)
+    await _look(work, devices)
     with suppress(TimeoutError):
         async with asyncio.timeout(work.patience_seconds):
-            await _look(work, devices)
             while any(check_standings(work.history)):
                 await asyncio.sleep(_POLL_SECONDS)
                 await _look(work, devices)
