@@ -62,3 +62,14 @@ class EdgeHealth(Health):
         except (OSError, TimeoutError):
             return False
         return b" 200 " in answer
+
+
+def health_of(process: str) -> Health:
+    """Return how a process of this name is asked."""
+    match process:
+        case "edge":
+            return EdgeHealth()
+        case "nats":
+            return NatsHealth()
+        case _:
+            return ServiceHealth()

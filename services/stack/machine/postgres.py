@@ -78,9 +78,10 @@ class Postgres:
             self._socket_folder = Path(tempfile.mkdtemp(prefix="chatkit-"))
         return self._socket_folder
 
-    def dsn(self, user: str, password: str, database: str) -> str:
-        """Return a libpq URL."""
-        return f"postgresql://{quote(user)}:{quote(password)}@/{quote(database)}?host={quote(str(self.socket_folder))}"
+    def dsn(self, user: str, password: str, database: str, folder: str = "") -> str:
+        """Return a libpq URL; `folder` is where another socket leads here."""
+        host = quote(folder or str(self.socket_folder))
+        return f"postgresql://{quote(user)}:{quote(password)}@/{quote(database)}?host={host}"
 
     @property
     def superuser_dsn(self) -> str:

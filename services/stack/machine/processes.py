@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.stack import nats
 from services.stack.commit import commit
@@ -38,10 +38,21 @@ class Plan:
     addresses: Mapping[str, str]
     # Who takes spans; empty where nobody does, or the environment says who.
     collector: str = ""
+    # Where a process finds another one in the place of its address, by the names of both; PostgreSQL's is a folder.
+    ways: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
-    def addresses_of(self, service: str) -> str:
-        """Return where a service is: the addresses of its processes, with commas between them."""
-        return ",".join(self.addresses[name] for name in names(service, self.replicas[service]))
+    def address(self, name: str, by: str) -> str:
+        """Return where a process finds an address of this name."""
+        return self.ways.get((by, name), self.addresses[name])
+
+    def addresses_of(self, service: str, by: str) -> str:
+        """Return where a process finds a service: the addresses of its processes, with commas between them."""
+        return ",".join(self.address(name, by) for name in names(service, self.replicas[service]))
+
+    def dsn(self, role: str, by: str) -> str:
+        """Return what a process signs in to PostgreSQL with."""
+        folder = self.ways.get((by, "postgres"), str(self.postgres.socket_folder))
+        return self.postgres.dsn(role, self.home.passwords[role], DATABASE, folder)
 
 
 # Where PostgreSQL and NATS are, and the passwords there: also as files, and beside the URLs.
@@ -57,7 +68,7 @@ def service_programs(plan: Plan) -> list[Program]:
             name,
             _module(service, "serve"),
             {
-                **_service_environment(plan, service),
+                **_service_environment(plan, service, name),
                 **_spans_environment(plan, name),
                 "CHATKIT_LISTEN": plan.addresses[name],
                 "CHATKIT_METRICS_LISTEN": plan.addresses[metrics_name(name)],
@@ -73,7 +84,8 @@ def service_programs(plan: Plan) -> list[Program]:
 def migrations(plan: Plan) -> list[Program]:
     """List the services' migrations, which run once before the services."""
     return [
-        Program(service, _module(service, "migrate"), _service_environment(plan, service), "") for service in SERVICES
+        Program(service, _module(service, "migrate"), _service_environment(plan, service, by=""), "")
+        for service in SERVICES
     ]
 
 
@@ -81,13 +93,13 @@ def edge_program(plan: Plan, run_folder: str) -> Program:
     """Return the edge."""
     address = plan.addresses["edge"]
     environment = {
-        **_shared(plan),
+        **_shared(plan, "edge"),
         **_spans_environment(plan, "edge"),
         "CHATKIT_LISTEN": address,
         "CHATKIT_METRICS_LISTEN": plan.addresses[metrics_name("edge")],
         "CHATKIT_RUN_DIR": run_folder,
         "CHATKIT_FILES_HTTP_ADDRESS": ",".join(
-            plan.addresses[http_name(name)] for name in names(CONTENT, plan.replicas[CONTENT])
+            plan.address(http_name(name), "edge") for name in names(CONTENT, plan.replicas[CONTENT])
         ),
     }
     return Program("edge", _module("edge", "serve"), environment, address)
@@ -125,22 +137,21 @@ def _module(name: str, command: str) -> tuple[str, ...]:
     return (sys.executable, "-m", f"services.{name}", command)
 
 
-def _service_environment(plan: Plan, service: str) -> dict[str, str]:
+def _service_environment(plan: Plan, service: str, by: str) -> dict[str, str]:
     runtime, migrate = role_names(service)
-    passwords, postgres = plan.home.passwords, plan.postgres
     return {
-        **_shared(plan),
-        **_bus_environment(plan, service),
-        "CHATKIT_DATABASE_URL": postgres.dsn(runtime, passwords[runtime], DATABASE),
-        "CHATKIT_MIGRATE_DATABASE_URL": postgres.dsn(migrate, passwords[migrate], DATABASE),
+        **_shared(plan, by),
+        **_bus_environment(plan, service, by),
+        "CHATKIT_DATABASE_URL": plan.dsn(runtime, by),
+        "CHATKIT_MIGRATE_DATABASE_URL": plan.dsn(migrate, by),
         "CHATKIT_DATABASE_PROCESSES": str(sum(plan.replicas.values())),
         "CHATKIT_DATABASE_CONNECTIONS": str(CONNECTIONS_PER_PROCESS),
     }
 
 
-def _bus_environment(plan: Plan, service: str) -> dict[str, str]:
+def _bus_environment(plan: Plan, service: str, by: str) -> dict[str, str]:
     password = plan.home.nats_passwords.get(service)
-    return {"CHATKIT_NATS_URL": nats.url(plan.addresses["nats"], service, password) if password else ""}
+    return {"CHATKIT_NATS_URL": nats.url(plan.address("nats", by), service, password) if password else ""}
 
 
 def _content_environment(plan: Plan, process: str) -> dict[str, str]:
@@ -167,7 +178,7 @@ def _spans_environment(plan: Plan, process: str) -> dict[str, str]:
     }
 
 
-def _shared(plan: Plan) -> dict[str, str]:
+def _shared(plan: Plan, by: str) -> dict[str, str]:
     home = plan.home
     return {
         # The deployment's own overrides (limits, log format, intervals) come through.
@@ -176,5 +187,5 @@ def _shared(plan: Plan) -> dict[str, str]:
         "CHATKIT_INSTANCE": home.instance,
         "CHATKIT_KEYS_FILE": str(home.keys_file),
         "CHATKIT_SERVICE_KEYS_FILE": str(home.service_keys_file),
-        **{f"CHATKIT_{name.upper()}_ADDRESS": plan.addresses_of(name) for name in SERVICES},
+        **{f"CHATKIT_{name.upper()}_ADDRESS": plan.addresses_of(name, by) for name in SERVICES},
     }

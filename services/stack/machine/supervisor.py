@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from services.stack.machine.health import Health
@@ -31,13 +31,17 @@ class Child:
         self._say = say
         self._on_start = on_start
         self._stopping = False
+        # Held by whoever puts another process in the place of the one that runs.
+        self._replacing = asyncio.Lock()
+        # What a process that is started from now on is told besides.
+        self.told: dict[str, str] = {}
 
     async def start(self) -> None:
         """Start the process; its output goes to its log."""
         with self._log.taking() as log:
             self.process = await asyncio.create_subprocess_exec(
                 *self.program.command,
-                env=dict(self.program.environment),
+                env={**self.program.environment, **self.told},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -50,15 +54,34 @@ class Child:
         """Restart the process whenever it ends by itself, until it is stopped."""
         delay = _FIRST_DELAY_SECONDS
         while not self._stopping:
-            started = time.monotonic()
-            status = await self._running().wait()
-            if self._stopping:
-                return
-            delay = _FIRST_DELAY_SECONDS if time.monotonic() - started > _STEADY_SECONDS else delay
-            self._say(f"{self.program.name} ended ({_status(status)}) and is started again; its log: {self._log.path}")
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
-            if not self._stopping:
+            started, process = time.monotonic(), self._running()
+            status = await process.wait()
+            async with self._replacing:
+                if process is not self.process or self._stopping:
+                    continue
+                delay = _FIRST_DELAY_SECONDS if time.monotonic() - started > _STEADY_SECONDS else delay
+                ended = f"{self.program.name} ended ({_status(status)})"
+                self._say(f"{ended} and is started again; its log: {self._log.path}")
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
+                if not self._stopping:
+                    await self.start()
+
+    @asynccontextmanager
+    async def down(self, signum: int, seconds: float) -> AsyncIterator[None]:
+        """End the process by a signal, and keep it from being started again while the context is open."""
+        async with self._replacing:
+            process = self._running()
+            with suppress(ProcessLookupError):
+                process.send_signal(signum)
+            try:
+                async with asyncio.timeout(seconds):
+                    await process.wait()
+            except TimeoutError:
+                raise Trouble(f"{self.program.name} did not end within {seconds:.0f} s of signal {signum}") from None
+            try:
+                yield
+            finally:
                 await self.start()
 
     async def stop(self, seconds: float) -> None:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from services.runtime.tracing.spans import endpoint
 from services.stack.home import Home, Running
 from services.stack.machine.cluster import DATABASE
-from services.stack.machine.health import EdgeHealth, Health, NatsHealth, ServiceHealth
+from services.stack.machine.health import health_of
 from services.stack.machine.ports import Port
 from services.stack.machine.postgres import Postgres
 from services.stack.machine.processes import (
@@ -67,13 +67,48 @@ class Stack:
             max_connections=max_connections(len(processes)),
         )
         collector = self._addresses["collector"] if is_kept else ""
-        self._plan = Plan(home, self._postgres, replicas, self._addresses, collector)
+        # Other ways to go than those addresses; to be filled before it runs.
+        self.ways: dict[tuple[str, str], str] = {}
+        self._plan = Plan(home, self._postgres, replicas, self._addresses, collector, self.ways)
         self._children: dict[str, Child] = {}
+        # Held by whoever stops PostgreSQL and starts it again.
+        self._restarting = asyncio.Lock()
 
     @property
     def address(self) -> str:
         """The edge's address."""
         return self._addresses["edge"]
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Where the processes listen, by what each address is called; without PostgreSQL."""
+        return self._addresses
+
+    @property
+    def postgres(self) -> Postgres:
+        """The PostgreSQL of all services."""
+        return self._postgres
+
+    @property
+    def children(self) -> Mapping[str, Child]:
+        """The other processes, by name, once they were started."""
+        return self._children
+
+    async def ailing(self) -> list[str]:
+        """Name the processes that are not healthy now; without PostgreSQL."""
+        checks = (health_of(name)(child.program.address) for name, child in self._children.items())
+        answers = await asyncio.gather(*checks)
+        return [name for name, is_healthy in zip(self._children, answers, strict=True) if not is_healthy]
+
+    @asynccontextmanager
+    async def postgres_down(self, *, is_killed: bool = False) -> AsyncIterator[None]:
+        """Stop PostgreSQL, or kill it, and start it again when the context is left; meanwhile nobody does."""
+        async with self._restarting:
+            await _to_its_end(self._postgres.kill if is_killed else self._postgres.stop)
+            try:
+                yield
+            finally:
+                await self._start_postgres()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -95,8 +130,7 @@ class Stack:
             # The edge is stopped after the services, so that it can still carry the last events of their streams.
             await stack.enter_async_context(self._processes([edge]))
             await stack.enter_async_context(self._processes(programs))
-            others: list[tuple[Program, Health]] = [(edge, EdgeHealth()), (nats, NatsHealth())]
-            await self._await_health([*((program, ServiceHealth()) for program in programs), *others])
+            await self._await_health()
             await self._seed_once()
             yield
 
@@ -142,21 +176,26 @@ class Stack:
     async def _keep_postgres(self) -> None:
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
-            if self._postgres.is_alive():
-                continue
-            self._say(f"postgres ended and is started again; its log: {self._home.logs / 'postgres.log'}")
-            try:
-                await _to_its_end(self._postgres.start)
-                self._record()
-            except Trouble as trouble:
-                self._say(str(trouble))
-                await asyncio.sleep(_RETRY_SECONDS)
+            async with self._restarting:
+                if self._postgres.is_alive():
+                    continue
+                self._say(f"postgres ended and is started again; its log: {self._home.logs / 'postgres.log'}")
+                await self._start_postgres()
 
-    async def _await_health(self, checks: list[tuple[Program, Health]]) -> None:
+    async def _start_postgres(self) -> None:
+        """Start it again; when that fails, whoever keeps it alive tries anew."""
+        try:
+            await _to_its_end(self._postgres.start)
+            self._record()
+        except Trouble as trouble:
+            self._say(str(trouble))
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _await_health(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
         async with asyncio.TaskGroup() as group:
-            for program, health in checks:
-                group.create_task(self._children[program.name].wait_until(health, deadline))
+            for name, child in self._children.items():
+                group.create_task(child.wait_until(health_of(name), deadline))
 
     async def _seed_once(self) -> None:
         state = self._home.state()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from services.stack.machine.health import Health
 from services.stack.machine.processes import Program
 from services.stack.machine.supervisor import Child, run_once
 from services.stack.trouble import Trouble
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 
 # A shell that runs the tests in the background lets them ignore the signal, and with them their children.
 _FOR_EVER = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL); print('up', flush=True); signal.pause()"
@@ -67,6 +68,35 @@ async def test_a_stopped_child_stays_stopped_and_a_stubborn_one_is_killed(tmp_pa
     assert child.process.returncode == -9
     assert log.starts() == 1
     assert "is killed" in log.said[0]
+
+
+async def test_nobody_starts_a_child_that_is_kept_down_and_the_next_is_told_what_was_added(tmp_path: Path) -> None:
+    log = _Log(tmp_path)
+    telling = _program(f"import os; print(os.environ.get('NEW')); {_FOR_EVER}")
+    child = Child(telling, log.path, log.said.append, lambda: None)
+    async with _alive(child):
+        await eventually(lambda: log.starts() == 1)
+        first = child.process
+        child.told["NEW"] = "told"
+        async with child.down(signal.SIGTERM, HANG_SECONDS):
+            assert first is not None
+            assert first.returncode == -signal.SIGTERM
+            assert child.process is first
+        await eventually(lambda: log.starts() == 2)
+    # It was not taken for a crash.
+    assert log.said == []
+    assert log.path.read_text().split() == ["None", "up", "told", "up"]
+
+
+async def test_a_child_that_does_not_end_is_trouble(tmp_path: Path) -> None:
+    log = _Log(tmp_path)
+    child = Child(_program(_STUBBORN), log.path, log.said.append, lambda: None)
+    async with _alive(child):
+        await eventually(lambda: log.starts() == 1)
+        with pytest.raises(Trouble, match="child did not end within 0 s of signal 2"):
+            async with child.down(signal.SIGINT, 0.1):
+                pass
+        assert log.starts() == 1
 
 
 class _Never(Health):
