@@ -90,7 +90,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server, making its data folder first if there is none; return when it takes connections."""
-        self._initialise()
+        self.initialise()
         self._end_orphan()
         self.launch()
         self.wait()
@@ -160,7 +160,8 @@ class Postgres:
         process.send_signal(signum)
         process.wait(_START_SECONDS)
 
-    def _initialise(self) -> None:
+    def initialise(self) -> None:
+        """Make the data folder if there is none."""
         if (self.data / "PG_VERSION").exists():
             return
         # Made beside its place and renamed, so that an interrupted start is not taken for a cluster.

@@ -7,13 +7,13 @@ other commands find it and the next `up` can end what this one could not.
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import replace
-from typing import TypeVar
 
 from services.runtime.tracing.spans import endpoint
 from services.stack.home import Home, Running
+from services.stack.machine.blocking import to_its_end
 from services.stack.machine.cluster import DATABASE
 from services.stack.machine.health import health_of
 from services.stack.machine.ports import Port
@@ -43,7 +43,6 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 _WATCH_SECONDS = 0.1
 _RETRY_SECONDS = 1.0
-_Result = TypeVar("_Result")
 
 
 class Stack:
@@ -104,7 +103,7 @@ class Stack:
     async def postgres_down(self, *, is_killed: bool = False) -> AsyncIterator[None]:
         """Stop PostgreSQL, or kill it, and start it again when the context is left; meanwhile nobody does."""
         async with self._restarting:
-            await _to_its_end(self._postgres.kill if is_killed else self._postgres.stop)
+            await to_its_end(self._postgres.kill if is_killed else self._postgres.stop)
             try:
                 yield
             finally:
@@ -114,7 +113,7 @@ class Stack:
     async def running(self) -> AsyncIterator[None]:
         """Run everything while the context is open, from the moment when all of it is healthy."""
         async with AsyncExitStack() as stack:
-            stack.callback(self._release)
+            stack.callback(self.release)
             # The first, and the last to end, so that what the others tell at their end is taken.
             stack.enter_context(self._kept_traces())
             run_folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="chatkit-"))
@@ -147,14 +146,14 @@ class Stack:
     async def _database(self) -> AsyncIterator[None]:
         self._say("starting PostgreSQL")
         try:
-            await _to_its_end(self._postgres.start)
+            await to_its_end(self._postgres.start)
             self._record()
             passwords = self._home.passwords
-            await _to_its_end(lambda: bootstrap(self._postgres.superuser_dsn, DATABASE, passwords))
+            await to_its_end(lambda: bootstrap(self._postgres.superuser_dsn, DATABASE, passwords))
             async with _background(self._keep_postgres()):
                 yield
         finally:
-            await _to_its_end(self._postgres.close)
+            await to_its_end(self._postgres.close)
 
     @asynccontextmanager
     async def _processes(self, programs: list[Program]) -> AsyncIterator[None]:
@@ -185,7 +184,7 @@ class Stack:
     async def _start_postgres(self) -> None:
         """Start it again; when that fails, whoever keeps it alive tries anew."""
         try:
-            await _to_its_end(self._postgres.start)
+            await to_its_end(self._postgres.start)
             self._record()
         except Trouble as trouble:
             self._say(str(trouble))
@@ -222,7 +221,8 @@ class Stack:
                     processes.append(process_of(name, child.process.pid, self._addresses[name]))
         self._home.record(replace(self._home.state(), processes=processes))
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Give the ports back, and record that nothing runs."""
         for held in self._ports.values():
             held.release()
         self._home.record(replace(self._home.state(), address="", metrics={}, processes=[]))
@@ -237,14 +237,3 @@ async def _background(work: Awaitable[None]) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-async def _to_its_end(work: Callable[[], _Result]) -> _Result:
-    """Run blocking work in a thread; a cancellation waits for it, because nothing can interrupt it halfway."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        with suppress(Exception):
-            await task
-        raise

@@ -16,7 +16,7 @@ def _programs(folder: Path, *, keeps_traces: bool) -> list[Program]:
     home = Home(folder)
     home.prepare()
     stack = Stack(home, 0, ONE_OF_EACH, pytest.fail, keeps_traces=keeps_traces)
-    stack._release()
+    stack.release()
     return [edge_program(stack._plan, "/run"), *service_programs(stack._plan)]
 
 
