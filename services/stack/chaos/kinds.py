@@ -4,7 +4,7 @@ import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from services.stack.chaos import processes, weather
+from services.stack.chaos import database, processes, weather
 from services.stack.chaos.steps import Disturbance, Kind, Losses
 from services.stack.chaos.suite import Suite
 from services.stack.trouble import Trouble
@@ -41,6 +41,9 @@ _ALL = (
     Kind("pause", "a process stands still for some seconds", processes.pause),
     Kind("backends", "PostgreSQL's backends of a service are killed", processes.backends),
     *(Kind(name, what, choose, weather.without_relays) for name, (what, choose) in _LINKS.items()),
+    Kind("restart", "PostgreSQL is restarted", database.restart),
+    Kind("fail-over", "PostgreSQL is killed, and a synchronous standby takes its place", database.fail_over),
+    Kind("put-back", "PostgreSQL's files are put back as they were, and the epoch is rotated", database.put_back),
     Kind("slow-names", "names are looked up slowly", _slow_names, _no_names),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
