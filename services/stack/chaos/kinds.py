@@ -4,7 +4,7 @@ import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from services.stack.chaos import database, processes, weather
+from services.stack.chaos import database, filling, keys, processes, rolling, weather
 from services.stack.chaos.steps import Disturbance, Kind, Losses
 from services.stack.chaos.suite import Suite
 from services.stack.trouble import Trouble
@@ -19,6 +19,11 @@ _LINKS = {
     "drop": ("NATS loses messages", weather.drop),
     "double": ("NATS brings messages twice", weather.double),
     "reorder": ("NATS brings messages in another order", weather.reorder),
+}
+_DISKS = {
+    "full-database": ("the disk of PostgreSQL is full", filling.database),
+    "full-logs": ("the disk of the logs is full", filling.logs),
+    "full-content": ("the disk of files' content is full", filling.content),
 }
 
 
@@ -44,6 +49,12 @@ _ALL = (
     Kind("restart", "PostgreSQL is restarted", database.restart),
     Kind("fail-over", "PostgreSQL is killed, and a synchronous standby takes its place", database.fail_over),
     Kind("put-back", "PostgreSQL's files are put back as they were, and the epoch is rotated", database.put_back),
+    Kind("roll", "the processes of a service are restarted one after the other", rolling.roll),
+    Kind("keys", "the key of users' tokens is rotated", keys.users_keys),
+    Kind("service-keys", "the key of services' tokens is rotated", keys.services_keys),
+    Kind("clock", "the clock of a process jumps by minutes, and back", rolling.clock, rolling.without_faketime),
+    *(Kind(name, what, choose, filling.without_disks) for name, (what, choose) in _DISKS.items()),
+    Kind("content-away", "the folder of files' content is away", filling.away, filling.without_folder),
     Kind("slow-names", "names are looked up slowly", _slow_names, _no_names),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}

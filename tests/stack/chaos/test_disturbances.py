@@ -1,14 +1,17 @@
 """Each kind does to a suite what it says, and the suite recovers: one suite takes all of them, one after the other."""
 
 import asyncio
+from dataclasses import replace
 
 import psutil
 import pytest
 
+from services.stack.chaos.kinds import KINDS, split
 from services.stack.chaos.probe import what_fails
 from services.stack.chaos.processes import pid_of
 from services.stack.chaos.steps import Losses
 from services.stack.chaos.suite import Suite
+from services.stack.trouble import Trouble
 from tests.stack.chaos.chosen import chosen, step
 from tests.support.eventually import eventually, until
 
@@ -76,3 +79,13 @@ async def test_what_nats_brings_passes_through_the_relays_too(suite: Suite) -> N
     for kind in ("drop", "double", "reorder"):
         async with chosen(kind).happening(suite, Losses()):
             assert await what_fails(suite.home, suite.stack.address) == ""
+
+
+async def test_what_can_not_be_caused_says_why(suite: Suite) -> None:
+    bare = replace(suite, relays=None, disks=None)
+    able, why = split(list(KINDS.values()), bare)
+    assert {"kill", "roll", "put-back", "content-away"} <= {kind.name for kind in able}
+    assert {"cut", "drop", "full-logs", "slow-names"} <= set(why)
+    for name in why.keys() - {"clock"}:
+        with pytest.raises(Trouble, match=why[name][:20]):
+            await step(name).cause(bare)
