@@ -21,21 +21,24 @@ _SECRET_BYTES = 32
 _PATIENCE_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 
+# How long tokens may live at the most so that their users notice nothing: so long the old key stays beside the new one.
+TOKEN_SECONDS = 10.0
+
 _Key = dict[str, Any]
 
 
 def users_keys(chance: random.Random, _replicas: Mapping[str, int]) -> Disturbance:
     """Put another key in the place of those that sign users' tokens."""
-    return _rotation("the key of users' tokens is rotated", "keys.json", chance)
+    return _rotation("the key of users' tokens is rotated", "keys.json", TOKEN_SECONDS + chance.uniform(0, 2))
 
 
 def services_keys(chance: random.Random, _replicas: Mapping[str, int]) -> Disturbance:
     """Put another key in the place of those that sign services' tokens."""
-    return _rotation("the key of services' tokens is rotated", "service_keys.json", chance)
+    return _rotation("the key of services' tokens is rotated", "service_keys.json", chance.uniform(1, 3))
 
 
-def _rotation(name: str, file: str, chance: random.Random) -> Disturbance:
-    return Disturbance(name, frozenset({file}), chance.uniform(1, 3), partial(_rotated, file))
+def _rotation(name: str, file: str, seconds: float) -> Disturbance:
+    return Disturbance(name, frozenset({file}), seconds, partial(_rotated, file))
 
 
 @asynccontextmanager
