@@ -147,7 +147,7 @@ class Stack:
         self._say("starting PostgreSQL")
         try:
             await to_its_end(self._postgres.start)
-            self._record()
+            self.record()
             passwords = self._home.passwords
             await to_its_end(lambda: bootstrap(self._postgres.superuser_dsn, DATABASE, passwords))
             async with _background(self._keep_postgres()):
@@ -158,7 +158,7 @@ class Stack:
     @asynccontextmanager
     async def _processes(self, programs: list[Program]) -> AsyncIterator[None]:
         children = [
-            Child(program, self._home.logs / f"{program.name}.log", self._say, self._record) for program in programs
+            Child(program, self._home.logs / f"{program.name}.log", self._say, self.record) for program in programs
         ]
         self._children.update({child.program.name: child for child in children})
         try:
@@ -185,7 +185,7 @@ class Stack:
         """Start it again; when that fails, whoever keeps it alive tries anew."""
         try:
             await to_its_end(self._postgres.start)
-            self._record()
+            self.record()
         except Trouble as trouble:
             self._say(str(trouble))
             await asyncio.sleep(_RETRY_SECONDS)
@@ -210,7 +210,8 @@ class Stack:
             if metrics_name(name) in self._addresses
         }
 
-    def _record(self) -> None:
+    def record(self) -> None:
+        """Write down what runs now."""
         processes: list[Running] = []
         if self._postgres.is_alive():
             processes.append(process_of("postgres", self._postgres.pid, str(self._postgres.socket_folder)))
@@ -219,7 +220,11 @@ class Stack:
                 # A process that has just ended is not worth recording.
                 with suppress(ProcessLookupError):
                     processes.append(process_of(name, child.process.pid, self._addresses[name]))
-        self._home.record(replace(self._home.state(), processes=processes))
+        try:
+            self._home.record(replace(self._home.state(), processes=processes))
+        except OSError as error:
+            # A full disk must not keep anything from being started again.
+            self._say(f"what runs can't be recorded in {self._home.folder}: {error.strerror}")
 
     def release(self) -> None:
         """Give the ports back, and record that nothing runs."""
