@@ -115,8 +115,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "commit",
         nargs="?",
-        help="the older release (the last tag of a version; as long as there is none, the commit before the last one"
-        " that changed services/ or protos/)",
+        help="the older release (the last tag of a version; as long as there is none, the commit that"
+        " docs/compatibility.md names)",
     )
     parser.add_argument("--only", default="", metavar="WORDS", help="only arrangements with these words in their names")
     parser.add_argument("--json", action="store_true", help="for machines, with all that failed")

@@ -1,9 +1,11 @@
 """The two releases: this checkout, and a commit in a worktree of its own."""
 
+import io
 import os
 import re
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +24,9 @@ _SHOW_ORIGINS = (
 )
 # Methods as the generated code names them, the same in every release.
 _METHOD = r"'/(chatkit\.[\w.]+/\w+)'"
+# Where the release is named as long as no version is tagged.
+_PAGE = ROOT / "docs" / "compatibility.md"
+_NAMED = re.compile(r"the last release is commit `([0-9a-f]{12,40})`")
 
 
 class CanNotTell(Exception):
@@ -92,11 +97,29 @@ def checkout(revision: str, folder: Path) -> Iterator[Release]:
 
 
 def default_revision() -> str:
-    """Return the last tag of a version, or the commit before the last one that changed the services or the contract."""
+    """Return the last release: the last tag of a version, or the commit that docs/compatibility.md names."""
     try:
         return _git("describe", "--tags", "--abbrev=0", "--match=v[0-9]*")
     except CanNotTell:
-        return _git("rev-list", "--max-count=1", "HEAD", "--", "services", "protos") + "^"
+        named = _NAMED.search(_PAGE.read_text())
+        if named is None:
+            raise CanNotTell(f"no version is tagged, and {_PAGE.name} names no commit as the last release") from None
+        return named[1]
+
+
+def has_history() -> bool:
+    """Tell whether the commits before this one are here, as they are not in an archive or a shallow clone."""
+    try:
+        return _git("rev-parse", "--is-shallow-repository") == "false" and int(_git("rev-list", "--count", "HEAD")) > 1
+    except CanNotTell:
+        return False
+
+
+def files_of(revision: str, folder: Path, *paths: str) -> None:
+    """Write these files and folders into a folder as they were then."""
+    packed = _output("archive", "--format=tar", revision, "--", *paths)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(folder, filter="data")
 
 
 def _python(root: Path) -> Path:
@@ -108,7 +131,12 @@ def _python(root: Path) -> Path:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run((*_GIT, *arguments), cwd=ROOT, capture_output=True, text=True, check=False)
+    return _output(*arguments).decode().strip()
+
+
+def _output(*arguments: str) -> bytes:
+    done = subprocess.run((*_GIT, *arguments), cwd=ROOT, capture_output=True, check=False)
     if done.returncode:
-        raise CanNotTell(f"git {' '.join(arguments)}: {done.stderr.strip() or 'there is no such commit'}")
-    return done.stdout.strip()
+        why = done.stderr.decode(errors="replace").strip()
+        raise CanNotTell(f"git {' '.join(arguments)}: {why or 'there is no such commit'}")
+    return done.stdout
