@@ -1,8 +1,8 @@
 """`python -m tests.checks.mixed [COMMIT]`: whether the services of this checkout work together with those of a commit.
 
-One service of either beside the rest of the other, two replicas of each, and replicas that are upgraded and rolled back
-while a replay goes on. The status is 0 when nothing was lost, doubled, out of order or failed, 1 when anything was, and
-2 when it can't be tried.
+All of the older one that are upgraded, schemas first, one service of either beside the rest of the other, two replicas
+of each, and replicas that are upgraded and rolled back, while clients record what they see. The status is 0 when every
+promise was kept and nothing failed, 1 when not, and 2 when it can't be tried.
 """
 
 import argparse
@@ -14,9 +14,10 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import assert_never
 
 from services.stack.trouble import Trouble
-from tests.checks.mixed.arrangements import Arrangement, Side, arrangements
+from tests.checks.mixed.arrangements import Arrangement, Migration, Restart, Step, arrangements
 from tests.checks.mixed.counts import Counts, is_sound, summary, table
 from tests.checks.mixed.processes import Machine, Running, machine
 from tests.checks.mixed.releases import CanNotTell, checkout, default_revision, this
@@ -24,8 +25,8 @@ from tests.checks.mixed.traffic import Traffic, causes
 from tests.support.eventually import eventually
 
 _CAN_NOT_TELL, _INTERRUPTED = 2, 130
-# How long an arrangement may take, and how much longer for each process that is restarted and restarted back.
-_PATIENCE_SECONDS, _PATIENCE_OF_A_ROLL_SECONDS = 120.0, 60.0
+# How long an arrangement may take, and how much longer for each step.
+_PATIENCE_SECONDS, _PATIENCE_OF_A_STEP_SECONDS = 180.0, 60.0
 # After a restart: long enough for everybody to call the process that has come.
 _SETTLE_SECONDS = 1.0
 _SOME_MORE = 30
@@ -61,7 +62,6 @@ def say(text: str) -> None:
 
 
 async def _tried(lent: Machine, only: str) -> list[Counts]:
-    await lent.migrate()
     wanted = [arrangement for arrangement in arrangements() if only in arrangement.name]
     return [await _try(lent, number, arrangement) for number, arrangement in enumerate(wanted)]
 
@@ -70,11 +70,13 @@ async def _try(lent: Machine, number: int, arrangement: Arrangement) -> Counts:
     """Run an arrangement, and count what becomes of its traffic; a failure of whatever kind is counted too."""
     began = time.monotonic()
     counts = Counts(arrangement.name)
-    patience = _PATIENCE_SECONDS + _PATIENCE_OF_A_ROLL_SECONDS * len(arrangement.rolled)
+    patience = _PATIENCE_SECONDS + _PATIENCE_OF_A_STEP_SECONDS * len(arrangement.steps)
     limit = asyncio.timeout(patience)
     try:
-        async with limit, lent.arranged(arrangement) as running:
-            await _watch(lent, number, arrangement, running, counts)
+        async with limit:
+            await lent.migrate(arrangement.schemas)
+            async with lent.arranged(arrangement) as running:
+                await _watch(lent, number, arrangement, running, counts)
     except Exception as error:  # noqa: BLE001 - whatever it was, the releases did not work together
         late = [f"it has not ended within {patience:.0f} s"] if limit.expired() else []
         counts.failed.extend(late or [f"{type(cause).__name__}: {cause}" for cause in causes(error)])
@@ -86,22 +88,32 @@ async def _try(lent: Machine, number: int, arrangement: Arrangement) -> Counts:
 async def _watch(lent: Machine, number: int, arrangement: Arrangement, running: Running, counts: Counts) -> None:
     releases = lent.releases.values()
     methods = set.intersection(*(release.methods() for release in releases))
-    traffic = Traffic(number, running.address, counts, methods, is_disturbed=arrangement.is_rolled)
+    traffic = Traffic(number, running.address, counts, methods, is_disturbed=bool(arrangement.steps))
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(traffic.go())
-            for name in arrangement.rolled:
-                for side in ("newer", "older"):
-                    await _roll(running, traffic, name, side)
+            for step in arrangement.steps:
+                await _some_more(traffic)
+                await _take(step, lent, running, traffic)
+            await _some_more(traffic)
             traffic.may_end()
     finally:
         counts.failed.extend(running.troubles())
 
 
-async def _roll(running: Running, traffic: Traffic, name: str, side: Side) -> None:
-    traffic.restarts += 1
-    await running.restart(name, side)
-    await asyncio.sleep(_SETTLE_SECONDS)
+async def _take(step: Step, lent: Machine, running: Running, traffic: Traffic) -> None:
+    match step:
+        case Migration(side):
+            await lent.migrate(side)
+        case Restart(process, side):
+            traffic.restarts += 1
+            await running.restart(process, side)
+            await asyncio.sleep(_SETTLE_SECONDS)
+        case _:
+            assert_never(step)
+
+
+async def _some_more(traffic: Traffic) -> None:
     wanted = traffic.done + _SOME_MORE
     await eventually(lambda: traffic.done >= wanted)
 
@@ -109,8 +121,8 @@ async def _roll(running: Running, traffic: Traffic, name: str, side: Side) -> No
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tests.checks.mixed",
-        description="Run services of this checkout beside those of a commit, both ways, and count what is lost.",
-        epilog="The schemas are those of this checkout, so the commit must be the older one.",
+        description="Run services of this checkout beside those of a commit, both ways, and judge what clients record.",
+        epilog="The commit must be the older one: its schemas are migrated to those of this checkout.",
     )
     parser.add_argument(
         "commit",

@@ -59,6 +59,8 @@ class Machine:
     releases: Releases
     environment: Mapping[str, str]
     say: Say
+    # Whose schemas are there; none are at first.
+    schemas: Side | None = None
 
     @asynccontextmanager
     async def arranged(self, arrangement: Arrangement) -> AsyncIterator["Running"]:
@@ -73,12 +75,15 @@ class Machine:
             finally:
                 await running.stop()
 
-    async def migrate(self) -> None:
-        """Bring the schemas to those of the newer release, as an operator does first."""
+    async def migrate(self, side: Side) -> None:
+        """Bring the schemas to those of a release, as an operator does first; those of the newer one stay."""
+        if self.schemas in {side, "newer"}:
+            return
         with self.planned(1) as plan:
             logs = self.home.logs
-            programs = [self.program(migration, "newer") for migration in migrations(plan)]
+            programs = [self.program(migration, side) for migration in migrations(plan)]
             await asyncio.gather(*(run_once(program, logs / f"{program.name}.migrate.log") for program in programs))
+        self.schemas = side
 
     def program(self, program: Program, side: Side) -> Program:
         """Return a program of a release, told what all are told."""

@@ -1,45 +1,30 @@
-"""The traffic of an arrangement: a replay, a writer and a follower of all their rooms, and every method once.
+"""The traffic of an arrangement: clients that record what they see, and every method that both releases have.
 
-All of it goes through the edge. It goes on in rounds until it may end, and then until everything has arrived.
+All of it goes through the edge, until it may end and enough has been done. What was recorded is then judged.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Collection, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
 
-import grpc
-from chatkit.messages.v1 import messages_service_pb2 as messages_pb2
-from chatkit.messages.v1 import part_pb2
-from chatkit.messages.v1 import read_states_service_pb2 as read_states_pb2
-from chatkit.rooms.v1 import rooms_service_pb2 as rooms_pb2
-from chatkit.users.v1 import users_service_pb2 as users_pb2
-
-from chatkit_client import ChatkitError, Client, Gap, RoomsSubscription, connect
-from chatkit_client.types import Position
-from services.runtime.contract.errors import from_rpc_error
-from services.stack.replay.checker import Checker
-from services.stack.replay.export import Export, Message, Part, Room, User
-from services.stack.replay.player import Player
+from chatkit_client import Client
+from chatkit_client.types import AddMembersRequest, CreateUserRequest, ListUserRoomsRequest
+from services.stack.proof.recording import Person, Recording
+from services.stack.proof.verdict import judge
+from tests.checks.mixed.clients import Clients
 from tests.checks.mixed.counts import Counts
-from tests.permissions.callers import CALLERS, Caller, expected
-from tests.permissions.cells import ROWS, Row, call, place
+from tests.checks.mixed.follower import Follower
+from tests.checks.mixed.methods import Methods
 from tests.support import tokens
 from tests.support.eventually import eventually
-from tests.support.stubs import Stubs
 
-_ROOMS, _MESSAGES, _SENDERS = 6, 40, 5
-_WRITES = 20
-# Of all callers of the matrix those who may call the most: one for everybody, and one who is asked for at rooms.
-_CALLERS = [caller for caller in CALLERS if caller.name in {"su", "admin inside"}]
-_CELLS_AT_ONCE = 4
-_PAUSE_SECONDS = 0.05
-# How long nothing may arrive before what is missing counts as lost.
-_STALL_SECONDS = 30.0
-_END = 2**40
-_NO_PROXY = (("grpc.enable_http_proxy", 0),)
+_ROOMS, _PEOPLE = 3, 4
+# How many writes there are at least.
+_WRITES = 200
+# For how long a user who was removed may hear of the room: what is on its way, and while rooms can't be reached.
+_LEAK_SECONDS, _LEAK_SECONDS_OF_RESTARTS = 5.0, 30.0
 
 
 @dataclass
@@ -51,230 +36,74 @@ class Traffic:
     counts: Counts
     # The paths of the methods that both releases have.
     methods: Collection[str]
-    # Whether replicas are restarted meanwhile, and how often they were: only then calls are repeated, and streams end.
+    # Whether processes are restarted meanwhile, and how often they were: only then streams end.
     is_disturbed: bool = False
     restarts: int = 0
-    # How much has been done, for whoever wants some more of it.
-    done: int = 0
+    _recording: Recording | None = None
+    _calls: list[Methods] = field(default_factory=list)
     _may_end: asyncio.Event = field(default_factory=asyncio.Event)
-    # The rooms of which the reader is a member.
-    _room_ids: list[str] = field(default_factory=list)
+
+    @property
+    def done(self) -> int:
+        """How much has been done, for whoever wants some more of it."""
+        writes = len(self._recording.history.writes) if self._recording is not None else 0
+        return writes + sum(calls.done for calls in self._calls)
 
     def may_end(self) -> None:
         """Let no further round begin."""
         self._may_end.set()
 
     async def go(self) -> None:
-        """Go on until it may end, and count."""
-        async with connect(self.address, tokens.token(None, su=True), options=_NO_PROXY) as client:
-            reader = client.with_token(tokens.token(self._reader_id))
-            request = users_pb2.CreateUserRequest(id=self._reader_id, name="Reader")
-            await client.call(request, repeatable=True)
-            async with _Follower(reader).following() as follower:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._in_rounds("replay", lambda number: self._play(client, number)))
-                    group.create_task(self._in_rounds("writer", lambda number: self._write(reader, number, follower)))
-                    group.create_task(self._in_rounds("methods", self._call_all))
-                await self._count(follower)
+        """Go on until it may end, judge what was recorded, and count."""
+        clients = Clients(self.address, self.counts, self.is_disturbed)
+        async with AsyncExitStack() as opened:
+            admin = await opened.enter_async_context(clients.client(tokens.token(None, su=True)))
+            people = [Person(who, await self._connected(opened, clients, who)) for who in self._names("person")]
+            (reader_id,) = self._names("reader", 1)
+            await admin.call(CreateUserRequest(id=reader_id, name="Reader"), repeatable=True)
+            follower = Follower(await self._connected(opened, clients, reader_id), reader_id)
+            async with follower.following():
+                await self._record(clients, admin, people, follower, reader_id)
+        self.counts.failed.extend(follower.failed)
+        self.counts.repeated += follower.reopened
+        # A restart ends a stream once at the most.
+        if follower.reopened > self.restarts:
+            self.counts.failed.append(
+                f"the stream of rooms was opened again {follower.reopened} times, with {self.restarts} restarts"
+            )
 
-    async def _in_rounds(self, name: str, work: Callable[[int], Awaitable[None]]) -> None:
-        """Work until it may end, or fails: then the others still go on, and show what else fails."""
+    async def _record(
+        self, clients: Clients, admin: Client, people: list[Person], follower: Follower, reader_id: str
+    ) -> None:
+        self._recording = recording = Recording(people, admin, f"recorded {self.number}", _ROOMS, seed=self.number)
+        await recording.prepare()
+        rooms = (await people[0].client.call(ListUserRoomsRequest())).rooms
+        for room in rooms:
+            await admin.call(AddMembersRequest(room_id=room.id, user_ids=[reader_id]), repeatable=True)
+            await follower.opened(room.id)
+        async with recording.going_on():
+            await self._call_methods(clients)
+            await eventually(lambda: len(recording.history.writes) >= _WRITES)
+        history = recording.history
+        history.streams += await follower.streams(history.logs)
+        self.counts.take(judge(history, _LEAK_SECONDS_OF_RESTARTS if self.is_disturbed else _LEAK_SECONDS))
+
+    async def _call_methods(self, clients: Clients) -> None:
+        """Call every method until it may end; what fails otherwise is counted, and the recording goes on."""
         try:
             for number in count():
-                await work(number)
+                self._calls.append(Methods(f"{self.number}-{number}", self.methods, clients))
+                await self._calls[-1].call_all()
                 if self._may_end.is_set():
                     return
         except Exception as error:  # noqa: BLE001 - whatever it was, the releases did not work together
-            self.counts.failed.extend(f"{name}: {cause}" for cause in causes(error))
+            self.counts.failed.extend(f"methods: {cause}" for cause in causes(error))
 
-    async def _play(self, client: Client, number: int) -> None:
-        def sign_in(user_id: str | None) -> str:
-            return tokens.token(user_id, su=user_id is None)
+    async def _connected(self, opened: AsyncExitStack, clients: Clients, user_id: str) -> Client:
+        return await opened.enter_async_context(clients.client(tokens.token(user_id)))
 
-        export = self._export(number)
-        result = await Player(client, sign_in, self._go_on).play(export)
-        self._room_ids.extend(room.id for room in export.rooms)
-        self.counts.acknowledged += result.sent
-        self.counts.lost += result.lost
-        self.counts.doubled += result.doubled
-        self.counts.out_of_order += result.out_of_order
-        self.counts.repeated += result.turned_away.total()
-        self.counts.failed.extend(f"replay: {refused.where}: {refused.why}" for refused in result.refused)
-
-    async def _write(self, reader: Client, number: int, follower: "_Follower") -> None:
-        """Send, edit and delete in a room of the reader's own that is followed from its first event, and read it."""
-        room_id = f"written {self.number}-{number}"
-        room = rooms_pb2.CreateRoomRequest(id=room_id, name=room_id, visibility="VISIBILITY_PRIVATE")
-        await self._made(reader, room)
-        self._room_ids.append(room_id)
-        await follower.opened(room_id)
-        for write in range(_WRITES):
-            sent = messages_pb2.SendMessageRequest(room_id=room_id, parts=[_text(f"{write}")], request_id=f"{write}")
-            seq = (await self._made(reader, sent)).message.seq
-            self.counts.acknowledged += 1
-            edit = messages_pb2.EditMessageRequest(room_id=room_id, seq=seq, parts=[_text("edited")])
-            await self._made(reader, edit)
-            deletion = messages_pb2.DeleteMessageRequest(room_id=room_id, seq=seq)
-            await self._made(reader, deletion)
-            read = read_states_pb2.SetReadCursorRequest(room_id=room_id, seq=seq)
-            await self._made(reader, read)
-
-    async def _made(self, client: Client, request: Any) -> Any:
-        """Make a call, again when it was refused in passing: each of these is harmless twice."""
-        answer = await client.call(request, repeatable=self.is_disturbed)
-        self._go_on()
-        return answer
-
-    async def _call_all(self, number: int) -> None:
-        """Call every method that both releases have."""
-        at_once = asyncio.Semaphore(_CELLS_AT_ONCE)
-        async with grpc.aio.insecure_channel(self.address, options=_NO_PROXY) as channel:
-            stubs = _ThroughEdge(channel)
-            with suppress(grpc.aio.AioRpcError):
-                await stubs.make_users("owner", "member", "stranger")
-
-            async def cell(row: Row, caller: Caller, name: str) -> None:
-                async with at_once:
-                    await self._call_one(stubs, row, caller, name)
-
-            rows = [row for row in ROWS if row.method.path in self.methods]
-            cells = [(row, caller) for row in rows for caller in _CALLERS]
-            async with asyncio.TaskGroup() as group:
-                for n, one in enumerate(cells):
-                    group.create_task(cell(*one, f"{self.number}-{number}-{n}"))
-
-    async def _call_one(self, stubs: "_ThroughEdge", row: Row, caller: Caller, name: str) -> None:
-        """Call a method in a place of its own, in another one when it was refused in passing."""
-        wanted = expected(row.method, caller, room_is_public=row.room_is_public, is_own=row.is_own)
-        for attempt in count():
-            try:
-                at = await place(stubs, row, caller, f"{name}-{attempt}")
-                told = await call(stubs.edge, row.method, caller, at)
-            except grpc.aio.AioRpcError as error:
-                told = from_rpc_error(error, row.method.path).reason
-                if self.is_disturbed and error.code() is grpc.StatusCode.UNAVAILABLE:
-                    self.counts.repeated += 1
-                    await asyncio.sleep(_PAUSE_SECONDS)
-                    continue
-            self._go_on()
-            if told == wanted:
-                self.counts.answered += 1
-            else:
-                self.counts.failed.append(f"{row.name} as {caller.name}: {told} and not {wanted}")
-            return
-
-    async def _count(self, follower: "_Follower") -> None:
-        for room_id in self._room_ids:
-            await follower.opened(room_id)
-        checkers = await follower.checked()
-        self.counts.lost += sum(checker.lost for checker in checkers)
-        self.counts.doubled += sum(checker.doubled for checker in checkers) + follower.events.repeated
-        self.counts.out_of_order += sum(checker.out_of_order for checker in checkers) + follower.events.holes
-        self.counts.failed.extend(follower.failed)
-        # A restart ends a stream once at the most.
-        self.counts.repeated += follower.events.streams - 1
-        if follower.events.streams > 1 + self.restarts:
-            self.counts.failed.append(
-                f"the stream of rooms was opened {follower.events.streams} times, with {self.restarts} restarts"
-            )
-
-    def _go_on(self, steps: int = 1) -> None:
-        self.done += steps
-
-    @property
-    def _reader_id(self) -> str:
-        return f"reader {self.number}"
-
-    def _export(self, number: int) -> Export:
-        users = tuple(User(f"sender {self.number}-{n}", f"Sender {n}", "", None) for n in range(_SENDERS))
-        rooms = tuple(self._room(f"played {self.number}-{number}-{n}", users) for n in range(_ROOMS))
-        return Export(users, rooms)
-
-    def _room(self, room_id: str, users: tuple[User, ...]) -> Room:
-        messages = tuple(
-            Message(users[n % len(users)].id, (Part("text/plain", f"{room_id}, {n}", None),), f"{n}")
-            for n in range(_MESSAGES)
-        )
-        members = (*(user.id for user in users), self._reader_id)
-        return Room(room_id, room_id, True, users[0].id, members, None, messages)
-
-
-class _Follower:
-    """Follows on one stream every room of which a user becomes a member, and notes what arrives of each."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self.events: RoomsSubscription = client.subscribe_rooms(
-            follow_memberships=True, include_cursors=True, include_read_states=True, default_last=0
-        )
-        self.failed: list[str] = []
-        self._checkers: dict[str, Checker] = {}
-
-    @asynccontextmanager
-    async def following(self) -> AsyncIterator["_Follower"]:
-        """Follow while the context is open."""
-        async with self.events:
-            task = asyncio.create_task(self._follow())
-            try:
-                yield self
-            finally:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-
-    async def opened(self, room_id: str) -> None:
-        """Return when a room is followed; raises TimeoutError, naming it, when it is not for long."""
-        try:
-            await eventually(lambda: room_id in self._checkers, _STALL_SECONDS)
-        except TimeoutError:
-            raise TimeoutError(f"{room_id!r} is not followed by its member") from None
-
-    async def checked(self) -> list[Checker]:
-        """Return what is found about each room, after everything that its log has has arrived, or nothing for long."""
-        for room_id, checker in self._checkers.items():
-            epoch = self.events.positions[room_id].epoch
-            after = Position(epoch=epoch, seq=checker.head_seq)
-            async for event in self._client.log(room_id, after, _END):
-                checker.acknowledge(event.seq, _kind(event))
-            await checker.arrival(_STALL_SECONDS)
-        return list(self._checkers.values())
-
-    async def _follow(self) -> None:
-        try:
-            async for event in self.events:
-                self._take(event)
-        except ChatkitError as error:
-            self.failed.append(f"the stream of rooms: {error}")
-
-    def _take(self, event: Any) -> None:
-        if isinstance(event, Gap):
-            self.failed.append(f"the stream of rooms has a gap: {event.reason}")
-        elif event.HasField("opened") and event.room_id:
-            if event.room_id not in self._checkers:
-                self._checkers[event.room_id] = Checker(head_seq=event.opened.position.seq)
-        elif event.HasField("closed"):
-            self.failed.append(f"the stream of rooms has closed {event.room_id}: {event.closed.reason}")
-        elif event.seq:
-            self._checkers[event.room_id].arrive(event.seq, _kind(event))
-
-
-class _ThroughEdge(Stubs):
-    """Stubs that call through the edge."""
-
-    def __init__(self, edge: grpc.aio.Channel) -> None:
-        self.edge = edge
-
-    def channel(self, service: str) -> grpc.aio.Channel:
-        """Return the channel to the edge, which finds the service."""
-        return self.edge
-
-
-def _kind(event: Any) -> bytes:
-    return str(event.WhichOneof("event")).encode()
-
-
-def _text(content: str) -> part_pb2.Part:
-    return part_pb2.Part(content_type="text/plain", content=content)
+    def _names(self, what: str, how_many: int = _PEOPLE) -> list[str]:
+        return [f"{what} {self.number}-{n}" for n in range(how_many)]
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
