@@ -419,6 +419,13 @@ def _add_check(commands: Commands) -> None:
     parser.add_argument(
         "--minutes", type=argument_types.minutes, default=2.0, metavar="N", help="for how long; half a one is 0.5 (2)"
     )
+    parser.add_argument(
+        "--faults",
+        type=argument_types.text,
+        metavar="KINDS",
+        help="what is done to the suite meanwhile, with commas between: kill,pause,fail-over; none is nothing,"
+        " docs/proof.md lists them (all that can be done on this machine)",
+    )
     parser.add_argument("--seed", type=argument_types.number, metavar="N", help="what is done follows from it (any)")
     parser.add_argument("--json", action="store_true", help="for machines: one JSON object")
 

@@ -129,6 +129,7 @@ class CursorMove:
     user_id: str
     seq: int
     outcome: Outcome
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ class MemberChange:
     user_id: str
     is_member: bool
     outcome: Outcome
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,7 @@ class Attachment:
     file_id: str
     sent: str
     found: str
+    at: float = 0.0
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Rules of what was shown: by streams, which bring each entry once and in order, and by pages, which are up to date."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -40,13 +41,16 @@ class Room:
     def _possible(self, message_seq: int) -> list[Write]:
         return [*(write for _, write in self._writes.get(message_seq, ())), *self._open[message_seq]]
 
-    def contradiction(self, shown: Entry, asked: float, told: float) -> tuple[Rule, str, Sequence[Record]] | None:
+    def contradiction(
+        self, shown: Entry, asked: float, told: float, place: int
+    ) -> tuple[Rule, str, Sequence[Record]] | None:
         """Tell what is wrong with how a message was shown to somebody who asked then and was told then, if anything is.
 
-        It may be shown as any write has left it that was not over before they asked and followed by another one.
+        It may be shown as any write has left it that was not over before they asked and followed by another one. Of
+        writes behind a place of the log they may not have heard yet.
         """
         known = self._writes.get(shown.message_seq, [])
-        newest = [write for _, write in known if _is_known(write, asked)][-1:]
+        newest = [write for seq, write in known if seq <= place and _is_known(write, asked)][-1:]
         if any(write.kind is Kind.DELETE for write in newest) and shown.content:
             return Rule.RESTORED, f"{shown.message_seq} is shown, and was deleted before", (*newest, shown)
         possible = self._possible(shown.message_seq)
@@ -58,7 +62,8 @@ class Room:
         if not any(write.content == shown.content and write.began < told for write in possible):
             return Rule.DIFFERENT, f"nobody has written what {shown.message_seq} says", (shown,)
         places = {write.content: seq for seq, write in known}
-        later = [write for seq, write in known if seq > places.get(shown.content, seq) and _is_known(write, asked)]
+        since = places.get(shown.content, place)
+        later = [write for seq, write in known if since < seq <= place and _is_known(write, asked)]
         if later:
             return Rule.STALE, f"{shown.message_seq} is shown as it was before", (later[-1], shown)
         return None
@@ -93,8 +98,10 @@ def _check_stream(stream: Stream, room: Room) -> Iterator[Fault]:
     if stream.was_read_to_the_end and last < end:
         what = f"a stream of {stream.user_id} has brought nothing behind {last}, and the log ends with {end}"
         yield Fault(Rule.MISSED, room.id, what, (_bare(stream),))
-    told = ((one.entry, one.at) for one in stream.arrivals if one.entry.kind is not Kind.DELETE)
-    yield from _contradictions(room, stream.opened, (*((one, float("inf")) for one in stream.snapshot), *told))
+    told = ((one.entry, one.at, one.entry.seq) for one in stream.arrivals if one.entry.kind is not Kind.DELETE)
+    # A replica that has not heard of a write shows what was before, and brings the write later.
+    snapshot = ((one, float("inf"), stream.after) for one in stream.snapshot)
+    yield from _contradictions(room, stream.opened, (*snapshot, *told))
 
 
 def _check_opening(stream: Stream, room: Room) -> Iterator[Fault]:
@@ -121,12 +128,12 @@ def _check_page(page: Page, room: Room) -> Iterator[Fault]:
         if is_missing and not room.may_be_deleted(message_seq, page.ended):
             what = f"{message_seq} was there before {page.user_id} asked, and is not listed"
             yield Fault(Rule.STALE, room.id, what, (write, _without_messages(page)))
-    yield from _contradictions(room, page.began, ((message, page.ended) for message in page.messages))
+    yield from _contradictions(room, page.began, ((message, page.ended, sys.maxsize) for message in page.messages))
 
 
-def _contradictions(room: Room, asked: float, shown: Iterable[tuple[Entry, float]]) -> Iterator[Fault]:
-    for entry, told in shown:
-        found = room.contradiction(entry, asked, told)
+def _contradictions(room: Room, asked: float, shown: Iterable[tuple[Entry, float, int]]) -> Iterator[Fault]:
+    for entry, told, place in shown:
+        found = room.contradiction(entry, asked, told, place)
         if found is not None:
             rule, what, records = found
             yield Fault(rule, room.id, what, records)

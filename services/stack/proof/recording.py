@@ -5,11 +5,12 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from chatkit_client import Client
+from chatkit_client import ChatkitError, Client
 from chatkit_client.types import AddMembersRequest, CreateRoomRequest, CreateUserRequest, DeleteRoomRequest
 from services.stack.proof.clients import ghosts, moving, reading, settling, writing
 from services.stack.proof.clients.reading import Follower
 from services.stack.proof.clients.work import Person, Work
+from services.stack.proof.forgetting import forget
 from services.stack.proof.history import History, MemberChange, Outcome
 
 __all__ = ["Person", "Recording"]
@@ -96,6 +97,11 @@ class Recording:
                 work.is_over.set()
         await self._settle()
 
+    def lose(self, since: float, until: float) -> None:
+        """Take what was acknowledged in this time for lost by intent: a database was put back as it was before."""
+        self._work.losses += 1
+        forget(self.history, since, until)
+
     async def clean(self) -> None:
         """Delete what was made, but for the users."""
         for room_id in (*self._work.rooms, self._hall):
@@ -106,7 +112,12 @@ class Recording:
         work = self._work
         while not work.is_over.is_set():
             act = work.chance.choices(list(acts), list(acts.values()))[0]
-            await act(work, person, work.chance.choice(rooms))
+            losses = work.losses
+            try:
+                await act(work, person, work.chance.choice(rooms))
+            except (ChatkitError, TimeoutError):
+                if work.losses == losses:
+                    raise
             await asyncio.sleep(work.chance.random() * pause)
 
     async def _settle(self) -> None:

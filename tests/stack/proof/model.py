@@ -97,7 +97,7 @@ class Chat:
             self._chance.randrange(len(self._log) + 1),
             self._chance.choice((Outcome.ACKNOWLEDGED, Outcome.UNKNOWN)),
         )
-        self.history.cursor_moves.append(CursorMove(ROOM, user_id, seq, outcome))
+        self.history.cursor_moves.append(CursorMove(ROOM, user_id, seq, outcome, self._now()))
         if outcome is Outcome.ACKNOWLEDGED or self._chance.random() < 0.5:
             self._cursors[user_id] = max(self._cursors[user_id], seq)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.stack.proof.faults import Rule
-from services.stack.proof.history import Arrival, Entry, History, Kind, Outcome, Removal, Stream
+from services.stack.proof.history import Arrival, Entry, History, Kind, Outcome, Removal, Stream, Write
 from services.stack.proof.telling import lines
 from services.stack.proof.verdict import judge
 from tests.stack.proof.model import ROOM, Chat
@@ -119,6 +119,17 @@ def _show_what_was_deleted(history: History) -> None:
     history.pages[-1] = replace(page, messages=messages)
 
 
+def _begin_with_what_was_edited(history: History) -> None:
+    """Let a stream begin with a message as it was before an edit that is at a place where the stream is already."""
+    edits = [one for one in history.writes if one.kind is Kind.EDIT and one.seq]
+    texts = {one.message_seq: one.content for one in history.writes if one.kind is Kind.SEND and one.seq}
+    doomed = {one.message_seq for one in history.writes if one.kind is Kind.DELETE}
+    edit = next(one for one in edits if one.message_seq in texts.keys() - doomed)
+    old = Entry(edit.message_seq, Kind.SEND, edit.message_seq, texts[edit.message_seq])
+    end = len(history.logs[ROOM])
+    history.streams.append(Stream(ROOM, "bob", edit.ended + 1_000, False, end, snapshot=[old]))
+
+
 def _resume_elsewhere(history: History) -> None:
     number = next(number for number, one in enumerate(history.streams) if one.is_resumed)
     history.streams[number] = replace(history.streams[number], asked_after=history.streams[number].after + 1)
@@ -160,6 +171,7 @@ BROKEN: dict[Callable[[History], None], Rule] = {
     _list_too_little: Rule.STALE,
     _show_a_message_as_it_was: Rule.STALE,
     _show_what_was_deleted: Rule.RESTORED,
+    _begin_with_what_was_edited: Rule.STALE,
     _resume_elsewhere: Rule.RESUMED,
     _go_on_in_another_log: Rule.RESUMED,
     _go_on_behind_the_end: Rule.RESUMED,
@@ -180,6 +192,19 @@ def test_what_is_broken_is_found_and_shown_by_little(change: Callable[[History],
     assert 0 < len(found[0].shown_by) <= 3
     assert any(line.startswith(f"BROKEN: {BROKEN[change]}") for line in lines(verdict))
     json.dumps(verdict.told())
+
+
+def test_a_stream_may_begin_behind_a_write_that_it_brings_then() -> None:
+    history = History()
+    history.logs[ROOM] = [Entry(1, Kind.SEND, 1, "new"), Entry(2, Kind.EDIT, 1, "new")]
+    done = Outcome.ACKNOWLEDGED
+    history.writes += [
+        Write(ROOM, "bob", Kind.SEND, "old", 0.0, 1.0, done, 1, 1),
+        Write(ROOM, "bob", Kind.EDIT, "new", 1.0, 2.0, done, 2, 1),
+    ]
+    old, edit = Entry(1, Kind.SEND, 1, "old"), Arrival(Entry(2, Kind.EDIT, 1, "new"), 4.0)
+    history.streams.append(Stream(ROOM, "eve", 3.0, False, 1, snapshot=[old], arrivals=[edit]))
+    assert judge(history, _LEAK_SECONDS).faults == []
 
 
 def test_of_nothing_nothing_is_proved() -> None:

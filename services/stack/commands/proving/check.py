@@ -7,7 +7,9 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable
+from collections import Counter
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,8 +18,10 @@ import grpc
 from chatkit_client import ChatkitError, Client, connect
 from services.runtime.identity.api_keys import mint_token, read_keys
 from services.stack import sign_in
+from services.stack.chaos.kinds import parse_kinds
+from services.stack.chaos.suite import disturbed
+from services.stack.commands.proving.disturbing import disturbing
 from services.stack.home import Home
-from services.stack.machine.up import Stack
 from services.stack.proof import telling
 from services.stack.proof.recording import Recording
 from services.stack.proof.rounds import Connect, Course, checked
@@ -27,28 +31,41 @@ from services.stack.trouble import Trouble
 # Who was removed may hear for so long what is on its way, and for longer while rooms can't be reached.
 _LEAK_SECONDS, _LEAK_UNDER_FAULTS_SECONDS = 1.0, 30.0
 _ROUND_SECONDS = 60.0
-_LIFETIME = timedelta(minutes=30)
+# Longer than any check, and than any clock is wrong.
+_LIFETIME = timedelta(days=8)
 # Two of each of which one must be told by the other what happened.
-_REPLICAS = {"users": 2, "rooms": 2, "messages": 2, "files": 1}
+REPLICAS = {"users": 2, "rooms": 2, "messages": 2, "files": 1}
 _OPTIONS = (("grpc.enable_http_proxy", 0),)
 _SECURE = "https://"
+_NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The verdict, how many faults of each kind the suite has survived, and why others could not be tried."""
+
+    verdict: Verdict
+    survived: Counter[str] = field(default_factory=Counter)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def run(_home: Home, arguments: argparse.Namespace) -> int:
     """Check; the exit status is 1 when a promise was not kept, or nothing could be tried."""
     if arguments.against and not (arguments.keys and arguments.instance):
         raise Trouble("a deployment is checked with all of --against, --keys and --instance")
+    if arguments.against and arguments.faults not in (None, _NONE):
+        raise Trouble("a deployment is not disturbed: --faults is of a suite that runs for the check alone")
     seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
     _say(f"seed {seed}")
     try:
-        verdict = asyncio.run(_against(arguments, seed) if arguments.against else _alone(arguments, seed))
+        outcome = asyncio.run(_against(arguments, seed) if arguments.against else _alone(arguments, seed))
     except* ChatkitError as group:
         raise Trouble(f"the suite does not answer: {_first(group)}") from None
-    print(json.dumps({"seed": seed, **verdict.told()}) if arguments.json else "\n".join(telling.lines(verdict)))
-    return 0 if verdict.is_sound else 1
+    print(_json(seed, outcome) if arguments.json else "\n".join(_lines(outcome)))
+    return 0 if outcome.verdict.is_sound else 1
 
 
-async def _against(arguments: argparse.Namespace, seed: int) -> Verdict:
+async def _against(arguments: argparse.Namespace, seed: int) -> Outcome:
     """Check a deployment, of which nothing is disturbed, and in which nothing stays."""
     key = read_keys(Path(arguments.keys))[0]
     address: str = arguments.against
@@ -61,21 +78,39 @@ async def _against(arguments: argparse.Namespace, seed: int) -> Verdict:
 
         return connect(address.removeprefix(_SECURE), fetch, credentials=credentials, options=_OPTIONS)
 
-    return await checked(_course(arguments, seed, _LEAK_SECONDS), connected, _wait, _say)
+    return Outcome(await checked(_course(arguments, seed, _LEAK_SECONDS), connected, _wait, _say))
 
 
-async def _alone(arguments: argparse.Namespace, seed: int) -> Verdict:
+async def _alone(arguments: argparse.Namespace, seed: int) -> Outcome:
     """Check a suite that runs for this alone, and ends with it."""
+    kinds = [] if arguments.faults == _NONE else parse_kinds(arguments.faults or "")
     with tempfile.TemporaryDirectory(prefix="chatkit-check-") as folder:
-        home = Home(Path(folder))
-        home.prepare()
-        stack = Stack(home, 0, _REPLICAS, _say)
-        async with stack.running():
-            connected = _connect(home, stack.address)
-            return await checked(_course(arguments, seed, _LEAK_SECONDS), connected, _wait, _say)
+        async with disturbed(
+            Path(folder), REPLICAS, _say, through_relays=bool(kinds), on_small_disks=bool(kinds)
+        ) as suite:
+            connected = connecting(suite.home, suite.stack.address)
+            if not kinds:
+                return Outcome(await checked(_course(arguments, seed, _LEAK_SECONDS), connected, _wait, _say))
+            faults = disturbing(suite, kinds, seed)
+            course = _course(arguments, seed, _LEAK_UNDER_FAULTS_SECONDS)
+            return Outcome(await checked(course, connected, faults, _say), faults.survived, faults.left_out)
 
 
-def _connect(home: Home, address: str) -> Connect:
+def _lines(outcome: Outcome) -> list[str]:
+    survived = ", ".join(f"{name} {count}" for name, count in sorted(outcome.survived.items()))
+    told = [f"faults    {outcome.survived.total():,} survived: {survived}"] if survived else []
+    left_out = [f"left out  {name}: {why}" for name, why in outcome.left_out.items()]
+    return [*told, *left_out, *telling.lines(outcome.verdict)]
+
+
+def _json(seed: int, outcome: Outcome) -> str:
+    faults = {"survived": dict(outcome.survived), "left_out": outcome.left_out}
+    return json.dumps({"seed": seed, **faults, **outcome.verdict.told()})
+
+
+def connecting(home: Home, address: str) -> Connect:
+    """Connect as anybody to the suite of a home."""
+
     def connected(user_id: str | None) -> Client:
         def fetch() -> Awaitable[str]:
             return asyncio.sleep(0, sign_in.token(home, user_id, su=user_id is None, lifetime=_LIFETIME))

@@ -56,19 +56,21 @@ async def come_and_go(work: Work, person: Person, room_id: str) -> None:
         by, out, back = person.client, LeaveRoomRequest(room_id=room_id), JoinRoomRequest(room_id=room_id)
     if not await _change(work, person, room_id, by, out, is_member=False):
         return
-    ended = now()
+    ended, losses = now(), work.losses
     await _wait(work)
     until = now()
     await _change(work, person, room_id, by, back, is_member=True)
-    work.history.removals.append(Removal(room_id, person.user_id, ended, until))
+    if work.losses == losses:
+        work.history.removals.append(Removal(room_id, person.user_id, ended, until))
 
 
 async def be_muted(work: Work, person: Person, _: str) -> None:
     """Lose the right to write, and get it back after a while."""
     await work.must(AssignRoleRequest(user_id=person.user_id, role_name=reader_role(work)))
-    began = now()
+    began, losses = now(), work.losses
     await _wait(work)
-    work.history.mutings.append(Muting(person.user_id, began, now()))
+    if work.losses == losses:
+        work.history.mutings.append(Muting(person.user_id, began, now()))
     await work.must(UnassignRoleRequest(user_id=person.user_id))
 
 
@@ -77,13 +79,13 @@ async def bring_back(work: Work, person: Person) -> None:
     await work.must(UnassignRoleRequest(user_id=person.user_id))
     for room_id in work.rooms:
         await work.must(AddMembersRequest(room_id=room_id, user_ids=[person.user_id]))
-        work.history.member_changes.append(MemberChange(room_id, person.user_id, True, Outcome.ACKNOWLEDGED))
+        work.history.member_changes.append(MemberChange(room_id, person.user_id, True, Outcome.ACKNOWLEDGED, now()))
 
 
 async def _change(work: Work, person: Person, room_id: str, by: Any, request: Any, *, is_member: bool) -> bool:
     is_sure = await work.tried(by, request) is not None
     outcome = Outcome.ACKNOWLEDGED if is_sure else Outcome.UNKNOWN
-    work.history.member_changes.append(MemberChange(room_id, person.user_id, is_member, outcome))
+    work.history.member_changes.append(MemberChange(room_id, person.user_id, is_member, outcome, now()))
     return is_sure
 
 

@@ -44,6 +44,8 @@ class Work:
     is_over: asyncio.Event = field(default_factory=asyncio.Event)
     # For how long what has not come by then is waited for: longer than a lease of presence, which takes longest.
     patience_seconds: float = 60.0
+    # How often something was taken away by intent, so that what was under way may be about nothing.
+    losses: int = 0
     _count: int = 0
 
     def number(self) -> int:

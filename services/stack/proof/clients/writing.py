@@ -111,7 +111,7 @@ async def attach(work: Work, person: Person, room_id: str) -> None:
         # Nobody edits it: an edit without the file would take it away.
         _record(work, person, one, _message(answer), is_kept=False)
         if answer is not None:
-            work.history.attachments.append(Attachment(room_id, file.id, hashlib.sha256(data).hexdigest(), ""))
+            work.history.attachments.append(Attachment(room_id, file.id, hashlib.sha256(data).hexdigest(), "", now()))
 
 
 async def read_on(work: Work, person: Person, room_id: str) -> None:
@@ -121,8 +121,12 @@ async def read_on(work: Work, person: Person, room_id: str) -> None:
         return
     seq = work.chance.choice(found)
     answer = await work.tried(person.client, SetReadCursorRequest(room_id=room_id, seq=seq))
-    outcome = _OPEN if answer is None else Outcome.ACKNOWLEDGED
-    work.history.cursor_moves.append(CursorMove(room_id, person.user_id, seq, outcome))
+    if answer is None:
+        move = CursorMove(room_id, person.user_id, seq, _OPEN, now())
+    else:
+        # It may be farther on already.
+        move = CursorMove(room_id, person.user_id, answer.cursor.seq, Outcome.ACKNOWLEDGED, now())
+    work.history.cursor_moves.append(move)
 
 
 async def read(work: Work, person: Person, room_id: str) -> list[int]:
