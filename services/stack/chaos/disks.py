@@ -23,6 +23,9 @@ _MEGABYTE = 1024 * 1024
 # PostgreSQL keeps up to a gigabyte of its log alone.
 _SIZES = {"database": 4096 * _MEGABYTE, "logs": 512 * _MEGABYTE, "content": 512 * _MEGABYTE}
 
+# How often a disk is made small, and how much more room than was taken it has each time.
+_TRIES, _ROOM = 50, 64 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Disks:
@@ -34,13 +37,25 @@ class Disks:
     async def full(self, name: str) -> AsyncIterator[None]:
         """Leave no room on a disk while the context is open."""
         folder = self.folders[name]
-        found = os.statvfs(folder)
-        used = (found.f_blocks - found.f_bfree) * found.f_frsize
         try:
-            await _mount("-o", f"remount,size={max(used, found.f_frsize)}", str(folder))
+            await _fill(folder)
             yield
         finally:
             await _mount("-o", f"remount,size={_SIZES[name]}", str(folder))
+
+
+async def _fill(folder: Path) -> None:
+    """Make a disk as small as what is on it; that grows meanwhile, and a size that is too small is refused."""
+    for tried in range(_TRIES):
+        found = os.statvfs(folder)
+        used = (found.f_blocks - found.f_bfree) * found.f_frsize
+        try:
+            await _mount("-o", f"remount,size={used + max(tried, 1) * _ROOM}", str(folder))
+        except Trouble:
+            if tried == _TRIES - 1:
+                raise
+        else:
+            return
 
 
 @asynccontextmanager

@@ -78,6 +78,7 @@ async def disturbed(
         disks = await opened.enter_async_context(small_disks(home)) if on_small_disks else None
         stack = Stack(home, 0, replicas, say)
         opened.callback(stack.release)
+        opened.callback(stack.postgres.close)
         relays = None
         if through_relays:
             relays = await opened.enter_async_context(relaying(_targets(stack, replicas)))
