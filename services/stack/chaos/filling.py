@@ -3,16 +3,22 @@
 import os
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+import psycopg
 
 from services.stack.chaos.disks import mounted
 from services.stack.chaos.links import POSTGRES
 from services.stack.chaos.steps import Disturbance, Losses
 from services.stack.chaos.suite import Suite
+from services.stack.machine.blocking import to_its_end
 from services.stack.trouble import Trouble
 
+# PostgreSQL keeps a gigabyte of its log at the most, in files of 16 megabytes.
+_MOST_RESERVED = 100
 _NO_DISKS = "only root may mount the small file systems that are filled, and only on Linux"
 
 
@@ -28,7 +34,7 @@ def without_folder(_suite: Suite) -> str:
 
 def database(chance: random.Random, _replicas: Mapping[str, int]) -> Disturbance:
     """Fill the disk of the database."""
-    return _filling("database", POSTGRES, chance)
+    return replace(_filling("database", POSTGRES, chance), happening=_without_room)
 
 
 def logs(chance: random.Random, _replicas: Mapping[str, int]) -> Disturbance:
@@ -55,6 +61,21 @@ def _full(disk: str, suite: Suite, _losses: Losses) -> AbstractAsyncContextManag
     if suite.disks is None or disk not in suite.disks.folders:
         raise Trouble(_NO_DISKS)
     return suite.disks.full(disk)
+
+
+@asynccontextmanager
+async def _without_room(suite: Suite, losses: Losses) -> AsyncIterator[None]:
+    async with _full("database", suite, losses):
+        await to_its_end(partial(_use_up, suite.stack.postgres.superuser_dsn))
+        yield
+
+
+def _use_up(dsn: str) -> None:
+    """Write into PostgreSQL's log until it has used up the files that it keeps: nothing can be written then."""
+    with suppress(psycopg.Error), psycopg.connect(dsn, autocommit=True) as connection:
+        for _ in range(_MOST_RESERVED):
+            connection.execute("SELECT pg_logical_emit_message(true, 'filler', 'x')")
+            connection.execute("SELECT pg_switch_wal()")
 
 
 def _away(suite: Suite, _losses: Losses) -> AbstractAsyncContextManager[None]:
