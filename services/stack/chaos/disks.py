@@ -65,12 +65,27 @@ async def small_disks(home: Home) -> AsyncIterator[Disks]:
     if not await may_mount(home.folder):
         yield Disks({})
         return
-    await to_its_end(partial(_make_cluster, home))
+    postgres = Postgres(home.data, home.logs / "postgres.log", password=home.passwords["postgres"])
+    # One that a run has left when it was killed.
+    await to_its_end(postgres.end_orphan)
+    for folder in folders.values():
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_mount():
+            await _take_off(folder)
+    # Made before it lies on a disk, because its folder is put into its place by renaming it.
+    await to_its_end(postgres.initialise)
     async with AsyncExitStack() as opened:
         for name, folder in folders.items():
-            folder.mkdir(mode=0o700, exist_ok=True)
             await opened.enter_async_context(_small(folder, _SIZES[name]))
         yield Disks(folders)
+
+
+async def _take_off(folder: Path) -> None:
+    """Take a disk off a folder, which keeps what is on it."""
+    beside = await to_its_end(partial(_copied, folder))
+    await _run("umount", "--lazy", str(folder))
+    await to_its_end(partial(refill, folder, beside))
+    await to_its_end(partial(shutil.rmtree, beside))
 
 
 async def may_mount(folder: Path) -> bool:
@@ -101,8 +116,7 @@ async def mounted(folder: Path, options: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _small(folder: Path, size: int) -> AsyncIterator[None]:
-    beside = folder.with_name(folder.name + ".beside")
-    await to_its_end(partial(shutil.copytree, folder, beside, symlinks=True))
+    beside = await to_its_end(partial(_copied, folder))
     try:
         async with mounted(folder, f"size={size},mode=0700"):
             await to_its_end(partial(refill, folder, beside))
@@ -115,17 +129,19 @@ async def _small(folder: Path, size: int) -> AsyncIterator[None]:
         await to_its_end(partial(shutil.rmtree, beside))
 
 
+def _copied(folder: Path) -> Path:
+    """Copy a folder to beside it, in the place of what an interrupted run may have left there."""
+    beside = folder.with_name(folder.name + ".beside")
+    shutil.rmtree(beside, ignore_errors=True)
+    shutil.copytree(folder, beside, symlinks=True)
+    return beside
+
+
 def refill(folder: Path, source: Path) -> None:
     """Let a folder hold what another one holds, and nothing else; the folder itself stays, as a mount does."""
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     shutil.copytree(source, folder, symlinks=True, dirs_exist_ok=True)
-
-
-def _make_cluster(home: Home) -> None:
-    """Make the data folder, if there is none, as long as it can be put into its place by renaming it."""
-    postgres = Postgres(home.data, home.logs / "postgres.log", password=home.passwords["postgres"])
-    postgres.initialise()
 
 
 async def _mount(*arguments: str) -> None:

@@ -91,7 +91,7 @@ class Postgres:
     def start(self) -> None:
         """Start the server, making its data folder first if there is none; return when it takes connections."""
         self.initialise()
-        self._end_orphan()
+        self.end_orphan()
         self.launch()
         self.wait()
 
@@ -191,7 +191,7 @@ class Postgres:
             raise Trouble(f"the database could not be made in {self.data.parent}: {made.stderr.strip()}")
         unfinished.rename(self.data)
 
-    def _end_orphan(self) -> None:
+    def end_orphan(self) -> None:
         """End a server that another `up` left behind in this data folder."""
         try:
             pid = int((self.data / "postmaster.pid").read_text().splitlines()[0])
