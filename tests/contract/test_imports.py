@@ -109,7 +109,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("bootstrap", "cli", "sign_in"),
         ("seed", "__main__"),
         ("machine", "screen"),
-        ("chaos", "doctor", "top", "transfer"),
+        ("chaos", "doctor", "fuzz", "top", "transfer"),
         ("commands",),
     ),
 }
