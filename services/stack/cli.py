@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_contract(commands)
     _add_sbom(commands)
     _add_check(commands)
+    _add_fuzz(commands)
     return parser
 
 
@@ -427,6 +428,22 @@ def _add_check(commands: Commands) -> None:
         " docs/proof.md lists them (all that can be done on this machine)",
     )
     parser.add_argument("--seed", type=argument_types.number, metavar="N", help="what is done follows from it (any)")
+    parser.add_argument("--json", action="store_true", help="for machines: one JSON object")
+
+
+def _add_fuzz(commands: Commands) -> None:
+    parser = _command(
+        commands, "fuzz", "proving.fuzz:run", "send a suite of its own bad input of every kind, and judge the answers"
+    )
+    parser.add_argument(
+        "--minutes", type=argument_types.minutes, default=2.0, metavar="N", help="for how long inputs are sent (2)"
+    )
+    parser.add_argument(
+        "--seed", type=argument_types.number, metavar="N", help="of which inputs are made; said at the start (any)"
+    )
+    parser.add_argument(
+        "--only", type=argument_types.number, metavar="K", help="send nothing but input number K of the seed"
+    )
     parser.add_argument("--json", action="store_true", help="for machines: one JSON object")
 
 

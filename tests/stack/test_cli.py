@@ -98,7 +98,7 @@ _COMMANDS = (
     *(["users", "list"], ["users", "add", "x"], ["users", "delete", "x", "--messages", "keep"]),
     *(["rooms", "list"], ["rooms", "add", "x"], ["rooms", "delete", "x"]),
     *(["members", "list"], ["members", "add", "x"], ["members", "remove", "x"]),
-    *(["contract", "export", "x"], ["sbom"], ["check"]),
+    *(["contract", "export", "x"], ["sbom"], ["check"], ["fuzz"]),
 )
 
 

@@ -1,0 +1,1 @@
+"""What is looked at while inputs are sent: processes, logs, what they hold, and whether others are served."""
