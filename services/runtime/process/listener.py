@@ -15,6 +15,8 @@ from services.runtime.identity.tls import Certificates
 _log = structlog.get_logger()
 # Room for gRPC's own framing above the largest request; the handlers refuse by the method's own limit.
 _RECEIVE_SLACK_BYTES = 64 * 1024
+# How soon it is noticed that gRPC serves no more, and how long calls have to end then: nobody else is served meanwhile.
+_LOOK_SECONDS, _FAILED_GRACE_SECONDS = 1.0, 1.0
 
 
 class GrpcListener:
@@ -26,6 +28,7 @@ class GrpcListener:
         self._listen = listen
         self._certificates = certificates
         self._server = grpc.aio.server(options=_options(limits, connection_age_seconds))
+        self._has_failed = False
 
     async def start(
         self, handlers: Handlers, servicers: Sequence[Servicer], health_servicer: health.aio.HealthServicer
@@ -45,9 +48,21 @@ class GrpcListener:
         _log.info("listening", address=address)
         return address
 
+    async def watch(self) -> None:
+        """Return when it was stopped; raise what gRPC has failed with, whose server ends at a path that is no UTF-8.
+
+        Such a server answers nobody, and its process would stay there.
+        """
+        try:
+            while await self._server.wait_for_termination(_LOOK_SECONDS):
+                pass
+        except Exception:
+            self._has_failed = True
+            raise
+
     async def stop(self, grace_seconds: float) -> None:
-        """Refuse new calls, and wait so long for open ones."""
-        await self._server.stop(grace_seconds)
+        """Refuse new calls, and wait so long for open ones; not for long where gRPC has failed."""
+        await self._server.stop(min(grace_seconds, _FAILED_GRACE_SECONDS) if self._has_failed else grace_seconds)
 
     def _bind(self) -> str:
         host, _, _ = self._listen.rpartition(":")

@@ -174,6 +174,7 @@ class Server:
         )
         self.address = await self._listener.start(self.handlers, self._servicers, self.readiness.servicer)
         self._measure()
+        self.lifetime.run("listener", self._listener.watch())
         self.lifetime.run("streams", self.streams.run())
         self.lifetime.run("watched_files", self._watch_files())
         self.lifetime.run(
