@@ -97,9 +97,9 @@ class FilesHttp:
             Route(HEALTH_PATH, self._health, methods=["GET"]),
             Route(PATH + "{file_id}", self._answering(self._put), methods=["PUT"]),
             Route(PATH + "{file_id}", self._answering(self._get), methods=["GET"]),
-            Route("/{path:path}", _nothing, methods=["GET", "PUT", "POST", "DELETE", "PATCH"]),
         ]
-        self.app = Starlette(routes=routes)
+        # Whatever the path or the verb is: there is no such method.
+        self.app = Starlette(routes=routes, exception_handlers={404: _nothing, 405: _nothing})
 
     async def _health(self, _request: Request) -> Response:
         # So that the edge turns to other replicas while this one still serves.
@@ -309,5 +309,5 @@ def _json(message: ProtoMessage, status: int) -> Response:
     return Response(text + "\n", status, headers, "application/json")
 
 
-async def _nothing(_request: Request) -> Response:
+async def _nothing(_request: Request, _error: Exception) -> Response:
     return refusal(Unimplemented("METHOD_NOT_FOUND", "there is no such method"))
