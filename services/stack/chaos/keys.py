@@ -21,20 +21,18 @@ _SECRET_BYTES = 32
 _PATIENCE_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 
-# How long tokens may live at the most so that their users notice nothing: so long the old key stays beside the new one.
-TOKEN_SECONDS = 10.0
-
+_OF_USERS, _OF_SERVICES = "keys.json", "service_keys.json"
 _Key = dict[str, Any]
 
 
 def users_keys(chance: random.Random, _replicas: Mapping[str, int]) -> Disturbance:
     """Put another key in the place of those that sign users' tokens."""
-    return _rotation("the key of users' tokens is rotated", "keys.json", TOKEN_SECONDS + chance.uniform(0, 2))
+    return _rotation("the key of users' tokens is rotated", _OF_USERS, chance.uniform(1, 3))
 
 
 def services_keys(chance: random.Random, _replicas: Mapping[str, int]) -> Disturbance:
     """Put another key in the place of those that sign services' tokens."""
-    return _rotation("the key of services' tokens is rotated", "service_keys.json", chance.uniform(1, 3))
+    return _rotation("the key of services' tokens is rotated", _OF_SERVICES, chance.uniform(1, 3))
 
 
 def _rotation(name: str, file: str, seconds: float) -> Disturbance:
@@ -51,6 +49,10 @@ async def _rotated(name: str, suite: Suite, _losses: Losses) -> AsyncIterator[No
     await watch.until_read(file, [*before, new])
     await watch.until_read(file, [new, *before])
     yield
+    if name == _OF_USERS:
+        if suite.token_seconds is None:
+            return
+        await asyncio.sleep(suite.token_seconds)
     await watch.until_read(file, [new])
 
 

@@ -21,9 +21,9 @@ from services.stack.sign_in import bearer
 _SECONDS = 5.0
 
 
-async def what_fails(home: Home, address: str) -> str:
-    """Return what went wrong with the first call that failed; empty where all is well."""
-    alice = bearer(home, ALICE)
+async def what_fails(home: Home, address: str, token: tuple[tuple[str, str], ...] = ()) -> str:
+    """Return what went wrong with the first call that failed, with a token or a fresh one; empty where all is well."""
+    alice = token or bearer(home, ALICE)
     async with grpc.aio.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
         for call, request in _calls(channel):
             try:

@@ -32,6 +32,8 @@ class Suite:
     say: Say
     relays: Relays | None = None
     disks: Disks | None = None
+    # How long the tokens of its clients live. An old key is taken away after that; without it, it stays beside the new.
+    token_seconds: float | None = None
 
     def child(self, name: str) -> Child:
         """Return a process that is no PostgreSQL."""

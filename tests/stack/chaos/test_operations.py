@@ -32,7 +32,8 @@ async def test_keys_are_others_afterwards_and_nobody_has_to_be_restarted(suite: 
     path = suite.home.keys_file.with_name(file)
     before, old = path.read_text(), bearer(suite.home, "alice")
     pids = [pid_of(suite, name) for name in suite.stack.children]
-    async with chosen(kind).happening(suite, Losses()):
+    expiring = replace(suite, token_seconds=0.0)
+    async with chosen(kind).happening(expiring, Losses()):
         # Both are good for a while.
         assert path.read_text().count('"id"') == 2
     await suite.until_healthy("its keys were rotated")
@@ -42,6 +43,13 @@ async def test_keys_are_others_afterwards_and_nobody_has_to_be_restarted(suite: 
     assert [pid_of(suite, name) for name in suite.stack.children] == pids
     if kind == "keys":
         assert bearer(suite.home, "alice") != old
+
+
+async def test_an_old_key_stays_beside_the_new_one_while_tokens_of_it_may_be_in_use(suite: Suite) -> None:
+    before = bearer(suite.home, "alice")
+    await step("keys").cause(suite)
+    assert suite.home.keys_file.read_text().count('"id"') == 2
+    assert await what_fails(suite.home, suite.stack.address, before) == ""
 
 
 async def test_a_clock_is_wrong_for_a_while(suite: Suite) -> None:
