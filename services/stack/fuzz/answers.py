@@ -38,7 +38,8 @@ def told_by(face: Face, answer: Answer) -> Told:
         return _of_grpc(head)
     if answer.status >= _FIRST_ERROR:
         return _of_json(answer)
-    if face.is_http2 or (face is Face.WEB and head.get("content-type", "").startswith("application/grpc")):
+    # gRPC over HTTP/1.1, which there is not, loses its trailers.
+    if face.is_http2 or (face is Face.WEB and head.get("content-type", "").startswith("application/grpc-web")):
         return Told()
     return Told(OK)
 

@@ -32,6 +32,8 @@ from services.stack.fuzz.making.known import ROOMS, USERS, Known
 _OWNER, _SHORT_LIVED = USERS[0], "short-lived"
 _FILES, _PENDING_FILES, _CONTENT = 4, 30, b"hello"
 _MESSAGES = 4
+# Whom and what no input names.
+_ARCHIVIST, _ARCHIVE = "archivist", "archive"
 _PER_REQUEST = 64
 _PRIVATE = "cellar"
 
@@ -51,6 +53,9 @@ class World:
         for room_id in ROOMS:
             for number in range(_MESSAGES):
                 await self._owner.call(_message(room_id, number))
+        await self._admin.call(CreateUserRequest(id=_ARCHIVIST, name=_ARCHIVIST))
+        room = CreateRoomRequest(id=_ARCHIVE, name=_ARCHIVE, visibility="VISIBILITY_PRIVATE", creator_id=_ARCHIVIST)
+        await self._admin.call(room)
         await self._make_files()
         await self._admin.call(CreateUserRequest(id=_SHORT_LIVED, name=_SHORT_LIVED))
         deleted = await self._admin.call(DeleteUserRequest(user_id=_SHORT_LIVED, messages="MESSAGE_ERASURE_ERASE"))
@@ -83,18 +88,22 @@ class World:
             await stream.aclose()
 
     async def _make_files(self) -> None:
+        """Make files that inputs may name, and others whose URLs alone are told, so that nothing takes them away."""
         for number in range(_FILES):
-            room_id = ROOMS[number]
-            file = await self._owner.upload(room_id, _CONTENT, content_type="text/plain", request_id=f"file-{number}")
+            name = f"file-{number}"
+            file = await self._owner.upload(ROOMS[number], _CONTENT, content_type="text/plain", request_id=name)
             self._tell("file_id", file.id)
-            self._tell_url((await self._owner.call(GetFileRequest(room_id=room_id, file_id=file.id))).file.download_url)
+            kept = await self._admin.upload(
+                _ARCHIVE, _CONTENT, content_type="text/plain", user_id=_ARCHIVIST, request_id=name
+            )
+            got = await self._admin.call(GetFileRequest(room_id=_ARCHIVE, file_id=kept.id))
+            # As often as there are URLs for uploads.
+            for _ in range(_PENDING_FILES // _FILES):
+                self._tell_url(got.file.download_url)
         for number in range(_PENDING_FILES):
-            room_id = ROOMS[number % len(ROOMS)]
-            request = CreateFileRequest(room_id=room_id, content_type="text/plain", size_bytes=len(_CONTENT))
-            request.request_id = f"pending-{number}"
-            created = await self._owner.call(request)
-            self._tell("file_id", created.file.id)
-            self._tell_url(created.upload_url)
+            request = CreateFileRequest(room_id=_ARCHIVE, user_id=_ARCHIVIST, content_type="text/plain")
+            request.size_bytes, request.request_id = len(_CONTENT), f"pending-{number}"
+            self._tell_url((await self._admin.call(request)).upload_url)
 
     async def _turn_pages(self) -> None:
         """Ask every method that has pages for a small one, so that there are tokens of it."""
