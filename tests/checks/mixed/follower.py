@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from chatkit_client import ChatkitError, Client, Gap
+from services.stack.proof.clients.work import entry_of
 from services.stack.proof.history import Arrival, Entry, Stream
-from services.stack.proof.recording import entry_of
 from tests.support.eventually import eventually
 
 # How long what is missing may take to arrive.

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -55,6 +56,8 @@ def run(_home: Home, arguments: argparse.Namespace) -> int:
         raise Trouble("a deployment is checked with all of --against, --keys and --instance")
     if arguments.against and arguments.faults not in (None, _NONE):
         raise Trouble("a deployment is not disturbed: --faults is of a suite that runs for the check alone")
+    # What a time limit sends ends its suite too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
     _say(f"seed {seed}")
     try:
