@@ -136,7 +136,8 @@ def _lose_cursors(patch: Patch) -> None:
     move = ReadCursorsStore.move
 
     async def in_vain(self: ReadCursorsStore, wanted: Any) -> Any:
-        return await move(self, replace(wanted, seq=wanted.seq // 2))
+        moved = await move(self, replace(wanted, seq=wanted.seq // 2))
+        return (replace(moved[0], seq=wanted.seq), moved[1]) if moved is not None else None
 
     patch.setattr(ReadCursorsStore, "move", in_vain)
 

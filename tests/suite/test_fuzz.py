@@ -1,7 +1,5 @@
 """Bad input of every kind is sent to the whole suite, and nothing of it does any harm."""
 
-import random
-
 import pytest
 
 from services.stack.fuzz.report import shown
@@ -9,13 +7,13 @@ from services.stack.fuzz.session import Plan, fuzz
 
 # What `./chatkit test` spends on it; longer runs are `./chatkit fuzz --minutes N`.
 _SECONDS = 30.0
+# Always the same: whether a change lands must not depend on luck.
+_SEED = 1
 
 
 @pytest.mark.slow
 async def test_no_input_ends_hangs_or_slows_the_suite_or_is_refused_without_a_reason() -> None:
-    # Another seed each time: it is said, and makes the same inputs again.
-    plan = Plan(random.randrange(10**9), _SECONDS)
-    report = await fuzz(plan, print)
+    report = await fuzz(Plan(_SEED, _SECONDS), print)
     assert not report.findings, shown(report)
     assert report.let_in.total() * 4 > report.calls
     # Every face had its part.

@@ -75,7 +75,8 @@ def judged(sent: Input, answer: Answer) -> Verdict:
 
 def _is_right(sent: Input, told: Told) -> bool:
     """Tell whether an answer needs no reason: it is no error, has no body, or is of what listens itself."""
-    is_of_listener = not told.reason and sent.place != EDGE and told.message.startswith(_SAYINGS)
+    is_said_by_grpc = told.message.startswith(_SAYINGS) or not sent.is_http
+    is_of_listener = not told.reason and sent.place != EDGE and is_said_by_grpc
     return told.code == OK or _is_head(sent) or is_of_listener
 
 

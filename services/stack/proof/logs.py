@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.stack.proof.faults import Fault, Rule
 from services.stack.proof.history import Entry, History, Kind, Outcome, Write
@@ -21,11 +21,32 @@ class Placed:
 def placed(history: History) -> list[Placed]:
     """Compare each room's log at the end with what was written to it, once for all rules."""
     writes: dict[str, list[Write]] = defaultdict(list)
-    for write in history.writes:
+    for write in _without_repeated_deletions(history.writes):
         writes[write.room_id].append(write)
     rooms = sorted(history.logs.keys() | writes.keys())
     logs = {room_id: history.logs.get(room_id, []) for room_id in rooms}
     return [Placed(one, logs[one], writes[one], places_of(logs[one], writes[one])) for one in rooms]
+
+
+def _without_repeated_deletions(writes: Iterable[Write]) -> Iterator[Write]:
+    """Yield the writes; of deletions of one message, of which all but one find nothing to do, those that began first.
+
+    All are answered with the place of the one that did it.
+    """
+    deletions: dict[tuple[str, int], list[Write]] = defaultdict(list)
+    for write in writes:
+        if write.kind is Kind.DELETE and write.message_seq:
+            deletions[write.room_id, write.message_seq].append(write)
+        else:
+            yield write
+    for found in deletions.values():
+        told = [one for one in found if one.outcome is Outcome.ACKNOWLEDGED]
+        if len({one.seq for one in told}) == 1:
+            # It may be any of them that did it, and then it was over when the first answer came.
+            began, ended = min(one.began for one in found), min(one.ended for one in told)
+            yield replace(told[0], began=began, ended=ended)
+        else:
+            yield from found
 
 
 def check_logs(rooms: Iterable[Placed]) -> Iterator[Fault]:
