@@ -428,6 +428,9 @@ def _add_check(commands: Commands) -> None:
         " docs/proof.md lists them (all that can be done on this machine)",
     )
     parser.add_argument("--seed", type=argument_types.number, metavar="N", help="what is done follows from it (any)")
+    parser.add_argument(
+        "--samples", metavar="FILE", help="write there what each process holds every ten seconds, a JSON object a line"
+    )
     parser.add_argument("--json", action="store_true", help="for machines: one JSON object")
 
 

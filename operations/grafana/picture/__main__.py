@@ -2,8 +2,6 @@
 
 import argparse
 import asyncio
-import os
-import shutil
 import sys
 import tempfile
 import time
@@ -11,20 +9,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from playwright.async_api import async_playwright
-
 from benchmarks.load.process import LoadFailed
 from benchmarks.suite import running
 from operations.grafana.boards import BOARDS
-from operations.grafana.picture.drawing import WIDTH, page
+from operations.grafana.picture.drawing import page
 from operations.grafana.picture.load import put_on
 from operations.grafana.picture.panels import STEP_SECONDS, seen
 from operations.grafana.picture.scraping import program, scraping
+from operations.grafana.picture.shooting import browser, shoot
 from services.stack.trouble import Trouble
 
 _FOLDER = Path(__file__).parents[1]
 _MOST_MINUTES = 60
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,7 +62,7 @@ def _minutes(text: str) -> float:
 
 
 async def _take(boards: Sequence[str], seconds: float, folder: Path) -> None:
-    browser = _browser()
+    chromium = browser()
     program()
     if not await asyncio.to_thread(folder.is_dir):
         raise Trouble(f"{folder} is no folder")
@@ -88,28 +84,9 @@ async def _take(boards: Sequence[str], seconds: float, folder: Path) -> None:
                         _say(f"{name}: there is no data for {panel.title}")
                 title = next(one.title for one in BOARDS if one.name == name)
                 remark = f"a suite on one machine under load, {time.strftime('%Y-%m-%d', time.gmtime(end))}, UTC"
-                await _shoot(browser, page(title, remark, panels, begin, end), folder / f"{name}.png")
-
-
-def _browser() -> str:
-    found = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        raise Trouble("Chromium is not on the PATH: Debian's package `chromium` brings it")
-    return found
-
-
-async def _shoot(browser: str, html: str, path: Path) -> None:
-    # Chromium's sandbox wants to be started by a user.
-    options = ["--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=browser, args=options)
-        try:
-            shown = await chromium.new_page(viewport={"width": WIDTH, "height": 100})
-            await shown.set_content(html)
-            await shown.screenshot(path=path, full_page=True)
-        finally:
-            await chromium.close()
-    _say(f"{path}")
+                path = folder / f"{name}.png"
+                await shoot(chromium, page(title, remark, panels, begin, end), path)
+                _say(f"{path}")
 
 
 def _say(text: str) -> None:

@@ -22,6 +22,7 @@ from services.stack import sign_in
 from services.stack.chaos.kinds import parse_kinds
 from services.stack.chaos.suite import disturbed
 from services.stack.commands.proving.disturbing import disturbing
+from services.stack.commands.proving.growth import Growth
 from services.stack.home import Home
 from services.stack.proof import telling
 from services.stack.proof.recording import Recording
@@ -48,6 +49,12 @@ class Outcome:
     verdict: Verdict
     survived: Counter[str] = field(default_factory=Counter)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    growth: Growth | None = None
+
+    @property
+    def grown(self) -> list[str]:
+        """What has grown without an end in sight."""
+        return self.growth.grown() if self.growth is not None else []
 
 
 def run(_home: Home, arguments: argparse.Namespace) -> int:
@@ -65,7 +72,7 @@ def run(_home: Home, arguments: argparse.Namespace) -> int:
     except* ChatkitError as group:
         raise Trouble(f"the suite does not answer: {_first(group)}") from None
     print(_json(seed, outcome) if arguments.json else "\n".join(_lines(outcome)))
-    return 0 if outcome.verdict.is_sound else 1
+    return 0 if outcome.verdict.is_sound and not outcome.grown else 1
 
 
 async def _against(arguments: argparse.Namespace, seed: int) -> Outcome:
@@ -92,23 +99,32 @@ async def _alone(arguments: argparse.Namespace, seed: int) -> Outcome:
             Path(folder), REPLICAS, _say, through_relays=bool(kinds), on_small_disks=bool(kinds)
         ) as suite:
             connected = connecting(suite.home, suite.stack.address)
-            if not kinds:
-                return Outcome(await checked(_course(arguments, seed, _LEAK_SECONDS), connected, _wait, _say))
-            faults = disturbing(suite, kinds, seed)
-            course = _course(arguments, seed, _LEAK_UNDER_FAULTS_SECONDS)
-            return Outcome(await checked(course, connected, faults, _say), faults.survived, faults.left_out)
+            growth = Growth(suite, Path(arguments.samples) if arguments.samples else None)
+            watching = asyncio.create_task(growth.watch())
+            try:
+                if not kinds:
+                    verdict = await checked(_course(arguments, seed, _LEAK_SECONDS), connected, _wait, _say)
+                    return Outcome(verdict, growth=growth)
+                faults = disturbing(suite, kinds, seed)
+                course = _course(arguments, seed, _LEAK_UNDER_FAULTS_SECONDS)
+                verdict = await checked(course, connected, faults, _say)
+                return Outcome(verdict, faults.survived, faults.left_out, growth)
+            finally:
+                watching.cancel()
 
 
 def _lines(outcome: Outcome) -> list[str]:
     survived = ", ".join(f"{name} {count}" for name, count in sorted(outcome.survived.items()))
     told = [f"faults    {outcome.survived.total():,} survived: {survived}"] if survived else []
     left_out = [f"left out  {name}: {why}" for name, why in outcome.left_out.items()]
-    return [*told, *left_out, *telling.lines(outcome.verdict)]
+    grown = [f"GROWS     {what}" for what in outcome.grown]
+    return [*told, *left_out, *grown, *telling.lines(outcome.verdict)]
 
 
 def _json(seed: int, outcome: Outcome) -> str:
     faults = {"survived": dict(outcome.survived), "left_out": outcome.left_out}
-    return json.dumps({"seed": seed, **faults, **outcome.verdict.told()})
+    held = outcome.growth.told() if outcome.growth is not None else []
+    return json.dumps({"seed": seed, **faults, "grown": outcome.grown, "held": held, **outcome.verdict.told()})
 
 
 def connecting(home: Home, address: str) -> Connect:
