@@ -7,7 +7,7 @@ from services.messages.settings import MessagesSettings
 from services.runtime.process.main import IMPORT_FLAGS, VERIFY_FLAGS, Command, main
 
 COMMANDS = {
-    "rotate-epoch": Command("services.messages.log.rotation:rotate_epoch"),
+    "rotate-epoch": Command("services.messages.rotation:rotate_epoch"),
     "verify": Command("services.messages.verifying:verify", VERIFY_FLAGS),
     "import": Command("services.messages.transfer.importing:run_import", IMPORT_FLAGS),
     "export": Command("services.messages.transfer.exporting:run_export"),

@@ -1,4 +1,4 @@
-"""`python -m services.rooms serve`, `… migrate`, `… verify`, `… import` and `… export`."""
+"""`python -m services.rooms serve`, `… migrate`, `… rotate-epoch`, `… verify`, `… import` and `… export`."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ from services.rooms.settings import RoomsSettings
 from services.runtime.process.main import IMPORT_FLAGS, VERIFY_FLAGS, Command, main
 
 COMMANDS = {
+    "rotate-epoch": Command("services.rooms.rotation:rotate_epoch"),
     "verify": Command("services.rooms.verifying:verify", VERIFY_FLAGS),
     "import": Command("services.rooms.transfer:run_import", IMPORT_FLAGS),
     "export": Command("services.rooms.transfer:run_export"),

@@ -1,6 +1,8 @@
 """The services that have a schema, and the names of their roles: one that owns the schema, and one that uses it."""
 
 SERVICES = ("users", "rooms", "messages", "files")
+# Those of which others keep positions, which an epoch is part of.
+EPOCHS = ("users", "rooms", "messages")
 
 
 def role_names(service: str) -> tuple[str, str]:

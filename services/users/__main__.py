@@ -1,4 +1,4 @@
-"""`python -m services.users serve`, `… migrate`, `… verify`, `… import` and `… export`."""
+"""`python -m services.users serve`, `… migrate`, `… rotate-epoch`, `… verify`, `… import` and `… export`."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ from services.runtime.process.main import IMPORT_FLAGS, VERIFY_FLAGS, Command, m
 from services.users.settings import UsersSettings
 
 COMMANDS = {
+    "rotate-epoch": Command("services.users.rotation:rotate_epoch"),
     "verify": Command("services.users.verifying:verify", VERIFY_FLAGS),
     "import": Command("services.users.transfer:run_import", IMPORT_FLAGS),
     "export": Command("services.users.transfer:run_export"),

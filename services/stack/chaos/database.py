@@ -4,8 +4,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -20,9 +18,9 @@ from services.stack.chaos.steps import Disturbance, Losses
 from services.stack.chaos.suite import Suite
 from services.stack.machine.blocking import to_its_end
 from services.stack.machine.cluster import DATABASE
+from services.stack.machine.epochs import rotated
 from services.stack.machine.replicas import names, process_names
-from services.stack.roles import role_names
-from services.stack.trouble import Trouble
+from services.stack.roles import EPOCHS, role_names
 
 END_SECONDS = 60.0
 
@@ -76,7 +74,7 @@ async def _put_back(suite: Suite, losses: Losses) -> AsyncIterator[None]:
             losses.since, losses.is_new_epoch = taken, True
             async with suite.stack.postgres_down():
                 await to_its_end(partial(refill, data, kept))
-            await to_its_end(partial(_rotate_epoch, suite))
+            await to_its_end(partial(_rotate_epochs, suite))
 
 
 @asynccontextmanager
@@ -87,16 +85,10 @@ async def _without_services(suite: Suite) -> AsyncIterator[None]:
         yield
 
 
-def _rotate_epoch(suite: Suite) -> None:
-    role = role_names("messages")[0]
-    first = names("messages", suite.replicas["messages"])[0]
-    environment = {
-        **os.environ,
-        **suite.child(first).program.environment,
+def _rotate_epochs(suite: Suite) -> None:
+    for service in EPOCHS:
+        role = role_names(service)[0]
+        first = names(service, suite.replicas[service])[0]
         # Directly: whatever happens to links, an operator is at the server.
-        "CHATKIT_DATABASE_URL": suite.stack.postgres.dsn(role, suite.home.passwords[role], DATABASE),
-    }
-    command = [sys.executable, "-m", "services.messages", "rotate-epoch"]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if ended.returncode:
-        raise Trouble(f"the epoch could not be rotated: {ended.stderr.strip()}")
+        url = suite.stack.postgres.dsn(role, suite.home.passwords[role], DATABASE)
+        rotated(service, {**os.environ, **suite.child(first).program.environment, "CHATKIT_DATABASE_URL": url})

@@ -137,7 +137,7 @@ async def test_a_new_connection_looks_before_anything_is_appended(database: Test
 
 def test_where_nothing_was_written_there_is_nothing_to_rotate(database: TestDatabase) -> None:
     ended = _run(database, "rotate-epoch")
-    assert (ended.returncode, ended.stdout) == (0, "no log was ever written: there is nothing to rotate\n")
+    assert (ended.returncode, ended.stdout) == (0, "nothing was ever written: there is nothing to rotate\n")
 
 
 def test_a_database_that_is_away_is_one_line_and_status_2(database: TestDatabase) -> None:

@@ -25,7 +25,7 @@ from services.runtime.clock import Clock
 from services.runtime.identity.api_keys import ApiKey
 from services.runtime.process import main
 from services.runtime.settings import Settings
-from services.stack.roles import SERVICES
+from services.stack.roles import EPOCHS, SERVICES
 from tests.support import tokens
 from tests.support.databases import ROOT, TestDatabase
 from tests.support.eventually import HANG_SECONDS
@@ -177,7 +177,8 @@ _NOWHERE = "postgresql://users:hush@127.0.0.1:1/chatkit"
 
 
 @pytest.mark.parametrize(
-    ("service", "command"), [*((service, "migrate") for service in SERVICES), ("messages", "rotate-epoch")]
+    ("service", "command"),
+    [*((service, "migrate") for service in SERVICES), *((service, "rotate-epoch") for service in EPOCHS)],
 )
 def test_a_database_that_is_away_is_one_sentence_without_its_password(run: Here, service: str, command: str) -> None:
     ended = run(command, service=service, CHATKIT_DATABASE_URL=_NOWHERE, CHATKIT_MIGRATE_DATABASE_URL=_NOWHERE)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
 import grpc
 import psycopg
@@ -11,9 +11,11 @@ import pytest_asyncio
 from chatkit.messages.v1.messages_service_pb2 import ListMessagesRequest
 from chatkit.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
+from chatkit_client.types import CreateRoomRequest, SubscribeUserRequest, UserPosition
 from services.runtime.data.epoch import IDENTITY
 from services.stack.chaos.steps import Losses
 from services.stack.chaos.suite import Suite
+from services.stack.commands.connecting import connected
 from services.stack.sign_in import bearer
 from tests.messages.chat import text
 from tests.stack.chaos.chosen import chosen, step
@@ -85,6 +87,42 @@ async def test_a_fail_over_that_is_cancelled_leaves_a_server_that_waits_for_nobo
             raise asyncio.CancelledError
     assert _timeline(suite) == before
     await _send(suite, messages, "nobody is waited for")
+
+
+async def _make_rooms(suite: Suite, name: str) -> None:
+    async with connected(suite.home, None) as admin:
+        for number in range(3):
+            request = CreateRoomRequest(
+                id=f"{name}-{number}", name=name, visibility="VISIBILITY_PRIVATE", creator_id="bob"
+            )
+            await admin.call(request, repeatable=True)
+
+
+async def _user_stream(suite: Suite, after: UserPosition | None = None) -> tuple[bool, UserPosition]:
+    """Return whether a stream of bob's rooms goes on where he asks, and where he stands then."""
+    is_resumed = False
+    async with (
+        connected(suite.home, "bob") as bob,
+        aclosing(bob.stream(SubscribeUserRequest(after=after))) as frames,
+    ):
+        async for frame in frames:
+            for event in frame.events:
+                is_resumed = is_resumed or event.opened.resumed
+                if event.WhichOneof("event") == "caught_up":
+                    return is_resumed, event.position
+    raise AssertionError("the stream has ended")
+
+
+async def test_nobody_goes_on_from_a_position_of_a_future_that_was_put_back(suite: Suite) -> None:
+    async with chosen("put-back").happening(suite, Losses()):
+        await _make_rooms(suite, "lost")
+        _, position = await _user_stream(suite)
+        assert (await _user_stream(suite, position))[0]
+    await suite.until_healthy("files were put back")
+    # The versions of changes are as high as those that were lost, and of other changes.
+    await _make_rooms(suite, "kept")
+    await _make_rooms(suite, "more")
+    assert not (await _user_stream(suite, position))[0]
 
 
 async def test_what_was_written_after_the_copy_is_gone_when_it_was_put_back(
