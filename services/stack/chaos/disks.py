@@ -4,12 +4,13 @@ They are in memory, and take no more of it than is written: a disk becomes full 
 Only who may mount has them.
 """
 
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,8 @@ _MEGABYTE = 1024 * 1024
 # PostgreSQL keeps up to a gigabyte of its log alone.
 _SIZES = {"database": 4096 * _MEGABYTE, "logs": 512 * _MEGABYTE, "content": 512 * _MEGABYTE}
 
+# What takes the rest, in a file of its own: no more of it than a disk that is not small yet can well lose.
+_FILLER, _BLOCK, _MOST_BLOCKS, _LOOK_SECONDS = ".full", bytes(4096), 2_000, 0.1
 # How often a disk is made small, and how much more room than was taken it has each time.
 _TRIES, _ROOM = 50, 64 * 1024
 
@@ -35,13 +38,26 @@ class Disks:
 
     @asynccontextmanager
     async def full(self, name: str) -> AsyncIterator[None]:
-        """Leave no room on a disk while the context is open."""
+        """Leave no room on a disk while the context is open: what becomes free there is taken at once."""
         folder = self.folders[name]
+        filling = asyncio.create_task(_keep_full(folder / _FILLER))
         try:
             await _fill(folder)
             yield
         finally:
+            filling.cancel()
+            await asyncio.gather(filling, return_exceptions=True)
+            (folder / _FILLER).unlink(missing_ok=True)
             await _mount("-o", f"remount,size={_SIZES[name]}", str(folder))
+
+
+async def _keep_full(filler: Path) -> None:
+    """Take what room there is on a disk that was made small, again and again, until cancelled."""
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        with suppress(OSError), filler.open("ab", buffering=0) as file:
+            for _ in range(_MOST_BLOCKS):
+                file.write(_BLOCK)
 
 
 async def _fill(folder: Path) -> None:

@@ -68,7 +68,7 @@ async def _fails(suite: Suite) -> bool:
 async def test_a_database_whose_disk_is_full_writes_again_when_there_is_room(suite: Suite) -> None:
     _skip_without_disks(suite)
     async with chosen("full-database").happening(suite, Losses()):
-        assert await _fails(suite)
+        await until(lambda: _fails(suite))
     await suite.until_healthy("its disk was full")
     assert "No space left on device" in (suite.home.logs / "postgres.log").read_text()
 
