@@ -128,6 +128,29 @@ async def test_a_token_that_ended_is_replaced_at_once_and_nothing_is_lost_by_it(
     assert _statuses(seen) == [_CONNECTING, _LIVE, _CONNECTING, _LIVE, _CLOSED]
 
 
+async def test_a_token_that_was_good_is_replaced_when_the_key_is_gone_at_the_next_stream() -> None:
+    script = Script([([*_START[0]], "UNAVAILABLE"), ([], "TOKEN_INVALID"), ([resumed(2), message(2)], HANG)])
+    async with (
+        serve(script) as address,
+        connect(address, _Source(), clock=HastyClock()) as client,
+        client.subscribe("lobby") as events,
+    ):
+        await _read_to(events, 2)
+    assert script.tokens == ["token 1", "token 1", "token 2"]
+
+
+async def test_a_token_that_was_never_good_is_not_replaced() -> None:
+    source, script = _Source(), Script([([], "TOKEN_INVALID")])
+    async with (
+        serve(script) as address,
+        connect(address, source, clock=HastyClock()) as client,
+        client.subscribe("lobby") as events,
+    ):
+        with pytest.raises(ChatkitError) as refused:
+            await _read_to(events, 1)
+    assert (refused.value.reason, source.fetched) == (Reason.TOKEN_INVALID, 1)
+
+
 async def test_a_server_that_takes_no_token_is_not_asked_without_a_pause() -> None:
     refused: tuple[list[Event], str] = ([], "TOKEN_EXPIRED")
     clock = HastyClock()

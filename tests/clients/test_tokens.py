@@ -6,12 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from chatkit_client import SignedOut, TokenError, connect
+from chatkit_client import ChatkitError, Reason, SignedOut, TokenError, connect
 from chatkit_client.retry import SystemClock
 from chatkit_client.tokens import Tokens
 from tests.clients.scripted import HastyClock, Script, serve
-from tests.support.eventually import eventually
-from tests.support.tokens import token
+from tests.support.edge import Edge
+from tests.support.eventually import eventually, until
+from tests.support.tokens import KEY, SECOND_KEY, token, write
 
 
 class _Hurry(SystemClock):
@@ -137,3 +138,26 @@ async def test_a_token_that_does_not_say_when_it_expires_is_used_until_then(opaq
 
     tokens = Tokens(fetch)
     assert await tokens.current() == await tokens.current() == opaque
+
+
+async def test_calls_go_on_when_the_key_of_their_token_was_taken_away(edge: Edge) -> None:
+    keys = [KEY, SECOND_KEY]
+
+    async def fetch() -> str:
+        return token("alice", key=keys.pop(0))
+
+    async with connect(edge.address, fetch) as client, connect(edge.address, token("alice")) as another:
+
+        async def is_refused() -> bool:
+            try:
+                await another.send("lobby", "hello")
+            except ChatkitError as error:
+                return error.reason == Reason.TOKEN_INVALID
+            else:
+                return False
+
+        await client.send("lobby", "before")
+        write(edge.suite.folder / "keys.json", SECOND_KEY)
+        await until(is_refused)
+        await client.send("lobby", "after")
+    assert keys == []

@@ -105,10 +105,13 @@ class Calls:
     async def _attempt(self, attempt: Attempt[_Answer], end: float) -> _Answer:
         token = await self.tokens.current()
         try:
-            return await self._once(attempt, token, end)
+            answer = await self._once(attempt, token, end)
         except ChatkitError as error:
-            if not (error.wants_another_token and self.tokens.can_renew):
+            if not self.tokens.can_replace(token, error):
                 raise
+        else:
+            self.tokens.accept(token)
+            return answer
         return await self._once(attempt, await self.tokens.renewed(token), end)
 
     async def _once(self, attempt: Attempt[_Answer], token: str, end: float) -> _Answer:

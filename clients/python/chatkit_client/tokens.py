@@ -7,7 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from chatkit_client.errors import SignedOut, TokenError
+from chatkit_client.errors import ChatkitError, SignedOut, TokenError
+from chatkit_client.reasons import Reason
 from chatkit_client.retry import Backoff, Clock, SystemClock
 
 Token = str | Callable[[], Awaitable[str]]
@@ -26,6 +27,8 @@ class Tokens:
         self._token = token if isinstance(token, str) else None
         self._now = now
         self._clock = clock or SystemClock()
+        # The one that was taken last.
+        self._accepted: str | None = None
         # When the token is replaced before it expires; None when that is not known.
         self._renew_time: float | None = None
         self._backoff = Backoff()
@@ -35,6 +38,15 @@ class Tokens:
     def can_renew(self) -> bool:
         """Whether an expired token can be replaced."""
         return self._fetch is not None
+
+    def accept(self, token: str | None) -> None:
+        """Learn that the suite has taken a token: when it refuses that as invalid later, the token's key is gone."""
+        self._accepted = token
+
+    def can_replace(self, token: str | None, error: ChatkitError) -> bool:
+        """Whether another token may do what this one could not, because it was good once and is no longer."""
+        is_revoked = error.reason == Reason.TOKEN_INVALID and token is not None and token == self._accepted
+        return self.can_renew and (error.wants_another_token or is_revoked)
 
     @property
     def latest(self) -> str | None:

@@ -149,9 +149,11 @@ export class Calls implements Transport {
     const token = await this.tokens.current();
     const left = (): number => Math.max(1, end - this.clock.now());
     try {
-      return await attempt(token, left());
+      const answer = await attempt(token, left());
+      this.tokens.accept(token);
+      return answer;
     } catch (thrown) {
-      if (!(fromCall(thrown).wantsAnotherToken && this.tokens.canRenew)) {
+      if (!this.tokens.canReplace(token, fromCall(thrown))) {
         throw thrown;
       }
     }

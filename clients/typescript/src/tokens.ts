@@ -1,6 +1,6 @@
 /** A user's token: given once, or fetched anew shortly before it expires, and at the latest when it has. */
 
-import { SignedOut, TokenError } from "./errors.js";
+import { type ChatkitError, SignedOut, TokenError } from "./errors.js";
 import { Backoff, type Clock } from "./retry.js";
 
 /** A token, or a function that fetches one. */
@@ -19,6 +19,8 @@ export class Tokens {
   readonly #fetch: Fetch | undefined;
   readonly #backoff = new Backoff();
   #token: string | undefined;
+  // The one that was taken last.
+  #accepted: string | undefined;
   // When the token is replaced before it expires; undefined when that is not known.
   #renewTime: number | undefined;
   #fetching: Promise<void> | undefined;
@@ -32,6 +34,17 @@ export class Tokens {
   /** Whether an expired token can be replaced. */
   get canRenew(): boolean {
     return this.#fetch !== undefined;
+  }
+
+  /** Learn that the suite has taken a token: when it refuses that as invalid later, the token's key is gone. */
+  accept(token: string | undefined): void {
+    this.#accepted = token;
+  }
+
+  /** Whether another token may do what this one could not, because it was good once and is no longer. */
+  canReplace(token: string | undefined, error: ChatkitError): boolean {
+    const isRevoked = error.reason === "TOKEN_INVALID" && token !== undefined && token === this.#accepted;
+    return this.canRenew && (error.wantsAnotherToken || isRevoked);
   }
 
   /** The token that was fetched last; undefined before the first. */

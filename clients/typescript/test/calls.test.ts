@@ -74,6 +74,20 @@ test("a call whose token has expired is made again with another one", async () =
   await assert.rejects(suite.client("only").send("lobby", "hello"), /TOKEN_EXPIRED/);
 });
 
+test("a token that was good is replaced when its key is gone, and one that never was is refused", async () => {
+  const suite = new Suite();
+  const tokens = ["old", "new", "none"];
+  const client = suite.client(() => tokens.shift() ?? "none");
+  await client.send("lobby", "hello");
+  suite.refusals.push(refusal(Code.Unauthenticated, "TOKEN_INVALID"));
+  await client.send("lobby", "hello again");
+  assert.deepEqual(suite.tokens, ["old", "old", "new"]);
+  suite.refusals.push(refusal(Code.Unauthenticated, "TOKEN_INVALID"));
+  const another = suite.client(() => "forged");
+  await assert.rejects(another.send("lobby", "hello"), /TOKEN_INVALID/);
+  assert.equal(suite.tokens.filter((token) => token === "forged").length, 1);
+});
+
 test("a function that fetches tokens is asked again for as long as the call may take", async () => {
   const suite = new Suite();
   const clock = new ManualClock();

@@ -51,7 +51,7 @@ class OnStream:
                 async for sent in ByCalls(self._calls).send(left):
                     yield sent
                 return
-            renews = ending.wants_another_token and self._calls.tokens.can_renew
+            renews = self._expired is not None
             if renews and attempt.has_begun:
                 continue
             delay = backoff.next_delay(ending.retry_after)
@@ -73,6 +73,7 @@ class OnStream:
                 async for event in events:
                     match event.WhichOneof("event"):
                         case "heartbeat":
+                            tokens.accept(token)
                             attempt.start()
                         case "result":
                             for sent in attempt.take(event.number, event.result):
@@ -84,7 +85,7 @@ class OnStream:
                         case "closed":
                             raise from_closed(event.closed)
         except ChatkitError as error:
-            if error.wants_another_token:
+            if tokens.can_replace(token, error):
                 self._expired = token
             raise
         finally:

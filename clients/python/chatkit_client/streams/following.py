@@ -111,7 +111,7 @@ class Following(ABC, Generic[EventT, ItemT]):
 
     async def _before_the_next(self, ending: ChatkitError, backoff: Backoff) -> None:
         """Return when another stream is to be opened; raises the ending if it is final."""
-        if ending.wants_another_token and self._tokens.can_renew:
+        if self._tokens.can_replace(self._token, ending):
             self._expired = self._token
             if self.connection.is_live:
                 return
@@ -151,6 +151,7 @@ class Following(ABC, Generic[EventT, ItemT]):
     def _see(self, event: EventT) -> None:
         """Learn how it stands with the stream; raises ChatkitError when it ends."""
         if event.HasField("opened"):
+            self._tokens.accept(self._token)
             self.connection.become(ConnectionStatus.LIVE)
         elif event.HasField("closed"):
             raise from_closed(event.closed)

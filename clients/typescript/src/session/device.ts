@@ -152,7 +152,7 @@ export class Device {
 
   /** Return when another stream is to be opened; throws the ending if it is final. */
   async #beforeTheNext(why: ChatkitError, backoff: Backoff, signal: AbortSignal): Promise<void> {
-    if (why.wantsAnotherToken && this.#calls.tokens.canRenew) {
+    if (this.#calls.tokens.canReplace(this.#token, why)) {
       this.#hasExpired = true;
       if (this.connection.isLive) {
         return;
@@ -204,6 +204,7 @@ export class Device {
     switch (event.case) {
       case "opened":
         this.#streamId = event.value.streamId;
+        this.#calls.tokens.accept(this.#token);
         // Until everything was told nothing is known to be as it is.
         this.#beLive(ALL_PARTS);
         this.#catchUpWithWishes();
