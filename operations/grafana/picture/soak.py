@@ -1,4 +1,4 @@
-"""`python -m operations.grafana.picture.soak SAMPLES PNG`: a picture of what `./chatkit check --samples` has written."""
+"""`python -m operations.grafana.picture.soak SAMPLES PNG`: draws what `./chatkit check --samples` has written."""
 
 import argparse
 import asyncio
