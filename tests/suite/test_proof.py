@@ -27,7 +27,7 @@ async def test_every_promise_is_kept_while_a_suite_is_disturbed() -> None:
     with tempfile.TemporaryDirectory(prefix="stack-") as folder:
         async with disturbed(Path(folder), REPLICAS, print, on_small_disks=False) as suite:
             faults = disturbing(suite, parse_kinds(_KINDS), _SEED)
-            course = Course("proof", _SEED, 80.0, 40.0, _LEAK_SECONDS, people=4, rooms=2)
+            course = Course("proof", _SEED, 50.0, 50.0, _LEAK_SECONDS, people=4, rooms=2)
             verdict = await checked(course, connecting(suite.home, suite.stack.address), faults, print)
             assert not verdict.faults, "\n".join(lines(verdict))
             assert verdict.is_sound
