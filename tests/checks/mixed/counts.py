@@ -1,6 +1,5 @@
 """What an arrangement came to, and what is said of all of them."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -42,7 +41,7 @@ class Counts:
         self.acknowledged += verdict.acknowledged.total()
         self.arrived += verdict.arrivals
         self.resumed += verdict.resumed
-        self.broken = dict(Counter(fault.rule.name for fault in verdict.faults))
+        self.broken = {rule.name: times for rule, times in verdict.broken().items()}
         self.faults = [f"{fault.rule.name}: {fault}" for fault in verdict.faults[:_MOST_SHOWN]]
 
     @property

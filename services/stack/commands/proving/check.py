@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -81,13 +81,10 @@ async def _against(arguments: argparse.Namespace, seed: int) -> Outcome:
     address: str = arguments.against
     credentials = grpc.ssl_channel_credentials() if address.startswith(_SECURE) else None
 
-    def connected(user_id: str | None) -> Client:
-        def fetch() -> Awaitable[str]:
-            token = mint_token(key, arguments.instance, user_id, user_id is None, _LIFETIME, datetime.now(UTC))
-            return asyncio.sleep(0, token)
+    def token(user_id: str | None) -> str:
+        return mint_token(key, arguments.instance, user_id, user_id is None, _LIFETIME, datetime.now(UTC))
 
-        return connect(address.removeprefix(_SECURE), fetch, credentials=credentials, options=_OPTIONS)
-
+    connected = _connecting(address.removeprefix(_SECURE), token, credentials)
     return Outcome(await checked(_course(arguments, seed, _LEAK_SECONDS), connected, _wait, _say))
 
 
@@ -130,11 +127,20 @@ def _json(seed: int, outcome: Outcome) -> str:
 def connecting(home: Home, address: str) -> Connect:
     """Connect as anybody to the suite of a home."""
 
+    def token(user_id: str | None) -> str:
+        return sign_in.token(home, user_id, su=user_id is None, lifetime=_LIFETIME)
+
+    return _connecting(address, token)
+
+
+def _connecting(
+    address: str, token: Callable[[str | None], str], credentials: grpc.ChannelCredentials | None = None
+) -> Connect:
     def connected(user_id: str | None) -> Client:
         def fetch() -> Awaitable[str]:
-            return asyncio.sleep(0, sign_in.token(home, user_id, su=user_id is None, lifetime=_LIFETIME))
+            return asyncio.sleep(0, token(user_id))
 
-        return connect(address, fetch, options=_OPTIONS)
+        return connect(address, fetch, credentials=credentials, options=_OPTIONS)
 
     return connected
 

@@ -71,18 +71,16 @@ class Growth:
 
     def _take(self, seconds: float) -> Sample:
         held: dict[str, Held] = {}
+        dsn = self.suite.stack.postgres.superuser_dsn
         for running in self.suite.home.state().processes:
             with suppress(psutil.Error):
                 if (process := find(running)) is not None:
                     memory = process.memory_info().rss / _MEGABYTE
                     held[running.name] = Held(round(memory, 1), process.num_fds(), process.num_threads())
-        with suppress(psycopg.Error), psycopg.connect(self._superuser(), connect_timeout=2) as connection:
+        with suppress(psycopg.Error), psycopg.connect(dsn, dbname=DATABASE, connect_timeout=2) as connection:
             size, dead, live = connection.execute(_DATABASE).fetchone() or (0, 0, 0)
             return Sample(round(seconds, 1), held, round(size / _MEGABYTE, 1), int(dead), int(live))
         return Sample(round(seconds, 1), held)
-
-    def _superuser(self) -> str:
-        return self.suite.stack.postgres.superuser_dsn.replace("/postgres?", f"/{DATABASE}?")
 
     def grown(self) -> list[str]:
         """Say what has grown without an end in sight; nothing where there are too few samples."""
