@@ -1,6 +1,5 @@
 """What is wrong at the very end, or shown or done though it was forbidden, is found."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -19,9 +18,9 @@ from services.stack.proof.history import (
     Standing,
     Stream,
 )
-from services.stack.proof.telling import lines
 from services.stack.proof.verdict import judge
-from tests.stack.proof.model import ROOM, Chat
+from tests.stack.proof.breaking import broken
+from tests.stack.proof.model import ROOM
 
 _LEAK_SECONDS = 0.1
 
@@ -119,13 +118,7 @@ BROKEN: dict[Callable[[History], None], Rule] = {
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("change", BROKEN, ids=lambda change: change.__name__.strip("_"))
 def test_what_is_broken_is_found_and_shown_by_little(change: Callable[[History], None], seed: int) -> None:
-    history = Chat(seed).run(300)
-    change(history)
-    verdict = judge(history, _LEAK_SECONDS)
-    found = [fault for fault in verdict.faults if fault.rule is BROKEN[change]]
-    assert found, lines(verdict)
-    assert 0 < len(found[0].shown_by) <= 2
-    json.dumps(verdict.told())
+    broken(change, BROKEN[change], seed, _LEAK_SECONDS, most=2)
 
 
 @pytest.mark.parametrize(("cursor", "is_right"), [(3, True), (5, True), (4, False), (2, False)])
