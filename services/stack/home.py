@@ -152,7 +152,7 @@ class Home:
 
     def record(self, state: State) -> None:
         """Write what runs, as a whole or not at all."""
-        _write(self.folder / "state.json", asdict(state))
+        write_whole(self.folder / "state.json", asdict(state))
 
     def running_address(self) -> str:
         """Return the edge's address, or say that nothing runs."""
@@ -170,7 +170,7 @@ class Home:
     def _make(self, name: str, content: dict[str, Any]) -> None:
         path = self.folder / "secrets" / name
         if not path.exists():
-            _write(path, content)
+            write_whole(path, content)
 
     def _complete(self, name: str, wanted: Iterable[str]) -> None:
         """Give a secret to everybody who has none in a file yet."""
@@ -178,7 +178,7 @@ class Home:
         told: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
         missing = {one: _secret() for one in wanted if one not in told}
         if missing:
-            _write(path, {**told, **missing})
+            write_whole(path, {**told, **missing})
 
 
 def _locked(file: TextIO) -> bool:
@@ -191,7 +191,8 @@ def _locked(file: TextIO) -> bool:
     return True
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def write_whole(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON into a file of its owner alone, as a whole or not at all."""
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.unlink(missing_ok=True)
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import random
 import secrets
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 from services.stack.chaos.steps import Disturbance, Losses
 from services.stack.chaos.suite import Suite
+from services.stack.home import write_whole
 from services.stack.machine.replicas import process_names
 
 _SECRET_BYTES = 32
@@ -66,7 +66,7 @@ class _Watch:
 
     async def until_read(self, file: Path, keys: list[_Key]) -> None:
         """Write keys into a file, and return when all processes have read them."""
-        _write(file, keys)
+        write_whole(file, {"keys": keys})
         self._written += 1
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not all(map(self._is_read, self._logs)):
@@ -77,10 +77,3 @@ class _Watch:
     def _is_read(self, log: Path) -> bool:
         lines = log.read_text(errors="replace").splitlines()
         return sum("keys_changed" in line and self._key_id in line for line in lines) >= self._written
-
-
-def _write(file: Path, keys: list[_Key]) -> None:
-    unfinished = file.with_name(file.name + ".next")
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
-        json.dump({"keys": keys}, opened, indent=1)
-    unfinished.rename(file)
