@@ -104,7 +104,7 @@ def of(room_id: str, *events: Event) -> list[Event]:
 class Script(messages_service_pb2_grpc.MessagesServiceServicer):
     """The streams to play, one per call, and the log that pages are read from."""
 
-    streams: list[tuple[list[Event], str | grpc.StatusCode]] = field(default_factory=list)
+    streams: list[tuple[list[Event], str | grpc.StatusCode | ChatkitError]] = field(default_factory=list)
     log: list[int] = field(default_factory=list)
     # The events that pages of the log show; None plays a server that has no such pages.
     events: list[Event] | None = None
@@ -141,6 +141,8 @@ class Script(messages_service_pb2_grpc.MessagesServiceServicer):
             await asyncio.Event().wait()
         elif isinstance(ending, str):
             await refuse(context, class_of(ending)(ending, "scripted"))
+        elif isinstance(ending, ChatkitError):
+            await refuse(context, ending)
         else:
             await context.abort(ending, "scripted")
 

@@ -1,6 +1,7 @@
 """How it stands with a stream is told as it is: when it is open, why it is lost, and when it is over."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -16,6 +17,7 @@ from chatkit_client import (
     TokenError,
     connect,
 )
+from services.runtime.contract.errors import Unauthenticated
 from services.stack.machine.ports import Port
 from tests.clients.scripted import HANG, Event, HastyClock, Script, caught_up, closed, message, resumed, serve, snapshot
 from tests.support.eventually import HANG_SECONDS, eventually
@@ -113,30 +115,36 @@ class _Source:
         return f"token {self.fetched}"
 
 
-@pytest.mark.parametrize("reason", ["TOKEN_EXPIRED", "TOKEN_INVALID"])
-async def test_a_token_that_ended_is_replaced_at_once_and_nothing_is_lost_by_it(reason: str) -> None:
-    script = Script([([*_START[0], closed(reason, 1)], HANG), ([resumed(2), message(2)], HANG)])
-    source = _Source()
-    async with (
-        serve(script) as address,
-        connect(address, source, clock=HastyClock()) as client,
-        client.subscribe("lobby") as events,
-    ):
-        seen = _noted(events)
-        await _read_to(events, 2)
-    assert script.tokens == ["token 1", "token 2"]
-    assert _statuses(seen) == [_CONNECTING, _LIVE, _CONNECTING, _LIVE, _CLOSED]
-
-
-async def test_a_token_that_was_good_is_replaced_when_the_key_is_gone_at_the_next_stream() -> None:
-    script = Script([([*_START[0]], "UNAVAILABLE"), ([], "TOKEN_INVALID"), ([resumed(2), message(2)], HANG)])
+async def _states_until(script: Script, seq: int) -> list[ConnectionStatus]:
     async with (
         serve(script) as address,
         connect(address, _Source(), clock=HastyClock()) as client,
         client.subscribe("lobby") as events,
     ):
-        await _read_to(events, 2)
+        seen = _noted(events)
+        await _read_to(events, seq)
+    return _statuses(seen)
+
+
+@pytest.mark.parametrize("reason", ["TOKEN_EXPIRED", "TOKEN_INVALID"])
+async def test_a_token_that_ended_is_replaced_at_once_and_nothing_is_lost_by_it(reason: str) -> None:
+    script = Script([([*_START[0], closed(reason, 1)], HANG), ([resumed(2), message(2)], HANG)])
+    assert await _states_until(script, 2) == [_CONNECTING, _LIVE, _CONNECTING, _LIVE, _CLOSED]
+    assert script.tokens == ["token 1", "token 2"]
+
+
+async def test_a_token_that_was_good_is_replaced_when_the_key_is_gone_at_the_next_stream() -> None:
+    script = Script([([*_START[0]], "UNAVAILABLE"), ([], "TOKEN_INVALID"), ([resumed(2), message(2)], HANG)])
+    assert (await _states_until(script, 2))[-1] == _CLOSED
     assert script.tokens == ["token 1", "token 1", "token 2"]
+
+
+async def test_a_token_that_a_wrong_clock_takes_for_one_of_the_future_is_used_again_later() -> None:
+    early = Unauthenticated("TOKEN_NOT_YET_VALID", "scripted", retry_after=timedelta(seconds=0.5))
+    script = Script([([], early), ([*_START[0]], early), ([resumed(2), message(2)], HANG)])
+    states = await _states_until(script, 2)
+    assert script.tokens == ["token 1"] * 3
+    assert states == [_CONNECTING, _LOST, _CONNECTING, _LIVE, _LOST, _CONNECTING, _LIVE, _CLOSED]
 
 
 async def test_a_token_that_was_never_good_is_not_replaced() -> None:

@@ -9,7 +9,7 @@ import pytest
 from chatkit_client import ChatkitError, Client, Gap, connect
 from chatkit_client.proto.messages.v1 import messages_service_pb2 as pb2
 from chatkit_client.streams.subscription import Subscription
-from services.runtime.contract.errors import Aborted, NotFound, ResourceExhausted, Unavailable
+from services.runtime.contract.errors import Aborted, NotFound, ResourceExhausted, Unauthenticated, Unavailable
 from tests.clients.scripted import (
     HANG,
     HastyClock,
@@ -221,6 +221,14 @@ async def test_a_call_is_repeated_while_that_may_help() -> None:
         assert client.turned_away == {"RATE_EXCEEDED": 1, "CONTENTION": 1}
     assert script.calls == 4
     assert all(slept >= asked for slept, asked in zip(clock.slept, (0.5, 1.0, 0.5), strict=True))
+
+
+async def test_a_call_that_a_wrong_clock_refuses_is_repeated() -> None:
+    early = Unauthenticated("TOKEN_NOT_YET_VALID", "x", retry_after=timedelta(seconds=0.5))
+    script = Script(log=[1], refusals=[early])
+    async with serve(script) as address, connect(address, "t", clock=HastyClock()) as client:
+        assert (await _listing(client)).messages[0].seq == 1
+        assert client.turned_away == {"TOKEN_NOT_YET_VALID": 1}
 
 
 async def test_a_call_that_can_not_succeed_or_takes_too_long_is_raised() -> None:

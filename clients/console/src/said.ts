@@ -7,6 +7,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
   ROOM_ACCESS_DENIED: "You may not see this room.",
   TOKEN_EXPIRED: "Your token has ended.",
   TOKEN_INVALID: "The suite does not take your token.",
+  TOKEN_NOT_YET_VALID: "Your token is from the future: a clock is wrong.",
   USER_NOT_FOUND: "There is no such user.",
 };
 

@@ -81,16 +81,17 @@ class ChatkitError(Exception):
 
     @property
     def is_turned_away(self) -> bool:
-        """Whether the call was refused before it did anything and is welcome again: a rate, a lost race, no token."""
-        return self.retry_after is not None and self.code in {
-            grpc.StatusCode.RESOURCE_EXHAUSTED,
-            grpc.StatusCode.ABORTED,
-        }
+        """Whether the call was refused before it did anything and is welcome again.
+
+        It came too often, lost a race, met a wrong clock, or there was no token.
+        """
+        is_of_these = self.code in {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.ABORTED}
+        return self.retry_after is not None and (is_of_these or self.reason == Reason.TOKEN_NOT_YET_VALID)
 
     @property
     def is_resumable(self) -> bool:
         """Whether it makes sense to open another stream after this ending of one."""
-        return self.code in _RESUMABLE
+        return self.code in _RESUMABLE or self.is_turned_away
 
     @property
     def wants_another_token(self) -> bool:

@@ -115,6 +115,9 @@ class Reason(StrEnum):
     USER_DELETED = "USER_DELETED"
     # There is no such stream of the user, or its replica does not answer: subscribe again. Metadata: stream_id.
     STREAM_NOT_FOUND = "STREAM_NOT_FOUND"
+    # The token's `iat` or `nbf` is more than 30 s ahead of the clock of whoever reads it: one of the two clocks is
+    # wrong. The same token is good later, and may be so elsewhere: try again after the delay in RetryInfo.
+    TOKEN_NOT_YET_VALID = "TOKEN_NOT_YET_VALID"
     # A number is smaller than the least that is allowed. Metadata: limit, minimum, actual, field. Chatkit:
     # validation_failed.
     BELOW_MINIMUM = "BELOW_MINIMUM"

@@ -83,15 +83,15 @@ export class ChatkitError extends Error {
     return this.code === Code.Unavailable || this.code === Code.DeadlineExceeded || this.isConnectionLost;
   }
 
-  /** Whether the call was refused before it did anything and is welcome again: a rate, a lost race, no token. */
+  /** Whether the call was refused before it did anything and is welcome again: a rate, a lost race, a wrong clock, no token. */
   get isTurnedAway(): boolean {
     const isOfThese = this.code === Code.ResourceExhausted || this.code === Code.Aborted;
-    return this.retryAfterMs !== undefined && isOfThese;
+    return this.retryAfterMs !== undefined && (isOfThese || this.reason === "TOKEN_NOT_YET_VALID");
   }
 
   /** Whether it makes sense to open another stream after this ending of one. */
   get isResumable(): boolean {
-    return RESUMABLE.has(this.code);
+    return RESUMABLE.has(this.code) || this.isTurnedAway;
   }
 
   /** Whether the token was good once, and is no longer. */

@@ -51,6 +51,16 @@ test("a call that was turned away waits as long as it was told, and is counted",
   assert.deepEqual([...client.turnedAway], [["RATE_EXCEEDED", 1]]);
 });
 
+test("a call that a wrong clock refuses is made again with the same token", async () => {
+  const suite = new Suite();
+  suite.refusals.push(refusal(Code.Unauthenticated, "TOKEN_NOT_YET_VALID", 500));
+  const clock = new ManualClock();
+  const sending = suite.client(() => "token", clock).send("lobby", "hello");
+  await clock.pass(1_000);
+  await sending;
+  assert.deepEqual(suite.tokens, ["token", "token"]);
+});
+
 test("a call gives up at its deadline with what it failed with last", async () => {
   const suite = new Suite();
   suite.answer = () => Promise.reject(new ConnectError("away", Code.Unavailable));

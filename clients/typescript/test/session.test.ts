@@ -296,6 +296,15 @@ test("a stream whose token has expired is followed by one with another at once, 
   assert.deepEqual(ended.changes.map(({ kind }) => kind), ["closed"]);
 });
 
+test("a stream that a wrong clock refuses is opened again later", async () => {
+  const suite = new Suite([START]);
+  suite.refusals.push(refusal(Code.Unauthenticated, "TOKEN_NOT_YET_VALID", 500));
+  const { session, clock } = await following(suite);
+  await clock.pass(RETRY_MS);
+  await session.caughtUp();
+  assert.equal(session.connection.isLive, true);
+});
+
 test("a stream on which nothing is heard is given up, and one with heartbeats is not", async () => {
   const suite = new Suite([START]);
   const { session, clock } = await following(suite);

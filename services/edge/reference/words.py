@@ -32,6 +32,7 @@ ALWAYS = (
     "TOKEN_EXPIRED",
     "TOKEN_INVALID",
     "TOKEN_MISSING",
+    "TOKEN_NOT_YET_VALID",
 )
 _WORD = re.compile(r"[A-Z][A-Z0-9_]+")
 

@@ -150,6 +150,14 @@ def _tokens(limits: Limits) -> Iterator[Refusal]:
     yield Refusal("TOKEN_MISSING", "the call carries no token", 401, cause=401, when=missing)
     yield Refusal("TOKEN_EXPIRED", "the token has expired", 401, cause=401, when=has_expired)
     yield Refusal(
+        "TOKEN_NOT_YET_VALID",
+        "the token's nbf is ahead of the clock here",
+        401,
+        cause=401,
+        when=_details_have(jwt + "Jwt_not_yet_valid"),
+        retry_after=SOON,
+    )
+    yield Refusal(
         "SERVICE_UNAVAILABLE",
         "the keys of tokens can't be read",
         503,
@@ -167,7 +175,6 @@ def _tokens(limits: Limits) -> Iterator[Refusal]:
         **{f"Jwt_payload_[{name}]": f"the token's {name} is no time: seconds since 1970" for name in _TIMES},
         "Jwt_payload_[iss]": "the token has no issuer",
         "Jwt_payload_[aud]": "the token's aud is no text and no list of texts",
-        "Jwt_not_yet_valid": "the token's nbf is ahead of the clock here",
         "Jwt_verification_fails": "the token has no exp, or its signature or form is wrong",
         "Jwks_doesn": "the token is signed with an unknown key, or in a way that is not accepted",
         "Jwt_header_[alg]": "the token's signature or form is wrong",

@@ -32,6 +32,8 @@ _CACHED_TOKENS = 10_000
 _STEP_SECONDS = 1.0
 # What is further ahead is no difference of clocks.
 _MOST_TOLD_SECONDS = 86_400
+# Where a token is not valid yet, because a clock is wrong: another process may take it.
+_ELSEWHERE = timedelta(milliseconds=500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,11 @@ def _check_start(start: float, now: datetime) -> None:
     if start > now.timestamp() + CLOCK_LEEWAY.total_seconds():
         ahead = start - now.timestamp()
         told = f"{ahead:.0f} s" if ahead < _MOST_TOLD_SECONDS else "far"
-        raise _invalid(f"the token's iat or nbf is {told} ahead of the clock here")
+        raise Unauthenticated(
+            "TOKEN_NOT_YET_VALID",
+            f"the token's iat or nbf is {told} ahead of the clock here",
+            retry_after=_ELSEWHERE,
+        )
 
 
 def _expire_time(claims: dict[str, Any]) -> datetime:

@@ -56,6 +56,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DELETION_NOT_FOUND: _ClassVar[ErrorReason]
     USER_DELETED: _ClassVar[ErrorReason]
     STREAM_NOT_FOUND: _ClassVar[ErrorReason]
+    TOKEN_NOT_YET_VALID: _ClassVar[ErrorReason]
     BELOW_MINIMUM: _ClassVar[ErrorReason]
     FILE_NOT_FOUND: _ClassVar[ErrorReason]
     FILE_NOT_READY: _ClassVar[ErrorReason]
@@ -114,6 +115,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_DELETION_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_USER_DELETED: _ClassVar[ErrorReason]
     ERROR_REASON_STREAM_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_TOKEN_NOT_YET_VALID: _ClassVar[ErrorReason]
     ERROR_REASON_BELOW_MINIMUM: _ClassVar[ErrorReason]
     ERROR_REASON_FILE_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_FILE_NOT_READY: _ClassVar[ErrorReason]
@@ -173,6 +175,7 @@ DIRECT_ROOM: ErrorReason
 DELETION_NOT_FOUND: ErrorReason
 USER_DELETED: ErrorReason
 STREAM_NOT_FOUND: ErrorReason
+TOKEN_NOT_YET_VALID: ErrorReason
 BELOW_MINIMUM: ErrorReason
 FILE_NOT_FOUND: ErrorReason
 FILE_NOT_READY: ErrorReason
@@ -231,6 +234,7 @@ ERROR_REASON_DIRECT_ROOM: ErrorReason
 ERROR_REASON_DELETION_NOT_FOUND: ErrorReason
 ERROR_REASON_USER_DELETED: ErrorReason
 ERROR_REASON_STREAM_NOT_FOUND: ErrorReason
+ERROR_REASON_TOKEN_NOT_YET_VALID: ErrorReason
 ERROR_REASON_BELOW_MINIMUM: ErrorReason
 ERROR_REASON_FILE_NOT_FOUND: ErrorReason
 ERROR_REASON_FILE_NOT_READY: ErrorReason
