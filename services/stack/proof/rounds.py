@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 
 from chatkit_client import Client
 from chatkit_client.types import DeleteUserRequest
@@ -35,18 +36,17 @@ class Course:
     people: int = 6
     rooms: int = 3
 
-    @property
-    def rounds(self) -> int:
-        """How many rounds it takes."""
-        return max(1, round(self.seconds / self.round_seconds))
+    def goes_on(self, elapsed: float) -> bool:
+        """Whether there is time for another round, or for most of one: what it takes to judge it comes on top."""
+        return self.seconds - elapsed >= self.round_seconds / 2
 
 
 async def checked(course: Course, connect: Connect, meanwhile: Meanwhile, say: Say) -> Verdict:
-    """Go through all rounds; the first in which a promise was not kept is the last."""
+    """Go through rounds until the time is over; the first in which a promise was not kept is the last."""
     verdict = Verdict()
     began = time.monotonic()
     async with _people(course, connect) as (people, admin):
-        for number in range(course.rounds):
+        for number in count():
             name = f"{course.name}-{number + 1}"
             recording = Recording(people, admin, name, course.rooms, course.seed * 1_000 + number)
             await recording.prepare()
@@ -55,20 +55,19 @@ async def checked(course: Course, connect: Connect, meanwhile: Meanwhile, say: S
             one = judge(recording.history, course.leak_seconds)
             verdict += one
             await recording.clean()
-            say(_told(number, course, one, disturbed, time.monotonic() - began))
-            if one.faults:
+            elapsed = time.monotonic() - began
+            say(_told(number, one, disturbed, elapsed))
+            if one.faults or not course.goes_on(elapsed):
                 break
         for person in people:
             await admin.call(DeleteUserRequest(user_id=person.user_id), repeatable=True)
     return verdict
 
 
-def _told(number: int, course: Course, one: Verdict, disturbed: list[str], seconds: float) -> str:
+def _told(number: int, one: Verdict, disturbed: list[str], seconds: float) -> str:
     found = "kept" if one.is_sound else "BROKEN"
     done = f"{one.acknowledged.total():,} writes, {one.arrivals:,} entries read"
-    return f"{seconds:7.1f} s  round {number + 1} of {course.rounds}: {found}; {done}" + "".join(
-        f"; {name}" for name in disturbed
-    )
+    return f"{seconds:7.1f} s  round {number + 1}: {found}; {done}" + "".join(f"; {name}" for name in disturbed)
 
 
 @asynccontextmanager
