@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -13,7 +13,6 @@ from uuid import uuid4
 import grpc
 import psycopg
 import pytest
-import sqlalchemy
 from chatkit.contract.v1 import error_reason_pb2
 from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.messages.v1 import position_pb2, room_event_pb2
@@ -31,6 +30,7 @@ from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.peers import Peers, serve, uid_of
 from tests.support.refusals import refused
+from tests.support.statements import noting_statements
 from tests.support.suite import running
 from tests.support.tokens import Metadata, bearer, lasting, su, token, user
 from tests.support.turns import Turns
@@ -403,19 +403,13 @@ async def _start(stub: Any, room_ids: Iterable[str]) -> dict[str, position_pb2.P
     return positions
 
 
-@contextmanager
-def _statements(chat: Chat) -> Iterator[list[str]]:
+def _statements(chat: Chat) -> AbstractContextManager[list[str]]:
     """Write down the statements that open rooms."""
-    engine = chat.suite.servers["messages"].database._engine.sync_engine
-    said: list[str] = []
+    return noting_statements(_opens_rooms, chat.suite.servers["messages"].database)
 
-    def say(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if ("unnest" in statement and "AS known" not in statement) or "oldest_seq > " in statement:
-            said.append(statement)
 
-    sqlalchemy.event.listen(engine, "before_cursor_execute", say)
-    yield said
-    sqlalchemy.event.remove(engine, "before_cursor_execute", say)
+def _opens_rooms(statement: str) -> bool:
+    return ("unnest" in statement and "AS known" not in statement) or "oldest_seq > " in statement
 
 
 # What is about the stream.

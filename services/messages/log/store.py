@@ -1,4 +1,4 @@
-"""Reads of the log through SQLAlchemy Core; writes are `log.append`, and nothing else."""
+"""Reads of the log; writes are `log.append`, and nothing else."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
-    Row,
     Select,
     SmallInteger,
     Subquery,
@@ -20,7 +19,6 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
-    text,
     true,
     union_all,
 )
@@ -30,6 +28,7 @@ from services.messages import frames
 from services.messages.log.tables import events, heads, messages, shown_request_id
 from services.messages.model import EMPTY, EventKind, Head, LogEntry
 from services.runtime.data.database import Database
+from services.runtime.data.query import Query
 from services.runtime.ids import RoomUid, UserUid
 
 _OF_ROOM = messages.c.room_uid == bindparam("room_uid", type_=Uuid)
@@ -43,18 +42,20 @@ _REQUEST_ID = literal_column(shown_request_id(messages.fullname), Text).label("r
 # What it is shown by.
 _MESSAGE = (messages.c.message, _REQUEST_ID)
 
-_GET = select(*_MESSAGE).where(_OF_ROOM, messages.c.seq == _SEQ, _IS_THERE)
-_GET_SOME = select(messages.c.seq, *_MESSAGE).where(
-    _OF_ROOM, messages.c.seq == func.any(bindparam("seqs", type_=ARRAY(BigInteger))), _IS_THERE
+_GET = Query(select(*_MESSAGE).where(_OF_ROOM, messages.c.seq == _SEQ, _IS_THERE))
+_GET_SOME = Query(
+    select(messages.c.seq, *_MESSAGE).where(
+        _OF_ROOM, messages.c.seq == func.any(bindparam("seqs", type_=ARRAY(BigInteger))), _IS_THERE
+    )
 )
-_ORIGIN = select(messages.c.sender_uid, messages.c.request_id).where(_OF_ROOM, messages.c.seq == _SEQ)
-_OLDER = (
+_ORIGIN = Query(select(messages.c.sender_uid, messages.c.request_id).where(_OF_ROOM, messages.c.seq == _SEQ))
+_OLDER = Query(
     select(messages.c.seq, *_MESSAGE)
     .where(_OF_ROOM, messages.c.seq < _SEQ, _IS_THERE)
     .order_by(messages.c.seq.desc())
     .limit(_MOST)
 )
-_NEWER = (
+_NEWER = Query(
     select(messages.c.seq, *_MESSAGE)
     .where(_OF_ROOM, messages.c.seq > _SEQ, _IS_THERE)
     .order_by(messages.c.seq)
@@ -62,7 +63,7 @@ _NEWER = (
 )
 # Told where each log was, so that the many of which nothing has happened cost no row. `OFFSET 0` keeps it a look at the
 # index for each, whatever the planner thinks of the table.
-_MOVED_HEADS = text("""
+_MOVED_HEADS = Query("""
     SELECT known.room_uid, coalesce(head.seq, 0) AS seq, coalesce(head.oldest_seq, 1) AS oldest_seq,
         coalesce(head.is_erased, false) AS is_erased
     FROM unnest(CAST(:room_uids AS uuid[]), CAST(:seqs AS bigint[]), CAST(:oldest_seqs AS bigint[]))
@@ -73,11 +74,11 @@ _MOVED_HEADS = text("""
     ) AS head ON true
     WHERE (coalesce(head.seq, 0), coalesce(head.oldest_seq, 1)) <> (known.seq, known.oldest_seq) OR head.is_erased
 """)
-_LAST_TIMES = text("""
+_LAST_TIMES = Query("""
     SELECT room_uid, last_time FROM messages.heads WHERE room_uid = ANY(CAST(:room_uids AS uuid[])) AND seq > 0
 """)
 # A log has every seq once from its oldest to its end, and nobody has read farther than that.
-_LENGTHS = text("""
+_LENGTHS = Query("""
     SELECT h.room_uid, h.seq, h.oldest_seq,
         (SELECT count(*) FROM messages.messages AS m WHERE m.room_uid = h.room_uid AND m.seq >= h.oldest_seq)
             + (SELECT count(*) FROM messages.events AS e WHERE e.room_uid = h.room_uid AND e.seq >= h.oldest_seq)
@@ -126,9 +127,11 @@ def _with_head(log: Subquery) -> Select[Any]:
     )
 
 
-_AFTER = _with_head(_merged(_CREATED.where(messages.c.seq > _SEQ), _CHANGED.where(events.c.seq > _SEQ), newest=False))
-_TAIL = _with_head(_merged(_CREATED, _CHANGED, newest=True))
-_CREATIONS = _CREATED.where(messages.c.seq < _SEQ, _IS_THERE).order_by(messages.c.seq.desc()).limit(_MOST)
+_AFTER = Query(
+    _with_head(_merged(_CREATED.where(messages.c.seq > _SEQ), _CHANGED.where(events.c.seq > _SEQ), newest=False))
+)
+_TAIL = Query(_with_head(_merged(_CREATED, _CHANGED, newest=True)))
+_CREATIONS = Query(_CREATED.where(messages.c.seq < _SEQ, _IS_THERE).order_by(messages.c.seq.desc()).limit(_MOST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,36 +160,28 @@ class LogStore:
 
     async def find(self, room_uid: RoomUid, seq: int) -> bytes | None:
         """Return a serialized message, or None; a deleted one is not there."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(_GET, {"room_uid": room_uid, "seq": seq})).one_or_none()
+        row = await self._database.row(_GET, {"room_uid": room_uid, "seq": seq})
         return _shown(row) if row is not None else None
 
     async def find_some(self, room_uid: RoomUid, seqs: Sequence[int]) -> Mapping[int, bytes]:
         """Return, by their seqs, those of some serialized messages that are there."""
-        async with self._database.reading() as connection:
-            rows = await connection.execute(_GET_SOME, {"room_uid": room_uid, "seqs": list(seqs)})
-            return {row.seq: _shown(row) for row in rows}
+        rows = await self._database.rows(_GET_SOME, {"room_uid": room_uid, "seqs": list(seqs)})
+        return {row.seq: _shown(row) for row in rows}
 
     async def find_origin(self, room_uid: RoomUid, seq: int) -> tuple[UserUid, str] | None:
         """Return who sent a message, which may be deleted, and with which request id; or None."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(_ORIGIN, {"room_uid": room_uid, "seq": seq})).one_or_none()
+        row = await self._database.row(_ORIGIN, {"room_uid": room_uid, "seq": seq})
         return (row.sender_uid, row.request_id) if row is not None else None
 
     async def page(self, room_uid: RoomUid, seq: int, most: int, *, newer: bool) -> list[tuple[int, bytes]]:
         """Return serialized messages with their seqs: those after `seq` in order, or those before it backwards."""
-        async with self._database.reading() as connection:
-            rows = await connection.execute(
-                _NEWER if newer else _OLDER,
-                {"room_uid": room_uid, "seq": seq, "most": most},
-            )
-            return [(row.seq, _shown(row)) for row in rows]
+        rows = await self._database.rows(_NEWER if newer else _OLDER, {"room_uid": room_uid, "seq": seq, "most": most})
+        return [(row.seq, _shown(row)) for row in rows]
 
     async def creations(self, room_uid: RoomUid, before_seq: int, most: int) -> list[LogEntry]:
         """Return the entries of the last messages before a seq that are not deleted, oldest first."""
-        async with self._database.reading() as connection:
-            rows = await connection.execute(_CREATIONS, {"room_uid": room_uid, "seq": before_seq, "most": most})
-            return [entry_of(row) for row in rows][::-1]
+        rows = await self._database.rows(_CREATIONS, {"room_uid": room_uid, "seq": before_seq, "most": most})
+        return [entry_of(row) for row in rows][::-1]
 
     async def after(self, room_uid: RoomUid, seq: int, most: int) -> LogStretch:
         """Return the entries after `seq`."""
@@ -198,9 +193,8 @@ class LogStore:
 
     async def last_times(self, room_uids: Sequence[RoomUid]) -> Mapping[RoomUid, datetime]:
         """Return when something last happened in those of some rooms in which anything did."""
-        async with self._database.reading() as connection:
-            rows = await connection.execute(_LAST_TIMES, {"room_uids": array(uid.hex for uid in room_uids)})
-            return {row.room_uid: row.last_time for row in rows if row.last_time is not None}
+        rows = await self._database.rows(_LAST_TIMES, {"room_uids": array(uid.hex for uid in room_uids)})
+        return {row.room_uid: row.last_time for row in rows if row.last_time is not None}
 
     async def moved_heads(self, known: Sequence[tuple[RoomUid, Head]]) -> Mapping[RoomUid, Head]:
         """Return the ends of those of some logs that are not where they are known to be."""
@@ -209,27 +203,20 @@ class LogStore:
             "seqs": array(str(head.seq) for _, head in known),
             "oldest_seqs": array(str(head.oldest_seq) for _, head in known),
         }
-        async with self._database.reading() as connection:
-            rows = await connection.execute(_MOVED_HEADS, told)
-            return {row.room_uid: Head(row.seq, row.oldest_seq, row.is_erased) for row in rows}
+        rows = await self._database.rows(_MOVED_HEADS, told)
+        return {row.room_uid: Head(row.seq, row.oldest_seq, row.is_erased) for row in rows}
 
     async def lengths(self, after: UUID, size: int) -> list[LogLength]:
         """Return a page of all logs in the order of their rooms' uids; each is counted whole."""
-        async with self._database.reading() as connection:
-            rows = await connection.execute(_LENGTHS, {"after": after, "size": size})
-            return [
-                LogLength(
-                    room_uid=row.room_uid,
-                    head=Head(row.seq, row.oldest_seq),
-                    held=row.held,
-                    read_seq=row.read_seq or 0,
-                )
-                for row in rows
-            ]
+        return [
+            LogLength(
+                room_uid=row.room_uid, head=Head(row.seq, row.oldest_seq), held=row.held, read_seq=row.read_seq or 0
+            )
+            for row in await self._database.rows(_LENGTHS, {"after": after, "size": size})
+        ]
 
-    async def _stretch(self, query: Select[Any], parameters: dict[str, Any]) -> LogStretch:
-        async with self._database.reading() as connection:
-            return stretch_of((await connection.execute(query, parameters)).all())
+    async def _stretch(self, query: Query, values: dict[str, Any]) -> LogStretch:
+        return stretch_of(await self._database.rows(query, values))
 
 
 def array(items: Iterable[str]) -> str:
@@ -237,7 +224,7 @@ def array(items: Iterable[str]) -> str:
     return f"{{{','.join(items)}}}"
 
 
-def stretch_of(rows: Sequence[Row[Any]]) -> LogStretch:
+def stretch_of(rows: Sequence[Any]) -> LogStretch:
     """Return what rows of entries tell, each with the head; an empty log has none."""
     if not rows:
         return LogStretch(EMPTY, ())
@@ -245,7 +232,7 @@ def stretch_of(rows: Sequence[Row[Any]]) -> LogStretch:
     return LogStretch(head, [entry_of(row) for row in rows if row.seq is not None])
 
 
-def entry_of(row: Row[Any]) -> LogEntry:
+def entry_of(row: Any) -> LogEntry:
     """Return the entry of a row."""
     kind = EventKind(row.kind)
     if row.message is None:
@@ -269,5 +256,5 @@ def entry_of(row: Row[Any]) -> LogEntry:
     )
 
 
-def _shown(row: Row[Any]) -> bytes:
+def _shown(row: Any) -> bytes:
     return frames.shown_message(row.message, row.request_id)

@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, text
-
 from services.messages.log.store import LogStretch, entry_of, stretch_of
 from services.messages.log.tables import shown_request_id
 from services.messages.model import LogEntry
 from services.runtime.data.database import Database
+from services.runtime.data.query import Query
 from services.runtime.ids import RoomUid
 
 # The kind of a creation is 1, as in EventKind.
-_TAILS = text(f"""
+_TAILS = Query(f"""
     SELECT a.room_uid, h.seq AS head_seq, h.oldest_seq,
         l.seq, l.kind, l.time, l.message_seq, l.revision, l.is_deleted, l.message, l.request_id
     FROM unnest(CAST(:room_uids AS uuid[]), CAST(:seqs AS bigint[]), CAST(:mosts AS bigint[]))
@@ -40,7 +39,7 @@ _TAILS = text(f"""
     ) AS l ON true
     ORDER BY a.room_uid, l.seq
 """)  # noqa: S608 - literals above
-_MESSAGES = text(f"""
+_MESSAGES = Query(f"""
     SELECT a.room_uid, l.seq, 1 AS kind, l.create_time AS time, l.seq AS message_seq,
         coalesce(l.revision, l.seq) AS revision, false AS is_deleted, l.message, l.request_id
     FROM unnest(CAST(:room_uids AS uuid[]), CAST(:seqs AS bigint[]), CAST(:mosts AS bigint[]))
@@ -72,18 +71,16 @@ class TailsStore:
 
     async def tails(self, asked: Sequence[TailRequest]) -> Mapping[RoomUid, LogStretch]:
         """Return the heads of several logs and the last entries of each after a seq, all of one moment."""
-        by_room: dict[RoomUid, list[Row[Any]]] = {ask.room_uid: [] for ask in asked}
-        async with self._database.reading() as connection:
-            for row in await connection.execute(_TAILS, _parameters(asked)):
-                by_room[row.room_uid].append(row)
+        by_room: dict[RoomUid, list[Any]] = {ask.room_uid: [] for ask in asked}
+        for row in await self._database.rows(_TAILS, _parameters(asked)):
+            by_room[row.room_uid].append(row)
         return {room_uid: stretch_of(rows) for room_uid, rows in by_room.items()}
 
     async def messages(self, asked: Sequence[TailRequest]) -> Mapping[RoomUid, list[LogEntry]]:
         """Return the entries of the last messages of each room before a seq that are not deleted, oldest first."""
         by_room: dict[RoomUid, list[LogEntry]] = {ask.room_uid: [] for ask in asked}
-        async with self._database.reading() as connection:
-            for row in await connection.execute(_MESSAGES, _parameters(asked)):
-                by_room[row.room_uid].append(entry_of(row))
+        for row in await self._database.rows(_MESSAGES, _parameters(asked)):
+            by_room[row.room_uid].append(entry_of(row))
         return by_room
 
 

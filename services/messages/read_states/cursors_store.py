@@ -28,6 +28,7 @@ from services.messages.log.tables import fences, heads
 from services.messages.read_states.model import Move, Moved, ReadCursor
 from services.messages.read_states.tables import CURSOR, TransactionId, cursor_of, read_cursors
 from services.runtime.data.database import Database
+from services.runtime.data.query import Query
 from services.runtime.ids import RoomUid, UserUid
 
 _CURSOR_ROW = (*CURSOR, read_cursors.c.moved_xid)
@@ -72,21 +73,25 @@ def _move() -> Any:
 
 _MOVE = _move()
 _FIND = select(*CURSOR).where(read_cursors.c.room_uid == _ROOM, read_cursors.c.user_uid == _USER)
-_OF_ROOM = (
+_FIND_ALONE = Query(_FIND)
+_IS_DELETED = Query(select(exists().where(fences.c.uid == _USER).label("is_deleted")))
+_OF_ROOM = Query(
     select(*CURSOR)
     .where(read_cursors.c.room_uid == _ROOM, read_cursors.c.user_uid > bindparam("after", type_=Uuid))
     .order_by(read_cursors.c.user_uid)
     .limit(_MOST)
 )
-_OF_USER = select(*CURSOR).where(read_cursors.c.room_uid == func.any(_ROOMS), read_cursors.c.user_uid == _USER)
+_OF_USER = Query(select(*CURSOR).where(read_cursors.c.room_uid == func.any(_ROOMS), read_cursors.c.user_uid == _USER))
 
 _pairs = (
     func.unnest(_ROOMS, _USERS)
     .table_valued(column("room_uid", Uuid), column("user_uid", Uuid), name="pairs")
     .render_derived()
 )
-_OF_PAIRS = select(*CURSOR).join(
-    _pairs, and_(read_cursors.c.room_uid == _pairs.c.room_uid, read_cursors.c.user_uid == _pairs.c.user_uid)
+_OF_PAIRS = Query(
+    select(*CURSOR).join(
+        _pairs, and_(read_cursors.c.room_uid == _pairs.c.room_uid, read_cursors.c.user_uid == _pairs.c.user_uid)
+    )
 )
 
 # What a transaction of at least `horizon` did may not be visible in this snapshot; whatever is visible is below `top`.
@@ -95,16 +100,19 @@ _now = func.pg_current_snapshot()
 _snapshot = select(
     cast(func.pg_snapshot_xmin(_now), Text).label("horizon"), func.pg_snapshot_xmax(_now).label("top")
 ).subquery("snapshot")
+_HORIZON = Query(select(_snapshot.c.horizon))
 _SINCE = cast(bindparam("since", type_=Text), TransactionId)
-_MOVED = select(_snapshot.c.horizon, *CURSOR).select_from(
-    _snapshot.outerjoin(
-        read_cursors,
-        and_(
-            read_cursors.c.room_uid == func.any(_ROOMS),
-            read_cursors.c.moved_xid >= _SINCE,
-            # In a database that was restored, rows may name transactions that are still to come.
-            read_cursors.c.moved_xid < _snapshot.c.top,
-        ),
+_MOVED = Query(
+    select(_snapshot.c.horizon, *CURSOR).select_from(
+        _snapshot.outerjoin(
+            read_cursors,
+            and_(
+                read_cursors.c.room_uid == func.any(_ROOMS),
+                read_cursors.c.moved_xid >= _SINCE,
+                # In a database that was restored, rows may name transactions that are still to come.
+                read_cursors.c.moved_xid < _snapshot.c.top,
+            ),
+        )
     )
 )
 _in_rooms = func.unnest(_ROOMS).table_valued(column("room_uid", Uuid), name="in_rooms").render_derived()
@@ -115,8 +123,8 @@ _newest = (
     .limit(_MOST)
     .lateral("newest")
 )
-_NEWEST = select(_snapshot.c.horizon, *_newest.c).select_from(
-    _snapshot.outerjoin(_in_rooms.join(_newest, true()), true())
+_NEWEST = Query(
+    select(_snapshot.c.horizon, *_newest.c).select_from(_snapshot.outerjoin(_in_rooms.join(_newest, true()), true()))
 )
 
 
@@ -149,50 +157,42 @@ class ReadCursorsStore:
 
     async def is_deleted(self, user_uid: UserUid) -> bool:
         """Tell whether a user was deleted."""
-        async with self._database.reading() as connection:
-            found = select(exists().where(fences.c.uid == user_uid))
-            return bool((await connection.execute(found)).scalar_one())
+        row = await self._database.row(_IS_DELETED, {"of_user": user_uid})
+        return bool(row.is_deleted)
 
     async def find(self, room_uid: RoomUid, user_uid: UserUid) -> ReadCursor | None:
         """Return a user's cursor in a room, or None when it was never set."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(_FIND, {"in_room": room_uid, "of_user": user_uid})).one_or_none()
+        row = await self._database.row(_FIND_ALONE, {"in_room": room_uid, "of_user": user_uid})
         return None if row is None else cursor_of(row)
 
     async def of_room(self, room_uid: RoomUid, after: UserUid, most: int) -> list[ReadCursor]:
         """Return cursors in a room by the users' uids, those of users who have left included."""
-        async with self._database.reading() as connection:
-            rows = await connection.execute(_OF_ROOM, {"in_room": room_uid, "after": after, "most": most})
-            return [cursor_of(row) for row in rows]
+        rows = await self._database.rows(_OF_ROOM, {"in_room": room_uid, "after": after, "most": most})
+        return [cursor_of(row) for row in rows]
 
     async def of_user(self, user_uid: UserUid, room_uids: Iterable[RoomUid]) -> dict[RoomUid, ReadCursor]:
         """Return a user's cursors in some rooms, by room."""
-        async with self._database.reading() as connection:
-            rows = await connection.execute(_OF_USER, {"of_user": user_uid, "in_rooms": list(room_uids)})
-            return {row.room_uid: cursor_of(row) for row in rows}
+        rows = await self._database.rows(_OF_USER, {"of_user": user_uid, "in_rooms": list(room_uids)})
+        return {row.room_uid: cursor_of(row) for row in rows}
 
     async def of_pairs(self, pairs: Iterable[tuple[RoomUid, UserUid]]) -> list[ReadCursor]:
         """Return the cursors of some rooms' users."""
         room_uids, user_uids = zip(*pairs, strict=True)
-        async with self._database.reading() as connection:
-            rows = await connection.execute(_OF_PAIRS, {"in_rooms": list(room_uids), "of_users": list(user_uids)})
-            return [cursor_of(row) for row in rows]
+        rows = await self._database.rows(_OF_PAIRS, {"in_rooms": list(room_uids), "of_users": list(user_uids)})
+        return [cursor_of(row) for row in rows]
 
     async def newest(self, room_uids: Sequence[RoomUid], most: int) -> Moved:
         """Return the cursors that moved last in some rooms, so many of each."""
-        async with self._database.reading() as connection:
-            return _moved((await connection.execute(_NEWEST, {"in_rooms": list(room_uids), "most": most})).all())
+        return _moved(await self._database.rows(_NEWEST, {"in_rooms": list(room_uids), "most": most}))
 
     async def moved_since(self, room_uids: Sequence[RoomUid], horizon: int) -> Moved:
         """Return the cursors in some rooms that have moved since an earlier look; some may have been seen before."""
-        async with self._database.reading() as connection:
-            values = {"in_rooms": list(room_uids), "since": str(horizon)}
-            return _moved((await connection.execute(_MOVED, values)).all())
+        return _moved(await self._database.rows(_MOVED, {"in_rooms": list(room_uids), "since": str(horizon)}))
 
     async def horizon(self) -> int:
         """Return where a look for moves starts that is to see all from now on."""
-        async with self._database.reading() as connection:
-            return int((await connection.execute(select(_snapshot.c.horizon))).scalar_one())
+        row = await self._database.row(_HORIZON)
+        return int(row.horizon)
 
 
 def _moved(rows: Sequence[Any]) -> Moved:

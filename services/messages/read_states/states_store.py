@@ -6,21 +6,20 @@ In SQL as it is, because each room's cursor reaches into the subqueries of later
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import text
-
 from services.messages import frames
 from services.messages.log.store import array
 from services.messages.log.tables import shown_request_id
 from services.messages.read_states.model import MOST_COUNTED, ReadState, unread
 from services.messages.read_states.tables import cursor_of
 from services.runtime.data.database import Database
+from services.runtime.data.query import Query
 from services.runtime.ids import RoomUid, UserUid
 
 # How many events of a log, from the first message after the cursor on, are looked at where one's own are left out. They
 # are bounded by their seqs, because of a LIMIT the planner might think that it pays to sort all that follows.
 LOOKED_AT = 4 * MOST_COUNTED
 # The kind of a deletion is 3, as in EventKind; it is written out, so that the partial index is used.
-_STATES = text(f"""
+_STATES = Query(f"""
     SELECT a.room_uid AS asked_uid, c.room_uid, c.user_uid, c.user_id, c.seq, c.revision, c.update_time,
         coalesce(h.ordinal, 0) AS head_ordinal, rest.ordinal AS rest_ordinal, deleted.count AS deleted,
         others.count AS others, last.message, last.request_id
@@ -75,8 +74,7 @@ class ReadStatesStore:
             "most": MOST_COUNTED + 1,
             "with_last_message": with_last_message,
         }
-        async with self._database.reading() as connection:
-            return [_state(row) for row in await connection.execute(_STATES, values)]
+        return [_state(row) for row in await self._database.rows(_STATES, values)]
 
 
 def _state(row: Any) -> ReadState:

@@ -5,7 +5,7 @@ An error before the commit means that nothing happened; one at the commit is an 
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -17,6 +17,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.runtime.contract.errors import Aborted, Unavailable, unknown_outcome
+from services.runtime.data.query import Query
+from services.runtime.data.session import Session
 from services.runtime.fair_queue import FairQueue, Turn, on_behalf_of
 from services.runtime.tracing.trace import POSTGRESQL, stage
 
@@ -71,7 +73,10 @@ def create_engine(dsn: str, connections: int = POOL_CONNECTIONS) -> AsyncEngine:
 
 
 class Database:
-    """A service's connections: each call waits behind those of its own user, and not behind all that others ask."""
+    """A service's connections: each call waits behind those of its own user, and not behind all that others ask.
+
+    Those that work stay out of SQLAlchemy's pool, which takes longer to lend one than a short statement does.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -81,9 +86,25 @@ class Database:
         self._is_closed = False
         # How often a connection came back from a call that went well.
         self._returns = 0
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._idle: list[Session] = []
         # What gives back connections, and goes on when its caller has gone.
         self._returning: set[asyncio.Task[None]] = set()
+
+    async def rows(self, query: Query, values: Mapping[str, Any] | None = None) -> list[Any]:
+        """Return the rows of a statement, with a snapshot of its own.
+
+        Raises what `translate` makes of the driver's errors.
+        """
+        try:
+            async with self._lent(autocommit=True) as session:
+                return await query.rows(session.raw, values or {})
+        except (DBAPIError, PoolTimeoutError, psycopg.Error, OSError) as error:
+            raise translate(error) from error
+
+    async def row(self, query: Query, values: Mapping[str, Any] | None = None) -> Any:
+        """Return the only row of a statement, or None, as `rows` would."""
+        rows = await self.rows(query, values)
+        return rows[0] if rows else None
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -92,8 +113,8 @@ class Database:
         Raises what `translate` makes of the driver's errors.
         """
         try:
-            async with self._lent(self._reader) as connection:
-                yield connection
+            async with self._lent(autocommit=True) as session:
+                yield session.connection
         except (DBAPIError, PoolTimeoutError, psycopg.Error, OSError) as error:
             raise translate(error) from error
 
@@ -104,19 +125,15 @@ class Database:
         Raises what `translate` makes of the driver's errors.
         """
         try:
-            async with self._lent(self._engine) as connection:
-                yield connection
-                await _commit(connection)
+            async with self._lent(autocommit=False) as session:
+                yield session.connection
+                await _commit(session.connection)
         except (DBAPIError, PoolTimeoutError, psycopg.Error, OSError) as error:
             raise translate(error) from error
 
     @asynccontextmanager
-    async def _lent(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection that comes back to the pool wherever this is cancelled.
-
-        It is taken in a task of its own: SQLAlchemy forgets one that is cut between the pool and its caller, as while
-        the isolation level is set. It is given back in another one, and the turn with it.
-        """
+    async def _lent(self, *, autocommit: bool) -> AsyncIterator[Session]:
+        """Lend a connection that comes back, whole or closed, wherever this is cancelled, and its turn with it."""
         turn = self.turns.ask(on_behalf_of.get())
         try:
             if not turn.came.done():
@@ -125,27 +142,58 @@ class Database:
         except BaseException:
             turn.give_back()
             raise
-        taking = asyncio.create_task(_take(engine))
+        session = self._idle.pop() if self._idle else await self._opened(turn)
         try:
+            await session.begin(autocommit=autocommit)
             with stage("database", POSTGRESQL):
-                yield await asyncio.shield(taking)
+                yield session
+            await session.end()
             self._returns += 1
+        except Exception:
+            if session.is_lost:
+                # So are the others, as a rule, and they would fail a call each.
+                stale, self._idle = self._idle, []
+                self._in_the_background(_close(stale))
+            raise
         finally:
-            returning = asyncio.create_task(self._give_back(taking, turn))
-            self._returning.add(returning)
-            returning.add_done_callback(self._returning.discard)
-            if taking.done():
-                await asyncio.shield(returning)
+            if session.is_whole and not self._is_closed:
+                self._idle.append(session)
+                turn.give_back()
+            else:
+                await self._in_the_background(self._give_back(session, turn))
 
-    async def _give_back(self, taking: asyncio.Task[AsyncConnection], turn: Turn) -> None:
+    async def _opened(self, turn: Turn) -> Session:
+        """Open a connection in a task of its own: SQLAlchemy forgets one that is cut between pool and caller."""
+        opening = asyncio.create_task(_open(self._engine))
         try:
-            # That it could not be taken is known to who asked; that it could not be given back is of no interest.
-            with suppress(DBAPIError, PoolTimeoutError, psycopg.Error, OSError):
-                connection = await taking
-                if self._is_closed:
-                    # The pool would keep it for nobody.
-                    await connection.invalidate()
-                await connection.close()
+            return await asyncio.shield(opening)
+        except BaseException:
+            returning = self._in_the_background(self._give_back_what_opens(opening, turn))
+            if opening.done():
+                await returning
+            raise
+
+    def _in_the_background(self, work: Coroutine[Any, Any, None]) -> Awaitable[None]:
+        returning = asyncio.create_task(work)
+        self._returning.add(returning)
+        returning.add_done_callback(self._returning.discard)
+        return asyncio.shield(returning)
+
+    async def _give_back_what_opens(self, opening: asyncio.Task[Session], turn: Turn) -> None:
+        try:
+            session = await opening
+        except (DBAPIError, PoolTimeoutError, psycopg.Error, OSError):
+            # That it could not be opened is known to who asked.
+            turn.give_back()
+        else:
+            await self._give_back(session, turn)
+
+    async def _give_back(self, session: Session, turn: Turn) -> None:
+        try:
+            if not self._is_closed and await session.recover():
+                self._idle.append(session)
+            else:
+                await session.close()
         finally:
             turn.give_back()
 
@@ -201,16 +249,24 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection; one that does not come back for a while is closed when it does."""
-        if self._returning:
-            # Not cut off: whoever is about to take a connection would lose it.
-            await asyncio.wait(self._returning, timeout=_RETURN_SECONDS)
         with suppress(TimeoutError):
             async with asyncio.timeout(_RETURN_SECONDS):
-                # One that a cancelled task was just giving back comes back by itself, and nobody closes it after that.
-                while self._engine.pool.checkedout():  # type: ignore[attr-defined]  # noqa: ASYNC110 - no event
+                while self.turns.in_hand:  # noqa: ASYNC110 - there is no event to wait for
                     await asyncio.sleep(_LOOK_SECONDS)
         self._is_closed = True
+        await _close(self._idle)
+        if self._returning:
+            await asyncio.wait(self._returning, timeout=_RETURN_SECONDS)
         await self._engine.dispose()
+
+
+async def _open(engine: AsyncEngine) -> Session:
+    return await Session.of(await _take(engine))
+
+
+async def _close(sessions: Sequence[Session]) -> None:
+    for session in sessions:
+        await session.close()
 
 
 async def _take(engine: AsyncEngine) -> AsyncConnection:

@@ -1,8 +1,7 @@
 """Read cursors and read states: where cursors go, what is unread, and what that costs."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from random import Random
 from typing import Any
 
@@ -10,13 +9,13 @@ import psycopg
 from chatkit.messages.v1 import read_states_service_pb2 as pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
 
 from services.messages.read_states.model import MOST_COUNTED, Unread, unread
 from tests.messages.chat import Chat, text
 from tests.messages.read_states.reading import delete, fill, read_states, set_cursor, unread_in_lobby, unread_total
 from tests.support.peers import uid_of
 from tests.support.refusals import refused
+from tests.support.statements import noting_statements
 from tests.support.tokens import su, user
 
 
@@ -367,19 +366,9 @@ async def test_read_states_of_a_thousand_rooms_take_a_statement_a_page(chat: Cha
         assert len(statements) == 1
 
 
-@contextmanager
-def _statements(chat: Chat) -> Iterator[list[str]]:
+def _statements(chat: Chat) -> AbstractContextManager[list[str]]:
     """Write down what the service says to the database, but for its looks at which database that is."""
-    engine = chat.suite.servers["messages"].database._engine.sync_engine
-    said: list[str] = []
-
-    def say(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if "messages.deployment" not in statement:
-            said.append(statement)
-
-    event.listen(engine, "before_cursor_execute", say)
-    yield said
-    event.remove(engine, "before_cursor_execute", say)
+    return noting_statements(lambda said: "messages.deployment" not in said, chat.suite.servers["messages"].database)
 
 
 def _sweep(chat: Chat, seq: int) -> None:

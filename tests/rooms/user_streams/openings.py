@@ -297,8 +297,7 @@ async def openings(
         finally:
             # A task that is cancelled while it connects would leave its connection to nobody.
             feed.end()
-            pool: Any = connections._engine.pool
-            await eventually(lambda: not feed._followers and not pool.checkedout())
+            await eventually(lambda: not feed._followers and not connections.turns.in_hand)
             for work in works:
                 work.cancel()
     await connections.close()

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import random
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import psycopg
@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable
 from services.runtime.data import database as runtime_database
 from services.runtime.data.database import Database, create_engine, sqlalchemy_url, sqlstate, translate, unbroken
+from services.runtime.data.query import Query
 from services.runtime.fair_queue import on_behalf_of
 from tests.support.databases import TestDatabase
 from tests.support.eventually import eventually
@@ -44,6 +45,10 @@ TRANSLATIONS = {
     "25006": None,
     "XX000": None,
 }
+
+
+_ONE = Query("SELECT 1 AS one")
+_TRANSACTION = Query("SELECT pg_current_xact_id()::text AS id")
 
 
 @pytest.fixture
@@ -162,6 +167,10 @@ async def _write(users: Database) -> None:
         await connection.execute(text("SELECT 2"))
 
 
+async def _rows(users: Database) -> None:
+    assert await users.rows(_ONE) == [(1,)]
+
+
 async def _steps(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
@@ -198,7 +207,7 @@ async def test_calls_that_are_cancelled_anywhere_leave_the_pool_whole(
 ) -> None:
     chance = random.Random(seed)
     for _ in range(150):
-        calls = [asyncio.create_task(chance.choice((_read, _write))(users)) for _ in range(4)]
+        calls = [asyncio.create_task(chance.choice((_read, _write, _rows))(users)) for _ in range(4)]
         for call in calls:
             await _steps(chance.randrange(12))
             # Half of them go on, so that there are connections in the pool; some are cancelled while they clean up.
@@ -207,7 +216,7 @@ async def test_calls_that_are_cancelled_anywhere_leave_the_pool_whole(
                 await _steps(chance.randrange(4))
         ended = await asyncio.gather(*calls, return_exceptions=True)
         assert all(end is None or isinstance(end, asyncio.CancelledError) for end in ended), ended
-    await eventually(lambda: users._engine.pool.checkedout() == 0)  # type: ignore[attr-defined]
+    await eventually(lambda: users.turns.in_hand == 0)
     # Both at once, so that none is missing.
     async with users.reading(), users.transaction():
         pass
@@ -267,6 +276,43 @@ async def test_a_connection_that_is_still_being_made_at_the_end_is_closed_when_i
     assert not made[0].closed
     may_go_on.set()
     await eventually(lambda: made[0].closed)
+
+
+async def test_a_statement_that_is_cancelled_leaves_its_connection_to_others(users: Database) -> None:
+    pids = Query("SELECT pg_backend_pid() AS pid")
+    pid = (await users.rows(pids))[0].pid
+    slow = asyncio.create_task(users.rows(Query("SELECT pg_sleep(:seconds)"), {"seconds": 60}))
+    await eventually(lambda: users.turns.in_hand)
+    await _steps(20)
+    slow.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await slow
+    assert [one.pid for one in await users.rows(pids)] == [pid]
+
+
+async def test_a_read_after_the_database_was_restarted_fails_once(users: Database, database: TestDatabase) -> None:
+    async with users.reading(), users.reading():
+        pass
+    _terminate_others(database)
+    with pytest.raises(Unavailable):
+        await users.rows(_ONE)
+    for _ in range(3):
+        await _rows(users)
+
+
+@pytest.mark.parametrize("before", [_rows, _read, _write])
+async def test_each_read_is_of_its_own_moment_whatever_came_before(
+    database: TestDatabase, before: Callable[[Database], Awaitable[None]]
+) -> None:
+    alone = Database(create_engine(database.dsn("users"), connections=1))
+    await before(alone)
+    ids = [(await alone.rows(_TRANSACTION))[0].id for _ in range(2)]
+    async with alone.reading() as connection:
+        ids += [(await connection.execute(text("SELECT pg_current_xact_id()::text"))).scalar_one() for _ in range(2)]
+    async with alone.transaction() as connection:
+        of_one = [(await connection.execute(text("SELECT pg_current_xact_id()::text"))).scalar_one() for _ in range(2)]
+    assert len({*ids, *of_one}) == 5
+    await alone.close()
 
 
 async def test_a_connection_that_is_lost_before_the_commit_is_unavailable_and_at_it_unknown(
