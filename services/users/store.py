@@ -1,16 +1,17 @@
 """Users in PostgreSQL. One public method is one transaction."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Text, bindparam, collate, func, select, tuple_, update
+from sqlalchemy import BigInteger, DateTime, Text, bindparam, collate, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.data.columns import columns_of, fields_of, values_of
 from services.runtime.data.database import Database
 from services.runtime.data.differences import differs
+from services.runtime.data.query import Query
 from services.runtime.erasure.store import DeletionStore
 from services.runtime.ids import NOBODY, UserId, UserUid
 from services.users import recorded_changes
@@ -23,6 +24,17 @@ _WITH_KEYS = select(*_COLUMNS, _NAME_KEY.label("name_key"))
 _KEY_OF = select(func.users.name_key(bindparam("text", type_=Text)))
 _TICK = timedelta(microseconds=1)
 _FIND = select(*_COLUMNS).where(users.c.id == func.any(bindparam("ids", type_=ARRAY(Text))))
+_FOUND = Query(_FIND)
+_FIRST_TIME = datetime.min.replace(tzinfo=UTC)
+_PAGE = Query(
+    select(*_COLUMNS)
+    .where(
+        tuple_(users.c.create_time, users.c.id)
+        > tuple_(bindparam("time", type_=DateTime(timezone=True)), bindparam("user_id", type_=Text))
+    )
+    .order_by(users.c.create_time, users.c.id)
+    .limit(bindparam("size", type_=BigInteger))
+)
 _NEXT_TIME = (
     update(creation_clock)
     .values(last_time=func.greatest(creation_clock.c.last_time + _TICK, func.clock_timestamp()))
@@ -71,18 +83,15 @@ class UserStore:
 
     async def find(self, user_ids: Sequence[str]) -> list[User]:
         """Return the users that exist, in no order."""
-        async with self._database.reading() as connection:
-            return [_user(row) for row in await connection.execute(_FIND, {"ids": list(user_ids)})]
+        return [_user(row) for row in await self._database.rows(_FOUND, {"ids": list(user_ids)})]
 
     async def page(self, start: PageStart, size: int) -> list[User]:
         """Return users by time of creation and id."""
-        statement = select(*_COLUMNS).order_by(users.c.create_time, users.c.id).limit(size)
-        if start.min_create_time is not None:
-            statement = statement.where(users.c.create_time >= start.min_create_time)
-        if start.after is not None:
-            statement = statement.where(tuple_(users.c.create_time, users.c.id) > tuple_(*start.after))
-        async with self._database.reading() as connection:
-            return [_user(row) for row in await connection.execute(statement)]
+        # Of the two bounds the one that is farther on. No id is empty.
+        earliest = (start.min_create_time or _FIRST_TIME, "")
+        time, user_id = max(start.after or earliest, earliest)
+        rows = await self._database.rows(_PAGE, {"time": time, "user_id": user_id, "size": size})
+        return [_user(row) for row in rows]
 
     async def search(self, prefix: str, start: SearchStart, size: int) -> tuple[list[User], SearchStart | None]:
         """Return users whose name or id begins so, and where the next page starts, unless nothing comes after it.

@@ -26,6 +26,7 @@ from services.rooms.tables import (
     rooms,
 )
 from services.runtime.data.database import Database
+from services.runtime.data.query import Query
 from services.runtime.ids import NO_ROOM, RoomId, RoomUid, UserId, UserUid
 
 _user_id = bindparam("user_id", type_=Text)
@@ -96,22 +97,26 @@ _many_rooms = (
     .table_valued(column("room_id", Text), name="asked")
     .render_derived()
 )
-_STANDING = _standings(change_counter, _one_room)
-_STANDINGS = _standings(change_counter.join(_many_rooms, true()), _many_rooms.c.room_id)
+_STANDING = Query(_standings(change_counter, _one_room))
+_STANDINGS = Query(_standings(change_counter.join(_many_rooms, true()), _many_rooms.c.room_id))
 _many_users = (
     func.unnest(bindparam("user_ids", type_=ARRAY(Text)), bindparam("permissions", type_=ARRAY(Text)))
     .table_valued(column("user_id", Text), column("permission", Text), name="asked")
     .render_derived()
 )
-_STANDINGS_OF_USERS = _standings(
-    change_counter.join(_many_users, true()), literal(NO_ROOM), _many_users.c.user_id, _many_users.c.permission
+_STANDINGS_OF_USERS = Query(
+    _standings(
+        change_counter.join(_many_users, true()), literal(NO_ROOM), _many_users.c.user_id, _many_users.c.permission
+    )
 )
-_PERMISSIONS = select(
-    rooms.c.uid,
-    memberships.c.user_uid,
-    _global_role.c.permissions.label("of_global_role"),
-    _room_role.c.permissions.label("of_room_role"),
-).select_from(_joined(change_counter, _one_room))
+_PERMISSIONS = Query(
+    select(
+        rooms.c.uid,
+        memberships.c.user_uid,
+        _global_role.c.permissions.label("of_global_role"),
+        _room_role.c.permissions.label("of_room_role"),
+    ).select_from(_joined(change_counter, _one_room))
+)
 
 
 def _rooms_of(*conditions: ColumnElement[bool]) -> Select[Any]:
@@ -147,11 +152,13 @@ _in_the_room = exists().where(
     roles.c.name == room_assignments.c.role_name,
     _permission == func.any(roles.c.permissions),
 )
-_ROOMS_OF = _rooms_of()
-_PERMITTED_ROOMS_OF = _rooms_of(_granted_by(RoleScope.GLOBAL, func.coalesce(_assigned, DEFAULT_ROLE)) | _in_the_room)
+_ROOMS_OF = Query(_rooms_of())
+_PERMITTED_ROOMS_OF = Query(
+    _rooms_of(_granted_by(RoleScope.GLOBAL, func.coalesce(_assigned, DEFAULT_ROLE)) | _in_the_room)
+)
 
 
-_MEMBERS_AMONG = (
+_MEMBERS_AMONG = Query(
     select(memberships.c.user_uid)
     .join(rooms, rooms.c.uid == memberships.c.room_uid)
     .where(rooms.c.id == _one_room, memberships.c.user_id == func.any(bindparam("user_ids", type_=ARRAY(Text))))
@@ -159,7 +166,7 @@ _MEMBERS_AMONG = (
 
 
 # Filtered by all who are asked about: that is a look at each member of the rooms, whatever the planner thinks of pairs.
-_MEMBERS_AMONG_MANY = (
+_MEMBERS_AMONG_MANY = Query(
     select(memberships.c.room_uid, func.array_agg(memberships.c.user_uid).label("user_uids"))
     .where(
         memberships.c.room_uid == func.any(bindparam("room_uids", type_=ARRAY(Uuid))),
@@ -178,44 +185,38 @@ class AccessStore:
     async def standing(self, room_id: RoomId, user_id: UserId, permission: str = "") -> Standing:
         """Return how a user stands to a room, and whether their roles grant a permission; no room has an empty id."""
         values = {"room_id": room_id, "user_id": user_id, "permission": permission}
-        async with self._database.reading() as connection:
-            return _standing((await connection.execute(_STANDING, values)).one())
+        return _standing(await self._database.row(_STANDING, values))
 
     async def standings(self, room_ids: Iterable[str], user_id: UserId, permission: str) -> dict[str, Standing]:
         """Return how a user stands to each of the rooms, all of one moment."""
         values = {"room_ids": list(dict.fromkeys(room_ids)), "user_id": user_id, "permission": permission}
-        async with self._database.reading() as connection:
-            return {row.asked: _standing(row) for row in await connection.execute(_STANDINGS, values)}
+        return {row.asked: _standing(row) for row in await self._database.rows(_STANDINGS, values)}
 
     async def standings_of_users(self, asked: Collection[tuple[UserId, str]]) -> dict[tuple[UserId, str], Standing]:
         """Return how each of some users stands to no room, and whether their role grants a permission."""
         values = {"user_ids": [user_id for user_id, _ in asked], "permissions": [name for _, name in asked]}
-        async with self._database.reading() as connection:
-            found = await connection.execute(_STANDINGS_OF_USERS, values)
-            return {(row.asked_user, row.asked_permission): _standing(row) for row in found}
+        found = await self._database.rows(_STANDINGS_OF_USERS, values)
+        return {(row.asked_user, row.asked_permission): _standing(row) for row in found}
 
     async def permissions(self, room_id: RoomId, user_id: UserId) -> Permissions | None:
         """Return what a user's roles grant in a room, or None when there is no such room."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(_PERMISSIONS, {"room_id": room_id, "user_id": user_id})).one()
+        row = await self._database.row(_PERMISSIONS, {"room_id": room_id, "user_id": user_id})
         if row.uid is None:
             return None
         return Permissions({*(row.of_global_role or ()), *(row.of_room_role or ())}, row.user_uid is not None)
 
     async def members_among(self, room_id: RoomId, user_ids: Iterable[str]) -> list[UserUid]:
         """Return the uids of those of some users who are members of a room."""
-        async with self._database.reading() as connection:
-            found = await connection.execute(_MEMBERS_AMONG, {"room_id": room_id, "user_ids": list(user_ids)})
-            return list(found.scalars())
+        found = await self._database.rows(_MEMBERS_AMONG, {"room_id": room_id, "user_ids": list(user_ids)})
+        return [row.user_uid for row in found]
 
     async def members_among_many(
         self, asked: Mapping[RoomUid, AbstractSet[UserUid]]
     ) -> dict[RoomUid, AbstractSet[UserUid]]:
         """Return which of some users, by room, are members of it; rooms of which nobody is are left out."""
         values = {"room_uids": list(asked), "user_uids": list(frozenset[UserUid]().union(*asked.values()))}
-        async with self._database.reading() as connection:
-            found = await connection.execute(_MEMBERS_AMONG_MANY, values)
-            members = {row.room_uid: asked[row.room_uid] & set(row.user_uids) for row in found}
+        found = await self._database.rows(_MEMBERS_AMONG_MANY, values)
+        members = {row.room_uid: asked[row.room_uid] & set(row.user_uids) for row in found}
         return {room_uid: user_uids for room_uid, user_uids in members.items() if user_uids}
 
     async def rooms_of(
@@ -226,8 +227,7 @@ class AccessStore:
         values: dict[str, Any] = {"user_id": user_id, "after": after, "size": size}
         if permission:
             values["permission"] = permission
-        async with self._database.reading() as connection:
-            found = (await connection.execute(statement, values)).all()
+        found = await self._database.rows(statement, values)
         version: int = found[0].version
         return version, [
             RoomOfUser(row.room_id, row.room_uid, row.user_uid) for row in found if row.room_id is not None

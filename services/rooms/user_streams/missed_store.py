@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, cast, column, exists, func, literal, null, or_, select, true, union, union_all
+from sqlalchemy import bindparam, cast, column, exists, func, literal_column, null, or_, select, true, union, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import BigInteger, Integer, Text
+from sqlalchemy.types import BigInteger, Integer, SmallInteger, Text
 
 from services.rooms.model import Change, ChangeKind
 from services.rooms.recorded_changes import change_of
@@ -24,6 +24,7 @@ from services.rooms.tables import change_counter, changes, deleted_memberships, 
 from services.rooms.user_streams.store import UserStateStore
 from services.runtime.data.coalesced_reads import CoalescedReads
 from services.runtime.data.database import Database
+from services.runtime.data.query import Query
 from services.runtime.ids import RoomId, RoomUid
 from services.runtime.steps import Leisure
 
@@ -59,21 +60,22 @@ _found = union_all(select(union(select(_own), select(_in_rooms)).subquery("misse
     "found"
 )
 # As they stand in the condition of the index: kinds of later releases, and rooms whose members nobody has noted.
-_last_kind, _deletion = (
-    literal(int(kind), literal_execute=True) for kind in (max(ChangeKind), ChangeKind.ROOM_DELETED)
-)
+_last_kind = literal_column(str(int(max(ChangeKind))), SmallInteger)
+_deletion = literal_column(str(int(ChangeKind.ROOM_DELETED)), SmallInteger)
 _of_anybody = (changes.c.kind > _last_kind) & changes.c.room_uid.is_(None) | (changes.c.kind == _deletion) & (
     changes.c.room_id.is_(None)
 )
-_MISSED = select(
-    change_counter.c.version.label("head"),
-    select(func.min(changes.c.version)).scalar_subquery().label("oldest"),
-    or_(
-        exists().where(changes.c.version > _after, _of_anybody),
-        exists().where(deleted_memberships.c.user_id == _user_id, deleted_memberships.c.version > _after),
-    ).label("is_untold"),
-    *_found.c,
-).select_from(change_counter.outerjoin(_found, true()))
+_MISSED = Query(
+    select(
+        change_counter.c.version.label("head"),
+        select(func.min(changes.c.version)).scalar_subquery().label("oldest"),
+        or_(
+            exists().where(changes.c.version > _after, _of_anybody),
+            exists().where(deleted_memberships.c.user_id == _user_id, deleted_memberships.c.version > _after),
+        ).label("is_untold"),
+        *_found.c,
+    ).select_from(change_counter.outerjoin(_found, true()))
+)
 
 _many = (
     func.unnest(bindparam("user_ids", type_=ARRAY(Text)))
@@ -100,14 +102,16 @@ _recent = (
 _found_together = union_all(
     select(*_recent.c, cast(null(), Text).label("rooms")), select(*_each_as_change, _rooms_of_each.label("rooms"))
 ).subquery("found")
-_MISSED_TOGETHER = select(
-    change_counter.c.version.label("head"),
-    select(func.min(changes.c.version)).scalar_subquery().label("oldest"),
-    *_found_together.c,
-).select_from(change_counter.join(_found_together, true()))
+_MISSED_TOGETHER = Query(
+    select(
+        change_counter.c.version.label("head"),
+        select(func.min(changes.c.version)).scalar_subquery().label("oldest"),
+        *_found_together.c,
+    ).select_from(change_counter.join(_found_together, true()))
+)
 
 _others = memberships.alias("others")
-_ACQUAINTED = (
+_ACQUAINTED = Query(
     select(_others.c.user_id)
     .join(memberships, memberships.c.room_uid == _others.c.room_uid)
     .where(
@@ -160,9 +164,7 @@ class MissedStore:
 
     async def missed_alone(self, user_id: str, after: int) -> Missed:
         """Return what one user has missed, however many changes there were of others."""
-        async with self._database.reading() as connection:
-            values = {"user_id": user_id, "after": after, "most": MOST_MISSED + 1}
-            found = (await connection.execute(_MISSED, values)).all()
+        found = await self._database.rows(_MISSED, {"user_id": user_id, "after": after, "most": MOST_MISSED + 1})
         first = found[0]
         missed = sorted((change_of(row) for row in found if row.kind is not None), key=_by_version)
         rooms = {row.room_uid: row.room_id for row in found if row.kind is None and row.room_uid is not None}
@@ -181,8 +183,7 @@ class MissedStore:
             "after": min(after for _, after in asked),
             "most": _MOST_RECENT,
         }
-        async with self._database.reading() as connection:
-            found = (await connection.execute(_MISSED_TOGETHER, values)).all()
+        found = await self._database.rows(_MISSED_TOGETHER, values)
         recent = _Recent([row for row in found if row.kind is not None])
         users = {row.user_id: row for row in found if row.kind is None}
         pace, answers = self._leisure.pace(), dict[Asked, Missed]()
@@ -202,9 +203,8 @@ class MissedStore:
         if len(user_ids) <= _MOST_ACQUAINTED:
             rooms_of = await self._rooms_of.ask(user_ids)
             return {one for one in user_ids if not rooms.isdisjoint(rooms_of[one])}
-        async with self._database.reading() as connection:
-            values = {"user_id": user_id, "user_ids": list(user_ids)}
-            return set((await connection.execute(_ACQUAINTED, values)).scalars())
+        rows = await self._database.rows(_ACQUAINTED, {"user_id": user_id, "user_ids": list(user_ids)})
+        return {row.user_id for row in rows}
 
 
 class _Recent:

@@ -16,6 +16,7 @@ from services.rooms.model import Change, RoomView
 from services.rooms.recorded_changes import change_log
 from services.rooms.tables import ROOM_COLUMNS, change_counter, memberships, room_of, rooms
 from services.runtime.data.database import Database
+from services.runtime.data.query import Query
 from services.runtime.ids import RoomUid
 from services.runtime.steps import Leisure
 
@@ -33,16 +34,20 @@ _members = (
     .scalar_subquery()
 )
 # The version is there without rooms too.
-_STATE = (
+_STATE = Query(
     select(change_counter.c.version, *ROOM_COLUMNS, _members.label("member_ids"))
     .select_from(change_counter.outerjoin(_mine, true()).outerjoin(rooms, rooms.c.uid == _mine.c.room_uid))
     .order_by(rooms.c.id)
 )
-_VIEWS = select(
-    *ROOM_COLUMNS, case((rooms.c.uid == func.any(_with_members), _members), else_=None).label("member_ids")
-).where(rooms.c.uid == func.any(_uids))
-_ROOMS_OF = select(memberships.c.user_id, memberships.c.room_uid).where(
-    memberships.c.user_id == func.any(bindparam("user_ids", type_=ARRAY(Text)))
+_VIEWS = Query(
+    select(
+        *ROOM_COLUMNS, case((rooms.c.uid == func.any(_with_members), _members), else_=None).label("member_ids")
+    ).where(rooms.c.uid == func.any(_uids))
+)
+_ROOMS_OF = Query(
+    select(memberships.c.user_id, memberships.c.room_uid).where(
+        memberships.c.user_id == func.any(bindparam("user_ids", type_=ARRAY(Text)))
+    )
 )
 
 
@@ -63,8 +68,7 @@ class UserStateStore:
 
     async def state(self, user_id: str) -> UserState:
         """Return a user's rooms with their members, exactly as they were at the version."""
-        async with self._database.reading() as connection:
-            found = (await connection.execute(_STATE, {"user_id": user_id})).all()
+        found = await self._database.rows(_STATE, {"user_id": user_id})
         pace, views = self._leisure.pace(_ROWS_AT_ONCE), []
         for row in found:
             if row.uid is not None:
@@ -75,15 +79,13 @@ class UserStateStore:
     async def views(self, uids: Collection[RoomUid], with_members: Collection[RoomUid]) -> dict[RoomUid, RoomView]:
         """Return rooms as they are now, some of them with their members; those that do not exist are missing."""
         values = {"uids": list(uids), "with_members": list(with_members)}
-        async with self._database.reading() as connection:
-            return {row.uid: _view(row) for row in await connection.execute(_VIEWS, values)}
+        return {row.uid: _view(row) for row in await self._database.rows(_VIEWS, values)}
 
     async def rooms_of(self, user_ids: Collection[str]) -> Mapping[str, Sequence[RoomUid]]:
         """Return the rooms of users."""
         found: dict[str, list[RoomUid]] = {user_id: [] for user_id in user_ids}
-        async with self._database.reading() as connection:
-            for row in await connection.execute(_ROOMS_OF, {"user_ids": list(user_ids)}):
-                found[row.user_id].append(row.room_uid)
+        for row in await self._database.rows(_ROOMS_OF, {"user_ids": list(user_ids)}):
+            found[row.user_id].append(row.room_uid)
         return found
 
     async def changes_after(self, version: int, most: int) -> list[Change]:

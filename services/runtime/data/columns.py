@@ -18,9 +18,8 @@ def columns_of(table: Table, kind: type) -> tuple[Column[Any], ...]:
 
 
 def fields_of(row: Any, kind: type) -> dict[str, Any]:
-    """Return what a row has for a dataclass's fields, as it is stored; KeyError for a field that the row lacks."""
-    named = row._mapping  # noqa: SLF001 - it is public: the underscore keeps it from columns' names
-    return {name: named[name] for name in _names(kind)}
+    """Return what a row has for a dataclass's fields, as it is stored; AttributeError for one that the row lacks."""
+    return {name: getattr(row, name) for name in _names(kind)}
 
 
 def values_of(thing: object, *left_out: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.contract.errors import Aborted
 from services.runtime.data.database import Database
+from services.runtime.data.query import Query
 from services.runtime.ids import UserUid
 from services.users import recorded_changes
 from services.users.model import Change, ChangeKind, Presence, Presences, PresenceState
@@ -109,12 +110,12 @@ _STAY = text("""
     UPDATE users.presences SET leave_time = NULL WHERE user_uid = ANY(:user_uids) AND leave_time IS NOT NULL
 """)
 # One statement and so one snapshot: the state is exactly that of the version.
-_READ = text("""
+_READ = Query("""
     SELECT counter.version, presence.user_uid, presence.state, presence.change_time
     FROM users.change_counter AS counter
     LEFT JOIN users.presences AS presence ON presence.user_uid = ANY(:user_uids)
 """)
-_RESOLVE = text("SELECT id, uid FROM users.users WHERE id = ANY(:user_ids)")
+_RESOLVE = Query("SELECT id, uid FROM users.users WHERE id = ANY(:user_ids)")
 
 
 class LeaseLostError(Exception):
@@ -214,8 +215,7 @@ class PresenceStore:
 
     async def read(self, user_uids: Collection[UserUid]) -> Presences:
         """Return how it stands with users, and the version of the changes that this is as of."""
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(_READ, {"user_uids": list(user_uids)})).all()
+        rows = await self._database.rows(_READ, {"user_uids": list(user_uids)})
         found = {
             row.user_uid: Presence(PresenceState(row.state), row.change_time)
             for row in rows
@@ -225,9 +225,7 @@ class PresenceStore:
 
     async def resolve(self, user_ids: Collection[str]) -> dict[str, UserUid]:
         """Return the uids of users by their ids, those that exist."""
-        async with self._database.reading() as connection:
-            found = await connection.execute(_RESOLVE, {"user_ids": list(user_ids)})
-            return {row.id: row.uid for row in found}
+        return {row.id: row.uid for row in await self._database.rows(_RESOLVE, {"user_ids": list(user_ids)})}
 
 
 async def _record(connection: AsyncConnection, kind: ChangeKind, rows: Any) -> None:

@@ -31,7 +31,7 @@ def test_what_was_stored_by_its_fields_is_read_by_them() -> None:
     engine.dispose()
     assert [column.name for column in columns_of(PLANTS, Plant)] == ["name", "id"]
     assert Plant(**fields_of(row, Plant)) == Plant("fern", 7)
-    with pytest.raises(KeyError, match="height"):
+    with pytest.raises(AttributeError, match="height"):
         fields_of(row, Forgotten)
 
 
