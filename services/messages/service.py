@@ -195,7 +195,7 @@ class Messages:
         hub = self._hubs.join(query.room_id, stream)
         self._cursors.join(query.room_id, stream)
         try:
-            await self._replays.read(hub, start)
+            await self._replays.read_page([(hub, start)])
             await self._cursors.follow(stream)
             await self._confirm(stream)
             epoch = self._open(hub, stream, start)

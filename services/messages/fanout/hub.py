@@ -106,16 +106,6 @@ class RoomHub:
         self._recent.start(0)
         self._early.clear()
 
-    async def follow(self, most: int) -> None:
-        """Have the end of the log, and at least its last `most` entries if there are as many."""
-        async with self.reading:
-            if not self.is_seeded or self.lacks(most):
-                self.take(await self._store.tail(self.room_uid, most))
-
-    def lacks(self, most: int) -> bool:
-        """Tell whether there are more of the last `most` entries than those that are kept."""
-        return len(self._kept) < most and self._kept_from > self.oldest_seq
-
     def covers(self, seq: int) -> bool:
         """Tell whether all entries after a seq are kept."""
         return seq >= self._kept_from - 1
@@ -131,12 +121,6 @@ class RoomHub:
             self._keep(entry)
         self._was_seeded = True
         self._take_early()
-
-    async def recall(self, most: int) -> None:
-        """Have the last `most` messages ready, if there are as many; edits and deletions take up room among events."""
-        async with self.reading:
-            while (wanted := self.wanted_messages(most)) is not None:
-                self.put_messages(wanted, await self._store.creations(self.room_uid, wanted.before_seq, wanted.most))
 
     def wanted_messages(self, most: int) -> WantedMessages | None:
         """Return what must be read so that the last `most` messages are there; None when they are."""

@@ -66,17 +66,6 @@ class Replays:
             )
         return room_epoch(deployment, room_uid)
 
-    async def read(self, hub: RoomHub, start: Start) -> None:
-        """Read what a hub lacks for a subscriber, and the whole of what others may resume over."""
-        async with self._at_once:
-            was_seeded, asked_at = hub.is_seeded, self._clock.monotonic()
-            await hub.follow(self._most)
-            if not was_seeded:
-                hub.head_known_at = max(hub.head_known_at, asked_at)
-            if not self._resumes(hub, start):
-                await hub.recall(start.last)
-        await self._look([(hub, start)])
-
     async def read_page(self, page: Sequence[tuple[RoomHub, Start]]) -> None:
         """Read what hubs lack, and no more, in a number of statements that does not depend on how many they are."""
         async with self._at_once, AsyncExitStack() as stack:

@@ -130,8 +130,6 @@ def _with_head(log: Subquery) -> Select[Any]:
 _AFTER = Query(
     _with_head(_merged(_CREATED.where(messages.c.seq > _SEQ), _CHANGED.where(events.c.seq > _SEQ), newest=False))
 )
-_TAIL = Query(_with_head(_merged(_CREATED, _CHANGED, newest=True)))
-_CREATIONS = Query(_CREATED.where(messages.c.seq < _SEQ, _IS_THERE).order_by(messages.c.seq.desc()).limit(_MOST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,18 +176,9 @@ class LogStore:
         rows = await self._database.rows(_NEWER if newer else _OLDER, {"room_uid": room_uid, "seq": seq, "most": most})
         return [(row.seq, _shown(row)) for row in rows]
 
-    async def creations(self, room_uid: RoomUid, before_seq: int, most: int) -> list[LogEntry]:
-        """Return the entries of the last messages before a seq that are not deleted, oldest first."""
-        rows = await self._database.rows(_CREATIONS, {"room_uid": room_uid, "seq": before_seq, "most": most})
-        return [entry_of(row) for row in rows][::-1]
-
     async def after(self, room_uid: RoomUid, seq: int, most: int) -> LogStretch:
         """Return the entries after `seq`."""
         return await self._stretch(_AFTER, {"room_uid": room_uid, "seq": seq, "most": most})
-
-    async def tail(self, room_uid: RoomUid, most: int) -> LogStretch:
-        """Return the last entries."""
-        return await self._stretch(_TAIL, {"room_uid": room_uid, "most": most})
 
     async def last_times(self, room_uids: Sequence[RoomUid]) -> Mapping[RoomUid, datetime]:
         """Return when something last happened in those of some rooms in which anything did."""

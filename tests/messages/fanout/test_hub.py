@@ -15,6 +15,7 @@ from services.messages.log.store import LogStretch
 from services.messages.model import EventKind, Head, LogEntry
 from services.runtime.contract.errors import Aborted
 from services.runtime.ids import RoomUid
+from tests.messages.fanout.reading import follow, recall
 
 _TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -55,7 +56,7 @@ class _Store:
 
 async def _hub(store: Any) -> RoomHub:
     hub = RoomHub(RoomUid(uuid4()), "lobby", store, 256)
-    await hub.follow(100)
+    await follow(hub, store)
     return hub
 
 
@@ -115,10 +116,11 @@ async def test_a_log_that_was_swept_up_to_where_a_hub_stands_goes_on() -> None:
 
 
 async def test_what_comes_before_the_end_of_the_log_was_read_joins_on() -> None:
-    hub = RoomHub(RoomUid(uuid4()), "lobby", cast("Any", _Store(range(1, 3))), 256)
+    store = _Store(range(1, 3))
+    hub = RoomHub(RoomUid(uuid4()), "lobby", cast("Any", store), 256)
     assert hub.offer(_entry(3))
     assert not hub.has_gap
-    await hub.follow(100)
+    await follow(hub, store)
     assert [entry.seq for entry, _ in hub.entries_after(0)] == [1, 2, 3]
 
 
@@ -138,17 +140,11 @@ async def test_what_came_too_early_is_bounded_and_read_when_it_was_too_much() ->
     assert (hub.last, hub.has_gap) == (517, False)
 
 
-async def test_the_end_of_a_log_lacks_something_only_where_there_is_more_than_is_kept() -> None:
-    hub = await _hub(_Log(*(_entry(seq) for seq in range(1, 6))))
-    assert (hub.lacks(3), hub.lacks(4)) == (False, True)
-    assert not (await _hub(_Log(*(_entry(seq) for seq in range(3, 6)), oldest_seq=3))).lacks(4)
-
-
 async def test_messages_that_are_swept_while_they_are_recalled_are_not_kept() -> None:
     log = _Log(*(_entry(seq) for seq in range(1, 9)))
     hub = await _hub(log)
     log.meanwhile = lambda: hub.sweep(4)
-    await hub.recall(8)
+    await recall(hub, log, 8)
     assert [entry.seq for entry, _ in hub.last_entries(8)] == [4, 5, 6, 7, 8]
 
 
@@ -218,11 +214,11 @@ async def test_messages_before_what_is_kept_are_read_once_for_all() -> None:
     log.entries[8] = _as_of(_entry(9), 19)
     hub = await _hub(log)
     for _ in range(3):
-        await hub.recall(4)
+        await recall(hub, log, 4)
         assert _shown(hub.last_entries(4)) == [(6, 6), (7, 7), (8, 8), (9, 19)]
     assert log.reads == 1
-    await hub.recall(100)
-    await hub.recall(100)
+    await recall(hub, log, 100)
+    await recall(hub, log, 100)
     assert [seq for seq, _ in _shown(hub.last_entries(100))] == list(range(1, 10))
     assert log.reads == 2
 
@@ -231,16 +227,16 @@ async def test_what_changes_while_those_are_read_is_not_overwritten_by_them() ->
     log = _Log(*(_entry(seq) for seq in range(1, 10)))
     hub = await _hub(log)
     log.meanwhile = lambda: [hub.offer(_change(10, 1)), hub.offer(_change(11, 2, EventKind.DELETED))]
-    await hub.recall(100)
+    await recall(hub, log, 100)
     assert _shown(hub.last_entries(100)) == [(1, 10), *((seq, seq) for seq in range(3, 10))]
 
 
 async def test_only_the_messages_that_are_lacking_are_read() -> None:
     log = _Log(*(_entry(seq) for seq in range(1, 10)))
     hub = await _hub(log)
-    await hub.recall(3)
+    await recall(hub, log, 3)
     assert log.asked == []
-    await hub.recall(5)
+    await recall(hub, log, 5)
     assert log.asked == [(7, 2)]
     assert [entry.seq for entry, _ in hub.last_entries(9)] == [5, 6, 7, 8, 9]
 
@@ -250,7 +246,7 @@ async def test_of_a_log_whose_end_alone_was_read_the_last_messages_are_lacking()
     hub = RoomHub(RoomUid(uuid4()), "lobby", cast("Any", log), 256)
     async with hub.reading:
         hub.take(LogStretch(Head(3, 1), ()))
-    await hub.recall(2)
+    await recall(hub, log, 2)
     assert log.asked == [(4, 2)]
     assert [entry.seq for entry, _ in hub.last_entries(9)] == [2, 3]
 
@@ -258,7 +254,7 @@ async def test_of_a_log_whose_end_alone_was_read_the_last_messages_are_lacking()
 async def test_messages_that_were_read_before_a_hole_are_read_again_and_leave_none() -> None:
     log = _Log(*(_entry(seq) for seq in range(1, 10)))
     hub = RoomHub(RoomUid(uuid4()), "lobby", cast("Any", log), 4)
-    await hub.follow(3)
+    await follow(hub, log, 3)
 
     def two_more() -> None:
         log.meanwhile = lambda: None
@@ -267,10 +263,10 @@ async def test_messages_that_were_read_before_a_hole_are_read_again_and_leave_no
 
     # The oldest that was kept makes room while the one before it is read.
     log.meanwhile = two_more
-    await hub.recall(4)
+    await recall(hub, log, 4)
     assert [entry.seq for entry, _ in hub.last_entries(9)] == [8, 9, 10, 11]
     hub.offer(_change(12, 9, EventKind.DELETED))
-    await hub.recall(4)
+    await recall(hub, log, 4)
     assert [entry.seq for entry, _ in hub.last_entries(9)] == [7, 8, 10, 11]
 
 
@@ -280,7 +276,7 @@ async def test_messages_are_read_again_when_it_is_unknown_what_became_of_them_me
 ) -> None:
     log = _Log(*(_entry(seq) for seq in range(1, 8)), _change(8, 7), _change(9, 7))
     hub = RoomHub(RoomUid(uuid4()), "lobby", cast("Any", log), 3)
-    await hub.follow(3)
+    await follow(hub, log, 3)
 
     def so_many() -> None:
         log.meanwhile = lambda: None
@@ -291,7 +287,7 @@ async def test_messages_are_read_again_when_it_is_unknown_what_became_of_them_me
 
     # Three events are kept, so that a fourth one hides what the first has changed.
     log.meanwhile = so_many
-    await hub.recall(3)
+    await recall(hub, log, 3)
     assert _shown(hub.last_entries(3)) == [(5, 5), (6, 10), (7, 9 + changes)]
     assert log.reads == reads
 
@@ -299,10 +295,10 @@ async def test_messages_are_read_again_when_it_is_unknown_what_became_of_them_me
 async def test_nothing_is_read_for_a_log_whose_life_is_over() -> None:
     log, life = _Log(*(_entry(seq) for seq in range(1, 10))), LogLife()
     hub = RoomHub(RoomUid(uuid4()), "lobby", cast("Any", log), 256, life)
-    await hub.follow(3)
+    await follow(hub, log, 3)
     life.is_over = True
     assert not hub.is_seeded
-    await hub.recall(9)
+    await recall(hub, log, 9)
     await hub.heal(20)
     assert (log.reads, hub.last) == (0, 9)
 
@@ -311,7 +307,7 @@ async def test_what_was_read_of_a_later_time_is_not_overwritten_by_what_is_told_
     log = _Log(_as_of(_entry(1), 12), *(_entry(seq) for seq in range(2, 10)))
     hub = await _hub(log)
     log.meanwhile = lambda: hub.offer(_change(10, 1))
-    await hub.recall(100)
+    await recall(hub, log, 100)
     assert _shown(hub.last_entries(100))[0] == (1, 12)
 
 
@@ -353,7 +349,7 @@ async def test_whoever_comes_after_a_log_was_forgotten_is_given_what_is_there_no
     assert not hub.is_seeded
     assert (hub.entries_after(0), hub.last_entries(9)) == ([], [])
     log.entries = [_entry(1)]
-    await hub.follow(100)
+    await follow(hub, log, 100)
     assert hub.head == Head(1, 1)
     assert [seq for seq, _ in _shown(hub.entries_after(0))] == [1]
     assert [seq for seq, _ in _shown(hub.last_entries(9))] == [1]
@@ -364,7 +360,7 @@ async def test_whoever_comes_after_a_log_was_forgotten_is_given_what_is_there_no
 async def test_older_entries_do_not_push_newer_ones_out() -> None:
     log = _Log(*(_entry(seq) for seq in range(1, 4)))
     hub = RoomHub(RoomUid(uuid4()), "lobby", cast("Any", log), 3)
-    await hub.follow(3)
+    await follow(hub, log, 3)
     for seq in range(4, 8):
         hub.offer(_entry(seq))
     async with hub.reading:
@@ -388,7 +384,7 @@ async def test_older_entries_that_do_not_join_on_are_not_kept() -> None:
 async def test_older_entries_that_were_read_later_show_what_is_kept_as_it_is_by_then() -> None:
     log = _Log(_entry(1), _as_of(_entry(2), 5), _entry(3), _entry(4), _change(5, 2))
     hub = await _hub(log)
-    await hub.recall(4)
+    await recall(hub, log, 4)
     assert _shown(hub.last_entries(4)) == [(1, 1), (2, 5), (3, 3), (4, 4)]
     # The edit at 6 is yet to come.
     async with hub.reading:

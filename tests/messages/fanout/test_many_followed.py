@@ -21,6 +21,7 @@ from services.runtime.contract.errors import Unavailable
 from services.runtime.identity.tokens import Caller
 from services.runtime.ids import NO_ROOM, RoomUid, UserId, UserUid
 from services.runtime.steps import MOST_AT_ONCE, WAKING
+from tests.messages.fanout.reading import follow
 from tests.support.clock import ManualClock
 from tests.support.turns import Turns
 
@@ -92,7 +93,7 @@ class _World:
             room.turns = self.turns
             stream.rooms[room.room_uid] = room
             hub = self.hubs.join("room", room)
-            await hub.follow(0)
+            await follow(hub, self.store, 0)
             room.open("epoch", 0, [])
             room.trust((_ROLE,), 0)
         return stream

@@ -31,10 +31,13 @@ def _edit(seq: int) -> LogEntry:
 
 
 class _Store:
-    """Logs of so many events; reads may be held up."""
+    """Logs of so many messages, or of these events; reads may be held up."""
 
-    def __init__(self, length: int = 0) -> None:
-        self.length = length
+    def __init__(self, length: int = 0, log: Sequence[LogEntry] = ()) -> None:
+        self._log = log
+        self.length = len(log) or length
+        # How many messages were asked for.
+        self.recalled: list[int] = []
         self.asked: list[Sequence[TailRequest]] = []
         self.gates: list[asyncio.Event] = []
         self.is_gated = False
@@ -48,10 +51,12 @@ class _Store:
         return {ask.room_uid: LogStretch(Head(self.length, 1), self._last(ask)) for ask in asked}
 
     def _last(self, ask: TailRequest) -> list[LogEntry]:
-        return [_entry(seq) for seq in range(1, self.length + 1) if seq > ask.seq][-ask.most :] if ask.most else []
+        log = self._log or [_entry(seq) for seq in range(1, self.length + 1)]
+        return [entry for entry in log if entry.seq > ask.seq][-ask.most :] if ask.most else []
 
     async def messages(self, asked: Sequence[TailRequest]) -> dict[UUID, list[LogEntry]]:
-        return {ask.room_uid: [_entry(seq) for seq in range(1, ask.seq)][-ask.most :] for ask in asked}
+        self.recalled += [ask.most for ask in asked]
+        return {ask.room_uid: [_entry(seq) for seq in range(1, min(ask.seq, 101))][-ask.most :] for ask in asked}
 
 
 def _replays(store: _Store) -> Replays:
@@ -147,22 +152,12 @@ async def test_a_log_that_went_on_elsewhere_is_not_resumed_with_a_hole() -> None
 
 
 async def test_who_resumes_waits_for_no_messages_of_a_snapshot() -> None:
-    edited = [_edit(seq) for seq in range(101, 201)]
-    recalled: list[int] = []
-
-    async def tail(_room_uid: UUID, most: int) -> LogStretch:
-        return LogStretch(Head(200, 1), edited[-most:])
-
-    async def creations(_room_uid: UUID, before_seq: int, most: int) -> list[LogEntry]:
-        recalled.append(most)
-        return [_entry(seq) for seq in range(1, before_seq)][-most:]
-
-    hub = RoomHub(RoomUid(uuid4()), "room", cast("Any", SimpleNamespace(tail=tail, creations=creations)), 256)
-    replays = _replays(_Store())
-    await replays.read(hub, _after(hub, 101))
-    assert (_seqs(replays, hub, _after(hub, 101)), recalled) == (list(range(102, 201)), [])
-    await replays.read(hub, _after(hub, 99))
-    assert (_seqs(replays, hub, _after(hub, 99)), recalled) == (list(range(81, 101)), [20])
+    store = _Store(log=[*(_entry(seq) for seq in range(1, 101)), *(_edit(seq) for seq in range(101, 201))])
+    replays, hub = _replays(store), _hub()
+    await replays.read_page([(hub, _after(hub, 101))])
+    assert (_seqs(replays, hub, _after(hub, 101)), store.recalled) == (list(range(102, 201)), [])
+    await replays.read_page([(hub, _after(hub, 99))])
+    assert (_seqs(replays, hub, _after(hub, 99)), store.recalled) == (list(range(81, 101)), [20])
 
 
 def test_pages_are_bounded_by_rooms_and_by_what_they_start_with() -> None:

@@ -25,6 +25,7 @@ from services.runtime.bus.port import MOST_PAYLOAD_BYTES, Listener
 from services.runtime.clock import SystemClock
 from services.runtime.ids import RoomId, RoomUid, UserId
 from tests.messages.chat import Reader, text
+from tests.messages.fanout.reading import follow
 from tests.support.clock import ManualClock
 from tests.support.databases import TestDatabase
 from tests.support.eventually import HANG_SECONDS, eventually
@@ -254,7 +255,7 @@ class _Process:
     async def subscribe(self) -> None:
         subscriber = _Subscriber(self._room_uid)
         hub = self.hubs.join("lobby", cast("Any", subscriber))
-        await hub.follow(100)
+        await follow(hub, self.log)
         subscriber.is_open, subscriber.from_seq = True, hub.last
         self.subscribers.append(subscriber)
 
