@@ -11,6 +11,8 @@ from services.runtime.calls.call import Call
 from services.runtime.calls.paging import PageTokens, page_size
 from services.runtime.contract import masks
 from services.runtime.contract.policies import Limits
+from services.runtime.contract.serialized import Serialized
+from services.runtime.contract.wire import embedded
 from services.runtime.erasure.exporting import frames
 from services.runtime.erasure.listing import DeletionListing
 from services.runtime.erasure.protos import deletion_proto
@@ -21,6 +23,7 @@ from services.users.model import FIRST_FOUND, PageStart, SearchStart
 from services.users.protos import draft_of, user_proto, user_protos
 from services.users.service import Users
 
+_USERS = pb2.ListUsersResponse.USERS_FIELD_NUMBER
 _UPDATABLE = ("name", "avatar_url", "custom_data")
 
 
@@ -44,6 +47,7 @@ class UsersServicer:
         self._listing = listing
         self._page_tokens = page_tokens
         self._limits = limits
+        self._serialized = Serialized(user_proto)
 
     async def CreateUser(self, request: pb2.CreateUserRequest, _call: Call) -> pb2.CreateUserResponse:
         """Create one user."""
@@ -63,17 +67,16 @@ class UsersServicer:
         """Read several users."""
         return pb2.BatchGetUsersResponse(users=user_protos(await self._users.find(request.user_ids)))
 
-    async def ListUsers(self, request: pb2.ListUsersRequest, call: Call) -> pb2.ListUsersResponse:
+    async def ListUsers(self, request: pb2.ListUsersRequest, call: Call) -> bytes:
         """Read a page of users."""
         size = page_size(request, self._limits)
         users = await self._users.page(self._start(request, call), size + 1)
-        response = pb2.ListUsersResponse(users=user_protos(users[:size]))
+        end = pb2.ListUsersResponse()
         if len(users) > size:
             last = users[size - 1]
-            response.next_page_token = self._page_tokens.make(
-                call.caller, request, [last.create_time.isoformat(), last.id]
-            )
-        return response
+            end.next_page_token = self._page_tokens.make(call.caller, request, [last.create_time.isoformat(), last.id])
+        shown = (embedded(_USERS, self._serialized.of(user.uid, user)) for user in users[:size])
+        return b"".join([*shown, end.SerializeToString()])
 
     async def SearchUsers(self, request: pb2.SearchUsersRequest, call: Call) -> pb2.SearchUsersResponse:
         """Read a page of the users who are found."""
