@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 from benchmarks.load.http2 import Connection, Head, connect
 from benchmarks.load.jobs import CallsJob
@@ -41,6 +41,12 @@ class Counts:
     refused: int = 0
     # The last one.
     answer: bytes = b""
+
+
+class Stopping(Protocol):
+    """Whoever makes no other call after what is under way."""
+
+    idle: asyncio.Event
 
 
 class Caller:
@@ -105,7 +111,9 @@ async def run(job: CallsJob) -> dict[str, Any]:
         caller.start()
     await asyncio.sleep(job.warm_up_seconds)
     await window.measure(job.seconds)
-    await _drain(callers)
+    for caller in callers:
+        caller.stop()
+    await drained(callers)
     return {
         **window.report(),
         "answered_in_all": counts.answered,
@@ -115,9 +123,8 @@ async def run(job: CallsJob) -> dict[str, Any]:
     }
 
 
-async def _drain(callers: Sequence[Caller]) -> None:
-    for caller in callers:
-        caller.stop()
+async def drained(callers: Iterable[Stopping]) -> None:
+    """Return when whoever was stopped has had all answers."""
     async with asyncio.timeout(_DRAIN_SECONDS):
         for caller in callers:
             await caller.idle.wait()

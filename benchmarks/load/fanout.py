@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from benchmarks.load.jobs import RoomJob
+from benchmarks.load.jobs import LiveJob, RoomJob
 from benchmarks.load.room import Member, RoomLog, Senders, Subscriber, spawn
 from benchmarks.load.timing import Window
 
@@ -27,7 +27,7 @@ async def run(job: RoomJob) -> dict[str, Any]:
     return {**window.report(), **totals(logs), "sends_per_second": sum(log.sends for log in logs) / window.seconds}
 
 
-async def subscribe(job: RoomJob, window: Window) -> list[RoomLog]:
+async def subscribe(job: RoomJob | LiveJob, window: Window) -> list[RoomLog]:
     """Open every member's stream and return when all are caught up."""
     logs = []
     for room in job.rooms:

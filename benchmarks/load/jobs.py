@@ -63,6 +63,23 @@ class RoomJob:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveJob:
+    """Sends in a closed loop into rooms that every member follows: in each room the last member sends."""
+
+    address: str
+    # How it is sent: by calls of SendMessage, or on streams of SendMessages.
+    path: str
+    rooms: list[Room]
+    # What is sent into each of the rooms.
+    bodies: list[bytes]
+    groups: dict[str, int]
+    seconds: float
+    warm_up_seconds: float
+    placeholder: bytes
+    namespace: int
+
+
+@dataclass(frozen=True, slots=True)
 class IdleJob:
     """Subscribers who wait."""
 

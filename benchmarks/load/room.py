@@ -95,6 +95,7 @@ class Member:
     def __init__(self, address: str, token: str, connect_with: Callable[[str], Any] = connect) -> None:
         self._address = address
         self._connect_with = connect_with
+        self.token = token
         self._connecting = asyncio.Lock()
         self.connection: Connection | None = None
         self.send_head = Head(SEND, token)

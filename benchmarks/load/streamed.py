@@ -3,19 +3,18 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from chatkit.messages.v1 import messages_service_pb2
 
 from benchmarks.echo import ECHO_STREAM
-from benchmarks.load.calls import Body, Counts
+from benchmarks.load.calls import Body, Counts, drained
 from benchmarks.load.http2 import Connection, Head, connect
 from benchmarks.load.jobs import StreamsJob
 from benchmarks.load.timing import Window
 
 PATH = "/chatkit.messages.v1.MessagesService/SendMessages"
-_DRAIN_SECONDS = 20.0
 # Of a frame that has come: how many messages it says were answered, and how many of them were refused.
 Answers = Callable[[bytes], tuple[int, int]]
 
@@ -24,7 +23,8 @@ def _of_echo(_frame: bytes) -> tuple[int, int]:
     return 1, 0
 
 
-def _of_results(frame: bytes) -> tuple[int, int]:
+def of_results(frame: bytes) -> tuple[int, int]:
+    """Count the results in a frame of SendMessages, and the failures among them."""
     events = messages_service_pb2.SendMessagesResponse.FromString(frame).events
     results = [event.result for event in events if event.HasField("result")]
     return len(results), sum(result.HasField("failure") for result in results)
@@ -86,7 +86,7 @@ class Sender:
 async def run(job: StreamsJob) -> dict[str, Any]:
     """Let all callers send for a while."""
     window, counts = Window(job.groups), Counts()
-    answers = _of_echo if job.path == ECHO_STREAM else _of_results
+    answers = _of_echo if job.path == ECHO_STREAM else of_results
     senders = []
     for caller in job.callers:
         body = Body(caller.body, job.placeholder, job.namespace)
@@ -95,18 +95,12 @@ async def run(job: StreamsJob) -> dict[str, Any]:
         senders.append(sender)
     await asyncio.sleep(job.warm_up_seconds)
     await window.measure(job.seconds)
-    await _drain(senders)
+    for sender in senders:
+        sender.stop()
+    await drained(senders)
     return {
         **window.report(),
         "answered_in_all": counts.answered,
         "refused": counts.refused,
         "answer_bytes": len(counts.answer),
     }
-
-
-async def _drain(senders: Sequence[Sender]) -> None:
-    for sender in senders:
-        sender.stop()
-    async with asyncio.timeout(_DRAIN_SECONDS):
-        for sender in senders:
-            await sender.idle.wait()

@@ -11,7 +11,7 @@ from benchmarks.load.jobs import Caller, CallsJob
 from benchmarks.load.process import in_own_process
 from benchmarks.seeding import TEXT_BYTES
 from benchmarks.suite import Suite
-from benchmarks.workloads.durable_sends import PLACEHOLDER
+from benchmarks.workloads.sends import PLACEHOLDER
 from services.runtime.contract.policies import MethodContract
 
 NAME = "batch"

@@ -2,15 +2,13 @@
 
 from dataclasses import replace
 
-from chatkit.messages.v1 import messages_service_pb2
-
 from benchmarks import echo
 from benchmarks.figures import Figure, Options, of_calls
 from benchmarks.load import streamed
 from benchmarks.load.jobs import Caller, StreamsJob
 from benchmarks.load.process import in_own_process
 from benchmarks.suite import Suite
-from benchmarks.workloads.durable_sends import PLACEHOLDER, send_of
+from benchmarks.workloads.sends import PLACEHOLDER, stream_body
 
 NAME = "streams"
 _SENDERS = 50
@@ -31,7 +29,7 @@ async def _measured(suite: Suite, options: Options, in_flight: int) -> list[Figu
 async def _send(suite: Suite, options: Options, in_flight: int, via: str) -> Figure:
     rooms = await suite.rooms(f"streams-{in_flight}-{via}", _SENDERS, 1)
     address = suite.edge if via == "edge" else suite.address("messages")
-    callers = [Caller(room.tokens[0], _body(room.id)) for room in rooms]
+    callers = [Caller(room.tokens[0], stream_body(room.id)) for room in rooms]
     job = StreamsJob(
         address,
         streamed.PATH,
@@ -49,7 +47,8 @@ async def _send(suite: Suite, options: Options, in_flight: int, via: str) -> Fig
 
 
 async def _bare(suite: Suite, options: Options, in_flight: int) -> Figure:
-    callers = [Caller(suite.token("nobody"), _body(f"streams-{in_flight}-services-000000")) for _ in range(_SENDERS)]
+    body = stream_body(f"streams-{in_flight}-services-000000")
+    callers = [Caller(suite.token("nobody"), body) for _ in range(_SENDERS)]
     job = StreamsJob(
         suite.bare,
         echo.ECHO_STREAM,
@@ -67,7 +66,3 @@ async def _figure(suite: Suite, job: StreamsJob, via: str, unit: str) -> Figure:
     case = f"{_SENDERS} streams, {job.in_flight} in flight"
     suite.say(f"{NAME}: {case}, {via}")
     return of_calls(NAME, case, via, unit, await in_own_process(streamed.run, job))
-
-
-def _body(room_id: str) -> bytes:
-    return messages_service_pb2.SendMessagesRequest(requests=[send_of(room_id)]).SerializeToString()

@@ -1,7 +1,7 @@
 """The generator against the bare server and against the services: what is acknowledged is counted, and arrives."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import grpc
@@ -10,12 +10,12 @@ from chatkit.messages.v1 import messages_service_pb2 as pb2
 from chatkit.rooms.v1 import rooms_service_pb2
 
 from benchmarks.echo import BYTES, ECHO, ECHO_STREAM, Bare
-from benchmarks.load import calls, fanout, openings, streamed
-from benchmarks.load.jobs import Caller, CallsJob, OpeningsJob, Room, RoomJob, StreamsJob
+from benchmarks.load import calls, fanout, live, openings, streamed
+from benchmarks.load.jobs import Caller, CallsJob, LiveJob, OpeningsJob, Room, RoomJob, StreamsJob
 from benchmarks.load.process import LoadFailed, in_own_process
 from benchmarks.load.room import SEND
 from benchmarks.seeding import TEMPLATE, Seeding, make_templates
-from benchmarks.workloads.durable_sends import PLACEHOLDER, send_of
+from benchmarks.workloads.sends import PLACEHOLDER, call_body, send_of, stream_body
 from tests.support.suite import Suite
 from tests.support.tokens import su, token, user
 
@@ -98,6 +98,22 @@ async def test_every_acknowledged_send_is_delivered_to_every_member(suite: Suite
     assert (found["lost"], found["doubled"]) == (0, 0)
     page = await suite.messages.ListMessages(pb2.ListMessagesRequest(room_id="lobby"), metadata=user(_MEMBERS[0]))
     assert page.messages[0].seq == found["acknowledged"]
+
+
+@pytest.mark.parametrize(("path", "body"), [(SEND, call_body), (streamed.PATH, stream_body)])
+async def test_sends_into_rooms_that_are_followed_are_timed_and_delivered(
+    suite: Suite, path: str, body: Callable[[str], bytes]
+) -> None:
+    await suite.make_users("alice", "bob")
+    rooms = [Room(room_id, [token("alice"), token("bob")]) for room_id in ("lobby", "kitchen")]
+    for room in rooms:
+        await suite.make_room(room.id, "alice", "bob")
+    bodies = [body(room.id) for room in rooms]
+    address = suite.servers["messages"].address
+    found = await in_own_process(live.run, LiveJob(address, path, rooms, bodies, {}, 0.2, 0.0, PLACEHOLDER, 1))
+    assert found["answered_in_all"] == suite.database.count("messages.messages") >= found["count"] > 0
+    assert found["delivered"] == found["expected"] == 2 * found["answered_in_all"]
+    assert (found["refused"], found["lost"], found["doubled"]) == (0, 0, 0)
 
 
 async def test_seeded_rows_are_read_as_if_the_services_had_written_them(suite: Suite) -> None:
