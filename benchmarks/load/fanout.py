@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from benchmarks.load.jobs import LiveJob, RoomJob
 from benchmarks.load.room import Member, RoomLog, Senders, Subscriber, spawn
@@ -62,7 +63,17 @@ def start_sending(job: RoomJob, logs: list[RoomLog]) -> Senders:
     return senders
 
 
-async def arrival(logs: list[RoomLog]) -> None:
+class Awaited(Protocol):
+    """A room of which it is known when everybody has everything."""
+
+    on_change: Callable[[], None]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everybody has everything."""
+
+
+async def arrival(logs: Sequence[Awaited]) -> None:
     """Return when every subscriber has what was acknowledged, or when patience is over."""
     changed = asyncio.Event()
     for log in logs:
