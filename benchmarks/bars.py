@@ -1,26 +1,22 @@
-"""The bars of the suite's design, and where a run stands to them.
+"""The bars of the suite's design that a run can hold against itself, and where it stands to them.
 
-Most are ratios to ejabberd 23.01 with its archive in PostgreSQL 15, measured elsewhere on such a machine (2 cores) and
-not in this run: CPU of server and database for one unit, the load generator's left out.
+CPU and rates are multiples of a bare server's in the same run, so that they say as much on one machine as on another;
+CPU is that of services and database together, the load generator's left out. Beside a peer there are other bars
+(`peers/bars.py`).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.figures import Figure
+from benchmarks.figures import BARE, Figure
 from benchmarks.workloads import batches, durable_sends, idle_clients, last_messages, one_room
 
-MEASURED_ELSEWHERE = "ejabberd 23.01 with PostgreSQL 15, measured elsewhere on such a machine"
-# Microseconds of CPU, server and database together.
-_EJABBERD_SEND_US = 410.0 + 230.0
-_EJABBERD_ONE_US, _EJABBERD_SIXTEEN_US = 51.0, 54.0
-_EJABBERD_PAGE_US = 11_200.0
-_EJABBERD_PACED_P99_MS = 14.5
+REFERENCE = "the bare server, in the same run"
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: what is wanted of a figure past the edge."""
+    """One bar: what is wanted of a figure past the edge, beside the bare server's."""
 
     name: str
     workload: str
@@ -28,7 +24,7 @@ class Bar:
     wanted: float
     # True when more is better.
     at_least: bool
-    measure: Callable[[Figure], float | None]
+    measure: Callable[[Figure, Figure | None], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +37,19 @@ class Standing:
     is_met: bool
 
 
-def _times(reference_us: float) -> Callable[[Figure], float | None]:
-    return lambda figure: reference_us / figure.server_us if figure.server_us else None
+def _times_bare(figure: Figure, bare: Figure | None) -> float | None:
+    cpu_us = bare.cpu_us.get(BARE) if bare is not None else None
+    return figure.server_us / cpu_us if cpu_us else None
 
 
 BARS = (
     Bar(
-        "W1, sends per CPU second, times ejabberd's",
-        durable_sends.NAME,
-        "50 senders in 50 rooms",
-        1.5,
-        at_least=True,
-        measure=_times(_EJABBERD_SEND_US),
-    ),
-    Bar(
         "W1, sends/s as a share of a bare echo's",
         durable_sends.NAME,
-        "50 senders in 50 rooms",
+        durable_sends.CASE,
         0.6,
         at_least=True,
-        measure=lambda figure: figure.of_bare,
+        measure=lambda figure, _: figure.of_bare,
     ),
     Bar(
         "BatchSendMessages, messages/s",
@@ -68,31 +57,23 @@ BARS = (
         batches.CASE,
         10_000.0,
         at_least=True,
-        measure=lambda figure: figure.per_second,
+        measure=lambda figure, _: figure.per_second,
     ),
     Bar(
-        "W2, 1 in flight, deliveries per CPU second, times ejabberd's",
+        "W2, 1 in flight, CPU of a delivery, times a bare fan-out's",
         one_room.NAME,
         one_room.ONE.name,
-        2.0,
-        at_least=True,
-        measure=_times(_EJABBERD_ONE_US),
+        1.25,
+        at_least=False,
+        measure=_times_bare,
     ),
     Bar(
-        "W2, 16 in flight, deliveries per CPU second, times ejabberd's",
+        "W2, 16 in flight, CPU of a delivery, times a bare fan-out's",
         one_room.NAME,
         one_room.SIXTEEN.name,
-        8.0,
-        at_least=True,
-        measure=_times(_EJABBERD_SIXTEEN_US),
-    ),
-    Bar(
-        "W2, 50 sends/s, p99 of the last delivery as a share of ejabberd's",
-        one_room.NAME,
-        one_room.PACED.name,
         0.5,
         at_least=False,
-        measure=lambda figure: figure.p99_ms / _EJABBERD_PACED_P99_MS,
+        measure=_times_bare,
     ),
     Bar(
         "W3, KB of an idle stream at the service",
@@ -100,7 +81,7 @@ BARS = (
         idle_clients.SHARED.name,
         30.0,
         at_least=False,
-        measure=lambda figure: figure.details["kb_service"],
+        measure=lambda figure, _: figure.details["kb_service"],
     ),
     Bar(
         "W3, KB of an idle device at the services",
@@ -108,15 +89,15 @@ BARS = (
         idle_clients.DEVICES.name,
         45.0,
         at_least=False,
-        measure=lambda figure: figure.details["kb_service"],
+        measure=lambda figure, _: figure.details["kb_service"],
     ),
     Bar(
-        "W4, pages per CPU second, times ejabberd's",
+        "W4, CPU of a page, times a bare call's of as many bytes",
         last_messages.NAME,
-        "8 clients, the last 100 messages",
-        10.0,
-        at_least=True,
-        measure=_times(_EJABBERD_PAGE_US),
+        last_messages.CASE,
+        2.5,
+        at_least=False,
+        measure=_times_bare,
     ),
 )
 
@@ -127,12 +108,19 @@ def standings(figures: Sequence[Figure]) -> list[Standing]:
     for bar in BARS:
         for figure in figures:
             if (figure.workload, figure.case, figure.via) == (bar.workload, bar.case, "services"):
-                measured = bar.measure(figure)
+                measured = bar.measure(figure, _bare_beside(figure, figures))
                 if measured is not None:
-                    found.append(_standing(bar, measured))
+                    found.append(standing_of(bar.name, bar.wanted, measured, at_least=bar.at_least))
     return found
 
 
-def _standing(bar: Bar, measured: float) -> Standing:
-    is_met = measured >= bar.wanted if bar.at_least else measured <= bar.wanted
-    return Standing(bar.name, f"{'at least' if bar.at_least else 'at most'} {bar.wanted:,g}", measured, is_met)
+def standing_of(name: str, wanted: float, measured: float, *, at_least: bool) -> Standing:
+    """Say where something measured stands to what is wanted."""
+    is_met = measured >= wanted if at_least else measured <= wanted
+    return Standing(name, f"{'at least' if at_least else 'at most'} {wanted:,g}", measured, is_met)
+
+
+def _bare_beside(figure: Figure, figures: Sequence[Figure]) -> Figure | None:
+    """Return the bare server's figure in the same case, or the workload's only one, or None."""
+    bare = [one for one in figures if (one.workload, one.via) == (figure.workload, "bare")]
+    return next((one for one in bare if one.case == figure.case), bare[0] if bare else None)

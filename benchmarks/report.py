@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks import crowding, pairs
-from benchmarks.bars import MEASURED_ELSEWHERE, Standing
+from benchmarks.bars import REFERENCE, Standing
 from benchmarks.figures import BARE, DATABASE, EDGE, GENERATOR, NATS, SERVICE, Figure, Options
 
 _PARTS = (SERVICE, DATABASE, EDGE, NATS, BARE, GENERATOR)
@@ -34,6 +34,8 @@ class Report:
     options: Options
     figures: list[Figure] = field(default_factory=list)
     standings: Sequence[Standing] = ()
+    # What the bars are multiples of.
+    reference: str = REFERENCE
     left_out: list[str] = field(default_factory=list)
     # The share of the run's CPU time that the machine's host gave to others.
     stolen: float = 0.0
@@ -45,7 +47,7 @@ class Report:
             "options": asdict(self.options),
             "figures": [asdict(figure) for figure in self.figures],
             "bars": [asdict(standing) for standing in self.standings],
-            "bars_reference": MEASURED_ELSEWHERE,
+            "bars_reference": self.reference,
             "left_out": self.left_out,
         }
 
@@ -64,7 +66,7 @@ class Report:
         parts += [Text(line) for figure in others for line in _details(figure)]
         parts += [*crowding.tables(self.figures), *pairs.tables(self.figures)]
         if self.standings:
-            parts.append(_bars(self.standings))
+            parts.append(_bars(self.standings, self.reference))
         return [*parts, *(Text(f"left out: {line}") for line in self.left_out)]
 
 
@@ -106,8 +108,10 @@ def _plain(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _bars(standings: Sequence[Standing]) -> Table:
-    table = Table("bar", "wanted", "measured", "", box=box.SIMPLE_HEAD, caption=f"ejabberd's: {MEASURED_ELSEWHERE}")
+def _bars(standings: Sequence[Standing], reference: str) -> Table:
+    table = Table(
+        "bar", "wanted", "measured", "", box=box.SIMPLE_HEAD, caption=f"Shares and multiples are of {reference}."
+    )
     for standing in standings:
         verdict = "met" if standing.is_met else "not met"
         table.add_row(standing.name, standing.wanted, f"{standing.measured:,.2f}", verdict)

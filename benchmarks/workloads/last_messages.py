@@ -15,7 +15,7 @@ from benchmarks.suite import Suite
 
 NAME = "W4"
 _CLIENTS, _PAGE = 8, 100
-_CASE = "8 clients, the last 100 messages"
+CASE = "8 clients, the last 100 messages"
 
 
 async def run(suite: Suite, options: Options) -> list[Figure]:
@@ -39,7 +39,7 @@ async def run(suite: Suite, options: Options) -> list[Figure]:
 
 
 async def _read(suite: Suite, options: Options, room: Room, via: str) -> Figure:
-    suite.say(f"{NAME}: {_CASE}, {via}")
+    suite.say(f"{NAME}: {CASE}, {via}")
     body = messages_service_pb2.ListMessagesRequest(room_id=room.id, page_size=_PAGE).SerializeToString()
     job = CallsJob(
         address=suite.edge if via == "edge" else suite.address("messages"),
@@ -49,4 +49,4 @@ async def _read(suite: Suite, options: Options, room: Room, via: str) -> Figure:
         seconds=options.seconds,
         warm_up_seconds=options.warm_up,
     )
-    return of_calls(NAME, _CASE, via, "page", await in_own_process(calls.run, job))
+    return of_calls(NAME, CASE, via, "page", await in_own_process(calls.run, job))
