@@ -189,7 +189,8 @@ async def _run(names: Sequence[str], options: Options) -> Report:
             _say("stopping")
     for name in names:
         report.figures += await ALONE[name](_say, options) if name in ALONE else []
-    report.stolen = machine.CpuTimes.now().stolen_since(cpu_before)
+    cpu_after = machine.CpuTimes.now()
+    report.stolen, report.others = cpu_after.stolen_since(cpu_before), cpu_after.others_since(cpu_before)
     for module in (batches, history):
         report.left_out += module.left_out() if module.NAME in names else []
     report.standings = [*bars.standings(report.figures), *crowding.standings(report.figures)]

@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks import crowding, pairs
+from benchmarks import crowding, machine, pairs
 from benchmarks.bars import REFERENCE, Standing
 from benchmarks.figures import BARE, DATABASE, EDGE, GENERATOR, NATS, SERVICE, Figure, Options
 
@@ -20,6 +20,7 @@ _UNSHOWN = {
     *("count", "seconds", "answer_bytes", "answered_in_all", "cpu_seconds", "max_ms"),
     *("acknowledged", "expected", "delivered", *_FAULTS),
 }
+_DISTURBED = "Rates are too low and delays too long: repeat the run when the machine has nothing else to do."
 _NOTES = """\
 `services` is past the edge, `edge` through it, `bare` a grpc.aio server that does nothing else. Rate: units in a
 second, also as a share of the bare server's. p50 and p99: ms; of deliveries, until the last subscriber had the message.
@@ -39,11 +40,13 @@ class Report:
     left_out: list[str] = field(default_factory=list)
     # The share of the run's CPU time that the machine's host gave to others.
     stolen: float = 0.0
+    # The share of it that processes used which are not of the run.
+    others: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """Return everything."""
         return {
-            "machine": {**self.machine, "stolen": self.stolen},
+            "machine": {**self.machine, "stolen": self.stolen, "others": self.others},
             "options": asdict(self.options),
             "figures": [asdict(figure) for figure in self.figures],
             "bars": [asdict(standing) for standing in self.standings],
@@ -59,7 +62,11 @@ class Report:
         return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
     def _parts(self) -> list[Any]:
-        parts: list[Any] = [Text(f"{_of_machine(self.machine)}; its host gave {self.stolen:.0%} of its time to others")]
+        shares = f"others used {self.others:.0%} of its time, its host gave {self.stolen:.0%} of it away"
+        parts: list[Any] = [Text(f"{_of_machine(self.machine)}; {shares}")]
+        disturbances = machine.disturbances(self.machine, self.stolen, self.others)
+        if disturbances:
+            parts.append(Text(f"WARNING: {', '.join(disturbances)}. {_DISTURBED}"))
         others = [figure for figure in self.figures if not crowding.is_of(figure) and not pairs.is_of(figure)]
         if any(figure.per_second for figure in others):
             parts += [_rates(others), Text(_NOTES)]

