@@ -102,22 +102,21 @@ BARS = (
 )
 
 
-def standings(figures: Sequence[Figure]) -> list[Standing]:
-    """Hold the figures against the bars; a bar whose workload did not run is left out."""
+def standings(figures: Sequence[Figure], bars: Sequence[Bar] = BARS) -> list[Standing]:
+    """Hold the figures against bars; a bar whose workload did not run is left out."""
     found = []
-    for bar in BARS:
+    for bar in bars:
         for figure in figures:
             if (figure.workload, figure.case, figure.via) == (bar.workload, bar.case, "services"):
                 measured = bar.measure(figure, _bare_beside(figure, figures))
                 if measured is not None:
-                    found.append(standing_of(bar.name, bar.wanted, measured, at_least=bar.at_least))
+                    found.append(_standing(bar, measured))
     return found
 
 
-def standing_of(name: str, wanted: float, measured: float, *, at_least: bool) -> Standing:
-    """Say where something measured stands to what is wanted."""
-    is_met = measured >= wanted if at_least else measured <= wanted
-    return Standing(name, f"{'at least' if at_least else 'at most'} {wanted:,g}", measured, is_met)
+def _standing(bar: Bar, measured: float) -> Standing:
+    is_met = measured >= bar.wanted if bar.at_least else measured <= bar.wanted
+    return Standing(bar.name, f"{'at least' if bar.at_least else 'at most'} {bar.wanted:,g}", measured, is_met)
 
 
 def _bare_beside(figure: Figure, figures: Sequence[Figure]) -> Figure | None:

@@ -11,13 +11,17 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from benchmarks import bars, crowding, machine
 from benchmarks.figures import Figure, Options
 from benchmarks.load.process import LoadFailed
+from benchmarks.peers import bars as beside_peer
+from benchmarks.peers import run as peers
+from benchmarks.peers.installed import find
 from benchmarks.report import Report
 from benchmarks.suite import Say, Suite, running
 from benchmarks.workloads import (
@@ -77,9 +81,11 @@ def main(arguments: list[str]) -> int:
     parsed = _parser().parse_args(arguments)
     seconds = parsed.seconds or (_QUICK_SECONDS if parsed.quick else _SECONDS)
     rooms, attacks = tuple(parsed.rooms or ()), tuple(parsed.attack or ())
-    options = Options(seconds, parsed.quick, rooms, attacks, parsed.at_once, parsed.rounds)
+    options = Options(seconds, parsed.quick, rooms, attacks, parsed.at_once, parsed.rounds, parsed.peers)
     try:
-        report = asyncio.run(_until_interrupted(_names(parsed.workloads), options))
+        work = _run_beside_peer if options.peers else _run
+        names = _names(parsed.workloads, peers.NAMES if options.peers else NAMES)
+        report = asyncio.run(_until_interrupted(partial(work, names, options)))
     except (Trouble, LoadFailed) as trouble:
         sys.stderr.write(f"chatkit: {trouble}\n")
         return 1
@@ -134,7 +140,12 @@ def _parser() -> argparse.ArgumentParser:
         type=partial(_count, most=_MOST_ROUNDS, of="rounds"),
         default=0,
         metavar="N",
-        help="how often `observing` measures each case in both ways (6; more are surer)",
+        help="how often `observing` measures each case in both ways (6), and --peers each in all (3); more are surer",
+    )
+    parser.add_argument(
+        "--peers",
+        action="store_true",
+        help=f"measure ejabberd, where it is installed, and the suite by turns: {', '.join(peers.NAMES)}",
     )
     return parser
 
@@ -152,21 +163,22 @@ def _positive(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds: more than 0, at most 600")
 
 
-def _names(told: Sequence[str]) -> list[str]:
-    known = {name.lower(): name for name in NAMES}
+def _names(told: Sequence[str], there_are: Sequence[str]) -> list[str]:
+    known = {name.lower(): name for name in there_are}
     unknown = [name for name in told if name.lower() not in known]
     if unknown:
-        raise Trouble(f"there is no workload {', '.join(unknown)}: {', '.join(NAMES)}")
-    chosen = {known[name.lower()] for name in told} or set(NAMES)
-    return [name for name in NAMES if name in chosen]
+        what = "workload" if there_are is NAMES else "workload beside peers"
+        raise Trouble(f"there is no {what} {', '.join(unknown)}: {', '.join(there_are)}")
+    chosen = {known[name.lower()] for name in told} or set(there_are)
+    return [name for name in there_are if name in chosen]
 
 
-async def _until_interrupted(names: Sequence[str], options: Options) -> Report | None:
+async def _until_interrupted(work: Callable[[], Coroutine[Any, Any, Report]]) -> Report | None:
     """Run, and clean up when interrupted; None then."""
     # The edge and the services have a file for each of thousands of connections.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    run = asyncio.ensure_future(_run(names, options))
+    run = asyncio.ensure_future(work())
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, run.cancel)
     try:
@@ -189,11 +201,25 @@ async def _run(names: Sequence[str], options: Options) -> Report:
             _say("stopping")
     for name in names:
         report.figures += await ALONE[name](_say, options) if name in ALONE else []
-    cpu_after = machine.CpuTimes.now()
-    report.stolen, report.others = cpu_after.stolen_since(cpu_before), cpu_after.others_since(cpu_before)
     for module in (batches, history):
         report.left_out += module.left_out() if module.NAME in names else []
     report.standings = [*bars.standings(report.figures), *crowding.standings(report.figures)]
+    return _ended(report, began, cpu_before)
+
+
+async def _run_beside_peer(names: Sequence[str], options: Options) -> Report:
+    installed = find()
+    report = Report(machine.describe(), options, reference=f"ejabberd {installed.version}, in the same run")
+    began, cpu_before = time.monotonic(), machine.CpuTimes.now()
+    report.figures = await peers.run(_say, installed, names, options)
+    report.standings = beside_peer.standings(report.figures)
+    return _ended(report, began, cpu_before)
+
+
+def _ended(report: Report, began: float, cpu_before: machine.CpuTimes) -> Report:
+    """Say how the run has gone, and add what else the machine had to do."""
+    cpu_after = machine.CpuTimes.now()
+    report.stolen, report.others = cpu_after.stolen_since(cpu_before), cpu_after.others_since(cpu_before)
     for fault in faults(report.figures):
         _say(f"WRONG: {fault}")
     _say(f"done in {time.monotonic() - began:.0f} s")

@@ -22,8 +22,10 @@ class Options:
     attacks: tuple[str, ...] = ()
     # Whether they come all at once only, instead of one after the other first.
     at_once: bool = False
-    # How often `observing` measures each case in both ways; its own choice when 0.
+    # How often `observing` measures each case in both ways, and each is measured beside peers; their choice when 0.
     rounds: int = 0
+    # Whether what is measured are the suite and peers by turns.
+    peers: bool = False
 
     @property
     def warm_up(self) -> float:

@@ -20,7 +20,7 @@ from benchmarks.figures import GENERATOR, Figure
 SHARE = 0.02
 RATIOS = "to_nothing"
 RATE, CPU, P50, P99 = "rate", "cpu_us", "p50_ms", "p99_ms"
-_SUMS = ("count", "seconds", "lost", "doubled", "refused")
+_SUMS = ("count", "seconds", "stored", "expected", "delivered", "lost", "doubled", "refused")
 _UNITS = {RATE: "{}s/s", CPU: "CPU us of a {}", P50: "p50, ms", P99: "p99, ms"}
 _NOTES = """\
 Medians of all rounds, and the median of what each round's pair had for a ratio, with the lowest and the highest. Where
@@ -29,25 +29,30 @@ CPU is that of services, database, edge and NATS together, for one unit."""
 
 
 def figure_of(case: str, rounds: Sequence[Figure]) -> Figure:
-    """Return the medians of what was measured in several rounds, with each round and the sums of what was counted."""
+    """Return the medians of what was measured in several rounds, with each round."""
+    figure = medians(rounds)
+    return replace(figure, case=case, details={**figure.details, "rounds": [_values(one) for one in rounds]})
+
+
+def medians(rounds: Sequence[Figure]) -> Figure:
+    """Return the medians of what was measured in several rounds, with the sums of what was counted."""
     first = rounds[0]
     parts = {part: median(one.cpu_us.get(part, 0.0) for one in rounds) for part in first.cpu_us}
     sums = {name: sum(one.details[name] for one in rounds) for name in _SUMS if name in first.details}
     return replace(
         first,
-        case=case,
         per_second=median(one.per_second for one in rounds),
         p50_ms=median(one.p50_ms for one in rounds),
         p99_ms=median(one.p99_ms for one in rounds),
         cpu_us=parts,
-        details={**sums, "rounds": [_values(one) for one in rounds]},
+        details=sums,
     )
 
 
 def compared(before: Figure, after: Figure) -> Figure:
     """Return the second one with its ratios to the first one; both are of as many rounds, one after the other."""
     pairs = list(zip(before.details["rounds"], after.details["rounds"], strict=True))
-    ratios = {name: _spread([one[name] / other[name] for other, one in pairs if other[name]]) for name in _UNITS}
+    ratios = {name: spread([one[name] / other[name] for other, one in pairs if other[name]]) for name in _UNITS}
     return replace(after, details={**after.details, RATIOS: ratios})
 
 
@@ -91,7 +96,8 @@ def _values(figure: Figure) -> dict[str, float]:
     return {RATE: figure.per_second, CPU: cpu, P50: figure.p50_ms, P99: figure.p99_ms}
 
 
-def _spread(ratios: Sequence[float]) -> dict[str, float]:
+def spread(ratios: Sequence[float]) -> dict[str, float]:
+    """Return the median, the lowest and the highest."""
     # Nothing was done in a window so short; there is nothing to compare.
     ratios = ratios or [0.0]
     return {"median": median(ratios), "lowest": min(ratios), "highest": max(ratios)}

@@ -12,6 +12,7 @@ from rich.text import Text
 from benchmarks import crowding, machine, pairs
 from benchmarks.bars import REFERENCE, Standing
 from benchmarks.figures import BARE, DATABASE, EDGE, GENERATOR, NATS, SERVICE, Figure, Options
+from benchmarks.peers import rounds, table
 
 _PARTS = (SERVICE, DATABASE, EDGE, NATS, BARE, GENERATOR)
 _WIDTH = 170
@@ -19,6 +20,7 @@ _FAULTS = ("lost", "doubled", "refused")
 _UNSHOWN = {
     *("count", "seconds", "answer_bytes", "answered_in_all", "cpu_seconds", "max_ms"),
     *("acknowledged", "expected", "delivered", *_FAULTS),
+    *(rounds.ROUNDS, rounds.OF_PEER),
 }
 _DISTURBED = "Rates are too low and delays too long: repeat the run when the machine has nothing else to do."
 _NOTES = """\
@@ -71,7 +73,7 @@ class Report:
         if any(figure.per_second for figure in others):
             parts += [_rates(others), Text(_NOTES)]
         parts += [Text(line) for figure in others for line in _details(figure)]
-        parts += [*crowding.tables(self.figures), *pairs.tables(self.figures)]
+        parts += [*crowding.tables(self.figures), *pairs.tables(self.figures), *table.tables(self.figures)]
         if self.standings:
             parts.append(_bars(self.standings, self.reference))
         return [*parts, *(Text(f"left out: {line}") for line in self.left_out)]

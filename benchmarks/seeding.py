@@ -135,7 +135,7 @@ class Seeding:
         self._connection.commit()
         return room_ids
 
-    def messages(self, room_id: str, count: int, sender_id: str = TEMPLATE) -> None:
+    def messages(self, room_id: str, count: int, sender_id: str = TEMPLATE, *, text_bytes: int = TEXT_BYTES) -> None:
         """Fill a room's log with what one user has said."""
         room_uid, template_uid = self._uid(room_id), self._uid(TEMPLATE)
         (sender_uid,) = self._one("SELECT uid FROM users.users WHERE id = %s", sender_id)
@@ -144,6 +144,7 @@ class Seeding:
         )
         message, began = message_pb2.Message.FromString(row[0]), row[1]
         message.sender_id = sender_id
+        message.parts[0].content = "x" * text_bytes
         self._connection.execute("CREATE TEMPORARY TABLE seeded (seq bigint, create_time timestamptz, message bytea)")
         with self._connection.cursor().copy("COPY seeded FROM STDIN (FORMAT BINARY)") as copy:
             copy.set_types(["int8", "timestamptz", "bytea"])

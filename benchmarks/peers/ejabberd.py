@@ -67,6 +67,10 @@ class Ejabberd:
             for number in range(count)
         ]
 
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """Connect to its database, as a superuser and without a transaction."""
+        return psycopg.connect(self._dsn, autocommit=True)
+
     async def stored(self, rooms: list[Chat]) -> int:
         """Count what the archive has of rooms."""
         ids = [room.id for room in rooms]
@@ -84,7 +88,7 @@ class Ejabberd:
     def _execute(self, statements: list[tuple[Any, tuple[Any, ...]]]) -> tuple[Any, ...]:
         """Execute statements, and return the first row of the last one that has any."""
         row: tuple[Any, ...] = ()
-        with psycopg.connect(self._dsn, autocommit=True) as connection:
+        with self.connect() as connection:
             for statement, values in statements:
                 cursor = connection.execute(statement, values)
                 row = (cursor.fetchone() or ()) if cursor.description else row

@@ -11,19 +11,18 @@ from benchmarks.load import calls
 from benchmarks.load.jobs import Caller, CallsJob, Room
 from benchmarks.load.process import in_own_process
 from benchmarks.load.room import LIST
+from benchmarks.seeding import TEXT_BYTES
 from benchmarks.suite import Suite
 
 NAME = "W4"
-_CLIENTS, _PAGE = 8, 100
+CLIENTS, PAGE = 8, 100
 CASE = "8 clients, the last 100 messages"
 
 
 async def run(suite: Suite, options: Options) -> list[Figure]:
     """Read past the edge and through it, and as many bytes from the bare server."""
-    room = (await suite.rooms("w4", 1, _CLIENTS))[0]
-    await asyncio.to_thread(suite.seeding.messages, room.id, options.size(10_000, 1_000))
-    await asyncio.to_thread(suite.seeding.settle)
-    measured = [await _read(suite, options, room, via) for via in ("services", "edge")]
+    room = await fill(suite, options, "w4")
+    measured = [await read(suite, options, room, via) for via in ("services", "edge")]
     suite.say(f"{NAME}: as many bytes, bare")
     size = str(measured[0].details["answer_bytes"]).encode()
     job = CallsJob(
@@ -38,9 +37,23 @@ async def run(suite: Suite, options: Options) -> list[Figure]:
     return [replace(figure, of_bare=figure.per_second / bare.per_second) for figure in measured] + [bare]
 
 
-async def _read(suite: Suite, options: Options, room: Room, via: str) -> Figure:
+def size(options: Options) -> int:
+    """Return how many messages the room has."""
+    return options.size(10_000, 1_000)
+
+
+async def fill(suite: Suite, options: Options, name: str, text_bytes: int = TEXT_BYTES) -> Room:
+    """Make a room with all its messages."""
+    (room,) = await suite.rooms(name, 1, CLIENTS)
+    await asyncio.to_thread(suite.seeding.messages, room.id, size(options), text_bytes=text_bytes)
+    await asyncio.to_thread(suite.seeding.settle)
+    return room
+
+
+async def read(suite: Suite, options: Options, room: Room, via: str) -> Figure:
+    """Read in one way."""
     suite.say(f"{NAME}: {CASE}, {via}")
-    body = messages_service_pb2.ListMessagesRequest(room_id=room.id, page_size=_PAGE).SerializeToString()
+    body = messages_service_pb2.ListMessagesRequest(room_id=room.id, page_size=PAGE).SerializeToString()
     job = CallsJob(
         address=suite.edge if via == "edge" else suite.address("messages"),
         path=LIST,

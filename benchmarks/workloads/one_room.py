@@ -48,7 +48,9 @@ async def run(suite: Suite, options: Options) -> list[Figure]:
     return figures
 
 
-async def measure(suite: Suite, options: Options, case: Case, via: str, prefix: str = "") -> Figure:
+async def measure(
+    suite: Suite, options: Options, case: Case, via: str, prefix: str = "", text_bytes: int = TEXT_BYTES
+) -> Figure:
     """Measure a case in one way; the prefix is for the room of whoever measures it more than once."""
     suite.say(f"{NAME}: {case.name}, {via}")
     rooms = await suite.rooms(f"{prefix}w2-{via}-{case.senders}-{case.per_second:.0f}", 1, MEMBERS)
@@ -62,7 +64,7 @@ async def measure(suite: Suite, options: Options, case: Case, via: str, prefix: 
         namespace=suite.namespace(),
         senders=case.senders,
         per_second=case.per_second,
-        text_bytes=TEXT_BYTES,
+        text_bytes=text_bytes,
     )
     return of_deliveries(NAME, case.name, via, await in_own_process(fanout.run, job))
 

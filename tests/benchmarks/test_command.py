@@ -2,44 +2,22 @@
 
 import asyncio
 import json
-import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from benchmarks.cli import main
 from benchmarks.workloads.attacks import ATTACKS
+from tests.benchmarks.command import SECONDS, left_behind, start
 from tests.support.eventually import eventually
-
-_SECONDS = 120.0
-
-
-async def _start(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
-    """Run the command, which makes its temporary folder in `folder`."""
-    with (folder / "err").open("wb") as err:
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks", *arguments),
-            env={**os.environ, "TMPDIR": str(folder)},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=err,
-            start_new_session=True,
-        )
-
-
-def _left_behind(folder: Path) -> list[str]:
-    """List processes and folders of a run that has ended."""
-    lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
-    return [line for line in lines if str(folder) in line] + [path.name for path in folder.iterdir() if path.is_dir()]
 
 
 @pytest.mark.slow
 async def test_a_quick_run_prints_json_whose_counts_add_up(short_path: Path) -> None:
-    process = await _start(short_path, "w1", "--quick", "--seconds", "0.3", "--json")
-    async with asyncio.timeout(_SECONDS):
+    process = await start(short_path, "w1", "--quick", "--seconds", "0.3", "--json")
+    async with asyncio.timeout(SECONDS):
         out, _ = await process.communicate()
     progress = (short_path / "err").read_text()
     assert process.returncode == 0, progress
@@ -53,6 +31,7 @@ async def test_a_quick_run_prints_json_whose_counts_add_up(short_path: Path) -> 
         "attacks": [],
         "at_once": False,
         "rounds": 0,
+        "peers": False,
     }
     figures = {figure["via"]: figure for figure in found["figures"] if "live" not in figure["case"]}
     assert figures.keys() == {"services", "edge", "bare"}
@@ -69,13 +48,13 @@ async def test_a_quick_run_prints_json_whose_counts_add_up(short_path: Path) -> 
         # Every send that was acknowledged is in its room's log, and nothing else is.
         assert figure["details"]["stored"] == figure["details"]["answered_in_all"] > 0
     assert [bar["name"].partition(",")[0] for bar in found["bars"]] == ["W1"]
-    assert _left_behind(short_path) == []
+    assert left_behind(short_path) == []
 
 
 @pytest.mark.slow
 async def test_what_observing_costs_is_measured_at_two_suites(short_path: Path) -> None:
-    process = await _start(short_path, "observing", "--quick", "--seconds", "0.3", "--rounds", "1", "--json")
-    async with asyncio.timeout(2 * _SECONDS):
+    process = await start(short_path, "observing", "--quick", "--seconds", "0.3", "--rounds", "1", "--json")
+    async with asyncio.timeout(2 * SECONDS):
         out, _ = await process.communicate()
     progress = (short_path / "err").read_text()
     assert process.returncode == 0, progress
@@ -89,15 +68,15 @@ async def test_what_observing_costs_is_measured_at_two_suites(short_path: Path) 
         assert (figure["workload"], figure["via"], len(figure["details"]["rounds"])) == ("observing", "edge", 1)
         assert ("to_nothing" in figure["details"]) == figure["case"].endswith("observed")
     assert always["details"]["us"] > 0
-    assert _left_behind(short_path) == []
+    assert left_behind(short_path) == []
 
 
 @pytest.mark.slow
 async def test_neighbours_are_measured_beside_attacks_that_have_come_to_their_size(short_path: Path) -> None:
-    process = await _start(
+    process = await start(
         *(short_path, "neighbours", "--quick", "--attack", "unread-pages", "--attack", "spellings", "--json")
     )
-    async with asyncio.timeout(_SECONDS):
+    async with asyncio.timeout(SECONDS):
         out, _ = await process.communicate()
     progress = (short_path / "err").read_text()
     assert process.returncode == 0, progress
@@ -115,7 +94,7 @@ async def test_neighbours_are_measured_beside_attacks_that_have_come_to_their_si
     assert figures["unread-pages"]["details"]["edge_sees"]["calls_active"] >= 50
     assert figures["spellings"]["details"]["reached"]["answered"] == 0
     assert {bar["name"].partition(",")[0] for bar in found["bars"]} == {"neighbours"}
-    assert _left_behind(short_path) == []
+    assert left_behind(short_path) == []
 
 
 @pytest.mark.slow
@@ -124,8 +103,8 @@ async def test_beside_all_attacks_at_once_at_their_full_size_nothing_is_lost_and
 ) -> None:
     # Without as many connections as the system lets the edge have, which take minutes to come.
     chosen = [option for name in ATTACKS if name != "idle-connections" for option in ("--attack", name)]
-    process = await _start(short_path, "neighbours", "--at-once", *chosen, "--seconds", "0.5", "--json")
-    async with asyncio.timeout(5 * _SECONDS):
+    process = await start(short_path, "neighbours", "--at-once", *chosen, "--seconds", "0.5", "--json")
+    async with asyncio.timeout(5 * SECONDS):
         out, _ = await process.communicate()
     assert process.returncode == 0, (short_path / "err").read_text()
     found: dict[str, Any] = json.loads(out)
@@ -140,14 +119,14 @@ async def test_beside_all_attacks_at_once_at_their_full_size_nothing_is_lost_and
 
 
 async def test_an_interrupted_run_leaves_nothing_behind(short_path: Path) -> None:
-    process = await _start(short_path, "w1", "--quick")
+    process = await start(short_path, "w1", "--quick")
     # PostgreSQL runs by then.
-    await eventually(lambda: "migrating" in (short_path / "err").read_text(), _SECONDS)
+    await eventually(lambda: "migrating" in (short_path / "err").read_text(), SECONDS)
     process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(_SECONDS):
+    async with asyncio.timeout(SECONDS):
         out, _ = await process.communicate()
     assert (process.returncode, out) == (130, b"")
-    assert _left_behind(short_path) == []
+    assert left_behind(short_path) == []
 
 
 @pytest.mark.parametrize(
@@ -157,6 +136,7 @@ async def test_an_interrupted_run_leaves_nothing_behind(short_path: Path) -> Non
         (["--seconds", "0"], "is no number of seconds"),
         (["--rooms", "0"], "is no number of rooms"),
         (["--rounds", "101"], "is no number of rounds"),
+        (["--peers", "W1", "W3"], "there is no workload beside peers W3: W1, W2, W4"),
         (["--attack", "patience"], "invalid choice: 'patience'"),
     ],
 )

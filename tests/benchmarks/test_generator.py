@@ -121,8 +121,9 @@ async def test_seeded_rows_are_read_as_if_the_services_had_written_them(suite: S
     seeding = Seeding(suite.database.superuser_dsn)
     try:
         members = seeding.users("seeded-", 2)
-        (room_id,) = seeding.rooms("room-", 1, members)
+        room_id, other_id = seeding.rooms("room-", 2, members)
         seeding.messages(room_id, 30)
+        seeding.messages(other_id, 3, text_bytes=200)
         seeding.settle()
     finally:
         seeding.close()
@@ -133,6 +134,8 @@ async def test_seeded_rows_are_read_as_if_the_services_had_written_them(suite: S
     assert [message.seq for message in page.messages] == list(range(30, 0, -1))
     written = await suite.messages.GetMessage(pb2.GetMessageRequest(room_id=TEMPLATE, seq=1), metadata=user(TEMPLATE))
     assert page.messages[0].parts == written.message.parts
+    longer = await suite.messages.ListMessages(pb2.ListMessagesRequest(room_id=other_id), metadata=own)
+    assert [len(message.parts[0].content) for message in longer.messages] == [200] * 3
     newest = await suite.messages.GetMessage(pb2.GetMessageRequest(room_id=room_id, seq=30), metadata=own)
     assert newest.message == page.messages[0]
     # The log goes on where the seeded messages end.
