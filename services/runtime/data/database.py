@@ -182,8 +182,7 @@ class Database:
     async def _give_back_what_opens(self, opening: asyncio.Task[Session], turn: Turn) -> None:
         try:
             session = await opening
-        except (DBAPIError, PoolTimeoutError, psycopg.Error, OSError):
-            # That it could not be opened is known to who asked.
+        except BaseException:  # noqa: BLE001 - that it could not be opened is known to who asked
             turn.give_back()
         else:
             await self._give_back(session, turn)

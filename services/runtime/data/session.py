@@ -1,12 +1,15 @@
 """A connection that stays open between calls: SQLAlchemy's, and below it the driver's own."""
 
+import asyncio
 from contextlib import suppress
 from typing import Any, cast
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+_ROLLBACK_SECONDS = 2.0
 
 
 class Session:
@@ -45,16 +48,18 @@ class Session:
 
     async def recover(self) -> bool:
         """Roll back what is not committed, and tell whether it is whole then."""
-        # Of what goes wrong here nobody wants to know: the connection is not used again.
-        with suppress(DBAPIError, psycopg.Error, OSError):
-            if not self.is_lost:
-                await self.connection.rollback()
-                await self.raw.rollback()
+        # Of what goes wrong here nobody wants to know: the connection is not used again. One of which nothing comes
+        # back any more must not be waited for by those who come next.
+        with suppress(SQLAlchemyError, psycopg.Error, OSError):
+            async with asyncio.timeout(_ROLLBACK_SECONDS):
+                if not self.is_lost:
+                    await self.connection.rollback()
+                    await self.raw.rollback()
         return self.is_whole
 
     async def close(self) -> None:
         """Close it, and give its place in the pool back."""
-        with suppress(DBAPIError, psycopg.Error, OSError):
+        with suppress(SQLAlchemyError, psycopg.Error, OSError):
             if not self.connection.closed:
                 if not self.connection.invalidated:
                     await self.connection.invalidate()

@@ -19,6 +19,8 @@ from services.stack.machine.up import Stack
 from services.stack.trouble import Trouble
 
 _RECOVERY_SECONDS = 120.0
+# So much of each log is told when it does not recover.
+_LAST_LINES = 5
 _POLL_SECONDS = 0.1
 
 
@@ -52,9 +54,19 @@ class Suite:
         began = time.monotonic()
         while ailing := await self._ailing():
             if time.monotonic() - began > seconds:
-                raise Trouble(f"{seconds:.0f} s after {after} the suite is not healthy: {ailing}")
+                told = f"{seconds:.0f} s after {after} the suite is not healthy: {ailing}"
+                raise Trouble("\n".join([told, *self._last_words()]))
             await asyncio.sleep(_POLL_SECONDS)
         return time.monotonic() - began
+
+    def _last_words(self) -> list[str]:
+        """Return how the processes' logs end, which are gone when the suite is."""
+        logs = sorted(self.home.logs.glob("*.log"))
+        return [
+            f"{log.stem}: {line}"
+            for log in logs
+            for line in log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+        ]
 
     async def _ailing(self) -> str:
         if unhealthy := await self.stack.ailing():

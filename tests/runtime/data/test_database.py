@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.runtime.contract.errors import Aborted, ChatkitError, Unavailable
 from services.runtime.data import database as runtime_database
+from services.runtime.data import session as runtime_session
 from services.runtime.data.database import Database, create_engine, sqlalchemy_url, sqlstate, translate, unbroken
 from services.runtime.data.query import Query
 from services.runtime.fair_queue import on_behalf_of
@@ -276,6 +277,23 @@ async def test_a_connection_that_is_still_being_made_at_the_end_is_closed_when_i
     assert not made[0].closed
     may_go_on.set()
     await eventually(lambda: made[0].closed)
+
+
+async def test_a_connection_of_which_nothing_comes_back_is_given_up(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(_connection: AsyncConnection) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(runtime_session, "_ROLLBACK_SECONDS", 0.01)
+    alone = Database(create_engine(database.dsn("users"), connections=1))
+    with monkeypatch.context() as patch:
+        patch.setattr(AsyncConnection, "rollback", hang)
+        with pytest.raises(LookupError):
+            await _transact(alone, _insert("a"), _fail)
+    await alone.check()
+    assert database.count("users.users") == 0
+    await alone.close()
 
 
 async def test_a_statement_that_is_cancelled_leaves_its_connection_to_others(users: Database) -> None:
