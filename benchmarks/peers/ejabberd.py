@@ -21,7 +21,7 @@ from services.stack.machine.ports import Port
 from services.stack.machine.postgres import Postgres
 from services.stack.trouble import Trouble
 
-_START_SECONDS, _STOP_SECONDS = 60.0, 20.0
+_START_SECONDS, _STOP_SECONDS = 120.0, 60.0
 _POLL_SECONDS = 0.05
 _USERS = 100
 # As its packages start it: kernel polling, and as many processes.

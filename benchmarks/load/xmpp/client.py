@@ -10,7 +10,7 @@ from typing import cast
 
 from benchmarks.load.xmpp.jobs import DOMAIN, PASSWORD, Chat
 
-_SECONDS = 30.0
+_SECONDS = 60.0
 _OPENING = (
     f"<?xml version='1.0'?><stream:stream to='{DOMAIN}' xmlns='jabber:client'"
     " xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"

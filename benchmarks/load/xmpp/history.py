@@ -10,7 +10,7 @@ from benchmarks.load.xmpp.client import Client, Refused, Stanzas, enter
 from benchmarks.load.xmpp.jobs import HistoryJob
 
 _END, _MESSAGE = b"</iq>", b"<forwarded "
-_DRAIN_SECONDS = 20.0
+_DRAIN_SECONDS = 60.0
 
 
 class Reader:
