@@ -1,6 +1,7 @@
 """Whether a process of the suite is healthy, asked of it in the way that its kind answers."""
 
 import asyncio
+from contextlib import closing
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -36,15 +37,7 @@ class NatsHealth(Health):
 
     async def __call__(self, address: str) -> bool:
         """Return whether it says it."""
-        host, _, port = address.rpartition(":")
-        try:
-            async with asyncio.timeout(_ASK_SECONDS):
-                reader, writer = await asyncio.open_connection(host, int(port))
-                greeting = await reader.readline()
-                writer.close()
-        except (OSError, TimeoutError):
-            return False
-        return greeting.startswith(b"INFO ")
+        return (await _first_line(address)).startswith(b"INFO ")
 
 
 class EdgeHealth(Health):
@@ -52,16 +45,21 @@ class EdgeHealth(Health):
 
     async def __call__(self, address: str) -> bool:
         """Return whether the edge answers 200."""
-        host, _, port = address.rpartition(":")
-        try:
-            async with asyncio.timeout(_ASK_SECONDS):
-                reader, writer = await asyncio.open_connection(host, int(port))
-                writer.write(f"GET / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n".encode())
-                answer = await reader.readline()
-                writer.close()
-        except (OSError, TimeoutError):
-            return False
-        return b" 200 " in answer
+        asked = f"GET / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+        return b" 200 " in await _first_line(address, asked.encode())
+
+
+async def _first_line(address: str, said: bytes = b"") -> bytes:
+    """Connect, say something, and return the first line that comes back; nothing where none comes."""
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(_ASK_SECONDS):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            with closing(writer):
+                writer.write(said)
+                return await reader.readline()
+    except (OSError, TimeoutError):
+        return b""
 
 
 def health_of(process: str) -> Health:
