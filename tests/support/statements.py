@@ -26,10 +26,10 @@ def noting_statements(wanted: Wanted, database: Database | None = None) -> Itera
     def say(_connection: Any, _cursor: Any, statement: str, *_others: Any) -> None:
         note(statement)
 
-    async def rows(self: Database, query: Query, values: Any = None) -> list[Any]:
+    async def rows(self: Database, query: Query, *values: Any) -> list[Any]:
         if database in (None, self):
             note(query.sql)
-        return await read(self, query, values)
+        return await read(self, query, *values)
 
     engine = Engine if database is None else database._engine.sync_engine
     event.listen(engine, "before_cursor_execute", say)

@@ -5,8 +5,8 @@ An error before the commit means that nothing happened; one at the commit is an 
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -33,6 +33,7 @@ _LOOK_SECONDS = 0.005
 _LOOKS_AT_SESSIONS = 3
 _RETRY_AFTER = timedelta(milliseconds=500)
 _Result = TypeVar("_Result")
+_NOTHING: Mapping[str, Any] = {}
 _REFUSAL = re.compile(r"(?:FATAL:\s+|fe_sendauth: )(.+)")
 
 
@@ -90,18 +91,16 @@ class Database:
         # What gives back connections, and goes on when its caller has gone.
         self._returning: set[asyncio.Task[None]] = set()
 
-    async def rows(self, query: Query, values: Mapping[str, Any] | None = None) -> list[Any]:
+    async def rows(self, query: Query, values: Mapping[str, Any] = _NOTHING) -> list[Any]:
         """Return the rows of a statement, with a snapshot of its own.
 
         Raises what `translate` makes of the driver's errors.
         """
-        try:
+        with _translated():
             async with self._lent(autocommit=True) as session:
-                return await query.rows(session.raw, values or {})
-        except (DBAPIError, PoolTimeoutError, psycopg.Error, OSError) as error:
-            raise translate(error) from error
+                return await query.rows(session.raw, values)
 
-    async def row(self, query: Query, values: Mapping[str, Any] | None = None) -> Any:
+    async def row(self, query: Query, values: Mapping[str, Any] = _NOTHING) -> Any:
         """Return the only row of a statement, or None, as `rows` would."""
         rows = await self.rows(query, values)
         return rows[0] if rows else None
@@ -112,11 +111,9 @@ class Database:
 
         Raises what `translate` makes of the driver's errors.
         """
-        try:
+        with _translated():
             async with self._lent(autocommit=True) as session:
                 yield session.connection
-        except (DBAPIError, PoolTimeoutError, psycopg.Error, OSError) as error:
-            raise translate(error) from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -124,12 +121,10 @@ class Database:
 
         Raises what `translate` makes of the driver's errors.
         """
-        try:
+        with _translated():
             async with self._lent(autocommit=False) as session:
                 yield session.connection
                 await _commit(session.connection)
-        except (DBAPIError, PoolTimeoutError, psycopg.Error, OSError) as error:
-            raise translate(error) from error
 
     @asynccontextmanager
     async def _lent(self, *, autocommit: bool) -> AsyncIterator[Session]:
@@ -257,6 +252,14 @@ class Database:
         if self._returning:
             await asyncio.wait(self._returning, timeout=_RETURN_SECONDS)
         await self._engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, PoolTimeoutError, psycopg.Error, OSError) as error:
+        raise translate(error) from error
 
 
 async def _open(engine: AsyncEngine) -> Session:

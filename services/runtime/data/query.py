@@ -12,7 +12,6 @@ from sqlalchemy import ClauseElement, text
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 
 _DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects have no types
-_NOTHING: Mapping[str, Any] = {}
 
 
 class Query:
@@ -25,7 +24,7 @@ class Query:
         # The statement's own; those without a value are told with each call.
         self._values = {name: value for name, value in compiled.params.items() if value is not None}
 
-    async def rows(self, connection: psycopg.AsyncConnection[Any], values: Mapping[str, Any] = _NOTHING) -> list[Any]:
+    async def rows(self, connection: psycopg.AsyncConnection[Any], values: Mapping[str, Any]) -> list[Any]:
         """Return all rows, whose columns are attributes."""
         cursor = connection.cursor(binary=True, row_factory=namedtuple_row)
         await cursor.execute(self.sql, {**self._values, **values}, prepare=True)
