@@ -11,7 +11,7 @@ from chatkit.messages.v1 import messages_service_pb2, part_pb2, position_pb2
 
 from benchmarks.load.events import Frames, Opening, read_start
 from benchmarks.load.http2 import Connection, Head, Receiver, connect
-from benchmarks.load.timing import Window
+from benchmarks.load.timing import Window, turns
 
 _SERVICE = "/chatkit.messages.v1.MessagesService/"
 SEND, SUBSCRIBE, LIST = (_SERVICE + name for name in ("SendMessage", "SubscribeRoom", "ListMessages"))
@@ -248,16 +248,11 @@ class Senders:
 
     async def at_rate(self, pairs: list[tuple[RoomLog, Member]], per_second: float) -> None:
         """Send at a rate by turns, whether answers come or not; what is late counts from when it was due."""
-        began = time.monotonic()
-        turn = 0
-        while not self._stopping:
-            due = began + turn / per_second
-            delay = due - time.monotonic()
-            if delay > 0:
-                await asyncio.sleep(delay)
-            log, member = pairs[turn % len(pairs)]
-            self._send(log, member, due, lambda: None)
-            turn += 1
+        async for turn, due in turns(per_second):
+            # It may have been told to stop meanwhile.
+            if self._stopping:
+                return
+            self._send(*pairs[turn % len(pairs)], due, lambda: None)
 
     async def stop(self) -> None:
         """Send nothing more, and return when everything is answered."""

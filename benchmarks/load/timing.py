@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from benchmarks.usage import CpuMeter
@@ -75,3 +76,12 @@ class Window:
             "cpu_seconds": self.cpu,
             **milliseconds(self.durations),
         }
+
+
+async def turns(per_second: float) -> AsyncIterator[tuple[int, float]]:
+    """Yield the number of each turn and when it was due, as soon as it is; what is late comes at once."""
+    began = time.monotonic()
+    for turn in count():
+        due = began + turn / per_second
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        yield turn, due

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.load.fanout import arrival
 from benchmarks.load.room import spawn
-from benchmarks.load.timing import Window
+from benchmarks.load.timing import Window, turns
 from benchmarks.load.xmpp.client import Refused, enter
 from benchmarks.load.xmpp.jobs import Chat, ChatsJob
 from benchmarks.load.xmpp.rooms import Member, RoomLog
@@ -31,15 +31,11 @@ class Senders:
 
     async def at_rate(self, pairs: list[tuple[str, Member]], per_second: float) -> None:
         """Send at a rate by turns, whether acknowledgements come or not; what is late counts from when it was due."""
-        began = time.monotonic()
-        turn = 0
-        while not self._stopping:
-            due = began + turn / per_second
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+        async for turn, due in turns(per_second):
             # It may have been told to stop meanwhile.
-            if not self._stopping:
-                self._send(*pairs[turn % len(pairs)], due, closed=False)
-            turn += 1
+            if self._stopping:
+                return
+            self._send(*pairs[turn % len(pairs)], due, closed=False)
 
     def stop(self) -> None:
         """Send nothing more."""
