@@ -1,5 +1,6 @@
 """JSON that says something else than what its method takes is refused, with field and place of what is wrong."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any, cast
@@ -153,9 +154,17 @@ WRONG: dict[str, tuple[str, str, str, int, str]] = {
 }
 
 
+_USERS_SO_FAR = itertools.count()
+
+
+def _headers(content_type: str = "application/json") -> dict[str, str]:
+    """Return those of a call of another user each time: what a user's rate refuses is not read as JSON."""
+    token = tokens.token(f"alice-{next(_USERS_SO_FAR)}", su=True)
+    return {"content-type": content_type, "authorization": f"Bearer {token}"}
+
+
 async def _post(edge: Edge, path: str, body: str | bytes) -> httpx.Response:
-    headers = {"content-type": "application/json", "authorization": f"Bearer {tokens.token('alice', su=True)}"}
-    return await edge.http.post(path, content=body, headers=headers)
+    return await edge.http.post(path, content=body, headers=_headers())
 
 
 def _details(answer: httpx.Response) -> tuple[str, str, list[str]]:
@@ -208,9 +217,9 @@ async def test_json_is_read_whatever_it_is_called(edge: Edge) -> None:
         "application/grpc-web-text+json",
         "APPLICATION/GRPC",
     ):
-        headers = {"content-type": content_type, "authorization": f"Bearer {tokens.token('alice', su=True)}"}
         async with unheard(edge.suite):
-            answer = await edge.http.post(_ROOMS + "UpdateRoom", content='{"roomid": "x"}', headers=headers)
+            call = edge.http.post(_ROOMS + "UpdateRoom", content='{"roomid": "x"}', headers=_headers(content_type))
+            answer = await call
             assert _details(answer)[0] == "roomid", content_type
 
 
@@ -298,11 +307,11 @@ async def test_every_field_of_every_request_passes_in_both_spellings(spelling: s
         if spelling == "snake":
             some = json_format.MessageToDict(message, preserving_proto_field_name=True)
         body = json.dumps(some, indent=1, ensure_ascii=spelling == "camel")
-        headers = {"content-type": "application/json", "authorization": f"Bearer {tokens.token('alice', su=True)}"}
-        async with edge.http.stream("POST", path, content=body, headers=headers) as answer:
+        async with edge.http.stream("POST", path, content=body, headers=_headers()) as answer:
             if answer.status_code != 200:
                 await answer.aread()
                 assert "REQUEST_MALFORMED" not in answer.text, (path, answer.text)
+                assert "RATE_EXCEEDED" not in answer.text, path
 
 
 async def test_json_as_large_as_it_may_be_is_read_whole(edge: Edge) -> None:
