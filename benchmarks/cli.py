@@ -32,6 +32,7 @@ from benchmarks.workloads import (
     history,
     idle_clients,
     imports,
+    joins,
     last_messages,
     neighbours,
     observing,
@@ -55,6 +56,7 @@ _MODULES = (
     reconnect,
     followed,
     imports,
+    joins,
     erasing,
     # The last one of those that share a suite, because it leaves much behind.
     pages,

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 from chatkit.messages.v1 import message_pb2, messages_service_pb2, part_pb2
-from chatkit.rooms.v1 import rooms_service_pb2
+from chatkit.rooms.v1 import room_pb2, rooms_service_pb2
 from chatkit.users.v1 import users_service_pb2
 
 TEMPLATE = "template"
@@ -44,6 +44,11 @@ _ROOMS = """
         'member_count', %(members)s::int
     )) AS copy
     WHERE template.id = %(template)s
+"""
+# As a generator of load counts them.
+_OPEN = """
+    UPDATE rooms.rooms SET visibility = %(public)s, id = %(prefix)s || lpad(to_hex(right(id, 6)::int), 12, '0')
+    WHERE id LIKE %(prefix)s || '%%'
 """
 _MEMBERSHIPS = """
     INSERT INTO rooms.memberships
@@ -135,6 +140,13 @@ class Seeding:
         self._connection.commit()
         return room_ids
 
+    def open_rooms(self, prefix: str, count: int) -> None:
+        """Make public rooms without members, whose ids end with their number in twelve hexadecimal digits."""
+        self.rooms(prefix, count, [])
+        public = room_pb2.VISIBILITY_PUBLIC
+        self._connection.execute(_OPEN, {"prefix": prefix, "public": public})
+        self._connection.commit()
+
     def messages(self, room_id: str, count: int, sender_id: str = TEMPLATE, *, text_bytes: int = TEXT_BYTES) -> None:
         """Fill a room's log with what one user has said."""
         room_uid, template_uid = self._uid(room_id), self._uid(TEMPLATE)
@@ -162,6 +174,10 @@ class Seeding:
         """Let rooms have logs in which nothing has happened."""
         self._connection.execute(_EMPTY_LOGS, (f"{prefix}%",))
         self._connection.commit()
+
+    def memberships(self, prefix: str) -> int:
+        """Count the memberships in rooms whose ids begin so."""
+        return int(self._one("SELECT count(*) FROM rooms.memberships WHERE room_id LIKE %s || '%%'", prefix)[0])
 
     def settle(self) -> None:
         """Let the database know what it holds, and write it down, so that neither happens while it is measured."""
