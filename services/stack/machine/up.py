@@ -43,6 +43,9 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 _WATCH_SECONDS = 0.1
 _RETRY_SECONDS = 1.0
+# A server that begins anew by itself, behind a backend that crashed, may stand still for ever when it finds the disk
+# full meanwhile: PostgreSQL 18.4 then waits for a recovery that has ended. One that ends is started again from here.
+_ENDS_WITH_A_CRASH = {"restart_after_crash": "off"}
 
 
 class Stack:
@@ -64,6 +67,7 @@ class Stack:
             home.logs / "postgres.log",
             password=home.passwords["postgres"],
             max_connections=max_connections(len(processes)),
+            settings=_ENDS_WITH_A_CRASH,
         )
         collector = self._addresses["collector"] if is_kept else ""
         # Other ways to go than those addresses; to be filled before it runs.
