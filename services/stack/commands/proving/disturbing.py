@@ -35,9 +35,10 @@ class Disturbing:
         while not told or time.monotonic() < until:
             await asyncio.sleep(self.chance.uniform(*_CALM_SECONDS))
             step = next(self.steps)
-            await step.cause(self.suite)
-            if step.loses_since is not None:
-                recording.lose(step.loses_since, time.monotonic())
+            with recording.disturbed():
+                await step.cause(self.suite)
+                if step.loses_since is not None:
+                    recording.lose(step.loses_since, time.monotonic())
             self.survived[step.kind] += 1
             told.append(step.name)
         return told

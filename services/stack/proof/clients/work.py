@@ -20,6 +20,12 @@ _LONGEST_SECONDS = 180.0
 _KINDS = {"message_created": Kind.SEND, "message_edited": Kind.EDIT, "message_deleted": Kind.DELETE}
 
 
+def _set() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class Person:
     """A user with a connection of their own."""
@@ -46,12 +52,19 @@ class Work:
     patience_seconds: float = 60.0
     # How often something was taken away by intent, so that what was under way may be about nothing.
     losses: int = 0
+    # Cleared while the suite is disturbed; what was taken away is told by the end of that.
+    calm: asyncio.Event = field(default_factory=_set)
     _count: int = 0
 
     def number(self) -> int:
         """Return a number that nothing else in the run has."""
         self._count += 1
         return self._count
+
+    async def is_excused(self, losses: int) -> bool:
+        """Tell whether what was begun after so many losses has failed because it was about what is no more."""
+        await self.calm.wait()
+        return self.losses != losses
 
     async def must(self, request: Any) -> Any:
         """Do what everything else needs, as a superuser."""
