@@ -40,6 +40,7 @@ from benchmarks.workloads import (
     pages,
     reconnect,
     slow_reader,
+    starts,
     streamed_sends,
 )
 from services.stack.trouble import Trouble
@@ -52,6 +53,7 @@ _MODULES = (
     idle_clients,
     last_messages,
     history,
+    starts,
     slow_reader,
     reconnect,
     followed,

@@ -1,7 +1,8 @@
 """A bare grpc.aio server: what the same grpcio does when nobody verifies, stores or decides anything.
 
-It echoes, answers as many bytes as it is asked for, and fans out: whoever subscribes is written every event, one write
-each. It takes spans and throws them away. It has the options and the event loop that the services have.
+It echoes, answers as many bytes as it is asked for, in one message or in several of a stream that stays open, and fans
+out: whoever subscribes is written every event, one write each. It takes spans and throws them away. It has the options
+and the event loop that the services have.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import uvloop
 from chatkit.messages.v1 import message_pb2, messages_service_pb2, position_pb2, room_event_pb2
 
 ECHO, ECHO_STREAM, BYTES = "/bare.Echo/Echo", "/bare.Echo/EchoStream", "/bare.Echo/Bytes"
+FRAMES = "/bare.Echo/Frames"
 EXPORT, EXPORTED = "/opentelemetry.proto.collector.trace.v1.TraceService/Export", "/bare.Echo/Exported"
 _MESSAGES = "/chatkit.messages.v1.MessagesService/"
 _OPTIONS = (("grpc.http2.bdp_probe", 0),)
@@ -25,11 +27,13 @@ class Bare(grpc.GenericRpcHandler):
     def __init__(self) -> None:
         self._queues: set[asyncio.Queue[bytes]] = set()
         self._answers: dict[bytes, bytes] = {}
+        self._frames: dict[bytes, list[bytes]] = {}
         self._seq = self._exported = 0
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             ECHO: grpc.unary_unary_rpc_method_handler(self._echo),
             ECHO_STREAM: grpc.stream_stream_rpc_method_handler(self._echo_stream),
             BYTES: grpc.unary_unary_rpc_method_handler(self._bytes),
+            FRAMES: grpc.unary_stream_rpc_method_handler(self._stream_frames),
             EXPORT: grpc.unary_unary_rpc_method_handler(self._export),
             EXPORTED: grpc.unary_unary_rpc_method_handler(self._tell_exported),
             _MESSAGES + "SendMessage": grpc.unary_unary_rpc_method_handler(self._send),
@@ -50,6 +54,14 @@ class Bare(grpc.GenericRpcHandler):
     async def _bytes(self, body: bytes, _context: _Context) -> bytes:
         """Answer as many bytes as the body says."""
         return self._answers.setdefault(body, bytes(int(body)))
+
+    async def _stream_frames(self, body: bytes, _context: _Context) -> AsyncIterator[bytes]:
+        """Answer messages of as many bytes as the body lists, and stay open until the client goes."""
+        if body not in self._frames:
+            self._frames[body] = [bytes(int(size)) for size in body.split(b",")]
+        for frame in self._frames[body]:
+            yield frame
+        await asyncio.Event().wait()
 
     async def _export(self, body: bytes, _context: _Context) -> bytes:
         """Take spans, and count their bytes alone."""

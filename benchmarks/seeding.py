@@ -66,7 +66,7 @@ _MESSAGES = """
     INSERT INTO messages.messages
     SELECT copy.* FROM messages.messages AS template, seeded,
     jsonb_populate_record(template, jsonb_build_object(
-        'room_uid', %(room_uid)s::uuid,
+        'room_uid', seeded.room_uid,
         'seq', seeded.seq,
         'ordinal', seeded.seq,
         'sender_uid', %(sender_uid)s::uuid,
@@ -76,11 +76,12 @@ _MESSAGES = """
     )) AS copy
     WHERE template.room_uid = %(template_uid)s AND template.seq = 1
 """
+_SEEDED = "CREATE TEMPORARY TABLE seeded (room_uid uuid, seq bigint, create_time timestamptz, message bytea)"
 _HEADS = """
     INSERT INTO messages.heads
-    SELECT copy.* FROM messages.heads AS template,
+    SELECT copy.* FROM messages.heads AS template, unnest(%(room_uids)s::uuid[]) AS room (uid),
     jsonb_populate_record(template, jsonb_build_object(
-        'room_uid', %(room_uid)s::uuid, 'seq', %(count)s::bigint, 'ordinal', %(count)s::bigint,
+        'room_uid', room.uid, 'seq', %(count)s::bigint, 'ordinal', %(count)s::bigint,
         'last_time', %(last_time)s::timestamptz
     )) AS copy
     WHERE template.room_uid = %(template_uid)s
@@ -149,7 +150,13 @@ class Seeding:
 
     def messages(self, room_id: str, count: int, sender_id: str = TEMPLATE, *, text_bytes: int = TEXT_BYTES) -> None:
         """Fill a room's log with what one user has said."""
-        room_uid, template_uid = self._uid(room_id), self._uid(TEMPLATE)
+        self.logs([room_id], count, sender_id, text_bytes=text_bytes)
+
+    def logs(
+        self, room_ids: Sequence[str], count: int, sender_id: str = TEMPLATE, *, text_bytes: int = TEXT_BYTES
+    ) -> None:
+        """Fill the logs of rooms, each with as many messages of one user."""
+        room_uids, template_uid = {room_id: self._uid(room_id) for room_id in room_ids}, self._uid(TEMPLATE)
         (sender_uid,) = self._one("SELECT uid FROM users.users WHERE id = %s", sender_id)
         row = self._one(
             "SELECT message, create_time FROM messages.messages WHERE room_uid = %s AND seq = 1", template_uid
@@ -157,15 +164,14 @@ class Seeding:
         message, began = message_pb2.Message.FromString(row[0]), row[1]
         message.sender_id = sender_id
         message.parts[0].content = "x" * text_bytes
-        self._connection.execute("CREATE TEMPORARY TABLE seeded (seq bigint, create_time timestamptz, message bytea)")
+        self._connection.execute(_SEEDED)
         with self._connection.cursor().copy("COPY seeded FROM STDIN (FORMAT BINARY)") as copy:
-            copy.set_types(["int8", "timestamptz", "bytea"])
-            for seeded in _messages(message, room_id, began, count):
-                copy.write_row(seeded)
-        self._connection.execute(
-            _MESSAGES, {"room_uid": room_uid, "template_uid": template_uid, "sender_uid": sender_uid}
-        )
-        told = {"room_uid": room_uid, "template_uid": template_uid, "count": count, "last_time": began}
+            copy.set_types(["uuid", "int8", "timestamptz", "bytea"])
+            for room_id, room_uid in room_uids.items():
+                for seeded in _messages(message, room_id, began, count):
+                    copy.write_row((room_uid, *seeded))
+        self._connection.execute(_MESSAGES, {"template_uid": template_uid, "sender_uid": sender_uid})
+        told = {"room_uids": [*room_uids.values()], "template_uid": template_uid, "count": count, "last_time": began}
         self._connection.execute(_HEADS, told)
         self._connection.execute("DROP TABLE seeded")
         self._connection.commit()

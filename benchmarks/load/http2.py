@@ -93,6 +93,8 @@ class Connection(asyncio.Protocol):
         # Calls that wait until the server has read what was sent before.
         self._held: list[bytes] = []
         self.is_open = False
+        # Bytes of HTTP/2, both ways.
+        self.sent = self.received = 0
 
     # The calls.
 
@@ -130,13 +132,13 @@ class Connection(asyncio.Protocol):
         if self._may_send < 0 or self._held:
             self._held.append(frames)
         else:
-            self._wire().write(frames)
+            self._put(frames)
 
     def cancel(self, call: int) -> None:
         """End a call; its receiver is told nothing more."""
         if self._receivers.pop(call, None) is not None:
             self._parts.pop(call, None)
-            self._wire().write(_frame(_RST_STREAM, 0, call, _CANCEL.to_bytes(4, "big")))
+            self._put(_frame(_RST_STREAM, 0, call, _CANCEL.to_bytes(4, "big")))
 
     def stop_reading(self) -> None:
         """Read nothing more, as a client that hangs."""
@@ -157,7 +159,7 @@ class Connection(asyncio.Protocol):
         """Greet the server."""
         self._transport = cast("asyncio.Transport", transport)
         self.is_open = True
-        self._transport.write(greeting(self._window))
+        self._put(greeting(self._window))
 
     def connection_lost(self, _error: Exception | None) -> None:
         """End every call."""
@@ -168,6 +170,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take frames."""
+        self.received += len(data)
         if self._rest:
             data = self._rest + data
         position, size = 0, len(data)
@@ -192,7 +195,7 @@ class Connection(asyncio.Protocol):
     def _take_data(self, stream_id: int, payload: bytes) -> None:
         self._unread += len(payload)
         if self._unread > self._window // 2:
-            self._wire().write(_window_update(self._unread) + self._stream_update(stream_id))
+            self._put(_window_update(self._unread) + self._stream_update(stream_id))
             self._unread = 0
         receiver = self._receivers.get(stream_id)
         if receiver is None:
@@ -217,15 +220,15 @@ class Connection(asyncio.Protocol):
 
     def _take_control(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if kind == _PING and not flags & _ACK:
-            self._wire().write(_frame(_PING, _ACK, 0, payload))
+            self._put(_frame(_PING, _ACK, 0, payload))
         elif kind == _SETTINGS and not flags & _ACK:
-            self._wire().write(_frame(_SETTINGS, _ACK, 0, b""))
+            self._put(_frame(_SETTINGS, _ACK, 0, b""))
         elif kind == _RST_STREAM:
             self._end(stream_id)
         elif kind == _WINDOW_UPDATE and stream_id == 0:
             self._may_send += int.from_bytes(payload, "big")
             if self._held and self._may_send >= 0:
-                self._wire().write(b"".join(self._held))
+                self._put(b"".join(self._held))
                 self._held.clear()
         elif kind == _GOAWAY:
             # What is under way may end; the next call needs another connection.
@@ -238,6 +241,10 @@ class Connection(asyncio.Protocol):
             receiver.ended()
         if not self.is_open and not self._receivers:
             self.close()
+
+    def _put(self, data: bytes) -> None:
+        self.sent += len(data)
+        self._wire().write(data)
 
     def _wire(self) -> asyncio.Transport:
         if self._transport is None:

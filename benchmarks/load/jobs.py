@@ -103,6 +103,33 @@ class OpeningsJob:
 
 
 @dataclass(frozen=True, slots=True)
+class StartsJob:
+    """Apps of one user that start one after the other, or come back after a cut."""
+
+    address: str
+    token: str
+    # Of how many rooms the user is a member.
+    rooms: int
+    is_resumed: bool
+    groups: dict[str, int]
+    seconds: float
+    warm_up_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class BareStartsJob:
+    """The same at a bare server: of how many bytes the request is, the messages on the stream, and each answer."""
+
+    address: str
+    request_bytes: int
+    frames: list[int]
+    answers: list[int]
+    groups: dict[str, int]
+    seconds: float
+    warm_up_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class FollowedJob:
     """More and more rooms that are followed: the streams that come each time, by token and rooms, and a sender."""
 
