@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks import bars, crowding, machine
 from benchmarks.figures import Figure, Options
+from benchmarks.growth import run as growth
 from benchmarks.load.process import LoadFailed
 from benchmarks.peers import bars as beside_peer
 from benchmarks.peers import run as peers
@@ -68,8 +69,13 @@ WORKLOADS: dict[str, Callable[[Suite, Options], Awaitable[list[Figure]]]] = {
     module.NAME: module.run for module in _MODULES
 }
 # Those that run suites of their own, as they need them.
-ALONE: dict[str, Callable[[Say, Options], Awaitable[list[Figure]]]] = {observing.NAME: observing.run}
+ALONE: dict[str, Callable[[Say, Options], Awaitable[list[Figure]]]] = {
+    observing.NAME: observing.run,
+    growth.NAME: growth.run,
+}
 NAMES = (*WORKLOADS, *ALONE)
+# Those that run only when they are named.
+_NAMED_ONLY = {growth.NAME}
 # What limits of rate are part of runs in a suite of its own, which has them.
 _WITH_RATES = {neighbours.NAME}
 _SECONDS, _QUICK_SECONDS = 4.0, 0.6
@@ -88,7 +94,7 @@ def main(arguments: list[str]) -> int:
     options = Options(seconds, parsed.quick, rooms, attacks, parsed.at_once, parsed.rounds, parsed.peers)
     try:
         work = _run_beside_peer if options.peers else _run
-        names = _names(parsed.workloads, peers.NAMES if options.peers else NAMES)
+        names = chosen(parsed.workloads, peers.NAMES if options.peers else NAMES)
         report = asyncio.run(_until_interrupted(partial(work, names, options)))
     except (Trouble, LoadFailed) as trouble:
         sys.stderr.write(f"chatkit: {trouble}\n")
@@ -116,7 +122,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="benchmarks/README.md says what each workload is and how to read the result.",
     )
     names = ", ".join(NAMES)
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"which to run: {names} (all)")
+    parser.add_argument(
+        "workloads", nargs="*", metavar="WORKLOAD", help=f"which to run: {names} (all but {growth.NAME})"
+    )
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.add_argument(
         "--seconds", type=_positive, metavar="N", help=f"how long each case is measured ({_SECONDS:g}; longer is surer)"
@@ -167,14 +175,15 @@ def _positive(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds: more than 0, at most 600")
 
 
-def _names(told: Sequence[str], there_are: Sequence[str]) -> list[str]:
+def chosen(told: Sequence[str], there_are: Sequence[str]) -> list[str]:
+    """Return the names that were told, or all that run without being named; raises Trouble for unknown ones."""
     known = {name.lower(): name for name in there_are}
     unknown = [name for name in told if name.lower() not in known]
     if unknown:
         what = "workload" if there_are is NAMES else "workload beside peers"
         raise Trouble(f"there is no {what} {', '.join(unknown)}: {', '.join(there_are)}")
-    chosen = {known[name.lower()] for name in told} or set(there_are)
-    return [name for name in there_are if name in chosen]
+    wanted = {known[name.lower()] for name in told} or set(there_are) - _NAMED_ONLY
+    return [name for name in there_are if name in wanted]
 
 
 async def _until_interrupted(work: Callable[[], Coroutine[Any, Any, Report]]) -> Report | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.stack.machine.replicas import service_of
 from services.stack.roles import SERVICES
 
 _MICROSECONDS = 1_000_000
@@ -66,7 +67,7 @@ def per_unit(cpu_seconds: Mapping[str, float], units: float) -> dict[str, float]
     """Turn CPU seconds of processes into microseconds of parts for one unit; all services are one part."""
     parts: dict[str, float] = {}
     for name, seconds in cpu_seconds.items():
-        part = SERVICE if name in SERVICES else name
+        part = SERVICE if service_of(name) in SERVICES else name
         parts[part] = parts.get(part, 0.0) + (seconds * _MICROSECONDS / units if units else 0.0)
     return parts
 

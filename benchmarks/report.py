@@ -12,6 +12,8 @@ from rich.text import Text
 from benchmarks import crowding, machine, pairs
 from benchmarks.bars import REFERENCE, Standing
 from benchmarks.figures import BARE, DATABASE, EDGE, GENERATOR, NATS, SERVICE, Figure, Options
+from benchmarks.growth import slopes
+from benchmarks.growth import table as growth_table
 from benchmarks.peers import rounds, table
 
 _PARTS = (SERVICE, DATABASE, EDGE, NATS, BARE, GENERATOR)
@@ -22,6 +24,7 @@ _UNSHOWN = {
     *("acknowledged", "expected", "delivered", *_FAULTS),
     *(rounds.ROUNDS, rounds.OF_PEER),
 }
+_WITH_OWN_TABLES = (crowding.is_of, pairs.is_of, slopes.is_of)
 _DISTURBED = "Rates are too low and delays too long: repeat the run when the machine has nothing else to do."
 _NOTES = """\
 `services` is past the edge, `edge` through it, `bare` a grpc.aio server that does nothing else. Rate: units in a
@@ -69,11 +72,12 @@ class Report:
         disturbances = machine.disturbances(self.machine, self.stolen, self.others)
         if disturbances:
             parts.append(Text(f"WARNING: {', '.join(disturbances)}. {_DISTURBED}"))
-        others = [figure for figure in self.figures if not crowding.is_of(figure) and not pairs.is_of(figure)]
+        others = [figure for figure in self.figures if not any(is_of(figure) for is_of in _WITH_OWN_TABLES)]
         if any(figure.per_second for figure in others):
             parts += [_rates(others), Text(_NOTES)]
         parts += [Text(line) for figure in others for line in _details(figure)]
-        parts += [*crowding.tables(self.figures), *pairs.tables(self.figures), *table.tables(self.figures)]
+        for tables in (crowding.tables, pairs.tables, table.tables, growth_table.tables):
+            parts += tables(self.figures)
         if self.standings:
             parts.append(_bars(self.standings, self.reference))
         return [*parts, *(Text(f"left out: {line}") for line in self.left_out)]

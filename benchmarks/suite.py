@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,10 +128,13 @@ class Suite:
 
 
 @asynccontextmanager
-async def running(say: Say, past_messages: int = 10_000, *, has_rates: bool = False) -> AsyncIterator[Suite]:
+async def running(
+    say: Say, past_messages: int = 10_000, *, has_rates: bool = False, replicas: Mapping[str, int] = ONE_OF_EACH
+) -> AsyncIterator[Suite]:
     """Run a suite with a past and the bare server while the context is open; nothing of them is left afterwards.
 
-    The limits of rate are out of the way, unless it is said that it has them.
+    The limits of rate are out of the way, unless it is said that it has them. Where a service has several replicas,
+    `Suite.address` finds none of them: the edge is asked.
     """
     for name, value in _RATES.items():
         if has_rates:
@@ -141,7 +144,7 @@ async def running(say: Say, past_messages: int = 10_000, *, has_rates: bool = Fa
     with tempfile.TemporaryDirectory(prefix="chatkit-bench-") as folder:
         home = Home(Path(folder))
         home.prepare()
-        stack = Stack(home, 0, ONE_OF_EACH, say)
+        stack = Stack(home, 0, replicas, say)
         async with stack.running(), bare_server() as (bare, bare_pid):
             await _make_templates(home, stack.address)
             seeding = Seeding(_superuser_dsn(home))

@@ -36,8 +36,13 @@ async def run(suite: Suite, options: Options) -> list[Figure]:
     return [await measure(suite, options, case, via) for case in (CALLS, STREAMS) for via in ("services", "edge")]
 
 
-async def measure(suite: Suite, options: Options, case: Case, via: str, prefix: str = "") -> Figure:
-    """Measure a case in one way; the prefix is for the rooms of whoever measures it more than once."""
+async def measure(
+    suite: Suite, options: Options, case: Case, via: str, prefix: str = "", *, warm_ups: int = 1
+) -> Figure:
+    """Measure a case in one way; the prefix is for the rooms of whoever measures it more than once.
+
+    Where there are replicas, each has to be warmed up.
+    """
     suite.say(f"{NAME}: {case.name}, {via}")
     on_streams = case is STREAMS
     rooms = await suite.rooms(f"{prefix}w1-{'streams' if on_streams else 'calls'}-{via}", PAIRS, MEMBERS)
@@ -49,7 +54,7 @@ async def measure(suite: Suite, options: Options, case: Case, via: str, prefix: 
         bodies=[body(room.id, TEXT_BYTES) for room in rooms],
         groups=suite.groups,
         seconds=options.seconds,
-        warm_up_seconds=options.warm_up,
+        warm_up_seconds=options.warm_up * warm_ups,
         placeholder=PLACEHOLDER,
         namespace=suite.namespace(),
     )

@@ -56,7 +56,6 @@ def _fill(suite: Suite, options: Options) -> list[Listing]:
     seeding.settle()
     users, rooms = "/chatkit.users.v1.UsersService/", "/chatkit.rooms.v1.RoomsService/"
     su = suite.superuser_token
-    all_rooms = rooms_service_pb2.ListRoomsRequest(include_private=True, page_size=_PAGE)
     own_rooms = rooms_service_pb2.ListUserRoomsRequest(user_id=user_id, page_size=_PAGE)
     return [
         Listing(
@@ -69,16 +68,7 @@ def _fill(suite: Suite, options: Options) -> list[Listing]:
             su,
             many,
         ),
-        Listing(
-            f"ListRooms of {many:,}",
-            "rooms",
-            f"{rooms}ListRooms",
-            all_rooms,
-            rooms_service_pb2.ListRoomsResponse,
-            lambda answer: answer.rooms,
-            su,
-            many,
-        ),
+        all_rooms(suite, many),
         Listing(
             f"ListUserRooms of {some:,}",
             "rooms",
@@ -92,9 +82,23 @@ def _fill(suite: Suite, options: Options) -> list[Listing]:
     ]
 
 
+def all_rooms(suite: Suite, count: int) -> Listing:
+    """Return the listing of all rooms, as an operator reads it."""
+    return Listing(
+        f"ListRooms of {count:,}",
+        "rooms",
+        "/chatkit.rooms.v1.RoomsService/ListRooms",
+        rooms_service_pb2.ListRoomsRequest(include_private=True, page_size=_PAGE),
+        rooms_service_pb2.ListRoomsResponse,
+        lambda answer: answer.rooms,
+        suite.superuser_token,
+        count,
+    )
+
+
 async def _measure(suite: Suite, options: Options, listing: Listing) -> list[Figure]:
     suite.say(f"{NAME}: {listing.name}")
-    tokens, walked = await _walk(suite, listing)
+    tokens, walked = await walk(suite, listing)
     # The last page that is full, so that all pages are of one size.
     numbers = {"first": 0, "middle": len(tokens) // 2, "last": max(0, walked // _PAGE - 1)}
     figures = []
@@ -115,7 +119,7 @@ def _growth(figures: list[Figure]) -> Mapping[str, float]:
     }
 
 
-async def _walk(suite: Suite, listing: Listing) -> tuple[list[str], int]:
+async def walk(suite: Suite, listing: Listing) -> tuple[list[str], int]:
     """Read every page, and return their tokens and the number of items."""
     tokens, walked = [""], 0
     metadata = (("authorization", f"Bearer {listing.token}"),)
@@ -126,7 +130,7 @@ async def _walk(suite: Suite, listing: Listing) -> tuple[list[str], int]:
             response_deserializer=listing.answer.FromString,
         )
         while True:
-            answer = await call(_at(listing, tokens[-1]), metadata=metadata, timeout=_SECONDS)
+            answer = await call(at(listing, tokens[-1]), metadata=metadata, timeout=_SECONDS)
             walked += len(listing.items(answer))
             if not answer.next_page_token:
                 return tokens, walked
@@ -137,7 +141,7 @@ async def _read(suite: Suite, options: Options, listing: Listing, page_token: st
     job = CallsJob(
         address=suite.address(listing.service),
         path=listing.path,
-        callers=[Caller(listing.token, _at(listing, page_token).SerializeToString())],
+        callers=[Caller(listing.token, at(listing, page_token).SerializeToString())],
         groups=suite.groups,
         seconds=options.seconds / 4,
         warm_up_seconds=options.warm_up / 4,
@@ -145,7 +149,8 @@ async def _read(suite: Suite, options: Options, listing: Listing, page_token: st
     return await in_own_process(calls.run, job)
 
 
-def _at(listing: Listing, page_token: str) -> Any:
+def at(listing: Listing, page_token: str) -> Any:
+    """Return the request of a page."""
     request = type(listing.request)()
     request.CopyFrom(listing.request)
     request.page_token = page_token
