@@ -20,14 +20,14 @@ def browser() -> str:
     return found
 
 
-async def shoot(chromium: str, html: str, path: Path) -> None:
-    """Write a picture of a page, as PNG."""
+async def shoot(chromium: str, html: str, path: Path, width: int = WIDTH) -> None:
+    """Write a picture of a page, as PNG, so many pixels wide."""
     # Chromium's sandbox wants to be started by a user.
     options = ["--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(executable_path=chromium, args=options)
         try:
-            shown = await running.new_page(viewport={"width": WIDTH, "height": 100})
+            shown = await running.new_page(viewport={"width": width, "height": 100})
             await shown.set_content(html)
             await shown.screenshot(path=path, full_page=True)
         finally:
