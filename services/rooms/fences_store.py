@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Uuid
 
 from services.rooms.tables import fences
 from services.runtime.contract.absent import users_not_found
+from services.runtime.data.query import Query
 from services.runtime.ids import UserUid
+
+_DELETED = Query(select(fences.c.uid).where(fences.c.uid == func.any(bindparam("uids", type_=ARRAY(Uuid)))))
 
 
 async def refuse_deleted(connection: AsyncConnection, users: Mapping[str, UserUid]) -> None:
@@ -17,7 +20,6 @@ async def refuse_deleted(connection: AsyncConnection, users: Mapping[str, UserUi
 
     It is called when what is theirs was written: see services/runtime/data/writers.py.
     """
-    found = select(fences.c.uid).where(fences.c.uid == func.any(list(users.values()), type_=ARRAY(Uuid)))
-    deleted = set((await connection.execute(found)).scalars())
+    deleted = {row.uid for row in await _DELETED.within(connection, {"uids": list(users.values())})}
     if deleted:
         raise users_not_found(user_id for user_id, uid in users.items() if uid in deleted)

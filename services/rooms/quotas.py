@@ -11,23 +11,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from chatkit.contract.v1 import limit_pb2
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.contract.errors import ResourceExhausted, Violation
 from services.runtime.contract.policies import Limits
+from services.runtime.data.query import Query
 from services.runtime.ids import UserId
 
 _DAY = timedelta(days=1)
 # One after the other, in the order given.
-_LOCK = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
-_MADE = text("""
+_LOCK = Query("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
+_MADE = Query("""
     SELECT count(*) AS made,
         (SELECT create_time FROM rooms.rooms WHERE creator_id = :user_id
             ORDER BY create_time DESC OFFSET :most_in_day - 1 LIMIT 1) + :day - clock_timestamp() AS full_for
     FROM (SELECT 1 FROM rooms.rooms WHERE creator_id = :user_id LIMIT :most) AS rooms_of_user
 """)
-_PLACES = text("""
+_PLACES = Query("""
     SELECT asked.user_id,
         (SELECT count(*) FROM (
             SELECT 1 FROM rooms.memberships AS m WHERE m.user_id = asked.user_id LIMIT :most) AS counted) AS places,
@@ -62,12 +62,12 @@ class Quotas:
 
     async def lock(self, connection: AsyncConnection, user_ids: Sequence[str]) -> None:
         """Let no other change of these users' rooms be counted before this transaction ends."""
-        await connection.execute(_LOCK, {"keys": sorted(map(_key, user_ids))})
+        await _LOCK.within(connection, {"keys": sorted(map(_key, user_ids))})
 
     async def check_creation(self, connection: AsyncConnection, user_id: UserId) -> None:
         """Raise QUOTA_EXCEEDED unless the user, who is locked, may create one more room; the new one may be there."""
         values = {"user_id": user_id, "most": self._made + 2, "most_in_day": self._made_in_day + 1, "day": _DAY}
-        row = (await connection.execute(_MADE, values)).one()
+        row = await _MADE.one_within(connection, values)
         if row.made > self._made:
             raise _exceeded("ROOMS_CREATED_PER_USER", self._made, row.made, user_id, "has created at most {} rooms")
         if row.full_for is not None and row.full_for > timedelta(0):
@@ -83,7 +83,7 @@ class Quotas:
     async def check_places(self, connection: AsyncConnection, given: Mapping[str, bool]) -> None:
         """Raise QUOTA_EXCEEDED unless each of the locked users may be in one more room, which is given or not."""
         values = {"user_ids": list(given), "most": self._places, "most_given": self._given}
-        for row in await connection.execute(_PLACES, values):
+        for row in await _PLACES.within(connection, values):
             if row.places >= self._places:
                 raise _exceeded("ROOMS_PER_USER", self._places, row.places + 1, row.user_id, "is in at most {} rooms")
             if given[row.user_id] and row.given >= self._given:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import Text, Uuid
+from sqlalchemy.types import Integer, Text, Uuid
 
 from services.rooms import recorded_changes
 from services.rooms.fences_store import refuse_deleted
@@ -23,10 +23,22 @@ from services.runtime.contract.errors import AlreadyExists, FailedPrecondition, 
 from services.runtime.data.columns import values_of
 from services.runtime.data.database import Database
 from services.runtime.data.differences import differs
+from services.runtime.data.query import Query
 from services.runtime.erasure.store import DeletionStore
 from services.runtime.ids import RoomUid, UserId, UserUid
 
 _DIRECT_UID = select(rooms.c.uid).where(rooms.c.direct_user_uids == bindparam("pair", type_=ARRAY(Uuid)))
+_COUNT_MEMBERS = Query(
+    update(rooms)
+    .where(rooms.c.uid == bindparam("room", type_=Uuid))
+    .values(member_count=bindparam("count", type_=Integer))
+    .returning(*ROOM_COLUMNS)
+)
+_INSERT_MEMBERSHIPS = Query("""
+    INSERT INTO rooms.memberships (room_uid, room_id, user_id, user_uid, is_given)
+    SELECT CAST(:room_uid AS uuid), CAST(:room_id AS text), one.*
+    FROM unnest(CAST(:user_ids AS text[]), CAST(:user_uids AS uuid[]), CAST(:given AS boolean[])) AS one
+""")
 # What a draft has beside the columns of its room.
 _NO_COLUMNS = ("members", "request_id", "content_hashes", "is_direct")
 
@@ -162,8 +174,8 @@ class RoomStore:
             raise direct_room(room, "a direct room has no members but its two users")
         self._check_room_for(len(present) + len(new), room)
         if new:
-            counted = update(rooms).where(rooms.c.uid == room.uid).values(member_count=len(present) + len(new))
-            room = room_of((await connection.execute(counted.returning(*ROOM_COLUMNS))).one())
+            counted = {"room": room.uid, "count": len(present) + len(new)}
+            room = room_of(await _COUNT_MEMBERS.one_within(connection, counted))
             if not actor.superuser:
                 await self._quotas.lock(connection, list(new))
             await self._insert_members(connection, room, new, actor)
@@ -175,14 +187,10 @@ class RoomStore:
         given = {user_id: actor.gives_to(user_id) for user_id in users}
         if not actor.superuser:
             await self._quotas.check_places(connection, given)
-        of_room = {"room_uid": room.uid, "room_id": room.id}
-        rows = [
-            {**of_room, "user_uid": user_uid, "user_id": user_id, "is_given": given[user_id]}
-            for user_id, user_uid in users.items()
-        ]
-        if not rows:
+        if not users:
             return
-        await connection.execute(insert(memberships).values(rows))
+        lists = {"user_ids": list(users), "user_uids": list(users.values()), "given": list(given.values())}
+        await _INSERT_MEMBERSHIPS.within(connection, {"room_uid": room.uid, "room_id": room.id, **lists})
         await refuse_deleted(connection, users)
         added = [
             _of_member(ChangeKind.MEMBER_ADDED, room, user_uid, UserId(user_id)) for user_id, user_uid in users.items()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, bindparam, exists, func, literal_column, select
+from sqlalchemy import bindparam, exists, func, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger, Text, Uuid
@@ -15,9 +15,8 @@ from services.runtime.data.database import Database
 from services.runtime.data.query import Query
 from services.runtime.ids import RoomId, RoomUid, UserId
 
-GET_ROOM = select(*ROOM_COLUMNS).where(rooms.c.uid == bindparam("uid", type_=Uuid))
-LOCK_ROOM = GET_ROOM.with_for_update()
-_GET = Query(GET_ROOM)
+_of_uid = select(*ROOM_COLUMNS).where(rooms.c.uid == bindparam("uid", type_=Uuid))
+GET_ROOM, LOCK_ROOM = Query(_of_uid), Query(_of_uid.with_for_update())
 _after = bindparam("after", type_=Text)
 _size = bindparam("size", type_=BigInteger)
 _user_id = bindparam("user_id", type_=Text)
@@ -84,14 +83,14 @@ class RoomViewStore:
 
     async def get(self, uid: RoomUid) -> Room:
         """Return a room, or raise ROOM_NOT_FOUND."""
-        row = await self._database.row(_GET, {"uid": uid})
+        row = await self._database.row(GET_ROOM, {"uid": uid})
         if row is None:
             raise _not_found()
         return room_of(row)
 
     async def view(self, uid: RoomUid) -> RoomView:
         """Return a room and its members, or raise ROOM_NOT_FOUND."""
-        views = await self._views(_GET, {"uid": uid})
+        views = await self._views(GET_ROOM, {"uid": uid})
         if not views:
             raise _not_found()
         return views[0]
@@ -143,9 +142,9 @@ class RoomViewStore:
         return _by_room(uids, await self._database.rows(_MEMBERS, {"uids": list(uids)}) if uids else ())
 
 
-async def room_by(connection: AsyncConnection, statement: Select[Any], uid: RoomUid) -> Room:
-    """Return the room that a statement of ROOM_COLUMNS finds by its uid, or raise ROOM_NOT_FOUND."""
-    row = (await connection.execute(statement, {"uid": uid})).one_or_none()
+async def room_by(connection: AsyncConnection, query: Query, uid: RoomUid) -> Room:
+    """Return the room that a query of ROOM_COLUMNS finds by its uid, or raise ROOM_NOT_FOUND."""
+    row = await query.one_within(connection, {"uid": uid})
     if row is None:
         raise _not_found()
     return room_of(row)
@@ -159,7 +158,7 @@ async def view_of(connection: AsyncConnection, uid: RoomUid) -> RoomView:
 
 async def members_of(connection: AsyncConnection, uids: Sequence[RoomUid]) -> dict[RoomUid, list[str]]:
     """Return the ids of rooms' members in the order of code points; a room without any has none."""
-    return _by_room(uids, await connection.execute(_MEMBERS_OF, {"uids": list(uids)}))
+    return _by_room(uids, await _MEMBERS.within(connection, {"uids": list(uids)}))
 
 
 def _by_room(uids: Sequence[RoomUid], rows: Iterable[Any]) -> dict[RoomUid, list[str]]:

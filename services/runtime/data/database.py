@@ -124,7 +124,15 @@ class Database:
         with _translated():
             async with self._lent(autocommit=False) as session:
                 yield session.connection
-                await _commit(session.connection)
+                await _commit(session)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator["psycopg.AsyncConnection[Any]"]:
+        """Run one transaction at READ COMMITTED, as `transaction` would, on the driver's own connection."""
+        with _translated():
+            async with self._lent(autocommit=False) as session:
+                yield session.raw
+                await _commit(session)
 
     @asynccontextmanager
     async def _lent(self, *, autocommit: bool) -> AsyncIterator[Session]:
@@ -291,11 +299,11 @@ async def unbroken(work: Coroutine[Any, Any, _Result]) -> _Result:
         raise
 
 
-async def _commit(connection: AsyncConnection) -> None:
+async def _commit(session: Session) -> None:
     try:
-        await connection.commit()
+        await session.commit()
     except (DBAPIError, psycopg.Error, OSError) as error:
-        if isinstance(error, DBAPIError) and _sqlstate(error).startswith(("23", "40")):
+        if _sqlstate(error).startswith(("23", "40")):
             raise
         raise unknown_outcome() from error
 

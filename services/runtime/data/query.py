@@ -4,12 +4,13 @@ SQLAlchemy says what it is; psycopg prepares it on each connection, and brings r
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from psycopg.rows import namedtuple_row
-from sqlalchemy import ClauseElement, text
+from sqlalchemy import ClauseElement, Connection, text
 from sqlalchemy.dialects.postgresql.psycopg import dialect
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 _DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects have no types
 
@@ -28,4 +29,19 @@ class Query:
         """Return all rows, whose columns are attributes."""
         cursor = connection.cursor(binary=True, row_factory=namedtuple_row)
         await cursor.execute(self.sql, {**self._values, **values}, prepare=True)
-        return await cursor.fetchall()
+        return await cursor.fetchall() if cursor.description is not None else []
+
+    async def within(self, connection: AsyncConnection, values: Mapping[str, Any]) -> list[Any]:
+        """Return all rows, in a transaction of SQLAlchemy's."""
+        return await self.rows(driver_of(connection), values)
+
+    async def one_within(self, connection: AsyncConnection, values: Mapping[str, Any]) -> Any:
+        """Return the only row, or None, as `within` would."""
+        rows = await self.within(connection, values)
+        return rows[0] if rows else None
+
+
+def driver_of(connection: AsyncConnection) -> "psycopg.AsyncConnection[Any]":
+    """Return the driver's own connection below SQLAlchemy's, for a transaction that both have a part in."""
+    lent = cast("Connection", connection.sync_connection)
+    return cast("psycopg.AsyncConnection[Any]", lent.connection.driver_connection)

@@ -46,6 +46,13 @@ class Session:
         if self.raw.autocommit and self.connection.in_transaction():
             await self.connection.commit()
 
+    async def commit(self) -> None:
+        """Commit what SQLAlchemy and the driver's own statements have done."""
+        if self.connection.in_transaction():
+            await self.connection.commit()
+        else:
+            await self.raw.commit()
+
     async def recover(self) -> bool:
         """Roll back what is not committed, and tell whether it is whole then."""
         # Of what goes wrong here nobody wants to know: the connection is not used again. One of which nothing comes
