@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.rooms.model import Change, ChangeKind, RoleScope
-from services.rooms.tables import change_counter, changes
+from services.rooms.tables import change_counter, changes, unordered_changes
 from services.runtime.data.change_log import ChangeLog
 
 
@@ -40,5 +40,7 @@ def change_of(row: Any) -> Change:
     )
 
 
-change_log: ChangeLog[Change] = ChangeLog(changes, change_counter, values_of=_values, change_of=change_of)
+change_log: ChangeLog[Change] = ChangeLog(
+    changes, change_counter, unordered_changes, values_of=_values, change_of=change_of
+)
 record = change_log.record

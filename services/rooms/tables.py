@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.rooms.model import Room, Visibility
+from services.runtime.data.change_tables import change_counter_of, unordered_changes_of
 from services.runtime.data.columns import columns_of, fields_of
 from services.runtime.erasure.tables import DeletionTables
 
@@ -99,7 +100,7 @@ changes = Table(
     Column("create_time", DateTime(timezone=True), server_default=_now),
     Column("room_id", _id),
 )
-change_counter = Table("change_counter", metadata, Column("version", BigInteger))
+change_counter, unordered_changes = change_counter_of(changes), unordered_changes_of(changes)
 # Who was in a room when it was deleted, by the version of that change, with which they go.
 deleted_memberships = Table(
     "deleted_memberships",

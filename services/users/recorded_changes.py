@@ -5,7 +5,7 @@ from typing import Any
 
 from services.runtime.data.change_log import ChangeLog
 from services.users.model import Change, ChangeKind
-from services.users.tables import change_counter, changes
+from services.users.tables import change_counter, changes, unordered_changes
 
 
 def _values(change: Change) -> Mapping[str, Any]:
@@ -19,5 +19,7 @@ def _change(row: Any) -> Change:
     )
 
 
-change_log: ChangeLog[Change] = ChangeLog(changes, change_counter, values_of=_values, change_of=_change)
+change_log: ChangeLog[Change] = ChangeLog(
+    changes, change_counter, unordered_changes, values_of=_values, change_of=_change
+)
 record = change_log.record

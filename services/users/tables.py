@@ -3,6 +3,7 @@
 from sqlalchemy import BigInteger, Column, DateTime, MetaData, SmallInteger, Table, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import JSONB
 
+from services.runtime.data.change_tables import change_counter_of, unordered_changes_of
 from services.runtime.erasure.tables import DeletionTables
 
 metadata = MetaData(schema="users")
@@ -29,7 +30,7 @@ changes = Table(
     Column("user_id", _id, nullable=False),
     Column("create_time", DateTime(timezone=True), nullable=False, server_default=_now),
 )
-change_counter = Table("change_counter", metadata, Column("version", BigInteger))
+change_counter, unordered_changes = change_counter_of(changes), unordered_changes_of(changes)
 deletion_tables = DeletionTables.of(metadata)
 # Its one row is locked until the commit by whoever creates users.
 creation_clock = Table("creation_clock", metadata, Column("last_time", DateTime(timezone=True)))

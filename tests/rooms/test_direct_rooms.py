@@ -65,7 +65,7 @@ async def test_both_who_ask_at_once_get_one_room(rooms: Suite) -> None:
     assert len({response.room.id for response in made}) == 1
     assert {tuple(response.membership.user_ids) for response in made} == {("alice", "bob")}
     assert (rooms.database.count("rooms.rooms"), rooms.database.count("rooms.memberships")) == (1, 2)
-    assert rooms.database.count("rooms.changes") == 2
+    assert rooms.database.changes("rooms") == 2
 
 
 async def test_who_has_no_direct_room_with_somebody(rooms: Suite) -> None:

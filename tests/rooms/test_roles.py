@@ -297,7 +297,7 @@ async def test_of_many_assignments_at_once_one_is_left(rooms: Suite) -> None:
     assert rooms.database.count("rooms.global_assignments") == 1
     assert rooms.database.count("rooms.room_assignments") == 1
     # Each of them was a change, and none was lost: three memberships, the roles, and who has them.
-    assert rooms.database.count("rooms.changes") == 3 + 24 + 24
+    assert rooms.database.changes("rooms") == 3 + 24 + 24
 
 
 async def test_what_does_not_exist_can_not_be_assigned(rooms: Suite) -> None:

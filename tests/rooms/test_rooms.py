@@ -312,19 +312,19 @@ async def test_an_update_that_changes_nothing_moves_nothing(rooms: Suite) -> Non
         retention_days=30,
     )
     before = (await rooms.rooms.UpdateRoom(full, metadata=user("alice"))).room
-    recorded = rooms.database.count("rooms.changes")
+    recorded = rooms.database.changes("rooms")
     assert (await rooms.rooms.UpdateRoom(full, metadata=user("alice"))).room == before
     named = rooms_pb2.UpdateRoomRequest(room_id="public", name="Name", etag=before.etag)
     assert (await rooms.rooms.UpdateRoom(named, metadata=user("alice"))).room == before
     read = rooms_pb2.GetRoomRequest(room_id="public")
     assert (await rooms.rooms.GetRoom(read, metadata=user("alice"))).room == before
-    assert rooms.database.count("rooms.changes") == recorded
+    assert rooms.database.changes("rooms") == recorded
     # One field of several that is another one, and no title is not an empty one.
     full.ClearField("push_notification_title_override")
     full.update_mask.paths[:] = ["name", "push_notification_title_override"]
     after = (await rooms.rooms.UpdateRoom(full, metadata=user("alice"))).room
     assert (after.etag != before.etag, after.HasField("push_notification_title_override")) == (True, False)
-    assert rooms.database.count("rooms.changes") == recorded + 1
+    assert rooms.database.changes("rooms") == recorded + 1
 
 
 async def test_a_call_that_needs_no_users_goes_on_without_them(rooms: Suite) -> None:

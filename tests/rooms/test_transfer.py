@@ -48,7 +48,7 @@ async def test_members_can_come_in_at_once(suite: Suite) -> None:
     listed = await suite.memberships.ListMembers(memberships_pb2.ListMembersRequest(room_id="lobby"), metadata=su())
     assert list(listed.user_ids) == ["alice", "bob"]
     # Each is told to those who follow, as after CreateRoom.
-    assert suite.database.count("rooms.changes") == 2
+    assert suite.database.changes("rooms") == 2
 
 
 async def test_who_is_no_user_is_left_out_by_name_and_the_room_is_taken(suite: Suite) -> None:

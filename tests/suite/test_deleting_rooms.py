@@ -100,6 +100,7 @@ def _everything(database: TestDatabase) -> dict[str, str]:
 async def test_all_of_a_room_goes_with_it_and_nothing_else(suite: Suite, database: TestDatabase) -> None:
     await suite.assign("alice", "admin")
     await _fill(suite, "attic")
+    await database.ordered("rooms")
     before = _everything(database)
     await suite.make_room("cellar", "alice", "bob")
     await _fill(suite, "cellar")

@@ -54,6 +54,10 @@ def _record(suite: Suite, schema: str, written: str) -> None:
     _execute(suite, f"{schema}.changes", f"WITH moved AS ({counter}) INSERT INTO {schema}.changes {written} FROM moved")
 
 
+def _leave(suite: Suite, schema: str, written: str) -> None:
+    _execute(suite, f"{schema}.unordered_changes", f"INSERT INTO {schema}.unordered_changes {written}")
+
+
 async def _say(suite: Suite, text: str, **part: Any) -> int:
     parts = [part_pb2.Part(content_type="text/plain", content=text) if not part else part_pb2.Part(**part)]
     request = pb2.SendMessageRequest(room_id="lobby", parts=parts, request_id=text)
@@ -120,17 +124,25 @@ async def _scope(suite: Suite) -> None:
 
 
 async def _change_of_rooms(suite: Suite) -> None:
-    await _changes_of_rooms(suite, f"(version, kind) SELECT version, {_LATER}")
+    await _changes_of_rooms(suite, _record, f"(version, kind) SELECT version, {_LATER}")
 
 
 async def _change_of_a_role(suite: Suite) -> None:
-    await _changes_of_rooms(suite, f"(version, kind, role_scope, role_name) SELECT version, 4, {_LATER}, 'x'")
+    await _changes_of_rooms(suite, _record, f"(version, kind, role_scope, role_name) SELECT version, 4, {_LATER}, 'x'")
 
 
-async def _changes_of_rooms(suite: Suite, written: str) -> None:
+async def _change_left_in_rooms(suite: Suite) -> None:
+    await _changes_of_rooms(suite, _leave, f"(kind) VALUES ({_LATER})")
+
+
+async def _change_of_a_role_left(suite: Suite) -> None:
+    await _changes_of_rooms(suite, _leave, f"(kind, role_scope, role_name) VALUES (4, {_LATER}, 'x')")
+
+
+async def _changes_of_rooms(suite: Suite, write: Callable[[Suite, str, str], None], written: str) -> None:
     reader = Reader(suite.messages.SubscribeRoom(pb2.SubscribeRoomRequest(room_id="lobby"), metadata=user("bob")))
     await reader.until("caught_up")
-    _record(suite, "rooms", written)
+    write(suite, "rooms", written)
     assert await _say(suite, "still there") == 1
     assert (await reader.next()).seq == 1
     # Later changes are noticed.
@@ -167,9 +179,18 @@ async def _come(suite: Suite) -> Any:
 
 
 async def _change_of_users(suite: Suite) -> None:
+    written = f"(version, kind, user_uid, user_id) SELECT version, {_LATER}, gen_random_uuid(), 'x'"
+    await _changes_of_users(suite, _record, written)
+
+
+async def _change_left_in_users(suite: Suite) -> None:
+    await _changes_of_users(suite, _leave, f"(kind, user_uid, user_id) VALUES ({_LATER}, gen_random_uuid(), 'x')")
+
+
+async def _changes_of_users(suite: Suite, write: Callable[[Suite, str, str], None], written: str) -> None:
     watcher = _Watcher(suite)
     assert await watcher.next() == presence_event_pb2.PRESENCE_STATE_OFFLINE
-    _record(suite, "users", f"(version, kind, user_uid, user_id) SELECT version, {_LATER}, gen_random_uuid(), 'x'")
+    write(suite, "users", written)
     there = await _come(suite)
     while await watcher.next() != presence_event_pb2.PRESENCE_STATE_ONLINE:
         pass
@@ -244,10 +265,13 @@ COLUMNS: dict[str, Callable[[Suite], Awaitable[None]]] = {
     "rooms.roles.scope": _scope,
     "rooms.rooms.visibility": _visibility,
     "rooms.service_deletions.state": _deletion_in_a_service,
+    "rooms.unordered_changes.kind": _change_left_in_rooms,
+    "rooms.unordered_changes.role_scope": _change_of_a_role_left,
     "users.changes.kind": _change_of_users,
     "users.deletions.state": _deletion_of_a_user,
     "users.presences.state": _presence,
     "users.service_deletions.state": _deletion_of_a_user_in_a_service,
+    "users.unordered_changes.kind": _change_left_in_users,
 }
 
 

@@ -16,6 +16,7 @@ from services.runtime.data.migrations import upgrade
 from services.stack.machine.postgres import Postgres
 from services.stack.roles import SERVICES, all_roles, role_names
 from services.stack.schemas import admit_services, bootstrap
+from tests.support.eventually import eventually
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = "chatkit_template"
@@ -52,6 +53,19 @@ class TestDatabase:
     def superuser_dsn(self) -> str:
         """The URL of the superuser, in this database."""
         return self.postgres.dsn("postgres", self.postgres.password, self.name)
+
+    def changes(self, schema: str) -> int:
+        """Return how many changes a schema has, those without a version too."""
+        tables = (sql.Identifier(schema, name) for name in ("changes", "unordered_changes"))
+        query = sql.SQL("SELECT (SELECT count(*) FROM {}) + (SELECT count(*) FROM {})").format(*tables)
+        with psycopg.connect(self.superuser_dsn) as connection:
+            row = connection.execute(query).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    async def ordered(self, schema: str) -> None:
+        """Return when all changes of a schema have their versions: somebody follows them."""
+        await eventually(lambda: self.count(f"{schema}.unordered_changes") == 0)
 
     def count(self, table: str) -> int:
         """Return how many rows a table has."""

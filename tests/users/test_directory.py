@@ -70,6 +70,7 @@ async def test_who_goes_on_after_a_frame_misses_nothing(users: Suite) -> None:
         await users.users.UpdateUser(request, metadata=su())
         request.name = user_id
         await users.users.UpdateUser(request, metadata=su())
+    await users.database.ordered("users")
     last = users.database.count("users.changes")
     (frame,) = await _frames(users, 1, 2)
     # Each user once, at the place of their last change.

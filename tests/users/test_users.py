@@ -183,14 +183,14 @@ async def test_an_update_that_changes_nothing_moves_nothing(users: Suite) -> Non
         same.user_id = "nobody"
         await refused(users.users.UpdateUser(same, metadata=su()), "USER_NOT_FOUND")
     assert (await users.users.GetUser(pb2.GetUserRequest(user_id="a"), metadata=user("a"))).user == created
-    assert users.database.count("users.changes") == 0
+    assert users.database.changes("users") == 0
     # Of two fields one is another one: true is not 1.
     other = json_format.ParseDict({**kept, "a": [True, 0.5, 1e300, True, None]}, struct_pb2.Struct())
     changed = (
         await users.users.UpdateUser(pb2.UpdateUserRequest(name="A", custom_data=other), metadata=user("a"))
     ).user
     assert changed.update_time.ToNanoseconds() > created.update_time.ToNanoseconds()
-    assert users.database.count("users.changes") == 1
+    assert users.database.changes("users") == 1
 
 
 async def test_a_rooms_of_the_release_before_asks_for_no_permission(database: TestDatabase, tmp_path: Path) -> None:

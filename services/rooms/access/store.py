@@ -1,7 +1,7 @@
 """What the access of users depends on, read from PostgreSQL: memberships, visibility, roles.
 
-Each answer is one statement, so the version in it and the state are of one moment: whoever keeps the answer and follows
-the changes after that version misses none that would make it wrong.
+Each answer is one statement, so the state has every change up to the version in it: whoever keeps the answer and
+follows the changes after that version misses none that would make it wrong.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -1,12 +1,11 @@
 """Rooms that are deleted: in one transaction the room is gone from rooms, and the deletion noted."""
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, update
 from sqlalchemy.types import Uuid
 
 from services.rooms import recorded_changes
 from services.rooms.model import Change, ChangeKind
 from services.rooms.tables import (
-    change_counter,
     changes,
     creations,
     deleted_memberships,
@@ -26,8 +25,6 @@ _END_MEMBERSHIPS = (
     .where(memberships.c.room_uid == bindparam("uid", type_=Uuid))
     .returning(memberships.c.user_id, memberships.c.user_uid)
 )
-# As long as the change is kept: so those who were away learn that they have missed it.
-_NOTE_MEMBERS = insert(deleted_memberships).values(version=select(change_counter.c.version).scalar_subquery())
 
 
 class RoomDeletionStore:
@@ -46,11 +43,14 @@ class RoomDeletionStore:
                 await connection.execute(delete(table).where(table.c.room_uid == uid))
             members = (await connection.execute(_END_MEMBERSHIPS, {"uid": uid})).all()
             await connection.execute(delete(rooms).where(rooms.c.uid == uid))
+            await recorded_changes.change_log.order_here(connection)
             # Who has yet to read them takes them for those of an early release, which did not name rooms.
             await connection.execute(update(changes).where(changes.c.room_uid == uid).values(room_id=None))
             # It names nobody and nothing: those who follow the room know its id.
             deleted = Change(version=0, kind=ChangeKind.ROOM_DELETED, room_uid=uid, room_id=NO_ROOM)
-            await recorded_changes.record(connection, [deleted])
+            version = await recorded_changes.change_log.record_at_once(connection, [deleted])
             if members:
-                await connection.execute(_NOTE_MEMBERS, [row._asdict() for row in members])
+                # As long as the change is kept: so those who were away learn that they have missed it.
+                noted = [{**row._asdict(), "version": version} for row in members]
+                await connection.execute(insert(deleted_memberships), noted)
         return deletion_id

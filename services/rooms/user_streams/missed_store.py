@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Integer, SmallInteger, Text
 
 from services.rooms.model import Change, ChangeKind
-from services.rooms.recorded_changes import change_of
+from services.rooms.recorded_changes import change_log, change_of
 from services.rooms.tables import change_counter, changes, deleted_memberships, memberships
 from services.rooms.user_streams.store import UserStateStore
 from services.runtime.data.coalesced_reads import CoalescedReads
@@ -68,6 +68,7 @@ _of_anybody = (changes.c.kind > _last_kind) & changes.c.room_uid.is_(None) | (ch
 _MISSED = Query(
     select(
         change_counter.c.version.label("head"),
+        change_log.is_settled.label("is_settled"),
         select(func.min(changes.c.version)).scalar_subquery().label("oldest"),
         or_(
             exists().where(changes.c.version > _after, _of_anybody),
@@ -105,6 +106,7 @@ _found_together = union_all(
 _MISSED_TOGETHER = Query(
     select(
         change_counter.c.version.label("head"),
+        change_log.is_settled.label("is_settled"),
         select(func.min(changes.c.version)).scalar_subquery().label("oldest"),
         *_found_together.c,
     ).select_from(change_counter.join(_found_together, true()))
@@ -164,7 +166,9 @@ class MissedStore:
 
     async def missed_alone(self, user_id: str, after: int) -> Missed:
         """Return what one user has missed, however many changes there were of others."""
-        found = await self._database.rows(_MISSED, {"user_id": user_id, "after": after, "most": MOST_MISSED + 1})
+        found = await change_log.settled(
+            self._database, _MISSED, {"user_id": user_id, "after": after, "most": MOST_MISSED + 1}
+        )
         first = found[0]
         missed = sorted((change_of(row) for row in found if row.kind is not None), key=_by_version)
         rooms = {row.room_uid: row.room_id for row in found if row.kind is None and row.room_uid is not None}
@@ -183,7 +187,7 @@ class MissedStore:
             "after": min(after for _, after in asked),
             "most": _MOST_RECENT,
         }
-        found = await self._database.rows(_MISSED_TOGETHER, values)
+        found = await change_log.settled(self._database, _MISSED_TOGETHER, values)
         recent = _Recent([row for row in found if row.kind is not None])
         users = {row.user_id: row for row in found if row.kind is None}
         pace, answers = self._leisure.pace(), dict[Asked, Missed]()

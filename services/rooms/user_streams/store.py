@@ -35,7 +35,9 @@ _members = (
 )
 # The version is there without rooms too.
 _STATE = Query(
-    select(change_counter.c.version, *ROOM_COLUMNS, _members.label("member_ids"))
+    select(
+        change_counter.c.version, change_log.is_settled.label("is_settled"), *ROOM_COLUMNS, _members.label("member_ids")
+    )
     .select_from(change_counter.outerjoin(_mine, true()).outerjoin(rooms, rooms.c.uid == _mine.c.room_uid))
     .order_by(rooms.c.id)
 )
@@ -68,7 +70,7 @@ class UserStateStore:
 
     async def state(self, user_id: str) -> UserState:
         """Return a user's rooms with their members, exactly as they were at the version."""
-        found = await self._database.rows(_STATE, {"user_id": user_id})
+        found = await change_log.settled(self._database, _STATE, {"user_id": user_id})
         pace, views = self._leisure.pace(_ROWS_AT_ONCE), []
         for row in found:
             if row.uid is not None:

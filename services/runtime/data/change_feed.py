@@ -62,13 +62,15 @@ class ChangeFeed(Generic[Change]):
         self._looked = asyncio.Event()
         self._is_unread = False
         self._nudged = asyncio.Event()
+        # Whether this process has made a change that others were not told of.
+        self._is_untold = False
         self._followers = 0
         self._ended = False
 
     def nudge(self) -> None:
-        """Look at once, because this process has just made a change, and let other replicas look."""
+        """Look at once, because this process has just made a change, and then let other replicas look."""
+        self._is_untold = True
         self._nudged.set()
-        self._tell_others()
 
     def received(self, _key: bytes, _payload: bytes) -> None:
         """Look at once, because another replica has made a change."""
@@ -91,8 +93,12 @@ class ChangeFeed(Generic[Change]):
             while True:
                 await self._nudged.wait()
                 self._nudged.clear()
+                is_untold, self._is_untold = self._is_untold, False
                 if self._followers:
                     await self._look()
+                if is_untold:
+                    # They come when the change has its version, which one of them would have to give it otherwise.
+                    self._tell_others()
 
     async def follow(self, after: int, epoch: str = "") -> AsyncIterator[FeedUpdate[Change]]:
         """Tell the changes after a version of an epoch, for ever; 0 starts at the present one.

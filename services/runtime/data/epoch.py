@@ -39,7 +39,7 @@ class Glance:
     """The epoch as it was at a moment, and what was counted at that same moment."""
 
     epoch: UUID
-    counted: int
+    counted: Any
 
 
 class Epoch:

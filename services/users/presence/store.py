@@ -111,7 +111,8 @@ _STAY = text("""
 """)
 # One statement and so one snapshot: the state is exactly that of the version.
 _READ = Query("""
-    SELECT counter.version, presence.user_uid, presence.state, presence.change_time
+    SELECT counter.version, NOT EXISTS (SELECT FROM users.unordered_changes) AS is_settled,
+        presence.user_uid, presence.state, presence.change_time
     FROM users.change_counter AS counter
     LEFT JOIN users.presences AS presence ON presence.user_uid = ANY(:user_uids)
 """)
@@ -215,7 +216,7 @@ class PresenceStore:
 
     async def read(self, user_uids: Collection[UserUid]) -> Presences:
         """Return how it stands with users, and the version of the changes that this is as of."""
-        rows = await self._database.rows(_READ, {"user_uids": list(user_uids)})
+        rows = await recorded_changes.change_log.settled(self._database, _READ, {"user_uids": list(user_uids)})
         found = {
             row.user_uid: Presence(PresenceState(row.state), row.change_time)
             for row in rows

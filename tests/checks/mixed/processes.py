@@ -10,8 +10,11 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import psycopg
+from psycopg import sql
+
 from services.stack.home import Home
-from services.stack.machine.cluster import DATABASE
+from services.stack.machine.cluster import DATABASE, SUPERUSER
 from services.stack.machine.health import EdgeHealth, ServiceHealth
 from services.stack.machine.ports import Port
 from services.stack.machine.postgres import Postgres
@@ -83,7 +86,16 @@ class Machine:
             logs = self.home.logs
             programs = [self.program(migration, side) for migration in migrations(plan)]
             await asyncio.gather(*(run_once(program, logs / f"{program.name}.migrate.log") for program in programs))
+            if side == "newer":
+                # As where the older release has made the schema, which is what an upgrade finds.
+                self._order_at_once()
         self.schemas = side
+
+    def _order_at_once(self) -> None:
+        with psycopg.connect(self.postgres.dsn(SUPERUSER, self.postgres.password, DATABASE)) as connection:
+            for schema in ("rooms", "users"):
+                told = sql.SQL("UPDATE {} SET is_ordered_later = false")
+                connection.execute(told.format(sql.Identifier(schema, "change_counter")))
 
     def program(self, program: Program, side: Side) -> Program:
         """Return a program of a release, told what all are told."""

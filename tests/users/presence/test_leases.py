@@ -186,6 +186,16 @@ class _Replica:
         assert not any(task.done() for _, task in self.streams)
 
 
+# With the versions that they will have, where nobody has given them any.
+_CHANGES = """
+    SELECT version, kind, user_uid, create_time FROM users.changes
+    UNION ALL
+    SELECT counter.version + row_number() OVER (ORDER BY id), kind, user_uid, create_time
+    FROM users.unordered_changes, users.change_counter AS counter
+    ORDER BY version
+"""
+
+
 class _Tables:
     """What is in the tables, read by somebody who takes no part."""
 
@@ -197,7 +207,7 @@ class _Tables:
     def empty(self) -> None:
         """Let nobody have been there."""
         self.changes.clear()
-        for table in ("presence_sessions", "presence_leases", "presences", "changes"):
+        for table in ("presence_sessions", "presence_leases", "presences", "unordered_changes", "changes"):
             self._connection.execute(f"DELETE FROM users.{table}".encode())
 
     def read(self, columns: str, table: str) -> list[tuple[Any, ...]]:
@@ -206,7 +216,7 @@ class _Tables:
 
     def new_changes(self) -> list[tuple[Any, ...]]:
         """Look at what is told of users, and return what is new of it."""
-        known, self.changes = len(self.changes), self.read("version, kind, user_uid, create_time", "changes")
+        known, self.changes = len(self.changes), self._connection.execute(_CHANGES).fetchall()
         return self.changes[known:]
 
 
