@@ -53,12 +53,6 @@ def _epoch(suite: Suite) -> str:
         return str(epoch)
 
 
-async def test_a_server_with_a_backend_that_was_killed_does_not_go_on_by_itself(suite: Suite) -> None:
-    before = suite.stack.postgres.pid
-    await step("backends").cause(suite)
-    assert suite.stack.postgres.pid != before
-
-
 async def test_a_server_that_is_restarted_is_another_process(suite: Suite) -> None:
     before = suite.stack.postgres.pid
     await step("restart").cause(suite)

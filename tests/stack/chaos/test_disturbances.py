@@ -25,11 +25,12 @@ async def test_who_is_killed_is_another_process_then(suite: Suite, name: str) ->
     assert pid_of(suite, name) != before
 
 
-async def test_backends_that_are_killed_leave_the_server(suite: Suite) -> None:
+async def test_backends_that_are_killed_end_the_server_which_is_started_again(suite: Suite) -> None:
     before = suite.stack.postgres.pid
     log = suite.home.logs / "postgres.log"
     await step("backends", "PostgreSQL's backends of messages").cause(suite)
-    assert suite.stack.postgres.pid == before
+    # By itself it would go on, and stand still for ever where the disk is full meanwhile.
+    assert suite.stack.postgres.pid != before
     assert "terminated by signal 9" in log.read_text()
 
 
