@@ -1,7 +1,7 @@
 """Roles and their assignments in PostgreSQL. One public method is one transaction.
 
-The order of locks: the role, the room, the assignment, the counter of changes. Whoever assigns a role keeps it from
-being deleted meanwhile, so no assignment outlives its role.
+The order of locks: the role, the user or the room, the assignment, the counter of changes. Whoever assigns a role keeps
+it from being deleted meanwhile, so no assignment outlives its role.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +17,12 @@ from services.rooms.model import DEFAULT_ROLE, AssignedRole, Change, ChangeKind,
 from services.rooms.tables import global_assignments, roles, room_assignments, rooms
 from services.runtime.contract.errors import NotFound
 from services.runtime.data.database import Database
+from services.runtime.data.query import Query
 from services.runtime.ids import RoomId, RoomUid, UserId, UserUid
 
+# A global assignment is unique by the user's id and by their uid, of which one statement looks at one: of two that are
+# made at once the second would fail. A number beside it, so that no lock of another kind is meant.
+_LOCK_USER = Query("SELECT pg_advisory_xact_lock(1, hashtext(CAST(:user_id AS text)))")
 _COLUMNS = (roles.c.scope, roles.c.name, roles.c.permissions)
 
 
@@ -88,6 +92,7 @@ class RoleStore:
         assignment = _upsert(insert(global_assignments).values(row), [global_assignments.c.user_id])
         async with self._database.transaction() as connection:
             role = await self._held(connection, RoleScope.GLOBAL, name)
+            await _LOCK_USER.within(connection, {"user_id": user_id})
             if role is not None and (await connection.execute(assignment)).one_or_none() is not None:
                 await refuse_deleted(connection, {user_id: user_uid})
                 await recorded_changes.record(connection, [_assigned(user_id, user_uid)])
