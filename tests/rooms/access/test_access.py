@@ -299,6 +299,7 @@ async def test_nobody_has_the_roles_of_nobody(rooms: Suite) -> None:
 async def test_a_batch_answers_each_room_as_one_question_would_in_the_order_asked(rooms: Suite) -> None:
     await rooms.assign("bob", "editor", "private")
     await rooms.assign("carol", "admin")
+    await rooms.database.ordered("rooms")
     room_ids = ["private", "nope", "public", "private"]
     memberships = (UNSPECIFIED, REQUIRED, UNLESS_PUBLIC, NOT_REQUIRED)
     permissions = ("room:update", "room:get", "")
