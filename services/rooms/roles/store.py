@@ -92,8 +92,10 @@ class RoleStore:
         assignment = _upsert(insert(global_assignments).values(row), [global_assignments.c.user_id])
         async with self._database.transaction() as connection:
             role = await self._held(connection, RoleScope.GLOBAL, name)
+            if role is None:
+                return None
             await _LOCK_USER.within(connection, {"user_id": user_id})
-            if role is not None and (await connection.execute(assignment)).one_or_none() is not None:
+            if (await connection.execute(assignment)).one_or_none() is not None:
                 await refuse_deleted(connection, {user_id: user_uid})
                 await recorded_changes.record(connection, [_assigned(user_id, user_uid)])
         return role
