@@ -144,8 +144,7 @@ class Seeding:
     def open_rooms(self, prefix: str, count: int) -> None:
         """Make public rooms without members, whose ids end with their number in twelve hexadecimal digits."""
         self.rooms(prefix, count, [])
-        public = room_pb2.VISIBILITY_PUBLIC
-        self._connection.execute(_OPEN, {"prefix": prefix, "public": public})
+        self._connection.execute(_OPEN, {"prefix": prefix, "public": room_pb2.VISIBILITY_PUBLIC})
         self._connection.commit()
 
     def messages(self, room_id: str, count: int, sender_id: str = TEMPLATE, *, text_bytes: int = TEXT_BYTES) -> None:

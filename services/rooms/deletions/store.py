@@ -43,12 +43,12 @@ class RoomDeletionStore:
                 await connection.execute(delete(table).where(table.c.room_uid == uid))
             members = (await connection.execute(_END_MEMBERSHIPS, {"uid": uid})).all()
             await connection.execute(delete(rooms).where(rooms.c.uid == uid))
-            await recorded_changes.change_log.order_here(connection)
-            # Who has yet to read them takes them for those of an early release, which did not name rooms.
-            await connection.execute(update(changes).where(changes.c.room_uid == uid).values(room_id=None))
             # It names nobody and nothing: those who follow the room know its id.
             deleted = Change(version=0, kind=ChangeKind.ROOM_DELETED, room_uid=uid, room_id=NO_ROOM)
             version = await recorded_changes.change_log.record_at_once(connection, [deleted])
+            # Who has yet to read those before takes them for some of an early release, which did not name rooms.
+            earlier = update(changes).where(changes.c.room_uid == uid, changes.c.version < version)
+            await connection.execute(earlier.values(room_id=None))
             if members:
                 # As long as the change is kept: so those who were away learn that they have missed it.
                 noted = [{**row._asdict(), "version": version} for row in members]

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
-import psycopg
 from sqlalchemy import (
     ColumnElement,
     Table,
@@ -34,7 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.runtime.contract.errors import Aborted
 from services.runtime.data.database import Database, unbroken
 from services.runtime.data.epoch import Epoch
-from services.runtime.data.query import Query, driver_of
+from services.runtime.data.query import Query
 
 # How many are given their versions in one statement, and how often a state is read again that changes meanwhile.
 _AT_ONCE, _TRIES = 1_000, 100
@@ -117,24 +116,23 @@ class ChangeLog(Generic[Change]):
 
         Nobody else is given one until the commit.
         """
-        first = await self.order_here(connection) + 1
-        moved = update(self._counter).values(version=self._counter.c.version + len(made))
-        await connection.execute(moved)
+        first = await self.order(connection) + 1
+        last = first + len(made) - 1
+        await connection.execute(update(self._counter).values(version=last))
         rows = [{**self._values_of(change), "version": first + place} for place, change in enumerate(made)]
         # Row by row in one round trip: a statement of many rows takes several times as long to be made, under the lock.
         await connection.execute(insert(self._changes), rows)
-        return first + len(made) - 1
+        return last
 
-    async def order_here(self, connection: AsyncConnection) -> int:
-        """Give all that are committed their versions, in a transaction that does more; return the last version."""
-        return await self.order(driver_of(connection))
+    async def order(self, connection: AsyncConnection) -> int:
+        """Give all changes that are committed by now their versions, and return the last one.
 
-    async def order(self, connection: psycopg.AsyncConnection[Any]) -> int:
-        """Give all changes that are committed by now their versions, and return the last one."""
-        (row,) = await self._lock.rows(connection, {})
+        Nobody else does before the transaction ends.
+        """
+        (row,) = await self._lock.within(connection, {})
         version, is_settled = row.version, row.is_settled
         while not is_settled:
-            (row,) = await self._order.rows(connection, {"after": version, "most": _AT_ONCE})
+            (row,) = await self._order.within(connection, {"after": version, "most": _AT_ONCE})
             is_settled, version = row.version < version + _AT_ONCE, row.version
         return int(version)
 
@@ -147,10 +145,10 @@ class ChangeLog(Generic[Change]):
         rows = await database.rows(query, values)
         if rows[0].is_settled:
             return rows
-        async with database.writing() as connection:
+        async with database.transaction() as connection:
             for _ in range(_TRIES):
                 await self.order(connection)
-                rows = await query.rows(connection, values)
+                rows = await query.within(connection, values)
                 if rows[0].is_settled:
                     return rows
         raise Aborted("CONTENTION", "too much is changing: try again", retry_after=timedelta(milliseconds=100))
@@ -170,7 +168,7 @@ class ChangeLog(Generic[Change]):
         self, connection: AsyncConnection, about: ColumnElement[bool], age: timedelta, **values: Any
     ) -> bool:
         """Let changes that are older than that say nothing but these values; False where there are younger ones."""
-        await self.order_here(connection)
+        await self.order(connection)
         old = update(self._changes).where(about, self._changes.c.create_time < func.clock_timestamp() - age)
         await connection.execute(old.values(**values))
         return not (await connection.execute(select(exists().where(about)))).scalar_one()
@@ -223,7 +221,7 @@ class ChangeStore(Generic[Change]):
     async def _head(self) -> Head:
         seen = await self._epoch.glance(self._database)
         if not seen.counted[1]:
-            async with self._database.writing() as connection:
+            async with self._database.transaction() as connection:
                 await self._log.order(connection)
             # What has come since has no version yet, and is of after this was asked.
             seen = await self._epoch.glance(self._database)

@@ -127,14 +127,6 @@ class Database:
                 await _commit(session)
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator["psycopg.AsyncConnection[Any]"]:
-        """Run one transaction at READ COMMITTED, as `transaction` would, on the driver's own connection."""
-        with _translated():
-            async with self._lent(autocommit=False) as session:
-                yield session.raw
-                await _commit(session)
-
-    @asynccontextmanager
     async def _lent(self, *, autocommit: bool) -> AsyncIterator[Session]:
         """Lend a connection that comes back, whole or closed, wherever this is cancelled, and its turn with it."""
         turn = self.turns.ask(on_behalf_of.get())

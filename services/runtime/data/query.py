@@ -33,15 +33,10 @@ class Query:
 
     async def within(self, connection: AsyncConnection, values: Mapping[str, Any]) -> list[Any]:
         """Return all rows, in a transaction of SQLAlchemy's."""
-        return await self.rows(driver_of(connection), values)
+        lent = cast("Connection", connection.sync_connection)
+        return await self.rows(cast("psycopg.AsyncConnection[Any]", lent.connection.driver_connection), values)
 
     async def one_within(self, connection: AsyncConnection, values: Mapping[str, Any]) -> Any:
         """Return the only row, or None, as `within` would."""
         rows = await self.within(connection, values)
         return rows[0] if rows else None
-
-
-def driver_of(connection: AsyncConnection) -> "psycopg.AsyncConnection[Any]":
-    """Return the driver's own connection below SQLAlchemy's, for a transaction that both have a part in."""
-    lent = cast("Connection", connection.sync_connection)
-    return cast("psycopg.AsyncConnection[Any]", lent.connection.driver_connection)

@@ -89,6 +89,6 @@ class World:
     async def told(self, user_id: str) -> list[ChangeKind]:
         """Return the changes of a user that watchers are told."""
         async with self.database.transaction() as connection:
-            await change_log.order_here(connection)
+            await change_log.order(connection)
             made: list[Change] = await change_log.after(connection, 0, 1_000)
         return [change.kind for change in made if change.user_id == user_id]
